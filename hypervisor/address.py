@@ -1,0 +1,174 @@
+"""Filecoin addresses f0 to f4: bytes, text, checks.
+
+The 20-byte Ethereum form and masked IDs are the bridge's (`bridge.addresses`). Rules: the Filecoin specification's
+address appendix and ref-fvm shared/src/address.
+"""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hypervisor.errors import AddressError
+from hypervisor.leb128 import decode_uleb128, encode_uleb128
+from hypervisor.types import EAM_NAMESPACE, ActorID
+
+MAX_SUBADDRESS = 54
+MAX_ADDRESS = 65
+_HASH_PAYLOAD = 20
+_BLS_PUBLIC_KEY = 48
+_CHECKSUM = 4
+_MAX_ID_DIGITS = 20
+_MAX_TEXT = 138
+
+
+class Protocol(IntEnum):
+    """The first byte of an address, and the digit in its text."""
+
+    ID = 0
+    SECP256K1 = 1
+    ACTOR = 2
+    BLS = 3
+    DELEGATED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable."""
+
+    protocol: Protocol
+    payload: bytes
+
+    @classmethod
+    def id(cls, actor: int) -> "Address":
+        """The ID address f0<actor>."""
+        if not 0 <= actor < 1 << 64:
+            raise AddressError(f"actor ID {actor} is not a 64-bit number")
+        return cls(Protocol.ID, encode_uleb128(actor))
+
+    @classmethod
+    def secp256k1(cls, public_key: bytes) -> "Address":
+        """The f1 address of a 65-byte uncompressed secp256k1 public key."""
+        if len(public_key) != 65:
+            raise AddressError(f"an uncompressed secp256k1 public key has 65 bytes, not {len(public_key)}")
+        return cls(Protocol.SECP256K1, hashlib.blake2b(public_key, digest_size=_HASH_PAYLOAD).digest())
+
+    @classmethod
+    def actor(cls, data: bytes) -> "Address":
+        """The f2 address derived from `data`."""
+        return cls(Protocol.ACTOR, hashlib.blake2b(data, digest_size=_HASH_PAYLOAD).digest())
+
+    @classmethod
+    def bls(cls, public_key: bytes) -> "Address":
+        """The f3 address of a 48-byte BLS public key."""
+        return cls.from_bytes(bytes([Protocol.BLS]) + public_key)
+
+    @classmethod
+    def delegated(cls, namespace: int, subaddress: bytes) -> "Address":
+        """The f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
+        if len(subaddress) > MAX_SUBADDRESS:
+            raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(subaddress)}")
+        if not 0 <= namespace < 1 << 64:
+            raise AddressError(f"namespace {namespace} is not an actor ID")
+        return cls(Protocol.DELEGATED, encode_uleb128(namespace) + subaddress)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Address":
+        """Parse the binary form (protocol byte, then payload). Raises AddressError."""
+        if not 2 <= len(data) <= MAX_ADDRESS or data[0] > Protocol.DELEGATED:
+            raise AddressError(f"0x{data[: MAX_ADDRESS + 1].hex()} is not an address")
+        protocol, payload = Protocol(data[0]), bytes(data[1:])
+        _check_payload(protocol, payload)
+        return cls(protocol, payload)
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Parse the text form (f... or t...). Raises AddressError."""
+        if not 3 <= len(text) <= _MAX_TEXT or text[0] not in "ft" or not "0" <= text[1] <= "4":
+            raise AddressError(f"'{text[:_MAX_TEXT]}' is not an address: expected f0... to f4... (or t...)")
+        protocol, rest = Protocol(int(text[1])), text[2:]
+        if protocol is Protocol.ID:
+            return cls.id(_parse_decimal(rest, "actor ID"))
+        prefix = b""
+        if protocol is Protocol.DELEGATED:
+            namespace, separator, rest = rest.partition("f")
+            if not separator:
+                raise AddressError(f"'{text}' lacks the 'f' between namespace and subaddress")
+            prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
+        payload = prefix + _open_base32(rest, bytes([protocol]) + prefix, text)
+        _check_payload(protocol, payload)
+        return cls(protocol, payload)
+
+    def to_bytes(self) -> bytes:
+        """The binary form, as messages and maps hold it."""
+        return bytes([self.protocol]) + self.payload
+
+    def actor_id(self) -> ActorID | None:
+        """The actor's number where this is an ID address, else None."""
+        return ActorID(decode_uleb128(self.payload)[0]) if self.protocol is Protocol.ID else None
+
+    def namespace(self) -> int | None:
+        """The namespace of an f4 address, else None."""
+        return decode_uleb128(self.payload)[0] if self.protocol is Protocol.DELEGATED else None
+
+    def subaddress(self) -> bytes:
+        """The bytes behind the namespace of an f4 address; empty for the other protocols."""
+        if self.protocol is not Protocol.DELEGATED:
+            return b""
+        return self.payload[decode_uleb128(self.payload)[1] :]
+
+    def __str__(self) -> str:
+        if self.protocol is Protocol.ID:
+            return f"f0{self.actor_id()}"
+        body, prefix = self.payload, ""
+        if self.protocol is Protocol.DELEGATED:
+            body, prefix = self.subaddress(), f"{self.namespace()}f"
+        check = _checksum(self.to_bytes())
+        return f"f{self.protocol:d}{prefix}" + base64.b32encode(body + check).decode().lower().rstrip("=")
+
+
+def _check_payload(protocol: Protocol, payload: bytes) -> None:
+    if protocol in (Protocol.SECP256K1, Protocol.ACTOR):
+        if len(payload) != _HASH_PAYLOAD:
+            raise AddressError(f"an f{protocol:d} payload has {_HASH_PAYLOAD} bytes, not {len(payload)}")
+    elif protocol is Protocol.BLS:
+        if len(payload) != _BLS_PUBLIC_KEY:
+            raise AddressError(f"an f3 payload has {_BLS_PUBLIC_KEY} bytes, not {len(payload)}")
+    else:
+        try:
+            end = decode_uleb128(payload)[1]
+        except ValueError as error:
+            raise AddressError(f"0x{payload.hex()} is not an f{protocol:d} payload: {error}") from None
+        if protocol is Protocol.ID and end != len(payload):
+            raise AddressError(f"0x{payload.hex()} has bytes behind the actor ID")
+        if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
+            raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
+
+
+def _parse_decimal(text: str, what: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_ID_DIGITS or int(text) >= 1 << 64:
+        raise AddressError(f"'{text}' is not an {what}: expected a 64-bit decimal number")
+    return int(text)
+
+
+def _open_base32(body: str, prefix: bytes, whole: str) -> bytes:
+    if body != body.lower() or "=" in body:
+        raise AddressError(f"'{whole}' is not lower-case base32 without padding")
+    try:
+        data = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
+    except (binascii.Error, ValueError):
+        raise AddressError(f"'{whole}' is not lower-case base32") from None
+    payload, check = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    if base64.b32encode(data).decode().lower().rstrip("=") != body or check != _checksum(prefix + payload):
+        raise AddressError(f"'{whole}' has a wrong checksum")
+    return payload
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM).digest()
+
+
+def is_eth_namespace(address: Address) -> bool:
+    """True for f410...: the only delegated addresses that a send may bring into being."""
+    return address.namespace() == EAM_NAMESPACE

@@ -1,0 +1,70 @@
+"""Exit codes of actors and error numbers of syscalls.
+
+Both are plain integers on the wire; an actor may use any exit code from 16 up, so code that receives one keeps it
+an `int` and asks `exit_name` for words. Source: facts of ref-fvm shared/src/error.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes with a meaning of their own. Below 16: the system's; from 16: the actors' conventions."""
+
+    OK = 0
+    SYS_SENDER_INVALID = 1
+    SYS_SENDER_STATE_INVALID = 2
+    SYS_ILLEGAL_INSTRUCTION = 4
+    SYS_INVALID_RECEIVER = 5
+    SYS_INSUFFICIENT_FUNDS = 6
+    SYS_OUT_OF_GAS = 7
+    SYS_ILLEGAL_EXIT_CODE = 9
+    SYS_ASSERTION_FAILED = 10
+    SYS_MISSING_RETURN = 11
+    USR_ILLEGAL_ARGUMENT = 16
+    USR_NOT_FOUND = 17
+    USR_FORBIDDEN = 18
+    USR_INSUFFICIENT_FUNDS = 19
+    USR_ILLEGAL_STATE = 20
+    USR_SERIALIZATION = 21
+    USR_UNHANDLED_MESSAGE = 22
+    USR_UNSPECIFIED = 23
+    USR_ASSERTION_FAILED = 24
+    USR_READ_ONLY = 25
+    USR_NOT_PAYABLE = 26
+    EVM_CONTRACT_REVERTED = 33
+    EVM_CONTRACT_INVALID_INSTRUCTION = 34
+    EVM_CONTRACT_UNDEFINED_INSTRUCTION = 35
+    EVM_CONTRACT_STACK_UNDERFLOW = 36
+    EVM_CONTRACT_STACK_OVERFLOW = 37
+    EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS = 38
+    EVM_CONTRACT_BAD_JUMPDEST = 39
+    EVM_CONTRACT_SELFDESTRUCT_FAILED = 40
+
+
+FIRST_USER_EXIT_CODE = 16
+
+
+class ErrorNumber(IntEnum):
+    """What a syscall answers to the guest when it refuses."""
+
+    ILLEGAL_ARGUMENT = 1
+    ILLEGAL_OPERATION = 2
+    LIMIT_EXCEEDED = 3
+    ASSERTION_FAILED = 4
+    INSUFFICIENT_FUNDS = 5
+    NOT_FOUND = 6
+    INVALID_HANDLE = 7
+    ILLEGAL_CID = 8
+    ILLEGAL_CODEC = 9
+    SERIALIZATION = 10
+    FORBIDDEN = 11
+    BUFFER_TOO_SMALL = 12
+    READ_ONLY = 13
+
+
+def exit_name(code: int) -> str:
+    """The code's name where it has one, else the number: `USR_FORBIDDEN`, `77`."""
+    try:
+        return ExitCode(code).name
+    except ValueError:
+        return str(code)

@@ -1,0 +1,47 @@
+"""The scalar types of the machine's vocabulary.
+
+They cost nothing at run time and keep units apart: attoFIL, gas, milligas, epochs. Composite values
+(addresses, messages, receipts) are dataclasses in modules of their own.
+"""
+
+from typing import NewType
+
+ActorID = NewType("ActorID", int)
+"""The number of an actor in the state tree (f0...)."""
+
+TokenAmount = NewType("TokenAmount", int)
+"""An amount of money in attoFIL (10^-18 FIL)."""
+
+Gas = NewType("Gas", int)
+"""Filecoin gas, the unit of messages and receipts."""
+
+Milligas = NewType("Milligas", int)
+"""A thousandth of a gas, the unit in which everything is charged."""
+
+ChainEpoch = NewType("ChainEpoch", int)
+"""The height of a tipset."""
+
+MethodNumber = NewType("MethodNumber", int)
+"""The number of an actor's method; 0 is a bare transfer, 1 the constructor."""
+
+BlockId = NewType("BlockId", int)
+"""The handle of a block within one invocation; 0 is 'no block'."""
+
+NO_BLOCK = BlockId(0)
+METHOD_SEND = MethodNumber(0)
+METHOD_CONSTRUCTOR = MethodNumber(1)
+
+SYSTEM_ACTOR = ActorID(0)
+INIT_ACTOR = ActorID(1)
+REWARD_ACTOR = ActorID(2)
+CRON_ACTOR = ActorID(3)
+POWER_ACTOR = ActorID(4)
+MARKET_ACTOR = ActorID(5)
+VERIFIED_REGISTRY_ACTOR = ActorID(6)
+DATACAP_ACTOR = ActorID(7)
+EAM_ACTOR = ActorID(10)
+BURNT_FUNDS_ACTOR = ActorID(99)
+FIRST_DYNAMIC_ACTOR = ActorID(100)
+
+EAM_NAMESPACE = 10
+"""The f4 namespace of the Ethereum address manager: the only one whose addresses may be created by a send."""
