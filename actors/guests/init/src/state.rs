@@ -1,0 +1,65 @@
+//! The state of Init: the address map, the next free id, and the network's name. The machine reads and writes this
+//! layout too, when it resolves addresses and creates accounts by itself.
+
+use actor_runtime::map::{self, Map};
+use actor_runtime::{ActorError, ids};
+use cid::Cid;
+use fvm_ipld_encoding::tuple::*;
+use fvm_ipld_hamt::BytesKey;
+use fvm_shared::ActorID;
+use fvm_shared::address::Address;
+
+#[derive(Serialize_tuple, Deserialize_tuple)]
+pub struct State {
+    /// HAMT from address bytes (f1, f2, f3, f4; never f0) to actor id.
+    address_map: Cid,
+    next_id: ActorID,
+    network_name: String,
+}
+
+impl State {
+    pub fn new(network_name: String) -> Result<Self, ActorError> {
+        let address_map = map::empty::<ActorID>().flush().map_err(map::broken)?;
+        Ok(Self { address_map, next_id: ids::FIRST_FREE, network_name })
+    }
+
+    /// A new id, known by the robust address.
+    pub fn assign(&mut self, robust: &Address) -> Result<ActorID, ActorError> {
+        let mut addresses = map::load(&self.address_map)?;
+        let id = self.take_id();
+        insert_new(&mut addresses, robust, id)?;
+        self.address_map = addresses.flush().map_err(map::broken)?;
+        Ok(id)
+    }
+
+    /// The id that the delegated address has, or a new one; and whether it had one. The robust address leads there too.
+    pub fn assign_delegated(&mut self, robust: &Address, delegated: &Address) -> Result<(ActorID, bool), ActorError> {
+        let mut addresses = map::load(&self.address_map)?;
+        let known = addresses.get(&key(delegated)).map_err(map::broken)?.copied();
+        let id = known.unwrap_or_else(|| self.take_id());
+        if known.is_none() {
+            addresses.set(key(delegated), id).map_err(map::broken)?;
+        }
+        insert_new(&mut addresses, robust, id)?;
+        self.address_map = addresses.flush().map_err(map::broken)?;
+        Ok((id, known.is_some()))
+    }
+
+    fn take_id(&mut self) -> ActorID {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+}
+
+/// An address is given once and for ever.
+fn insert_new(addresses: &mut Map<ActorID>, address: &Address, id: ActorID) -> Result<(), ActorError> {
+    if addresses.set_if_absent(key(address), id).map_err(map::broken)? {
+        return Ok(());
+    }
+    Err(ActorError::forbidden("the new actor's robust address is taken"))
+}
+
+fn key(address: &Address) -> BytesKey {
+    BytesKey(address.to_bytes())
+}
