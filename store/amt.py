@@ -1,0 +1,259 @@
+"""AMT, version 3: Filecoin's sparse array from unsigned integers to values, byte for byte as the network writes it.
+
+Nodes are loaded when they are first needed, changed in memory and written once by `flush`, only where they changed.
+The root block is `[bit_width, height, count, node]`; a node is `[bitmap, links, values]` with one of the lists empty.
+Rules: ref-fvm `ipld/amt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from store.blockstore import Blockstore, NodeError
+from store.cid import Cid, cid_of
+from store.codec import array_head, bytes_head, encode
+from store.nodes import child_cid, link_bytes, load_value
+
+MAX_INDEX: Final = (1 << 64) - 2
+MAX_BIT_WIDTH: Final = 18
+DEFAULT_BIT_WIDTH: Final = 3
+
+
+class AmtError(NodeError):
+    """A block that is no AMT root or node."""
+
+
+class _Node:
+    """A decoded node: slot to value at height 0, slot to loaded node or link (CBORTag) above."""
+
+    __slots__ = ("cid", "slots")
+
+    def __init__(self, slots: dict[int, Any], cid: Cid | None) -> None:
+        self.slots = slots
+        self.cid = cid  # None: changed since it was loaded or flushed
+
+
+class Amt:
+    """A sparse array of DAG-CBOR values. Values that it hands out belong to it: replace them, never change them.
+
+    `count` is the number of values. After an AmtError or a missing block in the middle of a change, the object is
+    not to be used further.
+    """
+
+    def __init__(self, store: Blockstore, root: Cid | None = None, bit_width: int | None = None) -> None:
+        """Open the array at `root`, or start an empty one of `bit_width` (default 3).
+
+        Raises AmtError, also where a bit width is given and the root has another one, and BlockNotFound.
+        """
+        self._store = store
+        self._cid = root
+        if root is None:
+            self._bit_width = DEFAULT_BIT_WIDTH if bit_width is None else bit_width
+            if not 1 <= self._bit_width <= MAX_BIT_WIDTH:
+                raise ValueError(f"bit width {bit_width} is not between 1 and {MAX_BIT_WIDTH}")
+            self._height, self.count, self._root = 0, 0, _Node({}, None)
+        else:
+            self._open(load_value(store, root, AmtError), bit_width)
+
+    @classmethod
+    def from_values(cls, store: Blockstore, values: Iterable[Any], bit_width: int = DEFAULT_BIT_WIDTH) -> Amt:
+        """An array of values at the indices 0, 1, 2, ..., not flushed yet."""
+        amt = cls(store, None, bit_width)
+        for index, value in enumerate(values):
+            amt.set(index, value)
+        return amt
+
+    def get(self, index: int) -> Any | None:
+        """The value at `index`, or None (which also stands for a stored null: see `in`)."""
+        return self._slot(index)[1]
+
+    def __contains__(self, index: int) -> bool:
+        return self._slot(index)[0]
+
+    def set(self, index: int, value: Any) -> None:
+        """Store `value` at 0 <= index <= 2^64 - 2. The value is encoded when the array is flushed."""
+        _check_index(index)
+        width = self._bit_width
+        while index >> (width * (self._height + 1)):
+            self._root = _Node({0: self._root} if self._root.slots else {}, None)
+            self._height += 1
+        node = self._root
+        mask = (1 << width) - 1
+        for height in range(self._height, 0, -1):
+            node.cid = None
+            slot = index >> (width * height) & mask
+            if slot in node.slots:
+                node = self._child(node, slot, height - 1)
+            else:
+                node.slots[slot] = node = _Node({}, None)
+        node.cid = None
+        slot = index & mask
+        self.count += slot not in node.slots
+        node.slots[slot] = value
+        self._cid = None
+
+    def delete(self, index: int) -> bool:
+        """Remove the value at `index`; whether there was one."""
+        _check_index(index)
+        if index >> (self._bit_width * (self._height + 1)) or not self._delete(self._root, self._height, index):
+            return False
+        self.count -= 1
+        self._cid = None
+        while self._height and self._root.slots.keys() == {0}:
+            self._root = self._child(self._root, 0, self._height - 1)
+            self._height -= 1
+        if not self._root.slots:
+            self._height = 0
+        return True
+
+    def items(self) -> Iterator[tuple[int, Any]]:
+        """All indices and values, in ascending order. The array must not change meanwhile."""
+        return self._walk(self._root, self._height, 0)
+
+    def flush(self) -> Cid:
+        """Write the changed nodes to the store, children first; returns the root."""
+        if self._cid is not None:
+            return self._cid
+        written: list[tuple[_Node, Cid, bytes]] = []
+        head = b"\x84" + encode(self._bit_width) + encode(self._height) + encode(self.count)
+        data = head + self._encode(self._root, self._height, written)
+        cid = cid_of(data)
+        self._store.put_many([*((child, block) for _, child, block in written), (cid, data)])
+        for node, child, _ in written:
+            node.cid = child
+        self._cid = cid
+        return cid
+
+    def _open(self, value: Any, bit_width: int | None) -> None:
+        if type(value) is not list or len(value) != 4 or not all(_is_count(number) for number in value[:3]):
+            raise AmtError("an AMT root is [bit width, height, count, node]")
+        self._bit_width, self._height, self.count, node = value
+        if not 1 <= self._bit_width <= MAX_BIT_WIDTH:
+            raise AmtError(f"bit width {self._bit_width} is not between 1 and {MAX_BIT_WIDTH}")
+        if bit_width is not None and bit_width != self._bit_width:
+            raise AmtError(f"bit width {self._bit_width}, expected {bit_width}")
+        if self._bit_width * self._height >= 64:
+            raise AmtError(f"height {self._height} is more than 64-bit indices need")
+        self._root = self._node(node, self._height, None)
+        if bool(self._root.slots) != bool(self.count) or (self._height and not self.count):
+            raise AmtError(f"an AMT of {self.count} values, height {self._height} and {len(self._root.slots)} slots")
+
+    def _slot(self, index: int) -> tuple[bool, Any]:
+        _check_index(index)
+        width = self._bit_width
+        if index >> (width * (self._height + 1)):
+            return False, None
+        node = self._root
+        mask = (1 << width) - 1
+        for height in range(self._height, 0, -1):
+            slot = index >> (width * height) & mask
+            if slot not in node.slots:
+                return False, None
+            node = self._child(node, slot, height - 1)
+        slot = index & mask
+        return slot in node.slots, node.slots.get(slot)
+
+    def _delete(self, node: _Node, height: int, index: int) -> bool:
+        slot = index >> (self._bit_width * height) & ((1 << self._bit_width) - 1)
+        if slot not in node.slots:
+            return False
+        if height:
+            child = self._child(node, slot, height - 1)
+            if not self._delete(child, height - 1, index):
+                return False
+            if not child.slots:
+                del node.slots[slot]
+        else:
+            del node.slots[slot]
+        node.cid = None
+        return True
+
+    def _walk(self, node: _Node, height: int, base: int) -> Iterator[tuple[int, Any]]:
+        for slot in sorted(node.slots):
+            pointer = node.slots[slot]
+            index = base + (slot << (self._bit_width * height))
+            if height == 0:
+                yield index, pointer
+            else:
+                # Nodes met for the first time are not kept: a walk over a large array stays small.
+                child = pointer if type(pointer) is _Node else self._load(pointer, height - 1)
+                yield from self._walk(child, height - 1, index)
+
+    def _child(self, node: _Node, slot: int, height: int) -> _Node:
+        pointer = node.slots[slot]
+        if type(pointer) is not _Node:
+            pointer = node.slots[slot] = self._load(pointer, height)
+        return pointer
+
+    def _load(self, pointer: Any, height: int) -> _Node:
+        cid = child_cid(pointer, AmtError)
+        node = self._node(load_value(self._store, cid, AmtError), height, cid)
+        if not node.slots:
+            raise AmtError("an empty node below the root")
+        return node
+
+    def _node(self, value: Any, height: int, cid: Cid | None) -> _Node:
+        if (
+            type(value) is not list
+            or len(value) != 3
+            or type(value[0]) is not bytes
+            or type(value[1]) is not list
+            or type(value[2]) is not list
+        ):
+            raise AmtError("a node is [bitmap, links, values]")
+        raw, links, values = value
+        bitmap = int.from_bytes(raw, "little")
+        if len(raw) != self._bitmap_length() or bitmap >> (1 << self._bit_width):
+            raise AmtError(f"bitmap {raw.hex()[:80]} is not one of {1 << self._bit_width} slots")
+        held, other = (links, values) if height else (values, links)
+        if other or bitmap.bit_count() != len(held):
+            raise AmtError(
+                f"a node at height {height} with {len(links)} links, {len(values)} values, bitmap {bitmap:x}"
+            )
+        if height:
+            for pointer in held:
+                child_cid(pointer, AmtError)
+        return _Node(dict(zip(_set_bits(bitmap), held, strict=True)), cid)
+
+    def _encode(self, node: _Node, height: int, written: list[tuple[_Node, Cid, bytes]]) -> bytes:
+        bitmap = 0
+        items: list[bytes] = []
+        for slot in sorted(node.slots):
+            bitmap |= 1 << slot
+            pointer = node.slots[slot]
+            if height and type(pointer) is _Node:
+                items.append(link_bytes(self._encode_child(pointer, height - 1, written)))
+            else:
+                items.append(encode(pointer))
+        length = self._bitmap_length()
+        body = array_head(len(items)) + b"".join(items)
+        lists = body + b"\x80" if height else b"\x80" + body
+        return b"\x83" + bytes_head(length) + bitmap.to_bytes(length, "little") + lists
+
+    def _encode_child(self, node: _Node, height: int, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
+        if node.cid is None:
+            data = self._encode(node, height, written)
+            cid = cid_of(data)
+            written.append((node, cid, data))
+            return cid
+        return node.cid
+
+    def _bitmap_length(self) -> int:
+        return 1 if self._bit_width <= 3 else 1 << (self._bit_width - 3)
+
+
+def _check_index(index: int) -> None:
+    if not 0 <= index <= MAX_INDEX:
+        raise ValueError(f"index {index} is not between 0 and 2^64 - 2")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _set_bits(bitmap: int) -> Iterator[int]:
+    while bitmap:
+        low = bitmap & -bitmap
+        yield low.bit_length() - 1
+        bitmap ^= low

@@ -1,0 +1,88 @@
+"""Writes held back in memory over another blockstore, until a new root says which of them are worth keeping.
+
+The machine writes every block of an execution here, also those of calls that are later reverted; `reachable` then
+finds the part that the new state root links to, and only that part is committed (ref-fvm `blockstore/buffered.rs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from store.blockstore import Blockstore, StoreCorrupt
+from store.cid import (
+    BLAKE2B_256,
+    DAG_CBOR,
+    IDENTITY,
+    SHA2_256,
+    USUAL_LENGTH,
+    USUAL_PREFIX,
+    Cid,
+    show,
+    split_cid,
+)
+from store.links import SECTOR_CODECS, STATE_CODECS, links_of
+
+
+class BufferedStore:
+    """A `Blockstore` that reads through to `base` and never writes to it."""
+
+    def __init__(self, base: Blockstore) -> None:
+        self.base = base
+        self.pending: dict[Cid, bytes] = {}
+
+    def get(self, cid: Cid) -> bytes:
+        """The block, from the buffer or the base; BlockNotFound if neither has it."""
+        data = self.pending.get(cid)
+        return self.base.get(cid) if data is None else data
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the buffer or the base has the block."""
+        return cid in self.pending or self.base.has(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Hold one block in the buffer."""
+        self.pending[cid] = data
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Hold blocks in the buffer."""
+        self.pending.update(blocks)
+
+    def reachable(self, root: Cid) -> list[tuple[Cid, bytes]]:
+        """The buffered blocks that `root` leads to, each once, depth first from the root.
+
+        A block that is not in the buffer is taken to be in the base with all it links to. Raises StoreCorrupt for a
+        link that no state may hold (another codec or hash) and CodecError for a malformed block.
+        """
+        found: dict[Cid, bytes] = {}
+        todo = _targets(root)
+        while todo:
+            cid = todo.pop()
+            codec = _state_codec(cid)
+            data = self.pending.get(cid)
+            if data is None or cid in found:
+                continue
+            found[cid] = data
+            todo += reversed(links_of(data, codec))
+        return list(found.items())
+
+    def clear(self) -> None:
+        """Forget what is buffered."""
+        self.pending.clear()
+
+
+def _targets(root: Cid) -> list[Cid]:
+    parts = split_cid(root)
+    if parts.hash_code == IDENTITY:
+        return links_of(parts.digest, parts.codec)[::-1]
+    return [] if parts.codec in SECTOR_CODECS else [root]
+
+
+def _state_codec(cid: Cid) -> int:
+    if cid.startswith(USUAL_PREFIX) and len(cid) == USUAL_LENGTH:
+        return DAG_CBOR
+    parts = split_cid(cid)
+    if parts.codec not in STATE_CODECS:
+        raise StoreCorrupt(f"link to {show(cid)}: codec {parts.codec:#x} has no place in a state")
+    if parts.hash_code not in (BLAKE2B_256, SHA2_256) or len(parts.digest) != 32:
+        raise StoreCorrupt(f"link to {show(cid)}: hash {parts.hash_code:#x} has no place in a state")
+    return parts.codec

@@ -1,0 +1,169 @@
+"""Content identifiers: plain bytes inside the machine, `multiformats.CID` at its public face.
+
+A `Cid` is the binary form of a CIDv1 (version, codec, multihash), without the multibase prefix of its text and
+without the 0x00 that precedes it in DAG-CBOR links. CIDv0 (a bare sha2-256 multihash) is understood where it is
+read, since old CARs hold it, and never made. Rules: https://github.com/multiformats/cid
+"""
+
+from __future__ import annotations
+
+from base64 import b32decode, b32encode
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType
+
+from store.varint import VarintError, read_uvarint, write_uvarint
+
+if TYPE_CHECKING:
+    from multiformats import CID
+
+Cid = NewType("Cid", bytes)
+
+RAW: Final = 0x55
+CBOR: Final = 0x51
+DAG_PB: Final = 0x70
+DAG_CBOR: Final = 0x71
+FIL_COMMITMENT_UNSEALED: Final = 0xF101
+FIL_COMMITMENT_SEALED: Final = 0xF102
+
+IDENTITY: Final = 0x00
+SHA2_256: Final = 0x12
+BLAKE2B_256: Final = 0xB220
+
+MAX_DIGEST = 64
+"""The longest digest, in bytes, that the network's implementations accept in a CID."""
+
+USUAL_PREFIX: Final = b"\x01\x71\xa0\xe4\x02\x20"
+"""Version 1, codec DAG-CBOR, hash blake2b-256, 32 bytes: how nearly every CID of the machine begins."""
+
+USUAL_LENGTH: Final = 38
+"""The length of such a CID in bytes."""
+
+_V0_PREFIX = b"\x12\x20"
+
+
+class CidError(ValueError):
+    """Bytes or text that are not one CID, or a hash function that cannot be computed here."""
+
+
+class CidParts(NamedTuple):
+    """The fields of a CID: version (0 or 1), multicodec, multihash code and digest."""
+
+    version: int
+    codec: int
+    hash_code: int
+    digest: bytes
+
+
+def cid_of(data: bytes, codec: int = DAG_CBOR, hash_code: int = BLAKE2B_256) -> Cid:
+    """The CIDv1 of a block. Raises CidError for a hash other than identity, sha2-256 or blake2b-256."""
+    if codec == DAG_CBOR and hash_code == BLAKE2B_256:
+        return Cid(USUAL_PREFIX + blake2b(data, digest_size=32).digest())
+    digest = digest_of(data, hash_code)
+    return Cid(b"\x01" + write_uvarint(codec) + write_uvarint(hash_code) + write_uvarint(len(digest)) + digest)
+
+
+def digest_of(data: bytes, hash_code: int) -> bytes:
+    """The digest of `data` under a multihash code; CidError if it is too long or the function is not known here."""
+    if hash_code == BLAKE2B_256:
+        return blake2b(data, digest_size=32).digest()
+    if hash_code == SHA2_256:
+        return sha256(data).digest()
+    if hash_code == IDENTITY:
+        if len(data) > MAX_DIGEST:
+            raise CidError(f"{len(data)} bytes are too many for an identity CID (at most {MAX_DIGEST})")
+        return bytes(data)
+    raise CidError(f"hash function {hash_code:#x} is not one of identity, sha2-256, blake2b-256")
+
+
+def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
+    """The CID that starts at `offset`, and the offset after it. Raises CidError."""
+    if buffer.startswith(USUAL_PREFIX, offset):
+        end = offset + USUAL_LENGTH
+        if end > len(buffer):
+            raise CidError("the digest of the CID is cut off")
+        return Cid(buffer[offset:end]), end
+    _, end = _read_parts(buffer, offset)
+    return Cid(buffer[offset:end]), end
+
+
+def split_cid(cid: bytes) -> CidParts:
+    """The fields of a CID; CidError unless the bytes are exactly one CID."""
+    parts, end = _read_parts(cid, 0)
+    if end != len(cid):
+        raise CidError(f"{len(cid) - end} bytes follow the CID")
+    return parts
+
+
+def codec_of(cid: Cid) -> int:
+    """The multicodec of the block that the CID names."""
+    if cid.startswith(USUAL_PREFIX):
+        return DAG_CBOR
+    return split_cid(cid).codec
+
+
+def show(cid: bytes) -> str:
+    """The usual text of a CID: base32 for version 1 (`bafy...`), base58 for version 0 (`Qm...`)."""
+    if split_cid(cid).version == 0:
+        return str(to_public(Cid(cid)))
+    return "b" + b32encode(cid).decode("ascii").rstrip("=").lower()
+
+
+def parse_cid(text: str) -> Cid:
+    """A CID from its text in any multibase; CidError if it is none."""
+    if text.startswith("b"):
+        try:
+            cid = b32decode(text[1:].upper() + "=" * (-(len(text) - 1) % 8))
+        except ValueError as error:
+            raise CidError(f"{text!r} is not a CID: {error}") from None
+        split_cid(cid)
+        if show(cid) != text:
+            raise CidError(f"{text!r} is not a CID: not canonical base32")
+        return Cid(cid)
+    from multiformats import CID
+
+    try:
+        return from_public(CID.decode(text))
+    except (ValueError, KeyError) as error:
+        raise CidError(f"{text!r} is not a CID: {error}") from None
+
+
+def to_public(cid: Cid) -> CID:
+    """The `multiformats.CID` of a CID; CidError if multiformats does not know its codec or hash."""
+    from multiformats import CID
+
+    try:
+        return CID.decode(bytes(cid))
+    except (ValueError, KeyError) as error:
+        raise CidError(f"CID {cid.hex()} has no public form: {error}") from None
+
+
+def from_public(cid: CID) -> Cid:
+    """The bytes of a `multiformats.CID`."""
+    return Cid(bytes(cid))
+
+
+def _read_parts(buffer: bytes, offset: int) -> tuple[CidParts, int]:
+    if buffer.startswith(_V0_PREFIX, offset):
+        end = offset + 34
+        if end > len(buffer):
+            raise CidError("the digest of the CID is cut off")
+        return CidParts(0, DAG_PB, SHA2_256, bytes(buffer[offset + 2 : end])), end
+    try:
+        version, position = read_uvarint(buffer, offset)
+        if version != 1:
+            raise CidError(f"CID version {version} is not known")
+        codec, position = read_uvarint(buffer, position)
+        hash_code, position = read_uvarint(buffer, position)
+        length, position = read_uvarint(buffer, position)
+    except VarintError as error:
+        raise CidError(f"not a CID: {error}") from None
+    if length > MAX_DIGEST:
+        raise CidError(f"a digest of {length} bytes is longer than {MAX_DIGEST}")
+    end = position + length
+    if end > len(buffer):
+        raise CidError("the digest of the CID is cut off")
+    return CidParts(1, codec, hash_code, bytes(buffer[position:end])), end
+
+
+EMPTY_ARRAY_BLOCK: Final = b"\x80"
+EMPTY_ARRAY_CID: Final = cid_of(EMPTY_ARRAY_BLOCK)

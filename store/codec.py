@@ -1,0 +1,238 @@
+"""DAG-CBOR: encode, decode plainly what we hashed ourselves, decode strictly what others give us.
+
+IPLD kinds map to plain Python: None, bool, int, float, str, bytes, list, dict with str keys, and links as
+`cbor2.CBORTag(42, b"\\0" + cid)`, so that a node of sixty links costs microseconds (`dag-cbor`, the public codec and
+our oracle, builds a CID object for each). Rules: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949.
+
+The encoder is ours because it is both stricter and faster than `cbor2.dumps` (which would also write sets, dates and
+half floats). `decode` is `cbor2.loads` with every tag but 42 refused. `decode_strict` encodes again and compares: since
+the encoder knows one form for each value and no value outside DAG-CBOR, equal bytes mean canonical bytes (and this is
+faster than a strict decoder in Python).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from cbor2 import CBORDecodeError, CBORTag, loads
+
+from store.cid import USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, split_cid
+
+MAX_DEPTH: Final = 256
+"""How many arrays and maps may be nested, in either direction."""
+
+LINK_TAG: Final = 42
+LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
+"""What precedes the 38 bytes of a version 1 CID with a 32-byte blake2b-256 digest."""
+
+_USUAL_LINK = b"\x00" + USUAL_PREFIX
+_USUAL_LENGTH = 1 + USUAL_LENGTH
+_DOUBLE = struct.Struct(">d")
+_Write = Callable[[bytes], object]
+
+
+class CodecError(ValueError):
+    """Bytes that are not DAG-CBOR, or a value that has no DAG-CBOR form."""
+
+
+def _heads(major: int) -> tuple[bytes, ...]:
+    return tuple(bytes((major << 5 | n,)) if n < 24 else bytes((major << 5 | 24, n)) for n in range(256))
+
+
+_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = (_heads(major) for major in range(6))
+
+
+def link(cid: bytes) -> Any:
+    """The value that stands for a link to `cid`."""
+    return CBORTag(LINK_TAG, b"\x00" + cid)
+
+
+def unlink(value: Any) -> Cid:
+    """The CID of a link; CodecError if the value is not a link."""
+    if type(value) is CBORTag and value.tag == LINK_TAG:
+        raw = value.value
+        if type(raw) is bytes and raw[:1] == b"\x00":
+            return Cid(raw[1:])
+    raise CodecError(f"expected a link, found {_kind(value)}")
+
+
+def encode(value: Any) -> bytes:
+    """The one canonical DAG-CBOR form of a value; CodecError if it has none.
+
+    Tuples count as lists, bytearrays and memoryviews as bytes. Integers range from -2^64 to 2^64 - 1; floats are
+    finite; map keys are str.
+    """
+    parts: list[bytes] = []
+    _write(value, parts.append, MAX_DEPTH)
+    return b"".join(parts)
+
+
+def decode(data: bytes) -> Any:
+    """Decode a block that was checked or written by us: fast, and not strict about canonical form.
+
+    Only tag 42 is understood, so that no block makes the decoder build anything but plain values. CodecError if the
+    bytes are not CBOR.
+    """
+    try:
+        return loads(data, semantic_decoders=_FOREIGN_TAGS, max_depth=MAX_DEPTH + 1)  # cbor2 counts a link as a level
+    except (CBORDecodeError, ValueError, OverflowError) as error:
+        raise CodecError(f"not DAG-CBOR: {error}") from None
+
+
+def decode_strict(data: bytes) -> Any:
+    """Decode canonical DAG-CBOR; CodecError for anything else.
+
+    Shortest integers and lengths, map keys that are text, sorted (shorter first) and different, definite lengths,
+    valid UTF-8, 64-bit finite floats, links that hold exactly one CID, no other tag, no undefined or simple value, no
+    trailing byte, at most 256 levels.
+    """
+    value = decode(data)
+    canonical = encode(value)
+    if canonical != data:
+        pairs = zip(canonical, bytes(data), strict=False)
+        at = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), min(len(data), len(canonical)))
+        raise CodecError(f"not canonical DAG-CBOR: byte {at} is not in the one form that the value has")
+    return value
+
+
+def array_head(length: int) -> bytes:
+    """What precedes the items of an array."""
+    return _ARRAY[length] if length < 256 else _long_head(4, length)
+
+
+def bytes_head(length: int) -> bytes:
+    """What precedes the content of a byte string."""
+    return _BYTES[length] if length < 256 else _long_head(2, length)
+
+
+def _long_head(major: int, number: int) -> bytes:
+    if number < 256:
+        return _heads(major)[number]
+    if number < 1 << 16:
+        return bytes((major << 5 | 25,)) + number.to_bytes(2, "big")
+    if number < 1 << 32:
+        return bytes((major << 5 | 26,)) + number.to_bytes(4, "big")
+    if number < 1 << 64:
+        return bytes((major << 5 | 27,)) + number.to_bytes(8, "big")
+    raise CodecError("an integer of more than 64 bits has no DAG-CBOR form")
+
+
+def _write(value: Any, out: _Write, depth: int) -> None:
+    # Exact types, most frequent first: this loop is where flushing a state tree spends its time.
+    kind = type(value)
+    if kind is bytes:
+        length = len(value)
+        out(_BYTES[length] if length < 256 else _long_head(2, length))
+        out(value)
+    elif kind is int:
+        _write_int(value, out)
+    elif kind is list or kind is tuple:
+        if depth == 0:
+            raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
+        length = len(value)
+        out(_ARRAY[length] if length < 256 else _long_head(4, length))
+        depth -= 1
+        for item in value:
+            _write(item, out, depth)
+    elif kind is CBORTag:
+        _write_link(value, out)
+    elif value is None:
+        out(b"\xf6")
+    elif kind is bool:
+        out(b"\xf5" if value else b"\xf4")
+    elif kind is str:
+        raw = _utf8(value)
+        out(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
+        out(raw)
+    elif kind is dict:
+        _write_map(value, out, depth)
+    else:
+        _write_rare(value, out, depth)
+
+
+def _write_int(value: int, out: _Write) -> None:
+    if value >= 0:
+        out(_UINT[value] if value < 256 else _long_head(0, value))
+    else:
+        out(_NEGATIVE[~value] if value >= -256 else _long_head(1, ~value))
+
+
+def _write_link(value: CBORTag, out: _Write) -> None:
+    if value.tag != LINK_TAG:
+        raise CodecError(f"tag {value.tag} has no place in DAG-CBOR (only links, tag {LINK_TAG})")
+    raw = value.value
+    if type(raw) is not bytes:
+        raise CodecError("a link holds a byte string")
+    if len(raw) != _USUAL_LENGTH or not raw.startswith(_USUAL_LINK):
+        _check_link(raw)
+    out(b"\xd8\x2a")
+    out(_BYTES[len(raw)])
+    out(raw)
+
+
+def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
+    if depth == 0:
+        raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
+    keyed = []
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise CodecError(f"map keys are text, not {_kind(key)}")
+        raw = _utf8(key)
+        keyed.append((len(raw), raw, item))
+    keyed.sort(key=lambda entry: entry[:2])
+    length = len(keyed)
+    out(_MAP[length] if length < 256 else _long_head(5, length))
+    for size, raw, item in keyed:
+        out(_TEXT[size] if size < 256 else _long_head(3, size))
+        out(raw)
+        _write(item, out, depth - 1)
+
+
+def _write_rare(value: Any, out: _Write, depth: int) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise CodecError(f"{value} has no DAG-CBOR form (floats are finite)")
+        out(b"\xfb" + _DOUBLE.pack(value))
+    elif isinstance(value, int):  # IntEnum and the like; bool was written before
+        _write_int(int(value), out)
+    elif isinstance(value, str):
+        _write(str.__str__(value), out, depth)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        _write(bytes(value), out, depth)
+    elif isinstance(value, (list, tuple)):
+        _write(list(value), out, depth)
+    else:
+        raise CodecError(f"{_kind(value)} has no DAG-CBOR form")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CodecError(f"{text!r} is not valid Unicode") from None
+
+
+def _check_link(raw: bytes) -> None:
+    if raw[:1] != b"\x00":
+        raise CodecError("a link starts with the byte 0x00")
+    try:
+        split_cid(raw[1:])
+    except CidError as error:
+        raise CodecError(f"a link holds exactly one CID: {error}") from None
+
+
+def _kind(value: Any) -> str:
+    return f"tag {value.tag}" if type(value) is CBORTag else type(value).__name__
+
+
+def _refuse_tag(_value: Any, _immutable: bool) -> NoReturn:
+    raise CodecError("a tag other than 42")
+
+
+# The tags to which cbor2 gives a meaning of its own: dates, bignums, shared references, patterns, sets and so on.
+_FOREIGN_TAGS: Final = dict.fromkeys(
+    (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refuse_tag
+)

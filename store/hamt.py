@@ -1,0 +1,261 @@
+"""HAMT, version 3: Filecoin's map from byte strings to values, byte for byte as the network writes it.
+
+Nodes are loaded when they are first needed, changed in memory and written once by `flush`, only where they changed.
+The root depends on the content alone, never on the order of operations. Key encodings (addresses, integers) belong
+to the caller. Rules: ref-fvm `ipld/hamt`; https://github.com/ipld/ipld (HashMap advanced layout).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any, Final
+
+from store.blockstore import Blockstore, NodeError
+from store.cid import Cid, cid_of
+from store.codec import array_head, bytes_head, encode
+from store.nodes import (
+    bitfield_bytes,
+    child_cid,
+    link_bytes,
+    load_value,
+    path_levels,
+    read_bitfield_node,
+)
+
+BUCKET_SIZE: Final = 3
+"""How many entries a slot holds before it becomes a node of its own."""
+
+_key_of = itemgetter(0)
+
+
+class HamtError(NodeError):
+    """A block that is no HAMT node, or a tree deeper than the hash of a key allows."""
+
+
+class _Node:
+    """A decoded node. A pointer is a bucket (list of [key, value] lists), a loaded node, or a link (CBORTag)."""
+
+    __slots__ = ("bitfield", "cid", "pointers")
+
+    def __init__(self, bitfield: int, pointers: list[Any], cid: Cid | None) -> None:
+        self.bitfield = bitfield
+        self.pointers = pointers
+        self.cid = cid  # None: changed since it was loaded or flushed
+
+
+class Hamt:
+    """A map from bytes to DAG-CBOR values. Values that it hands out belong to it: replace them, never change them.
+
+    After a HamtError or a missing block in the middle of a change, the object is not to be used further.
+    """
+
+    def __init__(self, store: Blockstore, root: Cid | None = None, bit_width: int = 5) -> None:
+        """Open the tree at `root`, or start an empty one. Raises HamtError, BlockNotFound."""
+        self._store = store
+        self._bit_width = bit_width
+        self._levels = path_levels(bit_width)
+        self._root = _Node(0, [], None) if root is None else self._load(root, is_root=True)
+
+    def get(self, key: bytes) -> Any | None:
+        """The value under `key`, or None (which also stands for a stored null: see `in`)."""
+        entry = self._find(key)
+        return None if entry is None else entry[1]
+
+    def __contains__(self, key: bytes) -> bool:
+        return self._find(key) is not None
+
+    def set(self, key: bytes, value: Any) -> None:
+        """Store `value` under `key`. The value is encoded when the tree is flushed."""
+        self._insert(self._root, 0, _path(key), key, value)
+
+    def delete(self, key: bytes) -> bool:
+        """Remove `key`; whether it was there."""
+        return self._delete(self._root, 0, _path(key), key)
+
+    def items(self) -> Iterator[tuple[bytes, Any]]:
+        """All entries, in the order of the tree (by hash). The tree must not change meanwhile."""
+        return self._walk(self._root, 0)
+
+    def flush(self) -> Cid:
+        """Write the changed nodes to the store, children first; returns the root."""
+        written: list[tuple[_Node, Cid, bytes]] = []
+        root = self._encode(self._root, written)
+        self._store.put_many((cid, data) for _, cid, data in written)
+        for node, cid, _ in written:
+            node.cid = cid
+        return root
+
+    def _find(self, key: bytes) -> list[Any] | None:
+        path = _path(key)
+        node = self._root
+        for shift, mask in self._levels:
+            bit = 1 << (path >> shift & mask)
+            bitfield = node.bitfield
+            if not bitfield & bit:
+                return None
+            index = (bitfield & (bit - 1)).bit_count()
+            pointer = node.pointers[index]
+            if type(pointer) is list:
+                entry: list[Any]
+                for entry in pointer:
+                    if entry[0] == key:
+                        return entry
+                return None
+            node = pointer if type(pointer) is _Node else self._child(node, index)
+        raise self._too_deep()
+
+    def _insert(self, node: _Node, level: int, path: int, key: bytes, value: Any) -> None:
+        for shift, mask in self._levels[level:]:
+            level += 1
+            bit = 1 << (path >> shift & mask)
+            index = (node.bitfield & (bit - 1)).bit_count()
+            node.cid = None
+            if not node.bitfield & bit:
+                node.bitfield |= bit
+                node.pointers.insert(index, [[key, value]])
+                return
+            pointer = node.pointers[index]
+            if type(pointer) is list:
+                if not _put(pointer, key, value):
+                    node.pointers[index] = self._split(pointer, level, path, key, value)
+                return
+            node = pointer if type(pointer) is _Node else self._child(node, index)
+        raise self._too_deep()
+
+    def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _Node:
+        """A node one level deeper with the entries of a full bucket and a new one."""
+        node = _Node(0, [], None)
+        for old_key, old_value in bucket:
+            self._insert(node, level, _path(old_key), old_key, old_value)
+        self._insert(node, level, path, key, value)
+        return node
+
+    def _delete(self, node: _Node, level: int, path: int, key: bytes) -> bool:
+        if level == len(self._levels):
+            raise self._too_deep()
+        shift, mask = self._levels[level]
+        bit = 1 << (path >> shift & mask)
+        if not node.bitfield & bit:
+            return False
+        index = (node.bitfield & (bit - 1)).bit_count()
+        pointer = node.pointers[index]
+        if type(pointer) is list:
+            if not _remove(pointer, key):
+                return False
+            if not pointer:
+                node.bitfield ^= bit
+                del node.pointers[index]
+        else:
+            child = pointer if type(pointer) is _Node else self._child(node, index)
+            if not self._delete(child, level + 1, path, key):
+                return False
+            node.pointers[index] = _folded(child)
+        node.cid = None
+        return True
+
+    def _walk(self, node: _Node, level: int) -> Iterator[tuple[bytes, Any]]:
+        if level == len(self._levels):
+            raise self._too_deep()
+        for pointer in node.pointers:
+            if type(pointer) is list:
+                for entry in pointer:
+                    yield entry[0], entry[1]
+            else:
+                # Nodes met for the first time are not kept: a walk over a large tree stays small.
+                child = pointer if type(pointer) is _Node else self._load(child_cid(pointer, HamtError))
+                yield from self._walk(child, level + 1)
+
+    def _child(self, node: _Node, index: int) -> _Node:
+        child = node.pointers[index] = self._load(child_cid(node.pointers[index], HamtError))
+        return child
+
+    def _load(self, cid: Cid, is_root: bool = False) -> _Node:
+        value = load_value(self._store, cid, HamtError)
+        bitfield, pointers = read_bitfield_node(value, self._bit_width, HamtError)
+        if not pointers and not is_root:
+            raise HamtError("an empty node below the root")
+        for pointer in pointers:
+            if type(pointer) is list:
+                _check_bucket(pointer)
+            else:
+                child_cid(pointer, HamtError)
+        return _Node(bitfield, pointers, cid)
+
+    def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
+        if node.cid is not None:
+            return node.cid
+        parts = [b"\x82", bitfield_bytes(node.bitfield), array_head(len(node.pointers))]
+        for pointer in node.pointers:
+            if type(pointer) is list:
+                parts.append(array_head(len(pointer)))
+                for key, value in pointer:
+                    parts += b"\x82", bytes_head(len(key)), key, encode(value)
+            elif type(pointer) is _Node:
+                parts.append(link_bytes(self._encode(pointer, written)))
+            else:
+                parts.append(encode(pointer))
+        data = b"".join(parts)
+        cid = cid_of(data)
+        written.append((node, cid, data))
+        return cid
+
+    def _too_deep(self) -> HamtError:
+        return HamtError(f"more than {len(self._levels)} levels of nodes")
+
+
+def _path(key: bytes) -> int:
+    return int.from_bytes(sha256(key).digest(), "big")
+
+
+def _put(bucket: list[Any], key: bytes, value: Any) -> bool:
+    """Set an entry of a bucket, keeping it sorted; False if the key is new and the bucket is full."""
+    index = 0
+    for entry in bucket:
+        if entry[0] == key:
+            entry[1] = value
+            return True
+        if entry[0] < key:
+            index += 1
+    if len(bucket) == BUCKET_SIZE:
+        return False
+    bucket.insert(index, [key, value])
+    return True
+
+
+def _remove(bucket: list[Any], key: bytes) -> bool:
+    for index, entry in enumerate(bucket):
+        if entry[0] == key:
+            del bucket[index]
+            return True
+    return False
+
+
+def _folded(child: _Node) -> _Node | list[Any]:
+    """What stands in the parent for a child that lost an entry: a bucket, where all that is left fits into one."""
+    if not child.pointers:
+        raise HamtError("a node below the root lost its last entry: it held too few")
+    if len(child.pointers) > BUCKET_SIZE:
+        return child
+    entries: list[Any] = []
+    for pointer in child.pointers:
+        if type(pointer) is not list:
+            return child
+        entries += pointer
+    if len(entries) > BUCKET_SIZE:
+        return child
+    entries.sort(key=_key_of)
+    return entries
+
+
+def _check_bucket(bucket: list[Any]) -> None:
+    if not 1 <= len(bucket) <= BUCKET_SIZE:
+        raise HamtError(f"a bucket of {len(bucket)} entries (1 to {BUCKET_SIZE} are allowed)")
+    before: bytes | None = None
+    for entry in bucket:
+        if type(entry) is not list or len(entry) != 2 or type(entry[0]) is not bytes:
+            raise HamtError("a bucket entry is an array of a key (bytes) and a value")
+        if before is not None and entry[0] <= before:
+            raise HamtError(f"bucket keys repeat or are out of order at {entry[0].hex()}")
+        before = entry[0]

@@ -1,0 +1,55 @@
+"""A store in memory: for tests, for `:memory:` networks and for worker processes. Nothing survives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from store.blockstore import BlockNotFound
+from store.cid import Cid
+
+
+class MemoryStore:
+    """A `Store` over two dicts."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Cid, bytes] = {}
+        self._metadata: dict[bytes, bytes] = {}
+
+    def get(self, cid: Cid) -> bytes:
+        """The block; BlockNotFound if there is none."""
+        data = self._blocks.get(cid)
+        if data is None:
+            raise BlockNotFound(cid)
+        return data
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the block is stored."""
+        return cid in self._blocks
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Store one block."""
+        self._blocks[cid] = data
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Store blocks."""
+        self._blocks.update(blocks)
+
+    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
+        """Store blocks and set metadata (None deletes)."""
+        new = dict(blocks)  # an iterable that raises half-way leaves the store as it was
+        self._blocks.update(new)
+        for key, value in metadata.items():
+            if value is None:
+                self._metadata.pop(key, None)
+            else:
+                self._metadata[key] = value
+
+    def metadata(self, key: bytes) -> bytes | None:
+        """The metadata under `key`, or None."""
+        return self._metadata.get(key)
+
+    def close(self) -> None:
+        """Nothing to release: the blocks stay readable as long as the object lives."""
+
+    def __len__(self) -> int:
+        return len(self._blocks)
