@@ -1,0 +1,296 @@
+"""KAMT: the map of 256-bit integers in which an EVM contract's storage lies, byte for byte as the EVM actor writes it.
+
+Like a HAMT, but the key is its own path (no hash), a slot holds one entry, and a link carries an extension: the path
+bits that all keys below it share. Zero is never stored: writing it deletes. Nodes are loaded when they are first
+needed, changed in memory and written once by `flush`. The parameters are those of the EVM actor (bit width 5, one
+entry a bucket, data from depth 0). Rules: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/system.rs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from store.blockstore import Blockstore, NodeError
+from store.cid import Cid, cid_of
+from store.codec import array_head, bytes_head, encode
+from store.nodes import PATH_BITS, bitfield_bytes, child_cid, link_bytes, load_value, read_bitfield_node
+
+BIT_WIDTH: Final = 5
+_MASK: Final = (1 << BIT_WIDTH) - 1
+_LONGEST: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
+"""The path bits that come before the last, partial level: a child node starts there at the latest."""
+
+_Entry = tuple[int, int]
+
+
+class KamtError(NodeError):
+    """A block that is no KAMT node, or nodes that do not fit together."""
+
+
+class _Node:
+    """A decoded node. A pointer is an entry (key, value) or a link."""
+
+    __slots__ = ("bitfield", "cid", "pointers")
+
+    def __init__(self, bitfield: int, pointers: list[_Entry | _Link], cid: Cid | None) -> None:
+        self.bitfield = bitfield
+        self.pointers = pointers
+        self.cid = cid  # None: changed since it was loaded or flushed
+
+
+class _Link:
+    """A child node, or the CID of one not loaded yet, behind `length` path bits of value `path`."""
+
+    __slots__ = ("length", "path", "target")
+
+    def __init__(self, length: int, path: int, target: _Node | Cid) -> None:
+        self.length = length
+        self.path = path
+        self.target = target
+
+
+class Kamt:
+    """A map from 256-bit keys to 256-bit values, zero where nothing is stored.
+
+    After a KamtError or a missing block in the middle of a change, the object is not to be used further.
+    """
+
+    def __init__(self, store: Blockstore, root: Cid | None = None) -> None:
+        """Open the tree at `root`, or start an empty one. Raises KamtError, BlockNotFound."""
+        self._store = store
+        self._root = _Node(0, [], None) if root is None else self._load(root, 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every slot is zero."""
+        return not self._root.pointers
+
+    def get(self, slot: int) -> int:
+        """The value of a storage slot, 0 <= slot < 2^256."""
+        _check_word(slot)
+        node = self._root
+        start = 0
+        while True:
+            shift, bit = _step(slot, start)
+            if not node.bitfield & bit:
+                return 0
+            pointer = node.pointers[(node.bitfield & (bit - 1)).bit_count()]
+            if type(pointer) is tuple:
+                return pointer[1] if pointer[0] == slot else 0
+            assert type(pointer) is _Link
+            start = PATH_BITS - shift + pointer.length
+            if _bits(slot, start, pointer.length) != pointer.path:
+                return 0
+            node = self._child(pointer, start)
+
+    def set(self, slot: int, value: int) -> None:
+        """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
+        _check_word(slot)
+        _check_word(value)
+        if value:
+            self._insert(slot, value)
+        else:
+            self._delete(self._root, 0, slot)
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """All slots that are not zero with their values, in ascending order. The tree must not change meanwhile."""
+        return self._walk(self._root, 0)
+
+    def flush(self) -> Cid:
+        """Write the changed nodes to the store, children first; returns the root."""
+        written: list[tuple[_Node, Cid, bytes]] = []
+        root = self._encode(self._root, written)
+        self._store.put_many((cid, data) for _, cid, data in written)
+        for node, cid, _ in written:
+            node.cid = cid
+        return root
+
+    def _insert(self, key: int, value: int) -> None:
+        node = self._root
+        start = 0
+        while True:
+            shift, bit = _step(key, start)
+            index = (node.bitfield & (bit - 1)).bit_count()
+            node.cid = None
+            if not node.bitfield & bit:
+                node.bitfield |= bit
+                node.pointers.insert(index, (key, value))
+                return
+            pointer = node.pointers[index]
+            start = PATH_BITS - shift
+            if type(pointer) is tuple:
+                node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
+                return
+            assert type(pointer) is _Link
+            start += pointer.length
+            if _bits(key, start, pointer.length) != pointer.path:
+                node.pointers[index] = _split(pointer, (key, value), start - pointer.length)
+                return
+            node = self._child(pointer, start)
+
+    def _delete(self, node: _Node, start: int, key: int) -> bool:
+        shift, bit = _step(key, start)
+        if not node.bitfield & bit:
+            return False
+        index = (node.bitfield & (bit - 1)).bit_count()
+        pointer = node.pointers[index]
+        if type(pointer) is tuple:
+            if pointer[0] != key:
+                return False
+            node.bitfield ^= bit
+            del node.pointers[index]
+        else:
+            assert type(pointer) is _Link
+            start = PATH_BITS - shift + pointer.length
+            if _bits(key, start, pointer.length) != pointer.path:
+                return False
+            child = self._child(pointer, start)
+            if not self._delete(child, start, key):
+                return False
+            node.pointers[index] = _folded(pointer, child)
+        node.cid = None
+        return True
+
+    def _walk(self, node: _Node, start: int) -> Iterator[_Entry]:
+        for pointer in node.pointers:
+            if type(pointer) is tuple:
+                yield pointer
+            else:
+                assert type(pointer) is _Link
+                after = start + BIT_WIDTH + pointer.length
+                # Nodes met for the first time are not kept: a walk over a large tree stays small.
+                target = pointer.target
+                child = target if isinstance(target, _Node) else self._load(target, after)
+                yield from self._walk(child, after)
+
+    def _child(self, pointer: _Link, start: int) -> _Node:
+        target = pointer.target
+        if not isinstance(target, _Node):
+            target = pointer.target = self._load(target, start)
+        return target
+
+    def _load(self, cid: Cid, start: int) -> _Node:
+        """The node whose slots are chosen by the path bits from `start` on."""
+        taken = min(BIT_WIDTH, PATH_BITS - start)
+        bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
+        if start and not pointers:
+            raise KamtError("an empty node below the root")
+        return _Node(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
+
+    def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
+        if node.cid is not None:
+            return node.cid
+        parts = [b"\x82", bitfield_bytes(node.bitfield), array_head(len(node.pointers))]
+        for pointer in node.pointers:
+            if type(pointer) is tuple:
+                parts += b"\xa1\x61v\x81\x82", _word_bytes(pointer[0]), _word_bytes(pointer[1])
+            else:
+                assert type(pointer) is _Link
+                target = pointer.target
+                cid = self._encode(target, written) if isinstance(target, _Node) else target
+                parts += b"\xa1\x61l\x83", link_bytes(cid), encode(pointer.length), _path_bytes(pointer)
+        data = b"".join(parts)
+        cid = cid_of(data)
+        written.append((node, cid, data))
+        return cid
+
+
+def _step(key: int, start: int) -> tuple[int, int]:
+    """How many path bits follow the step at `start`, and the bit of its slot."""
+    shift = PATH_BITS - BIT_WIDTH - start
+    if shift >= 0:
+        return shift, 1 << (key >> shift & _MASK)
+    return 0, 1 << (key & (_MASK >> -shift))
+
+
+def _bits(key: int, end: int, length: int) -> int:
+    """The `length` path bits of a key that stop before bit `end`."""
+    return key >> (PATH_BITS - end) & ((1 << length) - 1)
+
+
+def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_bit: int) -> _Node:
+    pointers = [first, second] if first_bit < second_bit else [second, first]
+    return _Node(first_bit | second_bit, pointers, None)
+
+
+def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
+    """A link to a node of two entries that shared a slot; its extension is what their paths share from `start` on."""
+    left = PATH_BITS - start
+    common = left - ((old[0] ^ new[0]) & ((1 << left) - 1)).bit_length()
+    if common == left:
+        raise KamtError(f"key {old[0]:#x} is stored under a path that is not its own")
+    length = common - common % BIT_WIDTH
+    node = _pair(old, _step(old[0], start + length)[1], new, _step(new[0], start + length)[1])
+    return _Link(length, _bits(new[0], start + length, length), node)
+
+
+def _split(link: _Link, new: _Entry, start: int) -> _Link:
+    """What replaces a link when a new entry shares its slot but not the whole of its extension."""
+    ours = _bits(new[0], start + link.length, link.length)
+    common = link.length - (ours ^ link.path).bit_length()
+    head = common - common % BIT_WIDTH
+    tail = link.length - head - BIT_WIDTH
+    rest = _Link(tail, link.path & ((1 << tail) - 1), link.target)
+    node = _pair(rest, 1 << (link.path >> tail & _MASK), new, _step(new[0], start + head)[1])
+    return _Link(head, link.path >> (link.length - head), node)
+
+
+def _folded(link: _Link, child: _Node) -> _Entry | _Link:
+    """What stands in the parent for a child that lost an entry: its last pointer, where only one is left."""
+    if not child.pointers:
+        raise KamtError("a node below the root lost its last entry: it held too few")
+    if len(child.pointers) > 1:
+        return link
+    last = child.pointers[0]
+    if type(last) is tuple:
+        return last
+    assert type(last) is _Link
+    slot = child.bitfield.bit_length() - 1
+    path = ((link.path << BIT_WIDTH | slot) << last.length) | last.path
+    return _Link(link.length + BIT_WIDTH + last.length, path, last.target)
+
+
+def _read_pointer(pointer: Any, start: int) -> _Entry | _Link:
+    """A pointer from its decoded form; `start` counts the path bits up to and including its slot."""
+    if type(pointer) is not dict or len(pointer) != 1:
+        raise KamtError("a pointer is a map of one entry")
+    bucket = pointer.get("v")
+    if bucket is not None:
+        if type(bucket) is not list or len(bucket) != 1 or type(bucket[0]) is not list or len(bucket[0]) != 2:
+            raise KamtError("a bucket is an array of one [key, value]")
+        return _read_word(bucket[0][0]), _read_word(bucket[0][1])
+    fields = pointer.get("l")
+    if type(fields) is not list or len(fields) != 3:
+        raise KamtError("a pointer is {'v': [[key, value]]} or {'l': [link, length, path]}")
+    cid, (length, raw) = child_cid(fields[0], KamtError), fields[1:]
+    if type(length) is not int or length < 0 or length % BIT_WIDTH or start + length > _LONGEST:
+        raise KamtError(f"an extension of {length!r} bits after {start} bits of path")
+    if type(raw) is not bytes or len(raw) != (length + 7) // 8:
+        raise KamtError(f"an extension of {length} bits that is not {(length + 7) // 8} bytes long")
+    padded = int.from_bytes(raw, "big")
+    path = padded >> (-length % 8)
+    if path << (-length % 8) != padded:
+        raise KamtError("an extension whose padding is not zero")
+    return _Link(length, path, cid)
+
+
+def _read_word(raw: Any) -> int:
+    if type(raw) is not bytes or len(raw) > 32 or raw[:1] == b"\x00":
+        raise KamtError("a key or value is a byte string of at most 32 bytes without leading zeros")
+    return int.from_bytes(raw, "big")
+
+
+def _word_bytes(word: int) -> bytes:
+    length = (word.bit_length() + 7) // 8
+    return bytes_head(length) + word.to_bytes(length, "big")
+
+
+def _path_bytes(link: _Link) -> bytes:
+    length = (link.length + 7) // 8
+    return bytes_head(length) + (link.path << (-link.length % 8)).to_bytes(length, "big")
+
+
+def _check_word(word: int) -> None:
+    if not 0 <= word < 1 << PATH_BITS:
+        raise ValueError(f"{word:#x} is not a 256-bit word")

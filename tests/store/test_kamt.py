@@ -1,0 +1,219 @@
+"""The KAMT against the official EVM actor's own trees, against a dict, and against hostile nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.blockstore import put_object
+from store.cid import RAW, Cid, cid_of, parse_cid, show
+from store.codec import link
+from store.kamt import Kamt, KamtError
+from store.memory import MemoryStore
+from tests.conftest import data_file
+
+TOP = (1 << 256) - 1
+
+# Keys that collide on long prefixes are what a KAMT is about; uniform ones would hardly ever share a slot.
+WORDS = st.one_of(
+    st.integers(0, 70),
+    st.integers(0, 255).map(lambda bit: 1 << bit),
+    st.integers(0, TOP),
+    st.builds(lambda bit, low: TOP ^ (1 << bit) ^ low, st.integers(5, 255), st.integers(0, 31)),
+    st.builds(lambda shift, low: (0xABCDEF << shift | low) & TOP, st.integers(20, 230), st.integers(0, 40)),
+)
+VALUES = st.integers(1, TOP)
+
+
+def write_steps(case: dict[str, Any], *, reopen: bool) -> tuple[list[str], MemoryStore]:
+    store = MemoryStore()
+    tree = Kamt(store)
+    roots = []
+    for step in case["steps"]:
+        for slot, value in step:
+            tree.set(int(slot, 16), int(value, 16))
+        root = tree.flush()
+        roots.append(show(root))
+        if reopen:
+            tree = Kamt(store, root)
+    return roots, store
+
+
+@pytest.mark.parametrize("reopen", [False, True], ids=["kept", "reopened"])
+def test_every_root_and_block_equals_the_official_evm_actors(reopen: bool) -> None:
+    cases = json.loads(data_file("vectors/kamt/official_evm_actor.json").read_text())
+    assert len(cases) > 30
+    for case in cases:
+        roots, store = write_steps(case, reopen=reopen)
+        assert roots == case["roots"], case["name"]
+        for text, block in case["final_blocks"].items():
+            assert store.get(parse_cid(text)).hex() == block, case["name"]
+
+
+@pytest.mark.parametrize(
+    ("slots", "text"),
+    [
+        ({}, "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfay"),
+        ({0: 1}, "bafy2bzaced72u7zr5shnkkr2rrdmpn5sqd35floqjef2p26ettoviudcxg462"),
+        ({0: 1, 1: 2}, "bafy2bzaced5no5tqekexm5nsjnx7myfclcukpzbbwbsd27z4efzc3jmydblci"),
+        ({0: 0x42, 1 << 255: 7}, "bafy2bzacecn3nxlff334cgskrxbyfyajgkho73bgg4hisnzh6uue2ebhv3ba6"),
+    ],
+)
+def test_known_trees_have_the_networks_roots(slots: dict[int, int], text: str) -> None:
+    tree = Kamt(MemoryStore())
+    for slot, value in slots.items():
+        tree.set(slot, value)
+    assert show(tree.flush()) == text
+    assert dict(tree.items()) == slots
+
+
+@given(st.lists(st.tuples(WORDS, st.one_of(st.just(0), VALUES), st.booleans()), max_size=60), st.randoms())
+@settings(max_examples=150, deadline=None)
+def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool]], random: Any) -> None:
+    store = MemoryStore()
+    tree = Kamt(store)
+    model: dict[int, int] = {}
+    for slot, value, reopen in writes:
+        tree.set(slot, value)
+        model[slot] = value
+        assert tree.get(slot) == value
+        if reopen:
+            tree = Kamt(store, tree.flush())
+    content = sorted((slot, value) for slot, value in model.items() if value)
+    assert list(tree.items()) == content
+    assert all(tree.get(slot) == value for slot, value in model.items())
+    assert tree.is_empty == (not content)
+
+    random.shuffle(content)
+    fresh = Kamt(MemoryStore())
+    for slot, value in content:
+        fresh.set(slot, value)
+    assert tree.flush() == fresh.flush()
+    assert Kamt(store, tree.flush()).flush() == tree.flush()
+
+
+def test_flush_writes_changed_nodes_only() -> None:
+    store = MemoryStore()
+    tree = Kamt(store)
+    for slot in range(2000):
+        tree.set(slot << 128, slot + 1)
+    tree.flush()
+    before = len(store)
+    tree.set(7 << 128, 999)
+    tree.set(9 << 128, 10)  # the value it has
+    tree.flush()
+    assert 0 < len(store) - before <= 5  # one path from root to leaf: 2,000 keys share all but some eleven bits
+    assert tree.flush() == Kamt(store, tree.flush()).flush()
+
+
+def test_a_read_loads_one_path_only() -> None:
+    store = MemoryStore()
+    tree = Kamt(store)
+    for slot in range(500):
+        tree.set(slot << 240, 1)
+    root = tree.flush()
+    reads: list[Cid] = []
+
+    class Counting(MemoryStore):
+        def get(self, cid: Cid) -> bytes:
+            reads.append(cid)
+            return store.get(cid)
+
+    assert Kamt(Counting(), root).get(77 << 240) == 1
+    assert len(reads) <= 4
+
+
+@pytest.mark.parametrize("word", [-1, 1 << 256])
+def test_words_outside_256_bits_are_refused(word: int) -> None:
+    tree = Kamt(MemoryStore())
+    with pytest.raises(ValueError, match="256-bit"):
+        tree.get(word)
+    with pytest.raises(ValueError, match="256-bit"):
+        tree.set(0, word)
+
+
+CHILD = link(cid_of(b"child"))
+ENTRY = {"v": [[b"\x01", b"\x02"]]}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        None,
+        [],
+        [b"\x01"],
+        [b"\x01", [], []],
+        [1, []],
+        [b"\x01", []],
+        [b"", [ENTRY]],
+        [b"\x00\x01", [ENTRY]],
+        [b"\x01\x00\x00\x00\x00", [ENTRY]],
+        [b"\x01", [{}]],
+        [b"\x01", [{"v": []}]],
+        [b"\x01", [{"v": [[b"\x01", b"\x02"], [b"\x02", b"\x02"]]}]],
+        [b"\x01", [{"v": [[b"\x01"]]}]],
+        [b"\x01", [{"v": [[b"\x00\x01", b"\x02"]]}]],
+        [b"\x01", [{"v": [[b"\x01" * 33, b"\x02"]]}]],
+        [b"\x01", [{"v": [[1, 2]]}]],
+        [b"\x01", [{"x": [CHILD, 0, b""]}]],
+        [b"\x01", [{"l": [CHILD, 0]}]],
+        [b"\x01", [{"l": [b"child", 0, b""]}]],
+        [b"\x01", [{"l": [link(cid_of(b"child", RAW)), 0, b""]}]],
+        [b"\x01", [{"l": [CHILD, 3, b"\x00"]}]],
+        [b"\x01", [{"l": [CHILD, -5, b""]}]],
+        [b"\x01", [{"l": [CHILD, True, b""]}]],
+        [b"\x01", [{"l": [CHILD, 5, b""]}]],
+        [b"\x01", [{"l": [CHILD, 5, b"\xff"]}]],
+        [b"\x01", [{"l": [CHILD, 255, bytes(32)]}]],
+        [b"\x01", [{"l": [CHILD, 1 << 62, b""]}]],
+    ],
+)
+def test_a_hostile_node_is_a_kamt_error(node: Any) -> None:
+    store = MemoryStore()
+    root = put_object(store, node)
+    with pytest.raises(KamtError):
+        Kamt(store, root)
+
+
+def test_bytes_that_are_no_cbor_are_a_kamt_error() -> None:
+    store = MemoryStore()
+    root = cid_of(b"\xff")
+    store.put(root, b"\xff")
+    with pytest.raises(KamtError):
+        Kamt(store, root)
+
+
+def test_an_empty_node_below_the_root_is_a_kamt_error() -> None:
+    store = MemoryStore()
+    empty = put_object(store, [b"", []])
+    tree = Kamt(store, put_object(store, [b"\x01", [{"l": [link(empty), 0, b""]}]]))
+    with pytest.raises(KamtError):
+        tree.get(0)
+
+
+def test_a_chain_longer_than_a_key_is_a_kamt_error() -> None:
+    store = MemoryStore()
+    node = put_object(store, [b"\x01", [ENTRY]])
+    for _ in range(60):
+        node = put_object(store, [b"\x01", [{"l": [link(node), 0, b""]}]])
+    with pytest.raises(KamtError):
+        Kamt(store, node).get(0)
+    with pytest.raises(KamtError):
+        Kamt(store, node).set(0, 1)
+    with pytest.raises(KamtError):
+        Kamt(store, node).set(0, 0)
+    with pytest.raises(KamtError):
+        list(Kamt(store, node).items())
+
+
+def test_a_key_stored_under_a_foreign_path_is_a_kamt_error_when_its_slot_is_needed() -> None:
+    store = MemoryStore()
+    foreign = put_object(store, [b"\x01", [{"v": [[b"\x80" + bytes(31), b"\x02"]]}]])
+    tree = Kamt(store, foreign)
+    assert tree.get(0) == 0
+    with pytest.raises(KamtError):
+        tree.set(0, 1)
