@@ -1,0 +1,57 @@
+"""A multi-runtime hypervisor for Filecoin actors: native WASM and Ethereum contracts on one machine.
+
+    from hypervisor import Hypervisor
+
+    machine = Hypervisor.open(":memory:")
+
+Names are loaded when first used, so importing the package stays cheap.
+"""
+
+from typing import TYPE_CHECKING
+
+from hypervisor._siblings import check_siblings
+
+if TYPE_CHECKING:
+    from hypervisor.address import Address
+    from hypervisor.bundle import Bundle
+    from hypervisor.genesis import Genesis
+    from hypervisor.machine import Hypervisor
+    from hypervisor.message import Message, Receipt, SignedMessage
+    from hypervisor.tracing import Recorder, call_tree
+
+_HOMES = {
+    "Address": "hypervisor.address",
+    "Bundle": "hypervisor.bundle",
+    "Genesis": "hypervisor.genesis",
+    "Hypervisor": "hypervisor.machine",
+    "Message": "hypervisor.message",
+    "Receipt": "hypervisor.message",
+    "Recorder": "hypervisor.tracing",
+    "SignedMessage": "hypervisor.message",
+    "call_tree": "hypervisor.tracing",
+}
+
+__all__ = [
+    "Address",
+    "Bundle",
+    "Genesis",
+    "Hypervisor",
+    "Message",
+    "Receipt",
+    "Recorder",
+    "SignedMessage",
+    "call_tree",
+]
+
+check_siblings(__file__)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'hypervisor' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

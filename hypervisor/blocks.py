@@ -1,0 +1,208 @@
+"""Blocks in flight: what an invocation holds by handle, and the scan for the links inside.
+
+The scan is a pure function of codec and bytes (facts of ref-fvm fvm/src/ipld; FIP-0071): it answers which CIDs a block
+links, and how much work it took, so that the kernel can charge it. It is laxer than a decoder on purpose: the network
+takes non-minimal integers and any key order here.
+"""
+
+from dataclasses import dataclass
+
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.types import NO_BLOCK, BlockId
+from store.cid import (
+    BLAKE2B_256,
+    CBOR,
+    DAG_CBOR,
+    FIL_COMMITMENT_SEALED,
+    FIL_COMMITMENT_UNSEALED,
+    IDENTITY,
+    RAW,
+    Cid,
+    CidError,
+    read_cid,
+    split_cid,
+)
+
+MAX_BLOCK_SIZE = 1 << 20
+MAX_BLOCKS = (1 << 31) - 1
+ALLOWED_CODECS = frozenset({RAW, CBOR, DAG_CBOR})
+_COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes with their codec, and the CIDs that they link (with repetitions, in order)."""
+
+    codec: int
+    data: bytes
+    links: tuple[Cid, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStat:
+    """What a guest learns of a block: its handle, codec and size in bytes."""
+
+    id: BlockId
+    codec: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScan:
+    """What a scan found: links, the work done in CBOR fields and CIDs, and why it stopped early, if it did."""
+
+    links: tuple[Cid, ...]
+    fields: int
+    cids: int
+    error: ErrorNumber | None = None
+
+
+class BlockRegistry:
+    """The blocks of one invocation by handle, 1, 2, 3, ...; handles are never freed."""
+
+    __slots__ = ("_blocks",)
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+
+    def add(self, block: Block) -> BlockId:
+        """Keep a block; LIMIT_EXCEEDED when the registry is full."""
+        if len(self._blocks) >= MAX_BLOCKS:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, "the invocation holds too many blocks")
+        self._blocks.append(block)
+        return BlockId(len(self._blocks))
+
+    def get(self, block_id: int) -> Block:
+        """The block of a handle; INVALID_HANDLE if there is none."""
+        if not 0 < block_id <= len(self._blocks):
+            raise SyscallError(ErrorNumber.INVALID_HANDLE, f"no block has the handle {block_id}")
+        return self._blocks[block_id - 1]
+
+    def find(self, block_id: int) -> Block | None:
+        """The block of a handle, None for handle 0; INVALID_HANDLE otherwise."""
+        return None if block_id == NO_BLOCK else self.get(block_id)
+
+
+NOTHING_SCANNED = LinkScan((), 0, 0)
+
+
+def scan_links(codec: int, data: bytes) -> LinkScan:
+    """Scan a block for links. Only DAG-CBOR has any; the other codecs cost nothing."""
+    if codec != DAG_CBOR:
+        return NOTHING_SCANNED
+    scanner = _Scanner()
+    error: ErrorNumber | None = None
+    try:
+        scanner.scan(data)
+    except _ScanStopped as stopped:
+        error = stopped.error
+    return LinkScan(tuple(scanner.links), scanner.fields, scanner.cids, error)
+
+
+class LinkScanCache:
+    """Remembers scans by CID (a scan depends on the bytes alone), up to a number of blocks."""
+
+    __slots__ = ("_scans",)
+
+    CAPACITY = 16_384
+
+    def __init__(self) -> None:
+        self._scans: dict[Cid, LinkScan] = {}
+
+    def scan(self, codec: int, data: bytes, cid: Cid | None) -> LinkScan:
+        """`scan_links`, looked up where the block's CID is known."""
+        if cid is None or codec != DAG_CBOR:
+            return scan_links(codec, data)
+        known = self._scans.get(cid)
+        if known is None:
+            if len(self._scans) >= self.CAPACITY:
+                self._scans.clear()
+            known = self._scans[cid] = scan_links(codec, data)
+        return known
+
+
+class _ScanStopped(Exception):
+    def __init__(self, error: ErrorNumber) -> None:
+        super().__init__(error.name)
+        self.error = error
+
+
+class _Scanner:
+    __slots__ = ("cids", "fields", "links")
+
+    def __init__(self) -> None:
+        self.links: list[Cid] = []
+        self.fields = 0
+        self.cids = 0
+
+    def scan(self, data: bytes) -> None:
+        position, size, remaining = 0, len(data), 1
+        while remaining > 0:
+            remaining -= 1
+            self.fields += 1
+            major, value, position = _header(data, position)
+            if major in (2, 3):
+                position += value
+                if position > size:
+                    raise _ScanStopped(ErrorNumber.SERIALIZATION)
+            elif major == 4:
+                remaining += value
+            elif major == 5:
+                remaining += 2 * value
+            elif major == 6:
+                if value != 42:
+                    remaining += 1
+                else:
+                    position = self._link(data, position)
+            if remaining >= 1 << 64:
+                raise _ScanStopped(ErrorNumber.SERIALIZATION)
+        if position != size:
+            raise _ScanStopped(ErrorNumber.SERIALIZATION)
+
+    def _link(self, data: bytes, position: int) -> int:
+        self.cids += 1
+        major, length, position = _header(data, position)
+        end = position + length
+        if major != 2 or end > len(data) or length < 1 or data[position] != 0:
+            raise _ScanStopped(ErrorNumber.SERIALIZATION)
+        body = data[position + 1 : end]
+        try:
+            cid, used = read_cid(body)
+        except CidError:
+            raise _ScanStopped(ErrorNumber.SERIALIZATION) from None
+        if used != len(body):
+            raise _ScanStopped(ErrorNumber.SERIALIZATION)
+        self._visit(cid)
+        return end
+
+    def _visit(self, cid: Cid) -> None:
+        _, codec, hash_code, digest = split_cid(cid)
+        if codec in _COMMITMENTS:
+            return
+        if codec not in ALLOWED_CODECS:
+            raise _ScanStopped(ErrorNumber.NOT_FOUND)
+        if hash_code == IDENTITY:
+            if codec == DAG_CBOR:
+                self.scan(digest)
+            return
+        if hash_code != BLAKE2B_256 or len(digest) != 32:
+            raise _ScanStopped(ErrorNumber.NOT_FOUND)
+        self.links.append(cid)
+
+
+def _header(data: bytes, position: int) -> tuple[int, int, int]:
+    """One CBOR header: major type, its number, the offset behind it. Indefinite lengths are refused."""
+    if position >= len(data):
+        raise _ScanStopped(ErrorNumber.SERIALIZATION)
+    first = data[position]
+    position += 1
+    major, low = first >> 5, first & 0x1F
+    if low < 24:
+        return major, low, position
+    if low > 27:
+        raise _ScanStopped(ErrorNumber.SERIALIZATION)
+    end = position + (1 << (low - 24))
+    if end > len(data):
+        raise _ScanStopped(ErrorNumber.SERIALIZATION)
+    return major, int.from_bytes(data[position:end], "big"), end

@@ -1,0 +1,152 @@
+"""Bundles of built-in actors: the manifest that names each actor's code, read from a CAR.
+
+Layout: one root block `[1, CID of the data]`, a data block `[[name, code CID], ...]` in the network's order, and the
+code. A manifest of this machine always has the 16 official names in their order, since type numbers are places in it.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypervisor.errors import BundleError
+from store.blockstore import BlockNotFound, Blockstore, StoreError
+from store.car import read_car
+from store.cid import Cid, show
+from store.codec import CodecError, decode, unlink
+
+ACTOR_NAMES = (
+    "system", "init", "cron", "account", "storagepower", "storageminer", "storagemarket", "paymentchannel",
+    "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
+)  # fmt: skip
+_MANIFEST_VERSION = 1
+MARKER_SECTION = "hypervisor.runtime"
+"""The custom section by which a built-in actor's module names the runtime that executes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The built-in actors' code CIDs by name; `data` is the CID of the list itself, which the system actor holds."""
+
+    data: Cid
+    codes: tuple[Cid, ...]
+
+    @classmethod
+    def load(cls, store: Blockstore, data: Cid) -> "Manifest":
+        """Read the list of names and code CIDs; BundleError if it is not the official 16 in order."""
+        try:
+            entries = decode(store.get(data))
+            names = tuple(entry[0] for entry in entries)
+            codes = tuple(unlink(entry[1]) for entry in entries)
+        except (CodecError, TypeError, IndexError) as error:
+            raise BundleError(f"manifest {show(data)} is not a list of names and code CIDs: {error}") from None
+        if names != ACTOR_NAMES:
+            missing = ", ".join(name for name in ACTOR_NAMES if name not in names) or "none, but the order differs"
+            raise BundleError(
+                f"manifest {show(data)} lists {len(names)} actors, {len(ACTOR_NAMES)} expected (missing: {missing})"
+            )
+        return cls(data, codes)
+
+    @classmethod
+    def load_root(cls, store: Blockstore, root: Cid) -> "Manifest":
+        """Read a bundle's root block, then its list."""
+        try:
+            fields = decode(store.get(root))
+            version, data = fields
+            cid = unlink(data)
+        except (CodecError, TypeError, ValueError) as error:
+            raise BundleError(f"bundle root {show(root)} is not a pair of version and CID: {error}") from None
+        if version != _MANIFEST_VERSION:
+            raise BundleError(
+                f"bundle root {show(root)} has manifest version {version}, only {_MANIFEST_VERSION} is known"
+            )
+        return cls.load(store, cid)
+
+    def code(self, name: str) -> Cid:
+        """The code CID of a built-in actor by its name."""
+        return self.codes[ACTOR_NAMES.index(name)]
+
+    def type_of(self, code: Cid) -> int:
+        """The type number (place from 1) of a code CID; 0 if it is no built-in actor's."""
+        return self.codes.index(code) + 1 if code in self.codes else 0
+
+    def code_of_type(self, number: int) -> Cid | None:
+        """The code CID at a place counted from 1."""
+        return self.codes[number - 1] if 1 <= number <= len(self.codes) else None
+
+    def name_of(self, code: Cid) -> str | None:
+        """The built-in actor's name behind a code CID (the first of them where several share one)."""
+        number = self.type_of(code)
+        return ACTOR_NAMES[number - 1] if number else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle's blocks and manifest."""
+
+    root: Cid
+    manifest: Manifest
+    blocks: tuple[tuple[Cid, bytes], ...]
+
+    @classmethod
+    def from_car(cls, data: bytes, name: str = "bundle") -> "Bundle":
+        """Read and verify a CAR; BundleError names what is wrong with it."""
+        from store.memory import MemoryStore
+
+        store = MemoryStore()
+        try:
+            reader = read_car(io.BytesIO(data))
+            blocks = tuple(reader)
+            store.put_many(blocks)
+            if len(reader.roots) != 1:
+                raise BundleError(f"{name} has {len(reader.roots)} roots, 1 expected")
+            manifest = Manifest.load_root(store, reader.roots[0])
+        except BlockNotFound as error:
+            raise BundleError(f"{name} is incomplete: {error}") from None
+        except StoreError as error:
+            raise BundleError(f"{name} is not a readable CAR: {error}") from None
+        for actor, code in zip(ACTOR_NAMES, manifest.codes, strict=True):
+            if not store.has(code):
+                raise BundleError(f"{name} lacks the code of {actor} ({show(code)})")
+        return cls(reader.roots[0], manifest, blocks)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Bundle":
+        """Read a bundle from a file; BundleError if it cannot be read."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise BundleError(f"bundle {path} cannot be read: {error.strerror}") from None
+        return cls.from_car(data, f"bundle {path}")
+
+    @classmethod
+    def embedded(cls) -> "Bundle":
+        """This project's own bundle, which the wheel carries."""
+        from actors.loader import bundle_bytes
+
+        return cls.from_car(bundle_bytes(), "the embedded bundle")
+
+
+def marked_runtime(module: bytes) -> str | None:
+    """The runtime that a WASM module's marker section names, None where it has no such section."""
+    for name, content in _custom_sections(module):
+        if name == MARKER_SECTION:
+            return content.decode("ascii", "replace")
+    return None
+
+
+def _custom_sections(module: bytes) -> Iterator[tuple[str, bytes]]:
+    """The custom sections of a module, as far as it is well-formed; a broken module simply has no more."""
+    from store.varint import VarintError, read_uvarint
+
+    position = 8 if module[:4] == b"\0asm" else len(module)
+    try:
+        while position < len(module):
+            section = module[position]
+            size, body = read_uvarint(module, position + 1)
+            position = body + size
+            if section == 0 and position <= len(module):
+                length, start = read_uvarint(module, body)
+                yield module[start : start + length].decode("utf-8", "replace"), module[start + length : position]
+    except VarintError:
+        return

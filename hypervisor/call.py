@@ -1,0 +1,29 @@
+"""One call between actors, as it is asked for and as it ends."""
+
+from dataclasses import dataclass
+
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it was asked for. `value` in attoFIL, `gas_limit` in milligas (None: all that is left)."""
+
+    from_: ActorID
+    to: Address
+    method: MethodNumber
+    params: Block | None = None
+    value: TokenAmount = TokenAmount(0)
+    gas_limit: int | None = None
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How a call ended for its caller: exit code, returned block, the callee's own words."""
+
+    exit_code: int
+    block: Block | None = None
+    message: str = ""

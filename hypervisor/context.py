@@ -1,0 +1,36 @@
+"""What holds for every message of one epoch, and what holds for one invocation."""
+
+from dataclasses import dataclass
+
+from hypervisor.address import Address
+from hypervisor.network_versions import LATEST, NetworkVersion
+from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
+
+DEVNET_CHAIN_ID = 31_415_926
+
+
+@dataclass(frozen=True, slots=True)
+class MachineContext:
+    """The epoch's context. Timestamp in Unix seconds, money in attoFIL. Source: ref-fvm machine::MachineContext."""
+
+    network: NetworkVersion = LATEST
+    epoch: ChainEpoch = ChainEpoch(0)
+    timestamp: int = 0
+    base_fee: TokenAmount = TokenAmount(0)
+    chain_id: int = DEVNET_CHAIN_ID
+    circulating_supply: TokenAmount = TokenAmount(0)
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationContext:
+    """One invocation: who calls whom, with what. `origin_address` is the sender as the message wrote it."""
+
+    origin: ActorID
+    origin_address: Address
+    nonce: int
+    caller: ActorID
+    receiver: ActorID
+    method: MethodNumber
+    value: TokenAmount
+    gas_premium: TokenAmount
+    read_only: bool

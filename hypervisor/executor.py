@@ -1,0 +1,224 @@
+"""Applies one message: the sender's checks, prepaid gas, the call, and who gets what of the money for gas.
+
+Rules: ref-fvm fvm/src/executor/default.rs; facts of section 1. A message that fails a check changes nothing and costs
+the miner, not the sender.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hypervisor.address import is_eth_namespace
+from hypervisor.blocks import Block
+from hypervisor.call import Call
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
+from hypervisor.events import StampedEvent, events_root
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
+from hypervisor.gas_outputs import GasOutputs, gas_outputs
+from hypervisor.message import Message, Receipt
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import MessageEnded, MessageStarted
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
+from store.cid import CBOR, RAW
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+_MAX_I64 = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What became of a message: the receipt, the money for gas, the events, words for people.
+
+    `fatal` is set where execution could not go on; the receipt then says 10 and takes the whole gas limit, as the
+    network's does, and the error carries the context.
+    """
+
+    receipt: Receipt
+    gas: GasOutputs
+    events: tuple[StampedEvent, ...] = ()
+    message: str = ""
+    fatal: Fatal | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The receipt's exit code."""
+        return self.receipt.exit_code
+
+    @property
+    def return_data(self) -> bytes:
+        """The receipt's return value."""
+        return self.receipt.return_data
+
+    @property
+    def gas_used(self) -> Gas:
+        """The receipt's gas."""
+        return self.receipt.gas_used
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    id: ActorID
+    state: ActorState
+
+
+class _Refused(Exception):
+    """A preflight check failed."""
+
+    def __init__(self, code: ExitCode, message: str, penalty: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.penalty = penalty
+
+
+class Executor:
+    """Applies messages to a machine's state tree."""
+
+    def __init__(self, machine: "Hypervisor") -> None:
+        self._machine = machine
+
+    def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        """Apply a message that takes `raw_length` bytes on chain.
+
+        Implicit messages (cron, rewards, reads from outside) have no checks of nonce, balance and sender, and pay
+        nothing. Raises MessageError for a gas limit that no message may have; a store's error leaves the state as it was.
+        """
+        if not 0 < message.gas_limit <= _MAX_I64:
+            raise MessageError(f"gas limit {message.gas_limit} is not between 1 and 2^63 - 1")
+        tracer = self._machine.tracer
+        if tracer is not None:
+            tracer.event(MessageStarted(message.from_, message.to, message.method, message.nonce, implicit))
+        mark = self._machine.state_tree.begin()
+        try:
+            result = self._checked(message, raw_length, implicit)
+        except BaseException:
+            self._machine.state_tree.rollback(mark)
+            raise
+        self._machine.state_tree.commit()
+        if tracer is not None:
+            tracer.event(MessageEnded(result.exit_code, result.gas_used))
+        return result
+
+    def _checked(self, message: Message, raw_length: int, implicit: bool) -> ApplyResult:
+        inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
+        try:
+            sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
+        except _Refused as refused:
+            penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
+            return ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
+        result = self._execute(message, sender, inclusion)
+        if implicit:
+            return result
+        return self._settle(message, sender, result)
+
+    # --- before -----------------------------------------------------------------------------------------------
+
+    def _implicit_sender(self, message: Message) -> ActorID:
+        sender = self._machine.state_tree.lookup_id(message.from_)
+        if sender is None:
+            raise _Refused(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", 0)
+        return sender
+
+    def _preflight(self, message: Message, inclusion: int) -> ActorID:
+        """The checks in the network's order; prepays the gas and counts the nonce up."""
+        base_fee = self._machine.context.base_fee
+        needed = -(-inclusion // MILLIGAS_PER_GAS)
+        if needed > message.gas_limit:
+            text = f"gas limit {message.gas_limit} does not cover the inclusion of the message: {needed}"
+            raise _Refused(ExitCode.SYS_OUT_OF_GAS, text, base_fee * needed)
+        penalty = base_fee * message.gas_limit
+        sender = self._valid_sender(message, penalty)
+        state = sender.state
+        if message.nonce != state.nonce:
+            text = f"nonce {message.nonce} of {message.from_} is not the next one, {state.nonce}"
+            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+        cost = message.gas_fee_cap * message.gas_limit
+        if state.balance < cost:
+            text = f"{message.from_} has {state.balance} attoFIL, and gas may cost {cost}"
+            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+        paid = replace(state, nonce=state.nonce + 1, balance=TokenAmount(state.balance - cost))
+        self._machine.state_tree.set_actor(sender.id, paid)
+        return sender.id
+
+    def _valid_sender(self, message: Message, penalty: int) -> _Sender:
+        tree, manifest = self._machine.state_tree, self._machine.manifest
+        sender = tree.lookup_id(message.from_)
+        state = None if sender is None else tree.get_actor(sender)
+        if sender is None or state is None:
+            raise _Refused(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
+        if state.code in (manifest.code("account"), manifest.code("ethaccount")):
+            return _Sender(sender, state)
+        delegated = state.delegated_address
+        is_new = state.code == manifest.code("placeholder") and state.nonce == 0
+        if is_new and delegated is not None and is_eth_namespace(delegated):
+            # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
+            return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
+        raise _Refused(ExitCode.SYS_SENDER_INVALID, f"{message.from_} is no account that may send messages", penalty)
+
+    # --- the call ---------------------------------------------------------------------------------------------
+
+    def _execute(self, message: Message, sender: ActorID, inclusion: int) -> ApplyResult:
+        context, tracer = self._machine.context, self._machine.tracer
+        gas = GasTracker(min(message.gas_limit * MILLIGAS_PER_GAS, _MAX_I64), tracer=tracer)
+        premium = max(0, min(message.gas_premium, message.gas_fee_cap - context.base_fee))
+        receiver = self._machine.state_tree.lookup_id(message.to)
+        calls = CallManager(self._machine, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium))
+        try:
+            if inclusion:
+                gas.charge("OnChainMessage", inclusion)
+            result = calls.send(Call(sender, message.to, message.method, _params_block(message), message.value))
+        except OutOfGas as error:
+            return _failed(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
+        except SyscallError as error:
+            return _failed(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), gas.gas_used(), error.message)
+        except Fatal as error:
+            return replace(_failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
+        data = result.block.data if result.block else b""
+        receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events))
+        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message)
+
+    # --- after ------------------------------------------------------------------------------------------------
+
+    def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> ApplyResult:
+        """Burn, tip and refund what was prepaid, in the network's order."""
+        outputs = gas_outputs(
+            result.gas_used,
+            message.gas_limit,
+            self._machine.context.base_fee,
+            message.gas_fee_cap,
+            message.gas_premium,
+        )
+        self._credit(BURNT_FUNDS_ACTOR, outputs.base_fee_burn)
+        self._credit(REWARD_ACTOR, outputs.miner_tip)
+        self._credit(BURNT_FUNDS_ACTOR, outputs.over_estimation_burn)
+        self._credit(sender, outputs.refund)
+        return replace(result, gas=outputs)
+
+    def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
+        if amount == 0:
+            return
+        tree = self._machine.state_tree
+        state = tree.get_actor(actor)
+        if state is None:
+            raise Fatal(f"actor f0{actor} is missing, so {amount} attoFIL of gas money have nowhere to go")
+        tree.set_actor(actor, state.with_balance(state.balance + amount))
+
+
+_TOP_LEVEL = {
+    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
+    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
+}
+"""The exit codes of calls that could not be made at all; every other refusal is an assertion failure."""
+
+
+def _failed(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
+    return ApplyResult(Receipt(code, b"", gas_used), GasOutputs(), message=message)
+
+
+def _params_block(message: Message) -> Block | None:
+    """The parameters as a block: never DAG-CBOR, so links in them are not reachable (the network's rule)."""
+    if not message.params:
+        return None
+    return Block(RAW if message.method == METHOD_SEND else CBOR, message.params)

@@ -1,0 +1,109 @@
+"""The first state of a machine: singletons, burnt funds, and the accounts that somebody wants.
+
+The system and init actors' states are written directly, since every other constructor needs them; the machine then runs
+the constructors that `Genesis.constructors` lists. Sources: facts on built-in actors, sections 2 and 5; lotus genesis.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hypervisor.address import Address, Protocol
+from hypervisor.bigint import encode_bigint
+from hypervisor.bundle import Manifest
+from hypervisor.errors import InvalidInput
+from hypervisor.state_tree import ActorState, InitState, StateTree
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    CRON_ACTOR,
+    DATACAP_ACTOR,
+    EAM_ACTOR,
+    FIRST_DYNAMIC_ACTOR,
+    INIT_ACTOR,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    VERIFIED_REGISTRY_ACTOR,
+    ActorID,
+    TokenAmount,
+)
+from store.blockstore import put_object
+from store.buffered import BufferedStore
+from store.cid import EMPTY_ARRAY_CID, Cid
+from store.codec import encode, link
+from store.hamt import Hamt
+
+ATTO_PER_FIL = 10**18
+VERIFIED_REGISTRY_ROOT = ActorID(80)
+RESERVE_ACTOR = ActorID(90)
+REWARD_FUNDS = TokenAmount(1_100_000_000 * ATTO_PER_FIL)
+RESERVE_FUNDS = TokenAmount(300_000_000 * ATTO_PER_FIL)
+
+_CRON_TABLE = [[POWER_ACTOR, 5], [MARKET_ACTOR, 9]]
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """What a new state holds besides the singletons: the network's name, and accounts with their attoFIL.
+
+    Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts), in order of their IDs from 100.
+    """
+
+    network_name: str = "localnet"
+    accounts: Mapping[Address, TokenAmount] = field(default_factory=dict)
+
+    @staticmethod
+    def constructors() -> Iterator[tuple[ActorID, bytes]]:
+        """The singletons whose constructors must run, with their parameters."""
+        cron = [[Address.id(actor).to_bytes(), method] for actor, method in _CRON_TABLE]
+        yield REWARD_ACTOR, encode(encode_bigint(0))
+        yield CRON_ACTOR, encode([cron])
+        yield POWER_ACTOR, b""
+        yield MARKET_ACTOR, b""
+        yield VERIFIED_REGISTRY_ACTOR, encode(Address.id(VERIFIED_REGISTRY_ROOT).to_bytes())
+        yield DATACAP_ACTOR, encode(Address.id(VERIFIED_REGISTRY_ACTOR).to_bytes())
+        yield EAM_ACTOR, b""
+
+
+_SINGLETONS = (
+    (REWARD_ACTOR, "reward", REWARD_FUNDS),
+    (CRON_ACTOR, "cron", TokenAmount(0)),
+    (POWER_ACTOR, "storagepower", TokenAmount(0)),
+    (MARKET_ACTOR, "storagemarket", TokenAmount(0)),
+    (VERIFIED_REGISTRY_ACTOR, "verifiedregistry", TokenAmount(0)),
+    (DATACAP_ACTOR, "datacap", TokenAmount(0)),
+    (EAM_ACTOR, "eam", TokenAmount(0)),
+)
+
+_SYSTEM_ACCOUNTS = (
+    (VERIFIED_REGISTRY_ROOT, TokenAmount(0)),
+    (RESERVE_ACTOR, RESERVE_FUNDS),
+    (BURNT_FUNDS_ACTOR, TokenAmount(0)),
+)
+
+
+def build_genesis(store: BufferedStore, manifest: Manifest, genesis: Genesis) -> Cid:
+    """Write the first state, before any constructor has run; returns its root."""
+    tree = StateTree.empty(store)
+    tree.set_actor(SYSTEM_ACTOR, ActorState(manifest.code("system"), put_object(store, [link(manifest.data)])))
+    init = InitState(Hamt(store, None, 5).flush(), FIRST_DYNAMIC_ACTOR, genesis.network_name)
+    tree.set_actor(INIT_ACTOR, ActorState(manifest.code("init"), put_object(store, init.fields())))
+    for actor, name, balance in _SINGLETONS:
+        tree.set_actor(actor, ActorState(manifest.code(name), EMPTY_ARRAY_CID, balance=balance))
+    for actor, balance in _SYSTEM_ACCOUNTS:
+        head = put_object(store, [Address.id(actor).to_bytes()])
+        tree.set_actor(actor, ActorState(manifest.code("account"), head, balance=balance))
+    for address, balance in genesis.accounts.items():
+        _add_account(tree, manifest, address, balance)
+    return tree.flush()
+
+
+def _add_account(tree: StateTree, manifest: Manifest, address: Address, balance: TokenAmount) -> None:
+    if address.protocol in (Protocol.SECP256K1, Protocol.BLS):
+        head = put_object(tree.store, [address.to_bytes()])
+        tree.set_actor(tree.register_address(address), ActorState(manifest.code("account"), head, balance=balance))
+    elif address.protocol is Protocol.DELEGATED:
+        state = ActorState(manifest.code("ethaccount"), balance=balance, delegated_address=address)
+        tree.set_actor(tree.register_address(address), state)
+    else:
+        raise InvalidInput(f"{address} cannot be an account: expected f1, f3 or f410")

@@ -1,0 +1,34 @@
+"""State of a runtime that lives exactly as long as a message, and is taken back with the calls that wrote it.
+
+Warm sets, original values, refunds, created and touched accounts of the EVM live here and nowhere else.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+from hypervisor.undo_map import UndoMap
+
+
+class Journal:
+    """Keys and values in the scope of one message. Values must be immutable: only `set` can be undone."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: UndoMap[Hashable, Any] = UndoMap()
+
+    def get(self, key: Hashable, default: Any = None) -> Any:
+        """The value under a key (by convention a tuple that starts with the runtime's name)."""
+        return self._entries.get(key, default)
+
+    def set(self, key: Hashable, value: Any) -> None:
+        """Write a value, undone if the call that wrote it fails."""
+        self._entries.set(key, value)
+
+    def mark(self) -> int:
+        """A point to roll back to."""
+        return self._entries.mark()
+
+    def rollback(self, mark: int) -> None:
+        """Undo every write since the mark."""
+        self._entries.rollback(mark)

@@ -1,0 +1,135 @@
+"""The kernel: everything that an actor may ask for, in either runtime. One kernel lives as long as one invocation.
+
+Each operation has its checks and its named charges here, once; a WASM syscall is a thin marshalling of one, an EVM
+opcode reaches the world through the same ones. The parts mirror the syscall modules:
+
+    kernel.ipld      blocks and links            kernel.events    events
+    kernel.self_     the actor's own state       kernel.random    randomness
+    kernel.actors    other actors, addresses     kernel.network   the chain
+    kernel.crypto    hashes and signatures       kernel.send      the next call
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hypervisor.address import Address
+from hypervisor.call import Call
+from hypervisor.context import InvocationContext, MachineContext
+from hypervisor.errors import Fatal, SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.gas import GasTracker, to_milligas
+from hypervisor.journal import Journal
+from hypervisor.kernel.actors import Actors
+from hypervisor.kernel.chain import Network, Randomness
+from hypervisor.kernel.crypto import Crypto
+from hypervisor.kernel.events import Events
+from hypervisor.kernel.ipld import Ipld
+from hypervisor.kernel.self_state import SelfState
+from hypervisor.memory import MemoryBudget
+from hypervisor.prices import PriceList
+from hypervisor.tracing import DebugLog, KernelSend, Tracer
+from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
+from store.blockstore import BlockNotFound
+from store.cid import Cid
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What the sender learns: exit code, and the returned block's handle, codec and size (0, 0, 0 if none)."""
+
+    exit_code: int
+    block_id: BlockId = NO_BLOCK
+    codec: int = 0
+    size: int = 0
+    message: str = ""
+
+
+class Kernel:
+    """The machine as one invocation sees it."""
+
+    __slots__ = (
+        "actors",
+        "calls",
+        "context",
+        "crypto",
+        "events",
+        "gas",
+        "ipld",
+        "journal",
+        "machine",
+        "memory",
+        "network",
+        "prices",
+        "random",
+        "self_",
+        "tracer",
+    )
+
+    def __init__(self, calls: "CallManager", context: InvocationContext) -> None:
+        self.calls = calls
+        self.context = context
+        self.machine: MachineContext = calls.machine.context
+        self.prices: PriceList = calls.prices
+        self.gas: GasTracker = calls.gas
+        self.journal: Journal = calls.journal
+        self.memory: MemoryBudget = calls.memory
+        self.tracer: Tracer | None = calls.tracer
+        self.ipld = Ipld(calls)
+        self.self_ = SelfState(calls, context, self.ipld)
+        self.actors = Actors(calls, context)
+        self.crypto = Crypto(calls)
+        self.events = Events(calls, context)
+        self.random = Randomness(calls)
+        self.network = Network(calls)
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Call another actor. `value` in attoFIL; `gas_limit` in gas (None: all that is left; 0 is a real limit).
+
+        Read-only is sticky downwards. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE, and those of the
+        call itself: NOT_FOUND, INSUFFICIENT_FUNDS, LIMIT_EXCEEDED, ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate.
+        Source: ref-fvm kernel/default.rs `send`; facts of section 3.5.
+        """
+        # check
+        read_only = read_only or self.context.read_only
+        if read_only and value != 0:
+            raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot carry value")
+        block = self.ipld.find(params)
+        # do
+        if self.tracer is not None:
+            self.tracer.event(KernelSend(self.context.receiver, to))
+        limit = None if gas_limit is None else to_milligas(gas_limit)
+        call = Call(self.context.receiver, to, method, block, value, limit, read_only)
+        result = self.calls.send(call)
+        # return
+        if result.block is None:
+            return SendResult(result.exit_code, message=result.message)
+        handle = self.ipld.accept(result.block)
+        return SendResult(result.exit_code, handle, result.block.codec, len(result.block.data), result.message)
+
+    @property
+    def debug_enabled(self) -> bool:
+        """Whether actors should log. It changes what they charge, so it is an option of the machine, off by default."""
+        return self.calls.machine.actor_debugging
+
+    def load_code(self, code: Cid) -> bytes:
+        """The module behind a code CID, without charge: for runtimes, not for guests. Fatal if the store has none."""
+        try:
+            return self.calls.machine.store.get(code)
+        except BlockNotFound as error:
+            raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
+
+    def debug_log(self, text: str) -> None:
+        """A line of the actor's log, for the tracer."""
+        if self.tracer is not None:
+            self.tracer.event(DebugLog(self.context.receiver, text))

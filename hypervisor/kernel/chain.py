@@ -1,0 +1,110 @@
+"""What an actor may ask of the chain: randomness, tipset CIDs, the circulating supply.
+
+Rules: ref-fvm kernel/default.rs; FIP-0075 for the prices by look-back; facts of sections 3.4, 3.8 and 8.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hypervisor.errors import Fatal, SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.externs import ExternError
+from hypervisor.types import ChainEpoch, TokenAmount
+from store.cid import Cid
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+_U64_MASK = (1 << 64) - 1
+
+
+class Randomness:
+    """The two sources of randomness. Digests have 32 bytes."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: "CallManager") -> None:
+        self._calls = calls
+
+    def chain(self, epoch: ChainEpoch) -> bytes:
+        """The digest of the ticket chain. Errors: ILLEGAL_ARGUMENT if the chain has none; a future epoch is OutOfGas."""
+        self._charge_lookback(epoch)
+        return self._ask(self._calls.machine.externs.chain_randomness, epoch)
+
+    def beacon(self, epoch: ChainEpoch) -> bytes:
+        """The digest of the beacon. Errors as `chain`."""
+        self._charge_lookback(epoch)
+        return self._ask(self._calls.machine.externs.beacon_randomness, epoch)
+
+    def chain_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
+        """Randomness of the ticket chain as machine version 3 draws it, tag and entropy hashed in by the host."""
+        self._charge_entropy(entropy)
+        return draw(tag, self._ask(self._calls.machine.externs.chain_randomness, epoch), epoch, entropy)
+
+    def beacon_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
+        """Randomness of the beacon as machine version 3 draws it."""
+        self._charge_entropy(entropy)
+        return draw(tag, self._ask(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
+
+    def _charge_lookback(self, epoch: ChainEpoch) -> None:
+        # The difference is cast to an unsigned number, so a future epoch has a price beyond every limit: the network's rule.
+        lookback = (self._calls.machine.context.epoch - epoch) & _U64_MASK
+        self._calls.gas.charge("OnGetRandomness", self._calls.prices.lookback.of(lookback))
+
+    def _charge_entropy(self, entropy: bytes) -> None:
+        price = self._calls.prices.randomness_entropy
+        if price is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the host draws no randomness at this network version")
+        self._calls.gas.charge("OnGetRandomness", price.of(len(entropy)))
+
+    @staticmethod
+    def _ask(source: Callable[[ChainEpoch], bytes], epoch: ChainEpoch) -> bytes:
+        try:
+            return source(epoch)
+        except ExternError as error:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"no randomness of epoch {epoch}: {error}") from None
+
+
+def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
+    """Bind a digest to its use: blake2b-256 of tag, digest, epoch and entropy. Source: lotus chain/rand."""
+    data = tag.to_bytes(8, "big", signed=True) + digest + epoch.to_bytes(8, "big", signed=True) + entropy
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
+class Network:
+    """Facts of the chain that are not in `kernel.machine`."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: "CallManager") -> None:
+        self._calls = calls
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """The CID of the tipset at a past epoch. Errors: ILLEGAL_ARGUMENT for other epochs."""
+        now, rules, prices = (
+            self._calls.machine.context.epoch,
+            self._calls.machine.context.network.rules,
+            self._calls.prices,
+        )
+        # check
+        if epoch < 0 or epoch >= now:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is not before the current epoch {now}")
+        lookback = now - epoch
+        if rules.tipset_lookback is not None and lookback >= rules.tipset_lookback:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is beyond the look-back")
+        # charge
+        if prices.tipset_cid_recent is not None and prices.tipset_cid_older is not None:
+            cost = prices.tipset_cid_recent if lookback == 1 else prices.tipset_cid_older
+        else:
+            cost = prices.lookback.of(lookback)
+        self._calls.gas.charge("OnTipsetCid", cost)
+        # do and return
+        try:
+            return self._calls.machine.externs.tipset_cid(epoch)
+        except ExternError as error:
+            raise Fatal(f"no tipset CID of epoch {epoch}: {error}") from error
+
+    def circulating_supply(self) -> TokenAmount:
+        """The circulating supply in attoFIL, constant within an epoch."""
+        return self._calls.machine.context.circulating_supply

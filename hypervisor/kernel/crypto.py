@@ -1,0 +1,102 @@
+"""Hashes and signatures. Rules: ref-fvm kernel/default.rs and syscalls/crypto.rs; facts of section 3.4."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from hypervisor import signatures
+from hypervisor.address import Address, Protocol
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.message import SignatureType
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+
+def keccak256(data: bytes) -> bytes:
+    """Keccak-256 as Ethereum has it."""
+    from Crypto.Hash import keccak
+
+    return bytes(keccak.new(digest_bits=256, data=data).digest())
+
+
+def ripemd160(data: bytes) -> bytes:
+    """RIPEMD-160, which OpenSSL no longer offers everywhere."""
+    from Crypto.Hash import RIPEMD160
+
+    return bytes(RIPEMD160.new(data).digest())
+
+
+HASH_FUNCTIONS: Mapping[int, Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        0x12: lambda data: hashlib.sha256(data).digest(),
+        0x1B: keccak256,
+        0x1053: ripemd160,
+        0xB220: lambda data: hashlib.blake2b(data, digest_size=32).digest(),
+        0xB240: lambda data: hashlib.blake2b(data, digest_size=64).digest(),
+    }
+)
+"""The hash functions an actor may use, by multihash code."""
+
+
+class Crypto:
+    """Cryptography for one invocation."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: "CallManager") -> None:
+        self._calls = calls
+
+    def hash(self, code: int, data: bytes) -> bytes:
+        """The digest of `data`. Errors: ILLEGAL_ARGUMENT for an unknown function."""
+        # check
+        function = HASH_FUNCTIONS.get(code)
+        if function is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"hash function {code:#x} is not known")
+        # charge
+        self._calls.gas.charge("OnHashing", self._calls.prices.hashes[code].of(len(data)))
+        # return
+        return function(data)
+
+    def verify_signature(self, type_number: int, signature: bytes, signer: Address, plaintext: bytes) -> bool:
+        """Whether `signer` (f1 or f3) signed the plaintext. Errors: ILLEGAL_ARGUMENT for other types and signers."""
+        prices, gas = self._calls.prices, self._calls.gas
+        # check and charge
+        if type_number == SignatureType.SECP256K1:
+            gas.charge("OnVerifySignature", prices.verify_secp256k1.of(len(plaintext)))
+        elif type_number == SignatureType.BLS:
+            gas.charge("OnVerifySignature", prices.verify_bls.of(len(plaintext)))
+        else:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"signature type {type_number} cannot be verified")
+        if signer.protocol not in (Protocol.SECP256K1, Protocol.BLS):
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{signer} is not the address of a key")
+        # do and return
+        if type_number == SignatureType.SECP256K1:
+            return signatures.verify_secp256k1(signature, signer, plaintext)
+        return signatures.verify_bls(signature, signer, plaintext)
+
+    def recover_secp_public_key(self, digest: bytes, signature: bytes) -> bytes:
+        """The 65-byte public key behind a signature of a 32-byte digest. Errors: ILLEGAL_ARGUMENT."""
+        # charge
+        self._calls.gas.charge("OnRecoverSecpPublicKey", self._calls.prices.recover_secp256k1)
+        # do
+        public_key = signatures.recover_secp256k1(digest, signature)
+        if public_key is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "no public key is behind this signature")
+        # return
+        return public_key
+
+    def verify_bls_aggregate(self, signature: bytes, keys: Sequence[bytes], plaintexts: Sequence[bytes]) -> bool:
+        """Whether one BLS signature stands for every key and its plaintext."""
+        prices = self._calls.prices
+        # charge
+        total = sum(len(plaintext) for plaintext in plaintexts)
+        pairings = len(keys) + 1
+        self._calls.gas.charge(
+            "OnVerifyBlsAggregate",
+            prices.bls_aggregate_pairing * pairings + prices.bls_aggregate_per_byte * total,
+        )
+        # return
+        return signatures.verify_bls_aggregate(signature, keys, plaintexts)

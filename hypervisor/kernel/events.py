@@ -1,0 +1,153 @@
+"""Events of actors. Rules: ref-fvm kernel/default.rs `emit_event`; FIP-0049, FIP-0072; facts of section 9."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hypervisor.blocks import MAX_BLOCK_SIZE
+from hypervisor.context import InvocationContext
+from hypervisor.errors import SyscallError
+from hypervisor.events import (
+    MAX_ENTRIES,
+    MAX_KEY_LENGTH,
+    MAX_VALUES_LENGTH,
+    EventEntry,
+    EventFlags,
+    StampedEvent,
+)
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.tracing import EventEmitted
+from store.cid import CBOR, RAW
+from store.codec import CodecError, decode_strict
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+_ALL_FLAGS = EventFlags.INDEXED_KEY | EventFlags.INDEXED_VALUE
+_MAX_ENTRIES_V3 = 256
+_MAX_KEY_LENGTH_V3 = 32
+
+EntryHeader = tuple[int, int, int, int]
+"""One entry as the guest lays it out: flags, codec, key length, value length."""
+
+
+class Events:
+    """Emits events for one invocation."""
+
+    __slots__ = ("_calls", "_context")
+
+    def __init__(self, calls: "CallManager", context: InvocationContext) -> None:
+        self._calls = calls
+        self._context = context
+
+    def emit(self, entries: Sequence[EventEntry]) -> None:
+        """Emit an event. Errors as `emit_buffers`."""
+        keys = [entry.key.encode() for entry in entries]
+        headers = [
+            (entry.flags, entry.codec, len(key), len(entry.value)) for entry, key in zip(entries, keys, strict=True)
+        ]
+        self.emit_buffers(headers, b"".join(keys), b"".join(entry.value for entry in entries))
+
+    def emit_buffers(self, headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> None:
+        """Emit an event given as entry headers, all keys and all values (machine version 4).
+
+        Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values; ILLEGAL_CODEC;
+        ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.
+        """
+        # check
+        self._refuse_read_only()
+        # charge
+        self._calls.gas.charge("OnActorEvent", self._calls.prices.events(len(headers), len(keys), len(values)))
+        # do
+        if len(headers) > MAX_ENTRIES:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"{len(headers)} entries, at most {MAX_ENTRIES}")
+        if len(values) > MAX_VALUES_LENGTH:
+            raise SyscallError(
+                ErrorNumber.LIMIT_EXCEEDED, f"{len(values)} bytes of values, at most {MAX_VALUES_LENGTH}"
+            )
+        self._append(_split(headers, _utf8(keys), values))
+
+    def emit_block(self, data: bytes) -> None:
+        """Emit an event given as one CBOR block (machine version 3). Errors: READ_ONLY, ILLEGAL_ARGUMENT, ILLEGAL_CODEC."""
+        prices = self._calls.prices
+        # check
+        self._refuse_read_only()
+        if len(data) > MAX_BLOCK_SIZE:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"an event of {len(data)} bytes is over 1 MiB")
+        # charge
+        if prices.event_validate_v3 is None or prices.event_accept_v3 is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "events of machine version 3 have no price here")
+        self._calls.gas.charge("OnActorEventValidate", prices.event_validate_v3.of(len(data)))
+        # do
+        entries = _decode_v3(data)
+        self._calls.gas.charge("OnActorEventAccept", prices.event_accept_v3.of(len(data)))
+        self._append(entries)
+
+    def _refuse_read_only(self) -> None:
+        if self._context.read_only:
+            raise SyscallError(ErrorNumber.READ_ONLY, "no event can be emitted in a read-only call")
+
+    def _append(self, entries: list[EventEntry]) -> None:
+        self._calls.events.append(StampedEvent(self._context.receiver, tuple(entries)))
+        if self._calls.tracer is not None:
+            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
+            self._calls.tracer.event(EventEmitted(self._context.receiver, listed))
+
+
+def _utf8(keys: bytes) -> bytes:
+    try:
+        keys.decode()
+    except UnicodeDecodeError as error:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"event keys are not UTF-8: {error}") from None
+    return keys
+
+
+def _split(headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> list[EventEntry]:
+    """Cut the buffers as the headers say, each entry checked in the network's order."""
+    entries, key_at, value_at = [], 0, 0
+    for flags, codec, key_length, value_length in headers:
+        if flags & ~_ALL_FLAGS:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"event flags {flags:#x} are not known")
+        if key_length > MAX_KEY_LENGTH:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a key of {key_length} bytes, at most {MAX_KEY_LENGTH}")
+        if value_length > MAX_VALUES_LENGTH:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"a value of {value_length} bytes is too long")
+        key, value = keys[key_at : key_at + key_length], values[value_at : value_at + value_length]
+        if len(key) != key_length or len(value) != value_length:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "an event entry reaches behind its buffer")
+        if codec not in (RAW, CBOR):
+            raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"event codec {codec:#x} is not allowed")
+        entries.append(EventEntry(flags, _text(key), codec, value))
+        key_at, value_at = key_at + key_length, value_at + value_length
+    if key_at != len(keys) or value_at != len(values):
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "the event's buffers hold more than its entries name")
+    return entries
+
+
+def _text(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "an event key is cut inside a character") from None
+
+
+def _decode_v3(data: bytes) -> list[EventEntry]:
+    try:
+        fields: Any = decode_strict(data)
+    except CodecError as error:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"the event is not CBOR: {error}") from None
+    if not isinstance(fields, list) or len(fields) > _MAX_ENTRIES_V3:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"an event is a list of at most {_MAX_ENTRIES_V3} entries")
+    entries = [_entry_v3(field) for field in fields]
+    if sum(len(entry.value) for entry in entries) > MAX_VALUES_LENGTH:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"over {MAX_VALUES_LENGTH} bytes of event values")
+    return entries
+
+
+def _entry_v3(field: Any) -> EventEntry:
+    match field:
+        case [int(flags), str(key), int(codec), bytes(value)]:
+            if codec != RAW:
+                raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"event codec {codec:#x} is not allowed")
+            if not flags & ~_ALL_FLAGS and len(key.encode()) <= _MAX_KEY_LENGTH_V3:
+                return EventEntry(flags, key, codec, value)
+    raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{field!r:.60} is not an event entry")

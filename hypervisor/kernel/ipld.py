@@ -1,0 +1,140 @@
+"""Blocks: open, create, read, link. The source of every block is the state that the actor can reach.
+
+Rules: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (machine version 4 only).
+"""
+
+from typing import TYPE_CHECKING
+
+from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat
+from hypervisor.errors import Fatal, SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.types import BlockId
+from store.blockstore import BlockNotFound
+from store.cid import BLAKE2B_256, Cid, cid_of, codec_of, show
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+_DIGEST_SIZE = 32
+_MAX_I32 = (1 << 31) - 1
+
+
+class Ipld:
+    """The block registry of one invocation, and the set of CIDs that it may open or link."""
+
+    __slots__ = ("_calls", "_reachable", "_registry", "_tracks")
+
+    def __init__(self, calls: "CallManager") -> None:
+        self._calls = calls
+        self._registry = BlockRegistry()
+        self._reachable: set[Cid] = set()
+        self._tracks = calls.machine.context.network.rules.tracks_links
+
+    def accept(self, block: Block) -> BlockId:
+        """Take over a block from outside (parameters, a callee's return): its links become reachable."""
+        handle = self._registry.add(block)
+        if self._tracks:
+            self._reachable.update(block.links)
+        return handle
+
+    def find(self, block_id: int) -> Block | None:
+        """The block of a handle without charge; None for 0, INVALID_HANDLE if there is none."""
+        return self._registry.find(block_id)
+
+    def block(self, block_id: int) -> Block:
+        """The block of a handle without charge; INVALID_HANDLE if there is none."""
+        return self._registry.get(block_id)
+
+    def mark_reachable(self, cid: Cid) -> None:
+        """The invocation learned of this CID in a way that lets it open and link it."""
+        if self._tracks:
+            self._reachable.add(cid)
+
+    def is_reachable(self, cid: Cid) -> bool:
+        """Whether the invocation may open or link this CID."""
+        return not self._tracks or cid in self._reachable
+
+    def open(self, cid: Cid) -> BlockStat:
+        """Open a block of reachable state.
+
+        Errors: NOT_FOUND if it is not reachable. A reachable block that the store lacks is Fatal.
+        """
+        prices, gas = self._calls.prices, self._calls.gas
+        # charge
+        gas.charge("OnBlockOpenBase", prices.block_open_flat + prices.link_checked)
+        # check
+        if not self.is_reachable(cid):
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
+        # do
+        try:
+            data = self._calls.machine.store.get(cid)
+        except BlockNotFound as error:
+            raise Fatal(f"reachable state is missing: {error}") from error
+        codec = codec_of(cid)
+        links = self._scan(codec, data, cid)
+        gas.charge("OnBlockOpen", prices.block_open(len(data), len(links)))
+        # return
+        return BlockStat(self.accept(Block(codec, data, links)), codec, len(data))
+
+    def create(self, codec: int, data: bytes) -> BlockId:
+        """Make a block. Errors: LIMIT_EXCEEDED over 1 MiB, ILLEGAL_CODEC, NOT_FOUND for an unreachable link."""
+        # check
+        if len(data) > MAX_BLOCK_SIZE:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes is over 1 MiB")
+        if self._tracks and codec not in ALLOWED_CODECS:
+            raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
+        links = self._scan(codec, data, None)
+        # charge
+        self._calls.gas.charge("OnBlockCreate", self._calls.prices.block_create(len(data), len(links)))
+        # do
+        if codec not in ALLOWED_CODECS:  # machine version 3 charges before it looks at the codec
+            raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
+        for link in links:
+            if link not in self._reachable:
+                raise SyscallError(ErrorNumber.NOT_FOUND, f"the block links {show(link)}, which is not reachable")
+        # return
+        return self._registry.add(Block(codec, data, links))
+
+    def read(self, block_id: int, offset: int, length: int) -> bytes:
+        """Bytes of a block, fewer than `length` at its end. Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE."""
+        # check
+        if offset + length > _MAX_I32:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"offset {offset} + length {length} is over 2^31 - 1")
+        data = self._registry.get(block_id).data[offset : offset + length]
+        # charge
+        self._calls.gas.charge("OnBlockRead", self._calls.prices.memory_copy_per_byte * len(data))
+        # return
+        return data
+
+    def stat(self, block_id: int) -> BlockStat:
+        """Codec and size of a block. Errors: INVALID_HANDLE."""
+        block = self._registry.get(block_id)
+        return BlockStat(BlockId(block_id), block.codec, len(block.data))
+
+    def link(self, block_id: int, hash_code: int = BLAKE2B_256, hash_length: int = _DIGEST_SIZE) -> Cid:
+        """Write a block to the state and learn its CID. Errors: ILLEGAL_CID (another hash), INVALID_HANDLE."""
+        # check
+        if hash_code != BLAKE2B_256 or hash_length != _DIGEST_SIZE:
+            raise SyscallError(ErrorNumber.ILLEGAL_CID, f"hash {hash_code:#x} of {hash_length} bytes is not allowed")
+        block = self._registry.get(block_id)
+        # charge
+        self._calls.gas.charge("OnBlockLink", self._calls.prices.block_link(len(block.data)))
+        # do
+        cid = cid_of(block.data, block.codec)
+        self._calls.machine.store.put(cid, block.data)
+        self.mark_reachable(cid)
+        # return
+        return cid
+
+    def _scan(self, codec: int, data: bytes, cid: Cid | None) -> tuple[Cid, ...]:
+        """The links of a block, and the charge for finding them, owed even where the scan fails."""
+        if not self._tracks:
+            return ()
+        scan = self._calls.machine.link_scans.scan(codec, data, cid)
+        prices = self._calls.prices
+        cost = prices.scan_per_field * scan.fields + prices.scan_per_cid * scan.cids
+        if cost:
+            self._calls.gas.charge("OnScanIpldLinks", cost)
+        if scan.error is not None:
+            raise SyscallError(scan.error, "the block is not DAG-CBOR that the state may hold")
+        return scan.links

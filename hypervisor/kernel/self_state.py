@@ -1,0 +1,100 @@
+"""The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; facts of sections 3.4, 11.2."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hypervisor.address import Address
+from hypervisor.context import InvocationContext
+from hypervisor.errors import Fatal, SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.ipld import Ipld
+from hypervisor.state_tree import ActorState
+from hypervisor.types import BURNT_FUNDS_ACTOR, TokenAmount
+from store.cid import Cid, show
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+
+
+class SelfState:
+    """What an invocation may do with its own actor."""
+
+    __slots__ = ("_calls", "_context", "_ipld")
+
+    def __init__(self, calls: "CallManager", context: InvocationContext, ipld: Ipld) -> None:
+        self._calls = calls
+        self._context = context
+        self._ipld = ipld
+
+    def root(self) -> Cid:
+        """The CID of the actor's state, reachable from now on. Errors: ILLEGAL_OPERATION once the actor is deleted."""
+        # charge
+        self._calls.gas.charge("OnGetRoot", self._calls.prices.link_tracked)
+        # do
+        head = self._own().head
+        self._ipld.mark_reachable(head)
+        # return
+        return head
+
+    def set_root(self, cid: Cid) -> None:
+        """Make a reachable CID the actor's state. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""
+        # check
+        self._refuse_read_only("set its state root")
+        # charge
+        self._calls.gas.charge("OnSetRoot", self._calls.prices.link_checked)
+        # do
+        if not self._ipld.is_reachable(cid):
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
+        self._calls.set_actor(self._context.receiver, replace(self._own(), head=cid))
+
+    def current_balance(self) -> TokenAmount:
+        """The actor's balance in attoFIL, 0 once it is deleted."""
+        actor = self._calls.get_actor(self._context.receiver)
+        return TokenAmount(0) if actor is None else actor.balance
+
+    def self_destruct(self, burn: bool) -> None:
+        """Delete the actor, burning what it holds. Errors: READ_ONLY; ILLEGAL_OPERATION if it holds money and may not."""
+        # check
+        self._refuse_read_only("delete itself")
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            return
+        if actor.balance != 0 and not burn:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, f"the actor still holds {actor.balance} attoFIL")
+        # do
+        if actor.balance != 0:
+            try:
+                self._calls.transfer(self._context.receiver, BURNT_FUNDS_ACTOR, actor.balance)
+            except SyscallError as error:
+                raise Fatal(f"burning the balance of f0{self._context.receiver}: {error}") from error
+        self._calls.delete_actor(self._context.receiver)
+
+    def self_destruct_to(self, beneficiary: Address) -> None:
+        """Delete the actor, paying what it holds to a beneficiary (machine version 3).
+
+        Errors: READ_ONLY; NOT_FOUND for an unknown beneficiary; FORBIDDEN if it is the actor itself.
+        """
+        # check
+        self._refuse_read_only("delete itself")
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            return
+        # do
+        if actor.balance != 0:
+            heir = self._calls.tree.lookup_id(beneficiary)
+            if heir is None:
+                raise SyscallError(ErrorNumber.NOT_FOUND, f"beneficiary {beneficiary} does not exist")
+            if heir == self._context.receiver:
+                raise SyscallError(ErrorNumber.FORBIDDEN, "an actor cannot be its own beneficiary")
+            self._calls.transfer(self._context.receiver, heir, actor.balance)
+        self._calls.delete_actor(self._context.receiver)
+
+    def _own(self) -> ActorState:
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the actor was deleted")
+        return actor
+
+    def _refuse_read_only(self, what: str) -> None:
+        if self._context.read_only:
+            raise SyscallError(ErrorNumber.READ_ONLY, f"an actor cannot {what} in a read-only call")

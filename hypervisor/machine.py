@@ -1,0 +1,422 @@
+"""`Hypervisor`: a state, the rules of a network version, and the runtimes that execute actors on it.
+
+This is what ref-fvm calls the machine. It applies messages one at a time, keeps their writes in a buffer and commits, on
+`flush`, what the new state root links to. Chain, clock, mempool and wallets are others' (a local network's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypervisor.address import Address, Protocol
+from hypervisor.blocks import LinkScanCache
+from hypervisor.bundle import Bundle, Manifest, marked_runtime
+from hypervisor.context import MachineContext
+from hypervisor.errors import Fatal, HypervisorError, InvalidInput
+from hypervisor.executor import ApplyResult, Executor
+from hypervisor.externs import DevelopmentExterns, Externs
+from hypervisor.genesis import Genesis, build_genesis
+from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import network_version
+from hypervisor.registry import NATIVE, Registry
+from hypervisor.runtime import RuntimeServices
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.tracing import Flushed, Tracer
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from store.blockstore import BlockNotFound, Store, get_object
+from store.buffered import BufferedStore
+from store.cid import RAW, Cid, cid_of, show
+from store.codec import CodecError, decode_strict, encode, link, unlink
+from store.memory import MemoryStore
+from store.overlay import OverlayStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IN_MEMORY = ":memory:"
+EVM_ENGINES = ("py-evm", "official")
+RULES = "filecoin"
+
+_HEAD = b"head"
+_MACHINE = b"machine"
+_INSTALLED = b"installed"
+_SIGNATURE_LENGTH = 69  # of a secp256k1 or delegated signature: array header, byte string header, type, 65 bytes
+
+
+class CreationFailed(HypervisorError):
+    """An actor's constructor refused; `result` has its exit code and words. Nothing of the actor is left."""
+
+    def __init__(self, result: ApplyResult) -> None:
+        super().__init__(f"the constructor exited with {result.exit_code}: {result.message or 'no message'}")
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new actor: its ID, its robust f2 address, and how its constructor ended."""
+
+    id: ActorID
+    address: Address
+    result: ApplyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state to come back to; holds the blocks that are not in the store yet."""
+
+    root: Cid
+    pending: Mapping[Cid, bytes]
+
+
+class Hypervisor:
+    """A machine over a store. Make one with `Hypervisor.open`."""
+
+    def __init__(
+        self,
+        base: Store,
+        root: Cid,
+        context: MachineContext,
+        *,
+        registry: Callable[[Manifest, BufferedStore], Registry],
+        externs: Externs | None = None,
+        tracer: Tracer | None = None,
+        actor_debugging: bool = False,
+        pending: Mapping[Cid, bytes] | None = None,
+        installed: tuple[Cid, ...] = (),
+    ) -> None:
+        self.base = base
+        self.store = BufferedStore(base)
+        self.store.put_many((pending or {}).items())
+        self.context = context
+        self.externs: Externs = externs or DevelopmentExterns()
+        self.tracer = tracer
+        self.actor_debugging = actor_debugging
+        self.link_scans = LinkScanCache()
+        self.state_tree = StateTree(self.store, root)
+        self.manifest = self._load_manifest()
+        self.registry = registry(self.manifest, self.store)
+        self._executor = Executor(self)
+        self._installed = installed
+
+    # --- opening ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path = IN_MEMORY,
+        *,
+        bundle: Bundle | None = None,
+        network: int | None = None,
+        evm: str = "py-evm",
+        genesis: Genesis | None = None,
+        context: MachineContext | None = None,
+        externs: Externs | None = None,
+        tracer: Tracer | None = None,
+        actor_debugging: bool = False,
+        options: Mapping[str, str] | None = None,
+    ) -> Hypervisor:
+        """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
+
+        `network` is a network version's number (default: the folder's, else the newest); `evm` says who runs contracts:
+        `py-evm` (this project's EVM runtime) or `official` (the bundle's own EVM actor). Raises InvalidInput for a
+        folder under other rules, `store.blockstore.StoreError` for one that cannot be opened.
+        """
+        if evm not in EVM_ENGINES:
+            raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
+        base = _open_store(path)
+        try:
+            return cls._over(
+                base, bundle, network, evm, genesis, context, externs, tracer, actor_debugging, options or {}
+            )
+        except BaseException:
+            base.close()
+            raise
+
+    @classmethod
+    def _over(
+        cls,
+        base: Store,
+        bundle: Bundle | None,
+        network: int | None,
+        evm: str,
+        genesis: Genesis | None,
+        context: MachineContext | None,
+        externs: Externs | None,
+        tracer: Tracer | None,
+        actor_debugging: bool,
+        options: Mapping[str, str],
+    ) -> Hypervisor:
+        context = _context(base, network, context)
+        registry = _registry_factory(evm, options)
+        head = base.metadata(_HEAD)
+        new = head is None
+        if head is None:
+            bundle = bundle or Bundle.embedded()
+            seed = BufferedStore(base)
+            seed.put_many(bundle.blocks)
+            root = build_genesis(seed, bundle.manifest, genesis or Genesis())
+            pending: Mapping[Cid, bytes] = seed.pending
+        else:
+            root, pending = Cid(head), {}
+        machine = cls(
+            base,
+            root,
+            context,
+            registry=registry,
+            externs=externs,
+            tracer=tracer,
+            actor_debugging=actor_debugging,
+            pending=pending,
+            installed=_installed(base),
+        )
+        if new:
+            machine._construct_singletons(genesis or Genesis())
+            machine.flush()
+        return machine
+
+    def _load_manifest(self) -> Manifest:
+        system = self.state_tree.get_actor(SYSTEM_ACTOR)
+        if system is None:
+            raise Fatal("the state tree has no system actor (f00)")
+        fields = get_object(self.store, system.head)
+        return Manifest.load(self.store, unlink(fields[0]))
+
+    def _construct_singletons(self, genesis: Genesis) -> None:
+        for actor, params in genesis.constructors():
+            self._construct(actor, SYSTEM_ACTOR, params, tolerate_absent=True)
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def apply(self, message: Message | SignedMessage, raw_length: int | None = None) -> ApplyResult:
+        """Apply an explicit message; signatures are the chain's to check.
+
+        `raw_length` is its length on chain in bytes; by default the CBOR length, with a signature of 65 bytes for the
+        senders whose signatures are carried. Raises MessageError for a gas limit that no message may have.
+        """
+        if isinstance(message, SignedMessage):
+            raw_length = message.chain_length() if raw_length is None else raw_length
+            message = message.message
+        return self._executor.apply(message, _chain_length(message) if raw_length is None else raw_length)
+
+    def apply_implicit(self, message: Message) -> ApplyResult:
+        """Apply a message of the system itself: no checks of the sender, no fees, no nonce."""
+        return self._executor.apply(message, 0, implicit=True)
+
+    def call(self, message: Message) -> ApplyResult:
+        """What `apply_implicit` would answer, with nothing kept."""
+        mark = self.state_tree.begin()
+        try:
+            return self.apply_implicit(message)
+        finally:
+            self.state_tree.rollback(mark)
+
+    # --- actors -----------------------------------------------------------------------------------------------
+
+    def install(self, module: bytes) -> Cid:
+        """Keep a user's WASM module and return its code CID. Raises InvalidModule if the rules refuse it.
+
+        The network does not let users install code yet; this machine does, for development.
+        """
+        code = cid_of(module, RAW)
+        name, runtime = self.registry.runtime_for(code)
+        if name != NATIVE:
+            raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
+        runtime.prepare(code, module)
+        self.store.put(code, module)
+        if code not in self._installed:
+            self._installed = (*self._installed, code)
+        return code
+
+    def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
+        """Create an actor with `code`, running its constructor (method 1) as the init actor would.
+
+        For development: on the network only the init actor creates actors, and only of the kinds that it allows. `params`
+        are the constructor's, in CBOR; `value` in attoFIL comes from nowhere. Raises CreationFailed, with nothing left.
+        """
+        if not self.store.has(code):
+            raise InvalidInput(f"no module is installed under {show(code)}: install it first")
+        tree = self.state_tree
+        mark = tree.begin()
+        try:
+            seed = encode(Address.id(SYSTEM_ACTOR).to_bytes()) + tree.init_state().next_id.to_bytes(8, "big")
+            address = Address.actor(seed + bytes(8))
+            actor = tree.register_address(address)
+            tree.set_actor(actor, ActorState(code, balance=value))
+            result = self._construct(actor, INIT_ACTOR, params)
+        except BaseException:
+            tree.rollback(mark)
+            raise
+        tree.commit()
+        return Created(actor, address, result)
+
+    def _construct(self, actor: ActorID, creator: ActorID, params: bytes, tolerate_absent: bool = False) -> ApplyResult:
+        message = Message(Address.id(actor), Address.id(creator), method=METHOD_CONSTRUCTOR, params=params)
+        result = self.apply_implicit(message)
+        if result.exit_code and not (tolerate_absent and result.exit_code == _UNHANDLED):
+            raise CreationFailed(result)
+        return result
+
+    def actor(self, address: Address) -> ActorState | None:
+        """The state of the actor behind an address, None if there is none."""
+        actor = self.state_tree.lookup_id(address)
+        return None if actor is None else self.state_tree.get_actor(actor)
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    @property
+    def root(self) -> Cid:
+        """The state root with everything applied so far."""
+        return self.state_tree.flush()
+
+    def flush(self) -> Cid:
+        """Commit the state: the blocks that the new root links, and the root as head, in one durable step."""
+        root = self.state_tree.flush()
+        blocks = dict(self.store.reachable(root))
+        for code in self._installed:
+            if code in self.store.pending:
+                blocks[code] = self.store.pending[code]
+        self.base.commit(
+            blocks.items(),
+            {
+                _HEAD: root,
+                _MACHINE: _machine_record(self.context),
+                _INSTALLED: encode([link(code) for code in self._installed]),
+            },
+        )
+        self.store.clear()
+        if self.tracer is not None:
+            self.tracer.event(Flushed(root, len(blocks)))
+        return root
+
+    def advance(self, **changes: Any) -> None:
+        """Change the context for the messages to come: `epoch`, `timestamp`, `base_fee`, `circulating_supply`."""
+        self.context = replace(self.context, **changes)
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now, to come back to with `restore`."""
+        return Snapshot(self.state_tree.flush(), dict(self.store.pending))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this machine."""
+        self.store.clear()
+        self.store.put_many(snapshot.pending.items())
+        self.state_tree = StateTree(self.store, snapshot.root)
+
+    def fork(self) -> Hypervisor:
+        """A machine at the same state that shares the store for reading and writes to memory only."""
+        root = self.state_tree.flush()
+        return Hypervisor(
+            OverlayStore(self.base),
+            root,
+            self.context,
+            registry=lambda _manifest, _store: self.registry,
+            externs=self.externs,
+            tracer=self.tracer,
+            actor_debugging=self.actor_debugging,
+            pending=self.store.pending,
+            installed=self._installed,
+        )
+
+    def close(self) -> None:
+        """Release the store. What was not flushed is gone."""
+        self.base.close()
+
+    def __enter__(self) -> Hypervisor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_UNHANDLED = 22
+
+
+def _open_store(path: str | Path) -> Store:
+    if str(path) == IN_MEMORY:
+        return MemoryStore()
+    from store.rocks import RocksStore
+
+    return RocksStore.open(path)
+
+
+def _machine_record(context: MachineContext) -> bytes:
+    return encode(
+        {
+            "rules": RULES,
+            "network": context.network.number,
+            "epoch": context.epoch,
+            "timestamp": context.timestamp,
+            "chain_id": context.chain_id,
+        }
+    )
+
+
+def _context(base: Store, network: int | None, context: MachineContext | None) -> MachineContext:
+    """The context to run under: what the caller gives, else what the folder says, else the defaults."""
+    recorded = base.metadata(_MACHINE)
+    if context is None:
+        context = MachineContext()
+        if recorded is not None:
+            context = _recorded_context(recorded)
+    elif recorded is not None:
+        _recorded_context(recorded)
+    if network is not None:
+        context = replace(context, network=network_version(network))
+    return context
+
+
+def _recorded_context(recorded: bytes) -> MachineContext:
+    try:
+        record = decode_strict(recorded)
+        rules = record["rules"]
+        context = MachineContext(
+            network=network_version(record["network"]),
+            epoch=record["epoch"],
+            timestamp=record["timestamp"],
+            chain_id=record["chain_id"],
+        )
+    except (CodecError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
+    if rules != RULES:
+        raise InvalidInput(f"the folder is under the rules '{rules}': it cannot be opened under '{RULES}'")
+    return context
+
+
+def _installed(base: Store) -> tuple[Cid, ...]:
+    recorded = base.metadata(_INSTALLED)
+    return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
+
+
+def _registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
+    def build(manifest: Manifest, store: BufferedStore) -> Registry:
+        names = {}
+        for code in manifest.codes:
+            marker = marked_runtime(_module(store, code))
+            if marker is not None:
+                names[code] = marker
+        contract = manifest.code("evm")
+        if evm == "official":
+            if contract in names:
+                raise InvalidInput(
+                    "this bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
+                )
+        else:
+            names[contract] = "evm"
+        return Registry(RuntimeServices({"evm": evm, **options}), names)
+
+    return build
+
+
+def _module(store: BufferedStore, code: Cid) -> bytes:
+    try:
+        return store.get(code)
+    except BlockNotFound:
+        return b""
+
+
+def _chain_length(message: Message) -> int:
+    signed = message.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
+    return len(message.to_cbor()) + (_SIGNATURE_LENGTH if signed else 0)

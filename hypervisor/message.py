@@ -1,0 +1,174 @@
+"""Messages, signatures and receipts, and their CBOR.
+
+Shapes: facts of ref-fvm shared/src/message and receipt. A message is a tuple of ten; a signed message a tuple of two;
+a receipt a tuple of four. What enters from outside is decoded strictly (`store.codec.decode_strict`).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import AddressError, MessageError
+from hypervisor.types import Gas, MethodNumber, TokenAmount
+from store.cid import Cid, cid_of
+from store.codec import CodecError, decode_strict, encode, link
+
+_U64 = 1 << 64
+
+
+class SignatureType(IntEnum):
+    """The first byte of a signature."""
+
+    SECP256K1 = 1
+    BLS = 2
+    DELEGATED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature: its type and its bytes without the type."""
+
+    type: SignatureType
+    data: bytes
+
+    def to_bytes(self) -> bytes:
+        """The byte string of the wire: type, then data."""
+        return bytes([self.type]) + self.data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Signature":
+        """Parse the wire form; MessageError on an unknown type."""
+        if not data or data[0] not in tuple(SignatureType):
+            raise MessageError(f"0x{data[:8].hex()} is not a signature: expected type 1, 2 or 3 first")
+        return cls(SignatureType(data[0]), data[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to one method of one actor. Money in attoFIL; fee cap and premium in attoFIL per gas."""
+
+    to: Address
+    from_: Address
+    nonce: int = 0
+    value: TokenAmount = TokenAmount(0)
+    method: MethodNumber = MethodNumber(0)
+    params: bytes = b""
+    gas_limit: Gas = Gas(10_000_000_000)
+    gas_fee_cap: TokenAmount = TokenAmount(0)
+    gas_premium: TokenAmount = TokenAmount(0)
+    version: int = 0
+
+    def to_cbor(self) -> bytes:
+        """The tuple of ten."""
+        return encode(self._fields())
+
+    def _fields(self) -> list[Any]:
+        return [
+            self.version, self.to.to_bytes(), self.from_.to_bytes(), self.nonce, encode_bigint(self.value),
+            self.gas_limit, encode_bigint(self.gas_fee_cap), encode_bigint(self.gas_premium), self.method, self.params,
+        ]  # fmt: skip
+
+    @classmethod
+    def from_cbor(cls, data: bytes) -> "Message":
+        """Decode strictly; MessageError says which field is wrong."""
+        return cls._from_fields(_decode(data, "message"))
+
+    @classmethod
+    def _from_fields(cls, fields: Any) -> "Message":
+        if not isinstance(fields, list) or len(fields) != 10:
+            raise MessageError("a message is a tuple of ten fields")
+        version, to, from_, nonce, value, gas_limit, fee_cap, premium, method, params = fields
+        try:
+            addresses = Address.from_bytes(_bytes(to, "to")), Address.from_bytes(_bytes(from_, "from"))
+        except AddressError as error:
+            raise MessageError(f"message address: {error}") from None
+        return cls(
+            version=_unsigned(version, "version"),
+            to=addresses[0],
+            from_=addresses[1],
+            nonce=_unsigned(nonce, "nonce"),
+            value=TokenAmount(decode_bigint(value)),
+            gas_limit=Gas(_unsigned(gas_limit, "gas limit")),
+            gas_fee_cap=TokenAmount(decode_bigint(fee_cap)),
+            gas_premium=TokenAmount(decode_bigint(premium)),
+            method=MethodNumber(_unsigned(method, "method")),
+            params=_bytes(params, "params"),
+        )
+
+    def cid(self) -> Cid:
+        """The CID of the unsigned message."""
+        return cid_of(self.to_cbor())
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A message with its sender's signature."""
+
+    message: Message
+    signature: Signature
+
+    def to_cbor(self) -> bytes:
+        """The tuple of message and signature."""
+        return encode([self.message._fields(), self.signature.to_bytes()])
+
+    @classmethod
+    def from_cbor(cls, data: bytes) -> "SignedMessage":
+        """Decode strictly; MessageError says what is wrong."""
+        fields = _decode(data, "signed message")
+        if not isinstance(fields, list) or len(fields) != 2:
+            raise MessageError("a signed message is a tuple of two fields")
+        return cls(Message._from_fields(fields[0]), Signature.from_bytes(_bytes(fields[1], "signature")))
+
+    def chain_length(self) -> int:
+        """The bytes that this message takes on chain: BLS signatures are aggregated away, the others are carried."""
+        if self.signature.type is SignatureType.BLS:
+            return len(self.message.to_cbor())
+        return len(self.to_cbor())
+
+    def cid(self) -> Cid:
+        """The CID under which the chain knows it: the bare message's for BLS, else the signed message's."""
+        if self.signature.type is SignatureType.BLS:
+            return self.message.cid()
+        return cid_of(self.to_cbor())
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the chain records of a message. Gas in gas; `events_root` None where no event was emitted."""
+
+    exit_code: int
+    return_data: bytes
+    gas_used: Gas
+    events_root: Cid | None = None
+
+    def to_cbor(self) -> bytes:
+        """The tuple of four."""
+        root = None if self.events_root is None else link(self.events_root)
+        return encode([self.exit_code, self.return_data, self.gas_used, root])
+
+
+def signing_digest(message: Message) -> bytes:
+    """What a secp256k1 key signs: blake2b-256 of the message's CID bytes."""
+    return hashlib.blake2b(message.cid(), digest_size=32).digest()
+
+
+def _decode(data: bytes, what: str) -> Any:
+    try:
+        return decode_strict(data)
+    except CodecError as error:
+        raise MessageError(f"{what}: {error}") from None
+
+
+def _bytes(value: object, field: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise MessageError(f"{field} is {type(value).__name__}, expected a byte string")
+    return value
+
+
+def _unsigned(value: object, field: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
+        raise MessageError(f"{field} is {value!r:.40}, expected an unsigned 64-bit number")
+    return value

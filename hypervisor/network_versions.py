@@ -1,0 +1,87 @@
+"""Network versions as rows: each says only what it changes.
+
+A row names the built-in actors' version, the price list and the machine's rules (`MachineRules`). A new network
+version is a new row. Source: facts on ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv28), and the network's upgrades.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypervisor.errors import InvalidInput
+from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRules:
+    """What the syscalls do differently between the two generations of the machine."""
+
+    abi: str
+    tracks_links: bool
+    """Blocks are scanned for links, and only what an invocation has reached may be opened or linked."""
+    host_draws_randomness: bool
+    """The host hashes tag, epoch and entropy into the digest; later the actor does."""
+    events_in_buffers: bool
+    """Events arrive in three buffers; before, as one CBOR block."""
+    self_destruct_burns: bool
+    """Self-destruct takes a burn flag; before, a beneficiary."""
+    tipset_lookback: int | None
+    """How many epochs back a tipset CID may be asked for; None: any."""
+
+
+MACHINE_V3 = MachineRules(
+    abi="v3",
+    tracks_links=False,
+    host_draws_randomness=True,
+    events_in_buffers=False,
+    self_destruct_burns=False,
+    tipset_lookback=900,
+)
+MACHINE_V4 = MachineRules(
+    abi="v4",
+    tracks_links=True,
+    host_draws_randomness=False,
+    events_in_buffers=True,
+    self_destruct_burns=True,
+    tipset_lookback=None,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkVersion:
+    """One network version: its number, its actors' version, prices and rules, and what contracts may use."""
+
+    number: int
+    actors: int
+    prices: PriceList
+    rules: MachineRules
+    evm: frozenset[str] = frozenset()
+    """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
+
+    def successor(self, **changes: Any) -> "NetworkVersion":
+        """The next version, different in the named fields only."""
+        return replace(self, **{"number": self.number + 1, **changes})
+
+
+NV18 = NetworkVersion(18, actors=10, prices=HYGGE, rules=MACHINE_V3)
+NV19 = NV18.successor(actors=11)
+NV20 = NV19.successor()
+NV21 = NV20.successor(actors=12, prices=WATERMELON, rules=MACHINE_V4)
+NV22 = NV21.successor(actors=13)
+NV23 = NV22.successor(actors=14)
+NV24 = NV23.successor(actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
+NV25 = NV24.successor(actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
+NV26 = NV25.successor()
+NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"})
+NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"})
+
+NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28)}
+LATEST = NV28
+
+
+def network_version(number: int) -> NetworkVersion:
+    """The row of a number; InvalidInput names the known ones."""
+    try:
+        return NETWORK_VERSIONS[number]
+    except KeyError:
+        known = f"nv{min(NETWORK_VERSIONS)} to nv{max(NETWORK_VERSIONS)}"
+        raise InvalidInput(f"network version nv{number} is not known: choose one of {known}") from None

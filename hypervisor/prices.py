@@ -1,0 +1,188 @@
+"""Price lists as data. Every amount is in milligas (a thousandth of a gas) unless its name says otherwise.
+
+A network version names one list; two lists differ only in the fields that their rows name. The prices of WASM
+instructions belong to `runtimes.wasm`. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3: Hygge).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+_G = 1000  # milligas in a gas
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A flat part and a part per unit (byte, link, epoch, item), in milligas."""
+
+    flat: int = 0
+    per_unit: int = 0
+
+    def of(self, units: int = 0) -> int:
+        """The charge for so many units."""
+        return self.flat + self.per_unit * units
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrice:
+    """A price per item, and a step by the number of items: (first number, milligas) in ascending order."""
+
+    per_item: int
+    steps: tuple[tuple[int, int], ...]
+
+    def of(self, items: int) -> int:
+        """The charge for so many items."""
+        return self.per_item * items + max((cost for start, cost in self.steps if items >= start), default=0)
+
+
+def _steps(per_item: int, **steps: int) -> StepPrice:
+    return StepPrice(per_item * _G, tuple((int(start[1:]), cost * _G) for start, cost in steps.items()))
+
+
+_AGGREGATE_32_GIB = _steps(
+    449_900, n4=103_994_170, n7=112_356_810, n13=122_912_610, n26=137_559_930,
+    n52=162_039_100, n103=210_960_780, n205=318_351_180, n410=528_274_980,
+)  # fmt: skip
+_AGGREGATE_64_GIB = _steps(
+    359_272, n4=102_581_240, n7=110_803_030, n13=120_803_700, n26=134_642_130,
+    n52=157_357_890, n103=203_017_690, n205=304_253_590, n410=509_880_640,
+)  # fmt: skip
+_AGGREGATE_NI_32_GIB = _steps(
+    5_668_740, n1=112_356_810, n2=122_912_610, n3=137_559_930, n5=162_039_100,
+    n9=210_960_780, n17=318_351_180, n33=528_274_980,
+)  # fmt: skip
+_AGGREGATE_NI_64_GIB = _steps(
+    4_526_928, n1=110_803_030, n2=120_803_700, n3=134_642_130, n5=157_357_890,
+    n9=203_017_690, n17=304_253_590, n33=509_880_640,
+)  # fmt: skip
+
+_HASHES = MappingProxyType(
+    {0x12: Price(0, 7 * _G), 0xB220: Price(0, 10 * _G), 0xB240: Price(0, 10 * _G), 0x1B: Price(0, 33 * _G),
+     0x1053: Price(0, 35 * _G)}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What the kernel, the call manager and the executor charge under one set of rules."""
+
+    name: str
+
+    # messages
+    message_compute: int = 38_863 * _G
+    message_storage_bytes: int = 36
+    storage_per_byte: int = 1_300 * _G
+    # actors and state
+    syscall: int = 14_000 * _G
+    transfer: int = 6_000 * _G
+    invoke: Price = Price(75_000 * _G, 300 * _G)
+    return_per_link: int = 300 * _G
+    actor_lookup: int = 500_000 * _G
+    actor_update: int = 475_000 * _G
+    actor_create: int = 650_000 * _G
+    address_lookup: int = 1_050_000 * _G
+    address_assignment: int = 1_000_000 * _G
+    preloaded_actors: frozenset[int] = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 10, 99})
+    # blocks
+    memory_copy_per_byte: int = 400
+    memory_allocate_per_byte: int = 2 * _G
+    memory_retain_per_byte: int = 10 * _G
+    block_open_flat: int = 187_440 * _G
+    block_persist_compute: int = 172_000 * _G
+    block_persist_storage: Price = Price(334_000 * _G, 3_340 * _G)
+    block_persist_hash_per_byte: int = 10 * _G
+    link_tracked: int = 300 * _G
+    link_checked: int = 300 * _G
+    scan_per_field: int = 35 * _G
+    scan_per_cid: int = 400 * _G
+    # events
+    event: Price = Price(2_000 * _G, 1_400 * _G)
+    event_utf8: Price = Price(500 * _G, 16 * _G)
+    # history
+    lookback: Price = Price(146_200 * _G, 75 * _G)
+    # cryptography
+    hashes: Mapping[int, Price] = field(default_factory=lambda: _HASHES)
+    verify_secp256k1: Price = Price(1_637_292 * _G, 10 * _G)
+    verify_bls: Price = Price(16_598_605 * _G, 26 * _G)
+    recover_secp256k1: int = 1_637_292 * _G
+    bls_aggregate_pairing: int = 8_299_302 * _G
+    bls_aggregate_per_byte: int = 7 * _G
+    # proofs
+    unsealed_sector_cid: int = 98_647 * _G
+    verify_seal: int = 2_000 * _G
+    verify_consensus_fault: int = 516_422 * _G
+    verify_replica_update: int = 36_316_136 * _G
+    verify_post: Price = Price(117_680_921 * _G, 43_780 * _G)
+    verify_aggregate: Mapping[int, StepPrice] = field(
+        default_factory=lambda: MappingProxyType({8: _AGGREGATE_32_GIB, 9: _AGGREGATE_64_GIB})
+    )
+    # version 3 of the machine: the host hashed randomness, and tipset CIDs had prices of their own
+    randomness_entropy: Price | None = None
+    tipset_cid_recent: int | None = None
+    tipset_cid_older: int | None = None
+    event_validate_v3: Price | None = None
+    event_accept_v3: Price | None = None
+
+    def successor(self, name: str, **changes: Any) -> "PriceList":
+        """The list that differs from this one in the named fields only."""
+        return replace(self, name=name, **changes)
+
+    def message_inclusion(self, length: int) -> int:
+        """The charge for carrying a message of `length` bytes on chain."""
+        return self.message_compute + self.actor_update + self.storage_per_byte * (self.message_storage_bytes + length)
+
+    def block_open(self, size: int, links: int) -> int:
+        """What opening a block costs behind its flat part: keeping it, or tracking its links, whichever is more."""
+        retain, track = self.memory_retain_per_byte * size, self.link_tracked * links
+        return max(retain, track + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
+
+    def block_create(self, size: int, links: int) -> int:
+        """What keeping a new block costs: its bytes, or checking its links, whichever is more."""
+        retain, check = self.memory_retain_per_byte * size, self.link_checked * links
+        return max(retain, check + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
+
+    def block_link(self, size: int) -> int:
+        """What writing a block to the state costs."""
+        per_byte = (
+            self.memory_copy_per_byte
+            + self.memory_allocate_per_byte
+            + self.block_persist_hash_per_byte
+            + self.block_persist_storage.per_unit
+        )
+        return self.block_persist_compute + self.block_persist_storage.flat + self.link_tracked + per_byte * size
+
+    def events(self, count: int, key_bytes: int, value_bytes: int) -> int:
+        """What an event of `count` entries costs (the rule of machine version 4)."""
+        size = 12 + 9 * count + key_bytes + value_bytes
+        memory = 3 * self.memory_copy_per_byte + 3 * self.memory_allocate_per_byte
+        return (memory + self.block_persist_hash_per_byte) * size + self.event.of(count) + self.event_utf8.of(key_bytes)
+
+
+WATERMELON = PriceList("Watermelon")
+"""Network versions 21 to 24."""
+
+HYGGE = WATERMELON.successor(
+    "Hygge",
+    invoke=Price(75_000 * _G, 0),
+    return_per_link=0,
+    link_tracked=0,
+    link_checked=0,
+    scan_per_field=0,
+    scan_per_cid=0,
+    randomness_entropy=Price((21_000 + 480) * _G, 10 * _G),
+    tipset_cid_recent=50_000 * _G,
+    tipset_cid_older=215_000 * _G,
+    event_validate_v3=Price(1_750 * _G, 27_400),
+    event_accept_v3=Price(12 * 15_200, 15_200),
+)
+"""Network versions 18 to 20."""
+
+TEEP = WATERMELON.successor(
+    "Teep",
+    verify_seal=42_000_000 * _G,
+    verify_aggregate=MappingProxyType(
+        {8: _AGGREGATE_32_GIB, 9: _AGGREGATE_64_GIB, 18: _AGGREGATE_NI_32_GIB, 19: _AGGREGATE_NI_64_GIB}
+    ),
+)
+"""Network versions 25 to 28."""

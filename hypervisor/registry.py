@@ -1,0 +1,63 @@
+"""Which runtime executes a code CID, and where runtimes come from.
+
+In this order: an explicit override, the marker that a built-in actor's module carries, `wasm`. Runtimes are found by
+the entry-point group `hypervisor.runtimes` and loaded when the first actor needs them; nobody imports them by name.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+
+from hypervisor.errors import RuntimeUnavailable
+from hypervisor.runtime import Runtime, RuntimeServices
+from store.cid import Cid, show
+
+ENTRY_POINT_GROUP = "hypervisor.runtimes"
+NATIVE = "wasm"
+
+RuntimeFactory = Callable[[RuntimeServices], Runtime]
+
+
+class Registry:
+    """Runtimes by name, and names by code CID."""
+
+    def __init__(
+        self,
+        services: RuntimeServices,
+        names: Mapping[Cid, str],
+        factories: Mapping[str, RuntimeFactory] | None = None,
+    ) -> None:
+        self._services = services
+        self._names = dict(names)
+        self._factories = dict(factories or {})
+        self._runtimes: dict[str, Runtime] = {}
+
+    def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
+        """The name and the runtime for a code CID; RuntimeUnavailable if it is not installed."""
+        name = self._names.get(code, NATIVE)
+        runtime = self._runtimes.get(name)
+        return name, runtime if runtime is not None else self._load(name, code)
+
+    def override(self, code: Cid, name: str) -> None:
+        """Let another runtime execute a code CID."""
+        self._names[code] = name
+
+    def names(self) -> Mapping[Cid, str]:
+        """The code CIDs that are not executed by `wasm`, with their runtimes."""
+        return dict(self._names)
+
+    def _load(self, name: str, code: Cid) -> Runtime:
+        factory = self._factories.get(name) or _installed(name)
+        if factory is None:
+            raise RuntimeUnavailable(
+                f"code {show(code)} asks for the runtime '{name}', which is not installed: "
+                f"install the package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
+            )
+        runtime = self._runtimes[name] = factory(self._services)
+        return runtime
+
+
+def _installed(name: str) -> RuntimeFactory | None:
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        factory: RuntimeFactory = entry_point.load()
+        return factory
+    return None

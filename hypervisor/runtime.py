@@ -1,0 +1,44 @@
+"""The seam between the machine and whatever executes an actor's code.
+
+A runtime is built once and may serve several machines: it keeps caches that depend on code alone, and asks everything
+else of the kernel of the invocation. Runtimes register under the entry-point group `hypervisor.runtimes`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hypervisor.types import NO_BLOCK, BlockId
+from store.cid import Cid
+
+if TYPE_CHECKING:
+    from hypervisor.kernel import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an invocation ended: exit code, a block of the invocation's registry (0 = none), the actor's own words."""
+
+    exit_code: int
+    block: BlockId = NO_BLOCK
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeServices:
+    """What runtimes are built with: the machine's options for them, such as `evm`, the name of the EVM engine."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """Executes invocations of actors."""
+
+    def invoke(self, kernel: "Kernel", code: Cid, params: BlockId) -> Outcome:
+        """Run the method of `kernel.context` with the block `params` (0 = none); the module is `kernel.load_code(code)`.
+
+        Every result of the guest is an Outcome: a return, an exit, a trap (exit 4). OutOfGas and Fatal propagate.
+        """
+
+    def prepare(self, code: Cid, module: bytes) -> None:
+        """Check and compile a module before its first invocation; raises InvalidModule if the rules refuse it."""

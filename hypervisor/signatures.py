@@ -1,0 +1,67 @@
+"""Signatures of Filecoin: secp256k1 over blake2b-256, and BLS12-381 with keys in G1.
+
+Pure functions over bytes; prices and error numbers are the kernel's. The BLS suite is
+`BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_` (public keys of 48 bytes, signatures of 96).
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import coincurve
+
+from hypervisor.address import Address, Protocol
+
+BLS_DOMAIN = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_"
+SECP_SIGNATURE_LENGTH = 65
+BLS_SIGNATURE_LENGTH = 96
+BLS_PUBLIC_KEY_LENGTH = 48
+
+
+def recover_secp256k1(digest: bytes, signature: bytes) -> bytes | None:
+    """The 65-byte uncompressed public key behind a signature (r, s, v with v in 0..3) of a 32-byte digest, else None."""
+    if len(digest) != 32 or len(signature) != SECP_SIGNATURE_LENGTH or signature[64] > 3:
+        return None
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except ValueError:
+        return None
+    return bytes(key.format(compressed=False))
+
+
+def verify_secp256k1(signature: bytes, signer: Address, plaintext: bytes) -> bool:
+    """Whether the key behind an f1 address signed blake2b-256 of the plaintext."""
+    public_key = recover_secp256k1(hashlib.blake2b(plaintext, digest_size=32).digest(), signature)
+    return public_key is not None and Address.secp256k1(public_key) == signer
+
+
+def sign_secp256k1(private_key: bytes, plaintext: bytes) -> bytes:
+    """Sign blake2b-256 of the plaintext: 65 bytes r, s, v."""
+    digest = hashlib.blake2b(plaintext, digest_size=32).digest()
+    return bytes(coincurve.PrivateKey(private_key).sign_recoverable(digest, hasher=None))
+
+
+def verify_bls(signature: bytes, signer: Address, plaintext: bytes) -> bool:
+    """Whether the key of an f3 address signed the plaintext."""
+    return signer.protocol is Protocol.BLS and verify_bls_aggregate(signature, [signer.payload], [plaintext])
+
+
+def verify_bls_aggregate(signature: bytes, public_keys: Sequence[bytes], plaintexts: Sequence[bytes]) -> bool:
+    """Whether one aggregate stands for every key's signature of its own plaintext.
+
+    False for points that are none or outside the subgroup, an identity key, or two equal plaintexts.
+    """
+    from py_arkworks_bls12381 import GT, G1Point, G2Point
+
+    if not public_keys:
+        return True
+    if len(set(plaintexts)) != len(plaintexts):
+        return False
+    try:
+        keys = [G1Point.from_compressed_bytes(key) for key in public_keys]
+        aggregate = G2Point.from_compressed_bytes(signature)
+    except ValueError:
+        return False
+    if any(key == G1Point.identity() for key in keys):
+        return False
+    hashes = [G2Point.hash_to_curve(plaintext, BLS_DOMAIN) for plaintext in plaintexts]
+    return bool(GT.pairing_check([-G1Point(), *keys], [aggregate, *hashes]))

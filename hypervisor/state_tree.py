@@ -1,0 +1,220 @@
+"""The global state: every actor by its ID, in a HAMT under a versioned root.
+
+Reads and writes go through an undo log, so that a transaction is a mark and a rollback; `flush` writes what is left.
+It also keeps the address book, which is state of the init actor that the machine itself may read and extend.
+Source: ref-fvm fvm/src/state_tree.rs; facts of sections 6.1 and 6.5. Only version 5 (network version 18 on).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypervisor.address import Address, Protocol
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import Fatal
+from hypervisor.leb128 import encode_uleb128
+from hypervisor.types import FIRST_DYNAMIC_ACTOR, INIT_ACTOR, ActorID, TokenAmount
+from hypervisor.undo_map import UndoMap
+from store.blockstore import Blockstore, get_object, put_object
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
+from store.codec import link, unlink
+from store.hamt import Hamt
+
+STATE_TREE_VERSION = 5
+HAMT_BIT_WIDTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ActorState:
+    """One actor: code CID, head (the CID of its state), nonce, balance in attoFIL, f4 address where it has one."""
+
+    code: Cid
+    head: Cid = EMPTY_ARRAY_CID
+    nonce: int = 0
+    balance: TokenAmount = TokenAmount(0)
+    delegated_address: Address | None = None
+
+    def fields(self) -> list[Any]:
+        """The tuple of five that the tree holds."""
+        delegated = None if self.delegated_address is None else self.delegated_address.to_bytes()
+        return [link(self.code), link(self.head), self.nonce, encode_bigint(self.balance), delegated]
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> "ActorState":
+        """Read the tuple of five."""
+        code, head, nonce, balance, delegated = fields
+        address = None if delegated is None else Address.from_bytes(delegated)
+        return cls(unlink(code), unlink(head), nonce, TokenAmount(decode_bigint(balance)), address)
+
+    def with_balance(self, balance: int) -> "ActorState":
+        """The same actor with another balance."""
+        return replace(self, balance=TokenAmount(balance))
+
+
+@dataclass(frozen=True, slots=True)
+class InitState:
+    """The init actor's state: the HAMT of addresses, the next free ID, the network's name."""
+
+    address_map: Cid
+    next_id: int
+    network_name: str
+
+    def fields(self) -> list[Any]:
+        """The tuple of three."""
+        return [link(self.address_map), self.next_id, self.network_name]
+
+
+class StateTree:
+    """The actors under one state root."""
+
+    def __init__(self, store: Blockstore, root: Cid) -> None:
+        self.store = store
+        self._root = root
+        version, actors, self._info = self._load_root(root)
+        if version != STATE_TREE_VERSION:
+            raise Fatal(f"state tree version {version} is not supported, only {STATE_TREE_VERSION}")
+        self._hamt = Hamt(store, unlink(actors), HAMT_BIT_WIDTH)
+        self._actors: UndoMap[ActorID, ActorState | None] = UndoMap()
+        self._resolved: UndoMap[Address, ActorID] = UndoMap()
+        self._dirty: set[ActorID] = set()
+        self._address_map: tuple[Cid, Hamt] | None = None
+        self._transactions = 0
+
+    def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
+        fields = get_object(self.store, root)
+        if not isinstance(fields, list) or len(fields) != 3:
+            raise Fatal(f"the state root is not a tuple of three: {fields!r:.60}")
+        return fields[0], fields[1], fields[2]
+
+    @classmethod
+    def empty(cls, store: Blockstore) -> "StateTree":
+        """A tree without actors."""
+        store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
+        actors = Hamt(store, None, HAMT_BIT_WIDTH).flush()
+        return cls(store, put_object(store, [STATE_TREE_VERSION, link(actors), link(EMPTY_ARRAY_CID)]))
+
+    # --- actors -----------------------------------------------------------------------------------------------
+
+    def get_actor(self, actor: ActorID) -> ActorState | None:
+        """The actor's state, None where there is none."""
+        if actor in self._actors:
+            return self._actors.get(actor)
+        fields = self._hamt.get(_key(actor))
+        state = None if fields is None else ActorState.from_fields(fields)
+        self._actors.set(actor, state)
+        return state
+
+    def set_actor(self, actor: ActorID, state: ActorState) -> None:
+        """Write an actor."""
+        self._actors.set(actor, state)
+        self._dirty.add(actor)
+
+    def delete_actor(self, actor: ActorID) -> None:
+        """Take an actor out of the tree. Its addresses stay in the address book."""
+        self._actors.set(actor, None)
+        self._dirty.add(actor)
+
+    def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
+        """Every actor of the flushed tree, in the tree's own order."""
+        for key, fields in self._hamt.items():
+            identity = Address.from_bytes(key).actor_id()
+            if identity is None:
+                raise Fatal(f"the state tree holds the key 0x{key.hex()}, which is no ID address")
+            yield identity, ActorState.from_fields(fields)
+
+    # --- addresses --------------------------------------------------------------------------------------------
+
+    def lookup_id(self, address: Address) -> ActorID | None:
+        """The ID behind an address, None if nobody has it. An ID address is its own answer, existing or not."""
+        if address.protocol is Protocol.ID:
+            return address.actor_id()
+        known = self._resolved.get(address)
+        if known is not None:
+            return known
+        found = self._address_hamt(self.init_state()).get(address.to_bytes())
+        if found is None:
+            return None
+        self._resolved.set(address, ActorID(found))
+        return ActorID(found)
+
+    def register_address(self, address: Address) -> ActorID:
+        """Give the next free ID to an address, in the init actor's state (no gas: the machine does it itself)."""
+        init = self.init_state()
+        actor = ActorID(max(init.next_id, FIRST_DYNAMIC_ACTOR))
+        self.map_address(address, actor, replace(init, next_id=actor + 1))
+        return actor
+
+    def map_address(self, address: Address, actor: ActorID, init: InitState | None = None) -> None:
+        """Let a further address lead to an actor."""
+        init = init or self.init_state()
+        addresses = Hamt(self.store, init.address_map, HAMT_BIT_WIDTH)
+        addresses.set(address.to_bytes(), actor)
+        self.set_init_state(replace(init, address_map=addresses.flush()))
+        self._resolved.set(address, actor)
+
+    def init_state(self) -> InitState:
+        """The init actor's state, decoded."""
+        actor = self.get_actor(INIT_ACTOR)
+        if actor is None:
+            raise Fatal("the state tree has no init actor (f01)")
+        address_map, next_id, name = get_object(self.store, actor.head)
+        return InitState(unlink(address_map), next_id, name)
+
+    def set_init_state(self, state: InitState) -> None:
+        """Rewrite the init actor's state."""
+        actor = self.get_actor(INIT_ACTOR)
+        if actor is None:
+            raise Fatal("the state tree has no init actor (f01)")
+        self.set_actor(INIT_ACTOR, replace(actor, head=put_object(self.store, state.fields())))
+
+    def _address_hamt(self, init: InitState) -> Hamt:
+        if self._address_map is None or self._address_map[0] != init.address_map:
+            self._address_map = (init.address_map, Hamt(self.store, init.address_map, HAMT_BIT_WIDTH))
+        return self._address_map[1]
+
+    # --- transactions -----------------------------------------------------------------------------------------
+
+    def begin(self) -> tuple[int, int]:
+        """Open a transaction; the mark goes to `rollback`, or is dropped by `commit`."""
+        self._transactions += 1
+        return self._actors.mark(), self._resolved.mark()
+
+    def rollback(self, mark: tuple[int, int]) -> None:
+        """Undo everything since the mark and close the transaction."""
+        self._actors.rollback(mark[0])
+        self._resolved.rollback(mark[1])
+        self._close()
+
+    def commit(self) -> None:
+        """Close the transaction, keeping its writes in the one around it."""
+        self._close()
+
+    def _close(self) -> None:
+        self._transactions -= 1
+        if self._transactions == 0:
+            self._actors.forget_log()
+            self._resolved.forget_log()
+
+    def flush(self) -> Cid:
+        """Write the changed actors and a new root; only outside transactions."""
+        if self._transactions:
+            raise Fatal("the state tree cannot be flushed inside a transaction")
+        if self._dirty:
+            for actor in sorted(self._dirty):
+                self._write(actor)
+            self._dirty.clear()
+            self._root = put_object(self.store, [STATE_TREE_VERSION, link(self._hamt.flush()), self._info])
+        return self._root
+
+    def _write(self, actor: ActorID) -> None:
+        if actor not in self._actors:  # written in a transaction that was taken back
+            return
+        state = self._actors.get(actor)
+        if state is None:
+            self._hamt.delete(_key(actor))
+        else:
+            self._hamt.set(_key(actor), state.fields())
+
+
+def _key(actor: ActorID) -> bytes:
+    return b"\x00" + encode_uleb128(actor)

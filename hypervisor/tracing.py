@@ -1,0 +1,195 @@
+"""The stream of events that execution tells of itself, and the protocol of who listens.
+
+Call trees, gas profiles and traces are pure functions of this stream (`call_tree` here; the geth and parity forms
+elsewhere). Where nobody listens the tracer is None and no event object is built.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hypervisor.address import Address
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from store.cid import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """The executor took a message."""
+
+    from_: Address
+    to: Address
+    method: MethodNumber
+    nonce: int
+    implicit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnded:
+    """The executor has a receipt. Gas in gas."""
+
+    exit_code: int
+    gas_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """The call manager begins a call. `params` are the block's bytes; gas available in milligas."""
+
+    from_: ActorID
+    to: Address
+    method: MethodNumber
+    value: TokenAmount
+    params: bytes
+    params_codec: int
+    read_only: bool
+    gas_available: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActorCreated:
+    """A send brought an account or a placeholder into being."""
+
+    actor: ActorID
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """The registry chose the runtime for an actor's code."""
+
+    actor: ActorID
+    code: Cid
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call of the innermost open `CallStarted` is over.
+
+    `exit_code` is what the caller sees; `error` names what came instead of an exit code (a syscall error's name, out
+    of gas, fatal); `gas_used` in milligas; `message` the actor's own words.
+    """
+
+    exit_code: int
+    return_data: bytes
+    return_codec: int
+    gas_used: int
+    error: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSend:
+    """An actor asked the kernel to send."""
+
+    from_: ActorID
+    to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class GasCharged:
+    """A named charge, in milligas."""
+
+    name: str
+    milligas: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventEmitted:
+    """An actor emitted an event: entries of (flags, key, codec, value)."""
+
+    emitter: ActorID
+    entries: tuple[tuple[int, str, int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DebugLog:
+    """An actor's debug line."""
+
+    actor: ActorID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """The state tree was written: the new root, and how many blocks reached the store."""
+
+    root: Cid
+    blocks: int
+
+
+TraceEvent = (
+    MessageStarted
+    | MessageEnded
+    | CallStarted
+    | ActorCreated
+    | Dispatched
+    | CallEnded
+    | KernelSend
+    | GasCharged
+    | EventEmitted
+    | DebugLog
+    | Flushed
+)
+
+
+class Tracer(Protocol):
+    """Whoever listens to a message's execution."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Take one event, in the order in which things happen."""
+
+
+class Recorder:
+    """A tracer that keeps everything."""
+
+    def __init__(self) -> None:
+        self.events: list[TraceEvent] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        self.events.append(event)
+
+
+@dataclass(slots=True)
+class CallNode:
+    """One call of a call tree, with the calls and events under it in order."""
+
+    start: CallStarted
+    actor: ActorID | None = None
+    code: Cid | None = None
+    runtime: str = ""
+    created: ActorID | None = None
+    end: CallEnded | None = None
+    calls: list["CallNode"] = field(default_factory=list)
+    events: list[EventEmitted] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """True where the call ended with exit code 0."""
+        return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
+
+
+def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
+    """The calls of a stream as trees, one for each top-level call, in order."""
+    roots: list[CallNode] = []
+    open_calls: list[CallNode] = []
+    for event in events:
+        match event:
+            case CallStarted():
+                node = CallNode(event)
+                (open_calls[-1].calls if open_calls else roots).append(node)
+                open_calls.append(node)
+            case CallEnded():
+                open_calls.pop().end = event
+            case Dispatched() if open_calls:
+                node = open_calls[-1]
+                node.actor, node.code, node.runtime = event.actor, event.code, event.runtime
+            case ActorCreated() if open_calls:
+                open_calls[-1].created = event.actor
+            case EventEmitted() if open_calls:
+                open_calls[-1].events.append(event)
+            case _:
+                pass
+    return roots

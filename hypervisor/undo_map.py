@@ -1,0 +1,60 @@
+"""A mapping with a log of what it overwrote, so that nested transactions can take their writes back.
+
+Marks are lengths of the log. The call manager opens a mark with each transaction and rolls back to it on failure.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_ABSENT = object()
+
+
+class UndoMap(Generic[K, V]):
+    """A dict whose writes since a mark can be undone."""
+
+    __slots__ = ("_entries", "_log")
+
+    def __init__(self) -> None:
+        self._entries: dict[K, V] = {}
+        self._log: list[tuple[K, object]] = []
+
+    def get(self, key: K, default: V | None = None) -> V | None:
+        """The value under `key`, else `default`."""
+        return self._entries.get(key, default)
+
+    def set(self, key: K, value: V) -> None:
+        """Write, remembering what was there."""
+        self._log.append((key, self._entries.get(key, _ABSENT)))
+        self._entries[key] = value
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """The entries in the order of first writing."""
+        return iter(self._entries.items())
+
+    def mark(self) -> int:
+        """A point to roll back to."""
+        return len(self._log)
+
+    def rollback(self, mark: int) -> None:
+        """Undo every write since `mark`."""
+        while len(self._log) > mark:
+            key, old = self._log.pop()
+            if old is _ABSENT:
+                del self._entries[key]
+            else:
+                self._entries[key] = old  # type: ignore[assignment]  # the log holds only values that were in the map
+
+    def forget_log(self) -> None:
+        """Make everything so far permanent; only outside any transaction."""
+        self._log.clear()
+
+    def clear(self) -> None:
+        """Drop entries and log."""
+        self._entries.clear()
+        self._log.clear()

@@ -1,0 +1,49 @@
+"""A store over another one that keeps what is committed to it for itself: the ground of cheap forks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from store.blockstore import BlockNotFound, Store
+from store.cid import Cid
+from store.memory import MemoryStore
+
+
+class OverlayStore:
+    """A `Store` that reads through to `base` and never writes to it."""
+
+    def __init__(self, base: Store) -> None:
+        self._base = base
+        self._own = MemoryStore()
+        self._metadata: dict[bytes, bytes | None] = {}
+
+    def get(self, cid: Cid) -> bytes:
+        """The block, from the overlay or the base; BlockNotFound if neither has it."""
+        try:
+            return self._own.get(cid)
+        except BlockNotFound:
+            return self._base.get(cid)
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the overlay or the base has the block."""
+        return self._own.has(cid) or self._base.has(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Store one block in the overlay."""
+        self._own.put(cid, data)
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Store blocks in the overlay."""
+        self._own.put_many(blocks)
+
+    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
+        """Store blocks and set metadata in the overlay."""
+        self._own.put_many(blocks)
+        self._metadata.update(metadata)
+
+    def metadata(self, key: bytes) -> bytes | None:
+        """The metadata under `key`, the overlay's first."""
+        return self._metadata[key] if key in self._metadata else self._base.metadata(key)
+
+    def close(self) -> None:
+        """Nothing to release: the base belongs to somebody else."""
