@@ -1,6 +1,6 @@
 """Blocks in flight: what an invocation holds by handle, and the scan for the links inside.
 
-The scan is a pure function of codec and bytes (facts of ref-fvm fvm/src/ipld; FIP-0071): it answers which CIDs a block
+The scan is a pure function of codec and bytes (ref-fvm fvm/src/ipld; FIP-0071): it answers which CIDs a block
 links, and how much work it took, so that the kernel can charge it. It is laxer than a decoder on purpose: the network
 takes non-minimal integers and any key order here.
 """

@@ -2,7 +2,7 @@
 
 A call is a transaction over everything that may be taken back: the state tree, events, state accesses and the journal.
 Gas, written blocks and the count of created actors are not taken back. Rules: ref-fvm
-fvm/src/call_manager/default.rs; facts of section 2.
+fvm/src/call_manager/default.rs.
 """
 
 from dataclasses import dataclass, replace
@@ -235,7 +235,7 @@ class CallManager:
         self.set_actor(to, receiver.with_balance(receiver.balance + value))
 
     def create_actor(self, actor: ActorID, code: Cid, delegated: Address | None) -> None:
-        """Give code to an ID that the init actor chose. Rule: facts of section 11.1."""
+        """Give code to an ID that the init actor chose."""
         placeholder = self.machine.manifest.code("placeholder")
         if code == placeholder:
             raise SyscallError(ErrorNumber.FORBIDDEN, "a placeholder comes into being by a send only")
@@ -255,7 +255,7 @@ class CallManager:
         self.actors_created += 1
 
     def _create_from_send(self, call: Call) -> ActorID:
-        """An account or a placeholder for an address that nobody has yet. Rule: facts of section 2.4."""
+        """An account or a placeholder for an address that nobody has yet."""
         address = call.to
         is_key = address.protocol in (Protocol.SECP256K1, Protocol.BLS)
         if not is_key and not is_eth_namespace(address):

@@ -1,6 +1,6 @@
 """Applies one message: the sender's checks, prepaid gas, the call, and who gets what of the money for gas.
 
-Rules: ref-fvm fvm/src/executor/default.rs; facts of section 1. A message that fails a check changes nothing and costs
+Rules: ref-fvm fvm/src/executor/default.rs. A message that fails a check changes nothing and costs
 the miner, not the sender.
 """
 
@@ -83,7 +83,8 @@ class Executor:
         """Apply a message that takes `raw_length` bytes on chain.
 
         Implicit messages (cron, rewards, reads from outside) have no checks of nonce, balance and sender, and pay
-        nothing. Raises MessageError for a gas limit that no message may have; a store's error leaves the state as it was.
+        nothing. Raises MessageError for a gas limit that no message may have; a store's error leaves the state as
+        it was.
         """
         if not 0 < message.gas_limit <= _MAX_I64:
             raise MessageError(f"gas limit {message.gas_limit} is not between 1 and 2^63 - 1")

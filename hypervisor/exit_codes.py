@@ -1,7 +1,7 @@
 """Exit codes of actors and error numbers of syscalls.
 
 Both are plain integers on the wire; an actor may use any exit code from 16 up, so code that receives one keeps it
-an `int` and asks `exit_name` for words. Source: facts of ref-fvm shared/src/error.
+an `int` and asks `exit_name` for words. Source: ref-fvm shared/src/error.
 """
 
 from enum import IntEnum

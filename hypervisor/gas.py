@@ -1,7 +1,8 @@
 """The gas tracker: the one authority on what a message has used.
 
 Everything is charged in milligas under a name. Rules (ref-fvm fvm/src/gas): unsigned 64-bit, saturating; reaching the
-limit exactly is fine; a charge beyond it sets `used` to the limit and unwinds. A call with a limit of its own is a frame.
+limit exactly is fine; a charge beyond it sets `used` to the limit and unwinds. A call with a limit of its own is a
+frame.
 """
 
 from hypervisor.errors import OutOfGas

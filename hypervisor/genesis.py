@@ -1,7 +1,7 @@
 """The first state of a machine: singletons, burnt funds, and the accounts that somebody wants.
 
 The system and init actors' states are written directly, since every other constructor needs them; the machine then runs
-the constructors that `Genesis.constructors` lists. Sources: facts on built-in actors, sections 2 and 5; lotus genesis.
+the constructors that `Genesis.constructors` lists. Source: lotus chain/gen/genesis.
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ _CRON_TABLE = [[POWER_ACTOR, 5], [MARKET_ACTOR, 9]]
 class Genesis:
     """What a new state holds besides the singletons: the network's name, and accounts with their attoFIL.
 
-    Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts), in order of their IDs from 100.
+    Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts); their IDs count up from 100.
     """
 
     network_name: str = "localnet"

@@ -1,7 +1,7 @@
 """`Hypervisor`: a state, the rules of a network version, and the runtimes that execute actors on it.
 
-This is what ref-fvm calls the machine. It applies messages one at a time, keeps their writes in a buffer and commits, on
-`flush`, what the new state root links to. Chain, clock, mempool and wallets are others' (a local network's).
+This is what ref-fvm calls the machine. It applies messages one at a time, keeps their writes in a buffer and commits,
+on `flush`, what the new state root links to. Chain, clock, mempool and wallets are others' (a local network's).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import network_version
+from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
@@ -82,6 +83,7 @@ class Hypervisor:
         *,
         registry: Callable[[Manifest, BufferedStore], Registry],
         externs: Externs | None = None,
+        proofs: ProofVerifier | None = None,
         tracer: Tracer | None = None,
         actor_debugging: bool = False,
         pending: Mapping[Cid, bytes] | None = None,
@@ -92,6 +94,7 @@ class Hypervisor:
         self.store.put_many((pending or {}).items())
         self.context = context
         self.externs: Externs = externs or DevelopmentExterns()
+        self.proofs: ProofVerifier = proofs or RefuseProofs()
         self.tracer = tracer
         self.actor_debugging = actor_debugging
         self.link_scans = LinkScanCache()
@@ -114,6 +117,7 @@ class Hypervisor:
         genesis: Genesis | None = None,
         context: MachineContext | None = None,
         externs: Externs | None = None,
+        proofs: ProofVerifier | None = None,
         tracer: Tracer | None = None,
         actor_debugging: bool = False,
         options: Mapping[str, str] | None = None,
@@ -124,58 +128,47 @@ class Hypervisor:
         `py-evm` (this project's EVM runtime) or `official` (the bundle's own EVM actor). Raises InvalidInput for a
         folder under other rules, `store.blockstore.StoreError` for one that cannot be opened.
         """
-        if evm not in EVM_ENGINES:
-            raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
+        registry = _registry_factory(evm, options or {})
+        genesis = genesis or Genesis()
         base = _open_store(path)
         try:
-            return cls._over(
-                base, bundle, network, evm, genesis, context, externs, tracer, actor_debugging, options or {}
+            head = base.metadata(_HEAD)
+            pending, root = _first_state(base, bundle, genesis) if head is None else ({}, Cid(head))
+            machine = cls(
+                base,
+                root,
+                _context(base, network, context),
+                registry=registry,
+                externs=externs,
+                proofs=proofs,
+                tracer=tracer,
+                actor_debugging=actor_debugging,
+                pending=pending,
+                installed=_installed(base),
             )
+            if head is None:
+                machine._construct_singletons(genesis)
+                machine.flush()
         except BaseException:
             base.close()
             raise
+        return machine
 
     @classmethod
-    def _over(
+    def at(
         cls,
         base: Store,
-        bundle: Bundle | None,
-        network: int | None,
-        evm: str,
-        genesis: Genesis | None,
-        context: MachineContext | None,
-        externs: Externs | None,
-        tracer: Tracer | None,
-        actor_debugging: bool,
-        options: Mapping[str, str],
+        root: Cid,
+        context: MachineContext,
+        *,
+        evm: str = "official",
+        externs: Externs | None = None,
+        proofs: ProofVerifier | None = None,
+        tracer: Tracer | None = None,
     ) -> Hypervisor:
-        context = _context(base, network, context)
-        registry = _registry_factory(evm, options)
-        head = base.metadata(_HEAD)
-        new = head is None
-        if head is None:
-            bundle = bundle or Bundle.embedded()
-            seed = BufferedStore(base)
-            seed.put_many(bundle.blocks)
-            root = build_genesis(seed, bundle.manifest, genesis or Genesis())
-            pending: Mapping[Cid, bytes] = seed.pending
-        else:
-            root, pending = Cid(head), {}
-        machine = cls(
-            base,
-            root,
-            context,
-            registry=registry,
-            externs=externs,
-            tracer=tracer,
-            actor_debugging=actor_debugging,
-            pending=pending,
-            installed=_installed(base),
-        )
-        if new:
-            machine._construct_singletons(genesis or Genesis())
-            machine.flush()
-        return machine
+        """A machine at any state root whose blocks `base` holds: for vectors, archives, other people's states."""
+        registry = _registry_factory(evm, {})
+        return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
 
     def _load_manifest(self) -> Manifest:
         system = self.state_tree.get_actor(SYSTEM_ACTOR)
@@ -233,8 +226,9 @@ class Hypervisor:
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
         """Create an actor with `code`, running its constructor (method 1) as the init actor would.
 
-        For development: on the network only the init actor creates actors, and only of the kinds that it allows. `params`
-        are the constructor's, in CBOR; `value` in attoFIL comes from nowhere. Raises CreationFailed, with nothing left.
+        For development: on the network only the init actor creates actors, and only of the kinds that it allows.
+        `params` are the constructor's, in CBOR; `value` in attoFIL comes from nowhere. Raises CreationFailed, with
+        nothing left.
         """
         if not self.store.has(code):
             raise InvalidInput(f"no module is installed under {show(code)}: install it first")
@@ -314,6 +308,7 @@ class Hypervisor:
             self.context,
             registry=lambda _manifest, _store: self.registry,
             externs=self.externs,
+            proofs=self.proofs,
             tracer=self.tracer,
             actor_debugging=self.actor_debugging,
             pending=self.store.pending,
@@ -340,6 +335,15 @@ def _open_store(path: str | Path) -> Store:
     from store.rocks import RocksStore
 
     return RocksStore.open(path)
+
+
+def _first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[dict[Cid, bytes], Cid]:
+    """The blocks and the root of a new machine's state."""
+    bundle = bundle or Bundle.embedded()
+    seed = BufferedStore(base)
+    seed.put_many(bundle.blocks)
+    root = build_genesis(seed, bundle.manifest, genesis)
+    return seed.pending, root
 
 
 def _machine_record(context: MachineContext) -> bytes:
@@ -391,6 +395,9 @@ def _installed(base: Store) -> tuple[Cid, ...]:
 
 
 def _registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
+    if evm not in EVM_ENGINES:
+        raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
+
     def build(manifest: Manifest, store: BufferedStore) -> Registry:
         names = {}
         for code in manifest.codes:

@@ -1,6 +1,6 @@
 """Messages, signatures and receipts, and their CBOR.
 
-Shapes: facts of ref-fvm shared/src/message and receipt. A message is a tuple of ten; a signed message a tuple of two;
+Shapes: ref-fvm shared/src/message and receipt. A message is a tuple of ten; a signed message a tuple of two;
 a receipt a tuple of four. What enters from outside is decoded strictly (`store.codec.decode_strict`).
 """
 

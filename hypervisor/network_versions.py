@@ -1,7 +1,7 @@
 """Network versions as rows: each says only what it changes.
 
 A row names the built-in actors' version, the price list and the machine's rules (`MachineRules`). A new network
-version is a new row. Source: facts on ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv28), and the network's upgrades.
+version is a new row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv28), and the network's upgrades.
 """
 
 from dataclasses import dataclass, replace

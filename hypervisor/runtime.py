@@ -35,9 +35,10 @@ class Runtime(Protocol):
     """Executes invocations of actors."""
 
     def invoke(self, kernel: "Kernel", code: Cid, params: BlockId) -> Outcome:
-        """Run the method of `kernel.context` with the block `params` (0 = none); the module is `kernel.load_code(code)`.
+        """Run the method of `kernel.context` with the block `params` (0 = none).
 
-        Every result of the guest is an Outcome: a return, an exit, a trap (exit 4). OutOfGas and Fatal propagate.
+        The module is `kernel.load_code(code)`. Every result of the guest is an Outcome: a return, an exit, a trap
+        (exit 4). OutOfGas and Fatal propagate.
         """
 
     def prepare(self, code: Cid, module: bytes) -> None:

@@ -18,7 +18,7 @@ BLS_PUBLIC_KEY_LENGTH = 48
 
 
 def recover_secp256k1(digest: bytes, signature: bytes) -> bytes | None:
-    """The 65-byte uncompressed public key behind a signature (r, s, v with v in 0..3) of a 32-byte digest, else None."""
+    """The 65-byte public key behind a signature (r, s, v with v in 0..3) of a 32-byte digest, None if there is none."""
     if len(digest) != 32 or len(signature) != SECP_SIGNATURE_LENGTH or signature[64] > 3:
         return None
     try:

@@ -2,7 +2,7 @@
 
 Reads and writes go through an undo log, so that a transaction is a mark and a rollback; `flush` writes what is left.
 It also keeps the address book, which is state of the init actor that the machine itself may read and extend.
-Source: ref-fvm fvm/src/state_tree.rs; facts of sections 6.1 and 6.5. Only version 5 (network version 18 on).
+Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
 from collections.abc import Iterator

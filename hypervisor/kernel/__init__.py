@@ -6,7 +6,8 @@ opcode reaches the world through the same ones. The parts mirror the syscall mod
     kernel.ipld      blocks and links            kernel.events    events
     kernel.self_     the actor's own state       kernel.random    randomness
     kernel.actors    other actors, addresses     kernel.network   the chain
-    kernel.crypto    hashes and signatures       kernel.send      the next call
+    kernel.crypto    hashes and signatures       kernel.proofs    proofs of storage and of faults
+    kernel.send      the next call
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from hypervisor.kernel.chain import Network, Randomness
 from hypervisor.kernel.crypto import Crypto
 from hypervisor.kernel.events import Events
 from hypervisor.kernel.ipld import Ipld
+from hypervisor.kernel.proofs import Proofs
 from hypervisor.kernel.self_state import SelfState
 from hypervisor.memory import MemoryBudget
 from hypervisor.prices import PriceList
@@ -63,6 +65,7 @@ class Kernel:
         "memory",
         "network",
         "prices",
+        "proofs",
         "random",
         "self_",
         "tracer",
@@ -82,6 +85,7 @@ class Kernel:
         self.actors = Actors(calls, context)
         self.crypto = Crypto(calls)
         self.events = Events(calls, context)
+        self.proofs = Proofs(calls)
         self.random = Randomness(calls)
         self.network = Network(calls)
 
@@ -98,7 +102,7 @@ class Kernel:
 
         Read-only is sticky downwards. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE, and those of the
         call itself: NOT_FOUND, INSUFFICIENT_FUNDS, LIMIT_EXCEEDED, ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate.
-        Source: ref-fvm kernel/default.rs `send`; facts of section 3.5.
+        Source: ref-fvm kernel/default.rs `send`.
         """
         # check
         read_only = read_only or self.context.read_only

@@ -1,4 +1,4 @@
-"""Other actors: addresses, code, balances, creation. Rules: ref-fvm kernel/default.rs; facts of sections 3.4 and 11.1."""
+"""Other actors: addresses, code, balances, creation. Rules: ref-fvm kernel/default.rs."""
 
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,8 @@ class Actors:
     def next_actor_address(self) -> Address:
         """The f2 address that the next created actor will get. No side effect.
 
-        Rule: blake2b-160 over the CBOR byte string of the origin's address, the message's nonce and the number of actors
-        created so far in this message, both as big-endian 64-bit numbers.
+        Rule: blake2b-160 over the CBOR byte string of the origin's address, the message's nonce and the number of
+        actors created so far in this message, both as big-endian 64-bit numbers.
         """
         context = self._context
         return Address.actor(

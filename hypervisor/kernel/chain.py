@@ -1,6 +1,6 @@
 """What an actor may ask of the chain: randomness, tipset CIDs, the circulating supply.
 
-Rules: ref-fvm kernel/default.rs; FIP-0075 for the prices by look-back; facts of sections 3.4, 3.8 and 8.
+Rules: ref-fvm kernel/default.rs; FIP-0075 for the prices by look-back.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ class Randomness:
         self._calls = calls
 
     def chain(self, epoch: ChainEpoch) -> bytes:
-        """The digest of the ticket chain. Errors: ILLEGAL_ARGUMENT if the chain has none; a future epoch is OutOfGas."""
+        """The digest of the ticket chain. Errors: ILLEGAL_ARGUMENT if there is none; a future epoch is OutOfGas."""
         self._charge_lookback(epoch)
         return self._ask(self._calls.machine.externs.chain_randomness, epoch)
 
@@ -48,7 +48,7 @@ class Randomness:
         return draw(tag, self._ask(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
 
     def _charge_lookback(self, epoch: ChainEpoch) -> None:
-        # The difference is cast to an unsigned number, so a future epoch has a price beyond every limit: the network's rule.
+        # The network casts the difference to an unsigned number, so a future epoch has a price beyond every limit.
         lookback = (self._calls.machine.context.epoch - epoch) & _U64_MASK
         self._calls.gas.charge("OnGetRandomness", self._calls.prices.lookback.of(lookback))
 

@@ -1,4 +1,4 @@
-"""Hashes and signatures. Rules: ref-fvm kernel/default.rs and syscalls/crypto.rs; facts of section 3.4."""
+"""Hashes and signatures. Rules: ref-fvm kernel/default.rs and syscalls/crypto.rs"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

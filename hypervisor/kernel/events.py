@@ -1,4 +1,4 @@
-"""Events of actors. Rules: ref-fvm kernel/default.rs `emit_event`; FIP-0049, FIP-0072; facts of section 9."""
+"""Events of actors. Rules: ref-fvm kernel/default.rs `emit_event`; FIP-0049, FIP-0072."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,8 @@ class Events:
     def emit_buffers(self, headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> None:
         """Emit an event given as entry headers, all keys and all values (machine version 4).
 
-        Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values; ILLEGAL_CODEC;
-        ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.
+        Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values;
+        ILLEGAL_CODEC; ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.
         """
         # check
         self._refuse_read_only()
@@ -67,7 +67,10 @@ class Events:
         self._append(_split(headers, _utf8(keys), values))
 
     def emit_block(self, data: bytes) -> None:
-        """Emit an event given as one CBOR block (machine version 3). Errors: READ_ONLY, ILLEGAL_ARGUMENT, ILLEGAL_CODEC."""
+        """Emit an event given as one CBOR block (machine version 3).
+
+        Errors: READ_ONLY, ILLEGAL_ARGUMENT, ILLEGAL_CODEC.
+        """
         prices = self._calls.prices
         # check
         self._refuse_read_only()

@@ -1,4 +1,4 @@
-"""The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; facts of sections 3.4, 11.2."""
+"""The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; FIP-0073."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -53,7 +53,10 @@ class SelfState:
         return TokenAmount(0) if actor is None else actor.balance
 
     def self_destruct(self, burn: bool) -> None:
-        """Delete the actor, burning what it holds. Errors: READ_ONLY; ILLEGAL_OPERATION if it holds money and may not."""
+        """Delete the actor, burning what it holds.
+
+        Errors: READ_ONLY; ILLEGAL_OPERATION if it holds money and `burn` is not set.
+        """
         # check
         self._refuse_read_only("delete itself")
         actor = self._calls.get_actor(self._context.receiver)
