@@ -1,7 +1,11 @@
-//! The marker of EVM contracts: its code CID says "this actor is an Ethereum contract", and the machine runs such
-//! actors in its EVM runtime. The module itself never runs there; run natively it refuses, with a sentence.
+//! The marker of EVM contracts: its code CID says "this actor is an Ethereum contract", and its custom section names
+//! the runtime that such actors run in. The module itself never runs there; run natively it refuses, with a sentence.
 
 use fvm_shared::error::ExitCode;
+
+#[used]
+#[unsafe(link_section = "hypervisor.runtime")]
+static RUNTIME: [u8; 3] = *b"evm";
 
 #[unsafe(no_mangle)]
 pub extern "C" fn invoke(_params: u32) -> u32 {
