@@ -34,6 +34,11 @@ def verify_secp256k1(signature: bytes, signer: Address, plaintext: bytes) -> boo
     return public_key is not None and Address.secp256k1(public_key) == signer
 
 
+def secp256k1_public_key(private_key: bytes) -> bytes:
+    """The 65-byte uncompressed public key of a 32-byte private key."""
+    return bytes(coincurve.PrivateKey(private_key).public_key.format(compressed=False))
+
+
 def sign_secp256k1(private_key: bytes, plaintext: bytes) -> bytes:
     """Sign blake2b-256 of the plaintext: 65 bytes r, s, v."""
     digest = hashlib.blake2b(plaintext, digest_size=32).digest()

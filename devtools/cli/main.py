@@ -1,0 +1,41 @@
+"""The command line: one file for each group of commands, errors in one sentence, nothing heavy at start.
+
+A command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from devtools.cli import bundles, demo, doctor
+
+USE_IT = "Use it"
+STATE = "Actors and state"
+CHECK_IT = "Check it"
+
+app = typer.Typer(
+    name="hypervisor",
+    help="A Filecoin VM on your machine: native WASM actors and Ethereum contracts, calling each other.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("demo", rich_help_panel=USE_IT)(demo.demo)
+app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
+app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
+
+
+def main() -> None:
+    """Run the command line; every expected error ends in one sentence and exit status 1."""
+    from hypervisor.errors import HypervisorError
+    from store.blockstore import StoreError
+
+    try:
+        app()
+    except (HypervisorError, StoreError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
