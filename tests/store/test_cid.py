@@ -1,0 +1,146 @@
+"""CIDs and varints, with `multiformats` as the oracle."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multiformats import CID, multihash, varint
+
+from store.cid import (
+    BLAKE2B_256,
+    CBOR,
+    DAG_CBOR,
+    DAG_PB,
+    FIL_COMMITMENT_SEALED,
+    FIL_COMMITMENT_UNSEALED,
+    IDENTITY,
+    RAW,
+    SHA2_256,
+    Cid,
+    CidError,
+    CidParts,
+    cid_of,
+    codec_of,
+    from_public,
+    parse_cid,
+    read_cid,
+    show,
+    split_cid,
+    to_public,
+)
+from store.varint import VarintError, read_uvarint, write_uvarint
+
+CODECS = {
+    RAW: "raw",
+    CBOR: "cbor",
+    DAG_CBOR: "dag-cbor",
+    FIL_COMMITMENT_UNSEALED: "fil-commitment-unsealed",
+    FIL_COMMITMENT_SEALED: "fil-commitment-sealed",
+}
+HASHES = {IDENTITY: "identity", SHA2_256: "sha2-256", BLAKE2B_256: "blake2b-256"}
+
+
+@given(st.binary(max_size=60), st.sampled_from(sorted(CODECS)), st.sampled_from(sorted(HASHES)))
+def test_cids_are_those_of_multiformats(data: bytes, codec: int, hash_code: int) -> None:
+    cid = cid_of(data, codec, hash_code)
+    digest = multihash.get(HASHES[hash_code]).digest(data)
+    public = CID("base32", 1, CODECS[codec], digest)
+    assert bytes(public) == cid
+    assert str(public) == show(cid)
+    assert to_public(cid) == public
+    assert from_public(public) == cid
+    assert parse_cid(str(public)) == cid
+    assert parse_cid(str(public.set(base="base58btc"))) == cid
+    assert split_cid(cid) == CidParts(1, codec, hash_code, public.raw_digest)
+    assert codec_of(cid) == codec
+    assert read_cid(b"before" + cid + b"after", 6) == (cid, 6 + len(cid))
+
+
+def test_a_version_0_cid_is_read_and_shown() -> None:
+    text = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"  # the empty directory's neighbour in every IPFS manual
+    public = CID.decode(text)
+    cid = parse_cid(text)
+    assert cid == bytes(public)
+    assert split_cid(cid) == CidParts(0, DAG_PB, SHA2_256, public.raw_digest)
+    assert show(cid) == text
+    assert read_cid(cid + b"\x01") == (cid, 34)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x01",
+        b"\x00\x71\x00\x00",
+        b"\x02\x71\x00\x00",
+        b"\x01\x71\x12\x20" + bytes(31),
+        b"\x01\x71\xa0\xe4\x02\x20" + bytes(31),
+        b"\x12\x20" + bytes(31),
+        b"\x01\x71\x00\x41" + bytes(65),  # the network takes digests of at most 64 bytes
+        b"\x81\x00\x71\x00\x00",  # a version longer than it needs to be
+        b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ],
+)
+def test_bytes_that_are_no_cid_are_a_cid_error(raw: bytes) -> None:
+    with pytest.raises(CidError):
+        read_cid(raw)
+    with pytest.raises(CidError):
+        split_cid(raw)
+
+
+def test_bytes_after_a_cid_are_a_cid_error() -> None:
+    with pytest.raises(CidError):
+        split_cid(cid_of(b"x") + b"\x00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "b",
+        "bafy",
+        "bAFY2",
+        "Qm",
+        "zzzz",
+        "hello",
+        "bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4",
+        "b!",
+    ],
+)
+def test_text_that_is_no_cid_is_a_cid_error(text: str) -> None:
+    with pytest.raises(CidError):
+        parse_cid(text)
+
+
+def test_a_hash_that_is_not_known_is_a_cid_error() -> None:
+    with pytest.raises(CidError):
+        cid_of(b"x", RAW, 0x13)
+    with pytest.raises(CidError):
+        cid_of(bytes(65), RAW, IDENTITY)
+    with pytest.raises(CidError):
+        to_public(Cid(b"\x01\xfe\xff\x7f\x00\x00"))
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_varints_are_those_of_multiformats(value: int) -> None:
+    raw = write_uvarint(value)
+    assert raw == varint.encode(value)
+    assert read_uvarint(b"\xff" + raw + b"\xff", 1) == (value, 1 + len(raw))
+
+
+@given(st.binary(max_size=12))
+def test_varints_are_refused_where_multiformats_refuses_them(raw: bytes) -> None:
+    try:
+        expected = varint.decode_raw(raw)[:2]
+    except ValueError:
+        with pytest.raises(VarintError):
+            read_uvarint(raw)
+    else:
+        assert read_uvarint(raw) == expected
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 63])
+def test_numbers_outside_63_bits_have_no_varint(value: int) -> None:
+    with pytest.raises(VarintError):
+        write_uvarint(value)
