@@ -132,9 +132,10 @@ def to_public(cid: Cid) -> CID:
     from multiformats import CID
 
     try:
-        return CID.decode(bytes(cid))
+        public = CID.decode(bytes(cid))
     except (ValueError, KeyError) as error:
         raise CidError(f"CID {cid.hex()} has no public form: {error}") from None
+    return public if public.version == 0 else public.set(base="base32")  # as the network writes it: bafy...
 
 
 def from_public(cid: CID) -> Cid:

@@ -49,6 +49,7 @@ def test_cids_are_those_of_multiformats(data: bytes, codec: int, hash_code: int)
     assert bytes(public) == cid
     assert str(public) == show(cid)
     assert to_public(cid) == public
+    assert str(to_public(cid)) == str(public)
     assert from_public(public) == cid
     assert parse_cid(str(public)) == cid
     assert parse_cid(str(public.set(base="base58btc"))) == cid
