@@ -1,0 +1,154 @@
+"""The network's syscall ABI: which syscalls there are at each revision, and what happens around every one of them.
+
+The order around a syscall is consensus (facts on the host 3.1): charge what the guest has used since the last time;
+charge for the call; check the pointer for the result; do it; tell the guest what is left. The last step is taken even
+where the syscall ends the invocation, and, by an oversight of the network's that must be copied, not taken where the
+pointer for the result is bad.
+"""
+
+import ctypes
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
+from runtimes.wasm.engine import Engine, Linker
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.raw import TRAP_UNREACHABLE, HostFunction, Instance
+from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
+from runtimes.wasm.syscalls.table import Syscall
+
+MAX_COUNTER = (1 << 63) - 1
+_SLOT = 16
+_PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
+_ERROR_NUMBER = struct.Struct("<I")
+
+ImportName = tuple[str, str]
+Revision = MappingProxyType[ImportName, Syscall]
+
+
+def _revision(*tables: tuple[Syscall, ...]) -> Revision:
+    """A revision of tables; what comes later replaces what came before under the same name."""
+    return MappingProxyType({(syscall.module, syscall.name): syscall for table in tables for syscall in table})
+
+
+_SHARED = (
+    vm.SYSCALLS, ipld.SYSCALLS, self_.SYSCALLS, actor.SYSCALLS, send.SYSCALLS, network.SYSCALLS, event.SYSCALLS,
+    crypto.SYSCALLS, gas.SYSCALLS, debug.SYSCALLS, rand.SYSCALLS,
+)  # fmt: skip
+
+REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
+    {
+        "v4": _revision(*_SHARED, crypto.SYSCALLS_V4),
+        "v3": _revision(*_SHARED, self_.SYSCALLS_V3, event.SYSCALLS_V3, rand.SYSCALLS_V3),
+    }
+)
+"""Syscalls by import name: v3 for network versions 18 to 20, v4 from 21 on."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One guest at work: its kernel, its instance, and the gas that it was last told it has (milligas)."""
+
+    kernel: Kernel
+    instance: Instance
+    memory: GuestMemory
+    told: int = 0
+    counted: int = 0
+    """Bytes of the guest's memory that are counted in the message's budget."""
+    failure: BaseException | None = None
+    """What ended the invocation inside a host function, to be raised once the guest has unwound."""
+
+    def charge_execution(self) -> None:
+        """Charge what the guest has used since it was last told; raises OutOfGas where its counter is negative."""
+        used = self.told - self.instance.gas()
+        self.kernel.gas.charge("wasm_exec", used if used > 0 else 0)
+
+    def tell_gas(self) -> None:
+        """Set the guest's counter to what is left."""
+        left = self.kernel.gas.available
+        self.told = left if left < MAX_COUNTER else MAX_COUNTER
+        self.instance.set_gas(self.told)
+
+    def follow_memory(self) -> None:
+        """Look where the guest's memory is now."""
+        self.memory.follow(*self.instance.memory())
+
+    def account_memory(self) -> None:
+        """Count how far the guest's memory has grown, before another guest takes its share."""
+        if self.memory.size > self.counted:
+            self.kernel.memory.grow(self.counted, self.memory.size)
+            self.counted = self.memory.size
+
+
+class Syscalls:
+    """The host functions of one revision for one engine.
+
+    Guests find their invocation by their store, so one linker serves every invocation on every thread; `live` holds
+    the invocations that are running, by store.
+    """
+
+    def __init__(self, engine: Engine, revision: Revision) -> None:
+        self.linker = Linker(engine)
+        self.live: dict[int, Invocation] = {}
+        self.strays: list[BaseException] = []
+        for syscall in revision.values():
+            callback = HostFunction(self._host_function(engine, syscall))
+            self.linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
+
+    def _host_function(self, engine: Engine, syscall: Syscall) -> Callable[[int, int, int, int], int]:
+        live, strays = self.live, self.strays
+        context_of, new_trap = engine.lib.caller_context, engine.lib.trap_new
+        arguments_of, unpack = _argument_reader(syscall)
+        perform, put = _performer(syscall), _ERROR_NUMBER.pack_into
+
+        def host_function(_environment: int, caller: int, arguments: int, _count: int) -> int:
+            invocation = None
+            try:
+                invocation = live[context_of(caller)]
+                slots = arguments_of(arguments)
+                put(slots, 0, perform(invocation, unpack(slots)))
+            except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
+                if invocation is None:
+                    strays.append(error)
+                else:
+                    invocation.failure = error
+                return new_trap(TRAP_UNREACHABLE)
+            return 0
+
+        return host_function
+
+
+def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:
+    """How to see the slots of the arguments (16 bytes each) and how to take them apart."""
+    layout = struct.Struct("<" + "".join(letter + _PADDING[letter] for letter in syscall.letters))
+    return (ctypes.c_char * max(layout.size, _SLOT)).from_address, layout.unpack_from
+
+
+def _performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
+    """What a syscall does from its charges to its error number, 0 for none."""
+    handler, size = syscall.handler, syscall.result
+
+    def perform(invocation: Invocation, arguments: tuple[Any, ...]) -> int:
+        kernel, memory = invocation.kernel, invocation.memory
+        invocation.charge_execution()
+        kernel.gas.charge("OnSyscall", kernel.prices.syscall)
+        invocation.follow_memory()
+        if size and arguments[0] + size > memory.size:
+            return ErrorNumber.ILLEGAL_ARGUMENT  # without `tell_gas`: the network's oversight, see above
+        try:
+            if size:
+                memory.write(arguments[0], handler(invocation, *arguments[1:]))  # type: ignore[arg-type]
+            else:
+                handler(invocation, *arguments)
+        except SyscallError as error:
+            return error.number
+        finally:
+            invocation.tell_gas()
+        return 0
+
+    return perform

@@ -1,0 +1,165 @@
+"""Compiled modules on disk, so that a machine does not compile what another one compiled before.
+
+Loading a compiled module means running native code, so the folder must be private to the user (0700) and every file
+carries a digest keyed with a secret of the folder, checked before anything else happens to the bytes. Whatever is
+doubtful is as if it were not there and is compiled again. Files never travel in a state folder or a CAR.
+
+The folder is $FVM_CACHE_DIR, else the user's cache folder; FVM_CACHE_DIR=off keeps nothing on disk.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import platform
+import secrets
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+DIGEST = 32
+MAX_FILES = 512
+_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
+_log = logging.getLogger(__name__)
+
+
+class ModuleCache:
+    """Bytes by key, on disk where there is a safe place for them; otherwise it forgets everything."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._secret = b""
+        if folder is not None:
+            try:
+                self._secret = _prepare(folder)
+            except (OSError, _Unsafe) as problem:
+                _log.warning("compiled modules are not kept: %s", problem)
+                self._folder = None
+
+    def load(self, key: bytes) -> bytes | None:
+        """The bytes under a key, None unless they are exactly what was stored there."""
+        if self._folder is None:
+            return None
+        try:
+            data = _read_private(self._folder / key.hex())
+        except (OSError, _Unsafe):
+            return None
+        digest, payload = data[:DIGEST], data[DIGEST:]
+        if not hmac.compare_digest(digest, self._digest(key, payload)):
+            return None
+        return payload
+
+    def store(self, key: bytes, payload: bytes) -> None:
+        """Keep bytes under a key; a full disk or the like only means that they are not kept."""
+        if self._folder is None:
+            return
+        try:
+            _write_private(self._folder / key.hex(), self._digest(key, payload) + payload)
+            self._prune()
+        except OSError as problem:
+            _log.warning("a compiled module is not kept: %s", problem)
+
+    def _digest(self, key: bytes, payload: bytes) -> bytes:
+        state = hashlib.blake2b(key, digest_size=DIGEST, key=self._secret)
+        state.update(payload)
+        return state.digest()
+
+    def _prune(self) -> None:
+        """Drop the files that were written first where there are too many."""
+        assert self._folder is not None
+        files = [path for path in self._folder.iterdir() if path.name != _SECRET]
+        if len(files) > MAX_FILES:
+            files.sort(key=lambda path: path.stat().st_mtime)
+            for path in files[: len(files) - MAX_FILES]:
+                path.unlink(missing_ok=True)
+
+
+_SECRET = "secret"  # noqa: S105  # a file name
+
+
+class _Unsafe(Exception):
+    """A folder or file that somebody else could have written."""
+
+
+def default_folder() -> Path | None:
+    """Where compiled modules are kept, None for nowhere."""
+    chosen = os.environ.get("FVM_CACHE_DIR")
+    if chosen == "off":
+        return None
+    if chosen:
+        return Path(chosen)
+    try:
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home folder
+        return None
+    return base / "fvm-hypervisor" / "modules"
+
+
+@cache
+def cpu_features() -> bytes:
+    """What the processor can do, as far as the system says so: compiled code is for one kind of processor."""
+    words = [platform.machine(), platform.processor(), sys.platform]
+    try:
+        with Path("/proc/cpuinfo").open() as file:
+            words += [next((line for line in file if line.startswith(("flags", "Features"))), "")]
+    except OSError:
+        pass  # not Linux: the machine's and the processor's names must do, and wasmtime checks for itself
+    return "\n".join(words).encode()
+
+
+def cache_key(*parts: bytes) -> bytes:
+    """A key of several parts; each part's length is part of it."""
+    state = hashlib.blake2b(digest_size=DIGEST)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "big") + part)
+    return state.digest()
+
+
+def _prepare(folder: Path) -> bytes:
+    """Make the folder where it is not there, check that it is private, and return its secret."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_private(folder, os.lstat(folder), stat.S_ISDIR)
+    path = folder / _SECRET
+    if not path.exists():
+        _write_private(path, secrets.token_bytes(DIGEST), replace=False)
+    secret = _read_private(path)
+    if len(secret) != DIGEST:
+        raise _Unsafe(f"{path} is damaged: delete the folder {folder}")
+    return secret
+
+
+def _check_private(path: Path, info: os.stat_result, right_kind: Callable[[int], bool]) -> None:
+    if not right_kind(info.st_mode):
+        raise _Unsafe(f"{path} is not what it should be: delete it")
+    if sys.platform != "win32" and (info.st_uid != os.geteuid() or info.st_mode & 0o077):
+        raise _Unsafe(f"{path} is not private to you: chmod 700 it, or delete it")
+
+
+def _read_private(path: Path) -> bytes:
+    with open(os.open(path, _OPEN), "rb") as file:
+        _check_private(path, os.fstat(file.fileno()), stat.S_ISREG)
+        return file.read()
+
+
+def _write_private(path: Path, data: bytes, replace: bool = True) -> None:
+    """Write a whole file that only the user can read, or none; `replace=False` keeps one that is there already."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            with suppress(FileExistsError):  # another process was first: its file counts
+                os.link(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

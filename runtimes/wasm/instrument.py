@@ -1,0 +1,31 @@
+"""From an actor's module to the one that is compiled: parse, check, limit the stack, meter the gas, encode.
+
+`REVISION` names what the passes do: a compiled module is kept only under the revision that made it.
+"""
+
+from hypervisor.errors import InvalidModule
+from runtimes.wasm.code import decode
+from runtimes.wasm.encode import Encoder, Instrumented
+from runtimes.wasm.gas_metering import charges
+from runtimes.wasm.module import Module
+from runtimes.wasm.stack_limiter import stack_cost
+
+REVISION = 1
+
+
+def instrument(module: Module) -> bytes:
+    """The instrumented form of a module that `validate` and wasmtime have accepted; raises InvalidModule."""
+    types = module.types
+    signatures = [types[index] for index in module.function_type_indices()]
+    imported = len(signatures) - len(module.functions)
+    functions: list[Instrumented] = []
+    costs = [0] * imported
+    try:
+        for signature, body in zip(signatures[imported:], module.bodies, strict=True):
+            instructions = decode(module.data, body.code_at, body.end)
+            results = len(signature.results)
+            costs.append(stack_cost(instructions, body.local_groups, results, types, signatures))
+            functions.append(Instrumented(instructions, charges(instructions, body.code_at, imported)))
+    except IndexError:
+        raise InvalidModule("a function's control flow or an index in it is broken") from None
+    return Encoder(module, functions, costs).encode()

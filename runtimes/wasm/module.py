@@ -1,0 +1,329 @@
+"""A WASM module as the instrumenter needs it: the sections it rewrites taken apart, all others as they are.
+
+Only structure is read here, not instructions. What the rules of consensus allow is `validate`'s; whether the code
+type-checks is wasmtime's, which sees every module before it is instrumented. Format: WebAssembly core specification
+2.0, section 5.5.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from hypervisor.errors import InvalidModule
+from runtimes.wasm.binary import Reader
+
+MAGIC = b"\0asm\x01\0\0\0"
+I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
+FUNCREF = 0x70
+END = 0x0B
+
+
+class Section(IntEnum):
+    """Section numbers; a module holds them in the order of `SECTION_ORDER`, custom ones anywhere."""
+
+    CUSTOM = 0
+    TYPE = 1
+    IMPORT = 2
+    FUNCTION = 3
+    TABLE = 4
+    MEMORY = 5
+    GLOBAL = 6
+    EXPORT = 7
+    START = 8
+    ELEMENT = 9
+    CODE = 10
+    DATA = 11
+    DATA_COUNT = 12
+
+
+SECTION_ORDER = (*range(Section.TYPE, Section.CODE), Section.DATA_COUNT, Section.CODE, Section.DATA)
+
+
+class Kind(IntEnum):
+    """What an import or an export is."""
+
+    FUNCTION = 0
+    TABLE = 1
+    MEMORY = 2
+    GLOBAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionType:
+    """Value types of parameters and results, one byte each."""
+
+    params: bytes
+    results: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import; `type_index` is that of a function, -1 for any other kind."""
+
+    module: str
+    name: str
+    kind: int
+    type_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Minimum and maximum of a memory (pages) or a table (elements)."""
+
+    minimum: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A global: its type's two bytes and its initial expression."""
+
+    type: bytes
+    init: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export."""
+
+    name: str
+    kind: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ElementSegment:
+    """An element segment that lists functions: `head` is everything before the list (flags, table, offset, kind)."""
+
+    head: bytes
+    functions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBody:
+    """Where a function lies in the module: its local declarations (past their count), its instructions, its end."""
+
+    local_groups: int
+    locals: int
+    locals_at: int
+    code_at: int
+    end: int
+
+
+@dataclass(slots=True)
+class Module:
+    """A parsed module; `raw` keeps each section's payload by number."""
+
+    data: bytes
+    raw: dict[int, bytes] = field(default_factory=dict)
+    types: list[FunctionType] = field(default_factory=list)
+    imports: list[Import] = field(default_factory=list)
+    functions: list[int] = field(default_factory=list)
+    tables: list[Limits] = field(default_factory=list)
+    memories: list[Limits] = field(default_factory=list)
+    globals: list[Global] = field(default_factory=list)
+    exports: list[Export] = field(default_factory=list)
+    start: int | None = None
+    elements: list[ElementSegment] = field(default_factory=list)
+    bodies: list[FunctionBody] = field(default_factory=list)
+
+    @property
+    def imported_functions(self) -> list[Import]:
+        """The imports that take the first function indices."""
+        return [item for item in self.imports if item.kind == Kind.FUNCTION]
+
+    def function_type_indices(self) -> list[int]:
+        """The type index of every function, imported ones first."""
+        return [item.type_index for item in self.imported_functions] + self.functions
+
+    def export(self, name: str) -> Export | None:
+        """The export of that name."""
+        return next((export for export in self.exports if export.name == name), None)
+
+
+def parse(data: bytes) -> Module:
+    """Take a module apart; raises InvalidModule where its structure is not that of a WASM 1 module."""
+    if data[: len(MAGIC)] != MAGIC:
+        raise InvalidModule("not a WASM module: the first eight bytes are not its magic number and version 1")
+    module = Module(data)
+    reader = Reader(data, len(MAGIC))
+    position = -1
+    while not reader.done:
+        number = reader.byte()
+        size = reader.u32()
+        start = reader.position
+        payload = reader.take(size)
+        if number == Section.CUSTOM:
+            continue
+        if number not in SECTION_ORDER or SECTION_ORDER.index(number) <= position:
+            raise reader.fail(f"section {number} is unknown, doubled or out of order")
+        position = SECTION_ORDER.index(number)
+        module.raw[number] = payload
+        read = _SECTIONS.get(number)
+        if read is not None:
+            section = Reader(data, start, start + size)
+            read(section, module)
+            if not section.done:
+                raise section.fail(f"section {number} has bytes left over")
+    _check_indices(module)
+    return module
+
+
+def _types(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        if reader.byte() != 0x60:
+            raise reader.fail("a type is not a function type")
+        params = reader.take(reader.u32())
+        module.types.append(FunctionType(params, reader.take(reader.u32())))
+
+
+def _imports(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        origin, name, kind = reader.name(), reader.name(), reader.byte()
+        type_index = -1
+        if kind == Kind.FUNCTION:
+            type_index = reader.u32()
+        elif kind == Kind.TABLE:
+            reader.byte()
+            _limits(reader)
+        elif kind == Kind.MEMORY:
+            _limits(reader)
+        elif kind == Kind.GLOBAL:
+            reader.take(2)
+        else:
+            raise reader.fail(f"import {origin}.{name} has the unknown kind {kind}")
+        module.imports.append(Import(origin, name, kind, type_index))
+
+
+def _functions(reader: Reader, module: Module) -> None:
+    module.functions = [reader.u32() for _ in range(reader.count())]
+
+
+def _limits(reader: Reader) -> Limits:
+    flags = reader.byte()
+    if flags > 1:
+        raise reader.fail("limits are shared, 64-bit or with a page size of their own")
+    minimum = reader.u32()
+    return Limits(minimum, reader.u32() if flags else None)
+
+
+def _tables(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        if reader.byte() != FUNCREF:
+            raise reader.fail("a table does not hold function references")
+        module.tables.append(_limits(reader))
+
+
+def _memories(reader: Reader, module: Module) -> None:
+    module.memories = [_limits(reader) for _ in range(reader.count())]
+
+
+def _globals(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        kind = reader.take(2)
+        module.globals.append(Global(kind, _constant(reader)))
+
+
+def _constant(reader: Reader) -> bytes:
+    """A constant expression of one instruction: extended constant expressions are not part of consensus."""
+    start = reader.position
+    opcode = reader.byte()
+    if opcode in (0x41, 0x42):
+        reader.skip_leb(5 if opcode == 0x41 else 10)
+    elif opcode in (0x43, 0x44):
+        reader.take(4 if opcode == 0x43 else 8)
+    else:
+        raise reader.fail("an initial value or an offset must be one constant instruction")
+    if reader.byte() != END:
+        raise reader.fail("an initial value or an offset must be one constant instruction")
+    return reader.data[start : reader.position]
+
+
+def _offset(reader: Reader) -> None:
+    if _constant(reader)[0] != 0x41:
+        raise reader.fail("the offset of a segment must be an i32.const")
+
+
+def _exports(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        module.exports.append(Export(reader.name(), reader.byte(), reader.u32()))
+
+
+def _start(reader: Reader, module: Module) -> None:
+    module.start = reader.u32()
+
+
+def _elements(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        start = reader.position
+        flags = reader.u32()
+        if flags > 2:
+            raise reader.fail("an element segment is declarative or holds expressions")
+        if flags == 2 and reader.u32() != 0:
+            raise reader.fail("an element segment is for a table other than the first")
+        if flags != 1:
+            _offset(reader)
+        if flags != 0 and reader.byte() != 0:
+            raise reader.fail("an element segment does not list functions")
+        head = reader.data[start : reader.position]
+        module.elements.append(ElementSegment(head, tuple(reader.u32() for _ in range(reader.count()))))
+
+
+def _code(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        size = reader.u32()
+        end = reader.position + size
+        if end > reader.end:
+            raise reader.fail("a function reaches past the code section")
+        body = Reader(reader.data, reader.position, end)
+        groups = body.count()
+        locals_at, total = body.position, 0
+        for _ in range(groups):
+            total += body.u32()
+            body.byte()
+        if body.done or body.data[end - 1] != END:
+            raise body.fail("a function does not end with `end`")
+        module.bodies.append(FunctionBody(groups, total, locals_at, body.position, end))
+        reader.position = end
+
+
+def _data(reader: Reader, module: Module) -> None:  # noqa: ARG001  # checked only: the payload is kept as it is
+    for _ in range(reader.count()):
+        flags = reader.u32()
+        if flags > 2:
+            raise reader.fail("a data segment has unknown flags")
+        if flags == 2 and reader.u32() != 0:
+            raise reader.fail("a data segment is for a memory other than the first")
+        if flags != 1:
+            _offset(reader)
+        reader.take(reader.u32())
+
+
+_SECTIONS: dict[int, Callable[[Reader, Module], None]] = {
+    Section.TYPE: _types,
+    Section.IMPORT: _imports,
+    Section.FUNCTION: _functions,
+    Section.TABLE: _tables,
+    Section.MEMORY: _memories,
+    Section.GLOBAL: _globals,
+    Section.EXPORT: _exports,
+    Section.START: _start,
+    Section.ELEMENT: _elements,
+    Section.CODE: _code,
+    Section.DATA: _data,
+}
+
+
+def _check_indices(module: Module) -> None:
+    """What the instrumenter indexes by must exist; wasmtime checks the rest."""
+    if len(module.functions) != len(module.bodies):
+        raise InvalidModule(f"{len(module.functions)} functions are declared and {len(module.bodies)} have code")
+    indices = module.function_type_indices()
+    if any(index >= len(module.types) for index in indices):
+        raise InvalidModule("a function's type does not exist")
+    used = [export.index for export in module.exports if export.kind == Kind.FUNCTION]
+    used += [index for segment in module.elements for index in segment.functions]
+    if module.start is not None:
+        used.append(module.start)
+    if any(index >= len(indices) for index in used):
+        raise InvalidModule("an export or an element names a function that does not exist")

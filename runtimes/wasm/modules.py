@@ -1,0 +1,80 @@
+"""Code CID to runnable module: parse, check, instrument, compile once; afterwards from memory or from disk."""
+
+import struct
+import threading
+from dataclasses import dataclass
+
+from runtimes.wasm import instrument
+from runtimes.wasm.abi import REVISIONS, Syscalls
+from runtimes.wasm.cache import ModuleCache, cache_key, cpu_features
+from runtimes.wasm.engine import CompiledModule, Engine, LinkedModule
+from runtimes.wasm.module import parse
+from runtimes.wasm.raw import WASMTIME_VERSION
+from runtimes.wasm.validate import ModuleFacts, check
+from store.cid import Cid
+
+_FACTS = struct.Struct("<II??")
+
+
+@dataclass(frozen=True, slots=True)
+class GuestModule:
+    """A module linked against one revision of the ABI."""
+
+    linked: LinkedModule
+    facts: ModuleFacts
+    syscalls: Syscalls
+
+
+class GuestModules:
+    """The modules of one runtime. Compiled code is for the `guest` engine and no other."""
+
+    def __init__(self, engine: Engine, cache: ModuleCache) -> None:
+        self._engine = engine
+        self._cache = cache
+        self._compiled: dict[Cid, tuple[CompiledModule, ModuleFacts]] = {}
+        self._linked: dict[tuple[Cid, str], GuestModule] = {}
+        self._syscalls: dict[str, Syscalls] = {}
+        self._lock = threading.Lock()
+
+    def find(self, code: Cid, revision: str) -> GuestModule | None:
+        """The module if it is ready."""
+        return self._linked.get((code, revision))
+
+    def load(self, code: Cid, wasm: bytes, revision: str) -> GuestModule:
+        """The module for a revision of the ABI; raises InvalidModule."""
+        compiled, facts = self.compile(code, wasm)
+        with self._lock:
+            syscalls = self._syscalls.get(revision)
+            if syscalls is None:
+                syscalls = self._syscalls[revision] = Syscalls(self._engine, REVISIONS[revision])
+        module = GuestModule(syscalls.linker.link(compiled), facts, syscalls)
+        return self._linked.setdefault((code, revision), module)
+
+    def compile(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
+        """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
+        with self._lock:
+            ready = self._compiled.get(code)
+            if ready is None:
+                ready = self._from_disk(code) or self._make(code, wasm)
+                self._compiled[code] = ready
+        return ready
+
+    def _key(self, code: Cid) -> bytes:
+        revision = instrument.REVISION.to_bytes(4, "big")
+        return cache_key(code, revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
+
+    def _from_disk(self, code: Cid) -> tuple[CompiledModule, ModuleFacts] | None:
+        stored = self._cache.load(self._key(code))
+        if stored is None:
+            return None
+        facts = ModuleFacts(*_FACTS.unpack_from(stored))
+        return self._engine.deserialize(stored[_FACTS.size :]), facts
+
+    def _make(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
+        module = parse(wasm)
+        facts = check(module)
+        self._engine.validate(wasm)
+        compiled = self._engine.compile(instrument.instrument(module))
+        packed = _FACTS.pack(facts.pages, facts.table_elements, facts.table_is_paid, facts.has_entry)
+        self._cache.store(self._key(code), packed + compiled.serialize())
+        return compiled, facts

@@ -1,0 +1,268 @@
+"""The hot boundary to wasmtime: its C functions called through ctypes, without wrappers and without checks.
+
+wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host function; these calls take 0.3-0.7 and
+0.1-0.5. In return the caller has to keep these rules, and there is a test for each (tests/runtimes/wasm/test_raw.py):
+
+1. The library is loaded with `PyDLL` and callbacks are made with `PYFUNCTYPE`: the GIL stays held. Through `CDLL` every
+   crossing hands the GIL over, 100-230 us where another Python thread is busy. Compiling goes through `released`.
+2. A host function catches BaseException, keeps it, and returns a trap: what leaves a ctypes callback is lost, and the
+   callback's result is then whatever was in memory.
+3. Nothing may be raised before a host function's first `try`: so a guest is entered on any thread but the main one,
+   where Python runs signal handlers between any two instructions (`Instance.enter` refuses), and with a good part of
+   the recursion limit left (hypervisor/deep_stack).
+4. Callback objects outlive the linker that they were defined in, and every instance made from it.
+5. Base and size of a guest's memory are read again in every host function and after every entry: memory may grow.
+6. A guest's pointer is checked as a Python integer before memory is touched (`memory.GuestMemory`).
+7. Signatures are checked when a module is linked, never when it runs: `invoke` must be (i32) -> i32.
+8. A failure comes back as an error or as a trap: both pointers are looked at, and both are freed.
+9. The layouts and names below are those of one wasmtime version; another one is refused with a sentence.
+
+Layouts in bytes: wasmtime_val_raw_t 16, wasmtime_val_t 32 (kind at 0, value at 8), wasmtime_extern_t 32 (kind at 0,
+item at 8), wasmtime_instance_t 16, wasmtime_func_t 16, wasmtime_memory_t and wasmtime_global_t 24.
+"""
+
+import ctypes
+import platform
+import sys
+import threading
+from collections.abc import Callable
+from ctypes import c_bool, c_int64, c_size_t, c_uint8, c_void_p
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from hypervisor.errors import HypervisorError
+
+WASMTIME_VERSION = "50.0.1"
+TRAP_UNREACHABLE = 9
+
+HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
+"""A host function: (environment, caller, arguments and results, their number) -> trap, 0 for none."""
+
+_EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
+_VALUE_I64 = 1
+
+# name: (result, arguments)
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "wasmtime_store_new": (c_size_t, (c_size_t, c_size_t, c_size_t)),
+    "wasmtime_store_delete": (None, (c_size_t,)),
+    "wasmtime_store_context": (c_size_t, (c_size_t,)),
+    "wasmtime_store_limiter": (None, (c_size_t, c_int64, c_int64, c_int64, c_int64, c_int64)),
+    "wasmtime_caller_context": (c_size_t, (c_size_t,)),
+    "wasmtime_instance_pre_instantiate": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t)),
+    "wasmtime_instance_export_get": (c_bool, (c_size_t, c_size_t, ctypes.c_char_p, c_size_t, c_size_t)),
+    "wasmtime_func_call_unchecked": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)),
+    "wasmtime_memory_data": (c_size_t, (c_size_t, c_size_t)),
+    "wasmtime_memory_data_size": (c_size_t, (c_size_t, c_size_t)),
+    "wasmtime_global_get": (None, (c_size_t, c_size_t, c_size_t)),
+    "wasmtime_global_set": (c_size_t, (c_size_t, c_size_t, c_size_t)),
+    "wasmtime_trap_new_code": (c_size_t, (c_uint8,)),
+    "wasmtime_trap_code": (c_bool, (c_size_t, c_void_p)),
+    "wasm_trap_message": (None, (c_size_t, c_void_p)),
+    "wasm_trap_delete": (None, (c_size_t,)),
+    "wasmtime_error_message": (None, (c_size_t, c_void_p)),
+    "wasmtime_error_delete": (None, (c_size_t,)),
+    "wasm_byte_vec_delete": (None, (c_void_p,)),
+}
+
+
+class WasmtimeUnusable(HypervisorError):
+    """wasmtime is not there, or not in the version whose layouts this module knows."""
+
+
+class Trap(Exception):
+    """A guest ended in a trap, or could not be instantiated; `code` is wasmtime's trap code, None for other errors."""
+
+    def __init__(self, code: int | None, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ByteVector(ctypes.Structure):
+    """wasm_byte_vec_t: bytes that wasmtime allocated."""
+
+    _fields_ = (("size", c_size_t), ("data", c_void_p))
+
+
+class Library:
+    """wasmtime's functions. `bind(name, result, arguments)` gives those that are called rarely."""
+
+    def __init__(self, path: Path) -> None:
+        self._held = ctypes.PyDLL(str(path))
+        self._released = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(self._held, name)  # kept by the library object; `[name]` would give a new one
+            function.restype, function.argtypes = result, arguments
+        held: Any = self._held
+        self.store_new: Callable[..., int] = held.wasmtime_store_new
+        self.store_delete: Callable[..., None] = held.wasmtime_store_delete
+        self.store_context: Callable[..., int] = held.wasmtime_store_context
+        self.store_limiter: Callable[..., None] = held.wasmtime_store_limiter
+        self.caller_context: Callable[..., int] = held.wasmtime_caller_context
+        self.instantiate: Callable[..., int] = held.wasmtime_instance_pre_instantiate
+        self.export_get: Callable[..., bool] = held.wasmtime_instance_export_get
+        self.call: Callable[..., int] = held.wasmtime_func_call_unchecked
+        self.memory_data: Callable[..., int] = held.wasmtime_memory_data
+        self.memory_size: Callable[..., int] = held.wasmtime_memory_data_size
+        self.global_get: Callable[..., None] = held.wasmtime_global_get
+        self.global_set: Callable[..., int] = held.wasmtime_global_set
+        self.trap_new: Callable[..., int] = held.wasmtime_trap_new_code
+        self.trap_code: Callable[..., bool] = held.wasmtime_trap_code
+        self.trap_delete: Callable[..., None] = held.wasm_trap_delete
+        self.trap_message: Callable[..., None] = held.wasm_trap_message
+        self.error_delete: Callable[..., None] = held.wasmtime_error_delete
+        self.error_message: Callable[..., None] = held.wasmtime_error_message
+        self.bytes_delete: Callable[..., None] = held.wasm_byte_vec_delete
+
+    def bind(self, name: str, result: Any, *arguments: Any, released: bool = False) -> Callable[..., Any]:
+        """A function of the library; `released` lets other Python threads run during the call."""
+        function = (self._released if released else self._held)[name]
+        function.restype, function.argtypes = result, arguments
+        return function
+
+    def take_bytes(self, vector: ByteVector) -> bytes:
+        """The bytes of a vector that wasmtime gave away; frees it."""
+        data = ctypes.string_at(vector.data, vector.size) if vector.size else b""
+        self.bytes_delete(ctypes.byref(vector))
+        return data
+
+    def take_error(self, error: int) -> str:
+        """The message of an error, which is freed."""
+        message = ByteVector()
+        self.error_message(error, ctypes.byref(message))
+        self.error_delete(error)
+        return self.take_bytes(message).decode(errors="replace")
+
+    def take_failure(self, error: int, trap: int) -> Trap | None:
+        """What the two failure pointers of a call say; frees them."""
+        failure = None
+        if error:
+            failure = Trap(None, self.take_error(error))
+        if trap:
+            code = c_uint8()
+            known = self.trap_code(trap, ctypes.byref(code))
+            text = ByteVector()
+            self.trap_message(trap, ctypes.byref(text))
+            self.trap_delete(trap)
+            message = self.take_bytes(text).rstrip(b"\0").decode(errors="replace")
+            failure = Trap(code.value if known else None, message)
+        return failure
+
+
+@cache
+def library() -> Library:
+    """The library of the installed wasmtime package; WasmtimeUnusable where it is not the version of this module."""
+    try:
+        version = metadata.version("wasmtime")
+    except metadata.PackageNotFoundError:
+        raise WasmtimeUnusable("wasmtime is not installed: pip install " + _requirement()) from None
+    check_version(version)
+    spec = util.find_spec("wasmtime")
+    if spec is None or not spec.submodule_search_locations:
+        raise WasmtimeUnusable("wasmtime's files are not there: reinstall it with pip install " + _requirement())
+    machine = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}.get(platform.machine(), platform.machine())
+    file = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(sys.platform, "_libwasmtime.so")
+    path = Path(spec.submodule_search_locations[0]) / f"{sys.platform}-{machine}" / file
+    if not path.is_file():
+        raise WasmtimeUnusable(f"wasmtime has no library for {sys.platform} on {machine}")
+    return Library(path)
+
+
+def check_version(version: str) -> None:
+    """Refuse any version but the one whose layouts this module knows."""
+    if version != WASMTIME_VERSION:
+        raise WasmtimeUnusable(
+            f"wasmtime {version} is installed, this runtime needs {WASMTIME_VERSION}: pip install {_requirement()}"
+        )
+
+
+def _requirement() -> str:
+    return f"wasmtime=={WASMTIME_VERSION}"
+
+
+class Instance:
+    """One guest: a store with one instance in it, made, entered and deleted by one invocation on its thread.
+
+    `context` identifies the store in host functions (`Library.caller_context`).
+    """
+
+    __slots__ = ("_at", "_lib", "_store", "_words", "context")
+
+    # Places in the block of words that is handed to wasmtime by address.
+    _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
+    _Words = c_int64 * 21
+
+    def __init__(self, lib: Library, engine: int, memory_bytes: int, table_elements: int) -> None:
+        self._lib = lib
+        self._words = self._Words()
+        self._at = ctypes.addressof(self._words)
+        self._store = lib.store_new(engine, 0, 0)
+        self.context = lib.store_context(self._store)
+        lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
+
+    def instantiate(self, pre: int) -> None:
+        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+        words = self._words
+        words[self._TRAP] = 0
+        error = self._lib.instantiate(pre, self.context, self._at, self._at + 8 * self._TRAP)
+        failure = self._lib.take_failure(error, words[self._TRAP])
+        if failure is not None:
+            raise failure
+
+    def export(self, name: bytes, kind: int, place: int) -> bool:
+        """Look up an export of a kind and keep its handle; False where there is none."""
+        found = self._lib.export_get(self.context, self._at, name, len(name), self._at + 8 * place)
+        return found and self._words[place] & 0xFF == kind
+
+    def find_memory(self) -> bool:
+        """Find the exported memory."""
+        return self.export(b"memory", _EXTERN_MEMORY, self._MEMORY)
+
+    def find_gas(self, name: bytes) -> bool:
+        """Find the gas counter, an exported global of type i64."""
+        self._words[self._VALUE] = _VALUE_I64
+        return self.export(name, _EXTERN_GLOBAL, self._GLOBAL)
+
+    def find_function(self, name: bytes) -> bool:
+        """Find the function to enter."""
+        return self.export(name, _EXTERN_FUNCTION, self._FUNCTION)
+
+    def gas(self) -> int:
+        """The gas counter; negative where the guest ran out."""
+        at = self._at
+        self._lib.global_get(self.context, at + 56, at + 112)
+        return self._words[15]
+
+    def set_gas(self, milligas: int) -> None:
+        """Set the gas counter."""
+        self._words[15] = milligas
+        at = self._at
+        error = self._lib.global_set(self.context, at + 56, at + 112)
+        if error:
+            raise Trap(None, self._lib.take_error(error))
+
+    def memory(self) -> tuple[int, int]:
+        """Address and size in bytes of the guest's memory, as they are now."""
+        handle = self._at + 24
+        return self._lib.memory_data(self.context, handle), self._lib.memory_size(self.context, handle)
+
+    def enter(self, argument: int) -> int:
+        """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
+        if threading.get_ident() == threading.main_thread().ident:
+            raise RuntimeError("a guest may not be entered on the main thread: a signal handler could run inside it")
+        words, at = self._words, self._at
+        words[self._CALL] = argument
+        words[self._TRAP] = 0
+        error = self._lib.call(self.context, at + 80 + 8, at + 144, 1, at + 160)
+        if error or words[self._TRAP]:
+            failure = self._lib.take_failure(error, words[self._TRAP])
+            if failure is not None:
+                raise failure
+        return words[self._CALL] & 0xFFFF_FFFF
+
+    def close(self) -> None:
+        """Delete the store and all that is in it."""
+        store, self._store = self._store, 0
+        if store:
+            self._lib.store_delete(store)

@@ -1,0 +1,141 @@
+"""`WasmRuntime`: runs one invocation of a native actor, from its module to its outcome.
+
+Gas, exits and failures are in the network's order (facts on the host 2.5, 3.6 and 5.8): the initial memory is charged,
+the guest told what is left, entered, and its last work charged before anything else is looked at, so that running out
+of gas wins over every trap and exit.
+"""
+
+import threading
+
+from hypervisor.deep_stack import on_fresh_stack
+from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
+from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.types import NO_BLOCK, BlockId
+from runtimes.wasm.abi import Invocation
+from runtimes.wasm.cache import ModuleCache, default_folder
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.modules import GuestModule, GuestModules
+from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
+from runtimes.wasm.raw import Instance, Trap
+from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
+from store.cid import Cid, show
+
+TABLE_ELEMENT_BYTES = 8
+_MAX_TRAP = 9
+"""Trap codes up to unreachable are the guest's own doing; later ones belong to features that are switched off."""
+_GAS, _ENTRY = GAS_EXPORT.encode(), ENTRY_POINT.encode()
+
+
+class WasmRuntime:
+    """The native runtime. It may serve several machines and threads; nothing of an execution stays in it."""
+
+    def __init__(self, services: RuntimeServices) -> None:
+        folder = None if services.options.get("module_cache") == "off" else default_folder()
+        self._modules = GuestModules(guest_engine(), ModuleCache(folder))
+
+    def prepare(self, code: Cid, module: bytes) -> None:
+        """Check and compile a module before its first invocation; raises InvalidModule if the rules refuse it."""
+        self._modules.compile(code, module)
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run the actor's `invoke` with the block `params`.
+
+        Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
+        of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
+        """
+        if threading.current_thread() is threading.main_thread():
+            # A signal handler that raises between the instructions of a callback would be lost: rule 3 of `raw`.
+            return on_fresh_stack(lambda: self._invoke(kernel, code, params), kernel.gas.exhaust)
+        return self._invoke(kernel, code, params)
+
+    def _invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        module = self._module(kernel, code)
+        facts = module.facts
+        if facts.table_is_paid:
+            kernel.gas.charge("wasm_table_init", TABLE_ENTRY_PRICE * facts.table_elements)
+        kernel.gas.charge("wasm_memory_init", PAGE_PRICE * facts.pages)
+        table_bytes = TABLE_ELEMENT_BYTES * facts.table_elements
+        room = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - kernel.memory.used - table_bytes)
+        size = PAGE_BYTES * facts.pages
+        if size > room or not kernel.memory.grow(0, table_bytes) or not kernel.memory.grow(0, size):
+            return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's instance")
+        instance = Instance(guest_engine().lib, guest_engine().pointer, room, MAX_TABLE_ELEMENTS)
+        live = module.syscalls.live
+        try:
+            invocation = Invocation(kernel, instance, GuestMemory(), counted=size)
+            live[instance.context] = invocation
+            return _run(invocation, module, params)
+        finally:
+            live.pop(instance.context, None)
+            instance.close()
+
+    def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
+        revision = kernel.machine.network.rules.abi
+        module = self._modules.find(code, revision)
+        if module is None:
+            try:
+                module = self._modules.load(code, kernel.load_code(code), revision)
+            except InvalidModule as error:
+                raise Fatal(f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}") from error
+        return module
+
+
+def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcome:
+    instance = invocation.instance
+    try:
+        instance.instantiate(module.linked.pointer)
+    except Trap as trap:
+        return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
+    if not instance.find_memory() or not instance.find_gas(_GAS):
+        raise Fatal("a compiled module lacks its memory or its gas counter")
+    if not module.facts.has_entry or not instance.find_function(_ENTRY):
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
+    invocation.tell_gas()
+    handle, trap_ = 0, None
+    try:
+        handle = instance.enter(params)
+    except Trap as caught:
+        trap_ = caught
+    failure = invocation.failure or _stray(module, trap_)
+    if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
+        raise failure  # a defect of ours or an interrupt: not the guest's, whatever its gas says
+    invocation.charge_execution()
+    if isinstance(failure, ActorExit):
+        return _exit(invocation.kernel, failure)
+    if failure is not None:
+        raise failure
+    if trap_ is not None:
+        return _trapped(trap_)
+    return _returned(invocation.kernel, handle)
+
+
+def _stray(module: GuestModule, trap: Trap | None) -> BaseException | None:
+    """An error of a host function that did not find its invocation."""
+    return module.syscalls.strays.pop() if trap is not None and module.syscalls.strays else None
+
+
+def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
+    try:
+        kernel.ipld.find(failure.block)
+    except SyscallError as error:
+        raise Fatal(f"f0{kernel.context.receiver} exited with a block that does not exist: {error}") from error
+    return Outcome(failure.code, BlockId(failure.block), failure.message)
+
+
+def _trapped(trap: Trap) -> Outcome:
+    if trap.code is None or trap.code > _MAX_TRAP:
+        raise Fatal(f"the guest ended in an unexpected way: {trap}")
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=str(trap).splitlines()[-1].strip())
+
+
+def _returned(kernel: Kernel, handle: int) -> Outcome:
+    try:
+        kernel.ipld.find(handle)
+    except SyscallError:
+        return Outcome(ExitCode.SYS_MISSING_RETURN, NO_BLOCK, "returned block does not exist")
+    return Outcome(ExitCode.OK, BlockId(handle))

@@ -1,0 +1,161 @@
+"""The first pass: how much of the stack a function takes, and the code that counts it.
+
+Every direct call, and every function that can be entered from outside (through an export or a table), adds the
+callee's cost to a counter, traps where the limit is passed, and takes it off again afterwards. So stack exhaustion is
+the same on every machine. Rules, oddities included: facts on fvm-wasm-instrument 0.4 (`stack_limiter`): local
+*groups* are counted, not locals; the height is sampled before each instruction, never where the innermost block cannot
+be reached; `else` changes nothing.
+"""
+
+from itertools import accumulate
+
+from hypervisor.errors import InvalidModule
+from runtimes.wasm.binary import signed, u32
+from runtimes.wasm.code import Instructions
+from runtimes.wasm.module import FunctionType
+from runtimes.wasm.opcodes import (
+    BLOCK,
+    BR,
+    BR_IF,
+    BR_TABLE,
+    CALL,
+    CALL_INDIRECT,
+    ELSE,
+    END,
+    IF,
+    LOOP,
+    NET,
+    POPS,
+    PUSHES,
+    RETURN,
+    SELECT,
+    UNREACHABLE,
+)
+
+STACK_LIMIT = 2_048
+FRAME_COST = 2
+
+
+class _Height:
+    """The height of the value stack on the way through one function.
+
+    `frames` holds [height at entry, results, results of a branch to it, unreachable].
+    """
+
+    __slots__ = ("frames", "height", "highest", "results")
+
+    def __init__(self, results: int) -> None:
+        self.results = results
+        self.height = self.highest = FRAME_COST
+        self.frames: list[list[int]] = [[0, results, results, 0]]
+
+    def pop(self, count: int) -> None:
+        frame = self.frames[-1]
+        if count and not (frame[3] and self.height == frame[0]):
+            self.height -= count
+            if self.height < 0:
+                raise InvalidModule("the stack limiter cannot follow a function's unreachable code")
+
+    def leave(self, results: int) -> None:
+        """A branch that always happens: what follows in this block cannot be reached."""
+        self.pop(results)
+        self.frames[-1][3] = 1
+
+    def target(self, label: int) -> int:
+        """How many values a branch to `label` takes along."""
+        if label >= len(self.frames):
+            raise InvalidModule("a branch leaves its function")
+        return self.frames[-1 - label][2]
+
+    def block(self, op: int, results: int) -> None:
+        if op == IF:
+            self.pop(1)
+        self.frames.append([self.height, results, 0 if op == LOOP else results, 0])
+
+    def end(self) -> None:
+        height, results, _, _ = self.frames.pop()
+        self.height = height + results
+
+    def call(self, callee: FunctionType) -> None:
+        self.pop(len(callee.params))
+        self.height += len(callee.results)
+
+
+def stack_cost(
+    body: Instructions,
+    local_groups: int,
+    results: int,
+    types: list[FunctionType],
+    functions: list[FunctionType],
+) -> int:
+    """What a call of this function takes of the stack: its local groups and the greatest height within it."""
+    state = _Height(results)
+    nets = list(accumulate(map(NET.__getitem__, body.ops), initial=0))
+    following = 0
+    for index, op, _, _, operands in body.marks:
+        if following < index or not state.frames[-1][3]:
+            _straight(state, body.ops, nets, following, index)
+        _mark(state, op, operands, types, functions)
+        following = index + 1
+    return local_groups + state.highest
+
+
+def _straight(state: _Height, ops: bytearray, nets: list[int], start: int, end: int) -> None:
+    """Pass the instructions between two marks; `nets[i]` is the height gained before instruction i."""
+    if state.frames[-1][3]:
+        for op in ops[start:end]:
+            if op == SELECT:
+                state.pop(2)
+                state.pop(1)
+            else:
+                state.pop(POPS[op])
+            state.height += PUSHES[op]
+        return
+    base = state.height - nets[start]
+    highest = base + max(nets[start : end + 1])
+    if highest > state.highest:
+        state.highest = highest
+    state.height = base + nets[end]
+
+
+def _mark(
+    state: _Height, op: int, operands: tuple[int, ...], types: list[FunctionType], functions: list[FunctionType]
+) -> None:
+    if op == END:
+        state.end()
+    elif op in (BLOCK, LOOP, IF):
+        state.block(op, operands[0])
+    elif op == BR_IF:
+        carried = state.target(operands[0])
+        state.pop(carried)
+        state.pop(1)
+        state.height += carried
+    elif op == CALL:
+        state.call(functions[operands[0]])
+    elif op == CALL_INDIRECT:
+        state.pop(1)
+        state.call(types[operands[0]])
+    elif op == BR:
+        state.leave(state.target(operands[0]))
+    elif op == BR_TABLE:
+        state.leave(state.target(operands[-1]))
+    elif op == RETURN:
+        state.leave(state.results)
+    elif op == UNREACHABLE:
+        state.leave(0)
+    elif op != ELSE:
+        state.pop(POPS[op])
+        state.height += PUSHES[op]
+
+
+def counted_call(callee: int, cost: int, counter: int) -> bytes:
+    """The call of a function of our own, with its cost added to global `counter` before and taken off behind it."""
+    get, set_, amount = b"\x23" + u32(counter), b"\x24" + u32(counter), b"\x41" + signed(cost)
+    check = get + b"\x41" + signed(STACK_LIMIT) + b"\x4b\x04\x40\x00\x0b"  # > limit: if, unreachable, end
+    return get + amount + b"\x6a" + set_ + check + b"\x10" + u32(callee) + get + amount + b"\x6b" + set_
+
+
+def thunk(callee: int, cost: int, counter: int, params: int) -> bytes:
+    """The body of a function that stands for `callee` where it is entered from outside."""
+    arguments = b"".join(b"\x20" + u32(index) for index in range(params))
+    return arguments + counted_call(callee, cost, counter) + b"\x0b"

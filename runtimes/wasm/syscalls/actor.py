@@ -1,0 +1,99 @@
+"""Syscalls `actor.*`: other actors, their addresses and code. Source: ref-fvm syscalls/actor.rs."""
+
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.types import ActorID
+from runtimes.wasm.syscalls.table import I32_RESULT, TOKEN_AMOUNT, U32, U64, Caller, Syscall, token_amount
+
+ACTOR_ADDRESS_LENGTH = 21
+_U32_MASK = 0xFFFF_FFFF
+
+
+def resolve_address(call: Caller, offset: int, length: int) -> bytes:
+    """The ID behind an address."""
+    # check
+    address = call.memory.read_address(offset, length)
+    # do and return
+    return U64.pack(call.kernel.actors.resolve_address(address))
+
+
+def lookup_delegated_address(call: Caller, actor: int, buffer: int, length: int) -> bytes:
+    """An actor's f4 address into the buffer; returns its length, 0 if the actor has none."""
+    # check
+    call.memory.check(buffer, length)
+    # charge and do
+    address = call.kernel.actors.lookup_delegated_address(ActorID(actor))
+    data = b"" if address is None else address.to_bytes()
+    if len(data) > length:
+        raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"an address of {len(data)} bytes, a buffer of {length}")
+    call.memory.write(buffer, data)
+    # return
+    return U32.pack(len(data))
+
+
+def get_actor_code_cid(call: Caller, actor: int, buffer: int, length: int) -> bytes:
+    """An actor's code CID into the buffer; returns its length."""
+    # check
+    call.memory.check(buffer, length)
+    # charge and do
+    cid = call.kernel.actors.get_actor_code_cid(ActorID(actor))
+    # return
+    return U32.pack(call.memory.write_cid(cid, buffer, length))
+
+
+def get_builtin_actor_type(call: Caller, cid_offset: int) -> bytes:
+    """The type number of a code CID, 0 if it is no built-in actor's."""
+    # check
+    cid = call.memory.read_cid(cid_offset)
+    # do and return
+    return I32_RESULT.pack(call.kernel.actors.get_builtin_actor_type(cid))
+
+
+def get_code_cid_for_type(call: Caller, type_number: int, buffer: int, length: int) -> bytes:
+    """The code CID of a type number into the buffer; returns its length."""
+    # check
+    call.memory.check(buffer, length)
+    # do
+    cid = call.kernel.actors.get_code_cid_for_type(type_number & _U32_MASK)
+    # return
+    return U32.pack(call.memory.write_cid(cid, buffer, length))
+
+
+def next_actor_address(call: Caller, buffer: int, length: int) -> bytes:
+    """The address that the next created actor will get, into the buffer; returns its length."""
+    # check
+    call.memory.check(buffer, length)
+    if length < ACTOR_ADDRESS_LENGTH:
+        raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"{ACTOR_ADDRESS_LENGTH} bytes, a buffer of {length}")
+    # do
+    data = call.kernel.actors.next_actor_address().to_bytes()
+    call.memory.write(buffer, data)
+    # return
+    return U32.pack(len(data))
+
+
+def create_actor(call: Caller, actor: int, cid_offset: int, offset: int, length: int) -> None:
+    """Give code, and perhaps a delegated address, to an actor ID."""
+    # check
+    cid = call.memory.read_cid(cid_offset)
+    delegated = call.memory.read_address(offset, length) if length else None
+    # charge and do
+    call.kernel.actors.create_actor(ActorID(actor), cid, delegated)
+
+
+def balance_of(call: Caller, actor: int) -> bytes:
+    """An actor's balance."""
+    # charge, do and return
+    return token_amount(call.kernel.actors.balance_of(ActorID(actor)))
+
+
+SYSCALLS = (
+    Syscall("actor", "resolve_address", resolve_address, "II", U64.size),
+    Syscall("actor", "lookup_delegated_address", lookup_delegated_address, "QII", U32.size),
+    Syscall("actor", "get_actor_code_cid", get_actor_code_cid, "QII", U32.size),
+    Syscall("actor", "get_builtin_actor_type", get_builtin_actor_type, "I", I32_RESULT.size),
+    Syscall("actor", "get_code_cid_for_type", get_code_cid_for_type, "iII", U32.size),
+    Syscall("actor", "next_actor_address", next_actor_address, "II", U32.size),
+    Syscall("actor", "create_actor", create_actor, "QIII"),
+    Syscall("actor", "balance_of", balance_of, "Q", TOKEN_AMOUNT.size),
+)

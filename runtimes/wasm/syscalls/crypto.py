@@ -1,0 +1,156 @@
+"""Syscalls `crypto.*`: hashes, signatures, proofs. Source: ref-fvm syscalls/crypto.rs, syscalls/filecoin.rs."""
+
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
+from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, U32, YES, Caller, Syscall
+
+DIGEST_LENGTH = 32
+SECP_PUBLIC_KEY_LENGTH = 65
+_MAX_U32 = 0xFFFF_FFFF
+
+
+def verify_signature(
+    call: Caller,
+    type_number: int,
+    signature_offset: int,
+    signature_length: int,
+    signer_offset: int,
+    signer_length: int,
+    plaintext_offset: int,
+    plaintext_length: int,
+) -> bytes:
+    """Whether a key address signed a plaintext: 0 or -1."""
+    # check
+    signature = call.memory.read(signature_offset, signature_length)
+    signer = call.memory.read_address(signer_offset, signer_length)
+    plaintext = call.memory.read(plaintext_offset, plaintext_length)
+    # charge, do and return
+    return YES if call.kernel.crypto.verify_signature(type_number, signature, signer, plaintext) else NO
+
+
+def verify_bls_aggregate(
+    call: Caller, count: int, signature_offset: int, keys_offset: int, plaintexts_offset: int, lengths_offset: int
+) -> bytes:
+    """Whether one BLS signature stands for `count` keys, each with a plaintext of its own: 0 or -1."""
+    # check
+    if count * BLS_PUBLIC_KEY_LENGTH > _MAX_U32:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{count} signers are too many")
+    signature = call.memory.read(signature_offset, BLS_SIGNATURE_LENGTH)
+    keys = _chunks(call.memory.read(keys_offset, count * BLS_PUBLIC_KEY_LENGTH), BLS_PUBLIC_KEY_LENGTH)
+    lengths = [length for (length,) in U32.iter_unpack(call.memory.read(lengths_offset, count * U32.size))]
+    joined = call.memory.read(plaintexts_offset, sum(lengths))
+    plaintexts, position = [], 0
+    for length in lengths:
+        plaintexts.append(joined[position : position + length])
+        position += length
+    # charge, do and return
+    return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, plaintexts) else NO
+
+
+def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: int) -> bytes:
+    """The public key behind a recoverable signature."""
+    # check
+    digest = call.memory.read(digest_offset, DIGEST_LENGTH)
+    signature = call.memory.read(signature_offset, SECP_SIGNATURE_LENGTH)
+    # charge, do and return
+    return call.kernel.crypto.recover_secp_public_key(digest, signature)
+
+
+def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer_length: int) -> bytes:
+    """A digest into the buffer, cut to it; returns how many bytes were written."""
+    # check
+    call.memory.check(buffer, buffer_length)
+    data = call.memory.read(offset, length)
+    # charge and do
+    digest = call.kernel.crypto.hash(code, data)[:buffer_length]
+    call.memory.write(buffer, digest)
+    # return
+    return U32.pack(len(digest))
+
+
+def compute_unsealed_sector_cid(
+    call: Caller, proof_type: int, offset: int, length: int, buffer: int, buffer_length: int
+) -> bytes:
+    """The commitment to a sector's pieces as a CID, into the buffer; returns its length."""
+    # check
+    call.memory.check(buffer, buffer_length)
+    pieces = call.memory.read(offset, length)
+    # charge and do
+    cid = call.kernel.proofs.compute_unsealed_sector_cid(proof_type, pieces)
+    # return
+    return U32.pack(call.memory.write_cid(cid, buffer, buffer_length))
+
+
+def verify_post(call: Caller, offset: int, length: int) -> bytes:
+    """Whether a window proof of spacetime holds: 0 or -1."""
+    # check
+    info = call.memory.read(offset, length)
+    # charge, do and return
+    return YES if call.kernel.proofs.verify_post(info) else NO
+
+
+def verify_consensus_fault(
+    call: Caller,
+    first_offset: int,
+    first_length: int,
+    second_offset: int,
+    second_length: int,
+    extra_offset: int,
+    extra_length: int,
+) -> bytes:
+    """The fault that block headers prove; all zeros if they prove none."""
+    # check
+    first = call.memory.read(first_offset, first_length)
+    second = call.memory.read(second_offset, second_length)
+    extra = call.memory.read(extra_offset, extra_length)
+    # charge and do
+    fault = call.kernel.proofs.verify_consensus_fault(first, second, extra)
+    # return
+    if fault is None:
+        return bytes(CONSENSUS_FAULT.size)
+    return CONSENSUS_FAULT.pack(fault.epoch, fault.target, fault.kind)
+
+
+def verify_aggregate_seals(call: Caller, offset: int, length: int) -> bytes:
+    """Whether an aggregate of seal proofs holds: 0 or -1."""
+    # check
+    info = call.memory.read(offset, length)
+    # charge, do and return
+    return YES if call.kernel.proofs.verify_aggregate_seals(info) else NO
+
+
+def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
+    """Whether the proof of a replica update holds: 0 or -1."""
+    # check
+    info = call.memory.read(offset, length)
+    # charge, do and return
+    return YES if call.kernel.proofs.verify_replica_update(info) else NO
+
+
+def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: int) -> None:
+    """Which seal proofs hold: a byte for each, 1 or 0, behind the result pointer."""
+    # check
+    infos = call.memory.read(offset, length)
+    # charge and do
+    answers = call.kernel.proofs.batch_verify_seals(infos)
+    # return
+    call.memory.write(result_offset, bytes(answers))
+
+
+def _chunks(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+SYSCALLS = (
+    Syscall("crypto", "verify_signature", verify_signature, "IIIIIII", I32_RESULT.size),
+    Syscall("crypto", "recover_secp_public_key", recover_secp_public_key, "II", SECP_PUBLIC_KEY_LENGTH),
+    Syscall("crypto", "hash", hash_, "QIIII", U32.size),
+    Syscall("crypto", "compute_unsealed_sector_cid", compute_unsealed_sector_cid, "qIIII", U32.size),
+    Syscall("crypto", "verify_post", verify_post, "II", I32_RESULT.size),
+    Syscall("crypto", "verify_consensus_fault", verify_consensus_fault, "IIIIII", CONSENSUS_FAULT.size),
+    Syscall("crypto", "verify_aggregate_seals", verify_aggregate_seals, "II", I32_RESULT.size),
+    Syscall("crypto", "verify_replica_update", verify_replica_update, "II", I32_RESULT.size),
+    Syscall("crypto", "batch_verify_seals", batch_verify_seals, "III"),
+)
+SYSCALLS_V4 = (Syscall("crypto", "verify_bls_aggregate", verify_bls_aggregate, "IIIII", I32_RESULT.size),)

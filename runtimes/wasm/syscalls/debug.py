@@ -1,0 +1,43 @@
+"""Syscalls `debug.*`: what actors say when the machine is told to listen. Source: ref-fvm syscalls/debug.rs."""
+
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber
+from runtimes.wasm.syscalls.table import I32_RESULT, NO, YES, Caller, Syscall
+
+MAX_ARTIFACT_NAME = 256
+
+
+def enabled(call: Caller) -> bytes:
+    """Whether actors should log: 0 if so, -1 if not."""
+    # return
+    return YES if call.kernel.debug_enabled else NO
+
+
+def log(call: Caller, offset: int, length: int) -> None:
+    """A line for the log. Where nobody listens the memory is not even looked at."""
+    # check
+    if not call.kernel.debug_enabled:
+        return
+    text = call.memory.read_text(offset, length)
+    # do
+    call.kernel.debug_log(text)
+
+
+def store_artifact(call: Caller, name_offset: int, name_length: int, offset: int, length: int) -> None:
+    """A named piece of debugging data. It is told to the tracer with its size; no file is written."""
+    # check
+    if not call.kernel.debug_enabled:
+        return
+    data = call.memory.read(offset, length)
+    name = call.memory.read_text(name_offset, name_length)
+    if not 0 < name_length <= MAX_ARTIFACT_NAME or name.startswith(".") or "/" in name or "\\" in name:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"'{name}' cannot be the name of an artifact")
+    # do
+    call.kernel.debug_log(f"artifact {name}: {len(data)} bytes")
+
+
+SYSCALLS = (
+    Syscall("debug", "enabled", enabled, "", I32_RESULT.size),
+    Syscall("debug", "log", log, "II"),
+    Syscall("debug", "store_artifact", store_artifact, "IIII"),
+)

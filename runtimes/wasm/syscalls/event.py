@@ -1,0 +1,27 @@
+"""Syscall `event.emit_event`, in its two forms. Source: ref-fvm syscalls/event.rs; FIP-0072."""
+
+from runtimes.wasm.syscalls.table import EVENT_ENTRY, Caller, Syscall
+
+
+def emit_event(
+    call: Caller, entries: int, count: int, keys: int, keys_length: int, values: int, values_length: int
+) -> None:
+    """Emit an event laid out in three buffers: entry headers, all keys, all values."""
+    # check
+    raw = call.memory.read(entries, count * EVENT_ENTRY.size)
+    key_bytes = call.memory.read(keys, keys_length)
+    value_bytes = call.memory.read(values, values_length)
+    # charge and do
+    call.kernel.events.emit_buffers(list(EVENT_ENTRY.iter_unpack(raw)), key_bytes, value_bytes)
+
+
+def emit_event_block(call: Caller, offset: int, length: int) -> None:
+    """Emit an event given as CBOR (machine version 3)."""
+    # check
+    data = call.memory.read(offset, length)
+    # charge and do
+    call.kernel.events.emit_block(data)
+
+
+SYSCALLS = (Syscall("event", "emit_event", emit_event, "IIIIII"),)
+SYSCALLS_V3 = (Syscall("event", "emit_event", emit_event_block, "II"),)

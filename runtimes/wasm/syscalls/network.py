@@ -1,0 +1,37 @@
+"""Syscalls `network.*`: facts of the chain. Source: ref-fvm syscalls/network.rs, syscalls/filecoin.rs."""
+
+from hypervisor.types import ChainEpoch
+from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Caller, Syscall, token_amount
+
+
+def context(call: Caller) -> bytes:
+    """Epoch, timestamp, base fee, chain ID and network version."""
+    # do
+    machine = call.kernel.machine
+    # return
+    return NETWORK_CONTEXT.pack(
+        machine.epoch, machine.timestamp, token_amount(machine.base_fee), machine.chain_id, machine.network.number
+    )
+
+
+def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:
+    """The CID of a past tipset into the buffer; returns its length."""
+    # check
+    call.memory.check(buffer, length)
+    # charge and do
+    cid = call.kernel.network.tipset_cid(ChainEpoch(epoch))
+    # return
+    return U32.pack(call.memory.write_cid(cid, buffer, length))
+
+
+def total_fil_circ_supply(call: Caller) -> bytes:
+    """The circulating supply."""
+    # do and return
+    return token_amount(call.kernel.network.circulating_supply())
+
+
+SYSCALLS = (
+    Syscall("network", "context", context, "", NETWORK_CONTEXT.size),
+    Syscall("network", "tipset_cid", tipset_cid, "qII", U32.size),
+    Syscall("network", "total_fil_circ_supply", total_fil_circ_supply, "", TOKEN_AMOUNT.size),
+)

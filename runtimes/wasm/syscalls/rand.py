@@ -1,0 +1,44 @@
+"""Syscalls `rand.*`: randomness of the chain, in the two forms. Source: ref-fvm syscalls/rand.rs; FIP-0075."""
+
+from hypervisor.types import ChainEpoch
+from runtimes.wasm.syscalls.table import Caller, Syscall
+
+DIGEST_LENGTH = 32
+
+
+def get_chain_randomness(call: Caller, epoch: int) -> bytes:
+    """The digest of the ticket chain at an epoch; the actor hashes it with its own tag and entropy."""
+    # charge, do and return
+    return call.kernel.random.chain(ChainEpoch(epoch))
+
+
+def get_beacon_randomness(call: Caller, epoch: int) -> bytes:
+    """The digest of the beacon at an epoch."""
+    # charge, do and return
+    return call.kernel.random.beacon(ChainEpoch(epoch))
+
+
+def draw_chain_randomness(call: Caller, tag: int, epoch: int, offset: int, length: int) -> bytes:
+    """Randomness of the ticket chain, bound by the host to a tag and entropy (machine version 3)."""
+    # check
+    entropy = call.memory.read(offset, length)
+    # charge, do and return
+    return call.kernel.random.chain_drawn(tag, ChainEpoch(epoch), entropy)
+
+
+def draw_beacon_randomness(call: Caller, tag: int, epoch: int, offset: int, length: int) -> bytes:
+    """Randomness of the beacon, bound by the host to a tag and entropy (machine version 3)."""
+    # check
+    entropy = call.memory.read(offset, length)
+    # charge, do and return
+    return call.kernel.random.beacon_drawn(tag, ChainEpoch(epoch), entropy)
+
+
+SYSCALLS = (
+    Syscall("rand", "get_chain_randomness", get_chain_randomness, "q", DIGEST_LENGTH),
+    Syscall("rand", "get_beacon_randomness", get_beacon_randomness, "q", DIGEST_LENGTH),
+)
+SYSCALLS_V3 = (
+    Syscall("rand", "get_chain_randomness", draw_chain_randomness, "qqII", DIGEST_LENGTH),
+    Syscall("rand", "get_beacon_randomness", draw_beacon_randomness, "qqII", DIGEST_LENGTH),
+)
