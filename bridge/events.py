@@ -1,0 +1,59 @@
+"""Filecoin actor events and Ethereum logs.
+
+A log is an event whose entries are t1 to t4 (topics) and d (data), flagged for indexing, with raw values. An event
+made by a native actor is a log only if it has that shape. Rules: FIP-0049, FIP-0054; what a node shows as a log is
+Lotus' conversion (unknown keys are left out, a broken shape hides the event).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hypervisor.events import EventEntry
+from store.cid import RAW
+
+INDEXED_FLAGS: Final = 3
+"""Key and value are indexed."""
+
+MAX_TOPICS: Final = 4
+DATA_KEY: Final = "d"
+TOPIC_KEYS: Final = ("t1", "t2", "t3", "t4")
+_WORD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Topics of 32 bytes each, and data."""
+
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+def log_to_entries(log: Log) -> list[EventEntry]:
+    """The entries of the event that a LOG opcode emits; empty data makes no entry."""
+    if len(log.topics) > MAX_TOPICS or any(len(topic) != _WORD for topic in log.topics):
+        raise ValueError(f"a log has at most {MAX_TOPICS} topics of {_WORD} bytes each")
+    entries = [EventEntry(INDEXED_FLAGS, key, RAW, topic) for key, topic in zip(TOPIC_KEYS, log.topics, strict=False)]
+    if log.data:
+        entries.append(EventEntry(INDEXED_FLAGS, DATA_KEY, RAW, log.data))
+    return entries
+
+
+def entries_to_log(entries: Sequence[EventEntry]) -> Log | None:
+    """The log that an event is, or None: a codec other than raw, a topic of another size, twice, or with a gap."""
+    topics: dict[str, bytes] = {}
+    data: bytes | None = None
+    for entry in entries:
+        if entry.codec != RAW:
+            return None
+        if entry.key == DATA_KEY:
+            if data is not None:
+                return None
+            data = entry.value
+        elif entry.key in TOPIC_KEYS:
+            if entry.key in topics or len(entry.value) != _WORD:
+                return None
+            topics[entry.key] = entry.value
+    if set(topics) != set(TOPIC_KEYS[: len(topics)]):
+        return None
+    return Log(tuple(topics[key] for key in TOPIC_KEYS[: len(topics)]), data or b"")

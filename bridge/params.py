@@ -1,0 +1,176 @@
+"""Parameters and return values of the EVM actor and of the Ethereum address manager (EAM, f010).
+
+Encoders write canonical CBOR; decoders are as lenient as the network's (`bridge.cbor`) and raise ParamsError.
+Layouts: the official EVM and EAM actors' types.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.cbor import ParamsError, Reader, byte_string, read_byte_string
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import MessageError
+from hypervisor.types import ActorID, TokenAmount
+from store.cid import CBOR, DAG_CBOR, RAW, Cid
+from store.codec import encode, link
+
+CREATE_METHOD: Final = 2
+CREATE2_METHOD: Final = 3
+CREATE_EXTERNAL_METHOD: Final = 4
+MAX_STORAGE_KEY: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ConstructorParams:
+    """What the Init actor (or the EAM, to resurrect) hands to a new contract."""
+
+    creator: EthAddress
+    init_code: bytes
+
+    def encode(self) -> bytes:
+        """CBOR [creator, init code]."""
+        return b"\x82" + byte_string(self.creator) + byte_string(self.init_code)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ConstructorParams":
+        """The inverse of `encode`; ParamsError."""
+        reader = Reader(data)
+        reader.array(2)
+        params = cls(EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH)), reader.byte_string())
+        reader.end()
+        return params
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateCallParams:
+    """What a contract sends to itself to run another contract's code in its own name."""
+
+    code: Cid
+    calldata: bytes
+    caller: EthAddress
+    value: TokenAmount
+
+    def encode(self) -> bytes:
+        """DAG-CBOR [code CID, calldata, caller, value]."""
+        return encode([link(self.code), self.calldata, self.caller, encode_bigint(self.value)])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "DelegateCallParams":
+        """The inverse of `encode`; ParamsError."""
+        reader = Reader(data)
+        reader.array(4)
+        code, calldata = reader.link(), reader.byte_string()
+        caller = EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH))
+        try:
+            value = TokenAmount(decode_bigint(reader.byte_string()))
+        except MessageError as error:
+            raise ParamsError(str(error)) from None
+        reader.end()
+        return cls(code, calldata, caller, value)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateParams:
+    """CREATE through the EAM: init code and the creator's nonce before the increment."""
+
+    init_code: bytes
+    nonce: int
+
+    def encode(self) -> bytes:
+        """CBOR [init code, nonce]."""
+        return encode([self.init_code, self.nonce])
+
+
+@dataclass(frozen=True, slots=True)
+class Create2Params:
+    """CREATE2 through the EAM: init code and a salt of 32 bytes."""
+
+    init_code: bytes
+    salt: bytes
+
+    def encode(self) -> bytes:
+        """CBOR [init code, salt]."""
+        return encode([self.init_code, self.salt])
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReturn:
+    """What the EAM answers: the robust address is null where a destroyed contract was resurrected."""
+
+    actor: ActorID
+    robust_address: bytes | None
+    eth_address: EthAddress
+
+    def encode(self) -> bytes:
+        """CBOR [actor ID, robust address or null, Ethereum address]."""
+        return encode([self.actor, self.robust_address, self.eth_address])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "CreateReturn":
+        """The inverse of `encode`; ParamsError."""
+        reader = Reader(data)
+        reader.array(3)
+        answer = cls(
+            ActorID(reader.unsigned()),
+            reader.optional_byte_string(),
+            EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH)),
+        )
+        reader.end()
+        return answer
+
+
+def calldata_of(codec: int, data: bytes) -> bytes:
+    """The calldata in an InvokeEVM parameter block.
+
+    A RAW block is calldata as it stands (the CALL opcode makes those); CBOR and DAG-CBOR blocks hold one byte
+    string. Other codecs and shapes: ParamsError.
+    """
+    if codec == RAW:
+        return data
+    if codec not in (CBOR, DAG_CBOR):
+        raise ParamsError(f"parameters with codec 0x{codec:x}, expected raw, CBOR or DAG-CBOR")
+    return read_byte_string(data)
+
+
+def invoke_params(calldata: bytes) -> bytes:
+    """Message.Params of a transaction with this calldata: one CBOR byte string, or nothing at all."""
+    return byte_string(calldata) if calldata else b""
+
+
+def invoke_return(data: bytes) -> bytes:
+    """What a contract returned or reverted with, from the receipt's bytes; ParamsError."""
+    return read_byte_string(data)
+
+
+def unwrap_return(data: bytes) -> bytes:
+    """Return data as the CALL opcode sees it: a byte string's content, else the bytes as they stand."""
+    try:
+        return read_byte_string(data)
+    except ParamsError:
+        return data
+
+
+def storage_key(data: bytes) -> int:
+    """The slot in GetStorageAt's parameters: CBOR [byte string of at most 32 bytes]; ParamsError."""
+    return _one_item(data, lambda reader: _word(reader.byte_string()))
+
+
+def storage_value(value: int) -> bytes:
+    """A storage word as GetStorageAt returns it: a CBOR byte string without leading zero bytes."""
+    return byte_string(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def _word(key: bytes) -> int:
+    if len(key) > MAX_STORAGE_KEY:
+        raise ParamsError(f"storage key of {len(key)} bytes, at most {MAX_STORAGE_KEY}")
+    return int.from_bytes(key, "big")
+
+
+def _one_item(data: bytes, read: Callable[[Reader], int]) -> int:
+    reader = Reader(data)
+    reader.array(1)
+    item = read(reader)
+    reader.end()
+    return item
