@@ -1,0 +1,271 @@
+"""Runs the FEVM golden cases: what the official EVM actor did in situations chosen one by one.
+
+A case has the actors before, one or more messages, and for each the exit code, return value, events and changed actors.
+The actors' code is an official bundle's (a part of the heads depends on its CIDs), except that contracts run on this
+project's EVM runtime unless asked otherwise. Gas is metered here and was not where the cases were made: none shows it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.bundle import Bundle
+from hypervisor.call import Call
+from hypervisor.call_manager import CallManager
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import GasTracker, to_milligas
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.registry import Registry
+from hypervisor.state_tree import ActorState, InitState, StateTree
+from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from runtimes.evm.state import EvmState, Lifespan, TransientData
+from store.blockstore import Store, put_object
+from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
+from store.codec import link
+from store.hamt import Hamt
+from store.kamt import Kamt
+from store.memory import MemoryStore
+from store.overlay import OverlayStore
+
+ALL_GROUPS = (
+    "opcodes", "memory", "control", "context", "inspect", "storage", "logs", "calls", "create", "selfdestruct",
+    "precompiles", "filecoin_precompiles", "methods", "solidity", "trees",
+)  # fmt: skip
+
+
+class BadCase(ValueError):
+    """A case whose own data do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one message did, as far as a case compares it."""
+
+    exit_code: int
+    return_data: bytes
+    events: tuple[StampedEvent, ...]
+    words: str = ""
+
+
+class CaseWorld:
+    """The bundle that all cases share. `evm` as in `Hypervisor.open`: `py-evm` or `official`."""
+
+    def __init__(self, bundle: Bundle, evm: str = "py-evm") -> None:
+        self._manifest = bundle.manifest
+        self._evm = evm
+        self._registry: Registry | None = None
+        self._base = MemoryStore()
+        self._base.put_many(bundle.blocks)
+        put_object(self._base, [link(bundle.manifest.data)])  # the system actor's state
+
+    def run(self, case: Mapping[str, Any]) -> list[str]:
+        """Apply the case's messages; every difference in words, none if all is as expected."""
+        store = OverlayStore(self._base)
+        machine = self._machine(store, self._build(store, case["pre"]), _context(case))
+        known = {actor["id"]: actor for actor in case["pre"]}
+        messages = case.get("messages") or [case["message"]]
+        expects = case.get("expects") or [case["expect"]]
+        differences: list[str] = []
+        for index, (message, expect) in enumerate(zip(messages, expects, strict=True)):
+            try:
+                result = _apply(machine, case, message, known)
+            except (HypervisorError, ValueError, AssertionError) as error:
+                return [*differences, f"message {index}: {type(error).__name__}: {error}"]
+            known.update({actor["id"]: actor for actor in expect["actors"]})
+            found = [*_compare_result(result, expect), *self._compare_actors(machine, known)]
+            differences += [f"message {index}: {line}" for line in found]
+            if found:
+                break
+        return differences
+
+    def _machine(self, store: Store, root: Cid, context: MachineContext) -> Hypervisor:
+        """A machine for one case; all share the runtimes, so that modules are compiled once."""
+        registry = self._registry
+        if registry is None:
+            machine = Hypervisor.at(store, root, context, evm=self._evm)
+            self._registry = machine.registry
+            return machine
+        return Hypervisor(store, root, context, registry=lambda _manifest, _store: registry)
+
+    # --- before -----------------------------------------------------------------------------------------------
+
+    def _build(self, store: Store, actors: list[Mapping[str, Any]]) -> Cid:
+        tree = StateTree.empty(store)
+        for actor in actors:
+            head = _write_head(store, actor)
+            if head is not None and show(head) != actor["head"]:
+                raise BadCase(f"actor {actor['id']}: built head {show(head)}, the case says {actor['head']}")
+            tree.set_actor(ActorID(actor["id"]), self._actor_state(actor))
+        return tree.flush()
+
+    def _actor_state(self, actor: Mapping[str, Any]) -> ActorState:
+        return ActorState(
+            self._manifest.code(actor["code"]),
+            parse_cid(actor["head"]),
+            actor["nonce"],
+            TokenAmount(int(actor["balance"])),
+            Address.from_bytes(bytes.fromhex(actor["delegated"])) if actor["delegated"] else None,
+        )
+
+    # --- after ------------------------------------------------------------------------------------------------
+
+    def _compare_actors(self, machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+        machine.state_tree.flush()
+        found = dict(machine.state_tree.actors())
+        for number in sorted(set(found) | set(known)):
+            state, expected = found.get(ActorID(number)), known.get(number)
+            if expected is None or state is None:
+                yield f"actor {number} is {'missing' if state is None else 'new'}"
+                continue
+            want = self._actor_state(expected)
+            for field in ("code", "nonce", "balance", "delegated_address", "head"):
+                if getattr(state, field) != getattr(want, field):
+                    yield f"actor {number}: {field} {_text(state, field)}, expected {_text(want, field)}"
+
+
+def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
+    """The cases of a group, in order."""
+    cases: list[dict[str, Any]] = json.loads((folder / f"{group}.json").read_text())
+    return cases
+
+
+def _context(case: Mapping[str, Any]) -> MachineContext:
+    context = case["context"]
+    return MachineContext(
+        network=network_version(case["network_version"]),
+        epoch=ChainEpoch(context["epoch"]),
+        timestamp=context["timestamp"],
+        base_fee=TokenAmount(context["base_fee"]),
+        chain_id=context["chain_id"],
+        circulating_supply=TokenAmount(context["circulating_supply"]),
+    )
+
+
+def _write_head(store: Store, actor: Mapping[str, Any]) -> Cid | None:
+    """Write an actor's state; None where the case gives only the CID."""
+    for text, data in actor.get("blocks", {}).items():
+        store.put(parse_cid(text), bytes.fromhex(data))
+    if "evm" in actor:
+        return _write_contract(store, actor["evm"])
+    if "address" in actor:
+        return put_object(store, [bytes.fromhex(actor["address"])])
+    if "init" in actor:
+        init = actor["init"]
+        addresses = Hamt(store, None, 5)
+        for address, number in init["address_map"]:
+            addresses.set(bytes.fromhex(address), number)
+        return put_object(store, InitState(addresses.flush(), init["next_id"], init["network_name"]).fields())
+    return None
+
+
+def _write_contract(store: Store, evm: Mapping[str, Any]) -> Cid:
+    code = bytes.fromhex(evm["bytecode"])
+    store.put(cid_of(code, RAW), code)
+    transient = evm["transient"]
+    data = None
+    if transient is not None:
+        data = TransientData(
+            _write_slots(store, transient["storage"]), Lifespan(ActorID(transient["origin"]), transient["nonce"])
+        )
+    tombstone = evm["tombstone"]
+    state = EvmState(
+        cid_of(code, RAW),
+        bytes.fromhex(evm["bytecode_hash"]),
+        _write_slots(store, evm["storage"]),
+        data,
+        evm["nonce"],
+        None if tombstone is None else Lifespan(ActorID(tombstone[0]), tombstone[1]),
+    ).encode()
+    cid = cid_of(state)
+    store.put(cid, state)
+    return cid
+
+
+def _write_slots(store: Store, slots: Mapping[str, str]) -> Cid:
+    tree = Kamt(store)
+    for key, value in slots.items():
+        tree.set(int(key, 16), int(value, 16))
+    return tree.flush()
+
+
+def _apply(
+    machine: Hypervisor, case: Mapping[str, Any], fields: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
+) -> Result:
+    message = Message(
+        to=Address.from_bytes(bytes.fromhex(fields["to"])),
+        from_=_robust_address(fields["from"], known),
+        nonce=fields["nonce"],
+        value=TokenAmount(int(fields["value"])),
+        method=MethodNumber(fields["method"]),
+        params=bytes.fromhex(fields["params"]),
+        gas_limit=Gas(case["context"]["gas_limit"]),
+    )
+    premium = case["context"]["gas_premium"]
+    explicit = fields["kind"] == "explicit"
+    if "params_codec" in fields or premium:
+        if explicit:
+            _count_nonce(machine, ActorID(fields["from"]))
+        return _apply_directly(machine, message, ActorID(fields["from"]), fields.get("params_codec", CBOR), premium)
+    applied = machine.apply(message) if explicit else machine.apply_implicit(message)
+    if applied.fatal is not None:
+        raise applied.fatal
+    return Result(applied.exit_code, applied.return_data, applied.events, applied.message)
+
+
+def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, codec: int, premium: int) -> Result:
+    """A message that no executor applies: its block has another codec, or its premium moves no money."""
+    gas = GasTracker(to_milligas(message.gas_limit))
+    receiver = machine.state_tree.lookup_id(message.to)
+    calls = CallManager(machine, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium))
+    block = Block(codec, message.params) if message.params else None
+    try:
+        result = calls.send(Call(sender, message.to, message.method, block, message.value))
+    except OutOfGas:
+        return Result(ExitCode.SYS_OUT_OF_GAS, b"", ())
+    except SyscallError as error:
+        missing = error.number == ErrorNumber.NOT_FOUND
+        return Result(ExitCode.SYS_INVALID_RECEIVER if missing else ExitCode.SYS_INSUFFICIENT_FUNDS, b"", ())
+    data = result.block.data if result.block else b""
+    return Result(result.exit_code, data, tuple(calls.events), result.message)
+
+
+def _count_nonce(machine: Hypervisor, sender: ActorID) -> None:
+    state = machine.state_tree.get_actor(sender)
+    if state is None:
+        raise BadCase(f"sender {sender} does not exist")
+    machine.state_tree.set_actor(sender, replace(state, nonce=state.nonce + 1))
+
+
+def _robust_address(number: int, known: Mapping[int, Mapping[str, Any]]) -> Address:
+    """The sender's f410, f1 or f3 address where it has one: new f2 addresses are derived from it."""
+    actor = known.get(number, {})
+    text = actor.get("delegated") or actor.get("address")
+    return Address.from_bytes(bytes.fromhex(text)) if text else Address.id(number)
+
+
+def _compare_result(result: Result, expect: Mapping[str, Any]) -> Iterator[str]:
+    if result.exit_code != expect["exit_code"]:
+        yield f"exit code {result.exit_code} ({result.words}), expected {expect['exit_code']} {expect['aborts']}"
+    wanted = bytes.fromhex(expect.get("return", ""))
+    if result.return_data != wanted:
+        yield f"return 0x{result.return_data.hex()}, expected 0x{wanted.hex()}"
+    events = [
+        [event.emitter, [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]]
+        for event in result.events
+    ]
+    if events != expect["events"]:
+        yield f"events {events}, expected {expect['events']}"
+
+
+def _text(state: ActorState, field: str) -> str:
+    value = getattr(state, field)
+    return show(value) if field in ("code", "head") else str(value)

@@ -1,0 +1,238 @@
+"""The EVM actor: its methods, who may call them, and what goes in and comes out.
+
+Method numbers, caller rules, parameter forms and exit codes are those of the official EVM actor (facts of sections 1.1
+to 1.4). A method function takes the invocation and answers the block to return.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from bridge.addresses import EthAddress, unmask_id
+from bridge.cbor import ParamsError, byte_string
+from bridge.filecoin_call import (
+    FIRST_CALLABLE_METHOD,
+    AbiError,
+    BlockTooLarge,
+    decode_method_return,
+    encode_method_calldata,
+)
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, TokenAmount
+from runtimes.evm.code import Code, CodeCache, analyse
+from runtimes.evm.contract import Contract
+from runtimes.evm.engine import EngineFactory, Frame, Status
+from runtimes.evm.execution import execute
+from runtimes.evm.host import FilecoinHost
+from runtimes.evm.rules import Rules
+from runtimes.evm.syscalls import Syscalls
+from store.cid import CBOR, DAG_CBOR, Cid
+from store.codec import encode, link
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One invocation of the actor, with what its runtime lends it."""
+
+    syscalls: Syscalls
+    rules: Rules
+    new_engine: EngineFactory
+    codes: CodeCache
+    params: Block | None
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel, for what has no price: the invocation's context."""
+        return self.syscalls.kernel
+
+    def contract(self) -> Contract:
+        """The contract as its state says."""
+        return Contract.load(self.syscalls, self.rules)
+
+    def data(self) -> bytes:
+        """The parameters' bytes; exit 16 if there are none."""
+        if self.params is None:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters")
+        return self.params.data
+
+    def require_no_params(self) -> None:
+        """Exit 16 if there are parameters."""
+        if self.params is not None:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes no parameters")
+
+    def require_caller(self, actor: ActorID) -> None:
+        """Exit 18 unless `actor` is the caller."""
+        if self.kernel.context.caller != actor:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{actor} may call this method")
+
+    def address(self) -> EthAddress:
+        """The contract's own Ethereum address."""
+        return self.syscalls.eth_address(self.kernel.context.receiver)
+
+
+def invoke_method(invocation: Invocation) -> BlockId:
+    """Dispatch by method number. Raises ActorExit for everything but success."""
+    number = invocation.kernel.context.method
+    method = _METHODS.get(number)
+    try:
+        if method is not None:
+            return method(invocation)
+        if number >= FIRST_CALLABLE_METHOD:
+            return _handle_filecoin_method(invocation)
+    except ParamsError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(error)) from None
+    except SyscallError as error:
+        # what the official actor takes for granted and panics over: a block too large, a state that cannot be linked
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=str(error)) from None
+    raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the EVM actor has no method {number}")
+
+
+# --- coming into being ----------------------------------------------------------------------------------------------
+
+
+def _constructor(invocation: Invocation) -> BlockId:
+    params = ConstructorParams.decode(invocation.data())
+    invocation.require_caller(INIT_ACTOR)
+    return _initialize(invocation, Contract.create(invocation.syscalls, invocation.rules), params)
+
+
+def _resurrect(invocation: Invocation) -> BlockId:
+    params = ConstructorParams.decode(invocation.data())
+    invocation.require_caller(EAM_ACTOR)
+    return _initialize(invocation, Contract.resurrect(invocation.syscalls, invocation.rules), params)
+
+
+def _initialize(invocation: Invocation, contract: Contract, params: ConstructorParams) -> BlockId:
+    """Run init code; what it returns becomes the contract's code."""
+    address = invocation.address()
+    if unmask_id(address) is not None:
+        raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs an Ethereum address of its own")
+    if params.init_code:
+        code = analyse(params.init_code)
+        value = invocation.kernel.context.value
+        contract.set_bytecode(_run(invocation, contract, code, b"", params.creator, value))
+    contract.flush()
+    return NO_BLOCK
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------
+
+
+def _invoke_contract(invocation: Invocation) -> BlockId:
+    params = invocation.params
+    calldata = b"" if params is None else calldata_of(params.codec, params.data)
+    return _return_bytes(invocation, _invoke(invocation, calldata))
+
+
+def _invoke_contract_delegate(invocation: Invocation) -> BlockId:
+    """Another contract's code in this one's name; only this contract itself may ask for that."""
+    if invocation.params is None or invocation.params.codec != DAG_CBOR:
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters as DAG-CBOR")
+    params = DelegateCallParams.decode(invocation.params.data)
+    invocation.require_caller(invocation.kernel.context.receiver)
+    contract = invocation.contract()
+    code = invocation.syscalls.open(params.code)
+    analysed = invocation.codes.get(params.code, code)
+    output = _run(invocation, contract, analysed, params.calldata, params.caller, params.value)
+    contract.flush()
+    return _return_bytes(invocation, output)
+
+
+def _handle_filecoin_method(invocation: Invocation) -> BlockId:
+    """Any number from 1024 up goes to the contract's handle_filecoin_method."""
+    params = invocation.params
+    codec, data = (0, b"") if params is None else (params.codec, params.data)
+    output = _invoke(invocation, encode_method_calldata(invocation.kernel.context.method, codec, data))
+    try:
+        exit_code, answer = decode_method_return(output)
+    except AbiError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}") from None
+    except BlockTooLarge as error:
+        raise _too_large(invocation.rules, error.length) from None
+    block = NO_BLOCK if answer is None else invocation.syscalls.create(CBOR, answer)
+    if exit_code == ExitCode.OK:
+        return block
+    if exit_code < FIRST_USER_EXIT_CODE:
+        exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # the codes below are the system's; the block stays
+    raise ActorExit(exit_code, block, "exit of handle_filecoin_method")
+
+
+def _invoke(invocation: Invocation, calldata: bytes) -> bytes:
+    """Call the contract's own code; a dead or empty contract keeps the money and answers nothing."""
+    contract = invocation.contract()
+    if contract.bytecode is None:
+        return b""
+    code = invocation.syscalls.open(contract.bytecode)
+    if not code:
+        return b""
+    context = invocation.kernel.context
+    caller = invocation.syscalls.eth_address(context.caller)
+    analysed = invocation.codes.get(contract.bytecode, code)
+    output = _run(invocation, contract, analysed, calldata, caller, context.value)
+    contract.flush()
+    return output
+
+
+def _run(
+    invocation: Invocation, contract: Contract, code: Code, calldata: bytes, caller: EthAddress, value: TokenAmount
+) -> bytes:
+    """Run a frame; what it returns, or ActorExit: a revert carries its data."""
+    frame = Frame(
+        rules=invocation.rules,
+        code=code,
+        calldata=calldata,
+        caller=caller,
+        address=invocation.address(),
+        value=value,
+        static=invocation.kernel.context.read_only,
+    )
+    host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
+    outcome = execute(invocation.new_engine(), frame, host)
+    if outcome.status is Status.SUCCESS:
+        return outcome.data
+    if outcome.status is Status.REVERT:
+        raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, _return_bytes(invocation, outcome.data), "contract reverted")
+    raise ActorExit(outcome.status, message=outcome.status.name)
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+
+def _get_bytecode(invocation: Invocation) -> BlockId:
+    invocation.require_no_params()
+    bytecode: Cid | None = invocation.contract().bytecode
+    return invocation.syscalls.create(DAG_CBOR, encode(None if bytecode is None else link(bytecode)))
+
+
+def _get_bytecode_hash(invocation: Invocation) -> BlockId:
+    invocation.require_no_params()
+    return _return_bytes(invocation, invocation.contract().bytecode_hash)
+
+
+def _get_storage_at(invocation: Invocation) -> BlockId:
+    key = storage_key(invocation.data())
+    invocation.require_caller(SYSTEM_ACTOR)
+    return invocation.syscalls.create(CBOR, storage_value(invocation.contract().storage.get(key)))
+
+
+def _return_bytes(invocation: Invocation, data: bytes) -> BlockId:
+    return invocation.syscalls.create(CBOR, byte_string(data))
+
+
+def _too_large(rules: Rules, length: int) -> ActorExit:
+    """The end of a frame whose answer no block could hold; see `FilecoinHost.grow_memory` for the two codes."""
+    fits = length <= rules.max_frame_memory or length >= 1 << 31
+    code = ExitCode.USR_ASSERTION_FAILED if fits else ExitCode.SYS_ILLEGAL_INSTRUCTION
+    return ActorExit(code, message=f"an answer of {length} bytes")
+
+
+_METHODS: Final[Mapping[int, Callable[[Invocation], BlockId]]] = MappingProxyType({
+    1: _constructor, 2: _resurrect, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
+    6: _invoke_contract_delegate, int(INVOKE_EVM): _invoke_contract,
+})  # fmt: skip

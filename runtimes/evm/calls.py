@@ -1,0 +1,90 @@
+"""The answers to CALL, STATICCALL and DELEGATECALL: a precompile, a send, or a send to oneself with another's code.
+
+Rules: facts of the official EVM actor, section 2.6, in its order of checks.
+"""
+
+from typing import Final
+
+from bridge.addresses import to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams, unwrap_return
+from hypervisor.address import Address
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.kernel import SendResult
+from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
+from runtimes.evm.engine import Answer, CallAsk, CallKind
+from runtimes.evm.gas_limits import gas_limit
+from runtimes.evm.host import FilecoinHost
+from runtimes.evm.inspection import Kind
+from runtimes.evm.precompiles import PrecompileFailure, run_precompile
+from store.cid import DAG_CBOR, RAW
+
+INVOKE_CONTRACT_DELEGATE: Final = MethodNumber(6)
+_VALUE_LIMIT: Final = 1 << 128
+_TRANSFER_STIPEND: Final = 2300
+
+
+def answer_call(host: FilecoinHost, ask: CallAsk) -> Answer:
+    """Carry out a call opcode."""
+    if ask.value >= _VALUE_LIMIT:
+        return Answer(False)
+    if host.rules.is_reserved(ask.address):
+        return _call_precompile(host, ask)
+    if ask.kind is CallKind.DELEGATECALL:
+        return _delegate(host, ask)
+    return _call(host, ask)
+
+
+def returned(host: FilecoinHost, result: SendResult) -> bytes:
+    """A send's return data as a contract sees it."""
+    if result.block_id == NO_BLOCK:
+        return b""
+    return unwrap_return(host.syscalls.read(result.block_id, result.size))
+
+
+def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
+    static = ask.kind is CallKind.STATICCALL
+    gas = ask.gas
+    if (gas == 0 and ask.value > 0) or (gas == _TRANSFER_STIPEND and ask.value == 0):
+        gas = host.rules.transfer_gas_limit  # Solidity's transfer() and send(): the network gives them enough
+    try:
+        params = host.syscalls.create(RAW, ask.data) if ask.data else NO_BLOCK
+        result = host.contract.send(
+            to_filecoin(ask.address), INVOKE_EVM, params, TokenAmount(ask.value), gas_limit(host, gas), static
+        )
+    except SyscallError as error:
+        # Nobody there: a call of nothing succeeds; a static one must not even create the placeholder.
+        missing = error.number == ErrorNumber.NOT_FOUND or (static and error.number == ErrorNumber.READ_ONLY)
+        return Answer(missing)
+    return Answer(result.exit_code == ExitCode.OK, returned(host, result))
+
+
+def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
+    found = host.inspector.find(ask.address)
+    if found.kind is Kind.NATIVE:
+        return Answer(False)
+    code = None if found.address is None else host.inspector.bytecode_cid(found.address)
+    if code is None:
+        return Answer(True)
+    params = DelegateCallParams(code, ask.data, host.caller, TokenAmount(host.value))
+    myself = Address.id(host.syscalls.kernel.context.receiver)
+    try:
+        block = host.syscalls.create(DAG_CBOR, params.encode())
+        result = host.contract.send(myself, INVOKE_CONTRACT_DELEGATE, block, gas_limit=gas_limit(host, ask.gas))
+    except SyscallError:
+        return Answer(False)
+    return Answer(result.exit_code == ExitCode.OK, returned(host, result))
+
+
+def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
+    try:
+        output = run_precompile(host, ask)
+    except PrecompileFailure:
+        return Answer(False)
+    if ask.value:
+        try:
+            host.syscalls.send(to_filecoin(ask.address), METHOD_SEND, value=TokenAmount(ask.value))
+        except SyscallError:
+            return Answer(False)
+    return Answer(True, output)

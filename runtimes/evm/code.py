@@ -1,0 +1,54 @@
+"""EVM bytecode with its jump destinations, and a bounded cache of analyses by the code's CID."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from store.cid import Cid
+
+EMPTY_CODE_HASH: Final = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
+_JUMPDEST = 0x5B
+_PUSH1, _PUSH32 = 0x60, 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Bytecode, and the positions at which a jump may land."""
+
+    data: bytes
+    jump_destinations: frozenset[int]
+
+
+def analyse(data: bytes) -> Code:
+    """Find the JUMPDEST bytes that are no push data."""
+    destinations, position, end = [], 0, len(data)
+    while position < end:
+        opcode = data[position]
+        if opcode == _JUMPDEST:
+            destinations.append(position)
+        elif _PUSH1 <= opcode <= _PUSH32:
+            position += opcode - _PUSH1 + 1
+        position += 1
+    return Code(data, frozenset(destinations))
+
+
+class CodeCache:
+    """Analyses of deployed code, the least recently used dropped first. Init code does not go in: it runs once."""
+
+    def __init__(self, max_bytes: int = 16 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[Cid, Code] = OrderedDict()
+
+    def get(self, cid: Cid, data: bytes) -> Code:
+        """The analysis of `data`, the content of the block `cid`."""
+        code = self._entries.get(cid)
+        if code is not None:
+            self._entries.move_to_end(cid)
+            return code
+        code = analyse(data)
+        self._entries[cid] = code
+        self._bytes += len(data)
+        while self._bytes > self._max_bytes and len(self._entries) > 1:
+            self._bytes -= len(self._entries.popitem(last=False)[1].data)
+        return code

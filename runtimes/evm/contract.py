@@ -1,0 +1,174 @@
+"""The running contract: its state between head block and memory, and sends that keep the two in step.
+
+Rules (facts of the official EVM actor, sections 1.4 to 1.6): state is written before every send and at a successful
+end, only if something changed; a send that succeeded may have changed the state under our feet (re-entrancy, a
+delegate call to oneself), so it is read again where the head moved; a failed one was taken back, so nothing is read.
+"""
+
+from eth_hash.auto import keccak
+
+from hypervisor.address import Address
+from hypervisor.errors import ActorExit
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel import SendResult
+from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.rules import Rules
+from runtimes.evm.state import EvmState, Lifespan, TransientData
+from runtimes.evm.storage import Slots
+from runtimes.evm.syscalls import Syscalls
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid
+from store.codec import CodecError
+
+_EIP_3541_BYTE = 0xEF
+FIRST_NONCE = 1
+
+
+class Contract:
+    """The state of the contract in whose name a frame runs."""
+
+    def __init__(self, syscalls: Syscalls, rules: Rules) -> None:
+        """A contract without code and slots, as a constructor finds it; nothing is read or written."""
+        context = syscalls.kernel.context
+        self._syscalls = syscalls
+        self._rules = rules
+        self.lifespan = Lifespan(context.origin, context.nonce)
+        self.bytecode: Cid | None = None
+        self.bytecode_hash = EMPTY_CODE_HASH
+        self.storage = Slots(syscalls)
+        self.transient = Slots(syscalls)
+        self.nonce = FIRST_NONCE
+        self.tombstone: Lifespan | None = None
+        self._saved_root: Cid | None = None
+
+    # --- coming into being ------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+        """For the constructor: the actor must have no state yet (exit 20)."""
+        if syscalls.root() != EMPTY_ARRAY_CID:
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message="the contract has been constructed already")
+        return cls(syscalls, rules)
+
+    @classmethod
+    def resurrect(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+        """For a destroyed contract that is created again: it must be dead (exit 18), and starts anew."""
+        contract = cls(syscalls, rules)
+        if not contract.is_dead(contract._read(syscalls.root())):
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message="only a destroyed contract can be resurrected")
+        return contract
+
+    @classmethod
+    def load(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+        """The contract as its head block says; a dead one is empty."""
+        contract = cls(syscalls, rules)
+        contract._load(syscalls.root())
+        return contract
+
+    def is_dead(self, state: EvmState) -> bool:
+        """Whether the contract was destroyed by an earlier message; in the destroying one it lives on."""
+        return state.tombstone is not None and state.tombstone != self.lifespan
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is code, perhaps of no bytes; not so for a dead contract."""
+        return self.bytecode is not None
+
+    # --- changes ----------------------------------------------------------------------------------------------
+
+    def set_storage(self, key: int, value: int) -> None:
+        """Write a slot."""
+        if self.storage.set(key, value):
+            self._saved_root = None
+
+    def set_transient(self, key: int, value: int) -> None:
+        """Write a slot of the transient storage."""
+        if self.transient.set(key, value):
+            self._saved_root = None
+
+    def next_nonce(self) -> int:
+        """The nonce for a creation; the one after it becomes the contract's."""
+        nonce = self.nonce
+        self.nonce += 1
+        self._saved_root = None
+        return nonce
+
+    def destroy(self) -> None:
+        """Mark the contract as destroyed by this message."""
+        self.tombstone = self.lifespan
+        self._saved_root = None
+
+    def set_bytecode(self, code: bytes) -> None:
+        """Install runtime code; exit 16 where it is too long or begins with the reserved byte."""
+        if len(code) > self._rules.max_code_size:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"code of {len(code)} bytes is too long")
+        if code[:1] == bytes([_EIP_3541_BYTE]):
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="code begins with the reserved byte 0xef")
+        self.bytecode = self._syscalls.put(code, RAW)
+        self.bytecode_hash = keccak(code)
+        self._saved_root = None
+
+    # --- head block -------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what changed and make it the actor's head; exit 18 where the call is read-only."""
+        if self._saved_root is not None:
+            return
+        if self._syscalls.kernel.context.read_only:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract's state changed in a read-only call")
+        if self.bytecode is None:
+            self.set_bytecode(b"")
+        root = self._syscalls.put(self._state().encode(self._rules.transient_storage))
+        self._syscalls.set_root(root)
+        self._saved_root = root
+
+    def reload(self) -> None:
+        """Read the state again if the head is not the one that was last seen."""
+        root = self._syscalls.root()
+        if root != self._saved_root:
+            self._load(root)
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Write the state, call another actor, and see what it did to us. Gas limit in gas; errors as the kernel's."""
+        self.flush()
+        result = self._syscalls.send(to, method, params, value, gas_limit, read_only)
+        if result.exit_code == ExitCode.OK and not self._syscalls.kernel.context.read_only:
+            self.reload()
+        return result
+
+    def _read(self, root: Cid) -> EvmState:
+        try:
+            return EvmState.decode(self._syscalls.open(root))
+        except CodecError as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is broken: {error}") from None
+
+    def _load(self, root: Cid) -> None:
+        state = self._read(root)
+        self._saved_root = root
+        if self.is_dead(state):
+            return
+        self.bytecode = state.bytecode
+        self.bytecode_hash = state.bytecode_hash
+        self.storage = Slots(self._syscalls, state.storage)
+        alive = state.transient is not None and state.transient.lifespan == self.lifespan
+        self.transient = Slots(self._syscalls, state.transient.root if state.transient and alive else None)
+        self.nonce = state.nonce
+        self.tombstone = state.tombstone
+
+    def _state(self) -> EvmState:
+        assert self.bytecode is not None
+        return EvmState(
+            self.bytecode, self.bytecode_hash, self.storage.flush(), self._transient_data(), self.nonce, self.tombstone
+        )
+
+    def _transient_data(self) -> TransientData | None:
+        root = self.transient.flush_unless_empty()
+        return None if root is None else TransientData(root, self.lifespan)

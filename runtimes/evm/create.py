@@ -1,0 +1,38 @@
+"""The answers to CREATE and CREATE2: the Ethereum address manager makes the contract.
+
+Rules: facts of the official EVM actor, section 2.7. The engine has checked that the balance covers the value.
+"""
+
+from bridge.cbor import ParamsError
+from bridge.params import CREATE2_METHOD, CREATE_METHOD, Create2Params, CreateParams, CreateReturn
+from hypervisor.address import Address
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import EAM_ACTOR, MethodNumber, TokenAmount
+from runtimes.evm.calls import returned
+from runtimes.evm.engine import Answer, CreateAsk
+from runtimes.evm.gas_limits import gas_limit
+from runtimes.evm.host import FilecoinHost
+from store.cid import CBOR
+
+
+def answer_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
+    """Create a contract. The nonce is used up by both opcodes, and stays so where the creation fails."""
+    nonce = host.contract.next_nonce()
+    if ask.salt is None:
+        method, params = CREATE_METHOD, CreateParams(ask.init_code, nonce).encode()
+    else:
+        method, params = CREATE2_METHOD, Create2Params(ask.init_code, ask.salt.to_bytes(32, "big")).encode()
+    limit = gas_limit(host, (1 << 64) - 1)
+    try:
+        block = host.syscalls.create(CBOR, params)
+        result = host.contract.send(Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(ask.value), limit)
+    except SyscallError:
+        return Answer(False)
+    if result.exit_code != ExitCode.OK:
+        return Answer(False, returned(host, result))
+    try:
+        created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
+    except ParamsError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's answer: {error}") from None
+    return Answer(True, created=created.eth_address)

@@ -1,0 +1,180 @@
+"""The seam between the EVM actor and whatever executes bytecode.
+
+An engine runs one frame: one piece of code in the name of one contract. Storage, blocks, logs and balances are
+synchronous calls of the `Host` (EVMC's names); only calls and creations leave the frame, as an `Ask` that the engine
+returns and that is answered by `resume`. So no engine frame is on the native stack while another actor runs, and
+rollback, events, depth and re-entrancy have one owner, the machine. Gas is a `GasBudget` that engine and host share.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Final, Protocol
+
+from bridge.addresses import EthAddress
+from bridge.gas import GasBudget
+from runtimes.evm.code import Code
+from runtimes.evm.rules import Rules
+
+
+class Status(IntEnum):
+    """How a frame ends. The numbers are the exit codes of the official EVM actor."""
+
+    SUCCESS = 0
+    READ_ONLY = 25
+    REVERT = 33
+    INVALID_INSTRUCTION = 34
+    UNDEFINED_INSTRUCTION = 35
+    STACK_UNDERFLOW = 36
+    STACK_OVERFLOW = 37
+    ILLEGAL_MEMORY_ACCESS = 38
+    BAD_JUMPDEST = 39
+
+
+class CallKind(Enum):
+    """The three call opcodes."""
+
+    CALL = "CALL"
+    STATICCALL = "STATICCALL"
+    DELEGATECALL = "DELEGATECALL"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a frame starts from. `value` is in attoFIL; `static` forbids every change of state."""
+
+    rules: Rules
+    code: Code
+    calldata: bytes
+    caller: EthAddress
+    address: EthAddress
+    value: int
+    static: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAsk:
+    """A call opcode. `gas` is the operand as it stands, in the machine's gas; `value` is 0 where there is none."""
+
+    kind: CallKind
+    gas: int
+    address: EthAddress
+    value: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAsk:
+    """CREATE, or CREATE2 where `salt` is given. The creator has the balance for `value`."""
+
+    value: int
+    init_code: bytes
+    salt: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an Ask. `output` becomes the return data; `created` is the new contract, where there is one."""
+
+    success: bool
+    output: bytes = b""
+    created: EthAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOutcome:
+    """The end of a frame: returned data for SUCCESS, revert data for REVERT, else empty."""
+
+    status: Status
+    data: bytes = b""
+
+
+Ask = CallAsk | CreateAsk
+Step = FrameOutcome | CallAsk | CreateAsk
+
+
+@dataclass(frozen=True, slots=True)
+class TxContext:
+    """What does not change within a message. Epoch and seconds; prices in attoFIL for one gas."""
+
+    gas_price: int
+    coinbase: EthAddress
+    number: int
+    timestamp: int
+    gas_limit: int
+    chain_id: int
+    base_fee: int
+
+
+class Host(Protocol):
+    """What a frame may ask of the world while it runs.
+
+    Any method may charge gas and may raise what ends the invocation as a whole: ActorExit, OutOfGas or Fatal. An
+    engine lets those pass. Methods that change state are not called in a static frame.
+    """
+
+    gas: GasBudget
+
+    def get_storage(self, key: int) -> int:
+        """The word in a slot, 0 if none was written."""
+
+    def set_storage(self, key: int, value: int) -> None:
+        """Write a slot; 0 removes it."""
+
+    def get_transient_storage(self, key: int) -> int:
+        """The word in a slot that lives for the message."""
+
+    def set_transient_storage(self, key: int, value: int) -> None:
+        """Write a slot that lives for the message."""
+
+    def get_balance(self, address: EthAddress) -> int:
+        """The balance behind an address, 0 where nothing is."""
+
+    def get_self_balance(self) -> int:
+        """The running contract's balance."""
+
+    def get_code_size(self, address: EthAddress) -> int:
+        """The length of the code behind an address."""
+
+    def get_code_hash(self, address: EthAddress) -> bytes:
+        """Its keccak-256; 32 zero bytes where nothing is."""
+
+    def copy_code(self, address: EthAddress) -> bytes:
+        """The code itself."""
+
+    def get_tx_context(self) -> TxContext:
+        """Block and message."""
+
+    def get_origin(self) -> EthAddress:
+        """The sender of the message. Apart from the context because looking it up has a price."""
+
+    def get_prev_randao(self) -> bytes:
+        """32 bytes of randomness. Apart from the context because drawing them has a price."""
+
+    def get_block_hash(self, number: int) -> bytes:
+        """The 32-byte hash of one of the last 256 blocks, zeros for any other number."""
+
+    def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
+        """Emit a log of up to four 32-byte topics."""
+
+    def selfdestruct(self, beneficiary: EthAddress) -> None:
+        """Pay out and mark the contract as destroyed; the frame ends behind it."""
+
+    def grow_memory(self, size: int) -> int:
+        """Allow the frame `size` bytes of memory in all, at the machine's price; the answer may be more generous."""
+
+
+class Engine(Protocol):
+    """Runs one frame."""
+
+    def start(self, frame: Frame, host: Host) -> Step:
+        """Run until the frame ends or asks."""
+
+    def resume(self, answer: Answer) -> Step:
+        """Go on behind the ask."""
+
+
+EngineFactory = Callable[[], Engine]
+
+U32_MAX: Final = (1 << 32) - 1
+"""Memory offsets, sizes and ends above this are illegal."""

@@ -1,0 +1,15 @@
+"""Runs a frame to its end: engine and machine take turns, so that neither is on the other's stack."""
+
+from runtimes.evm.calls import answer_call
+from runtimes.evm.create import answer_create
+from runtimes.evm.engine import CallAsk, Engine, Frame, FrameOutcome
+from runtimes.evm.host import FilecoinHost
+
+
+def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
+    """Start the frame, answer what it asks, until it ends."""
+    step = engine.start(frame, host)
+    while not isinstance(step, FrameOutcome):
+        answer = answer_call(host, step) if isinstance(step, CallAsk) else answer_create(host, step)
+        step = engine.resume(answer)
+    return step

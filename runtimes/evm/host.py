@@ -1,0 +1,152 @@
+"""The EVMC-like host of one frame: what its opcodes reach, over the kernel."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.events import Log, log_to_entries
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import METHOD_SEND
+from runtimes.evm.contract import Contract
+from runtimes.evm.engine import TxContext
+from runtimes.evm.inspection import Inspector
+from runtimes.evm.rules import Rules
+from runtimes.evm.syscalls import Syscalls
+from store.cid import split_cid
+
+_BLOCK_HASHES: Final = 256
+_MEMORY_PAGE: Final = 65536
+_PREVRANDAO_TAG: Final = 10
+_TWO_GIB: Final = 2 << 30
+
+
+class FilecoinHost:
+    """The world of one frame under Filecoin's rules; see `runtimes.evm.engine.Host`.
+
+    `caller` and `value` are the frame's: a delegate call hands them on.
+    """
+
+    def __init__(self, syscalls: Syscalls, contract: Contract, rules: Rules, caller: EthAddress, value: int) -> None:
+        self.syscalls = syscalls
+        self.contract = contract
+        self.rules = rules
+        self.caller = caller
+        self.value = value
+        self.gas = syscalls.gas
+        self.inspector = Inspector(syscalls, contract, rules)
+        self._memory = 0
+        self._tx_context: TxContext | None = None
+        self._prev_randao: bytes | None = None
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def get_storage(self, key: int) -> int:
+        """The word in a slot."""
+        return self.contract.storage.get(key)
+
+    def set_storage(self, key: int, value: int) -> None:
+        """Write a slot."""
+        self.contract.set_storage(key, value)
+
+    def get_transient_storage(self, key: int) -> int:
+        """The word in a slot of the transient storage."""
+        return self.contract.transient.get(key)
+
+    def set_transient_storage(self, key: int, value: int) -> None:
+        """Write a slot of the transient storage."""
+        self.contract.set_transient(key, value)
+
+    # --- others -----------------------------------------------------------------------------------------------
+
+    def get_balance(self, address: EthAddress) -> int:
+        """The balance behind an address."""
+        actor = self.syscalls.resolve(to_filecoin(address))
+        return 0 if actor is None else self.syscalls.balance_of(actor)
+
+    def get_self_balance(self) -> int:
+        """The contract's own balance."""
+        return self.syscalls.current_balance()
+
+    def get_code_size(self, address: EthAddress) -> int:
+        """The length of the code behind an address."""
+        return self.inspector.code_size(address)
+
+    def get_code_hash(self, address: EthAddress) -> bytes:
+        """The hash of the code behind an address."""
+        return self.inspector.code_hash(address)
+
+    def copy_code(self, address: EthAddress) -> bytes:
+        """The code behind an address."""
+        return self.inspector.code(address)
+
+    # --- message and chain ------------------------------------------------------------------------------------
+
+    def get_tx_context(self) -> TxContext:
+        """Block and message."""
+        if self._tx_context is None:
+            machine, context = self.syscalls.kernel.machine, self.syscalls.kernel.context
+            self._tx_context = TxContext(
+                gas_price=machine.base_fee + context.gas_premium,
+                coinbase=ZERO_ADDRESS,
+                number=machine.epoch,
+                timestamp=machine.timestamp,
+                gas_limit=self.rules.block_gas_limit,
+                chain_id=machine.chain_id,
+                base_fee=machine.base_fee,
+            )
+        return self._tx_context
+
+    def get_origin(self) -> EthAddress:
+        """The message's sender."""
+        return self.syscalls.eth_address(self.syscalls.kernel.context.origin)
+
+    def get_prev_randao(self) -> bytes:
+        """Randomness of the epoch, the same within a frame."""
+        if self._prev_randao is None:
+            self._prev_randao = self.syscalls.drawn_beacon(_PREVRANDAO_TAG, b"prevrandao")
+        return self._prev_randao
+
+    def get_block_hash(self, number: int) -> bytes:
+        """The first 32 bytes of the digest of a recent tipset's CID."""
+        epoch = self.syscalls.kernel.machine.epoch
+        if not max(epoch - _BLOCK_HASHES, 0) <= number < epoch:
+            return bytes(32)
+        return split_cid(self.syscalls.tipset_cid(number)).digest[:32].ljust(32, b"\0")
+
+    # --- effects ----------------------------------------------------------------------------------------------
+
+    def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
+        """Emit a log as an event; one that breaks the event limits ends the frame with an assertion."""
+        try:
+            self.syscalls.emit(log_to_entries(Log(tuple(topics), data)))
+        except SyscallError as error:
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"log refused: {error}") from None
+
+    def selfdestruct(self, beneficiary: EthAddress) -> None:
+        """Pay the whole balance out by a bare send, without writing state first, and mark the contract."""
+        balance = self.syscalls.current_balance()
+        try:
+            result = self.syscalls.send(to_filecoin(beneficiary), METHOD_SEND, value=balance)
+            failure = "" if result.exit_code == ExitCode.OK else f"exit {result.exit_code}"
+        except SyscallError as error:
+            failure = str(error)
+        if failure:
+            raise ActorExit(ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED, message=f"paying out: {failure}")
+        self.contract.destroy()
+
+    def grow_memory(self, size: int) -> int:
+        """Pay for memory by the page, the first one being the frame's; a frame too large ends as the network's does.
+
+        Exit 4 is the official module's failed allocation, 24 its panic at a size of 2 GiB and more.
+        """
+        if size >= _TWO_GIB:
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"memory of {size} bytes: capacity overflow")
+        wanted = -(-size // _MEMORY_PAGE) * _MEMORY_PAGE
+        if size > self.rules.max_frame_memory or not self.syscalls.kernel.memory.grow(self._memory, wanted):
+            raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be had")
+        paid = max(self._memory, _MEMORY_PAGE)
+        if wanted > paid:
+            self.syscalls.charge("OnEvmMemory", (wanted - paid) * self.rules.memory_price)
+        self._memory = wanted
+        return wanted

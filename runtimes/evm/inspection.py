@@ -1,0 +1,120 @@
+"""What contracts see of others: what kind of thing is behind an address, and its code.
+
+Rules (facts of the official EVM actor, section 2.3): a contract shows its code, an account none, any other native
+actor the single byte fe (so that "has code" holds), a precompile none; where nothing is, the code hash is 0.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import ParamsError, read_byte_string
+from hypervisor.address import Address
+from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import MethodNumber
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.contract import Contract
+from runtimes.evm.rules import Rules
+from runtimes.evm.syscalls import Syscalls
+from store.cid import Cid
+from store.codec import CodecError, decode, unlink
+
+GET_BYTECODE: Final = MethodNumber(3)
+GET_BYTECODE_HASH: Final = MethodNumber(4)
+NATIVE_CODE: Final = b"\xfe"
+NATIVE_CODE_HASH: Final = keccak(NATIVE_CODE)
+NOTHING_HASH: Final = bytes(32)
+_ACCOUNT_TYPES: Final = ("account", "placeholder", "ethaccount")
+
+
+class Kind(Enum):
+    """What may be behind an Ethereum address."""
+
+    NOTHING = "nothing"
+    PRECOMPILE = "precompile"
+    ACCOUNT = "account"
+    CONTRACT = "contract"
+    NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there; `address` is the contract's, for calls."""
+
+    kind: Kind
+    address: Address | None = None
+
+
+class Inspector:
+    """Answers for one frame."""
+
+    def __init__(self, syscalls: Syscalls, contract: Contract, rules: Rules) -> None:
+        self._syscalls = syscalls
+        self._contract = contract
+        self._rules = rules
+
+    def find(self, address: EthAddress) -> Found:
+        """What kind of thing is behind an address."""
+        if self._rules.is_reserved(address):
+            return Found(Kind.PRECOMPILE if address in self._rules.precompiles else Kind.NOTHING)
+        actor = self._syscalls.resolve(to_filecoin(address))
+        code = None if actor is None else self._syscalls.code_of(actor)
+        if actor is None or code is None:
+            return Found(Kind.NOTHING)
+        number = self._syscalls.builtin_type(code)
+        name = ACTOR_NAMES[number - 1] if number else ""
+        if name in _ACCOUNT_TYPES:
+            return Found(Kind.ACCOUNT)
+        return Found(Kind.CONTRACT if name == "evm" else Kind.NATIVE, Address.id(actor))
+
+    def code_size(self, address: EthAddress) -> int:
+        """EXTCODESIZE."""
+        return len(self.code(address))
+
+    def code(self, address: EthAddress) -> bytes:
+        """EXTCODECOPY's source."""
+        found = self.find(address)
+        if found.kind is Kind.NATIVE:
+            return NATIVE_CODE
+        if found.address is None:
+            return b""
+        cid = self.bytecode_cid(found.address)
+        return b"" if cid is None else self._syscalls.open(cid)
+
+    def code_hash(self, address: EthAddress) -> bytes:
+        """EXTCODEHASH."""
+        found = self.find(address)
+        match found.kind:
+            case Kind.NOTHING:
+                return NOTHING_HASH
+            case Kind.NATIVE:
+                return NATIVE_CODE_HASH
+            case Kind.CONTRACT if found.address is not None:
+                try:
+                    return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
+                except ParamsError as error:
+                    raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"no code hash: {error}") from None
+            case _:
+                return EMPTY_CODE_HASH
+
+    def bytecode_cid(self, contract: Address) -> Cid | None:
+        """The code of another contract, from now on reachable; None if the contract is dead."""
+        try:
+            answer = decode(self._ask(contract, GET_BYTECODE))
+            return None if answer is None else unlink(answer)
+        except CodecError as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"no bytecode: {error}") from None
+
+    def _ask(self, contract: Address, method: MethodNumber) -> bytes:
+        try:
+            result = self._contract.send(contract, method, read_only=True)
+        except SyscallError as error:
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"asking {contract}: {error}") from None
+        if result.exit_code != ExitCode.OK:
+            raise ActorExit(result.exit_code, message=f"{contract} refused method {method}")
+        return self._syscalls.read(result.block_id, result.size)

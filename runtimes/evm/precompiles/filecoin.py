@@ -1,0 +1,126 @@
+"""Filecoin's precompiles: addresses, calls of actors by method number, beacon randomness.
+
+Rules: FIP-0054, FIP-0072, FIP-0095 in the shape that the official EVM actor gives them (facts of sections 4.2, 4.3).
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bridge.filecoin_call import (
+    AbiError,
+    ActorCall,
+    BlockTooLarge,
+    decode_call,
+    encode_call_return,
+    refused_exit,
+)
+from hypervisor.address import Address
+from hypervisor.errors import ActorExit, AddressError, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
+from runtimes.evm.engine import CallAsk, CallKind
+from runtimes.evm.gas_limits import gas_limit
+from runtimes.evm.host import FilecoinHost
+from runtimes.evm.precompiles.failure import PrecompileFailure
+
+_WORD: Final = 32
+_U64_MAX: Final = (1 << 64) - 1
+_U128_MAX: Final = (1 << 128) - 1
+_I64_MIN_WORD: Final = 1 << 63
+
+
+def resolve_address(host: FilecoinHost, ask: CallAsk) -> bytes:
+    """Raw address bytes to the actor's number as a word; nothing if nobody has the address."""
+    actor = host.syscalls.resolve(_parse_address(ask.data))
+    return b"" if actor is None else actor.to_bytes(_WORD, "big")
+
+
+def lookup_delegated_address(host: FilecoinHost, ask: CallAsk) -> bytes:
+    """An actor's number to its raw f4 address; nothing if it has none."""
+    number = _word(ask.data)
+    if number > _U64_MAX:
+        raise PrecompileFailure("actor number above 64 bits")
+    delegated = host.syscalls.delegated_address(ActorID(number))
+    return b"" if delegated is None else delegated.to_bytes()
+
+
+def get_beacon_randomness(host: FilecoinHost, ask: CallAsk) -> bytes:
+    """The beacon of an epoch, a signed 64-bit number. A future epoch is out of gas: the network's rule."""
+    number = _word(ask.data)
+    if number > _U64_MAX or number == _I64_MIN_WORD:
+        raise PrecompileFailure("epoch beyond 64 bits")
+    epoch = number - (1 << 64 if number > _I64_MIN_WORD else 0)
+    try:
+        return host.syscalls.beacon(epoch)
+    except SyscallError as error:
+        raise PrecompileFailure(str(error)) from None
+
+
+def call_actor(host: FilecoinHost, ask: CallAsk) -> bytes:
+    """Call an actor by its address."""
+    return _call_actor(host, ask, by_id=False)
+
+
+def call_actor_id(host: FilecoinHost, ask: CallAsk) -> bytes:
+    """Call an actor by its number."""
+    return _call_actor(host, ask, by_id=True)
+
+
+def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
+    """Only by delegate call, so that the sender is the executing contract and nobody else can speak for it."""
+    if ask.kind is not CallKind.DELEGATECALL:
+        raise PrecompileFailure("call_actor must be delegate-called")
+    try:
+        call = decode_call(ask.data, by_id)
+    except AbiError as error:
+        raise PrecompileFailure(str(error)) from None
+    except BlockTooLarge as error:
+        return _refuse_size(host, error.length)
+    target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
+    if call.value > _U128_MAX:
+        return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
+    try:
+        return _send(host, target, call, gas_limit(host, ask.gas))
+    except SyscallError as error:
+        return encode_call_return(refused_exit(error.number), 0, b"")
+
+
+def _send(host: FilecoinHost, target: Address, call: ActorCall, limit: int) -> bytes:
+    params = host.syscalls.create(call.codec, call.params) if call.codec else NO_BLOCK
+    result = host.contract.send(
+        target, MethodNumber(call.method), params, TokenAmount(call.value), limit, call.read_only
+    )
+    if result.block_id == NO_BLOCK:
+        return encode_call_return(result.exit_code, 0, b"")
+    return encode_call_return(result.exit_code, result.codec, host.syscalls.read(result.block_id, result.size))
+
+
+def _refuse_size(host: FilecoinHost, length: int) -> bytes:
+    """Parameters over the limit of a block; far over it, the official module cannot even hold them."""
+    if length >= 1 << 31:
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{length} bytes of parameters: capacity overflow")
+    if length > host.rules.max_frame_memory:
+        raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{length} bytes of parameters cannot be held")
+    return encode_call_return(refused_exit(ErrorNumber.LIMIT_EXCEEDED), 0, b"")
+
+
+def _word(data: bytes) -> int:
+    return int.from_bytes(data[:_WORD].ljust(_WORD, b"\0"), "big")
+
+
+def _parse_address(data: bytes) -> Address:
+    try:
+        return Address.from_bytes(data)
+    except AddressError as error:
+        raise PrecompileFailure(str(error)) from None
+
+
+FILECOIN: Final[Mapping[str, Callable[[FilecoinHost, CallAsk], bytes]]] = MappingProxyType({
+    "resolve_address": resolve_address,
+    "lookup_delegated_address": lookup_delegated_address,
+    "call_actor": call_actor,
+    "call_actor_id": call_actor_id,
+    "get_beacon_randomness": get_beacon_randomness,
+})  # fmt: skip
+"""By name, as `Rules.precompiles` gives them to addresses."""

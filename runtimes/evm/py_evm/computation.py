@@ -1,0 +1,79 @@
+"""A py-evm computation for one frame: no state object, no child computations, no gas of its own.
+
+What py-evm's opcode functions touch is here and nothing else: code, message, stack, memory, return data, output, and
+two hooks. Gas goes to the budget shared with the host; memory beyond what was granted is asked of the host.
+"""
+
+from eth.exceptions import VMError
+from eth.vm.code_stream import CodeStream
+from eth.vm.forks.cancun.computation import CancunComputation
+from eth.vm.memory import Memory
+from eth.vm.message import Message
+from eth.vm.stack import Stack
+from eth_typing import Address
+
+from runtimes.evm.engine import U32_MAX, Frame, Host, Status
+
+
+class FrameError(VMError):
+    """Ends the frame with a status that py-evm has no error for."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.name)
+        self.status = status
+
+
+class FrameComputation(CancunComputation):
+    """The object that opcode functions are given."""
+
+    def __init__(self, frame: Frame, host: Host) -> None:
+        # not the parent's __init__: it wants a state, a transaction and a gas meter, which no opcode here uses
+        self.frame = frame
+        self.host = host
+        self.msg = Message(
+            gas=0,
+            to=Address(frame.address),
+            sender=Address(frame.caller),
+            value=frame.value,
+            data=frame.calldata,
+            code=frame.code.data,
+            is_static=frame.static,
+        )
+        self.code = CodeStream(frame.code.data)
+        self._stack = Stack()
+        self._memory = Memory()
+        self._granted = 0
+        self.answer_region = (0, 0)
+
+    def consume_gas(self, amount: int, reason: str) -> None:
+        """Take EVM gas from the budget; raises OutOfGas through it."""
+        gas = self.host.gas
+        if amount > gas.remaining:
+            gas.overdraw(amount)
+        gas.remaining -= amount
+
+    def extend_memory(self, start_position: int, size: int) -> None:
+        """Make a region of memory usable; a region of no bytes may lie anywhere.
+
+        Raises FrameError above 32 bits; the host ends the frame where the machine cannot hold it.
+        """
+        if size == 0:
+            return
+        end = start_position + size
+        if end <= len(self._memory):
+            return
+        if end > U32_MAX:
+            raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
+        if end > self._granted:
+            self._granted = self.host.grow_memory((end + 31) & ~31)
+        self._memory.extend(start_position, size)
+
+    def region(self, start: int, size: int) -> bytes:
+        """The bytes of a memory region, which is made usable first."""
+        self.extend_memory(start, size)
+        return self._memory.read_bytes(start, size) if size else b""
+
+    def write(self, start: int, size: int, data: bytes) -> None:
+        """Write `data`, extended with zeros to `size`, into a region, which is made usable first."""
+        self.extend_memory(start, size)
+        self._memory.write(start, size, data.ljust(size, b"\0"))

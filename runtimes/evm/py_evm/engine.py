@@ -1,0 +1,118 @@
+"""The loop: fetch, take the flat price, call the opcode's function, until the frame ends or asks."""
+
+from collections.abc import Callable
+from functools import partial
+
+from eth.abc import OpcodeAPI
+from eth.exceptions import FullStack, Halt, InsufficientStack, InvalidJumpDestination, OutOfBoundsRead, Revert, VMError
+from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
+
+from hypervisor.errors import Fatal
+from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Frame, FrameOutcome, Host, Status, Step
+from runtimes.evm.py_evm.computation import FrameComputation, FrameError
+from runtimes.evm.py_evm.opcodes import OWN, undefined
+from runtimes.evm.rules import Rules
+
+Function = Callable[[FrameComputation], CallAsk | CreateAsk | None]
+Row = tuple[int, Function]
+
+_STATUS_OF_ERROR = {
+    InsufficientStack: Status.STACK_UNDERFLOW,
+    FullStack: Status.STACK_OVERFLOW,
+    OutOfBoundsRead: Status.ILLEGAL_MEMORY_ACCESS,
+    InvalidJumpDestination: Status.BAD_JUMPDEST,
+}
+
+
+class PyEvmTable:
+    """Price and function of each of the 256 bytes under one set of rules; made once, shared by every frame."""
+
+    def __init__(self, rules: Rules) -> None:
+        rows: list[Row] = [(0, undefined)] * 256
+        for number, opcode in rules.opcodes.items():
+            rows[number] = (opcode.gas, OWN.get(opcode.name) or _function_of(CANCUN_OPCODES[number]))
+        self.rows = tuple(rows)
+
+    def engine(self) -> "PyEvmEngine":
+        """An engine for one frame."""
+        return PyEvmEngine(self)
+
+
+def _function_of(opcode: OpcodeAPI) -> Function:
+    """py-evm's function without py-evm's price."""
+    function: Function = opcode.logic_fn  # type: ignore[attr-defined]  # every plain opcode of py-evm has it
+    return function
+
+
+class PyEvmEngine:
+    """Runs one frame; see `runtimes.evm.engine.Engine`."""
+
+    __slots__ = ("_asked", "_computation", "_table")
+
+    def __init__(self, table: PyEvmTable) -> None:
+        self._table = table
+        self._computation: FrameComputation | None = None
+        self._asked: CallAsk | CreateAsk | None = None
+
+    def start(self, frame: Frame, host: Host) -> Step:
+        """Run until the frame ends or asks."""
+        self._computation = FrameComputation(frame, host)
+        return self._guard(partial(self._run, self._computation))
+
+    def resume(self, answer: Answer) -> Step:
+        """Go on behind the ask."""
+        computation, asked = self._computation, self._asked
+        if computation is None or asked is None:
+            raise Fatal("an EVM frame that asked nothing was given an answer")
+        self._asked = None
+
+        def go_on() -> Step:
+            if isinstance(asked, CallAsk):
+                computation.return_data = answer.output
+                start, size = computation.answer_region
+                computation.extend_memory(start, size)
+                length = min(size, len(answer.output))
+                computation.memory_write(start, length, answer.output[:length])
+                computation.stack_push_int(int(answer.success))
+            else:
+                computation.return_data = b"" if answer.success else answer.output
+                computation.stack_push_bytes(answer.created or b"")
+            return self._run(computation)
+
+        return self._guard(go_on)
+
+    def _run(self, computation: FrameComputation) -> Step:
+        rows, gas = self._table.rows, computation.host.gas
+        stream, code = computation.code, computation.frame.code.data
+        end = len(code)
+        while True:
+            position = stream.program_counter
+            if position >= end:
+                return FrameOutcome(Status.SUCCESS)
+            stream.program_counter = position + 1
+            price, function = rows[code[position]]
+            if price > gas.remaining:
+                gas.overdraw(price)
+            gas.remaining -= price
+            asked = function(computation)
+            if asked is not None:
+                self._asked = asked
+                return asked
+
+    def _guard(self, run: Callable[[], Step]) -> Step:
+        """Run, and turn py-evm's ways to end a frame into an outcome."""
+        try:
+            return run()
+        except Halt:
+            assert self._computation is not None
+            return FrameOutcome(Status.SUCCESS, self._computation.output)
+        except Revert:
+            assert self._computation is not None
+            return FrameOutcome(Status.REVERT, self._computation.output)
+        except FrameError as error:
+            return FrameOutcome(error.status)
+        except VMError as error:
+            status = _STATUS_OF_ERROR.get(type(error))
+            if status is None:
+                raise Fatal(f"py-evm ended a frame with {error!r}") from error
+            return FrameOutcome(status)

@@ -1,0 +1,105 @@
+"""What a contract may use and what it pays, as data: one `Rules` object for each set of rules.
+
+The Filecoin sets differ by network version only in the features that the version's row names. Engines, host and actor
+read this object and never ask for a version. Rules: FIP-0054 and its successors; facts of the official EVM actor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.gas import DEFAULT_RATE
+from hypervisor.network_versions import NetworkVersion
+from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
+
+_PAGE = 65536
+_WASM_MEMORY_PER_BYTE = 400
+_OFFICIAL_PAGES = 17
+_OFFICIAL_INSTRUCTIONS = 17_800
+_WASM_INSTRUCTION = 4_000
+
+
+def precompile_address(prefix: int, index: int) -> EthAddress:
+    """The address made of a first byte, zeros, and a last byte (two bytes for 0x0100)."""
+    return EthAddress(bytes([prefix]) + index.to_bytes(19, "big"))
+
+
+_ETHEREUM_SLOTS: Final = MappingProxyType({
+    1: "ecrecover", 2: "sha256", 3: "ripemd160", 4: "identity", 5: "modexp",
+    6: "bn254_add", 7: "bn254_mul", 8: "bn254_pairing", 9: "blake2f",
+})  # fmt: skip
+_BLS12_381_SLOTS: Final = MappingProxyType({
+    0x0B: "bls12_g1add", 0x0C: "bls12_g1msm", 0x0D: "bls12_g2add", 0x0E: "bls12_g2msm",
+    0x0F: "bls12_pairing_check", 0x10: "bls12_map_fp_to_g1", 0x11: "bls12_map_fp2_to_g2",
+})  # fmt: skip
+_FILECOIN_SLOTS: Final = MappingProxyType({
+    1: "resolve_address", 2: "lookup_delegated_address", 3: "call_actor", 5: "call_actor_id",
+})  # fmt: skip
+P256_ADDRESS: Final = precompile_address(0, 0x100)
+_FILECOIN_PREFIX: Final = 0xFE
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One set of rules.
+
+    Sizes are bytes, prices milligas unless they say otherwise. `precompiles` gives the name of the function at an
+    address; an address of the reserved pattern without a name is an empty slot, which succeeds and answers nothing.
+    """
+
+    name: str
+    opcodes: Mapping[int, Opcode]
+    precompiles: Mapping[EthAddress, str]
+    transient_storage: bool
+    """Whether the state tuple has its sixth field."""
+    block_gas_limit: int = 10_000_000_000
+    max_code_size: int = 24_576
+    max_frame_memory: int = 512 << 20
+    gas_rate: int = DEFAULT_RATE
+    """Milligas for one EVM gas."""
+    frame_price: int = _OFFICIAL_PAGES * _PAGE * _WASM_MEMORY_PER_BYTE + _OFFICIAL_INSTRUCTIONS * _WASM_INSTRUCTION
+    """An invocation of the EVM actor: what the official module pays for its first memory and for running no code."""
+    memory_price: int = _WASM_MEMORY_PER_BYTE
+    """A byte of memory growth, as WASM pays for it: linear, not quadratic."""
+    transfer_gas_limit: int = 10_000_000
+    """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
+    reserved: frozenset[EthAddress] = field(default=frozenset())
+    """Addresses outside the pattern that count as precompiles."""
+
+    def is_reserved(self, address: EthAddress) -> bool:
+        """Whether an address belongs to the precompiles, implemented or not."""
+        if any(address[1:19]):
+            return address in self.reserved
+        return address[0] in (0, _FILECOIN_PREFIX) and address[19] != 0
+
+
+def filecoin_rules(network: NetworkVersion) -> Rules:
+    """The rules of the Filecoin EVM in a network version."""
+    features = network.evm
+    absent = set()
+    if "MCOPY" not in features:
+        absent.add("MCOPY")
+    if "TRANSIENT" not in features:
+        absent |= {"TLOAD", "TSTORE"}
+    if "CLZ" not in features:
+        absent.add("CLZ")
+    gone = {NUMBERS[name] for name in absent}
+    slots = {precompile_address(0, index): name for index, name in _ETHEREUM_SLOTS.items()}
+    slots.update({precompile_address(_FILECOIN_PREFIX, index): name for index, name in _FILECOIN_SLOTS.items()})
+    if "BEACON_RANDOMNESS" in features:
+        slots[precompile_address(_FILECOIN_PREFIX, 6)] = "get_beacon_randomness"
+    if "BLS12_381" in features:
+        slots.update({precompile_address(0, index): name for index, name in _BLS12_381_SLOTS.items()})
+    reserved = frozenset[EthAddress]()
+    if "P256" in features:
+        slots[P256_ADDRESS] = "p256_verify"
+        reserved = frozenset({P256_ADDRESS})
+    return Rules(
+        name=f"filecoin nv{network.number}",
+        opcodes=MappingProxyType({number: op for number, op in FILECOIN_OPCODES.items() if number not in gone}),
+        precompiles=MappingProxyType(slots),
+        transient_storage="TRANSIENT" in features,
+        reserved=reserved,
+    )

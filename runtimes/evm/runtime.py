@@ -1,0 +1,62 @@
+"""`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
+
+from typing import Final
+
+from hypervisor.errors import ActorExit, RuntimeUnavailable
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.types import BlockId
+from runtimes.evm.actor import Invocation, invoke_method
+from runtimes.evm.code import CodeCache
+from runtimes.evm.engine import Engine, EngineFactory
+from runtimes.evm.rules import Rules, filecoin_rules
+from runtimes.evm.syscalls import Syscalls
+from store.cid import Cid
+
+ENGINE_OPTION: Final = "evm"
+ENGINES: Final = ("py-evm",)
+
+
+class EvmRuntime:
+    """Runs contracts. It keeps analysed code and the engine's table, nothing that a message could change."""
+
+    def __init__(self, services: RuntimeServices) -> None:
+        engine = services.options.get(ENGINE_OPTION, ENGINES[0])
+        if engine not in ENGINES:
+            raise RuntimeUnavailable(f"no EVM engine is called '{engine}': choose one of {', '.join(ENGINES)}")
+        self._codes = CodeCache()
+        self._rules: dict[int, Rules] = {}
+        self._engines: dict[str, EngineFactory] = {}
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
+        rules = self._rules_of(kernel)
+        syscalls = Syscalls(kernel, rules.gas_rate)
+        syscalls.charge("OnEvmFrame", rules.frame_price)
+        try:
+            block = syscalls.params(params)
+            returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self._codes, block))
+            outcome = Outcome(ExitCode.OK, returned)
+        except ActorExit as error:
+            outcome = Outcome(error.code, BlockId(error.block), error.message)
+        syscalls.gas.settle()
+        return outcome
+
+    def prepare(self, code: Cid, module: bytes) -> None:
+        """Nothing to do before the first contract runs: the actor's code is this package."""
+
+    def _rules_of(self, kernel: Kernel) -> Rules:
+        network = kernel.machine.network
+        rules = self._rules.get(network.number)
+        if rules is None:
+            rules = self._rules[network.number] = filecoin_rules(network)
+        return rules
+
+    def _engine(self, rules: Rules) -> Engine:
+        factory = self._engines.get(rules.name)
+        if factory is None:
+            from runtimes.evm.py_evm import PyEvmTable
+
+            factory = self._engines[rules.name] = PyEvmTable(rules).engine
+        return factory()

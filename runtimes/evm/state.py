@@ -1,0 +1,85 @@
+"""The state of a contract as its actor's head block: the tuple of the official EVM actor, byte for byte.
+
+[bytecode CID, its keccak-256, storage root, transient data or null, nonce, tombstone or null]; before transient
+storage existed (network version 25) the fourth field was not there.
+"""
+
+from dataclasses import dataclass
+
+from hypervisor.types import ActorID
+from store.cid import Cid
+from store.codec import CodecError, decode, encode, link, unlink
+
+
+@dataclass(frozen=True, slots=True)
+class Lifespan:
+    """One message, known by its origin and its nonce: how long transient data and a destroyed contract last."""
+
+    origin: ActorID
+    nonce: int
+
+    def fields(self) -> list[int]:
+        """The tuple of two."""
+        return [self.origin, self.nonce]
+
+
+@dataclass(frozen=True, slots=True)
+class TransientData:
+    """The root of the transient storage, and the message that it belongs to."""
+
+    root: Cid
+    lifespan: Lifespan
+
+
+@dataclass(frozen=True, slots=True)
+class EvmState:
+    """A contract's state. `nonce` is Ethereum's; `tombstone` names the message that destroyed the contract."""
+
+    bytecode: Cid
+    bytecode_hash: bytes
+    storage: Cid
+    transient: TransientData | None
+    nonce: int
+    tombstone: Lifespan | None
+
+    def encode(self, transient_field: bool = True) -> bytes:
+        """The block; without `transient_field` in the form of five fields."""
+        transient = [link(self.transient.root), self.transient.lifespan.fields()] if self.transient else None
+        tombstone = self.tombstone.fields() if self.tombstone else None
+        middle = [transient] if transient_field else []
+        return encode([link(self.bytecode), self.bytecode_hash, link(self.storage), *middle, self.nonce, tombstone])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "EvmState":
+        """Read either form; CodecError if it is neither."""
+        fields = decode(data)
+        if not isinstance(fields, list) or len(fields) not in (5, 6):
+            raise CodecError("a contract's state is a tuple of five or six")
+        code, code_hash, storage, *middle, nonce, tombstone = fields
+        if not isinstance(code_hash, bytes) or len(code_hash) != 32 or not isinstance(nonce, int):
+            raise CodecError("a contract's state has a hash of 32 bytes and a number as nonce")
+        transient = None
+        if middle and middle[0] is not None:
+            root, lifespan = _pair(middle[0])
+            transient = TransientData(unlink(root), _lifespan(lifespan))
+        return cls(
+            unlink(code),
+            code_hash,
+            unlink(storage),
+            transient,
+            nonce,
+            None if tombstone is None else _lifespan(tombstone),
+        )
+
+
+def _pair(value: object) -> tuple[object, object]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise CodecError("expected a tuple of two in a contract's state")
+    return value[0], value[1]
+
+
+def _lifespan(value: object) -> Lifespan:
+    origin, nonce = _pair(value)
+    if not isinstance(origin, int) or not isinstance(nonce, int):
+        raise CodecError("a lifespan is an actor's number and a nonce")
+    return Lifespan(ActorID(origin), nonce)

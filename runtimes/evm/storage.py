@@ -1,0 +1,81 @@
+"""A contract's slots: KAMTs whose nodes come and go through the kernel.
+
+Nodes are opened when a slot below them is first asked for and written once by `flush`; each open and each write has the
+kernel's checks (reachability, size) and charges. Rules: facts of the official EVM actor, sections 1.5 and 1.7.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from hypervisor.errors import Fatal
+from runtimes.evm.syscalls import Syscalls
+from store.cid import Cid, cid_of, codec_of
+from store.kamt import Kamt
+
+EMPTY_KAMT: Final = cid_of(bytes.fromhex("824080"))
+"""The root of a tree without slots."""
+
+
+class KernelBlockstore:
+    """The blocks that an actor can reach, as a blockstore for the trees of `store`."""
+
+    def __init__(self, syscalls: Syscalls) -> None:
+        self._syscalls = syscalls
+
+    def get(self, cid: Cid) -> bytes:
+        """Open and read a block."""
+        return self._syscalls.open(cid)
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the actor may open the block."""
+        return self._syscalls.kernel.ipld.is_reachable(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Create and link a block; what it links must have been put before."""
+        if self._syscalls.put(data, codec_of(cid)) != cid:
+            raise Fatal("a tree node was put under a CID that is not its own")
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Put blocks in the given order."""
+        for cid, data in blocks:
+            self.put(cid, data)
+
+
+class Slots:
+    """256-bit slots; an absent one reads 0. Nothing is read before the first slot is asked for."""
+
+    def __init__(self, syscalls: Syscalls, root: Cid | None = None) -> None:
+        self._blocks = KernelBlockstore(syscalls)
+        self._root = root
+        self._kamt: Kamt | None = None
+
+    def get(self, key: int) -> int:
+        """The word in a slot."""
+        return self._loaded().get(key)
+
+    def set(self, key: int, value: int) -> bool:
+        """Write a word, 0 removing the slot; says whether that changed anything."""
+        kamt = self._loaded()
+        if kamt.get(key) == value:
+            return False
+        kamt.set(key, value)
+        return True
+
+    def flush(self) -> Cid:
+        """Write the changed nodes and answer the root."""
+        if self._kamt is None and self._root is not None:
+            return self._root
+        self._root = self._loaded().flush()
+        return self._root
+
+    def flush_unless_empty(self) -> Cid | None:
+        """Write the changed nodes and answer the root, or None where there is no slot."""
+        if self._kamt is None and self._root is None:
+            return None
+        root = self.flush()
+        return None if root == EMPTY_KAMT else root
+
+    def _loaded(self) -> Kamt:
+        if self._kamt is None:
+            self._kamt = Kamt(self._blocks, self._root)
+        return self._kamt

@@ -1,0 +1,204 @@
+"""What a contract's actor asks of the kernel, at the price that the official actor pays.
+
+The official EVM actor is a WASM module, so each of its questions costs a syscall besides the kernel's own charge; the
+same is charged here. Around every question the gas that the engine used is settled and its budget drawn anew, so that
+nobody else needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, to_ethereum
+from bridge.gas import GasBudget
+from hypervisor.address import Address, is_eth_namespace
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.kernel import Kernel, SendResult
+from hypervisor.kernel.chain import draw
+from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
+from store.cid import DAG_CBOR, Cid
+
+
+class _Paid:
+    """A context manager: settle what the engine used, pay for the syscall, and afterwards draw the budget anew."""
+
+    __slots__ = ("_budget", "_kernel", "_price")
+
+    def __init__(self, kernel: Kernel, budget: GasBudget) -> None:
+        self._kernel = kernel
+        self._budget = budget
+        self._price = kernel.prices.syscall
+
+    def __enter__(self) -> Kernel:
+        self._budget.settle()
+        self._kernel.gas.charge("OnSyscall", self._price)
+        return self._kernel
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._budget.refill()
+
+
+class Syscalls:
+    """The kernel of one invocation, with prices."""
+
+    def __init__(self, kernel: Kernel, gas_rate: int) -> None:
+        self.kernel = kernel
+        self.gas = GasBudget(kernel.gas, gas_rate)
+        self._paid = _Paid(kernel, self.gas)
+
+    # --- blocks and the actor's own state ---------------------------------------------------------------------
+
+    def params(self, block: BlockId) -> Block | None:
+        """The invocation's parameters, None if there are none."""
+        if block == NO_BLOCK:
+            return None
+        found = self.kernel.ipld.block(block)
+        self.read(block, len(found.data))
+        return found
+
+    def read(self, block: BlockId, size: int) -> bytes:
+        """The bytes of a block at hand."""
+        with self._paid as kernel:
+            return kernel.ipld.read(block, 0, size)
+
+    def open(self, cid: Cid) -> bytes:
+        """The bytes of a block of reachable state."""
+        with self._paid as kernel:
+            stat = kernel.ipld.open(cid)
+        return self.read(stat.id, stat.size)
+
+    def create(self, codec: int, data: bytes) -> BlockId:
+        """A block to send or to return."""
+        with self._paid as kernel:
+            return kernel.ipld.create(codec, data)
+
+    def put(self, data: bytes, codec: int = DAG_CBOR) -> Cid:
+        """Write a block to the state."""
+        block = self.create(codec, data)
+        with self._paid as kernel:
+            return kernel.ipld.link(block)
+
+    def root(self) -> Cid:
+        """The actor's head."""
+        with self._paid as kernel:
+            return kernel.self_.root()
+
+    def set_root(self, cid: Cid) -> None:
+        """Change the actor's head."""
+        with self._paid as kernel:
+            kernel.self_.set_root(cid)
+
+    def current_balance(self) -> TokenAmount:
+        """The actor's own balance."""
+        with self._paid as kernel:
+            return kernel.self_.current_balance()
+
+    # --- other actors -----------------------------------------------------------------------------------------
+
+    def resolve(self, address: Address) -> ActorID | None:
+        """The ID behind an address; None if nobody has it. An ID is echoed."""
+        try:
+            with self._paid as kernel:
+                return kernel.actors.resolve_address(address)
+        except SyscallError as error:
+            _require_not_found(error)
+            return None
+
+    def delegated_address(self, actor: ActorID) -> Address | None:
+        """An actor's f4 address; None if it has none, or does not exist."""
+        try:
+            with self._paid as kernel:
+                return kernel.actors.lookup_delegated_address(actor)
+        except SyscallError as error:
+            _require_not_found(error)
+            return None
+
+    def eth_address(self, actor: ActorID) -> EthAddress:
+        """How contracts see an actor. An f410 of another length than 20 bytes ends the frame: the network's rule."""
+        delegated = self.delegated_address(actor)
+        if delegated is None:
+            return masked_id(actor)
+        if is_eth_namespace(delegated) and len(delegated.subaddress()) != ETH_ADDRESS_LENGTH:
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{delegated} has no Ethereum form")
+        return to_ethereum(actor, delegated)
+
+    def code_of(self, actor: ActorID) -> Cid | None:
+        """An actor's code CID; None if it does not exist."""
+        try:
+            with self._paid as kernel:
+                return kernel.actors.get_actor_code_cid(actor)
+        except SyscallError as error:
+            _require_not_found(error)
+            return None
+
+    def builtin_type(self, code: Cid) -> int:
+        """The place of a code CID in the manifest, from 1; 0 if it is not there."""
+        with self._paid as kernel:
+            return kernel.actors.get_builtin_actor_type(code)
+
+    def code_for_type(self, number: int) -> Cid:
+        """The code CID at a place of the manifest."""
+        with self._paid as kernel:
+            return kernel.actors.get_code_cid_for_type(number)
+
+    def balance_of(self, actor: ActorID) -> TokenAmount:
+        """An actor's balance; 0 if it does not exist."""
+        try:
+            with self._paid as kernel:
+                return kernel.actors.balance_of(actor)
+        except SyscallError as error:
+            _require_not_found(error)
+            return TokenAmount(0)
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Call another actor; the state of the own one is the caller's business (`Contract.send`)."""
+        with self._paid as kernel:
+            return kernel.send(to, method, params, value, gas_limit, read_only)
+
+    # --- chain, events, memory --------------------------------------------------------------------------------
+
+    def emit(self, entries: Sequence[EventEntry]) -> None:
+        """Emit an event."""
+        with self._paid as kernel:
+            kernel.events.emit(entries)
+
+    def beacon(self, epoch: int) -> bytes:
+        """The 32-byte digest of the beacon at an epoch."""
+        with self._paid as kernel:
+            return kernel.random.beacon(ChainEpoch(epoch))
+
+    def drawn_beacon(self, tag: int, entropy: bytes) -> bytes:
+        """Randomness of the current epoch, bound to a use by tag and entropy."""
+        epoch = self.kernel.machine.epoch
+        if not self.kernel.machine.network.rules.host_draws_randomness:
+            return draw(tag, self.beacon(epoch), epoch, entropy)
+        with self._paid as kernel:
+            return kernel.random.beacon_drawn(tag, epoch, entropy)
+
+    def tipset_cid(self, epoch: int) -> Cid:
+        """The CID of the tipset at a past epoch."""
+        with self._paid as kernel:
+            return kernel.network.tipset_cid(ChainEpoch(epoch))
+
+    def charge(self, name: str, milligas: int) -> None:
+        """Pay for work that no syscall does."""
+        self.gas.settle()
+        self.kernel.gas.charge(name, milligas)
+        self.gas.refill()
+
+
+def _require_not_found(error: SyscallError) -> None:
+    if error.number != ErrorNumber.NOT_FOUND:
+        raise error
