@@ -1,0 +1,79 @@
+"""The lenient reader of parameters: what the official actors take, and what they refuse."""
+
+from __future__ import annotations
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.cbor import ParamsError, Reader, byte_string, read_byte_string
+from store.cid import cid_of
+from store.codec import encode, link
+
+
+@given(st.binary(max_size=70_000))
+def test_a_byte_string_is_written_as_cbor2_writes_it(data: bytes) -> None:
+    assert byte_string(data) == cbor2.dumps(data)
+    assert read_byte_string(byte_string(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("encoded", "content"),
+    [
+        ("5f4161426263ff", "616263"),
+        ("5fff", ""),
+        ("5f5f4161ff4162ff", "6162"),
+        ("580161", "61"),
+        ("5b000000000000000161", "61"),
+        ("5f536100088061000b5f395ff360075f5260205ff3ff", "6100088061000b5f395ff360075f5260205ff3"),
+    ],
+    ids=["chunks", "no chunk", "nested chunks", "long head", "longest head", "init code of the golden case"],
+)
+def test_chunked_and_long_headed_byte_strings_are_taken(encoded: str, content: str) -> None:
+    assert read_byte_string(bytes.fromhex(encoded)).hex() == content
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    ["", "6161", "5f6161ff", "5c", "5f41", "5f4161", "4261", "416100", "4161f6", "c24161", "f4", "820102", "9f4161ff",
+     "5bffffffffffffffff"],
+)  # fmt: skip
+def test_everything_else_is_refused(encoded: str) -> None:
+    with pytest.raises(ParamsError):
+        read_byte_string(bytes.fromhex(encoded))
+
+
+@given(st.binary(max_size=200))
+def test_the_reader_is_total(data: bytes) -> None:
+    try:
+        content = read_byte_string(data)
+    except ParamsError:
+        return
+    assert len(content) <= len(data)
+
+
+def test_an_array_must_have_the_length_asked_for_and_be_definite() -> None:
+    with pytest.raises(ParamsError, match="2 items, expected 3"):
+        Reader(bytes.fromhex("820102")).array(3)
+    with pytest.raises(ParamsError, match="expected an array"):
+        Reader(bytes.fromhex("9f0102ff")).array(2)
+
+
+def test_a_link_is_read_and_anything_like_it_refused() -> None:
+    cid = cid_of(b"block")
+    assert Reader(encode(link(cid))).link() == cid
+    for broken in (
+        b"\xd8\x2a\x58\x27\x01" + cid,
+        b"\xd8\x2a\x58\x28\x00" + cid + b"\x00",
+        b"\xd8\x2a\x40",
+        b"\xd8\x2b\x40",
+    ):
+        with pytest.raises(ParamsError):
+            Reader(broken).link()
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_unsigned_integers_of_any_head_are_taken(number: int) -> None:
+    assert Reader(cbor2.dumps(number)).unsigned() == number
+    assert Reader(b"\x1b" + number.to_bytes(8, "big")).unsigned() == number

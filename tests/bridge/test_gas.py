@@ -1,0 +1,70 @@
+"""EVM gas as a derived budget: nothing drifts, nothing is charged twice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.gas import DEFAULT_RATE, GasBudget
+from hypervisor.errors import OutOfGas
+from hypervisor.gas import GasTracker
+
+rates = st.integers(1, 10**6)
+
+
+@given(st.integers(0, 10**12), rates)
+def test_the_budget_is_what_the_tracker_can_pay_for(limit: int, rate: int) -> None:
+    budget = GasBudget(GasTracker(limit), rate)
+    assert budget.remaining * rate <= limit < (budget.remaining + 1) * rate
+
+
+@given(rates, st.lists(st.tuples(st.integers(0, 50), st.booleans(), st.integers(0, 5000)), max_size=60))
+def test_any_number_of_settlements_charges_the_rate_and_nothing_more(
+    rate: int, steps: list[tuple[int, bool, int]]
+) -> None:
+    tracker = GasTracker(10**12)
+    budget = GasBudget(tracker, rate)
+    used = charged_by_others = 0
+    for amount, machine_charges, charge in steps:
+        budget.remaining -= amount
+        used += amount
+        if machine_charges:
+            budget.settle()
+            tracker.charge("machine", charge)
+            charged_by_others += charge
+            budget.refill()
+    budget.settle()
+    assert tracker.used == used * rate + charged_by_others
+    assert budget.remaining == tracker.available // rate
+
+
+@given(st.integers(0, 10**9), rates, st.integers(1, 10**6))
+def test_more_than_remains_is_out_of_gas_with_everything_used(limit: int, rate: int, excess: int) -> None:
+    tracker = GasTracker(limit)
+    budget = GasBudget(tracker, rate)
+    with pytest.raises(OutOfGas):
+        budget.overdraw(budget.remaining + excess)
+    assert tracker.used == limit
+
+
+def test_the_gas_opcode_reads_the_machines_gas_after_what_was_used() -> None:
+    tracker = GasTracker(10_000_000_000_000)
+    budget = GasBudget(tracker)
+    budget.remaining -= 9
+    assert budget.available_gas() == 10_000_000_000 - 9 * DEFAULT_RATE // 1000
+
+
+def test_a_long_loop_with_a_reading_of_gas_at_every_step_does_not_drift() -> None:
+    tracker = GasTracker(10**15)
+    budget = GasBudget(tracker)
+    for _ in range(100_000):
+        budget.remaining -= 7
+        budget.available_gas()
+    assert tracker.used == 700_000 * DEFAULT_RATE
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_rate_of_nothing_is_refused(rate: int) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        GasBudget(GasTracker(1), rate)
