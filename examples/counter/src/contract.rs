@@ -1,7 +1,6 @@
 //! Calls from here to Ethereum contracts: the method InvokeEVM takes calldata and gives return data, each wrapped as
 //! one CBOR byte string.
 
-use actor_runtime::ids;
 use frc42_dispatch::method_hash;
 use fvm_ipld_encoding::ipld_block::IpldBlock;
 use fvm_ipld_encoding::tuple::*;
@@ -12,6 +11,8 @@ use fvm_shared::econ::TokenAmount;
 use fvm_shared::sys::SendFlags;
 use serde::{Deserialize, Serialize};
 
+/// The namespace of Ethereum addresses: the id of the Ethereum address manager.
+const ETHEREUM: u64 = 10;
 const INVOKE_EVM: MethodNum = method_hash!("InvokeEVM");
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ impl EthAddress {
     fn to_filecoin(self) -> Address {
         match self.0 {
             [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, id @ ..] => Address::new_id(u64::from_be_bytes(id)),
-            bytes => Address::new_delegated(ids::EAM, &bytes).expect("20 bytes are a legal subaddress"),
+            bytes => Address::new_delegated(ETHEREUM, &bytes).expect("20 bytes are a legal subaddress"),
         }
     }
 }

@@ -3,13 +3,15 @@
 //! Each frame answers how many levels ran from itself downwards, and what ended the descent: 0 if the asked depth was
 //! reached, else the exit code or (negative) error number of the call that failed.
 
-use actor_runtime::{ActorError, Reply, params};
+use fvm_ipld_encoding::ipld_block::IpldBlock;
 use fvm_ipld_encoding::tuple::*;
 use fvm_shared::address::Address;
 use fvm_shared::econ::TokenAmount;
+use fvm_shared::error::ExitCode;
 use fvm_shared::sys::SendFlags;
 
 use crate::RECURSE;
+use crate::actor::{Abort, Answer, answer};
 use crate::contract::{self, EthAddress};
 
 /// The selector of `pong(uint64)`: the contract's side returns `(uint64 levels, int64 exit)`.
@@ -28,15 +30,15 @@ pub struct PingPongParams {
 }
 
 /// Calls this same method of this same actor `depth` times, each call within the one before.
-pub fn recurse(depth: u64) -> Reply {
+pub fn recurse(depth: u64) -> Answer {
     if depth == 0 {
         return here(0);
     }
     let own = Address::new_id(fvm_sdk::message::receiver());
-    let rest = params::cbor(&(depth - 1))?;
+    let rest = IpldBlock::serialize_cbor(&(depth - 1))?;
     match fvm_sdk::send::send(&own, RECURSE, rest, TokenAmount::default(), None, SendFlags::empty()) {
         Ok(response) if response.exit_code.is_success() => {
-            let block = response.return_data.ok_or_else(|| ActorError::serialization("no answer from below"))?;
+            let block = response.return_data.ok_or_else(|| Abort::new(ExitCode::USR_SERIALIZATION, "no answer from below"))?;
             below(block.deserialize()?)
         }
         Ok(response) => here(response.exit_code.value().into()),
@@ -45,7 +47,7 @@ pub fn recurse(depth: u64) -> Reply {
 }
 
 /// Calls the contract, which calls this method again, until `depth` calls are nested.
-pub fn ping_pong(PingPongParams { contract, depth }: PingPongParams) -> Reply {
+pub fn ping_pong(PingPongParams { contract, depth }: PingPongParams) -> Answer {
     if depth == 0 {
         return here(0);
     }
@@ -54,18 +56,18 @@ pub fn ping_pong(PingPongParams { contract, depth }: PingPongParams) -> Reply {
     let outcome = contract::invoke(&contract, calldata, TokenAmount::default());
     match (outcome.exit, outcome.data.as_chunks::<32>().0) {
         (0, [levels, exit]) => below(Descent { levels: low_64(levels), exit: low_64(exit) as i64 }),
-        (0, _) => Err(ActorError::serialization("the contract's answer is not two words")),
+        (0, _) => Err(Abort::new(ExitCode::USR_SERIALIZATION, "the contract's answer is not two words")),
         (failure, _) => here(failure),
     }
 }
 
 /// The deepest frame's answer.
-fn here(exit: i64) -> Reply {
-    params::reply(&Descent { levels: 1, exit })
+fn here(exit: i64) -> Answer {
+    answer(&Descent { levels: 1, exit })
 }
 
-fn below(descent: Descent) -> Reply {
-    params::reply(&Descent { levels: descent.levels + 1, ..descent })
+fn below(descent: Descent) -> Answer {
+    answer(&Descent { levels: descent.levels + 1, ..descent })
 }
 
 fn word(number: u64) -> [u8; 32] {
