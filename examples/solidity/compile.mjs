@@ -1,4 +1,5 @@
-// Compiles the contracts beside it to artifacts/<Contract>.json: ABI, creation and runtime bytecode, compiler, settings.
+// Compiles the contracts beside it to artifacts/<Contract>.json: ABI, creation and runtime bytecode, compiler, settings,
+// and the sha-256 of every source, so that a stale artifact is found without a compiler.
 //
 //     npm ci && node compile.mjs           write the artifacts
 //     npm ci && node compile.mjs --check   compare them with the committed ones
@@ -6,6 +7,7 @@
 // Metadata is left out, so that the same source gives the same bytes in every folder. The EVM version is Shanghai,
 // the newest that every supported network version runs.
 
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import solc from "solc";
@@ -23,6 +25,8 @@ const names = readdirSync(here("contracts")).sort();
 const sources = Object.fromEntries(
   names.map((name) => [name, { content: readFileSync(here(`contracts/${name}`), "utf8") }]),
 );
+const digest = (content) => createHash("sha256").update(content).digest("hex");
+const hashes = Object.fromEntries(Object.entries(sources).map(([name, { content }]) => [name, digest(content)]));
 const outputSelection = { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } };
 const input = { language: "Solidity", sources, settings: { ...settings, outputSelection } };
 const output = JSON.parse(solc.compile(JSON.stringify(input)));
@@ -41,6 +45,7 @@ for (const name of deployed) {
     deployedBytecode: `0x${evm.deployedBytecode.object}`,
     compiler: `solc ${solc.version()}`,
     settings,
+    sources: hashes,
   };
   const path = here(`artifacts/${name}.json`);
   const text = `${JSON.stringify(artifact, null, 2)}\n`;
