@@ -241,4 +241,6 @@ def _store_error(error: Exception, folder: Path) -> StoreError:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
     if text.startswith("Corruption") or "CURRENT" in text:
         return StoreCorrupt(f"the store in {folder} is damaged: {text}")
+    if text.startswith("Invalid argument"):
+        return StoreFormatError(f"{folder} holds a database that this program did not write: {text}")
     return StoreError(f"the store in {folder}: {text}")

@@ -1,0 +1,52 @@
+"""A process that commits numbered states until it is killed (see test_rocks.py).
+
+It prints each number after its commit has returned. State n is a HAMT of the numbers up to n, so that its root is
+known to everybody and most of its blocks come from earlier commits.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from store.blockstore import Blockstore
+from store.buffered import BufferedStore
+from store.cid import Cid
+from store.hamt import Hamt
+from store.memory import MemoryStore
+from store.rocks import RocksStore
+
+
+def add(store: Blockstore, root: Cid | None, number: int) -> Cid:
+    """The root of state `number`, written over that of the state before."""
+    tree = Hamt(store, root)
+    tree.set(b"%d" % number, [number, bytes(50)])
+    tree.set(b"latest", number)
+    return tree.flush()
+
+
+def roots(count: int) -> list[Cid]:
+    """The roots of the states 1 to `count`."""
+    store = MemoryStore()
+    found: list[Cid] = []
+    for number in range(1, count + 1):
+        found.append(add(store, found[-1] if found else None, number))
+    return found
+
+
+def main(folder: str) -> None:
+    """Commit states from the last one on."""
+    store = RocksStore.open(folder)
+    number = int(store.metadata(b"number") or 0)
+    head = store.metadata(b"head")
+    root = None if head is None else Cid(head)
+    print(number, flush=True)
+    while True:
+        number += 1
+        buffer = BufferedStore(store)
+        root = add(buffer, root, number)
+        store.commit(buffer.reachable(root), {b"head": root, b"number": b"%d" % number})
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

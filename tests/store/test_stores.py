@@ -1,0 +1,80 @@
+"""What every store promises: the same tests over the store in memory and the one on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store.blockstore import BlockNotFound, Store, get_object, put_object
+from store.cid import Cid, cid_of, show
+from store.codec import CodecError
+from store.memory import MemoryStore
+from store.rocks import RocksStore
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened: Store = MemoryStore() if request.param == "memory" else RocksStore.open(tmp_path / "store")
+    yield opened
+    opened.close()
+    opened.close()
+
+
+def test_what_is_put_is_got(store: Store) -> None:
+    blocks = [(cid_of(data), data) for data in (b"", b"a", bytes(100_000))]
+    store.put(*blocks[0])
+    store.put_many(iter(blocks[1:]))
+    for cid, data in blocks:
+        assert store.has(cid)
+        assert store.get(cid) == data
+
+
+def test_a_missing_block_is_named(store: Store) -> None:
+    cid = cid_of(b"missing")
+    assert not store.has(cid)
+    with pytest.raises(BlockNotFound, match=show(cid)) as found:
+        store.get(cid)
+    assert found.value.cid == cid
+    with pytest.raises(BlockNotFound, match="6e6f2043"):
+        store.get(Cid(b"no CID"))
+
+
+def test_objects_are_stored_as_dag_cbor(store: Store) -> None:
+    cid = put_object(store, {"b": [1], "a": None})
+    assert store.get(cid).hex() == "a26161f661628101"
+    assert get_object(store, cid) == {"a": None, "b": [1]}
+    store.put(cid_of(b"\xff"), b"\xff")
+    with pytest.raises(CodecError):
+        get_object(store, cid_of(b"\xff"))
+
+
+def test_a_commit_stores_blocks_and_metadata(store: Store) -> None:
+    block = (cid_of(b"state"), b"state")
+    store.commit([block], {b"head": block[0], b"other": b""})
+    assert store.get(block[0]) == b"state"
+    assert store.metadata(b"head") == block[0]
+    assert store.metadata(b"other") == b""
+    store.commit([], {b"head": None, b"absent": None})
+    assert store.metadata(b"head") is None
+    assert store.metadata(b"other") == b""
+    assert store.has(block[0])
+
+
+def test_metadata_and_blocks_do_not_meet(store: Store) -> None:
+    store.commit([(Cid(b"name"), b"block")], {b"name": b"metadata"})
+    assert store.get(Cid(b"name")) == b"block"
+    assert store.metadata(b"name") == b"metadata"
+    assert store.metadata(b"absent") is None
+
+
+def test_a_commit_that_fails_half_way_changes_nothing(store: Store) -> None:
+    def blocks() -> Iterator[tuple[Cid, bytes]]:
+        yield cid_of(b"first"), b"first"
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError):
+        store.commit(blocks(), {b"head": b"new"})
+    assert not store.has(cid_of(b"first"))
+    assert store.metadata(b"head") is None
