@@ -13,7 +13,7 @@ from hypervisor.address import Address, Protocol, is_eth_namespace
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
-from hypervisor.deep_stack import needs_fresh_stack, on_fresh_stack
+from hypervisor.deep_stack import needs_fresh_stack
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -135,8 +135,6 @@ class CallManager:
         memory = self.memory.used
         self.depth += 1
         try:
-            if needs_fresh_stack(self.depth - 1):
-                return on_fresh_stack(lambda: self._resolved(call), self.gas.exhaust)
             return self._resolved(call)
         finally:
             self.depth -= 1
@@ -170,7 +168,10 @@ class CallManager:
         name, runtime = self.machine.registry.runtime_for(code)
         if self.tracer is not None:
             self.tracer.event(Dispatched(actor, code, name))
-        outcome = runtime.invoke(kernel, code, params)
+        if needs_fresh_stack(self.depth - 1):
+            outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
+        else:
+            outcome = runtime.invoke(kernel, code, params)
         block, code_ = self._returned(kernel, outcome)
         if block is not None:
             if self.depth == 1:

@@ -15,6 +15,7 @@ from hypervisor.address import Address, Protocol
 from hypervisor.blocks import LinkScanCache
 from hypervisor.bundle import Bundle, Manifest, marked_runtime
 from hypervisor.context import MachineContext
+from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal, HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult, Executor
 from hypervisor.externs import DevelopmentExterns, Externs
@@ -98,6 +99,7 @@ class Hypervisor:
         self.tracer = tracer
         self.actor_debugging = actor_debugging
         self.link_scans = LinkScanCache()
+        self.stacks = Stacks()
         self.state_tree = StateTree(self.store, root)
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)

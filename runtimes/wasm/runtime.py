@@ -5,9 +5,6 @@ the guest told what is left, entered, and its last work charged before anything 
 of gas wins over every trap and exit.
 """
 
-import threading
-
-from hypervisor.deep_stack import on_fresh_stack
 from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
@@ -26,8 +23,6 @@ from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
 from store.cid import Cid, show
 
 TABLE_ELEMENT_BYTES = 8
-_MAX_TRAP = 9
-"""Trap codes up to unreachable are the guest's own doing; later ones belong to features that are switched off."""
 _GAS, _ENTRY = GAS_EXPORT.encode(), ENTRY_POINT.encode()
 
 
@@ -48,12 +43,6 @@ class WasmRuntime:
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
         of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
         """
-        if threading.current_thread() is threading.main_thread():
-            # A signal handler that raises between the instructions of a callback would be lost: rule 3 of `raw`.
-            return on_fresh_stack(lambda: self._invoke(kernel, code, params), kernel.gas.exhaust)
-        return self._invoke(kernel, code, params)
-
-    def _invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         module = self._module(kernel, code)
         facts = module.facts
         if facts.table_is_paid:
@@ -128,9 +117,9 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
 
 
 def _trapped(trap: Trap) -> Outcome:
-    if trap.code is None or trap.code > _MAX_TRAP:
+    if trap.code is None:
         raise Fatal(f"the guest ended in an unexpected way: {trap}")
-    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=str(trap).splitlines()[-1].strip())
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=str(trap))
 
 
 def _returned(kernel: Kernel, handle: int) -> Outcome:
