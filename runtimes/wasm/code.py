@@ -8,6 +8,7 @@ in the module's bytes. Globals are listed apart because their indices shift. The
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule
+from runtimes.wasm.module import NUMBERS
 from runtimes.wasm.opcodes import (
     I32_CONST,
     MEMORY_GROW,
@@ -17,6 +18,8 @@ from runtimes.wasm.opcodes import (
     SHAPE,
     Shape,
 )
+
+EMPTY_BLOCK = 0x40
 
 Mark = tuple[int, int, int, int, tuple[int, ...]]
 """Instruction index, opcode, offset in the module, offset behind it, operands.
@@ -99,7 +102,10 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
             return op, position, ()
         return op, position + 1, _constant_before(code, position - 1, ops)
     if shape == Shape.BLOCK:
-        return op, position + 1, (0 if code[position] == 0x40 else 1,)
+        kind = code[position]
+        if kind != EMPTY_BLOCK and kind not in NUMBERS:
+            raise InvalidModule(f"WASM module, offset {position}: a block's result is not one number or none")
+        return op, position + 1, (0 if kind == EMPTY_BLOCK else 1,)
     if shape == Shape.BR_TABLE:
         count, position = _u32(code, position)
         labels = []
@@ -109,7 +115,10 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
         return op, position, tuple(labels)
     if shape == Shape.CALL_INDIRECT:
         type_index, position = _u32(code, position)
-        return op, position + 1, (type_index,)
+        table, position = _u32(code, position)
+        if table != 0:
+            raise InvalidModule(f"WASM module, offset {position}: an indirect call through a second table")
+        return op, position, (type_index,)
     if shape == Shape.PREFIX:
         return _prefixed(code, position, ops)
     if shape in (Shape.FLOAT, Shape.DOUBLE, Shape.ZERO):

@@ -1,10 +1,10 @@
 """The pinned configuration of wasmtime: two engines, compiled modules, linkers.
 
-`guest` accepts what consensus allows and nothing else, and runs actors. `own` has what modules that we ship may use
-(SIMD, wide arithmetic, multi-value); a user's module can never reach it, because `GuestModules` knows only `guest`.
-What the switches of wasmtime do not refuse (start functions, extended constant expressions) `validate` and the parser
-do. Every switch that bears on results or on compiled code is set here, not left to a default, and the fingerprint of
-the settings is part of the key of cached artifacts. Rules: facts on the host 5.9, on the platform 1.
+`guest` accepts what consensus allows and runs actors. `own` has what modules that we ship may use (SIMD, wide
+arithmetic, multi-value); a user's module can never reach it, because `GuestModules` knows only `guest`. What the
+switches of wasmtime do not refuse (start functions, extended constant expressions, reference types) `validate` and the
+parser do. Every switch that bears on results or on compiled code is set here, not left to a default, and the
+fingerprint of the settings is part of the key of cached artifacts. Rules: facts on the host 5.9, on the platform 1.
 """
 
 import ctypes
@@ -52,7 +52,9 @@ _COMMON: dict[str, Setting] = {
     "gc_support": False,
     "concurrency_support": False,
     "wasm_bulk_memory": True,
-    "wasm_reference_types": False,
+    # Official bundles from v17 on encode the table of call_indirect in five bytes, which belongs to reference types;
+    # every other part of that feature is refused by the parser (`module`, `code`).
+    "wasm_reference_types": True,
 }
 GUEST_SETTINGS = MappingProxyType(
     _COMMON

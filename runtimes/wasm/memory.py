@@ -22,7 +22,7 @@ class GuestMemory:
 
     def __init__(self) -> None:
         self._base = 0
-        self._view = memoryview(b"")
+        self._view = memoryview(bytearray())
         self.size = 0
 
     def follow(self, base: int, size: int) -> None:
@@ -30,7 +30,8 @@ class GuestMemory:
         if base != self._base or size != self.size:
             self._base = base
             self.size = size
-            self._view = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B") if size else memoryview(b"")
+            bytes_ = (ctypes.c_ubyte * size).from_address(base) if size else bytearray()
+            self._view = memoryview(bytes_).cast("B")
 
     def check(self, offset: int, length: int) -> None:
         """Raise ILLEGAL_ARGUMENT unless the slice lies within memory."""

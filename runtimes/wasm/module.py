@@ -14,6 +14,8 @@ from runtimes.wasm.binary import Reader
 
 MAGIC = b"\0asm\x01\0\0\0"
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
+NUMBERS = frozenset({I32, I64, F32, F64})
+"""The value types that consensus has: no references, no vectors."""
 FUNCREF = 0x70
 END = 0x0B
 
@@ -173,8 +175,10 @@ def _types(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         if reader.byte() != 0x60:
             raise reader.fail("a type is not a function type")
-        params = reader.take(reader.u32())
-        module.types.append(FunctionType(params, reader.take(reader.u32())))
+        params, results = reader.take(reader.u32()), reader.take(reader.u32())
+        if not NUMBERS.issuperset(params + results) or len(results) > 1:
+            raise reader.fail("a function takes or returns what is not a number, or returns several")
+        module.types.append(FunctionType(params, results))
 
 
 def _imports(reader: Reader, module: Module) -> None:
@@ -221,6 +225,8 @@ def _memories(reader: Reader, module: Module) -> None:
 def _globals(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         kind = reader.take(2)
+        if kind[0] not in NUMBERS:
+            raise reader.fail("a global is not a number")
         module.globals.append(Global(kind, _constant(reader)))
 
 
@@ -280,7 +286,8 @@ def _code(reader: Reader, module: Module) -> None:
         locals_at, total = body.position, 0
         for _ in range(groups):
             total += body.u32()
-            body.byte()
+            if body.byte() not in NUMBERS:
+                raise body.fail("a local variable is not a number")
         if body.done or body.data[end - 1] != END:
             raise body.fail("a function does not end with `end`")
         module.bodies.append(FunctionBody(groups, total, locals_at, body.position, end))

@@ -55,7 +55,7 @@ class GuestModules:
         with self._lock:
             ready = self._compiled.get(code)
             if ready is None:
-                ready = self._from_disk(code) or self._make(code, wasm)
+                ready = self._from_disk(code) or self._make(code, bytes(wasm))
                 self._compiled[code] = ready
         return ready
 

@@ -36,6 +36,19 @@ from hypervisor.errors import HypervisorError
 
 WASMTIME_VERSION = "50.0.1"
 TRAP_UNREACHABLE = 9
+TRAP_NAMES = (
+    "call stack exhausted",
+    "memory access out of bounds",
+    "misaligned memory access",
+    "table access out of bounds",
+    "indirect call to null",
+    "indirect call with another signature",
+    "integer overflow",
+    "integer division by zero",
+    "conversion of a float that no integer can hold",
+    "unreachable instruction executed",
+)
+"""What a guest did, by wasmtime's trap code. Later codes belong to features that no engine of ours has on."""
 
 HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
 """A host function: (environment, caller, arguments and results, their number) -> trap, 0 for none."""
@@ -72,7 +85,7 @@ class WasmtimeUnusable(HypervisorError):
 
 
 class Trap(Exception):
-    """A guest ended in a trap, or could not be instantiated; `code` is wasmtime's trap code, None for other errors."""
+    """A guest ended in a trap (`code`: one of `TRAP_NAMES`), or wasmtime reported something else (None)."""
 
     def __init__(self, code: int | None, message: str) -> None:
         super().__init__(message)
@@ -140,14 +153,17 @@ class Library:
         if error:
             failure = Trap(None, self.take_error(error))
         if trap:
-            code = c_uint8()
-            known = self.trap_code(trap, ctypes.byref(code))
-            text = ByteVector()
-            self.trap_message(trap, ctypes.byref(text))
-            self.trap_delete(trap)
-            message = self.take_bytes(text).rstrip(b"\0").decode(errors="replace")
-            failure = Trap(code.value if known else None, message)
+            failure = self._take_trap(trap)
         return failure
+
+    def _take_trap(self, trap: int) -> Trap:
+        code = c_uint8()
+        known = self.trap_code(trap, ctypes.byref(code)) and code.value < len(TRAP_NAMES)
+        text = ByteVector()
+        self.trap_message(trap, ctypes.byref(text))
+        self.trap_delete(trap)
+        message = self.take_bytes(text).rstrip(b"\0").decode(errors="replace")
+        return Trap(code.value, TRAP_NAMES[code.value]) if known else Trap(None, message)
 
 
 @cache

@@ -1,0 +1,324 @@
+"""The two passes written down a second time, plainly and slowly: one instruction at a time, one pass after the other.
+
+The oracle of `runtimes.wasm.instrument`: nothing is shared with it but the parser of sections. Written from the facts
+on the host 5.5-5.7. An instruction is (opcode, operands); a two-byte one has the opcode 0xFC and its second byte as
+the first operand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runtimes.wasm.module import FunctionType, Kind, Module
+
+Instruction = tuple[int, tuple[int, ...]]
+FREE = {0x00, 0x01, 0x02, 0x03, 0x05, 0x0B, 0x0F, 0x1A}
+LINEAR = {
+    (0x40,): 26_214_400, (0xFC, 8): 400, (0xFC, 10): 400, (0xFC, 11): 400, (0xFC, 12): 3_200, (0xFC, 14): 3_200,
+}  # fmt: skip
+
+
+def read_number(code: bytes, at: int, is_signed: bool = False) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = code[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    if is_signed and byte & 64:
+        value -= 1 << shift
+    return value, at
+
+
+def disassemble(code: bytes) -> list[Instruction]:
+    """The instructions of a function body."""
+    result: list[Instruction] = []
+    at = 0
+    while at < len(code):
+        op = code[at]
+        at += 1
+        operands: list[int] = []
+        signed_count, unsigned_count = 0, 0
+        if op in (0x02, 0x03, 0x04):
+            operands, at = [code[at]], at + 1
+        elif op == 0x0E:
+            count, at = read_number(code, at)
+            unsigned_count = count + 1
+        elif op in (0x0C, 0x0D, 0x10, 0x20, 0x21, 0x22, 0x23, 0x24, 0x3F, 0x40):
+            unsigned_count = 1
+        elif op == 0x11 or 0x28 <= op <= 0x3E:
+            unsigned_count = 2
+        elif op in (0x41, 0x42):
+            signed_count = 1
+        elif op in (0x43, 0x44):
+            size = 4 if op == 0x43 else 8
+            operands, at = [int.from_bytes(code[at : at + size], "little")], at + size
+        elif op == 0xFC:
+            second, at = read_number(code, at)
+            operands = [second]
+            unsigned_count = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2}.get(second, 0)
+        for _ in range(unsigned_count):
+            value, at = read_number(code, at)
+            operands.append(value)
+        for _ in range(signed_count):
+            value, at = read_number(code, at, is_signed=True)
+            operands.append(value)
+        result.append((op, tuple(operands)))
+    return result
+
+
+# --- the stack limiter ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Frame:
+    polymorphic: bool
+    end_arity: int
+    branch_arity: int
+    start: int
+
+
+def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
+    """What an instruction without control flow pops, in steps, and pushes."""
+    if op == 0xFC:
+        second = operands[0]
+        return ([1], 1) if second < 8 else ([], 0) if second in (9, 13) else ([3], 0)
+    if op == 0x01:
+        return [], 0
+    if op == 0x1A:
+        return [1], 0
+    if op == 0x1B:
+        return [2, 1], 1
+    if op in (0x20, 0x23, 0x3F, 0x41, 0x42, 0x43, 0x44):
+        return [], 1
+    if op in (0x21, 0x24):
+        return [1], 0
+    if op == 0x22 or 0x28 <= op <= 0x35 or op == 0x40:
+        return [1], 1
+    if 0x36 <= op <= 0x3E:
+        return [2], 0
+    unary = (0x45, 0x50, *range(0x67, 0x6A), *range(0x79, 0x7C), *range(0x8B, 0x92), *range(0x99, 0xA0))
+    if op in unary or op >= 0xA7:
+        return [1], 1
+    return [2], 1
+
+
+class Heights:
+    """The greatest height of a function's stack."""
+
+    def __init__(self, module: Module, results: int) -> None:
+        self.module = module
+        self.results = results
+        self.height = 2
+        self.maximum = 0
+        self.frames = [Frame(False, results, results, 0)]
+
+    def pop(self, count: int) -> None:
+        if count == 0:
+            return
+        if self.height == self.frames[-1].start:
+            assert self.frames[-1].polymorphic
+            return
+        self.height -= count
+        assert self.height >= 0
+
+    def call(self, kind: FunctionType) -> None:
+        self.pop(len(kind.params))
+        self.height += len(kind.results)
+
+    def step(self, op: int, operands: tuple[int, ...]) -> None:
+        if self.height > self.maximum and not self.frames[-1].polymorphic:
+            self.maximum = self.height
+        if op in (0x02, 0x03, 0x04):
+            if op == 0x04:
+                self.pop(1)
+            arity = 0 if operands[0] == 0x40 else 1
+            self.frames.append(Frame(False, arity, 0 if op == 0x03 else arity, self.height))
+        elif op == 0x05:
+            pass
+        elif op == 0x0B:
+            frame = self.frames.pop()
+            self.height = frame.start + frame.end_arity
+        elif op == 0x00:
+            self.frames[-1].polymorphic = True
+        elif op in (0x0C, 0x0E):
+            self.pop(self.frames[-1 - operands[-1]].branch_arity)
+            self.frames[-1].polymorphic = True
+        elif op == 0x0D:
+            arity = self.frames[-1 - operands[0]].branch_arity
+            self.pop(arity)
+            self.pop(1)
+            self.height += arity
+        elif op == 0x0F:
+            self.pop(self.results)
+            self.frames[-1].polymorphic = True
+        elif op == 0x10:
+            self.call(self.module.types[self.module.function_type_indices()[operands[0]]])
+        elif op == 0x11:
+            self.pop(1)
+            self.call(self.module.types[operands[0]])
+        else:
+            pops, pushes = stack_effect(op, operands)
+            for count in pops:
+                self.pop(count)
+            self.height += pushes
+
+
+def counted_call(callee: int, cost: int, counter: int) -> list[Instruction]:
+    get: Instruction = (0x23, (counter,))
+    return [
+        get, (0x41, (cost,)), (0x6A, ()), (0x24, (counter,)), get, (0x41, (2048,)), (0x4B, ()), (0x04, (0x40,)),
+        (0x00, ()), (0x0B, ()), (0x10, (callee,)), get, (0x41, (cost,)), (0x6B, ()), (0x24, (counter,)),
+    ]  # fmt: skip
+
+
+# --- the gas metering -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Block:
+    start: int
+    cost: int = 0
+
+
+@dataclass
+class Control:
+    low: int
+    block: Block
+    is_loop: bool
+
+
+@dataclass
+class Meter:
+    """Metered blocks of one function; instruction prices in milligas."""
+
+    prices: dict[int, int] | None = None
+    stack: list[Control] = field(default_factory=lambda: [Control(0, Block(0), False)])
+    done: list[Block] = field(default_factory=list)
+    dynamic: dict[int, int] = field(default_factory=dict)
+
+    def cost(self, op: int, operands: tuple[int, ...], previous: Instruction | None, index: int) -> int:
+        base = 0 if op in FREE else 4000
+        if self.prices is not None:
+            return self.prices.get(op, 1)
+        unit = LINEAR.get((op, operands[0]) if op == 0xFC else (op,))
+        if unit is None:
+            return base
+        if previous is not None and previous[0] == 0x41:
+            return base + previous[1][0] * unit
+        self.dynamic[index] = unit
+        return base
+
+    def finish(self, index: int) -> None:
+        closed = self.stack[-1].block
+        self.stack[-1].block = Block(index + 1)
+        if len(self.stack) > 1 and closed.start == self.stack[-2].block.start:
+            self.stack[-2].block.cost += closed.cost
+        elif closed.cost > 0:
+            self.done.append(closed)
+
+    def branch(self, index: int, targets: list[int]) -> None:
+        self.finish(index)
+        for target in targets:
+            if not self.stack[target].is_loop:
+                self.stack[-1].low = min(self.stack[-1].low, target)
+
+    def end(self, index: int) -> None:
+        self.finish(index)
+        closed = self.stack.pop()
+        if not self.stack:
+            return
+        self.stack[-1].low = min(self.stack[-1].low, closed.low)
+        if closed.low < len(self.stack):
+            self.finish(index)
+
+    def run(self, code: list[Instruction], with_default: bool = False) -> list[tuple[int, int]]:
+        """(instruction index, cost) of every charge."""
+        previous: Instruction | None = None
+        for index, (op, operands) in enumerate(code):
+            cost = self.cost(op, operands, previous, index)
+            previous = (op, operands)
+            if op == 0x0B:
+                self.end(index)
+                continue
+            if op == 0x05:
+                self.finish(index)
+                continue
+            self.stack[-1].block.cost += cost
+            top = len(self.stack) - 1
+            if op == 0x02:
+                self.stack.append(Control(len(self.stack), Block(self.stack[-1].block.start), False))
+            elif op in (0x03, 0x04):
+                self.stack.append(Control(len(self.stack), Block(index + 1), op == 0x03))
+            elif op in (0x0C, 0x0D):
+                self.branch(index, [top - operands[0]])
+            elif op == 0x0E:
+                labels = operands if with_default else operands[:-1]
+                self.branch(index, [top - label for label in labels])
+            elif op == 0x0F:
+                self.branch(index, [0])
+        return sorted((block.start, block.cost) for block in self.done)
+
+
+# --- both, over a module ----------------------------------------------------------------------------------------
+
+
+def stack_costs(module: Module) -> list[int]:
+    """The stack cost of every function, 0 for imported ones."""
+    costs = [0] * len(module.imported_functions)
+    for type_index, body in zip(module.functions, module.bodies, strict=True):
+        heights = Heights(module, len(module.types[type_index].results))
+        for op, operands in disassemble(module.data[body.code_at : body.end]):
+            heights.step(op, operands)
+        costs.append(body.local_groups + heights.maximum)
+    return costs
+
+
+def limited(module: Module) -> tuple[list[list[Instruction]], list[int]]:
+    """The code of every function, thunks last, after the first pass; and which functions the thunks are for."""
+    costs = stack_costs(module)
+    counter = len(module.globals)
+    bodies = []
+    for body in module.bodies:
+        code: list[Instruction] = []
+        for op, operands in disassemble(module.data[body.code_at : body.end]):
+            if op == 0x10 and costs[operands[0]] > 0:
+                code += counted_call(operands[0], costs[operands[0]], counter)
+            else:
+                code.append((op, operands))
+        bodies.append(code)
+    entered = {export.index for export in module.exports if export.kind == Kind.FUNCTION}
+    entered |= {index for segment in module.elements for index in segment.functions}
+    callees = sorted(index for index in entered if costs[index] > 0)
+    for callee in callees:
+        params = len(module.types[module.function_type_indices()[callee]].params)
+        code = [(0x20, (number,)) for number in range(params)]
+        bodies.append([*code, *counted_call(callee, costs[callee], counter), (0x0B, ())])
+    return bodies, callees
+
+
+def metered(module: Module) -> tuple[list[list[Instruction]], list[int]]:
+    """The code of every function after both passes; and which functions the thunks are for."""
+    bodies, callees = limited(module)
+    charge = len(module.imported_functions) + len(bodies)
+    result = []
+    for position, body in enumerate(bodies):
+        code = [(op, (operands[0] + 1,)) if op in (0x23, 0x24) else (op, operands) for op, operands in body]
+        meter = Meter()
+        charges = dict(meter.run(code))
+        temporary = -1
+        if meter.dynamic:
+            params = len(module.types[module.functions[position]].params)
+            temporary = params + module.bodies[position].locals
+        out: list[Instruction] = []
+        for index, instruction in enumerate(code):
+            if index in charges:
+                out += [(0x42, (charges[index],)), (0x10, (charge,))]
+            if index in meter.dynamic:
+                out += [(0x22, (temporary,)), (0x20, (temporary,)), (0xAD, ()), (0x42, (meter.dynamic[index],))]
+                out += [(0x7E, ()), (0x10, (charge,))]
+            out.append(instruction)
+        result.append(out)
+    return result, callees
