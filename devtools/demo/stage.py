@@ -39,6 +39,7 @@ class Stage:
         self.eth_account = to_filecoin(EthAddress(eth_account))
         self._recorder = Recorder()
         self.machine = self._open()
+        self.take_trace()  # the genesis is not part of the show
         self.names: dict[ActorID, str] = {}
         self.contracts: dict[str, EthAddress] = {}
         self.counter = ActorID(0)

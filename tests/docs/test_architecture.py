@@ -1,0 +1,79 @@
+"""docs/architecture.md tells the truth: its names exist, and messages pass them in its order."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.demo import scenario
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, Flushed, KernelSend, MessageEnded, MessageStarted
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "architecture.md"
+ROW = re.compile(r"^\| (\w+) \| .* \| `([\w/.]+)` \| `([\w.]+)` \|$", re.MULTILINE)
+
+
+def arrows() -> list[tuple[str, str, str]]:
+    """(number, file, function) of each row of the page's table."""
+    return ROW.findall(PAGE.read_text(encoding="utf-8"))
+
+
+def resolve(file: str, function: str) -> Any:
+    module = import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    found: Any = module
+    for name in function.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def test_the_page_has_an_arrow_for_every_part_of_the_way() -> None:
+    assert [number for number, _, _ in arrows()] == ["1", "2", "3", "4", "5a", "5b", "6", "7", "8", "9"]
+
+
+@pytest.mark.parametrize(("number", "file", "function"), arrows())
+def test_every_arrow_names_a_function_that_exists(number: str, file: str, function: str) -> None:
+    assert callable(resolve(file, function)), number
+
+
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The arrows that each step of the demonstration passed, as its trace tells them."""
+    demo = scenario.run(tmp_path_factory.mktemp("architecture") / "state")
+    return {step.name: [number for event in step.trace for number in _arrows_of(event)] for step in demo.steps}
+
+
+def _arrows_of(event: object) -> list[str]:
+    match event:
+        case MessageStarted():
+            return ["1", "2"]
+        case CallStarted():
+            return ["3"]
+        case Dispatched(runtime=runtime):
+            return ["4", "5a" if runtime == "wasm" else "5b"]
+        case KernelSend():
+            return ["6"]
+        case CallEnded():
+            return ["7"]
+        case MessageEnded():
+            return ["8"]
+        case Flushed():
+            return ["9"]
+        case _:
+            return []
+
+
+def test_a_call_two_borders_deep_passes_the_arrows_in_order(passed: dict[str, list[str]]) -> None:
+    into = ["3", "4"]
+    way = ["1", "2", *into, "5b", "6", *into, "5a", "6", *into, "5b", "7", "7", "7", "8", "9"]
+    assert passed["two_borders_deep"] == way
+
+
+def test_every_message_of_the_demonstration_goes_in_and_comes_out(passed: dict[str, list[str]]) -> None:
+    for name, way in passed.items():
+        assert way[:2] == ["1", "2"] or way[0] == "9", name
+        assert way[-2:] == ["8", "9"], name
+        assert way.count("3") == way.count("7"), name
+        assert way.count("3") == way.count("6") + way.count("1"), name
