@@ -40,6 +40,14 @@ ALL_GROUPS = (
     "opcodes", "memory", "control", "context", "inspect", "storage", "logs", "calls", "create", "selfdestruct",
     "precompiles", "filecoin_precompiles", "methods", "solidity", "trees",
 )  # fmt: skip
+INCOMPLETE = {
+    ("create", "create_in_reverted_frame"): "contract f0201 receives the second message and is not in `pre`",
+    ("solidity", "cancun_proxy"): "account f0101 sends the fourth message and is not in `pre`",
+    ("solidity", "osakair_proxy"): "account f0101 sends the fourth message and is not in `pre`",
+    ("solidity", "cancun_asm"): "the account with 9 attoFIL that the 31st message looks at is not in `pre`",
+    ("solidity", "osakair_asm"): "the account with 9 attoFIL that the 31st message looks at is not in `pre`",
+}
+"""Cases of the set that nobody can pass, since an actor that a later message needs is missing from what they list."""
 
 
 class BadCase(ValueError):
@@ -57,7 +65,11 @@ class Result:
 
 
 class CaseWorld:
-    """The bundle that all cases share. `evm` as in `Hypervisor.open`: `py-evm` or `official`."""
+    """The bundle that all cases share. `evm` as in `Hypervisor.open`: `py-evm` or `official`.
+
+    The cases were made with the official bundle, and name it in the head of the system actor only; any other bundle
+    takes its place there. Cases with code CIDs in their parameters need the official one.
+    """
 
     def __init__(self, bundle: Bundle, evm: str = "py-evm") -> None:
         self._manifest = bundle.manifest
@@ -65,7 +77,7 @@ class CaseWorld:
         self._registry: Registry | None = None
         self._base = MemoryStore()
         self._base.put_many(bundle.blocks)
-        put_object(self._base, [link(bundle.manifest.data)])  # the system actor's state
+        self._system_head = put_object(self._base, [link(bundle.manifest.data)])
 
     def run(self, case: Mapping[str, Any]) -> list[str]:
         """Apply the case's messages; every difference in words, none if all is as expected."""
@@ -110,7 +122,7 @@ class CaseWorld:
     def _actor_state(self, actor: Mapping[str, Any]) -> ActorState:
         return ActorState(
             self._manifest.code(actor["code"]),
-            parse_cid(actor["head"]),
+            self._system_head if actor["code"] == "system" else parse_cid(actor["head"]),
             actor["nonce"],
             TokenAmount(int(actor["balance"])),
             Address.from_bytes(bytes.fromhex(actor["delegated"])) if actor["delegated"] else None,

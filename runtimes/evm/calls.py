@@ -55,7 +55,8 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
         )
     except SyscallError as error:
         # Nobody there: a call of nothing succeeds; a static one must not even create the placeholder.
-        missing = error.number == ErrorNumber.NOT_FOUND or (static and error.number == ErrorNumber.READ_ONLY)
+        read_only = static or host.syscalls.kernel.context.read_only
+        missing = error.number == ErrorNumber.NOT_FOUND or (read_only and error.number == ErrorNumber.READ_ONLY)
         return Answer(missing)
     return Answer(result.exit_code == ExitCode.OK, returned(host, result))
 

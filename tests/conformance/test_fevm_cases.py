@@ -1,0 +1,56 @@
+"""The golden cases of the official EVM actor: exit codes, returns, events and every actor's head must be equal."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from devtools.vectors.fevm import ALL_GROUPS, INCOMPLETE, CaseWorld, load_cases
+from hypervisor.bundle import Bundle
+from tests.conftest import data_file, fvm_data
+
+OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
+OWN_ACTORS = ("system", "init", "account", "ethaccount", "placeholder", "eam", "evm")
+
+
+@cache
+def _official() -> Bundle:
+    return Bundle.open(data_file(OFFICIAL_BUNDLE))
+
+
+@cache
+def _world(natives: str) -> CaseWorld:
+    """Contracts on this project's EVM runtime, beside the official native actors or the project's own."""
+    return CaseWorld(Bundle.embedded() if natives == "own" else _official())
+
+
+def _cases() -> list[Any]:
+    if fvm_data() is None:
+        return [pytest.param("own", "", {}, id="no data")]
+    cases = [(group, case) for group in ALL_GROUPS for case in load_cases(data_file("vectors/fevm"), group)]
+    return [
+        pytest.param(natives, group, case, id=f"{natives}-{group}/{case['name']}")
+        for natives in ("official", "own")
+        for group, case in cases
+        if natives == "official" or _fits_own_bundle(case)
+    ]
+
+
+def _fits_own_bundle(case: dict[str, Any]) -> bool:
+    """Whether a case has no actors but those of this project's bundle, and no code CID of the official one."""
+    code = _official().manifest.code("evm").hex()
+    messages = case.get("messages") or [case["message"]]
+    return all(actor["code"] in OWN_ACTORS for actor in case["pre"]) and not any(
+        code in message["params"] for message in messages
+    )
+
+
+@pytest.mark.parametrize(("natives", "group", "case"), _cases())
+def test_a_contract_does_what_the_official_evm_actor_did(natives: str, group: str, case: dict[str, Any]) -> None:
+    differences = _world(natives).run(case)
+    if (group, case["name"]) in INCOMPLETE:
+        assert differences, f"{INCOMPLETE[group, case['name']]}: yet it passed"
+    else:
+        assert not differences, "\n".join(differences)
