@@ -1,0 +1,42 @@
+# The ways to run this repository. Every target first makes the environment that it needs (scripts/bootstrap): all it
+# takes is a Python of 3.11, 3.12 or 3.13 and a package index. PYTHON=python3.12 chooses another one, with an
+# environment of its own; ARGS="..." goes to the program that the target runs.
+PYTHON ?=
+ARGS ?=
+VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
+RUN := $(VENV)/bin
+
+.PHONY: help demo test lint check conformance bench bundle lock environment
+
+help:
+	@sed -n 's/^\([a-z]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+demo: environment ## a contract and a native actor call each other on one machine
+	@$(RUN)/hypervisor demo $(ARGS)
+
+test: environment ## all tests but the long ones
+	@$(RUN)/python -m pytest $(ARGS)
+
+lint: environment ## format, lint, types, layers
+	@$(RUN)/ruff format --check
+	@$(RUN)/ruff check
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+
+check: lint test ## everything that a change must pass
+
+conformance: environment ## the official message vectors in full
+	@$(RUN)/python -m pytest -m "" tests/conformance $(ARGS)
+
+bench: environment ## speed, held against bench/targets.toml
+	@$(RUN)/python -m bench $(ARGS)
+
+bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
+	@$(RUN)/python actors/build.py $(ARGS)
+
+lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
+		--output-file requirements.lock pyproject.toml $(ARGS)
+
+environment:
+	@scripts/bootstrap $(VENV) $(PYTHON)

@@ -1,0 +1,122 @@
+"""Runs the measurements and holds them against targets.toml: `python -m bench [--json] [AREA...]`.
+
+Prints met or missed for each row and ends with exit code 1 on a miss. A target whose row was not measured is a miss,
+unless other areas were asked for; a row without a target is an error of this folder.
+"""
+
+import argparse
+import json
+import pkgutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import bench
+from bench.rows import Row
+
+PREFIX = "bench_"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a row must reach: at most `limit`, in `unit`; `peer` is what a ratio compares with."""
+
+    area: str
+    name: str
+    unit: str
+    limit: float
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A target with what was measured for it."""
+
+    target: Target
+    row: Row
+
+    @property
+    def met(self) -> bool:
+        return self.row.value is not None and self.row.value <= self.target.limit
+
+
+def main() -> int:
+    """Returns the process's exit code: 0 if every target was met, else 1."""
+    options = argparse.ArgumentParser(prog="bench", description=__doc__)
+    options.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(areas())}; default: all")
+    options.add_argument("--json", action="store_true", help="print one JSON object per row")
+    chosen = options.parse_args()
+    if unknown := set(chosen.areas) - set(areas()):
+        options.error(f"no area {', '.join(sorted(unknown))}: there are {', '.join(areas())}")
+    outcomes = []
+    for outcome in measure(chosen.areas or areas()):
+        outcomes.append(outcome)
+        if chosen.json:
+            print(json.dumps(as_json(outcome)), flush=True)
+    if not chosen.json:
+        show(outcomes)
+    return 0 if all(outcome.met for outcome in outcomes) else 1
+
+
+def areas() -> list[str]:
+    """The areas that have a bench module, in the order of their names."""
+    modules = (module.name for module in pkgutil.iter_modules(bench.__path__))
+    return sorted(name.removeprefix(PREFIX) for name in modules if name.startswith(PREFIX))
+
+
+def targets() -> list[Target]:
+    """The rows of targets.toml, in its order."""
+    table = tomllib.loads(Path(__file__).with_name("targets.toml").read_text())
+    return [Target(area, **row) for area, rows in table.items() for row in rows]
+
+
+def measure(chosen: list[str]) -> Iterator[Outcome]:
+    """Runs the chosen areas; every target of theirs comes out once, a missing row as one that says so."""
+    due = targets()
+    for area in chosen:
+        waiting = {target.name: target for target in due if target.area == area}
+        for row in import_module(f"bench.{PREFIX}{area}").rows():
+            target = waiting.pop(row.name, None)
+            if target is None:
+                raise LookupError(
+                    f"bench_{area} measured '{row.name}', which has no (or no second) target in targets.toml"
+                )
+            print(f"{area}: {row.name}", file=sys.stderr)
+            yield Outcome(target, row)
+        for target in waiting.values():
+            yield Outcome(target, Row(target.name, None, note=f"bench_{area} did not measure it"))
+    for area in sorted({target.area for target in due} - set(areas())):
+        raise LookupError(f"targets.toml names the area '{area}', which has no module bench_{area}")
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    return asdict(outcome.target) | asdict(outcome.row) | {"met": outcome.met}
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """One line a row; the parts of a row below it."""
+    table = Table("area", "row", "measured", "limit", "peer", "")
+    for outcome in outcomes:
+        target, row = outcome.target, outcome.row
+        verdict = "[green]met[/]" if outcome.met else "[bold red]missed[/]"
+        name = f"{row.name}\n[dim]{row.note}[/]" if row.note else row.name
+        table.add_row(
+            target.area, name, figure(row.value, target.unit), figure(target.limit, target.unit), target.peer, verdict
+        )
+        for part, value in row.parts.items():
+            table.add_row("", f"[dim]  {part}[/]", f"[dim]{figure(value, target.unit)}[/]", "", "", "")
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def figure(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.3g} {unit}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

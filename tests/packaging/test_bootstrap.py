@@ -1,0 +1,198 @@
+"""The script that makes the environment: which Python it takes, and what it says where it cannot go on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.project import PROJECT
+
+TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "rm", "sed", "sh", "tail", "uname")
+THIS_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Checkout:
+    """A checkout with the script and what it reads, and a PATH with nothing on it but plain tools."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "checkout"
+        self.path = folder / "path"
+        (self.folder / "scripts").mkdir(parents=True)
+        self.path.mkdir()
+        for name in ("scripts/bootstrap", "requirements.lock", "pyproject.toml"):
+            shutil.copy(PROJECT / name, self.folder / name)
+        for tool in TOOLS:
+            found = shutil.which(tool)
+            assert found is not None, f"{tool} is not on this machine"
+            (self.path / tool).symlink_to(found)
+
+    def command(self, name: str, script: str) -> None:
+        """Puts a shell script on the PATH."""
+        (self.path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.path / name).chmod(0o755)
+
+    def python(self, name: str, version: str) -> None:
+        """Puts a Python on the PATH that only knows its version."""
+        self.command(name, f'[ "$1" = -c ] && echo {version}')
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.folder / "scripts/bootstrap", ".venv", *arguments],
+            env={"PATH": str(self.path), "HOME": str(self.folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def working_python(self, name: str) -> None:
+        """Puts this Python on the PATH."""
+        self.command(name, f'exec {sys.executable} "$@"')
+
+    def python_without_venv(self, name: str) -> None:
+        """Puts this Python on the PATH, but for what Debian keeps in a package of its own."""
+        self.command(
+            name,
+            f'case "$*" in *ensurepip*) exit 1 ;; *sys.executable*) echo {self.path / name} ;; '
+            f'*) exec {sys.executable} "$@" ;; esac',
+        )
+
+    def uv_that_fails(self, words: str) -> None:
+        """Puts an uv on the PATH that makes environments, and says `words` instead of installing."""
+        self.command(
+            "uv",
+            f"case $1 in --version) ;; python) exit 1 ;; venv) {sys.executable} -m venv --without-pip .venv ;; "
+            f"*) cat <<'WORDS'; exit 1 ;; esac\n{words}\nWORDS",
+        )
+
+    def ready_environment(self) -> None:
+        """An environment that the script takes for done: a Python and the stamp, no packages."""
+        venv = self.folder / ".venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+        lock, project = (self.folder / name for name in ("requirements.lock", "pyproject.toml"))
+        (venv / "installed").write_text(f"{self.folder.resolve()}\n{lock.read_text()}{project.read_text()}")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def checkout_with_pip(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose environment has pip and nothing else yet."""
+    checkout = Checkout(tmp_path_factory.mktemp("pip"))
+    subprocess.run([sys.executable, "-m", "venv", checkout.folder / ".venv"], check=True)
+    return checkout
+
+
+def the_error(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of a failed run, which must be its one sentence."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert re.search(r"`[^`]+`", last), f"no command that helps: {last}"
+    return last
+
+
+def test_a_machine_without_python_is_told_how_to_get_one(checkout: Checkout) -> None:
+    assert "no Python of 3.11 3.12 3.13 is on the PATH" in the_error(checkout.run())
+
+
+def test_pythons_outside_the_claim_are_named_with_their_versions(checkout: Checkout) -> None:
+    checkout.python("python3", "3.14")
+    checkout.python("python3.11", "3.10")
+    error = the_error(checkout.run())
+    assert "python3 is 3.14" in error
+    assert "python3.11 is 3.10" in error
+
+
+def test_a_wished_python_outside_the_claim_is_refused_though_a_good_one_is_there(checkout: Checkout) -> None:
+    checkout.python("python3.14", "3.14")
+    checkout.python("python3.13", "3.13")
+    assert "PYTHON=python3.14 is Python 3.14" in the_error(checkout.run("python3.14"))
+
+
+def test_a_wished_python_that_does_not_run_is_named(checkout: Checkout) -> None:
+    assert "PYTHON=python3.12 does not run" in the_error(checkout.run("python3.12"))
+
+
+def test_the_help_names_the_machines_own_package_manager(checkout: Checkout) -> None:
+    checkout.command("apt-get", "exit 1")
+    assert "`sudo apt-get install" in the_error(checkout.run())
+
+
+def test_a_python_without_venv_is_told_how_to_get_it(checkout: Checkout) -> None:
+    checkout.python_without_venv("python3.12")
+    checkout.command("apt-get", "exit 1")
+    error = the_error(checkout.run())
+    assert "python3.12 cannot make environments" in error
+    assert f"`sudo apt-get install python{THIS_VERSION}-venv`" in error
+
+
+def test_a_shim_that_exists_but_fails_is_passed_over(checkout: Checkout) -> None:
+    checkout.command("python3.13", "echo 'python3.13: command not found' >&2; exit 127")
+    checkout.python_without_venv("python3.12")
+    assert f"setting up .venv with Python {THIS_VERSION}" in checkout.run().stderr
+
+
+def test_an_index_without_a_wheel_is_one_sentence(checkout_with_pip: Checkout, tmp_path: Path) -> None:
+    error = the_error(checkout_with_pip.run(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path)))
+    first = (PROJECT / "requirements.lock").read_text().split()[0]
+    assert f"the package index has no wheel of {first} for Python {THIS_VERSION} on {os.uname().sysname}" in error
+
+
+def test_an_index_out_of_reach_is_not_taken_for_one_without_wheels(checkout_with_pip: Checkout) -> None:
+    error = the_error(checkout_with_pip.run(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1"))
+    assert "the package index cannot be reached" in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "  cause: Because cbrrr==1.0.1 has no usable wheels and you require cbrrr==1.0.1, we can conclude that",
+        "  Because cbrrr==1.0.1 has no wheels with a matching Python ABI tag (e.g., `cp312`) and you require",
+    ],
+)
+def test_a_missing_wheel_is_understood_in_the_words_of_uv_too(checkout: Checkout, words: str) -> None:
+    checkout.working_python("python3")
+    checkout.uv_that_fails(words)
+    assert "the package index has no wheel of cbrrr==1.0.1 for Python" in the_error(checkout.run())
+
+
+def test_an_environment_that_is_ready_is_left_alone(checkout: Checkout) -> None:
+    checkout.ready_environment()
+    done = checkout.run()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkout, name: str) -> None:
+    checkout.ready_environment()
+    checkout.uv_that_fails("because a==1 has no usable wheels")
+    with (checkout.folder / name).open("a") as file:
+        file.write("# changed\n")
+    assert "setting up .venv" in checkout.run().stderr
+
+
+def test_a_moved_environment_is_made_anew(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.ready_environment()
+    checkout.folder = checkout.folder.rename(tmp_path / "moved")
+    assert "no Python of" in the_error(checkout.run())
+
+
+def test_the_script_claims_the_pythons_that_the_package_claims() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    claimed = re.search(r"claimed='([^']*)'", (PROJECT / "scripts/bootstrap").read_text())
+    assert claimed is not None
+    versions = claimed[1].split()
+    prefix = "Programming Language :: Python :: "
+    assert versions == [name.removeprefix(prefix) for name in project["classifiers"] if name.startswith(prefix)]
+    assert project["requires-python"] == f">={versions[0]},<3.{int(versions[-1].split('.')[1]) + 1}"
