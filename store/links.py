@@ -16,13 +16,12 @@ from store.cid import (
     FIL_COMMITMENT_UNSEALED,
     IDENTITY,
     RAW,
-    USUAL_LENGTH,
     USUAL_PREFIX,
     Cid,
     CidError,
     split_cid,
 )
-from store.codec import CodecError
+from store.codec import LINK_HEAD, LINK_TAG, CodecError
 
 STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
 """The codecs of blocks that a state may hold."""
@@ -30,7 +29,10 @@ STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
 SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED))
 """Codecs of sector commitments: they name data that is never in the store, and are skipped."""
 
-_MAX_INLINE = 16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
+_USUAL_LINK: Final = LINK_HEAD + USUAL_PREFIX
+_MAX_INLINE: Final = (
+    16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
+)
 
 
 def links_of(data: bytes, codec: int) -> list[Cid]:
@@ -45,37 +47,60 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     return links
 
 
+def _step(first: int) -> tuple[int, int]:
+    """By the first byte of a value: how many bytes to go on, and by how much the number of values to come changes.
+
+    (0, 0) where the first byte does not tell: longer lengths, tags, what is refused.
+    """
+    major, info = first >> 5, first & 31
+    if major in (0, 1, 7) and info < 28:
+        return (1 if info < 24 else 1 + (1 << (info - 24))), -1
+    if info < 24 and major in (2, 3):
+        return 1 + info, -1
+    if info < 24 and major in (4, 5):
+        return 1, info * (major - 3) - 1
+    return 0, 0
+
+
+_STEPS: Final = tuple(_step(first) for first in range(256))
+
+
 def _scan(data: bytes, links: list[Cid], inline: int) -> None:
     at = 0
     size = len(data)
     remaining = 1
+    steps = _STEPS
     while remaining:
-        remaining -= 1
         if at >= size:
             raise CodecError("not CBOR: the block ends inside a value")
-        first = data[at]
-        major = first >> 5
-        number = first & 31
-        at += 1
-        if number > 23:
-            number, at = _number(data, at, number)
-        if major == 2 or major == 3:
-            at += number
-            if at > size:
-                raise CodecError("not CBOR: the block ends inside a string")
-        elif major == 4:
-            remaining += number
-        elif major == 5:
-            remaining += 2 * number
-        elif major == 6:
-            if number == 42:
-                at = _visit(data, at, links, inline)
-            else:
-                remaining += 1
-        if remaining > size - at:
-            raise CodecError("not CBOR: a length that the block cannot hold")
+        step, change = steps[data[at]]
+        if step:
+            at += step
+            remaining += change
+        elif data.startswith(_USUAL_LINK, at):
+            links.append(Cid(data[at + 5 : at + 43]))
+            at += 43
+            remaining -= 1
+        else:
+            at, change = _long_step(data, at, links, inline)
+            remaining += change
     if at != size:
-        raise CodecError(f"not CBOR: {size - at} bytes follow the value")
+        raise CodecError("not CBOR: the block ends inside a value, or bytes follow it")
+
+
+def _long_step(data: bytes, at: int, links: list[Cid], inline: int) -> tuple[int, int]:
+    """The offset after a head (and the string or link that it introduces), and the change of the values to come."""
+    first = data[at]
+    number, at = _number(data, at + 1, first & 31) if first & 31 > 23 else (first & 31, at + 1)
+    match first >> 5:
+        case 2 | 3:
+            return at + number, -1
+        case 4:
+            return at, number - 1
+        case 5:
+            return at, 2 * number - 1
+        case _:  # a tag: it stands before one value
+            return (_visit(data, at, links, inline), -1) if number == LINK_TAG else (at, 0)
 
 
 def _number(data: bytes, at: int, info: int) -> tuple[int, int]:
@@ -99,9 +124,6 @@ def _visit(data: bytes, at: int, links: list[Cid], inline: int) -> int:
     if end > len(data) or length == 0 or data[at] != 0:
         raise CodecError("a link that does not hold a CID")
     cid = Cid(data[at + 1 : end])
-    if cid.startswith(USUAL_PREFIX) and len(cid) == USUAL_LENGTH:
-        links.append(cid)
-        return end
     try:
         parts = split_cid(cid)
     except CidError as error:
