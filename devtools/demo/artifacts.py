@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.abi import ContractInterface
 
-_PACKAGED = Path(__file__).parent / "examples"
+_PACKAGED = Path(__file__).parent / "compiled"
 _CHECKOUT = Path(__file__).parent.parent.parent / "examples"
 
 

@@ -193,7 +193,9 @@ def _event(stage: Stage, event: StampedEvent) -> dict[str, Any]:
     if decoded is not None:
         values = {name: _plain(value) for name, value in decoded.arguments.items()}
         return {"side": "evm", "emitter": emitter, "event": decoded.event, "values": values}
-    values = {entry.key: _plain(decode(entry.value)) for entry in event.entries}
+    values = {entry.key: decode(entry.value) for entry in event.entries}
+    if "amount" in values:
+        values["amount"] = decode_bigint(values["amount"])
     return {"side": "native", "emitter": emitter, "event": values.pop("$type", ""), "values": values}
 
 

@@ -13,7 +13,7 @@ from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import unwrap_return
 from devtools.demo.artifacts import contract
 from devtools.demo.scenario import Demo, Step
-from hypervisor.exit_codes import exit_name
+from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.genesis import ATTO_PER_FIL
 from hypervisor.tracing import CallNode
 from hypervisor.types import ActorID
@@ -32,7 +32,7 @@ def print_step(console: Console, demo: Demo, step: Step) -> None:
     number = len(demo.steps)
     console.print(f"\n[bold]{number}. {escape(step.title)}[/bold]")
     for call in step.calls:
-        console.print(_tree(demo, call))
+        console.print(_tree(demo, call), soft_wrap=True)
     for event in step.facts.get("events", []):
         values = ", ".join(f"{name}={value}" for name, value in event["values"].items())
         console.print(
@@ -75,7 +75,7 @@ def _line(demo: Demo, call: CallNode) -> Text:
     line.append(f"value {_fil(fields['value'])}  ", style="dim" if not fields["value"] else "green")
     failed = fields["exit_code"] != 0 or fields["error"]
     line.append(f"exit {fields['error'] or fields['exit_code']}", style="red" if failed else "dim")
-    if fields["exit_code"] and not fields["error"]:
+    if fields["exit_code"] in tuple(ExitCode) and failed and not fields["error"]:
         line.append(f" {exit_name(fields['exit_code'])}", style="red")
     line.append(f"  gas {fields['gas']:,}", style="dim")
     return line

@@ -1,0 +1,72 @@
+"""The README tells the truth: its commands run, its Python runs, its table agrees with the command line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands(program: str) -> list[str]:
+    """The lines of the console blocks that run a program."""
+    return [line for block in blocks("console") for line in block.splitlines() if line.split()[0] == program]
+
+
+def table() -> dict[str, str]:
+    """Command -> its state in the README's table."""
+    rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \| (works now|not yet) \|$", README, re.MULTILINE)
+    return {name: state for names, state in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def offered() -> set[str]:
+    """The commands that `hypervisor --help` lists."""
+    help_text = subprocess.run([BIN / "hypervisor", "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^│ (\w+) +\S", help_text, re.MULTILINE))
+
+
+def test_every_line_of_the_console_blocks_is_a_command_that_is_tested_here() -> None:
+    known = {*commands("hypervisor"), *commands("make")}
+    assert {line for block in blocks("console") for line in block.splitlines()} == known
+
+
+@pytest.mark.parametrize("command", commands("hypervisor"))
+def test_the_command_runs(command: str, tmp_path: Path) -> None:
+    program, *arguments = command.split()
+    done = subprocess.run([BIN / program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", commands("make"))
+def test_the_make_target_exists(command: str) -> None:
+    # Running `make test` from inside the tests would run them without end: the CI script runs both from a clean clone.
+    done = subprocess.run(["make", "-n", *command.split()[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_runs(code: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_printed_call_tree_is_what_the_demo_prints(tmp_path: Path) -> None:
+    done = subprocess.run([BIN / "hypervisor", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (shown,) = blocks("text")
+    assert shown.strip() in done.stdout
+
+
+def test_what_works_now_is_offered_and_what_does_not_is_not() -> None:
+    assert {name for name, state in table().items() if state == "works now"} == offered()
+    assert {name for name, state in table().items() if state == "not yet"}.isdisjoint(offered())
