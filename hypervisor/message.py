@@ -81,19 +81,15 @@ class Message:
         if not isinstance(fields, list) or len(fields) != 10:
             raise MessageError("a message is a tuple of ten fields")
         version, to, from_, nonce, value, gas_limit, fee_cap, premium, method, params = fields
-        try:
-            addresses = Address.from_bytes(_bytes(to, "to")), Address.from_bytes(_bytes(from_, "from"))
-        except AddressError as error:
-            raise MessageError(f"message address: {error}") from None
         return cls(
             version=_unsigned(version, "version"),
-            to=addresses[0],
-            from_=addresses[1],
+            to=_address(to, "to"),
+            from_=_address(from_, "from"),
             nonce=_unsigned(nonce, "nonce"),
-            value=TokenAmount(decode_bigint(value)),
+            value=_amount(value, "value"),
             gas_limit=Gas(_unsigned(gas_limit, "gas limit")),
-            gas_fee_cap=TokenAmount(decode_bigint(fee_cap)),
-            gas_premium=TokenAmount(decode_bigint(premium)),
+            gas_fee_cap=_amount(fee_cap, "gas fee cap"),
+            gas_premium=_amount(premium, "gas premium"),
             method=MethodNumber(_unsigned(method, "method")),
             params=_bytes(params, "params"),
         )
@@ -166,6 +162,20 @@ def _bytes(value: object, field: str) -> bytes:
     if not isinstance(value, bytes):
         raise MessageError(f"{field} is {type(value).__name__}, expected a byte string")
     return value
+
+
+def _address(value: object, field: str) -> Address:
+    try:
+        return Address.from_bytes(_bytes(value, field))
+    except AddressError as error:
+        raise MessageError(f"{field}: {error}") from None
+
+
+def _amount(value: object, field: str) -> TokenAmount:
+    try:
+        return TokenAmount(decode_bigint(value))
+    except MessageError as error:
+        raise MessageError(f"{field}: {error}") from None
 
 
 def _unsigned(value: object, field: str) -> int:
