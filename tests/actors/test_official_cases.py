@@ -1,0 +1,45 @@
+"""Our system, init, account, ethaccount, placeholder and EAM in the place of the official ones, in recorded cases.
+
+The cases were recorded with the official actors: every exit code, return value, event, balance and state head must be
+the same. Contracts run on the official EVM actor here, so that our guests are all that is new. The recorded states
+name the official code CIDs, so our modules are put behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from devtools.vectors.fevm import INCOMPLETE, CaseWorld, load_cases
+from hypervisor.bundle import Bundle
+from tests.conftest import data_file, fvm_data
+
+GUESTS = ("system", "init", "account", "ethaccount", "placeholder", "eam")
+GROUPS = ("create", "methods", "selfdestruct", "calls")
+
+
+@pytest.fixture(scope="module")
+def mixed_world() -> Iterator[CaseWorld]:
+    official, own = Bundle.open(data_file("bundles/v18-devnet.car")), Bundle.embedded()
+    modules = dict(own.blocks)
+    ours = {official.manifest.code(name): modules[own.manifest.code(name)] for name in GUESTS}
+    blocks = tuple((cid, ours.get(cid, data)) for cid, data in official.blocks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FVM_CACHE_DIR", "off")  # it keeps compiled modules under their code CIDs, which are not ours here
+        yield CaseWorld(Bundle(official.root, official.manifest, blocks), evm="official")
+
+
+def cases(group: str) -> list[dict[str, Any]]:
+    folder = fvm_data()
+    loaded = load_cases(folder / "vectors" / "fevm", group) if folder else []
+    return [case for case in loaded if (group, case["name"]) not in INCOMPLETE]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_our_guests_do_what_the_official_ones_did(mixed_world: CaseWorld, group: str) -> None:
+    data_file("vectors/fevm")
+    ran = {case["name"]: mixed_world.run(case) for case in cases(group)}
+    assert {name: found for name, found in ran.items() if found} == {}
+    assert len(ran) > 30
