@@ -16,6 +16,7 @@ from store.blockstore import BlockNotFound, get_object, put_object
 from store.cid import RAW, cid_of
 from store.codec import link
 from store.memory import MemoryStore
+from tests.store.counting import CountingStore
 
 INDICES = st.one_of(
     st.integers(0, 80),
@@ -98,16 +99,27 @@ def test_a_deleted_tail_shrinks_the_tree_to_what_it_was() -> None:
 
 
 def test_flush_writes_changed_nodes_only() -> None:
-    store = MemoryStore()
+    store = CountingStore()
     array = Amt.from_values(store, range(4096))
     root = array.flush()
-    before = len(store)
+    assert len(store.writes) == len(set(store.writes)) == len(store)
+    store.forget()
     assert array.flush() == root
+    assert store.writes == []
     array.set(77, "new")
     array.flush()
-    assert len(store) - before == 4  # heights 0, 1, 2 and the root block, which holds the node of height 3
+    assert len(store.writes) == 4  # heights 0, 1, 2 and the root block, which holds the node of height 3
     array.set(77, 77)
     assert array.flush() == root
+
+
+def test_a_read_loads_one_path_only_and_once() -> None:
+    store = CountingStore()
+    root = Amt.from_values(store, range(4096)).flush()
+    store.forget()
+    array = Amt(store, root)
+    assert array.get(77) == array.get(77) == 77
+    assert len(store.reads) == 4
 
 
 @pytest.mark.parametrize("index", [-1, MAX_INDEX + 1])

@@ -135,6 +135,14 @@ def test_what_is_not_buffered_is_taken_to_be_stored() -> None:
     assert store.reachable(stored) == []
 
 
+def test_a_block_reached_on_many_paths_is_scanned_once() -> None:
+    store = BufferedStore(MemoryStore())
+    root = put_object(store, "bottom")
+    for _ in range(100):  # 2^100 paths
+        root = put_object(store, [link(root), link(root)])
+    assert len(store.reachable(root)) == 101
+
+
 def test_raw_blocks_are_kept_and_not_scanned() -> None:
     store = BufferedStore(MemoryStore())
     code = cid_of(b"\xff", RAW)

@@ -1,0 +1,34 @@
+"""A store that remembers what was asked of it: laziness and flush-only-what-changed are counted, not timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from store.cid import Cid
+from store.memory import MemoryStore
+
+
+class CountingStore(MemoryStore):
+    """`reads` and `writes` list the CIDs in the order in which they were read and written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[Cid] = []
+        self.writes: list[Cid] = []
+
+    def get(self, cid: Cid) -> bytes:
+        self.reads.append(cid)
+        return super().get(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        self.writes.append(cid)
+        super().put(cid, data)
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        for cid, data in blocks:
+            self.put(cid, data)
+
+    def forget(self) -> None:
+        """Start counting anew."""
+        self.reads.clear()
+        self.writes.clear()
