@@ -1,0 +1,152 @@
+"""The gas tracker: unsigned 64-bit milligas that saturate, frames, and what running out leaves behind."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor.errors import OutOfGas
+from hypervisor.gas import MAX_MILLIGAS, GasTracker, to_milligas
+from hypervisor.tracing import GasCharged, Recorder
+
+
+def test_reaching_the_limit_exactly_is_fine_and_one_more_is_not() -> None:
+    tracker = GasTracker(limit=20_000, used=10_000)
+    tracker.charge("a", 5_000)
+    tracker.charge("b", 5_000)
+    assert tracker.available == 0
+    with pytest.raises(OutOfGas):
+        tracker.charge("c", 1)
+
+
+def test_a_charge_of_nothing_is_fine_when_nothing_is_left() -> None:
+    tracker = GasTracker(limit=5, used=5)
+    tracker.charge("nothing", 0)
+
+
+def test_running_out_uses_up_the_limit() -> None:
+    tracker = GasTracker(limit=1_000)
+    tracker.charge("a", 400)
+    with pytest.raises(OutOfGas, match="b needs 601 milligas"):
+        tracker.charge("b", 601)
+    assert (tracker.used, tracker.available) == (1_000, 0)
+
+
+def test_a_frame_has_its_own_limit_and_counts_in_the_one_around_it() -> None:
+    tracker = GasTracker(limit=1_000)
+    tracker.charge("before", 100)
+    tracker.push(500)
+    assert (tracker.used, tracker.available) == (0, 500)
+    tracker.charge("inside", 300)
+    tracker.pop()
+    assert (tracker.used, tracker.available) == (400, 600)
+
+
+def test_a_frame_never_gets_more_than_is_left() -> None:
+    tracker = GasTracker(limit=1_000)
+    tracker.charge("before", 900)
+    tracker.push(MAX_MILLIGAS)
+    assert tracker.available == 100
+
+
+def test_a_frame_that_runs_out_costs_its_whole_limit_and_no_more() -> None:
+    tracker = GasTracker(limit=1_000)
+    tracker.push(300)
+    tracker.charge("inside", 10)
+    with pytest.raises(OutOfGas):
+        tracker.charge("too much", 5_000)
+    tracker.pop()
+    assert (tracker.used, tracker.available) == (300, 700)
+
+
+def test_a_frame_of_zero_is_a_real_limit() -> None:
+    tracker = GasTracker(limit=1_000)
+    tracker.push(0)
+    with pytest.raises(OutOfGas):
+        tracker.charge("anything", 1)
+
+
+def test_an_exhausted_tracker_has_nothing_left_in_any_frame() -> None:
+    tracker = GasTracker(limit=1_000_000)
+    tracker.charge("a", 10)
+    tracker.push(500)
+    tracker.push(100)
+    tracker.exhaust()
+    for _ in range(2):
+        with pytest.raises(OutOfGas):
+            tracker.charge("more", 1)
+        tracker.pop()
+        assert tracker.available <= 0
+    with pytest.raises(OutOfGas):
+        tracker.charge("more", 1)
+
+
+@pytest.mark.parametrize(("milligas", "gas"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)])
+def test_a_receipt_counts_begun_gas_as_whole(milligas: int, gas: int) -> None:
+    assert GasTracker(limit=10_000, used=milligas).gas_used() == gas
+
+
+def test_gas_becomes_milligas_up_to_the_largest_64_bit_number() -> None:
+    assert to_milligas(7) == 7_000
+    assert to_milligas((1 << 64) - 1) == MAX_MILLIGAS == (1 << 64) - 1
+
+
+def test_every_charge_is_told_by_its_name_also_the_one_that_fails() -> None:
+    recorder = Recorder()
+    tracker = GasTracker(limit=10, tracer=recorder)
+    tracker.charge("first", 4)
+    with pytest.raises(OutOfGas):
+        tracker.charge("second", 7)
+    assert recorder.events == [GasCharged("first", 4), GasCharged("second", 7)]
+
+
+class ReferenceTracker:
+    """The rule sheet, word for word, in unsigned 64-bit numbers."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+        self.saved: list[tuple[int, int]] = []
+
+    def charge(self, amount: int) -> bool:
+        if min(self.used + amount, MAX_MILLIGAS) > self.limit:
+            self.used = self.limit
+            return False
+        self.used += amount
+        return True
+
+    def push(self, limit: int) -> None:
+        self.saved.append((self.limit, self.used))
+        self.limit, self.used = min(self.limit - self.used, limit), 0
+
+    def pop(self) -> None:
+        limit, used = self.saved.pop()
+        self.limit, self.used = limit, used + self.used
+
+
+u64 = st.integers(0, MAX_MILLIGAS)
+small = st.integers(0, 3_000)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, (1 << 63) - 1) | small,
+    st.lists(st.tuples(st.sampled_from(["charge", "push", "pop"]), small | u64), max_size=40),
+)
+def test_any_sequence_of_charges_and_frames_follows_the_rules(limit: int, steps: list[tuple[str, int]]) -> None:
+    tracker, reference = GasTracker(limit), ReferenceTracker(limit)
+    for step, amount in steps:
+        if step == "charge":
+            ok = True
+            try:
+                tracker.charge("x", amount)
+            except OutOfGas:
+                ok = False
+            assert ok == reference.charge(amount)
+        elif step == "push":
+            tracker.push(amount)
+            reference.push(amount)
+        elif reference.saved:
+            tracker.pop()
+            reference.pop()
+        assert (tracker.limit, tracker.used) == (reference.limit, reference.used)

@@ -1,0 +1,131 @@
+"""Writes that can be taken back: the undo log, the journal on it, and the access levels on it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor.access import AccessTracker
+from hypervisor.gas import GasTracker
+from hypervisor.journal import Journal
+from hypervisor.prices import WATERMELON
+from hypervisor.types import ActorID
+from hypervisor.undo_map import UndoMap
+
+GAS = 1000
+LOOKUP, UPDATE = 500_000 * GAS, 475_000 * GAS
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 5), st.integers()),
+        st.tuples(st.just("open"), st.just(0), st.just(0)),
+        st.tuples(st.sampled_from(["commit", "rollback"]), st.just(0), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(steps)
+def test_an_undo_map_equals_a_stack_of_copied_dicts(operations: list[tuple[str, int, int]]) -> None:
+    subject: UndoMap[int, int] = UndoMap()
+    current: dict[int, int] = {}
+    layers: list[tuple[int, dict[int, int]]] = []
+    for name, key, value in operations:
+        if name == "set":
+            subject.set(key, value)
+            current[key] = value
+        elif name == "open":
+            layers.append((subject.mark(), dict(current)))
+        elif layers:
+            mark, before = layers.pop()
+            if name == "rollback":
+                subject.rollback(mark)
+                current = before
+        assert dict(subject.items()) == current
+        assert all(key in subject and subject.get(key) == value for key, value in current.items())
+
+
+def test_a_stored_none_is_not_the_same_as_nothing() -> None:
+    subject: UndoMap[str, int | None] = UndoMap()
+    subject.set("a", None)
+    mark = subject.mark()
+    subject.set("a", 1)
+    subject.rollback(mark)
+    assert "a" in subject
+    assert subject.get("a", 5) is None
+    subject.rollback(0)
+    assert "a" not in subject
+
+
+def test_a_forgotten_log_makes_everything_permanent() -> None:
+    subject: UndoMap[str, int] = UndoMap()
+    subject.set("a", 1)
+    subject.forget_log()
+    subject.rollback(subject.mark())
+    assert subject.get("a") == 1
+    subject.clear()
+    assert "a" not in subject
+
+
+def test_the_journal_gives_back_what_a_failed_call_wrote() -> None:
+    journal = Journal()
+    journal.set(("evm", "warm", 1), True)
+    mark = journal.mark()
+    journal.set(("evm", "warm", 1), False)
+    journal.set(("evm", "warm", 2), True)
+    journal.rollback(mark)
+    assert journal.get(("evm", "warm", 1)) is True
+    assert journal.get(("evm", "warm", 2), "absent") == "absent"
+
+
+def access(receiver: int | None = None) -> tuple[AccessTracker, GasTracker]:
+    tracker = AccessTracker(WATERMELON, ActorID(100), None if receiver is None else ActorID(receiver))
+    return tracker, GasTracker(10**15)
+
+
+def read(tracker: AccessTracker, gas: GasTracker, actor: int) -> int:
+    before = gas.used
+    tracker.charge_read(ActorID(actor), gas)
+    tracker.record_read(ActorID(actor))
+    return gas.used - before
+
+
+def update(tracker: AccessTracker, gas: GasTracker, actor: int) -> int:
+    before = gas.used
+    tracker.charge_update(ActorID(actor), gas)
+    return gas.used - before
+
+
+def test_an_actor_is_paid_for_once_when_read_and_once_when_changed() -> None:
+    tracker, gas = access()
+    assert [read(tracker, gas, 200), read(tracker, gas, 200)] == [LOOKUP, 0]
+    assert [update(tracker, gas, 200), update(tracker, gas, 200), read(tracker, gas, 200)] == [UPDATE, 0, 0]
+
+
+def test_a_change_without_a_look_pays_for_both() -> None:
+    tracker, gas = access()
+    assert update(tracker, gas, 200) == LOOKUP + UPDATE
+
+
+def test_the_origin_and_the_preloaded_actors_are_free_and_the_receiver_is_free_to_read() -> None:
+    tracker, gas = access(receiver=300)
+    for actor in (0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100):
+        assert update(tracker, gas, actor) == 0
+    assert [read(tracker, gas, 300), update(tracker, gas, 300)] == [0, UPDATE]
+    assert read(tracker, gas, 8) == LOOKUP
+
+
+def test_a_receiver_that_is_preloaded_stays_free_to_change() -> None:
+    tracker, gas = access(receiver=5)
+    assert update(tracker, gas, 5) == 0
+
+
+def test_an_access_of_a_reverted_call_is_paid_again_and_an_older_one_is_not() -> None:
+    tracker, gas = access()
+    read(tracker, gas, 200)
+    mark = tracker.mark()
+    assert [update(tracker, gas, 200), update(tracker, gas, 201)] == [UPDATE, LOOKUP + UPDATE]
+    tracker.rollback(mark)
+    assert [read(tracker, gas, 200), update(tracker, gas, 200)] == [0, UPDATE]
+    assert update(tracker, gas, 201) == LOOKUP + UPDATE
