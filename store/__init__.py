@@ -1,0 +1,1 @@
+"""Content-addressed storage: CIDs, DAG-CBOR, blockstores, HAMT, AMT, KAMT, CAR. Knows IPLD, knows nothing of actors."""

@@ -50,7 +50,8 @@ CHAIN: Final = "chain"
 BLOCK_CACHE: Final = 64 << 20
 """Bytes of decompressed data, indices and filters that are kept in memory."""
 
-_MARKER: Final = "hypervisor store, format "
+_MARKER: Final = "hypervisor store, "
+_DRAFT: Final = "FORMAT.new"
 
 
 class RocksStore:
@@ -180,26 +181,31 @@ def _check_format(folder: Path, read_only: bool) -> None:
                 raise StoreFormatError(f"nothing was ever stored in {folder}")
             return
         if found.startswith(_MARKER):
-            raise StoreFormatError(
-                f"{folder} has store {found.removeprefix(_MARKER.removesuffix('format ')).strip()}; "
-                f"this program reads {FORMAT.removeprefix(_MARKER.removesuffix('format ')).strip()}"
-            )
+            theirs, ours = (text.removeprefix(_MARKER).strip() for text in (found, FORMAT))
+            raise StoreFormatError(f"{folder} is a store of {theirs}; this program reads {ours}")
         raise StoreFormatError(f"{marker} does not say that {folder} is a store of this program")
     if read_only:
         raise StoreFormatError(f"{folder} holds no store")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name != _DRAFT for path in folder.iterdir()):
         raise StoreFormatError(f"{folder} is not empty and holds no store of this program; name another folder")
     _mark(folder, marker)
 
 
 def _mark(folder: Path, marker: Path) -> None:
+    """Write FORMAT so that it is on the disk, and whole, before RocksDB's first file is."""
     folder.mkdir(parents=True, exist_ok=True)
-    draft = marker.with_suffix(".new")
+    draft = folder / _DRAFT
     with draft.open("w", encoding="ascii") as file:
         file.write(FORMAT)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(marker)
+    if os.name == "posix":  # elsewhere a folder cannot be synced
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _database_options(statistics: bool) -> Options:

@@ -204,7 +204,14 @@ def test_reading_needs_something_to_read(tmp_path: Path) -> None:
     (tmp_path / "FORMAT").write_text(FORMAT)
     with pytest.raises(StoreFormatError, match="nothing was ever stored"):
         RocksStore.open(tmp_path, read_only=True)
-    write_one(tmp_path)  # a creation that was interrupted after the format file is taken up again
+
+
+@pytest.mark.parametrize("left", ["FORMAT", "FORMAT.new"])
+def test_a_creation_that_was_interrupted_is_taken_up_again(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).write_text(FORMAT)
+    write_one(tmp_path)
+    with RocksStore.open(tmp_path) as store:
+        assert store.get(BLOCK[0]) == b"state"
 
 
 def test_damaged_data_is_reported_as_such(tmp_path: Path) -> None:
