@@ -5,8 +5,6 @@ end, only if something changed; a send that succeeded may have changed the state
 delegate call to oneself), so it is read again where the head moved; a failed one was taken back, so nothing is read.
 """
 
-from eth_hash.auto import keccak
-
 from hypervisor.address import Address
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
@@ -105,7 +103,7 @@ class Contract:
         if code[:1] == bytes([_EIP_3541_BYTE]):
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="code begins with the reserved byte 0xef")
         self.bytecode = self._syscalls.put(code, RAW)
-        self.bytecode_hash = keccak(code)
+        self.bytecode_hash = self._syscalls.keccak(code)
         self._saved_root = None
 
     # --- head block -------------------------------------------------------------------------------------------

@@ -151,6 +151,9 @@ class Host(Protocol):
     def get_prev_randao(self) -> bytes:
         """32 bytes of randomness. Apart from the context because drawing them has a price."""
 
+    def get_gas_left(self) -> int:
+        """What the GAS opcode answers: gas left, in the machine's own unit."""
+
     def get_block_hash(self, number: int) -> bytes:
         """The 32-byte hash of one of the last 256 blocks, zeros for any other number."""
 

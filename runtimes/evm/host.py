@@ -107,6 +107,10 @@ class FilecoinHost:
             self._prev_randao = self.syscalls.drawn_beacon(_PREVRANDAO_TAG, b"prevrandao")
         return self._prev_randao
 
+    def get_gas_left(self) -> int:
+        """Gas left, in the machine's own."""
+        return self.syscalls.gas_left()
+
     def get_block_hash(self, number: int) -> bytes:
         """The first 32 bytes of the digest of a recent tipset's CID."""
         epoch = self.syscalls.kernel.machine.epoch

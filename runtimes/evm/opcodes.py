@@ -2,7 +2,8 @@
 
 Prices are Ethereum's (Cancun) for everything that only computes. Opcodes that reach the machine have small prices
 here, because the machine charges for what they do: storage blocks, transfers, invocations, lookups. Parts that depend
-on sizes (words copied or hashed, bytes of an exponent) are the engines', at Ethereum's prices.
+on sizes (words copied or hashed, bytes of an exponent) are the engines', at Ethereum's prices; a log's bytes are paid
+for as an event.
 """
 
 from collections.abc import Mapping

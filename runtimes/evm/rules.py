@@ -17,8 +17,10 @@ from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
 _PAGE = 65536
 _WASM_MEMORY_PER_BYTE = 400
 _OFFICIAL_PAGES = 17
-_OFFICIAL_INSTRUCTIONS = 17_800
+_OFFICIAL_INSTRUCTIONS = 23_500
+_OFFICIAL_SYSCALLS = 2
 _WASM_INSTRUCTION = 4_000
+_SYSCALL = 14_000_000
 
 
 def precompile_address(prefix: int, index: int) -> EthAddress:
@@ -59,8 +61,12 @@ class Rules:
     max_frame_memory: int = 512 << 20
     gas_rate: int = DEFAULT_RATE
     """Milligas for one EVM gas."""
-    frame_price: int = _OFFICIAL_PAGES * _PAGE * _WASM_MEMORY_PER_BYTE + _OFFICIAL_INSTRUCTIONS * _WASM_INSTRUCTION
-    """An invocation of the EVM actor: what the official module pays for its first memory and for running no code."""
+    frame_price: int = (
+        _OFFICIAL_PAGES * _PAGE * _WASM_MEMORY_PER_BYTE
+        + _OFFICIAL_INSTRUCTIONS * _WASM_INSTRUCTION
+        + _OFFICIAL_SYSCALLS * _SYSCALL
+    )
+    """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
     memory_price: int = _WASM_MEMORY_PER_BYTE
     """A byte of memory growth, as WASM pays for it: linear, not quadratic."""
     transfer_gas_limit: int = 10_000_000

@@ -39,6 +39,7 @@ class EvmRuntime:
             returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self._codes, block))
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
+            syscalls.leave()
             outcome = Outcome(error.code, BlockId(error.block), error.message)
         syscalls.gas.settle()
         return outcome

@@ -42,40 +42,31 @@ class KernelBlockstore:
 
 
 class Slots:
-    """256-bit slots; an absent one reads 0. Nothing is read before the first slot is asked for."""
+    """256-bit slots; an absent one reads 0. The root is read at once, as the official actor does, others on demand."""
 
     def __init__(self, syscalls: Syscalls, root: Cid | None = None) -> None:
-        self._blocks = KernelBlockstore(syscalls)
-        self._root = root
-        self._kamt: Kamt | None = None
+        self._kamt = Kamt(KernelBlockstore(syscalls), root)
+        self._untouched = root is None
 
     def get(self, key: int) -> int:
         """The word in a slot."""
-        return self._loaded().get(key)
+        return self._kamt.get(key)
 
     def set(self, key: int, value: int) -> bool:
         """Write a word, 0 removing the slot; says whether that changed anything."""
-        kamt = self._loaded()
-        if kamt.get(key) == value:
+        if self._kamt.get(key) == value:
             return False
-        kamt.set(key, value)
+        self._kamt.set(key, value)
+        self._untouched = False
         return True
 
     def flush(self) -> Cid:
         """Write the changed nodes and answer the root."""
-        if self._kamt is None and self._root is not None:
-            return self._root
-        self._root = self._loaded().flush()
-        return self._root
+        return self._kamt.flush()
 
     def flush_unless_empty(self) -> Cid | None:
         """Write the changed nodes and answer the root, or None where there is no slot."""
-        if self._kamt is None and self._root is None:
+        if self._untouched:
             return None
-        root = self.flush()
+        root = self._kamt.flush()
         return None if root == EMPTY_KAMT else root
-
-    def _loaded(self) -> Kamt:
-        if self._kamt is None:
-            self._kamt = Kamt(self._blocks, self._root)
-        return self._kamt

@@ -7,6 +7,7 @@ nobody else needs to think of it. Errors are the kernel's: SyscallError, OutOfGa
 
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, to_ethereum
 from bridge.gas import GasBudget
@@ -17,8 +18,10 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.kernel.chain import draw
-from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, Gas, MethodNumber, TokenAmount
 from store.cid import DAG_CBOR, Cid
+
+_KECCAK_256: Final = 0x1B
 
 
 class _Paid:
@@ -56,9 +59,10 @@ class Syscalls:
         """The invocation's parameters, None if there are none."""
         if block == NO_BLOCK:
             return None
-        found = self.kernel.ipld.block(block)
-        self.read(block, len(found.data))
-        return found
+        with self._paid as kernel:
+            size = kernel.ipld.stat(block).size
+        self.read(block, size)
+        return self.kernel.ipld.block(block)
 
     def read(self, block: BlockId, size: int) -> bytes:
         """The bytes of a block at hand."""
@@ -191,6 +195,21 @@ class Syscalls:
         """The CID of the tipset at a past epoch."""
         with self._paid as kernel:
             return kernel.network.tipset_cid(ChainEpoch(epoch))
+
+    def keccak(self, data: bytes) -> bytes:
+        """The keccak-256 of `data`."""
+        with self._paid as kernel:
+            return kernel.crypto.hash(_KECCAK_256, data)
+
+    def gas_left(self) -> Gas:
+        """What is left in the machine's own gas, rounded down, after the price of asking."""
+        with self._paid:
+            return self.gas.available_gas()
+
+    def leave(self) -> None:
+        """Pay for ending with an exit code, which is a question of its own."""
+        with self._paid:
+            pass
 
     def charge(self, name: str, milligas: int) -> None:
         """Pay for work that no syscall does."""

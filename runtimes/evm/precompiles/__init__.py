@@ -1,11 +1,12 @@
 """The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which reach the machine)."""
 
-from bridge.gas import CHARGE_NAME
+from hypervisor.gas import to_milligas
 from runtimes.evm.engine import CallAsk
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
+from runtimes.evm.precompiles.prices import PRICES
 
 __all__ = ["PrecompileFailure", "run_precompile"]
 
@@ -18,5 +19,5 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     pure = ETHEREUM.get(name)
     if pure is None:
         return FILECOIN[name](host, ask)
-    host.syscalls.charge(CHARGE_NAME, pure.gas(ask.data) * host.rules.gas_rate)
-    return pure.run(ask.data)
+    host.syscalls.charge("OnEvmPrecompile", to_milligas(PRICES[name](ask.data)))
+    return pure(ask.data)

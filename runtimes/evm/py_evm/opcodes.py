@@ -16,7 +16,6 @@ from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 
 _COPY_PER_WORD = 3
 _HASH_PER_WORD = 6
-_LOG_PER_BYTE = 8
 
 
 def _require_writable(frame: FrameComputation) -> None:
@@ -54,7 +53,7 @@ def _jumpi(frame: FrameComputation) -> None:
 
 
 def _gas(frame: FrameComputation) -> None:
-    frame.stack_push_int(frame.host.gas.available_gas())
+    frame.stack_push_int(frame.host.get_gas_left())
 
 
 def _balance(frame: FrameComputation) -> None:
@@ -129,7 +128,6 @@ def _log(count: int) -> Callable[[FrameComputation], None]:
         start, size, *topics = frame.stack_pop_ints(2 + count)
         _require_writable(frame)
         data = frame.region(start, size)
-        frame.consume_gas(_LOG_PER_BYTE * size, "LOG")
         frame.host.emit_log([topic.to_bytes(32, "big") for topic in topics], data)
 
     return emit
