@@ -1,0 +1,79 @@
+"""Imports go down only: the tree keeps the contracts of pyproject.toml, and each kind of breach would break one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.project import PACKAGES, PROJECT
+
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+DOWN = "imports go down only"
+NO_BRIDGE = "the native runtime knows nothing of the bridge"
+ALONE = "actors import nothing of ours"
+BY_ENTRY_POINT = "runtimes are found by entry point, never imported by the machine"
+TOOLS = "the command line imports the other tools, they never import each other"
+
+# (where, what is imported there, the contract that it breaks)
+BREACHES = [
+    ("store", "hypervisor", DOWN),
+    ("store", "actors", DOWN),
+    ("actors", "store", ALONE),
+    ("hypervisor", "bridge", DOWN),
+    ("hypervisor", "devtools", DOWN),
+    ("hypervisor", "runtimes.wasm", BY_ENTRY_POINT),
+    ("bridge", "runtimes.evm", BY_ENTRY_POINT),
+    ("store", "runtimes.evm", BY_ENTRY_POINT),
+    ("runtimes.wasm", "runtimes.evm", DOWN),
+    ("runtimes.evm", "runtimes.wasm", DOWN),
+    ("runtimes.wasm", "bridge", NO_BRIDGE),
+    ("runtimes.evm", "devtools", DOWN),
+    ("devtools.demo", "devtools.vectors", TOOLS),
+    ("devtools.vectors", "devtools.cli", TOOLS),
+]
+
+
+def lint(folder: Path) -> tuple[int, str]:
+    """Exit code and words of lint-imports on the packages of a folder."""
+    command = [str(LINT_IMPORTS), "--config", "pyproject.toml", "--no-cache"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What lint-imports says, by contract, of a copy of the packages with every breach planted."""
+    folder = tmp_path_factory.mktemp("breached")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for package in PACKAGES:
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("guests", "__pycache__"))
+    for number, (where, what, _) in enumerate(BREACHES):
+        (folder / where.replace(".", "/") / f"planted_{number}.py").write_text(f"import {what}\n")
+    (folder / "devtools" / "planted_tool").mkdir()
+    (folder / "devtools" / "planted_tool" / "__init__.py").touch()
+    code, words = lint(folder)
+    assert code == 1, words
+    _, *parts = re.split(r"^([^\n]+)\n-+\n", words.split("Broken contracts", 1)[1], flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_tree_keeps_every_contract() -> None:
+    code, words = lint(PROJECT)
+    assert code == 0, words
+    assert re.search(r"Contracts: \d+ kept, 0 broken", words)
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: f"{breach[0]} imports {breach[1]}")
+def test_a_planted_import_breaks_its_contract(breached: dict[str, str], breach: tuple[str, str, str]) -> None:
+    where, what, contract = breach
+    assert f"{where}.planted_{BREACHES.index(breach)} -> {what} (l.1)" in breached[contract]
+
+
+def test_a_tool_without_a_layer_breaks_the_contract_of_the_tools(breached: dict[str, str]) -> None:
+    assert "- devtools.planted_tool" in breached[TOOLS]

@@ -1,0 +1,49 @@
+"""Our packages have plain names: nothing that is installed may bring another one of such a name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.packaging.project import PACKAGES, PROJECT
+
+OURS = "fvm-hypervisor"
+NAMES = frozenset({*PACKAGES, "localnet"})
+INSTALLED = {distribution.name: distribution for distribution in distributions()}
+
+
+def locked() -> Iterator[tuple[str, str]]:
+    """Names and versions of requirements.lock, as far as they are for this Python and this system."""
+    for line in (PROJECT / "requirements.lock").read_text().splitlines():
+        if "==" in line and not line.lstrip().startswith("#"):
+            requirement = Requirement(line.removesuffix("\\"))
+            if requirement.marker is None or requirement.marker.evaluate():
+                yield canonicalize_name(requirement.name), str(requirement.specifier).removeprefix("==")
+
+
+LOCKED = dict(locked())
+
+
+def top_level(distribution: Distribution) -> set[str]:
+    """The names that a distribution makes importable, from its list of files."""
+    files = distribution.files
+    assert files is not None, f"{distribution.name} has no list of files"
+    return {file.parts[0].removesuffix(".py") for file in files if file.parts[0] != ".."}
+
+
+def test_every_locked_package_is_installed_as_locked() -> None:
+    present = {str(canonicalize_name(name)): distribution.version for name, distribution in INSTALLED.items()}
+    assert {name: present.get(name) for name in LOCKED} == LOCKED
+
+
+def test_no_installed_distribution_takes_one_of_our_names() -> None:
+    taken = {name: top_level(distribution) & NAMES for name, distribution in INSTALLED.items() if name != OURS}
+    assert {name: names for name, names in taken.items() if names} == {}
+
+
+def test_no_module_of_python_itself_takes_one_of_our_names() -> None:
+    assert not NAMES & sys.stdlib_module_names

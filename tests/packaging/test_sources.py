@@ -1,0 +1,55 @@
+"""What every file of the project keeps: it says what it is, fits one sitting, and names no path of a machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+
+from tests.packaging.project import PACKAGES, PROJECT, own_files
+
+LONGEST = 600
+GENERATED = ("bridge/bindings/",)
+BINARY = (".car", ".wasm", ".gz", ".png")
+
+ONE_DOOR = "tests/conftest.py"  # to the test data outside the project
+
+# The home of a user or the work folder of a machine. A device, a temporary file, a system's own tool may be named.
+MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|opt|mnt)/\w+")
+
+
+@cache
+def texts(*patterns: str) -> dict[str, str]:
+    """The project's own files with their text, by their path in the project."""
+    paths = {path.relative_to(PROJECT).as_posix(): path for path in own_files(*patterns)}
+    return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
+
+
+def test_the_search_finds_the_project() -> None:
+    assert {f"{package}/__init__.py" for package in PACKAGES} <= texts("*.py").keys()
+    assert {"Makefile", "README.md", "scripts/bootstrap", "requirements.lock"} <= texts().keys()
+
+
+def test_every_module_opens_with_a_docstring() -> None:
+    modules = {name: ast.parse(text) for name, text in texts("*.py").items()}
+    assert [name for name, tree in modules.items() if tree.body and not ast.get_docstring(tree)] == []
+
+
+def test_every_file_fits_one_sitting() -> None:
+    lines = {name: text.count("\n") for name, text in texts("*.py", "*.rs", "*.sol", "*.mjs").items()}
+    assert {name: count for name, count in lines.items() if count > LONGEST and not name.startswith(GENERATED)} == {}
+
+
+def test_no_file_names_a_path_of_a_machine() -> None:
+    found = {name: MACHINE_PATH.search(text) for name, text in texts().items()}
+    assert {name: match[0] for name, match in found.items() if match} == {}
+
+
+def test_the_lock_of_the_packages_names_no_index() -> None:
+    assert "://" not in texts("requirements.lock")["requirements.lock"]
+
+
+def test_the_test_data_are_reached_by_one_door() -> None:
+    read = re.compile(r"""environ(\.get\(|\[)["']FVM_DATA""")
+    readers = [name for name, text in texts("tests/*.py", "bench/*.py").items() if read.search(text)]
+    assert readers == [ONE_DOOR], "use its data_file"

@@ -1,0 +1,63 @@
+"""A skip for want of data that is there fails the run, and the run's last words count by suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.project import PROJECT
+
+TESTS = """
+import pytest
+from tests.conftest import data_file
+
+def test_plain(): pass
+
+@pytest.mark.skip(reason="another system's")
+def test_of_another_system(): pass
+
+def test_with_data(): data_file("vectors/some")
+
+@pytest.mark.parametrize("case", [])
+def test_of_each_case(case): pass
+"""
+
+
+def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the tests above in a project of their own that has this project's conftest."""
+    suite = folder / "project" / "tests" / "one"
+    suite.mkdir(parents=True)
+    (suite / "test_it.py").write_text(TESTS)
+    for name in ("__init__.py", "conftest.py", "suite_report.py"):
+        shutil.copy(PROJECT / "tests" / name, suite.parent)
+    command = [sys.executable, "-m", "pytest", "-q", "tests"]
+    without = {name: value for name, value in os.environ.items() if name != "FVM_DATA"}
+    return subprocess.run(
+        command, cwd=folder / "project", env=without | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "\none  1 passed, 1 failed, 1 error, 1 skipped\n" in done.stdout
+    assert "vectors/some is missing from the test data" in done.stdout
+    assert f"got empty parameter set for (case), though the test data are in {tmp_path / 'shared'}" in done.stdout
+
+
+def test_without_the_data_such_tests_are_skipped(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 0
+    assert "\none  1 passed, 3 skipped\n" in done.stdout
+
+
+def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, FVM_DATA=str(tmp_path / "nowhere"))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: FVM_DATA names {tmp_path / 'nowhere'}, which is no folder" in done.stderr

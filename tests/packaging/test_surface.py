@@ -1,0 +1,67 @@
+"""What users import from `hypervisor`, and what it costs them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import hypervisor
+
+PUBLIC = [
+    "Address",
+    "Bundle",
+    "Genesis",
+    "Hypervisor",
+    "Message",
+    "Receipt",
+    "Recorder",
+    "SignedMessage",
+    "call_tree",
+]
+HEAVY = ["eth", "eth_abi", "eth_utils", "ckzg", "wasmtime", "rlp", "web3", "multiformats", "dag_cbor", "typer", "rich"]
+
+
+def loaded_after(program: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after a program."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_public_names_are_these() -> None:
+    assert hypervisor.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_the_one_of_its_home(name: str) -> None:
+    thing = getattr(hypervisor, name)
+    assert getattr(import_module(thing.__module__), name) is thing
+    assert thing.__doc__, f"{name} has no docstring"
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'hypervisor' has no attribute 'Machine'"):
+        hypervisor.Machine  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_after("import hypervisor") & set(HEAVY)
+
+
+def test_importing_every_public_name_loads_nothing_heavy() -> None:
+    assert not loaded_after("from hypervisor import *") & set(HEAVY)
+
+
+def test_asking_the_command_for_help_loads_no_runtime() -> None:
+    program = (
+        "import sys\nsys.argv = ['hypervisor', 'bundle', '--help']\nimport contextlib, io, devtools.cli.main as cli\n"
+    )
+    program += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    cli.main()"
+    assert not loaded_after(program) & {"eth", "wasmtime", "web3"}

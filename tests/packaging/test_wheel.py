@@ -1,0 +1,81 @@
+"""The wheel carries the packages and their data, and nothing that only this repository needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.project import PACKAGES, PROJECT
+
+DATA = {
+    "actors/bundle.car",
+    "actors/bundle.json",
+    "devtools/demo/compiled/counter/counter.wasm",
+    *(f"{package}/py.typed" for package in PACKAGES),
+}
+COMPILED = "devtools/demo/compiled/solidity/artifacts/"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel as the locked hatchling builds it, without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(PROJECT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+@pytest.fixture(scope="module")
+def names(wheel: zipfile.ZipFile) -> set[str]:
+    """What lies in the wheel, but for its own metadata."""
+    return {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+
+def test_only_our_packages_are_in_it(names: set[str]) -> None:
+    assert {name.split("/")[0] for name in names} == set(PACKAGES)
+
+
+def test_beside_python_it_has_the_data_and_nothing_else(names: set[str]) -> None:
+    other = {name for name in names if not name.endswith(".py")}
+    assert {name for name in other if not name.startswith(COMPILED)} == DATA
+
+
+def test_no_sources_of_guests_or_contracts_no_tests_no_examples_no_tools_of_the_build(names: set[str]) -> None:
+    unwanted = ("guests", "tests", "examples", "target", "node_modules", "build.py")
+    assert [name for name in names if set(Path(name).parts) & set(unwanted)] == []
+
+
+def test_every_module_of_the_packages_is_in_it(names: set[str]) -> None:
+    modules = {path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")}
+    wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"actors/build.py"}
+    assert {name for name in names if name.endswith(".py")} == {name for name in wanted if "/guests/" not in name}
+
+
+def test_it_carries_the_compiled_examples_byte_for_byte(wheel: zipfile.ZipFile, names: set[str]) -> None:
+    artifacts = PROJECT / "examples" / "solidity" / "artifacts"
+    assert {name for name in names if name.startswith(COMPILED)} == {
+        COMPILED + path.name for path in artifacts.iterdir()
+    }
+    for name in names:
+        if name.startswith("devtools/demo/compiled/"):
+            source = PROJECT / name.replace("devtools/demo/compiled", "examples")
+            assert wheel.read(name) == source.read_bytes()
+
+
+def test_it_has_both_names_of_the_command_and_the_two_runtimes(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    lines = wheel.read(name).decode().splitlines()
+    for command in ("hypervisor", "fvm-hypervisor"):
+        assert f"{command} = devtools.cli.main:main" in lines
+    assert "wasm = runtimes.wasm:WasmRuntime" in lines
+    assert "evm = runtimes.evm:EvmRuntime" in lines
+
+
+def test_it_carries_both_licences(wheel: zipfile.ZipFile) -> None:
+    licences = {name.rsplit("/", 1)[1] for name in wheel.namelist() if "/licenses/" in name}
+    assert licences == {"LICENSE-APACHE", "LICENSE-MIT"}
