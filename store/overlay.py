@@ -38,7 +38,7 @@ class OverlayStore:
 
     def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
         """Store blocks and set metadata in the overlay."""
-        self._own.put_many(blocks)
+        self._own.commit(blocks, {})
         self._metadata.update(metadata)
 
     def metadata(self, key: bytes) -> bytes | None:

@@ -1,8 +1,8 @@
-"""What every store promises: the same tests over the store in memory and the one on disk."""
+"""What every store promises: the same tests over each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,20 @@ from store.blockstore import BlockNotFound, Store, get_object, put_object
 from store.cid import Cid, cid_of, show
 from store.codec import CodecError
 from store.memory import MemoryStore
+from store.overlay import OverlayStore
 from store.rocks import RocksStore
 
 
-@pytest.fixture(params=["memory", "rocks"])
+MAKERS: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "rocks": RocksStore.open,
+    "overlay": lambda _: OverlayStore(MemoryStore()),
+}
+
+
+@pytest.fixture(params=sorted(MAKERS))
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else RocksStore.open(tmp_path / "store")
+    opened = MAKERS[request.param](tmp_path / "store")
     yield opened
     opened.close()
     opened.close()
@@ -78,3 +86,17 @@ def test_a_commit_that_fails_half_way_changes_nothing(store: Store) -> None:
         store.commit(blocks(), {b"head": b"new"})
     assert not store.has(cid_of(b"first"))
     assert store.metadata(b"head") is None
+
+
+def test_an_overlay_hides_its_base_and_leaves_it_alone() -> None:
+    base = MemoryStore()
+    stored = put_object(base, "stored")
+    base.commit([], {b"head": b"base", b"other": b"base"})
+    overlay = OverlayStore(base)
+    own = put_object(overlay, "own")
+    overlay.commit([], {b"head": b"overlay", b"other": None})
+    assert overlay.get(stored) == base.get(stored)
+    assert overlay.has(own)
+    assert (overlay.metadata(b"head"), overlay.metadata(b"other")) == (b"overlay", None)
+    assert not base.has(own)
+    assert (base.metadata(b"head"), base.metadata(b"other")) == (b"base", b"base")
