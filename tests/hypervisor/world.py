@@ -1,0 +1,232 @@
+"""A machine whose actors are Python functions: for tests of the machine itself, without guest code.
+
+`World` builds a genesis state over a made-up bundle and runs every actor on `ScriptedRuntime`. A script takes the
+kernel and the handle of the parameters, as a guest does, and returns an `Outcome` (None stands for exit 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.bundle import ACTOR_NAMES, Manifest
+from hypervisor.call_manager import CallManager
+from hypervisor.context import InvocationContext, MachineContext
+from hypervisor.errors import ActorExit, InvalidModule, SyscallError
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.externs import Externs
+from hypervisor.gas import GasTracker
+from hypervisor.genesis import Genesis, build_genesis
+from hypervisor.kernel import Kernel
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.proofs import ProofVerifier
+from hypervisor.registry import Registry
+from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.tracing import GasCharged, Recorder, Tracer
+from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
+from store.blockstore import Store
+from store.buffered import BufferedStore
+from store.cid import CBOR, RAW, Cid, cid_of
+from store.codec import encode, link
+from store.memory import MemoryStore
+
+Script = Callable[[Kernel, BlockId], Outcome | None]
+
+FIL = 10**18
+GAS = 1000
+"""Milligas in a gas: `kernel.gas` counts milligas, the rules speak of gas."""
+
+SENDER = Address.parse("f15ihq5ibzwki2b4ep2f46avlkrqzhpqgtga7pdrq")
+SENDER_ID = ActorID(100)
+SENDER_BALANCE = TokenAmount(1000 * FIL)
+NEW_KEY = Address.parse("f12fiakbhe2gwd5cnmrenekasyn6v5tnaxaqizq6a")
+NEW_BLS = Address.parse("f3vvmn62lofvhjd2ugzca6sof2j2ubwok6cj4xxbfzz4yuxfkgobpihhd2thlanmsh3w2ptld2gqkn2jvlss4a")
+NEW_ETH = Address.delegated(10, bytes(range(1, 21)))
+
+_LIMIT = 10_000_000_000 * GAS
+
+
+def made_up_bundle() -> tuple[Manifest, dict[Cid, bytes]]:
+    """A manifest of the 16 names over 16 different bytes that pass for code, and the blocks."""
+    modules = [f"code of {name}".encode() for name in ACTOR_NAMES]
+    codes = tuple(cid_of(module, RAW) for module in modules)
+    listing = encode([[name, link(code)] for name, code in zip(ACTOR_NAMES, codes, strict=True)])
+    data = cid_of(listing)
+    return Manifest(data, codes), {data: listing, **dict(zip(codes, modules, strict=True))}
+
+
+class ScriptedRuntime:
+    """Runs the script of the receiver, or of its code; an actor without one exits with 0 and returns nothing."""
+
+    def __init__(self) -> None:
+        self.actors: dict[ActorID, Script] = {}
+        self.codes: dict[Cid, Script] = {}
+        self.invoked: list[InvocationContext] = []
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        self.invoked.append(kernel.context)
+        script = self.actors.get(kernel.context.receiver) or self.codes.get(code)
+        if script is None:
+            return Outcome(0)
+        try:
+            return script(kernel, params) or Outcome(0)
+        except ActorExit as exited:
+            return Outcome(exited.code, BlockId(exited.block), exited.message)
+
+    def prepare(self, code: Cid, module: bytes) -> None:
+        if module.startswith(b"bad"):
+            raise InvalidModule("the module starts with 'bad'")
+
+
+@dataclass
+class World:
+    """A machine at genesis with one account, f0100 (`SENDER`), and whatever `actor` adds."""
+
+    network: int = 28
+    context: MachineContext | None = None
+    genesis: Genesis = field(default_factory=lambda: Genesis("test", {SENDER: SENDER_BALANCE}))
+    externs: Externs | None = None
+    proofs: ProofVerifier | None = None
+    tracer: Tracer | None = None
+    base: Store = field(default_factory=MemoryStore)
+
+    def __post_init__(self) -> None:
+        self.manifest, blocks = made_up_bundle()
+        self.runtime = ScriptedRuntime()
+        seed = BufferedStore(self.base)
+        seed.put_many(blocks.items())
+        root = build_genesis(seed, self.manifest, self.genesis)
+        context = self.context or MachineContext(network_version(self.network), epoch=ChainEpoch(1_000))
+        self.machine = Hypervisor(
+            self.base,
+            root,
+            context,
+            registry=lambda _manifest, _store: Registry(RuntimeServices(), {}, {"wasm": lambda _: self.runtime}),
+            externs=self.externs,
+            proofs=self.proofs,
+            tracer=self.tracer,
+            pending=seed.pending,
+        )
+
+    @property
+    def tree(self) -> StateTree:
+        return self.machine.state_tree
+
+    def code(self, name: str) -> Cid:
+        """The code CID of a built-in actor."""
+        return self.manifest.code(name)
+
+    def actor(
+        self,
+        script: Script | None = None,
+        balance: int = 0,
+        *,
+        actor: int | None = None,
+        code: str = "multisig",
+        delegated: Address | None = None,
+        head: Cid | None = None,
+    ) -> Address:
+        """Put an actor into the state; its ID address. IDs count up from 1000."""
+        number = ActorID(actor if actor is not None else 1000 + len(self.runtime.actors))
+        state = ActorState(self.code(code), balance=TokenAmount(balance), delegated_address=delegated)
+        self.tree.set_actor(number, state if head is None else replace(state, head=head))
+        self.runtime.actors[number] = script or (lambda _kernel, _params: None)
+        return Address.id(number)
+
+    def balance(self, address: Address | int) -> int:
+        """What an actor has, in attoFIL; 0 where there is none."""
+        found = self.machine.actor(Address.id(address) if isinstance(address, int) else address)
+        return 0 if found is None else found.balance
+
+    def message(self, to: Address, method: int = 2, **fields: object) -> Message:
+        """A message from `SENDER` with its next nonce."""
+        sender = self.machine.actor(SENDER)
+        assert sender is not None
+        message = Message(to, SENDER, nonce=sender.nonce, method=MethodNumber(method))
+        return replace(message, **fields)  # type: ignore[arg-type]  # the test names the message's fields
+
+    def send(self, to: Address, method: int = 2, **fields: object) -> ApplyResult:
+        """Apply such a message."""
+        return self.machine.apply(self.message(to, method, **fields))
+
+    def calls(self, limit: int = _LIMIT, receiver: ActorID | None = None, nonce: int = 0) -> CallManager:
+        """A call manager of a message from `SENDER`, outside any message; `limit` in milligas."""
+        return CallManager(self.machine, GasTracker(limit), SENDER_ID, SENDER, receiver, nonce)
+
+    def kernel(
+        self,
+        receiver: Address | int = SENDER_ID,
+        *,
+        read_only: bool = False,
+        limit: int = _LIMIT,
+        calls: CallManager | None = None,
+        nonce: int = 0,
+        origin: Address = SENDER,
+    ) -> Kernel:
+        """A kernel as an invocation of `receiver` has it, with its own actor already looked up."""
+        number = receiver.actor_id() if isinstance(receiver, Address) else ActorID(receiver)
+        assert number is not None
+        manager = calls or self.calls(limit, number)
+        context = InvocationContext(
+            origin=SENDER_ID,
+            origin_address=origin,
+            nonce=nonce,
+            caller=SENDER_ID,
+            receiver=number,
+            method=MethodNumber(2),
+            value=TokenAmount(0),
+            gas_premium=TokenAmount(0),
+            read_only=read_only,
+        )
+        return Kernel(manager, context)
+
+
+def returning(data: bytes, codec: int = CBOR, exit_code: int = 0) -> Script:
+    """A script that returns one block."""
+
+    def script(kernel: Kernel, _params: BlockId) -> Outcome:
+        return Outcome(exit_code, kernel.ipld.create(codec, data))
+
+    return script
+
+
+def exiting(code: int, block: int = NO_BLOCK) -> Script:
+    """A script that ends with an exit code."""
+    return lambda _kernel, _params: Outcome(code, BlockId(block))
+
+
+def charging(gas: int) -> Script:
+    """A script that uses some gas."""
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        kernel.gas.charge("Test", gas * GAS)
+
+    return script
+
+
+def used(kernel: Kernel, action: Callable[[], object]) -> int:
+    """The milligas that an action charges."""
+    before = kernel.gas.used
+    action()
+    return kernel.gas.used - before
+
+
+def refused(number: ErrorNumber, kernel: Kernel, action: Callable[[], object]) -> int:
+    """The milligas that an action charges which the kernel refuses with this error number."""
+    before = kernel.gas.used
+    with pytest.raises(SyscallError) as caught:
+        action()
+    assert caught.value.number is number, caught.value
+    return kernel.gas.used - before
+
+
+def charges(recorder: Recorder) -> list[tuple[str, int]]:
+    """The charges that a recorder saw: name and milligas."""
+    return [(event.name, event.milligas) for event in recorder.events if isinstance(event, GasCharged)]
