@@ -22,7 +22,7 @@ from store.codec import CodecError, decode_strict
 if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
 
-_ALL_FLAGS = EventFlags.INDEXED_KEY | EventFlags.INDEXED_VALUE
+_ALL_FLAGS = int(EventFlags.INDEXED_KEY | EventFlags.INDEXED_VALUE)  # an int: `~` of a Flag knows its own bits only
 _MAX_ENTRIES_V3 = 256
 _MAX_KEY_LENGTH_V3 = 32
 
@@ -114,12 +114,13 @@ def _split(headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> list[E
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a key of {key_length} bytes, at most {MAX_KEY_LENGTH}")
         if value_length > MAX_VALUES_LENGTH:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"a value of {value_length} bytes is too long")
-        key, value = keys[key_at : key_at + key_length], values[value_at : value_at + value_length]
-        if len(key) != key_length or len(value) != value_length:
+        raw_key, value = keys[key_at : key_at + key_length], values[value_at : value_at + value_length]
+        if len(raw_key) != key_length or len(value) != value_length:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "an event entry reaches behind its buffer")
+        key = _text(raw_key)
         if codec not in (RAW, CBOR):
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"event codec {codec:#x} is not allowed")
-        entries.append(EventEntry(flags, _text(key), codec, value))
+        entries.append(EventEntry(flags, key, codec, value))
         key_at, value_at = key_at + key_length, value_at + value_length
     if key_at != len(keys) or value_at != len(values):
         raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "the event's buffers hold more than its entries name")
@@ -148,9 +149,14 @@ def _decode_v3(data: bytes) -> list[EventEntry]:
 
 def _entry_v3(field: Any) -> EventEntry:
     match field:
-        case [int(flags), str(key), int(codec), bytes(value)]:
+        case [int(flags), str(key), int(codec), bytes(value)] if _unsigned(flags) and _unsigned(codec):
             if codec != RAW:
                 raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"event codec {codec:#x} is not allowed")
             if not flags & ~_ALL_FLAGS and len(key.encode()) <= _MAX_KEY_LENGTH_V3:
                 return EventEntry(flags, key, codec, value)
     raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{field!r:.60} is not an event entry")
+
+
+def _unsigned(number: int) -> bool:
+    """What the network's decoder takes for a number: no booleans, nothing negative."""
+    return not isinstance(number, bool) and number >= 0

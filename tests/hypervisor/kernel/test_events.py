@@ -1,0 +1,252 @@
+"""Events: limits and their error numbers, charges by hand, and the AMT root against bytes laid out here."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.events import EventEntry, StampedEvent, events_root
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
+from hypervisor.kernel.events import EntryHeader
+from hypervisor.types import ActorID
+from store.cid import CBOR, DAG_CBOR, RAW
+from store.codec import encode
+from tests.hypervisor.world import GAS, World, refused, used
+
+ILLEGAL, LIMIT, CODEC = ErrorNumber.ILLEGAL_ARGUMENT, ErrorNumber.LIMIT_EXCEEDED, ErrorNumber.ILLEGAL_CODEC
+
+
+def emit(kernel: Kernel, headers: list[EntryHeader], keys: bytes, values: bytes) -> None:
+    kernel.events.emit_buffers(headers, keys, values)
+
+
+def price(headers: list[EntryHeader], keys: bytes, values: bytes) -> int:
+    """17.2 a byte of the estimated size, 2,000 + 1,400 an entry, 500 + 16 a byte of keys; in milligas."""
+    estimated = 12 + 9 * len(headers) + len(keys) + len(values)
+    return 17_200 * estimated + (2_000 + 1_400 * len(headers)) * GAS + (500 + 16 * len(keys)) * GAS
+
+
+def test_an_event_is_cut_from_its_buffers() -> None:
+    kernel = World().kernel()
+    headers = [(3, RAW, 2, 3), (0, CBOR, 0, 0), (1, CBOR, 4, 1)]
+    emit(kernel, headers, b"t1" + "dätä".encode()[:4], b"abc" + b"\xf6")
+    [event] = kernel.calls.events
+    assert event.emitter == 100
+    assert event.entries == (
+        EventEntry(3, "t1", RAW, b"abc"),
+        EventEntry(0, "", CBOR, b""),
+        EventEntry(1, "dät", CBOR, b"\xf6"),
+    )
+
+
+@pytest.mark.parametrize("network", [21, 25, 28])
+def test_an_event_costs_its_estimated_size_its_entries_and_its_keys(network: int) -> None:
+    kernel = World(network).kernel()
+    headers, keys, values = [(3, RAW, 2, 32), (0, CBOR, 1, 0)], b"t1d", bytes(32)
+    # 12 + 18 + 3 + 32 = 65 bytes estimated
+    expected = 65 * 17_200 + (2_000 + 2_800) * GAS + (500 + 48) * GAS
+    assert expected == price(headers, keys, values)
+    assert used(kernel, lambda: emit(kernel, headers, keys, values)) == expected
+
+
+def test_an_event_without_entries_is_an_event() -> None:
+    kernel = World().kernel()
+    assert used(kernel, lambda: emit(kernel, [], b"", b"")) == 12 * 17_200 + 2_500 * GAS
+    assert kernel.calls.events == [StampedEvent(ActorID(100), ())]
+
+
+def test_a_read_only_call_emits_nothing_and_pays_nothing() -> None:
+    kernel = World().kernel(read_only=True)
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: emit(kernel, [], b"", b"")) == 0
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.events.emit_block(b"")) == 0
+    assert not kernel.calls.events
+
+
+def test_an_event_that_cannot_be_paid_is_not_emitted() -> None:
+    kernel = World().kernel(limit=1_000 * GAS)
+    with pytest.raises(OutOfGas):
+        emit(kernel, [], b"", b"")
+    assert not kernel.calls.events
+
+
+ENTRY = (0, RAW, 1, 1)
+REFUSED: dict[str, tuple[list[EntryHeader], bytes, bytes, ErrorNumber]] = {
+    "256 entries": ([(0, RAW, 0, 0)] * 256, b"", b"", LIMIT),
+    "8,193 bytes of values": ([(0, RAW, 0, 4_096), (0, RAW, 0, 4_097)], b"", bytes(8_193), LIMIT),
+    "keys that are not UTF-8": ([(0, RAW, 1, 0)], b"\xff", b"", ILLEGAL),
+    "a surrogate in the keys": ([(0, RAW, 3, 0)], b"\xed\xa0\x80", b"", ILLEGAL),
+    "flag 4": ([(4, RAW, 1, 1)], b"k", b"v", ILLEGAL),
+    "flag 8": ([(8, RAW, 1, 1)], b"k", b"v", ILLEGAL),
+    "the highest flag": ([(1 << 63, RAW, 1, 1)], b"k", b"v", ILLEGAL),
+    "all flags": ([((1 << 64) - 1, RAW, 1, 1)], b"k", b"v", ILLEGAL),
+    "a key of 32 bytes": ([(0, RAW, 32, 0)], b"k" * 32, b"", LIMIT),
+    "a value length of 8,193": ([(0, RAW, 0, 8_193)], b"", bytes(10), ILLEGAL),
+    "a key behind its buffer": ([(0, RAW, 2, 1)], b"k", b"v", ILLEGAL),
+    "a value behind its buffer": ([(0, RAW, 1, 2)], b"k", b"v", ILLEGAL),
+    "a key cut inside a character": ([(0, RAW, 1, 0), (0, RAW, 1, 0)], "ä".encode(), b"", ILLEGAL),
+    "codec DAG-CBOR": ([(0, DAG_CBOR, 1, 1)], b"k", b"v", CODEC),
+    "codec 0": ([(0, 0, 1, 1)], b"k", b"v", CODEC),
+    "keys left over": ([ENTRY], b"kk", b"v", ILLEGAL),
+    "values left over": ([ENTRY], b"k", b"vv", ILLEGAL),
+    "buffers without entries": ([], b"k", b"", ILLEGAL),
+    # where two rules are broken, the one that the network looks at first
+    "entries before values": ([(0, RAW, 0, 33)] * 256, b"", bytes(256 * 33), LIMIT),
+    "values before keys": ([(0, RAW, 1, 8_192)], b"\xff", bytes(8_193), LIMIT),
+    "keys before flags": ([(4, RAW, 1, 0)], b"\xff", b"", ILLEGAL),
+    "flags before the key's length": ([(4, RAW, 32, 0)], b"k" * 32, b"", ILLEGAL),
+    "the key's length before the value's": ([(0, RAW, 32, 9_000)], b"k" * 32, b"", LIMIT),
+    "the value's length before the codec": ([(0, 0, 1, 9_000)], b"k", b"", ILLEGAL),
+    "the buffers before the codec": ([(0, 0, 1, 2)], b"k", b"v", ILLEGAL),
+    "a cut character before the codec": ([(0, 0, 1, 0), ENTRY], "ä".encode(), b"v", ILLEGAL),
+    "the first entry before the second": ([(0, 0, 1, 0), (4, RAW, 0, 0)], b"k", b"", CODEC),
+}
+
+
+@pytest.mark.parametrize(("headers", "keys", "values", "number"), REFUSED.values(), ids=REFUSED)
+def test_a_broken_event_is_refused_after_it_is_paid(
+    headers: list[EntryHeader], keys: bytes, values: bytes, number: ErrorNumber
+) -> None:
+    kernel = World().kernel()
+    assert refused(number, kernel, lambda: emit(kernel, headers, keys, values)) == price(headers, keys, values)
+    assert not kernel.calls.events
+
+
+def test_the_limits_themselves_are_allowed() -> None:
+    kernel = World().kernel()
+    emit(kernel, [(0, RAW, 0, 0)] * 255, b"", b"")
+    emit(kernel, [(3, RAW, 31, 8_192)], b"k" * 31, bytes(8_192))
+    assert len(kernel.calls.events) == 2
+
+
+def test_entries_given_as_values_are_the_same_event_for_the_same_price() -> None:
+    entries = [EventEntry(3, "ключ", RAW, b"\x01"), EventEntry(0, "d", CBOR, b"")]
+    keys = "ключd".encode()
+    kernel = World().kernel()
+    headers = [(3, RAW, 8, 1), (0, CBOR, 1, 0)]
+    assert used(kernel, lambda: kernel.events.emit(entries)) == price(headers, keys, b"\x01")
+    assert kernel.calls.events == [StampedEvent(ActorID(100), tuple(entries))]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.sampled_from([RAW, CBOR, DAG_CBOR]), st.integers(0, 33), st.integers(0, 20)),
+        max_size=6,
+    ),
+    st.binary(max_size=60) | st.text(max_size=20).map(str.encode),
+    st.binary(max_size=60),
+)
+def test_any_buffers_are_an_event_or_an_error_number(headers: list[EntryHeader], keys: bytes, values: bytes) -> None:
+    kernel = World().kernel()
+    try:
+        emit(kernel, headers, keys, values)
+    except SyscallError:
+        assert not kernel.calls.events
+        return
+    [event] = kernel.calls.events
+    assert b"".join(entry.key.encode() for entry in event.entries) == keys
+    assert b"".join(entry.value for entry in event.entries) == values
+
+
+# --- version 3 ----------------------------------------------------------------------------------------------------
+
+
+def v3(*entries: list[object]) -> bytes:
+    return encode(list(entries))
+
+
+def test_version_18_takes_an_event_as_one_block() -> None:
+    kernel = World(18).kernel()
+    data = v3([3, "t1", RAW, b"abc"], [0, "k" * 32, RAW, b""])
+    # 2.4 + 25 a byte and 1,750; then 15.2 a byte of the stamped event, 12 bytes longer
+    spent = 27_400 * len(data) + 1_750 * GAS + 15_200 * (len(data) + 12)
+    assert used(kernel, lambda: kernel.events.emit_block(data)) == spent
+    [event] = kernel.calls.events
+    assert event.entries == (EventEntry(3, "t1", RAW, b"abc"), EventEntry(0, "k" * 32, RAW, b""))
+
+
+def test_the_limits_of_version_18_are_allowed() -> None:
+    kernel = World(18).kernel()
+    kernel.events.emit_block(v3(*[[0, "", RAW, bytes(32)] for _ in range(256)]))
+    kernel.events.emit_block(v3())
+    assert [len(event.entries) for event in kernel.calls.events] == [256, 0]
+
+
+@pytest.mark.parametrize(
+    ("data", "number"),
+    [
+        (b"\xff", ILLEGAL),
+        (b"", ILLEGAL),
+        (encode({"a": 1}), ILLEGAL),
+        (v3([0, "k", RAW]), ILLEGAL),
+        (v3([0, "k", RAW, b"", 0]), ILLEGAL),
+        (v3(["0", "k", RAW, b""]), ILLEGAL),
+        (v3([True, "k", RAW, b""]), ILLEGAL),
+        (v3([-1, "k", RAW, b""]), ILLEGAL),
+        (v3([0, b"k", RAW, b""]), ILLEGAL),
+        (v3([0, "k", RAW, "v"]), ILLEGAL),
+        (v3([0, "k", -1, b""]), ILLEGAL),
+        (v3([0, "k", True, b""]), ILLEGAL),
+        (v3([4, "k", RAW, b""]), ILLEGAL),
+        (v3([8, "k", RAW, b""]), ILLEGAL),
+        (v3([0, "k" * 33, RAW, b""]), ILLEGAL),
+        (v3([0, "ä" * 17, RAW, b""]), ILLEGAL),
+        (v3([0, "k", RAW, bytes(4_096)], [0, "k", RAW, bytes(4_097)]), ILLEGAL),
+        (v3(*[[0, "", RAW, b""] for _ in range(257)]), ILLEGAL),
+        (v3([0, "k", CBOR, b""]), CODEC),
+        (v3([0, "k", DAG_CBOR, b""]), CODEC),
+    ],
+)
+def test_a_broken_event_of_version_18_is_refused_after_its_validation_is_paid(data: bytes, number: ErrorNumber) -> None:
+    kernel = World(18).kernel()
+    assert refused(number, kernel, lambda: kernel.events.emit_block(data)) == 27_400 * len(data) + 1_750 * GAS
+    assert not kernel.calls.events
+
+
+# --- the root -----------------------------------------------------------------------------------------------------
+
+
+def cid_by_hand(block: bytes) -> bytes:
+    """CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
+    return bytes.fromhex("0171a0e40220") + hashlib.blake2b(block, digest_size=32).digest()
+
+
+def event_by_hand(emitter: int) -> bytes:
+    """[emitter, [[3, "t", 0x55, h'01']]] for an emitter from 24 to 255."""
+    return bytes([0x82, 0x18, emitter]) + bytes.fromhex("81 84 03 6174 1855 4101".replace(" ", ""))
+
+
+def leaf_by_hand(events: list[bytes]) -> bytes:
+    """An AMT node of bit width 5: 4 bytes of bitmap, lowest bit first, no links, up to 32 values."""
+    bitmap = ((1 << len(events)) - 1).to_bytes(4, "little")
+    head = bytes([0x80 | len(events)]) if len(events) < 24 else bytes([0x98, len(events)])
+    return b"\x83\x44" + bitmap + b"\x80" + head + b"".join(events)
+
+
+def stamped(emitter: int) -> StampedEvent:
+    return StampedEvent(ActorID(emitter), (EventEntry(3, "t", RAW, b"\x01"),))
+
+
+def test_no_events_have_no_root() -> None:
+    assert events_root([]) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32])
+def test_up_to_32_events_are_one_leaf(count: int) -> None:
+    events = [event_by_hand(100 + n) for n in range(count)]
+    size = bytes([count]) if count < 24 else bytes([0x18, count])
+    root = b"\x84\x05\x00" + size + leaf_by_hand(events)  # bit width, height, count, node
+    assert events_root([stamped(100 + n) for n in range(count)]) == cid_by_hand(root)
+
+
+def test_33_events_are_two_leaves_under_a_node() -> None:
+    events = [event_by_hand(100 + n) for n in range(33)]
+    links = [b"\xd8\x2a\x58\x27\x00" + cid_by_hand(leaf_by_hand(part)) for part in (events[:32], events[32:])]
+    node = b"\x83\x44\x03\x00\x00\x00\x82" + b"".join(links) + b"\x80"
+    root = b"\x84\x05\x01\x18\x21" + node
+    assert events_root([stamped(100 + n) for n in range(33)]) == cid_by_hand(root)
