@@ -87,7 +87,11 @@ def main() -> int:
         compiler = find_compiler()
     except ToolchainMissing as missing:
         return report_not_rebuilt(str(missing))
-    fresh = outputs(build(), compiler)
+    try:
+        fresh = outputs(build(), compiler)
+    except subprocess.CalledProcessError:
+        print("the guests do not compile: cargo says why above")
+        return 1
     different = [path for path, content in fresh.items() if not path.exists() or path.read_bytes() != content]
     if not different:
         print("IDENTICAL")

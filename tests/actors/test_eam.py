@@ -116,3 +116,16 @@ def test_value_reaches_the_new_contract(world: World) -> None:
     result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(b""), value=9, sender=ETH_ACCOUNT)
     created = CreateReturn.decode(result.return_data)
     assert world.balance_of(to_filecoin(created.eth_address)) == 9
+
+
+def test_a_constructor_that_breaks_off_is_reported_as_23(world: World) -> None:
+    """Reading memory at 600 MiB is exit 4 of the contract; Init may not use that code, nor may the EAM."""
+    read_at_600_mib = bytes.fromhex("632580000051")  # PUSH4 0x25800000 MLOAD
+    result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(read_at_600_mib), sender=ETH_ACCOUNT)
+    assert result.exit_code == 23
+
+
+def test_a_constructor_that_reverts_is_reported_with_its_data(world: World) -> None:
+    revert_with_one_byte = bytes.fromhex("60ab5f5360015ffd")  # MSTORE8(0, 0xab) REVERT(0, 1)
+    result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(revert_with_one_byte), sender=ETH_ACCOUNT)
+    assert (result.exit_code, result.return_data) == (33, encode(b"\xab"))
