@@ -14,7 +14,6 @@ from store.memory import MemoryStore
 from store.overlay import OverlayStore
 from store.rocks import RocksStore
 
-
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "rocks": RocksStore.open,
