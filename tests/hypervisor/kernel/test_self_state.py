@@ -1,0 +1,158 @@
+"""The actor's own root and balance, and its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
+from hypervisor.state_tree import ActorState
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, TokenAmount
+from store.cid import EMPTY_ARRAY_CID, cid_of
+from store.codec import encode
+from tests.hypervisor.world import GAS, NEW_KEY, SENDER, World, refused, used
+
+STATE = encode(["state"])
+STATE_CID = cid_of(STATE)
+UPDATE = 475_000 * GAS
+
+
+def actor_in(world: World, balance: int = 0) -> Kernel:
+    address = world.actor(balance=balance)
+    return world.kernel(address)
+
+
+def own(kernel: Kernel) -> ActorState | None:
+    return kernel.calls.tree.get_actor(kernel.context.receiver)
+
+
+@pytest.mark.parametrize(("network", "gas"), [(18, 0), (28, 300)])
+def test_the_root_is_reachable_once_it_was_asked_for(network: int, gas: int) -> None:
+    world = World(network)
+    kernel = actor_in(world)
+    world.machine.store.put(EMPTY_ARRAY_CID, b"\x80")
+    assert kernel.ipld.is_reachable(EMPTY_ARRAY_CID) == (network == 18)
+    assert used(kernel, kernel.self_.root) == gas * GAS
+    assert kernel.self_.root() == EMPTY_ARRAY_CID
+    kernel.ipld.open(EMPTY_ARRAY_CID)
+
+
+@pytest.mark.parametrize(("network", "gas"), [(18, 0), (28, 300)])
+def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> None:
+    kernel = actor_in(World(network))
+    kernel.ipld.mark_reachable(STATE_CID)
+    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS + UPDATE
+    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS
+    state = own(kernel)
+    assert state is not None
+    assert state.head == kernel.self_.root() == STATE_CID
+
+
+def test_a_root_out_of_reach_is_not_found_and_the_look_is_paid() -> None:
+    kernel = actor_in(World())
+    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.set_root(STATE_CID)) == 300 * GAS
+    assert kernel.self_.root() == EMPTY_ARRAY_CID
+
+
+def test_a_read_only_call_sets_no_root_and_pays_nothing() -> None:
+    world = World()
+    kernel = world.kernel(world.actor(), read_only=True)
+    kernel.ipld.mark_reachable(STATE_CID)
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.set_root(STATE_CID)) == 0
+    assert kernel.self_.root() == EMPTY_ARRAY_CID
+
+
+def test_the_balance_is_free() -> None:
+    kernel = actor_in(World(), balance=77)
+    assert used(kernel, kernel.self_.current_balance) == 0
+    assert kernel.self_.current_balance() == 77
+
+
+def test_an_actor_without_money_deletes_itself_for_one_update() -> None:
+    kernel = actor_in(World())
+    assert used(kernel, lambda: kernel.self_.self_destruct(burn=False)) == UPDATE
+    assert own(kernel) is None
+
+
+def test_deleting_twice_is_deleting_once() -> None:
+    kernel = actor_in(World(), balance=5)
+    kernel.self_.self_destruct(burn=True)
+    assert used(kernel, lambda: kernel.self_.self_destruct(burn=True)) == 0
+    assert used(kernel, lambda: kernel.self_.self_destruct(burn=False)) == 0
+
+
+def test_money_is_burnt_only_on_request() -> None:
+    world = World()
+    kernel = actor_in(world, balance=5)
+    assert refused(ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.self_.self_destruct(burn=False)) == 0
+    assert own(kernel) is not None
+    # f099 is preloaded, so only the actor itself is updated
+    assert used(kernel, lambda: kernel.self_.self_destruct(burn=True)) == UPDATE
+    assert own(kernel) is None
+    assert world.balance(BURNT_FUNDS_ACTOR) == 5
+
+
+def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
+    world = World()
+    kernel = actor_in(world, balance=5)
+    world.tree.delete_actor(BURNT_FUNDS_ACTOR)
+    with pytest.raises(Fatal, match="burning"):
+        kernel.self_.self_destruct(burn=True)
+
+
+def test_burning_without_gas_is_out_of_gas_not_fatal() -> None:
+    world = World()
+    kernel = world.kernel(world.actor(balance=5), limit=UPDATE - 1)
+    with pytest.raises(OutOfGas):
+        kernel.self_.self_destruct(burn=True)
+
+
+def test_a_read_only_call_deletes_nothing() -> None:
+    world = World()
+    kernel = world.kernel(world.actor(), read_only=True)
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct(burn=True)) == 0
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct_to(SENDER)) == 0
+
+
+def test_after_its_end_an_actor_has_no_root_and_no_balance_and_cannot_pay() -> None:
+    world = World()
+    kernel = actor_in(world, balance=5)
+    kernel.ipld.mark_reachable(STATE_CID)
+    kernel.self_.self_destruct(burn=True)
+    assert refused(ErrorNumber.ILLEGAL_OPERATION, kernel, kernel.self_.root) == 300 * GAS
+    refused(ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.self_.set_root(STATE_CID))
+    assert kernel.self_.current_balance() == 0
+    refused(ErrorNumber.INSUFFICIENT_FUNDS, kernel, lambda: kernel.send(SENDER, METHOD_SEND, value=TokenAmount(1)))
+    kernel.send(SENDER, METHOD_SEND)
+    # others see nobody there
+    other = world.kernel(calls=kernel.calls)
+    refused(ErrorNumber.NOT_FOUND, other, lambda: other.actors.balance_of(kernel.context.receiver))
+    refused(ErrorNumber.NOT_FOUND, other, lambda: other.send(Address.id(kernel.context.receiver), METHOD_SEND))
+
+
+def test_version_18_pays_a_beneficiary() -> None:
+    world = World(18)
+    kernel = actor_in(world, balance=5)
+    heir = world.actor(balance=1)
+    # the heir is looked up and updated, the actor updated
+    assert used(kernel, lambda: kernel.self_.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + UPDATE
+    assert (own(kernel), world.balance(heir)) == (None, 6)
+
+
+def test_version_18_wants_a_beneficiary_that_exists_and_is_another() -> None:
+    world = World(18)
+    kernel = actor_in(world, balance=5)
+    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.self_destruct_to(NEW_KEY))
+    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.self_destruct_to(Address.id(ActorID(4_711))))
+    itself = Address.id(kernel.context.receiver)
+    refused(ErrorNumber.FORBIDDEN, kernel, lambda: kernel.self_.self_destruct_to(itself))
+    assert own(kernel) is not None
+
+
+def test_version_18_looks_at_no_beneficiary_where_there_is_no_money() -> None:
+    kernel = actor_in(World(18))
+    kernel.self_.self_destruct_to(NEW_KEY)
+    assert own(kernel) is None
+    kernel.self_.self_destruct_to(NEW_KEY)
