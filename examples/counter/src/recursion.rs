@@ -38,7 +38,8 @@ pub fn recurse(depth: u64) -> Answer {
     let rest = IpldBlock::serialize_cbor(&(depth - 1))?;
     match fvm_sdk::send::send(&own, RECURSE, rest, TokenAmount::default(), None, SendFlags::empty()) {
         Ok(response) if response.exit_code.is_success() => {
-            let block = response.return_data.ok_or_else(|| Abort::new(ExitCode::USR_SERIALIZATION, "no answer from below"))?;
+            let block =
+                response.return_data.ok_or_else(|| Abort::new(ExitCode::USR_SERIALIZATION, "no answer from below"))?;
             below(block.deserialize()?)
         }
         Ok(response) => here(response.exit_code.value().into()),

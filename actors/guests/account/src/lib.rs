@@ -1,5 +1,5 @@
 //! The account of a key: f1 (secp256k1) or f3 (BLS). Its state is the key address; it vouches for signatures of that
-//! key, and takes any other exported method as a kindly meant notice.
+//! key, and accepts every other exported method without doing anything.
 
 use actor_runtime::{ActorError, Call, Reply, caller, entrypoint, ids, params, state};
 use frc42_dispatch::method_hash;

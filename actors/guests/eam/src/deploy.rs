@@ -68,11 +68,8 @@ fn resurrect(id: ActorID, target: EthAddress, constructor_params: RawBytes) -> R
 }
 
 fn create(target: EthAddress, constructor_params: RawBytes) -> Reply {
-    let order = Exec4Params {
-        code: Kind::Evm.code(),
-        constructor_params,
-        subaddress: RawBytes::new(target.0.to_vec()),
-    };
+    let order =
+        Exec4Params { code: Kind::Evm.code(), constructor_params, subaddress: RawBytes::new(target.0.to_vec()) };
     let value = fvm_sdk::message::value_received();
     let answer = send(&Address::new_id(ids::INIT), INIT_EXEC4, params::cbor(&order)?, value)?;
     let block = answer.ok_or_else(|| ActorError::serialization("Init returned nothing"))?;

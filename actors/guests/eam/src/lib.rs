@@ -114,12 +114,11 @@ fn deployer(id: ActorID) -> Result<Deployer, ActorError> {
 /// The 20 bytes of an actor's f410 address.
 fn eth_address_of(id: ActorID) -> Result<EthAddress, ActorError> {
     let own = fvm_sdk::actor::lookup_delegated_address(id);
-    if let Some(Payload::Delegated(delegated)) = own.as_ref().map(Address::payload) {
-        if delegated.namespace() == ids::EAM {
-            if let Ok(bytes) = delegated.subaddress().try_into() {
-                return Ok(EthAddress(bytes));
-            }
-        }
+    if let Some(Payload::Delegated(delegated)) = own.as_ref().map(Address::payload)
+        && delegated.namespace() == ids::EAM
+        && let Ok(bytes) = delegated.subaddress().try_into()
+    {
+        return Ok(EthAddress(bytes));
     }
     Err(ActorError::forbidden(format!("f0{id} has no Ethereum address")))
 }

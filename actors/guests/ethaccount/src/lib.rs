@@ -1,5 +1,5 @@
-//! The account of an Ethereum key, at an f410 address. It has no state; the executor makes it out of a placeholder,
-//! so that its constructor never runs on a chain.
+//! The account of an Ethereum key, at an f410 address. It has no state, and accepts every exported method without doing
+//! anything. The executor makes it out of a placeholder, so that its constructor never runs on a chain.
 
 use actor_runtime::{ActorError, Call, Reply, caller, entrypoint, ids, params};
 use fvm_shared::address::Payload;
