@@ -1,0 +1,208 @@
+"""Other actors: what an invocation may learn of them for which access gas, and how the init actor makes new ones."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from store.cid import EMPTY_ARRAY_CID, RAW, cid_of
+from store.codec import decode
+from tests.conftest import data_file
+from tests.hypervisor.world import GAS, NEW_ETH, NEW_KEY, SENDER, SENDER_ID, World, refused, used
+
+LOOKUP, UPDATE, CREATE = 500_000 * GAS, 475_000 * GAS, 650_000 * GAS
+NEW_ID = ActorID(5_000)
+
+
+def test_an_address_is_resolved_without_charge() -> None:
+    kernel = World().kernel()
+    assert used(kernel, lambda: kernel.actors.resolve_address(SENDER)) == 0
+    assert kernel.actors.resolve_address(SENDER) == SENDER_ID
+
+
+def test_an_id_address_resolves_to_itself_whether_or_not_anybody_is_there() -> None:
+    kernel = World().kernel()
+    assert kernel.actors.resolve_address(Address.id(123_456)) == 123_456
+
+
+def test_an_address_that_nobody_has_is_not_found() -> None:
+    kernel = World().kernel()
+    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.resolve_address(NEW_KEY)) == 0
+
+
+def test_a_look_at_an_actor_is_paid_once_for_everything_that_can_be_seen() -> None:
+    world = World()
+    number = world.actor(balance=5, code="ethaccount", delegated=NEW_ETH).actor_id()
+    assert number is not None
+    kernel = world.kernel()
+    assert used(kernel, lambda: kernel.actors.balance_of(number)) == LOOKUP
+    assert used(kernel, lambda: kernel.actors.get_actor_code_cid(number)) == 0
+    assert used(kernel, lambda: kernel.actors.lookup_delegated_address(number)) == 0
+    assert kernel.actors.balance_of(number) == 5
+    assert kernel.actors.get_actor_code_cid(number) == world.code("ethaccount")
+    assert kernel.actors.lookup_delegated_address(number) == NEW_ETH
+
+
+def test_most_actors_have_no_delegated_address() -> None:
+    kernel = World().kernel()
+    assert kernel.actors.lookup_delegated_address(SENDER_ID) is None
+
+
+def test_a_look_at_nobody_is_paid_too_and_once() -> None:
+    kernel = World().kernel()
+    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.balance_of(NEW_ID)) == LOOKUP
+    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.get_actor_code_cid(NEW_ID)) == 0
+    assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.lookup_delegated_address(NEW_ID)) == 0
+
+
+def test_type_numbers_are_places_in_the_manifest_counted_from_one() -> None:
+    world = World()
+    kernel = world.kernel()
+    for number, name in enumerate(ACTOR_NAMES, 1):
+        assert kernel.actors.get_builtin_actor_type(world.code(name)) == number
+        assert kernel.actors.get_code_cid_for_type(number) == world.code(name)
+    assert (ACTOR_NAMES[0], ACTOR_NAMES[3], ACTOR_NAMES[12], ACTOR_NAMES[13]) == (
+        "system", "account", "placeholder", "evm"
+    )  # fmt: skip
+
+
+def test_code_that_is_no_built_in_actors_has_the_type_number_zero() -> None:
+    kernel = World().kernel()
+    assert used(kernel, lambda: kernel.actors.get_builtin_actor_type(cid_of(b"mine", RAW))) == 0
+    assert kernel.actors.get_builtin_actor_type(cid_of(b"mine", RAW)) == 0
+
+
+@pytest.mark.parametrize("number", [-1, 0, 17, 1 << 31])
+def test_a_type_number_without_an_actor_is_an_illegal_argument(number: int) -> None:
+    kernel = World().kernel()
+    assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: kernel.actors.get_code_cid_for_type(number)) == 0
+
+
+# --- new addresses ------------------------------------------------------------------------------------------------
+
+
+def test_the_addresses_of_created_miners_are_those_of_the_main_network() -> None:
+    paths = sorted(data_file("vectors/fvm-nv18/fil_10_storagepower/CreateMiner").rglob("*.json"))
+    assert paths
+    for path in paths:
+        vector = json.loads(path.read_text())
+        message = Message.from_cbor(b64decode(vector["apply_messages"][0]["bytes"]))
+        _, robust = decode(b64decode(vector["postconditions"]["receipts"][0]["return"]))
+        kernel = World().kernel(nonce=message.nonce, origin=message.from_)
+        assert kernel.actors.next_actor_address() == Address.from_bytes(robust)
+
+
+def test_the_next_address_depends_on_origin_nonce_and_actors_created() -> None:
+    world = World()
+
+    def next_address(nonce: int, origin: Address, created: int) -> Address:
+        kernel = world.kernel(nonce=nonce, origin=origin)
+        kernel.calls.actors_created = created
+        assert used(kernel, kernel.actors.next_actor_address) == 0
+        return kernel.actors.next_actor_address()
+
+    cases = [(0, SENDER, 0), (1, SENDER, 0), (0, SENDER, 1), (0, Address.id(SENDER_ID), 0)]
+    assert len({next_address(*case) for case in cases}) == 4
+
+
+# --- creation -----------------------------------------------------------------------------------------------------
+
+
+def init_kernel(world: World, *, read_only: bool = False, limit: int = 10**15) -> Kernel:
+    return world.kernel(INIT_ACTOR, read_only=read_only, limit=limit)
+
+
+def test_the_init_actor_creates_an_actor_for_its_storage_a_look_and_a_change() -> None:
+    world = World()
+    kernel = init_kernel(world)
+    create = kernel.actors.create_actor
+    assert used(kernel, lambda: create(NEW_ID, world.code("multisig"), None)) == LOOKUP + CREATE + UPDATE
+    assert world.tree.get_actor(NEW_ID) == ActorState(world.code("multisig"), EMPTY_ARRAY_CID)
+    assert kernel.calls.actors_created == 1
+
+
+def test_a_created_actor_keeps_its_delegated_address() -> None:
+    world = World()
+    init_kernel(world).actors.create_actor(NEW_ID, world.code("evm"), NEW_ETH)
+    assert world.tree.get_actor(NEW_ID) == ActorState(world.code("evm"), delegated_address=NEW_ETH)
+
+
+def test_nobody_else_creates_actors() -> None:
+    world = World()
+    for kernel in (world.kernel(), world.kernel(10), world.kernel(0), world.kernel(read_only=True)):
+        create = kernel.actors.create_actor
+        assert refused(ErrorNumber.FORBIDDEN, kernel, lambda c=create: c(NEW_ID, world.code("multisig"), None)) == 0  # type: ignore[misc]
+    assert world.tree.get_actor(NEW_ID) is None
+
+
+def test_a_read_only_call_creates_nothing() -> None:
+    world = World()
+    kernel = init_kernel(world, read_only=True)
+    create = kernel.actors.create_actor
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: create(NEW_ID, world.code("multisig"), None)) == 0
+
+
+def test_a_placeholder_is_not_created_by_name() -> None:
+    world = World()
+    kernel = init_kernel(world)
+    create = kernel.actors.create_actor
+    assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(NEW_ID, world.code("placeholder"), NEW_ETH)) == 0
+
+
+def test_an_actor_that_exists_is_not_created_again() -> None:
+    world = World()
+    number = world.actor(balance=1).actor_id()
+    assert number is not None
+    kernel = init_kernel(world)
+    create = kernel.actors.create_actor
+    assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(number, world.code("evm"), NEW_ETH)) == LOOKUP
+    assert kernel.calls.actors_created == 0
+
+
+def test_a_placeholder_takes_code_and_keeps_everything_else() -> None:
+    world = World()
+    number = world.actor(balance=9, code="placeholder", delegated=NEW_ETH).actor_id()
+    assert number is not None
+    kernel = init_kernel(world)
+    # nothing is stored anew: no charge for creation
+    assert used(kernel, lambda: kernel.actors.create_actor(number, world.code("evm"), NEW_ETH)) == LOOKUP + UPDATE
+    assert world.tree.get_actor(number) == ActorState(world.code("evm"), EMPTY_ARRAY_CID, 0, TokenAmount(9), NEW_ETH)
+    assert kernel.calls.actors_created == 1
+
+
+@pytest.mark.parametrize("given", [None, Address.delegated(10, bytes(20)), Address.delegated(32, b"x")], ids=str)
+def test_a_placeholder_is_only_taken_under_its_own_address(given: Address | None) -> None:
+    world = World()
+    number = world.actor(code="placeholder", delegated=NEW_ETH).actor_id()
+    assert number is not None
+    kernel = init_kernel(world)
+    create = kernel.actors.create_actor
+    assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(number, world.code("evm"), given)) == LOOKUP
+    assert world.tree.get_actor(number) == ActorState(world.code("placeholder"), delegated_address=NEW_ETH)
+
+
+def test_a_placeholder_without_an_address_is_a_broken_state() -> None:
+    world = World()
+    number = world.actor(code="placeholder").actor_id()
+    assert number is not None
+    with pytest.raises(Fatal, match="no delegated address"):
+        init_kernel(world).actors.create_actor(number, world.code("evm"), None)
+
+
+def test_a_creation_that_cannot_be_paid_creates_nothing_and_counts_nothing() -> None:
+    world = World()
+    kernel = init_kernel(world, limit=LOOKUP + CREATE + UPDATE - 1)
+    with pytest.raises(OutOfGas):
+        kernel.actors.create_actor(NEW_ID, world.code("multisig"), None)
+    assert world.tree.get_actor(NEW_ID) is None
+    assert kernel.calls.actors_created == 0
