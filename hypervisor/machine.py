@@ -6,7 +6,8 @@ on `flush`, what the new state root links to. Chain, clock, mempool and wallets 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from hypervisor.runtime import RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
-from store.blockstore import BlockNotFound, Store, get_object
+from store.blockstore import NOTHING, BlockNotFound, Store, get_object
 from store.buffered import BufferedStore
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IN_MEMORY = ":memory:"
-EVM_ENGINES = ("py-evm", "official")
+AUTO = "auto"
+EVM_ENGINES = ("py-evm", "official", AUTO)
 RULES = "filecoin"
 
 _HEAD = b"head"
@@ -127,8 +129,9 @@ class Hypervisor:
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
         `network` is a network version's number (default: the folder's, else the newest); `evm` says who runs contracts:
-        `py-evm` (this project's EVM runtime) or `official` (the bundle's own EVM actor). Raises InvalidInput for a
-        folder under other rules, `store.blockstore.StoreError` for one that cannot be opened.
+        `py-evm` (this project's EVM runtime), `official` (the bundle's own EVM actor) or `auto` (that one where the
+        bundle has it). Raises InvalidInput for a folder under other rules, `store.blockstore.StoreError` for one that
+        cannot be opened.
         """
         registry = _registry_factory(evm, options or {})
         genesis = genesis or Genesis()
@@ -202,11 +205,19 @@ class Hypervisor:
 
     def call(self, message: Message) -> ApplyResult:
         """What `apply_implicit` would answer, with nothing kept."""
-        mark = self.state_tree.begin()
-        try:
+        with self.trial():
             return self.apply_implicit(message)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Whatever is applied inside is taken back at the end, the blocks that it wrote included."""
+        mark = self.state_tree.begin()
+        written = len(self.store.pending)
+        try:
+            yield
         finally:
             self.state_tree.rollback(mark)
+            self.store.forget_after(written)
 
     # --- actors -----------------------------------------------------------------------------------------------
 
@@ -267,10 +278,15 @@ class Hypervisor:
         """The state root with everything applied so far."""
         return self.state_tree.flush()
 
-    def flush(self) -> Cid:
-        """Commit the state: the blocks that the new root links, and the root as head, in one durable step."""
+    def flush(self, chain: Iterable[tuple[Cid, bytes]] = (), index: Mapping[bytes, bytes | None] = NOTHING) -> Cid:
+        """Commit the state: the blocks that the new root links, and the root as head, in one durable step.
+
+        A chain around the machine gives blocks of its own (headers, messages, receipts) and changes of its index, which
+        are committed in the same step.
+        """
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
+        blocks.update(chain)
         for code in self._installed:
             if code in self.store.pending:
                 blocks[code] = self.store.pending[code]
@@ -281,6 +297,7 @@ class Hypervisor:
                 _MACHINE: _machine_record(self.context),
                 _INSTALLED: encode([link(code) for code in self._installed]),
             },
+            index,
         )
         self.store.clear()
         if self.tracer is not None:
@@ -301,12 +318,14 @@ class Hypervisor:
         self.store.put_many(snapshot.pending.items())
         self.state_tree = StateTree(self.store, snapshot.root)
 
-    def fork(self) -> Hypervisor:
-        """A machine at the same state that shares the store for reading and writes to memory only."""
-        root = self.state_tree.flush()
+    def fork(self, root: Cid | None = None) -> Hypervisor:
+        """A machine at the same state, or at an older root that the store holds.
+
+        It shares the store for reading and writes to memory only.
+        """
         return Hypervisor(
             OverlayStore(self.base),
-            root,
+            self.state_tree.flush() if root is None else root,
             self.context,
             registry=lambda _manifest, _store: self.registry,
             externs=self.externs,
@@ -407,14 +426,17 @@ def _registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifes
             if marker is not None:
                 names[code] = marker
         contract = manifest.code("evm")
-        if evm == "official":
+        engine = evm
+        if engine == AUTO:
+            engine = "py-evm" if contract in names else "official"
+        if engine == "official":
             if contract in names:
                 raise InvalidInput(
                     "this bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
                 )
         else:
             names[contract] = "evm"
-        return Registry(RuntimeServices({"evm": evm, **options}), names)
+        return Registry(RuntimeServices({"evm": engine, **options}), names)
 
     return build
 

@@ -17,10 +17,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from store.cid import Cid, cid_of, show
 from store.codec import decode, encode
+
+NOTHING: Final[Mapping[bytes, bytes | None]] = MappingProxyType({})
+"""No change."""
 
 
 class StoreError(Exception):
@@ -86,13 +90,21 @@ class Blockstore(Protocol):
 
 
 class Store(Blockstore, Protocol):
-    """A blockstore with named metadata (the heads), changed together with blocks in one durable step."""
+    """A blockstore with named metadata (the heads) and a chain's index, all changed together in one durable step."""
 
-    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
-        """Store blocks and set metadata (None deletes) atomically; when it returns, both survive a crash."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        """Store blocks, set metadata and index (None deletes) atomically; when it returns, all survive a crash."""
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
+
+    def index(self, key: bytes) -> bytes | None:
+        """What the chain's index has under `key`, or None. Keys are the chain's own; they share nothing with metadata."""
 
     def close(self) -> None:
         """Release the medium. Closing twice is allowed."""

@@ -65,6 +65,11 @@ class BufferedStore:
             todo += reversed(links_of(data, codec))
         return list(found.items())
 
+    def forget_after(self, count: int) -> None:
+        """Forget the blocks that came after the first `count` ones; blocks stay in the order of their first `put`."""
+        while len(self.pending) > count:
+            self.pending.popitem()
+
     def clear(self) -> None:
         """Forget what is buffered."""
         self.pending.clear()

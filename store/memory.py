@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from store.blockstore import BlockNotFound
+from store.blockstore import NOTHING, BlockNotFound
 from store.cid import Cid
 
 
@@ -14,6 +14,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._blocks: dict[Cid, bytes] = {}
         self._metadata: dict[bytes, bytes] = {}
+        self._index: dict[bytes, bytes] = {}
 
     def get(self, cid: Cid) -> bytes:
         """The block; BlockNotFound if there is none."""
@@ -34,22 +35,36 @@ class MemoryStore:
         """Store blocks."""
         self._blocks.update(blocks)
 
-    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
-        """Store blocks and set metadata (None deletes)."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        """Store blocks, set metadata and index (None deletes)."""
         new = dict(blocks)  # an iterable that raises half-way leaves the store as it was
         self._blocks.update(new)
-        for key, value in metadata.items():
-            if value is None:
-                self._metadata.pop(key, None)
-            else:
-                self._metadata[key] = value
+        _change(self._metadata, metadata)
+        _change(self._index, index)
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
         return self._metadata.get(key)
+
+    def index(self, key: bytes) -> bytes | None:
+        """What the index has under `key`, or None."""
+        return self._index.get(key)
 
     def close(self) -> None:
         """Nothing to release: the blocks stay readable as long as the object lives."""
 
     def __len__(self) -> int:
         return len(self._blocks)
+
+
+def _change(entries: dict[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            entries.pop(key, None)
+        else:
+            entries[key] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from store.blockstore import BlockNotFound, Store
+from store.blockstore import NOTHING, BlockNotFound, Store
 from store.cid import Cid
 from store.memory import MemoryStore
 
@@ -16,6 +16,7 @@ class OverlayStore:
         self._base = base
         self._own = MemoryStore()
         self._metadata: dict[bytes, bytes | None] = {}
+        self._index: dict[bytes, bytes | None] = {}
 
     def get(self, cid: Cid) -> bytes:
         """The block, from the overlay or the base; BlockNotFound if neither has it."""
@@ -36,14 +37,24 @@ class OverlayStore:
         """Store blocks in the overlay."""
         self._own.put_many(blocks)
 
-    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
-        """Store blocks and set metadata in the overlay."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        """Store blocks, set metadata and index in the overlay."""
         self._own.commit(blocks, {})
         self._metadata.update(metadata)
+        self._index.update(index)
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, the overlay's first."""
         return self._metadata[key] if key in self._metadata else self._base.metadata(key)
+
+    def index(self, key: bytes) -> bytes | None:
+        """What the index has under `key`, the overlay's first."""
+        return self._index[key] if key in self._index else self._base.index(key)
 
     def close(self) -> None:
         """Nothing to release: the base belongs to somebody else."""

@@ -29,6 +29,7 @@ from rocksdict import (
 )
 
 from store.blockstore import (
+    NOTHING,
     BlockNotFound,
     StoreClosed,
     StoreCorrupt,
@@ -62,6 +63,7 @@ class RocksStore:
         self._options = options
         self._blocks = database.get_column_family(BLOCKS)
         self._metadata = database.get_column_family(METADATA)
+        self._index = database.get_column_family(CHAIN)
         self._read_only = read_only
         self._write_options = WriteOptions()
         self._write_options.sync = sync
@@ -109,8 +111,13 @@ class RocksStore:
         """Store blocks durably, in one batch."""
         self.commit(blocks, {})
 
-    def commit(self, blocks: Iterable[tuple[Cid, bytes]], metadata: Mapping[bytes, bytes | None]) -> None:
-        """Store blocks and set metadata (None deletes) in one batch, synced before this returns."""
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        """Store blocks, set metadata and index (None deletes) in one batch, synced before this returns."""
         if self._read_only:
             raise StoreReadOnly(f"{self.path} was opened for reading")
         database = self._open_database()
@@ -119,17 +126,23 @@ class RocksStore:
         family = database.get_column_family_handle(BLOCKS)
         for cid, data in blocks:
             batch.put(bytes(cid), data, family)
-        family = database.get_column_family_handle(METADATA)
-        for key, value in metadata.items():
-            if value is None:
-                batch.delete(key, family)
-            else:
-                batch.put(key, value, family)
+        for name, changes in ((METADATA, metadata), (CHAIN, index)):
+            family = database.get_column_family_handle(name)
+            for key, value in changes.items():
+                if value is None:
+                    batch.delete(key, family)
+                else:
+                    batch.put(key, value, family)
         self._call(database.write, batch, self._write_options)
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
         value: bytes | None = self._call(self._metadata.get, key)
+        return value
+
+    def index(self, key: bytes) -> bytes | None:
+        """What the chain's index has under `key`, or None."""
+        value: bytes | None = self._call(self._index.get, key)
         return value
 
     def counter(self, name: str) -> int:
@@ -146,6 +159,7 @@ class RocksStore:
         if database is not None:
             self._blocks.close()
             self._metadata.close()
+            self._index.close()
             database.close()
 
     def __enter__(self) -> Self:

@@ -69,11 +69,19 @@ def test_a_commit_stores_blocks_and_metadata(store: Store) -> None:
     assert store.has(block[0])
 
 
-def test_metadata_and_blocks_do_not_meet(store: Store) -> None:
-    store.commit([(Cid(b"name"), b"block")], {b"name": b"metadata"})
+def test_metadata_index_and_blocks_do_not_meet(store: Store) -> None:
+    store.commit([(Cid(b"name"), b"block")], {b"name": b"metadata"}, {b"name": b"entry"})
     assert store.get(Cid(b"name")) == b"block"
     assert store.metadata(b"name") == b"metadata"
+    assert store.index(b"name") == b"entry"
     assert store.metadata(b"absent") is None
+    assert store.index(b"absent") is None
+
+
+def test_a_commit_sets_and_deletes_entries_of_the_index(store: Store) -> None:
+    store.commit([], {}, {b"one": b"1", b"two": b"2"})
+    store.commit([], {}, {b"one": None, b"two": b"3", b"absent": None})
+    assert (store.index(b"one"), store.index(b"two")) == (None, b"3")
 
 
 def test_a_commit_that_fails_half_way_changes_nothing(store: Store) -> None:
@@ -90,12 +98,14 @@ def test_a_commit_that_fails_half_way_changes_nothing(store: Store) -> None:
 def test_an_overlay_hides_its_base_and_leaves_it_alone() -> None:
     base = MemoryStore()
     stored = put_object(base, "stored")
-    base.commit([], {b"head": b"base", b"other": b"base"})
+    base.commit([], {b"head": b"base", b"other": b"base"}, {b"height": b"1"})
     overlay = OverlayStore(base)
     own = put_object(overlay, "own")
-    overlay.commit([], {b"head": b"overlay", b"other": None})
+    assert overlay.index(b"height") == b"1"
+    overlay.commit([], {b"head": b"overlay", b"other": None}, {b"height": b"2"})
     assert overlay.get(stored) == base.get(stored)
     assert overlay.has(own)
     assert (overlay.metadata(b"head"), overlay.metadata(b"other")) == (b"overlay", None)
     assert not base.has(own)
+    assert (overlay.index(b"height"), base.index(b"height")) == (b"2", b"1")
     assert (base.metadata(b"head"), base.metadata(b"other")) == (b"base", b"base")
