@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 _WINDOW_POST_TYPES = range(5, 15)
 
+# Shapes of the CBOR: a type, `_LINK`, [shape of every item], or a tuple with a shape for each field.
+_LINK = object()
+_PIECES = [(int, _LINK)]
+_WINDOW_PROOF = (bytes, [(int, bytes)], [(int, int, _LINK)], int)
+_AGGREGATE = (int, int, int, bytes, [(int, bytes, bytes, _LINK, _LINK)])
+_REPLICA_UPDATE = (int, _LINK, _LINK, _LINK, [int])  # the proof is a list of numbers: the network's rule
+_SEALS = [(int, (int, int), [int], bytes, bytes, bytes, _LINK, _LINK)]
+
 
 class Proofs:
-    """Proofs of storage and faults for one invocation. Every error of a shape is ILLEGAL_ARGUMENT."""
+    """Proofs of storage and faults for one invocation. CBOR of another shape is ILLEGAL_ARGUMENT, without charge."""
 
     __slots__ = ("_calls",)
 
@@ -32,27 +40,24 @@ class Proofs:
         size = sector_size(proof_type)
         if size is None:
             raise _illegal(f"seal proof {proof_type} is not known")
-        fields = _decode(pieces, "pieces")
+        fields = _decode(pieces, _PIECES, "pieces are a list of size and CID")
         # charge
         self._calls.gas.charge("OnComputeUnsealedSectorCid", self._calls.prices.unsealed_sector_cid)
         # do
         try:
             layout = [(length, piece_commitment(unlink(piece))) for length, piece in fields]
             return unsealed_cid(data_commitment(size, layout))
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise _illegal(f"pieces: {error}") from None
 
     def verify_post(self, info: bytes) -> bool:
         """A window proof: [randomness, [[type, proof], ...], [[type, number, sealed CID], ...], prover]."""
         # check
-        fields = _tuple(info, 4, "window proof")
-        randomness, proofs, sectors = fields[0], fields[1], fields[2]
-        if not isinstance(proofs, list) or not isinstance(sectors, list) or not isinstance(randomness, bytes):
-            raise _illegal("a window proof holds randomness, a list of proofs and a list of sectors")
+        randomness, proofs, sectors, _ = _decode(info, _WINDOW_PROOF, "a window proof is a tuple of four")
         # charge
         self._calls.gas.charge("OnVerifyPost", self._calls.prices.verify_post.of(len(sectors)))
         # do
-        types = {_first(proof) for proof in proofs}
+        types = {proof_type for proof_type, _ in proofs}
         if len(types) != 1 or next(iter(types)) not in _WINDOW_POST_TYPES or len(randomness) != 32:
             raise _illegal("a window proof needs proofs of one window type, and 32 bytes of randomness")
         return self._calls.machine.proofs.verify_window_post(info)
@@ -60,14 +65,10 @@ class Proofs:
     def verify_aggregate_seals(self, info: bytes) -> bool:
         """An aggregate: [miner, seal type, aggregate type, proof, [[number, ...], ...]]."""
         # check
-        fields = _tuple(info, 5, "aggregate")
-        seal_type, sectors = fields[1], fields[4]
-        if not isinstance(sectors, list):
-            raise _illegal("an aggregate holds a list of sectors")
+        _, seal_type, _, _, sectors = _decode(info, _AGGREGATE, "an aggregate is a tuple of five")
         # charge
         table = self._calls.prices.verify_aggregate
-        price = table.get(seal_type) if isinstance(seal_type, int) else None
-        self._calls.gas.charge("OnVerifyAggregateSeals", (price or table[8]).of(len(sectors)))
+        self._calls.gas.charge("OnVerifyAggregateSeals", table.get(seal_type, table[8]).of(len(sectors)))
         # do
         if not sectors:
             raise _illegal("an aggregate of no sectors")
@@ -76,7 +77,7 @@ class Proofs:
     def verify_replica_update(self, info: bytes) -> bool:
         """A replica update: [type, old sealed CID, new sealed CID, new unsealed CID, proof as a list of ints]."""
         # check
-        _tuple(info, 5, "replica update")
+        _decode(info, _REPLICA_UPDATE, "a replica update is a tuple of five")
         # charge
         self._calls.gas.charge("OnVerifyReplicaUpdate", self._calls.prices.verify_replica_update)
         # return
@@ -85,9 +86,7 @@ class Proofs:
     def batch_verify_seals(self, infos: bytes) -> list[bool]:
         """Seal proofs, one answer each."""
         # check
-        fields = _decode(infos, "seals")
-        if not isinstance(fields, list):
-            raise _illegal("seals are a list")
+        fields = _decode(infos, _SEALS, "seals are a list of tuples of eight")
         # charge
         self._calls.gas.charge("OnVerifySeals", self._calls.prices.verify_seal * len(fields))
         # return
@@ -101,22 +100,32 @@ class Proofs:
         return self._calls.machine.proofs.verify_consensus_fault(first, second, extra)
 
 
-def _decode(data: bytes, what: str) -> Any:
+def _decode(data: bytes, shape: Any, words: str) -> Any:
     try:
-        return decode_strict(data)
+        value = decode_strict(data)
     except CodecError as error:
-        raise _illegal(f"{what}: {error}") from None
+        raise _illegal(f"{words}: {error}") from None
+    if not _has_shape(value, shape):
+        raise _illegal(words)
+    return value
 
 
-def _tuple(data: bytes, length: int, what: str) -> list[Any]:
-    fields = _decode(data, what)
-    if not isinstance(fields, list) or len(fields) != length:
-        raise _illegal(f"a {what} is a tuple of {length}")
-    return fields
+def _has_shape(value: Any, shape: Any) -> bool:
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(item, shape[0]) for item in value)
+    if isinstance(shape, tuple):
+        return isinstance(value, list) and len(value) == len(shape) and all(map(_has_shape, value, shape))
+    if shape is _LINK:
+        return _is_link(value)
+    return type(value) is shape  # exactly: a boolean is no number
 
 
-def _first(pair: Any) -> Any:
-    return pair[0] if isinstance(pair, list) and len(pair) == 2 else None
+def _is_link(value: Any) -> bool:
+    try:
+        unlink(value)
+    except CodecError:
+        return False
+    return True
 
 
 def _illegal(message: str) -> SyscallError:
