@@ -1,0 +1,120 @@
+"""The machine itself: what importing and opening cost, and what a tracer costs that is not there.
+
+The first two are measured in fresh interpreters, in processor time, so that other programs on the machine count little.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from bench.rows import Row, seconds
+from bridge.method_numbers import method_number
+from devtools.demo.artifacts import counter_module
+from hypervisor import Address, Genesis, Hypervisor, Message, Recorder
+from hypervisor.gas import GasTracker
+from hypervisor.tracing import Tracer
+from hypervisor.types import MethodNumber, TokenAmount
+from store.codec import encode
+
+SENDER = Address.delegated(10, bytes(19) + b"\x01")
+RUNS = 7
+
+PROGRAM = """
+from time import process_time as now
+start = now()
+import hypervisor
+package = now()
+from hypervisor import *
+names = now()
+Hypervisor.open()
+opened = now()
+Hypervisor.open()
+again = now()
+print([1e3 * taken for taken in (package - start, names - package, opened - names, again - opened)])
+"""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    yield from start_rows()
+    yield from tracer_rows()
+
+
+def start_rows() -> Iterator[Row]:
+    """Milliseconds to import and to open, each the best of some fresh interpreters; the first one fills the caches."""
+    with TemporaryDirectory() as folder:
+        # as an installed package: compiled once, modules of the bundle too
+        environment = os.environ | {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+        command = [sys.executable, "-c", PROGRAM]
+        outputs = [
+            subprocess.run(command, capture_output=True, check=True, env=environment).stdout  # noqa: S603
+            for _ in range(1 + RUNS)
+        ]
+    taken: list[list[float]] = [json.loads(output) for output in outputs[1:]]
+    package, names = min((run[:2] for run in taken), key=sum)
+    yield Row("import hypervisor", package + names, parts={"the package": package, "every public name": names})
+    first, again = min(run[2] for run in taken), min(run[3] for run in taken)
+    yield Row("open the embedded bundle, modules cached", first, parts={"again in the same process": again})
+
+
+def tracer_rows() -> Iterator[Row]:
+    """Messages that let the example counter count, without a tracer and with one that keeps everything.
+
+    What an absent tracer costs is estimated from above: each event that a tracer would get stands for one look whether
+    there is a tracer, as long as the one of the gas tracker.
+    """
+    recorder = Recorder()
+    without, recorded = Counting(None), Counting(recorder)
+    recorder.events.clear()
+    recorded.count()
+    looks = len(recorder.events)
+    times = [(without.seconds_of_one(), recorded.seconds_of_one()) for _ in range(RUNS)]
+    plain, traced = min(time for time, _ in times), min(time for _, time in times)
+    note = f"{plain * 1e6:.0f} us without, {traced * 1e6:.0f} us with {looks} events recorded"
+    yield Row("a message without a tracer", plain / traced, note)
+    yield Row("what an absent tracer costs a message", looks * one_look() / plain * 100, f"{looks} looks at no tracer")
+
+
+class Counting:
+    """A machine with the example counter and an account that calls it."""
+
+    def __init__(self, tracer: Tracer | None) -> None:
+        genesis = Genesis(accounts={SENDER: TokenAmount(10**24)})
+        self.machine = Hypervisor.open(genesis=genesis, tracer=tracer)
+        self.counter = self.machine.create(self.machine.install(counter_module())).address
+        self.nonce = 0
+
+    def count(self) -> None:
+        method = MethodNumber(method_number("Increment"))
+        message = Message(to=self.counter, from_=SENDER, nonce=self.nonce, method=method, params=encode(1))
+        result = self.machine.apply(message)
+        if result.exit_code:
+            raise RuntimeError(f"the counter exited with {result.exit_code}: {result.message}")
+        self.nonce += 1
+
+    def seconds_of_one(self, messages: int = 100) -> float:
+        start = perf_counter()
+        for _ in range(messages):
+            self.count()
+        return (perf_counter() - start) / messages
+
+
+def one_look() -> float:
+    """Seconds of one look at a tracer that is not there, the loop around it not counted."""
+    gas = GasTracker(1)
+    looks = range(1000)
+
+    def looking() -> None:
+        for _ in looks:
+            if gas.tracer is not None:
+                raise AssertionError
+
+    def not_looking() -> None:
+        for _ in looks:
+            pass
+
+    return max(seconds(looking, calls=20) - seconds(not_looking, calls=20), 0.0) / len(looks)
