@@ -104,7 +104,7 @@ class Store(Blockstore, Protocol):
         """The metadata under `key`, or None."""
 
     def index(self, key: bytes) -> bytes | None:
-        """What the chain's index has under `key`, or None. Keys are the chain's own; they share nothing with metadata."""
+        """What the chain's index has under `key`, or None; its keys share nothing with those of the metadata."""
 
     def close(self) -> None:
         """Release the medium. Closing twice is allowed."""

@@ -1,0 +1,1 @@
+"""A local Filecoin network in one process: chain, accounts, transactions, JSON-RPC."""
