@@ -41,8 +41,10 @@ class ActorState:
 
     @classmethod
     def from_fields(cls, fields: Any) -> "ActorState":
-        """Read the tuple of five."""
+        """Read the tuple of five; ValueError or TypeError if it is none."""
         code, head, nonce, balance, delegated = fields
+        if not isinstance(nonce, int):
+            raise ValueError(f"the nonce is {nonce!r:.40}")
         address = None if delegated is None else Address.from_bytes(delegated)
         return cls(unlink(code), unlink(head), nonce, TokenAmount(decode_bigint(balance)), address)
 
@@ -62,6 +64,14 @@ class InitState:
     def fields(self) -> list[Any]:
         """The tuple of three."""
         return [link(self.address_map), self.next_id, self.network_name]
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> "InitState":
+        """Read the tuple of three; ValueError or TypeError if it is none."""
+        address_map, next_id, name = fields
+        if not isinstance(next_id, int) or not isinstance(name, str):
+            raise ValueError(f"the next ID is {next_id!r:.40} and the network's name {name!r:.40}")
+        return cls(unlink(address_map), next_id, name)
 
 
 class StateTree:
@@ -100,7 +110,10 @@ class StateTree:
         if actor in self._actors:
             return self._actors.get(actor)
         fields = self._hamt.get(_key(actor))
-        state = None if fields is None else ActorState.from_fields(fields)
+        try:
+            state = None if fields is None else ActorState.from_fields(fields)
+        except (ValueError, TypeError) as error:
+            raise Fatal(f"actor f0{actor} is malformed in the state tree: {error}") from error
         self._actors.set(actor, state)
         return state
 
@@ -157,8 +170,10 @@ class StateTree:
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
-        address_map, next_id, name = get_object(self.store, actor.head)
-        return InitState(unlink(address_map), next_id, name)
+        try:
+            return InitState.from_fields(get_object(self.store, actor.head))
+        except (ValueError, TypeError) as error:
+            raise Fatal(f"the state of the init actor (f01) is malformed: {error}") from error
 
     def set_init_state(self, state: InitState) -> None:
         """Rewrite the init actor's state."""
