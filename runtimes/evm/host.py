@@ -16,7 +16,6 @@ from runtimes.evm.syscalls import Syscalls
 from store.cid import split_cid
 
 _BLOCK_HASHES: Final = 256
-_MEMORY_PAGE: Final = 65536
 _PREVRANDAO_TAG: Final = 10
 _TWO_GIB: Final = 2 << 30
 
@@ -140,17 +139,18 @@ class FilecoinHost:
         self.contract.destroy()
 
     def grow_memory(self, size: int) -> int:
-        """Pay for memory by the page, the first one being the frame's; a frame too large ends as the network's does.
+        """Pay for memory by the page; a frame too large ends as the network's does.
 
         Exit 4 is the official module's failed allocation, 24 its panic at a size of 2 GiB and more.
         """
-        if size >= _TWO_GIB:
+        rules, have = self.rules, self._memory
+        wanted = -(-size // rules.memory_page) * rules.memory_page
+        if wanted >= _TWO_GIB:
             raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"memory of {size} bytes: capacity overflow")
-        wanted = -(-size // _MEMORY_PAGE) * _MEMORY_PAGE
-        if size > self.rules.max_frame_memory or not self.syscalls.kernel.memory.grow(self._memory, wanted):
+        if wanted > rules.max_frame_memory or not self.syscalls.kernel.memory.grow(have, wanted):
             raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be had")
-        paid = max(self._memory, _MEMORY_PAGE)
-        if wanted > paid:
-            self.syscalls.charge("OnEvmMemory", (wanted - paid) * self.rules.memory_price)
+        growth = max(wanted, rules.free_memory) - max(have, rules.free_memory)
+        price = (wanted - have) * rules.memory_fill_price + growth * rules.memory_growth_price
+        self.syscalls.charge("OnEvmMemory", price)
         self._memory = wanted
         return wanted

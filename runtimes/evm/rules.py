@@ -58,7 +58,10 @@ class Rules:
     """Whether the state tuple has its sixth field."""
     block_gas_limit: int = 10_000_000_000
     max_code_size: int = 24_576
-    max_frame_memory: int = 512 << 20
+    memory_page: int = 4096
+    """Memory grows by pages of this size; MSIZE does not show it."""
+    max_frame_memory: int = (512 << 20) - (_OFFICIAL_PAGES + 1) * _PAGE - 4096
+    """What is left of a WASM instance's 512 MiB beside the official module's own data (measured)."""
     gas_rate: int = DEFAULT_RATE
     """Milligas for one EVM gas."""
     frame_price: int = (
@@ -67,8 +70,10 @@ class Rules:
         + _OFFICIAL_SYSCALLS * _SYSCALL
     )
     """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
-    memory_price: int = _WASM_MEMORY_PER_BYTE
-    """A byte of memory growth, as WASM pays for it: linear, not quadratic."""
+    memory_fill_price: int = _WASM_MEMORY_PER_BYTE
+    memory_growth_price: int = _WASM_MEMORY_PER_BYTE
+    """A byte of memory is zeroed, and where it lies beyond `free_memory` the instance grows by it: linear prices."""
+    free_memory: int = _PAGE
     transfer_gas_limit: int = 10_000_000
     """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
     reserved: frozenset[EthAddress] = field(default=frozenset())

@@ -1,0 +1,46 @@
+"""Bytecode from mnemonics, so that test programs can be read."""
+
+from __future__ import annotations
+
+from runtimes.evm.opcodes import NUMBERS
+
+
+def assemble(text: str) -> bytes:
+    """Bytes of a program: mnemonics and numbers separated by blanks; a number is pushed in as few bytes as it needs.
+
+    `name:` marks a JUMPDEST, `@name` pushes its place (always two bytes); `;` starts a comment.
+    """
+    words = [word for line in text.splitlines() for word in line.split(";")[0].split()]
+    places: dict[str, int] = {}
+    sizes = 0
+    for word in words:
+        if word.endswith(":"):
+            places[word[:-1]] = sizes
+        sizes += len(_encode(word, {}))
+    return b"".join(_encode(word, places) for word in words)
+
+
+def _encode(word: str, places: dict[str, int]) -> bytes:
+    if word.endswith(":"):
+        return bytes([NUMBERS["JUMPDEST"]])
+    if word.startswith("@"):
+        return bytes([NUMBERS["PUSH2"]]) + places.get(word[1:], 0).to_bytes(2, "big")
+    if word in NUMBERS:
+        return bytes([NUMBERS[word]])
+    number = int(word, 0)
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return bytes([NUMBERS["PUSH0"] + len(data)]) + data
+
+
+def deployer(runtime: bytes) -> bytes:
+    """Init code that returns `runtime` as the contract's code."""
+    copy = assemble(f"{len(runtime)} 0x0b 0 CODECOPY {len(runtime)} 0 RETURN")
+    # the offset of the code is the length of this head, which depends on how long its own numbers are
+    for _ in range(3):
+        copy = assemble(f"{len(runtime)} {len(copy)} 0 CODECOPY {len(runtime)} 0 RETURN")
+    return copy + runtime
+
+
+def returned_word(expression: str) -> bytes:
+    """A program that returns what `expression` leaves on the stack."""
+    return assemble(f"{expression} 0 MSTORE 32 0 RETURN")

@@ -1,0 +1,88 @@
+"""A machine with an Ethereum account on it, and short ways to deploy contracts and call them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.genesis import Genesis
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+from runtimes.evm.state import EvmState
+from tests.runtimes.evm.assembler import deployer
+
+SENDER_ETH = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
+SENDER = to_filecoin(SENDER_ETH)
+BLOCK_LIMIT = Gas(10_000_000_000)
+
+
+def open_machine(**options: object) -> Hypervisor:
+    """A machine in memory whose account `SENDER` has 1,000 FIL."""
+    genesis = Genesis(accounts={SENDER: TokenAmount(1000 * 10**18)})
+    return Hypervisor.open(genesis=genesis, **options)  # type: ignore[arg-type]
+
+
+@dataclass
+class Chain:
+    """Sends messages from `SENDER`, counting its nonce."""
+
+    machine: Hypervisor = field(default_factory=open_machine)
+    nonce: int = 0
+
+    def send(
+        self, to: Address, method: int, params: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
+    ) -> ApplyResult:
+        """Apply an explicit message."""
+        message = Message(
+            to=to,
+            from_=SENDER,
+            nonce=self.nonce,
+            value=TokenAmount(value),
+            method=MethodNumber(method),
+            params=params,
+            gas_limit=gas_limit,
+        )
+        self.nonce += 1
+        result = self.machine.apply(message)
+        if result.fatal is not None:
+            raise result.fatal
+        return result
+
+    def deploy(self, runtime: bytes, value: int = 0) -> EthAddress:
+        """Make a contract of this runtime code."""
+        return self.deploy_init(deployer(runtime), value)
+
+    def deploy_init(self, init_code: bytes, value: int = 0) -> EthAddress:
+        """Make a contract by this init code."""
+        result = self.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(init_code), value)
+        assert result.exit_code == 0, result.message
+        return CreateReturn.decode(result.return_data).eth_address
+
+    def invoke(
+        self, contract: EthAddress, calldata: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
+    ) -> ApplyResult:
+        """Call a contract."""
+        return self.send(to_filecoin(contract), INVOKE_EVM, invoke_params(calldata), value, gas_limit)
+
+    def call(self, contract: EthAddress, calldata: bytes = b"", value: int = 0) -> bytes:
+        """Call a contract and open what it returned; the call must succeed."""
+        result = self.invoke(contract, calldata, value)
+        assert result.exit_code == 0, f"exit {result.exit_code}: {result.message}"
+        return invoke_return(result.return_data)
+
+    def state(self, contract: EthAddress) -> EvmState:
+        """A contract's state as its head says."""
+        actor = self.machine.actor(to_filecoin(contract))
+        assert actor is not None
+        return EvmState.decode(self.machine.store.get(actor.head))
+
+    def balance(self, address: Address) -> int:
+        """The balance behind an address."""
+        actor = self.machine.actor(address)
+        return 0 if actor is None else actor.balance

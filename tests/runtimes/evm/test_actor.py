@@ -1,0 +1,262 @@
+"""The EVM actor on the machine: methods, limits, hostile contracts. (The golden cases hold the rest.)"""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import to_filecoin
+from bridge.cbor import byte_string
+from bridge.events import Log, entries_to_log
+from bridge.filecoin_call import ActorCall, decode_call_return, encode_call, encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
+from hypervisor.address import Address
+from hypervisor.errors import RuntimeUnavailable
+from hypervisor.exit_codes import ExitCode
+from hypervisor.message import Message
+from hypervisor.runtime import RuntimeServices
+from hypervisor.tracing import GasCharged, Recorder
+from hypervisor.types import EAM_ACTOR, Gas, MethodNumber
+from runtimes.evm import EvmRuntime
+from runtimes.evm.engine import Status
+from store.cid import CBOR
+from tests.runtimes.evm.assembler import assemble, deployer, returned_word
+from tests.runtimes.evm.chain import SENDER, Chain, open_machine
+
+COUNTER = returned_word("1 0 SLOAD ADD DUP1 0 SSTORE")
+RECURSION = assemble("""
+    32 0 0 0 0 ADDRESS GAS CALL @went_deeper JUMPI  1 0 MSTORE 32 0 RETURN
+    went_deeper: 1 0 MLOAD ADD 0 MSTORE 32 0 RETURN
+""")
+DELEGATED_RECURSION = assemble("""
+    32 0 0 0 ADDRESS GAS DELEGATECALL @went_deeper JUMPI  1 0 MSTORE 32 0 RETURN
+    went_deeper: 1 0 MLOAD ADD 0 MSTORE 32 0 RETURN
+""")
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+def test_a_contract_is_deployed_called_and_keeps_its_state(chain: Chain) -> None:
+    counter = chain.deploy(COUNTER)
+    assert [int.from_bytes(chain.call(counter), "big") for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("method", [7, 100, 1023])
+def test_a_private_method_that_does_not_exist_is_unhandled(chain: Chain, method: int) -> None:
+    counter = chain.deploy(COUNTER)
+    assert chain.send(to_filecoin(counter), method).exit_code == ExitCode.USR_UNHANDLED_MESSAGE
+
+
+@pytest.mark.parametrize("method", [1, 2])
+def test_nobody_but_the_system_constructs_a_contract(chain: Chain, method: int) -> None:
+    counter = chain.deploy(COUNTER)
+    params = b"\x82" + byte_string(bytes(20)) + byte_string(b"")
+    assert chain.send(to_filecoin(counter), method, params).exit_code == ExitCode.USR_FORBIDDEN
+
+
+@pytest.mark.parametrize(("params", "exit_code"), [("6161", 21), ("820102", 21), ("4161ff", 21), ("43616263", 0)])
+def test_calldata_comes_as_one_byte_string(chain: Chain, params: str, exit_code: int) -> None:
+    counter = chain.deploy(COUNTER)
+    assert chain.send(to_filecoin(counter), INVOKE_EVM, bytes.fromhex(params)).exit_code == exit_code
+
+
+def test_any_exported_method_reaches_handle_filecoin_method(chain: Chain) -> None:
+    echo = chain.deploy(
+        assemble("""
+        96 0 MSTORE  0 32 MSTORE
+        0 0 MSTORE  0x51 32 MSTORE  96 64 MSTORE  CALLDATASIZE 96 MSTORE
+        CALLDATASIZE 0 128 CALLDATACOPY  CALLDATASIZE 128 ADD 0 RETURN
+    """)
+    )
+    method, params = method_number("Receive"), b"\x82\x01\x02"
+    result = chain.send(to_filecoin(echo), method, params)
+    assert result.exit_code == ExitCode.OK
+    assert result.return_data == encode_method_calldata(method, CBOR, params)
+
+
+def test_a_log_becomes_an_event_of_the_contract(chain: Chain) -> None:
+    contract = chain.deploy(assemble("0xab 0 MSTORE8 7 1 0 LOG1"))
+    result = chain.invoke(contract)
+    assert [entries_to_log(event.entries) for event in result.events] == [Log((bytes(31) + b"\x07",), b"\xab")]
+
+
+def test_a_reverted_contract_leaves_no_event_and_gives_its_reason(chain: Chain) -> None:
+    contract = chain.deploy(assemble("0 0 LOG0 0xab 0 MSTORE8 1 0 REVERT"))
+    result = chain.invoke(contract)
+    assert (result.exit_code, result.events) == (Status.REVERT, ())
+    assert invoke_return(result.return_data) == b"\xab"
+
+
+# --- limits --------------------------------------------------------------------------------------------------------
+
+
+def test_an_endless_loop_uses_up_the_gas_and_nothing_else_happens(chain: Chain) -> None:
+    contract = chain.deploy(assemble("7 1 SSTORE again: @again JUMP"))
+    before = chain.state(contract)
+    result = chain.invoke(contract, gas_limit=Gas(20_000_000))
+    assert (result.exit_code, result.gas_used) == (ExitCode.SYS_OUT_OF_GAS, 20_000_000)
+    assert chain.state(contract) == before
+
+
+def test_a_callee_out_of_gas_leaves_its_caller_a_64th(chain: Chain) -> None:
+    hog = chain.deploy(assemble("again: @again JUMP"))
+    caller = chain.deploy(returned_word(f"0 0 0 0 0 {int.from_bytes(hog, 'big')} GAS CALL"))
+    result = chain.invoke(caller, gas_limit=Gas(500_000_000))
+    assert result.exit_code == ExitCode.OK
+    assert int.from_bytes(invoke_return(result.return_data), "big") == 0
+    assert 480_000_000 < result.gas_used < 500_000_000
+
+
+def test_the_gas_opcode_reads_the_machines_gas(chain: Chain) -> None:
+    contract = chain.deploy(returned_word("GAS"))
+    result = chain.invoke(contract)
+    left = int.from_bytes(invoke_return(result.return_data), "big")
+    assert 0 < 10_000_000_000 - left < result.gas_used
+
+
+@pytest.mark.parametrize(
+    ("offset", "exit_code"),
+    [
+        ((512 << 20) - 1183776, 0),
+        ((512 << 20) - 1183775, 4),
+        (600 << 20, 4),
+        (1 << 30, 4),
+        ((2 << 30) - 4128, 4),
+        ((2 << 30) - 4127, 24),
+        (2 << 30, 24),
+        (3 << 30, 24),
+        ((1 << 32) - 33, 24),
+        ((1 << 32) - 32, 38),
+        (1 << 32, 38),
+    ],
+)
+def test_memory_ends_where_the_official_actors_does(chain: Chain, offset: int, exit_code: int) -> None:
+    contract = chain.deploy(assemble(f"1 {offset} MSTORE"))
+    assert chain.invoke(contract).exit_code == exit_code
+
+
+def test_memory_is_paid_for_by_the_byte(chain: Chain) -> None:
+    small, large = (chain.deploy(assemble(f"1 {size - 32} MSTORE")) for size in (1 << 17, 1 << 22))
+    difference = chain.invoke(large).gas_used - chain.invoke(small).gas_used
+    assert abs(difference - (5_478_019 - 2_227_242)) < 150_000  # what the official actor pays
+
+
+def test_a_return_over_a_mebibyte_is_an_assertion(chain: Chain) -> None:
+    fits, too_long = (chain.deploy(assemble(f"{size} 0 RETURN")) for size in ((1 << 20) - 5, (1 << 20) - 4))
+    assert chain.invoke(fits).exit_code == ExitCode.OK
+    assert chain.invoke(too_long).exit_code == ExitCode.USR_ASSERTION_FAILED
+
+
+def test_parameters_that_claim_gigabytes_allocate_nothing(chain: Chain) -> None:
+    call_actor_id = int.from_bytes(b"\xfe" + bytes(18) + b"\x05", "big")
+    contract = chain.deploy(
+        assemble(f"""
+        CALLDATASIZE 0 0 CALLDATACOPY
+        0 0 CALLDATASIZE 0 {call_actor_id} GAS DELEGATECALL POP
+        RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN
+    """)
+    )
+    head = encode_call(ActorCall(0, 0, False, CBOR, b"", 100))[:-32]
+    for length, exit_code in ((1 << 30, 4), (1 << 31, 24)):
+        assert chain.invoke(contract, head + length.to_bytes(32, "big")).exit_code == exit_code
+    answer = chain.call(contract, head + (1 << 22).to_bytes(32, "big"))
+    assert decode_call_return(answer) == (-3, 0, b"")
+
+
+DEPTHS = [
+    pytest.param(RECURSION, 1024, 299, id="CALL"),
+    pytest.param(DELEGATED_RECURSION, 1023, 264, id="DELEGATECALL"),
+]
+
+
+@pytest.mark.parametrize(("program", "unlimited", "with_a_blocks_gas"), DEPTHS)
+def test_recursion_ends_where_the_official_actors_does(
+    chain: Chain, program: bytes, unlimited: int, with_a_blocks_gas: int
+) -> None:
+    """The innermost delegate call asks for the code first, a call too deep, and takes its frame down with it.
+
+    With a block's gas it is 63/64 at every level that ends it, so the depth measures what a frame costs.
+    """
+    contract = chain.deploy(program)
+    assert abs(int.from_bytes(chain.call(contract), "big") - with_a_blocks_gas) <= 5
+    limit = Gas(2**63 - 1)
+    message = Message(to=to_filecoin(contract), from_=SENDER, method=MethodNumber(INVOKE_EVM), gas_limit=limit)
+    result = chain.machine.apply_implicit(message)
+    assert result.exit_code == ExitCode.OK, result.message
+    assert int.from_bytes(invoke_return(result.return_data), "big") == unlimited
+
+
+def test_init_code_that_calls_back_is_no_way_around_anything(chain: Chain) -> None:
+    reentrant = assemble("0 0 0 0 0 ADDRESS GAS CALL POP 0 0 RETURN")
+    assert chain.state(chain.deploy_init(reentrant)).nonce == 1
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(b"\xef", 16), (b"\x00" * 24577, 16), (b"\x00" * 24576, 0)])
+def test_runtime_code_is_limited(chain: Chain, code: bytes, exit_code: int) -> None:
+    result = chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(deployer(code)))
+    assert result.exit_code == exit_code
+
+
+def test_junk_as_code_never_breaks_the_machine(chain: Chain) -> None:
+    seed = b"junk"
+    for _ in range(40):
+        seed = bytes(Address.actor(seed).payload) * 3
+        contract = chain.deploy(seed)
+        assert chain.invoke(contract, seed, gas_limit=Gas(100_000_000)).exit_code in {
+            0,
+            4,
+            7,
+            24,
+            33,
+            34,
+            35,
+            36,
+            37,
+            38,
+            39,
+        }
+
+
+# --- the machine around it -----------------------------------------------------------------------------------------
+
+
+def test_what_ran_before_does_not_show(chain: Chain) -> None:
+    first, second = chain.deploy(COUNTER), chain.deploy(COUNTER)
+    chain.call(first)
+    gas_of_first_call = chain.invoke(second).gas_used
+    third = chain.deploy(COUNTER)
+    assert chain.invoke(third).gas_used == gas_of_first_call
+
+
+def test_forks_share_the_runtime_and_not_the_state(chain: Chain) -> None:
+    counter = chain.deploy(COUNTER)
+    fork = Chain(chain.machine.fork(), chain.nonce)
+    assert int.from_bytes(fork.call(counter), "big") == 1
+    assert int.from_bytes(chain.call(counter), "big") == 1
+
+
+def test_everything_charged_has_a_name(chain: Chain) -> None:
+    counter = chain.deploy(COUNTER)
+    recorder = Recorder()
+    chain.machine.tracer = recorder
+    chain.call(counter)
+    names = {event.name for event in recorder.events if isinstance(event, GasCharged)}
+    assert {"OnEvmFrame", "OnEvmGas", "OnSyscall", "OnBlockOpenBase", "OnBlockLink", "OnMethodInvocation"} <= names
+
+
+def test_an_engine_that_is_not_there_is_named() -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"'turbo'.*py-evm"):
+        EvmRuntime(RuntimeServices({"evm": "turbo"}))
+
+
+@pytest.mark.parametrize("network", [18, 21, 24, 25])
+def test_contracts_run_under_older_network_versions(network: int) -> None:
+    chain = Chain(open_machine(network=network))
+    counter = chain.deploy(COUNTER)
+    assert [int.from_bytes(chain.call(counter), "big") for _ in range(2)] == [1, 2]
+    logger = chain.deploy(assemble("7 0 0 LOG1 PREVRANDAO POP 0 BLOCKHASH POP"))
+    result = chain.invoke(logger)
+    assert (result.exit_code, len(result.events)) == (ExitCode.OK, 1)

@@ -1,0 +1,262 @@
+"""The py-evm engine alone: how frames end, what they ask, and what they ask the host for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from eth.vm.forks.cancun.computation import CancunComputation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor.errors import ActorExit, Fatal, OutOfGas
+from runtimes.evm.engine import Answer, CallAsk, CallKind, CreateAsk, FrameOutcome, Status
+from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
+from tests.runtimes.evm.assembler import assemble, returned_word
+from tests.runtimes.evm.fake_host import CALLER, MYSELF, ORIGIN, OTHER, TABLE, FakeHost, frame_of, rules_of, run
+
+U256 = (1 << 256) - 1
+words = st.integers(0, U256)
+
+
+def word(code: bytes, host: FakeHost | None = None, **frame: object) -> int:
+    """The word that a program returns."""
+    outcome = run(code, host, **frame)  # type: ignore[arg-type]
+    assert isinstance(outcome, FrameOutcome)
+    assert outcome.status is Status.SUCCESS
+    return int.from_bytes(outcome.data, "big")
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("", Status.SUCCESS),
+        ("STOP", Status.SUCCESS),
+        ("1 2 ADD", Status.SUCCESS),
+        ("0 0 REVERT", Status.REVERT),
+        ("INVALID", Status.INVALID_INSTRUCTION),
+        ("ADD", Status.STACK_UNDERFLOW),
+        ("again: 1 @again JUMP", Status.STACK_OVERFLOW),
+        ("4294967296 MLOAD", Status.ILLEGAL_MEMORY_ACCESS),
+        ("4294967295 MLOAD", Status.ILLEGAL_MEMORY_ACCESS),
+        ("1 0 0 RETURNDATACOPY", Status.ILLEGAL_MEMORY_ACCESS),
+        ("3 JUMP", Status.BAD_JUMPDEST),
+        ("0x5b 1 JUMP", Status.BAD_JUMPDEST),
+        (f"{U256} JUMP", Status.BAD_JUMPDEST),
+        ("1 3 JUMPI", Status.BAD_JUMPDEST),
+    ],
+)
+def test_a_frame_ends_with_the_exit_code_of_the_official_actor(program: str, status: Status) -> None:
+    outcome = run(assemble(program))
+    assert isinstance(outcome, FrameOutcome)
+    assert outcome.status is status
+    assert outcome.status in (Status.SUCCESS, Status.REVERT) or not outcome.data
+
+
+@pytest.mark.parametrize("byte", [0x0C, 0x21, 0x49, 0x4A, 0xA5, 0xF2, 0xF6, 0xEF])
+def test_a_byte_that_is_no_opcode_of_filecoin_is_undefined(byte: int) -> None:
+    assert run(bytes([byte])) == FrameOutcome(Status.UNDEFINED_INSTRUCTION)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["1 1 SSTORE", "1 1 TSTORE", "0 0 LOG0", "0 0 0 CREATE", "0 0 0 0 CREATE2", "0 SELFDESTRUCT",
+     "0 0 0 0 1 0 GAS CALL"],
+)  # fmt: skip
+def test_a_static_frame_may_not_change_anything(program: str) -> None:
+    assert run(assemble(program), static=True) == FrameOutcome(Status.READ_ONLY)
+
+
+def test_a_static_frame_may_call_without_value() -> None:
+    assert isinstance(run(assemble("0 0 0 0 0 0 GAS CALL"), static=True), CallAsk)
+
+
+def test_returned_and_reverted_data_come_out() -> None:
+    assert run(returned_word("42")) == FrameOutcome(Status.SUCCESS, (42).to_bytes(32, "big"))
+    assert run(assemble("7 0 MSTORE8 1 0 REVERT")) == FrameOutcome(Status.REVERT, b"\x07")
+
+
+@given(words)
+def test_clz_counts_the_leading_zero_bits(number: int) -> None:
+    assert word(returned_word(f"{number} CLZ")) == 256 - len(f"{number:b}".lstrip("0"))
+
+
+def test_the_context_opcodes_read_the_host() -> None:
+    expected = {
+        "ADDRESS": int.from_bytes(MYSELF, "big"), "CALLER": int.from_bytes(CALLER, "big"), "CALLVALUE": 5,
+        "ORIGIN": int.from_bytes(ORIGIN, "big"), "GASPRICE": 11, "COINBASE": 0, "NUMBER": 12, "TIMESTAMP": 13,
+        "GASLIMIT": 14, "CHAINID": 15, "BASEFEE": 16, "SELFBALANCE": 1000, "PREVRANDAO": int("44" * 32, 16),
+        "CALLDATASIZE": 3, "RETURNDATASIZE": 0,
+    }  # fmt: skip
+    assert {name: word(returned_word(name), value=5, calldata=b"abc") for name in expected} == expected
+
+
+def test_addresses_are_the_low_twenty_bytes_of_a_word() -> None:
+    dirty = int.from_bytes(b"\xff" * 12 + OTHER, "big")
+    assert word(returned_word(f"{dirty} BALANCE")) == 7
+    assert word(returned_word(f"{dirty} EXTCODESIZE")) == 2
+    assert word(returned_word(f"{dirty} EXTCODEHASH")) == int("c0" * 32, 16)
+
+
+def test_extcodecopy_fills_up_with_zeros() -> None:
+    program = assemble(
+        f"{U256} 0 MSTORE 4 1 30 {int.from_bytes(OTHER, 'big')} EXTCODECOPY 0 MLOAD 0 MSTORE 32 0 RETURN"
+    )
+    assert word(program) == (U256 >> 16 << 16) | 0x0100
+
+
+def test_block_hashes_come_from_the_host() -> None:
+    assert word(returned_word("11 BLOCKHASH")) == 11
+    assert word(returned_word("12 BLOCKHASH")) == 0
+
+
+def test_storage_goes_through_the_host() -> None:
+    host = FakeHost()
+    run(assemble("9 1 SSTORE 8 1 TSTORE"), host)
+    assert (host.storage, host.transient) == ({1: 9}, {1: 8})
+    assert word(returned_word("1 SLOAD 1 TLOAD ADD"), host) == 17
+
+
+def test_logs_carry_topics_in_order_and_data() -> None:
+    host = FakeHost()
+    run(assemble("0xabcd 0 MSTORE 2 1 2 30 LOG2"), host)
+    assert host.logs == [([(1).to_bytes(32, "big"), (2).to_bytes(32, "big")], b"\xab\xcd")]
+
+
+def test_selfdestruct_ends_the_frame() -> None:
+    host = FakeHost()
+    assert run(assemble("9 SELFDESTRUCT INVALID"), host) == FrameOutcome(Status.SUCCESS)
+    assert host.beneficiary == bytes(19) + b"\x09"
+
+
+# --- asks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "value"),
+    [
+        ("64 32 3 29 5 9 77 CALL", CallKind.CALL, 5),
+        ("64 32 3 29 9 77 STATICCALL", CallKind.STATICCALL, 0),
+        ("64 32 3 29 9 77 DELEGATECALL", CallKind.DELEGATECALL, 0),
+    ],
+)
+def test_a_call_leaves_the_frame_with_all_it_needs(program: str, kind: CallKind, value: int) -> None:
+    step = run(assemble(f"0xaabbcc 0 MSTORE {program}"))
+    assert step == CallAsk(kind, 77, step.address if isinstance(step, CallAsk) else CALLER, value, b"\xaa\xbb\xcc")
+    assert isinstance(step, CallAsk)
+    assert step.address == bytes(19) + b"\x09"
+
+
+def _answered(answer: Answer, program: str) -> FrameOutcome:
+    engine = PyEvmEngine(TABLE)
+    asked = engine.start(frame_of(assemble(program)), FakeHost())
+    assert isinstance(asked, CallAsk | CreateAsk)
+    outcome = engine.resume(answer)
+    assert isinstance(outcome, FrameOutcome)
+    return outcome
+
+
+def test_an_answer_fills_the_out_region_as_far_as_it_goes() -> None:
+    dump = "0 MSTORE RETURNDATASIZE 32 MSTORE 96 0 RETURN"
+    outcome = _answered(Answer(True, b"\x11" * 40), f"8 64 0 0 0 9 GAS CALL {dump}")
+    assert outcome.data == (1).to_bytes(32, "big") + (40).to_bytes(32, "big") + b"\x11" * 8 + bytes(24)
+    outcome = _answered(Answer(False, b"\x22"), f"32 64 0 0 0 9 GAS CALL {dump}")
+    assert outcome.data == bytes(32) + (1).to_bytes(32, "big") + b"\x22" + bytes(31)
+
+
+def test_a_bad_out_region_ends_the_frame_only_after_the_call() -> None:
+    outcome = _answered(Answer(True, b"x"), "32 4294967295 0 0 0 9 GAS CALL")
+    assert outcome.status is Status.ILLEGAL_MEMORY_ACCESS
+
+
+def test_a_creation_pushes_the_address_and_leaves_no_return_data() -> None:
+    tail = "0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"
+    outcome = _answered(Answer(True, b"", OTHER), f"0 0 3 CREATE {tail}")
+    assert outcome.data == OTHER.rjust(32, b"\0") + bytes(32)
+    outcome = _answered(Answer(False, b"why"), f"9 0 0 3 CREATE2 {tail}")
+    assert outcome.data == bytes(32) + (3).to_bytes(32, "big")
+
+
+def test_a_creation_asks_with_value_code_and_salt() -> None:
+    assert run(assemble("0xfe 0 MSTORE8 1 0 3 CREATE")) == CreateAsk(3, b"\xfe", None)
+    assert run(assemble("0xfe 0 MSTORE8 9 1 0 3 CREATE2")) == CreateAsk(3, b"\xfe", 9)
+
+
+def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
+    assert word(returned_word("1 0 0 1001 CREATE 7 ADD")) == 7
+
+
+def test_an_answer_to_no_question_is_a_defect_of_ours() -> None:
+    with pytest.raises(Fatal, match="asked nothing"):
+        PyEvmEngine(TABLE).resume(Answer(True))
+
+
+# --- gas and memory ------------------------------------------------------------------------------------------------
+
+
+def test_every_opcode_takes_its_price_from_the_shared_budget() -> None:
+    host = FakeHost()
+    before = host.gas.remaining
+    run(assemble("1 2 ADD POP"), host)
+    assert before - host.gas.remaining == 3 + 3 + 3 + 2
+
+
+def test_an_endless_loop_runs_out_of_the_machines_gas() -> None:
+    host = FakeHost(gas=10**9)
+    with pytest.raises(OutOfGas):
+        run(assemble("again: @again JUMP"), host)
+    assert host.tracker.used == host.tracker.limit
+
+
+def test_memory_is_asked_of_the_host_and_no_quadratic_price_is_taken() -> None:
+    host = FakeHost()
+    before = host.gas.remaining
+    run(assemble("1 524256 MSTORE"), host)
+    assert host.granted == [524288]
+    assert before - host.gas.remaining == 9
+
+
+def test_memory_that_the_host_refuses_ends_the_invocation() -> None:
+    with pytest.raises(ActorExit, match="no more memory"):
+        run(assemble("1 2097152 MSTORE"))
+
+
+@pytest.mark.parametrize(
+    "program", [f"0 {U256} MCOPY", f"0 0 {U256} CALLDATACOPY", f"0 {U256} RETURN", "0 5 KECCAK256"]
+)
+def test_a_region_of_no_bytes_may_lie_anywhere(program: str) -> None:
+    host = FakeHost()
+    outcome = run(assemble("0 " + program), host)
+    assert isinstance(outcome, FrameOutcome)
+    assert outcome.status is Status.SUCCESS
+    assert host.granted == []
+
+
+# --- isolation -----------------------------------------------------------------------------------------------------
+
+
+def test_no_class_attribute_of_py_evm_changes() -> None:
+    before = {name: repr(value) for name, value in vars(CancunComputation).items()}
+    for program in ("0 0 0 CREATE", "1 1 SSTORE", "9 SELFDESTRUCT", "0 0 LOG0"):
+        run(assemble(program))
+    assert {name: repr(value) for name, value in vars(CancunComputation).items()} == before
+    assert not getattr(CancunComputation, "contracts_created", [])
+
+
+def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
+    for number, name in ((23, "MCOPY"), (24, "TLOAD"), (27, "CLZ")):
+        program = assemble(f"0 0 0 {name}")
+        old, new = rules_of(number), rules_of(number + 1)
+        before = PyEvmEngine(PyEvmTable(old)).start(frame_of(program, rules=old), FakeHost())
+        after = PyEvmEngine(PyEvmTable(new)).start(frame_of(program, rules=new), FakeHost())
+        assert before == FrameOutcome(Status.UNDEFINED_INSTRUCTION)
+        assert after == FrameOutcome(Status.SUCCESS)
+
+
+def test_py_evm_is_imported_when_the_first_contract_runs_and_not_before() -> None:
+    program = (
+        "import sys, runtimes.evm; assert 'eth' not in sys.modules and 'py_ecc' not in sys.modules;"
+        "import runtimes.evm.py_evm; assert 'eth' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,156 @@
+"""Ethereum's precompiles against py-evm, eth-keys, py_ecc and Python itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from Crypto.Hash import RIPEMD160
+from eth import precompiles
+from eth.exceptions import VMError
+from eth.vm.forks.byzantium.computation import ByzantiumComputation
+from eth.vm.message import Message
+from eth_keys.datatypes import PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtimes.evm.precompiles.ethereum import ETHEREUM
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.precompiles.prices import PRICES
+
+stock: Any = precompiles  # py-evm's: the oracle
+BN254_G1 = (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
+BLS_G1 = bytes.fromhex(
+    "0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00a"
+    "db22c6bb0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae4"
+    "0caa232946c5e7e1"
+)
+
+
+def by_py_evm(function: Callable[[Any], object], data: bytes) -> bytes | None:
+    """What py-evm's precompile answers, None where it fails."""
+    message = Message(10**15, b"\x01" * 20, b"\x02" * 20, 0, data, b"")  # type: ignore[arg-type]
+    computation = ByzantiumComputation(None, message, None)  # type: ignore[arg-type]
+    try:
+        function(computation)
+    except VMError:
+        return None
+    return computation.output
+
+
+def ours(name: str, data: bytes) -> bytes | None:
+    """What ours answers, None where it fails."""
+    assert PRICES[name](data) >= 0
+    try:
+        return ETHEREUM[name](data)
+    except PrecompileFailure:
+        return None
+
+
+@given(st.binary(max_size=300))
+def test_hashes_are_those_of_the_libraries(data: bytes) -> None:
+    assert ours("sha256", data) == hashlib.sha256(data).digest()
+    assert ours("ripemd160", data) == bytes(12) + RIPEMD160.new(data).digest()
+    assert ours("identity", data) == data
+
+
+@given(st.integers(1, 2**200), st.binary(min_size=32, max_size=32), st.integers(0, 1), st.booleans())
+def test_ecrecover_finds_the_signer_as_eth_keys_does(secret: int, digest: bytes, flip: int, dirty: bool) -> None:
+    key = PrivateKey(secret.to_bytes(32, "big"))
+    signature = key.sign_msg_hash(digest)
+    v = (signature.v ^ flip) + 27 + (dirty << 64)
+    data = digest + b"".join(part.to_bytes(32, "big") for part in (v, signature.r, signature.s))
+    assert ours("ecrecover", data) == by_py_evm(stock.ecrecover, data)
+    if not flip and not dirty:
+        assert ours("ecrecover", data) == bytes(12) + key.public_key.to_canonical_address()
+
+
+@given(st.binary(max_size=160))
+def test_ecrecover_of_junk_is_empty_or_what_py_evm_says(data: bytes) -> None:
+    assert ours("ecrecover", data) == by_py_evm(stock.ecrecover, data)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=40), st.integers(0, 130))
+def test_modexp_is_pythons_power(base: bytes, exponent: bytes, modulus: bytes, cut: int) -> None:
+    head = b"".join(len(part).to_bytes(32, "big") for part in (base, exponent, modulus))
+    numbers = [int.from_bytes(part, "big") for part in (base, exponent, modulus)]
+    result = pow(numbers[0], numbers[1], numbers[2]) if numbers[2] else 0
+    data = head + base + exponent + modulus
+    assert ours("modexp", data) == result.to_bytes(len(modulus), "big")
+    padded = (data[: 96 + cut] + bytes(200))[: len(data)]
+    assert ours("modexp", data[: 96 + cut]) == ours("modexp", padded)
+
+
+def test_modexp_refuses_a_length_of_32_bits() -> None:
+    head = (1).to_bytes(32, "big") + (2**32).to_bytes(32, "big") + (1).to_bytes(32, "big")
+    assert ours("modexp", head) is None
+
+
+def test_modexp_prices_what_would_take_for_ever_before_it_is_computed() -> None:
+    long = (2**31).to_bytes(32, "big")
+    assert PRICES["modexp"](long + long + long + b"\xff" * 64) > 10**15
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1), st.binary(max_size=20))
+def test_bn254_addition_and_multiplication_are_py_evms(left: int, right: int, junk: bytes) -> None:
+    products = []
+    for scalar in (left, right):
+        data = BN254_G1 + scalar.to_bytes(32, "big")
+        product = ours("bn254_mul", data)
+        assert product is not None
+        assert product == by_py_evm(stock.ecmul(gas_cost=6000), data)
+        products.append(product)
+    assert ours("bn254_add", b"".join(products)) == by_py_evm(stock.ecadd(gas_cost=150), b"".join(products))
+    assert ours("bn254_add", products[0] + junk) == by_py_evm(stock.ecadd(gas_cost=150), products[0] + junk)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 12, 1000])
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_blake2f_is_py_evms(rounds: int, last: int) -> None:
+    data = rounds.to_bytes(4, "big") + bytes(range(208)) + bytes([last])
+    assert ours("blake2f", data) == by_py_evm(stock.blake2b_fcompress, data)
+    assert ours("blake2f", data[:-1]) is None
+
+
+def test_twelve_rounds_of_blake2f_are_blake2b() -> None:
+    state = hashlib.blake2b(b"abc").digest()
+    initial = bytes.fromhex(
+        "48c9bdf267e6096a3ba7ca8485ae67bb2bf894fe72f36e3cf1361d5f3af54fa5d182e6ad7f520e511f6c3e2b8c68059b6bbd41fbabd9831f"
+        "79217e1319cde05b"
+    )
+    data = (12).to_bytes(4, "big") + initial + b"abc".ljust(128, b"\0") + (3).to_bytes(8, "little") + bytes(8) + b"\1"
+    assert ours("blake2f", data) == state
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**256 - 1))
+def test_bls12_381_sums_are_py_evms(scalar: int) -> None:
+    data = BLS_G1 + scalar.to_bytes(32, "big")
+    product = ours("bls12_g1msm", data)
+    assert product == by_py_evm(stock.bls12_g1_msm, data)
+    assert product is not None
+    assert ours("bls12_g1add", product + BLS_G1) == by_py_evm(stock.bls12_g1_add, product + BLS_G1)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**381))
+def test_bls12_381_maps_are_py_evms(element: int) -> None:
+    data = element.to_bytes(64, "big")
+    point = ours("bls12_map_fp_to_g1", data)
+    assert point == by_py_evm(stock.bls12_map_fp_to_g1, data)
+    pair = ours("bls12_map_fp2_to_g2", data + data)
+    assert pair == by_py_evm(stock.bls12_map_fp2_to_g2, data + data)
+    if pair is not None:
+        assert ours("bls12_g2add", pair + pair) == by_py_evm(stock.bls12_g2_add, pair + pair)
+        doubled = pair + (2).to_bytes(32, "big")
+        assert ours("bls12_g2msm", doubled) == by_py_evm(stock.bls12_g2_msm, doubled)
+
+
+@pytest.mark.parametrize("name", [name for name in ETHEREUM if name not in ("identity",)])
+@given(data=st.binary(max_size=400))
+@settings(max_examples=25, deadline=None)
+def test_no_input_makes_a_precompile_do_anything_but_answer_or_fail(name: str, data: bytes) -> None:
+    assert ours(name, data) is None or isinstance(ours(name, data), bytes)

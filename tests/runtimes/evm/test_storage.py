@@ -1,0 +1,163 @@
+"""State between head block and memory: when it is written, when it is read again. One test a row of the rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import to_filecoin
+from bridge.cbor import byte_string
+from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
+from hypervisor.address import Address
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import EAM_ACTOR
+from runtimes.evm.engine import Status
+from store.kamt import Kamt
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.chain import Chain
+
+RETURN_SLOT = "1 SLOAD 0 MSTORE 32 0 RETURN"
+ME_AGAIN = "0 0 0 0 0 ADDRESS GAS CALL"
+
+
+def slots(chain: Chain, contract: bytes) -> dict[int, int]:
+    """A contract's storage as its head says."""
+    return dict(Kamt(chain.machine.store, chain.state(contract).storage).items())  # type: ignore[arg-type]
+
+
+def reentering(inner: str, outer: str) -> bytes:
+    """A program that runs `inner` when it is called by itself and `outer` otherwise."""
+    return assemble(f"CALLER ADDRESS EQ @inner JUMPI {outer} STOP inner: {inner} STOP")
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+def test_a_successful_frame_writes_its_slots(chain: Chain) -> None:
+    contract = chain.deploy(assemble("7 1 SSTORE"))
+    chain.call(contract)
+    assert slots(chain, contract) == {1: 7}
+
+
+def test_a_slot_set_to_zero_is_gone(chain: Chain) -> None:
+    contract = chain.deploy(assemble("CALLVALUE 1 SSTORE"))
+    empty = chain.state(contract).storage
+    chain.call(contract, value=5)
+    assert slots(chain, contract) == {1: 5}
+    chain.call(contract)
+    assert chain.state(contract).storage == empty
+
+
+def test_a_reverted_frame_writes_nothing(chain: Chain) -> None:
+    contract = chain.deploy(assemble("7 1 SSTORE 0 0 REVERT"))
+    before = chain.state(contract)
+    assert chain.invoke(contract).exit_code == Status.REVERT
+    assert chain.state(contract) == before
+
+
+def test_a_frame_that_changes_nothing_leaves_the_head(chain: Chain) -> None:
+    contract = chain.deploy(assemble("7 1 SSTORE"))
+    chain.call(contract)
+    before = chain.machine.actor(to_filecoin(contract))
+    chain.call(contract)
+    assert chain.machine.actor(to_filecoin(contract)) == before
+
+
+def test_a_write_before_a_call_is_seen_by_the_reentered_frame(chain: Chain) -> None:
+    program = reentering(RETURN_SLOT, "7 1 SSTORE 32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 0 MSTORE 32 0 RETURN")
+    assert int.from_bytes(chain.call(chain.deploy(program)), "big") == 7
+
+
+def test_a_write_of_the_reentered_frame_is_seen_by_the_outer_one(chain: Chain) -> None:
+    contract = chain.deploy(reentering("9 1 SSTORE", f"7 1 SSTORE {ME_AGAIN} POP {RETURN_SLOT}"))
+    assert int.from_bytes(chain.call(contract), "big") == 9
+    assert slots(chain, contract) == {1: 9}
+
+
+def test_a_write_of_a_reentered_frame_that_reverts_is_not(chain: Chain) -> None:
+    contract = chain.deploy(reentering("9 1 SSTORE 0 0 REVERT", f"7 1 SSTORE {ME_AGAIN} POP {RETURN_SLOT}"))
+    assert int.from_bytes(chain.call(contract), "big") == 7
+    assert slots(chain, contract) == {1: 7}
+
+
+def test_a_delegate_call_to_oneself_writes_to_the_same_slots(chain: Chain) -> None:
+    program = assemble(f"""
+        1 SLOAD @inner JUMPI
+        7 1 SSTORE  0 0 0 0 ADDRESS GAS DELEGATECALL POP {RETURN_SLOT}
+        inner: 1 1 SLOAD ADD 1 SSTORE STOP
+    """)
+    contract = chain.deploy(program)
+    assert int.from_bytes(chain.call(contract), "big") == 8
+
+
+def test_a_static_frame_reads_and_may_not_write(chain: Chain) -> None:
+    writer = chain.deploy(assemble("7 1 SSTORE"))
+    address = int.from_bytes(writer, "big")
+    caller = chain.deploy(assemble(f"0 0 0 0 {address} GAS STATICCALL 0 MSTORE 32 0 RETURN"))
+    assert int.from_bytes(chain.call(caller), "big") == 0
+    assert slots(chain, writer) == {}
+
+
+def test_a_bare_transfer_runs_no_code_and_keeps_the_head(chain: Chain) -> None:
+    contract = chain.deploy(assemble("7 1 SSTORE"))
+    before = chain.state(contract)
+    assert chain.send(to_filecoin(contract), 0, value=9).exit_code == ExitCode.OK
+    assert chain.state(contract) == before
+    assert chain.balance(to_filecoin(contract)) == 9
+
+
+def test_selfdestruct_in_a_reentered_frame_is_kept_by_the_outer_ones_flush(chain: Chain) -> None:
+    contract = chain.deploy(reentering("9 SELFDESTRUCT", f"{ME_AGAIN} POP 7 1 SSTORE"))
+    assert chain.invoke(contract).exit_code == ExitCode.OK
+    state = chain.state(contract)
+    assert state.tombstone is not None
+    assert slots(chain, contract) == {1: 7}
+
+
+def test_a_destroyed_contract_answers_nothing_from_the_next_message_on(chain: Chain) -> None:
+    contract = chain.deploy(assemble("CALLVALUE @die JUMPI 32 0 RETURN die: 9 SELFDESTRUCT"), value=3)
+    assert len(chain.call(contract)) == 32
+    chain.call(contract, value=1)
+    assert chain.call(contract) == b""
+    assert chain.balance(to_filecoin(contract)) == 0
+    chain.call(contract, value=2)
+    assert chain.balance(to_filecoin(contract)) == 2
+
+
+def test_transient_slots_last_for_the_message(chain: Chain) -> None:
+    program = reentering(
+        "1 TLOAD 0 MSTORE 32 0 RETURN",
+        """
+        1 TLOAD 32 MSTORE  7 1 TSTORE  32 0 0 0 0 ADDRESS GAS CALL POP  64 0 RETURN
+    """,
+    )
+    contract = chain.deploy(program)
+    for _ in range(2):
+        inner, outer = (int.from_bytes(part, "big") for part in _halves(chain.call(contract)))
+        assert (inner, outer) == (7, 0)
+    assert chain.state(contract).transient is not None
+
+
+def test_transient_slots_of_a_reverted_frame_are_gone(chain: Chain) -> None:
+    contract = chain.deploy(reentering("7 1 TSTORE 0 0 REVERT", f"{ME_AGAIN} POP 1 TLOAD 0 MSTORE 32 0 RETURN"))
+    assert int.from_bytes(chain.call(contract), "big") == 0
+
+
+def test_the_nonce_of_a_failed_creation_stays_used_up(chain: Chain) -> None:
+    contract = chain.deploy(assemble("0xfe 0 MSTORE8 1 0 0 CREATE 0 MSTORE 32 0 RETURN"))
+    assert int.from_bytes(chain.call(contract), "big") == 0
+    assert chain.state(contract).nonce == 2
+
+
+def test_a_reverting_constructor_leaves_no_contract_and_gives_its_data(chain: Chain) -> None:
+    reverting = assemble("0xab 0 MSTORE8 1 0 REVERT")
+    before = chain.machine.state_tree.init_state()
+    result = chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(reverting))
+    assert result.exit_code == Status.REVERT
+    assert invoke_return(result.return_data) == b"\xab"
+    assert chain.machine.state_tree.init_state() == before
+
+
+def _halves(data: bytes) -> tuple[bytes, bytes]:
+    return data[:32], data[32:]
