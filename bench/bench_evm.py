@@ -1,0 +1,196 @@
+"""The EVM runtime: a warm call of a Solidity contract with its parts, a frame and a loop against py-evm's own.
+
+py-evm's own call is its `apply_message` on its own state in memory: no message around it, no actor state written. So the
+ratio of the frame says what dispatch by code CID, the actor's state and the bridge cost together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from eth.db.atomic import AtomicDB
+from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.cancun.state import CancunState
+from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
+from eth.vm.message import Message as EthMessage
+from eth_typing import Address as EthAddressBytes
+from eth_typing import Hash32
+
+from bench.rows import Row, seconds
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import byte_string
+from bridge.gas import GasBudget
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from devtools.demo.artifacts import contract
+from hypervisor import Address, Genesis, Hypervisor, Message
+from hypervisor.gas import GasTracker
+from hypervisor.network_versions import LATEST
+from hypervisor.types import EAM_ACTOR, MethodNumber, TokenAmount
+from runtimes.evm import actor
+from runtimes.evm.code import analyse
+from runtimes.evm.contract import Contract
+from runtimes.evm.engine import Frame
+from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
+from runtimes.evm.rules import filecoin_rules
+from runtimes.evm.runtime import EvmRuntime
+
+CALLS = 300
+LOOP_ROUNDS = 20_000
+LOOP = bytes.fromhex("614e20") + bytes.fromhex("5b60019003806003600702506100035700")
+"""20,000 times: subtract, multiply, drop, jump back."""
+
+SENDER = Address.delegated(10, bytes(19) + b"\x01")
+PEER_CALLER, PEER_CONTRACT = EthAddressBytes(b"\x01" * 20), EthAddressBytes(b"\x02" * 20)
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    counting = Counting()
+    call = seconds(counting.increment, calls=CALLS)
+    parts = counting.parts()
+    yield Row("warm call of a Solidity contract (increment)", call * 1e6, "one explicit message", parts)
+    frame = (
+        parts["load the state"] + parts["run the bytecode"] + parts["write the state"] + parts["the rest of the frame"]
+    )
+    peer = PyEvmCalling(counting.code, counting.calldata)
+    alone = seconds(peer.increment, calls=CALLS) * 1e6
+    yield Row("a frame, state included", frame / alone, f"{frame:.0f} us, py-evm's call {alone:.0f} us")
+    ours, theirs = seconds(loop), seconds(PyEvmCalling(LOOP, b"").increment)
+    note = f"{ours / LOOP_ROUNDS * 1e6:.2f} us a round of nine opcodes, py-evm {theirs / LOOP_ROUNDS * 1e6:.2f} us"
+    yield Row("a loop of bytecode", ours / theirs, note)
+
+
+class Counting:
+    """The example counter, deployed, and a way to let it count."""
+
+    def __init__(self) -> None:
+        artifact = contract("Counter")
+        self.machine = Hypervisor.open(genesis=Genesis(accounts={SENDER: TokenAmount(10**24)}))
+        self.nonce = 0
+        created = self._send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(artifact.bytecode))
+        self.address: EthAddress = CreateReturn.decode(created).eth_address
+        self.calldata = artifact.interface.encode_call("increment")
+        self.code = self._code()
+
+    def increment(self) -> None:
+        """One message, checked and paid like any other."""
+        self._send(to_filecoin(self.address), INVOKE_EVM, byte_string(self.calldata))
+
+    def parts(self) -> dict[str, float]:
+        """Microseconds of one call by part."""
+        loading, running, writing, frame = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
+        with (
+            timed(Contract, "_load", loading),
+            timed(actor, "execute", running),
+            timed(Contract, "flush", writing),
+            timed(EvmRuntime, "invoke", frame),
+        ):
+            whole = seconds(self.increment, calls=CALLS)
+        load, run, write, total = (watch.best() * 1e6 for watch in (loading, running, writing, frame))
+        return {
+            "load the state": load,
+            "run the bytecode": run,
+            "write the state": write,
+            "the rest of the frame": total - load - run - write,
+            "the message around it": whole * 1e6 - total,
+        }
+
+    def _send(self, to: Address, method: int, params: bytes) -> bytes:
+        message = Message(to=to, from_=SENDER, nonce=self.nonce, method=MethodNumber(method), params=params)
+        self.nonce += 1
+        result = self.machine.apply(message)
+        if result.exit_code != 0:
+            raise RuntimeError(f"exit {result.exit_code}: {result.message}")
+        return result.return_data
+
+    def _code(self) -> bytes:
+        from runtimes.evm.state import EvmState
+
+        state = self.machine.actor(to_filecoin(self.address))
+        if state is None:
+            raise RuntimeError("the counter was not created")
+        return self.machine.store.get(EvmState.decode(self.machine.store.get(state.head)).bytecode)
+
+
+class PyEvmCalling:
+    """The same code on py-evm's own state."""
+
+    def __init__(self, code: bytes, calldata: bytes) -> None:
+        context = ExecutionContext(
+            coinbase=EthAddressBytes(bytes(20)),
+            timestamp=1,
+            block_number=1,
+            difficulty=0,
+            mix_hash=Hash32(bytes(32)),
+            gas_limit=10**9,
+            prev_hashes=(),
+            chain_id=1,
+            base_fee_per_gas=1,
+            excess_blob_gas=0,
+        )
+        self._state = CancunState(AtomicDB(), context, bytes.fromhex(_EMPTY_TRIE))
+        self._state.set_code(PEER_CONTRACT, code)
+        self._code, self._calldata = code, calldata
+
+    def increment(self) -> None:
+        """One call."""
+        message = EthMessage(10**9, PEER_CONTRACT, PEER_CALLER, 0, self._calldata, self._code)
+        transaction = CancunTransactionContext(1, PEER_CALLER)
+        computation = self._state.computation_class.apply_message(self._state, message, transaction)
+        computation.raise_if_error()
+        self._state.lock_changes()
+
+
+_EMPTY_TRIE = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+
+
+class _BareHost:
+    """A host for code that asks nothing."""
+
+    def __init__(self) -> None:
+        self.gas = GasBudget(GasTracker(10**15))
+
+
+_RULES = filecoin_rules(LATEST)
+_TABLE = PyEvmTable(_RULES)
+
+
+def loop() -> None:
+    """The loop on our engine."""
+    caller = EthAddress(bytes(20))
+    frame = Frame(_RULES, analyse(LOOP), b"", caller, caller, 0, static=False)
+    PyEvmEngine(_TABLE).start(frame, _BareHost())  # type: ignore[arg-type]  # the loop needs gas alone
+
+
+class Stopwatch:
+    """Times of one function."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def best(self) -> float:
+        """The lower quartile, in seconds: a call of this kind when nothing else runs."""
+        return sorted(self.times)[len(self.times) // 4]
+
+
+@contextmanager
+def timed(owner: Any, name: str, watch: Stopwatch) -> Iterator[None]:
+    """Replace a function by itself with a watch around it."""
+    original: Callable[..., Any] = getattr(owner, name)
+
+    def around(*args: Any, **kwargs: Any) -> Any:
+        start = perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            watch.times.append(perf_counter() - start)
+
+    setattr(owner, name, around)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
