@@ -1,0 +1,70 @@
+"""The bench driver: a miss, a row that was not measured and a row without a target are never passed over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+
+import pytest
+
+from bench import __main__ as driver
+from bench.rows import Row
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    """The rows of the only area, `made_up`; its targets are at most 10 ms each for `one` and `two`."""
+    rows: list[Row] = []
+    module = ModuleType("bench.bench_made_up")
+    module.__dict__["rows"] = lambda: rows
+    monkeypatch.setitem(sys.modules, "bench.bench_made_up", module)
+    monkeypatch.setattr(driver, "areas", lambda: ["made_up"])
+    monkeypatch.setattr(
+        driver, "targets", lambda: [driver.Target("made_up", name, "ms", 10) for name in ("one", "two")]
+    )
+    monkeypatch.setattr(sys, "argv", ["bench", "--json"])
+    return rows
+
+
+def test_a_run_that_meets_every_target_ends_with_0(measured: list[Row]) -> None:
+    measured += [Row("one", 10.0), Row("two", 0.5)]
+    assert driver.main() == 0
+
+
+def test_a_miss_ends_with_1_and_is_named(measured: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
+    measured += [Row("one", 1.0), Row("two", 10.1)]
+    assert driver.main() == 1
+    met = {row["name"]: row["met"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert met == {"one": True, "two": False}
+
+
+@pytest.mark.parametrize("rows", [[], [Row("two", None, "its peer is not installed")]])
+def test_a_target_that_was_not_measured_is_a_miss(measured: list[Row], rows: list[Row]) -> None:
+    measured += [Row("one", 1.0), *rows]
+    assert driver.main() == 1
+
+
+def test_a_row_without_a_target_is_an_error(measured: list[Row]) -> None:
+    measured += [Row("three", 1.0)]
+    with pytest.raises(LookupError, match="'three', which has no"):
+        driver.main()
+
+
+def test_the_table_for_people_says_met_and_missed(
+    measured: list[Row], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured += [Row("one", 1.0, parts={"a half": 0.5}), Row("two", 11.0)]
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert driver.main() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [word for line in lines for word in ("met", "missed") if f" {word} " in line] == ["met", "missed"]
+    assert any("a half" in line and "0.5 ms" in line for line in lines)
+
+
+def test_every_target_has_its_area_and_a_name_of_its_own() -> None:
+    due = driver.targets()
+    assert {target.area for target in due} == set(driver.areas())
+    names = [(target.area, target.name) for target in due]
+    assert len(names) == len(set(names))
+    assert all(target.peer for target in due if target.unit == "x"), "a ratio names its peer"
