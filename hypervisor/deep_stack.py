@@ -3,8 +3,8 @@
 1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 the frames of C code are counted for each thread and
 no setting raises that limit; and a WASM guest may use 4 MiB of native stack a level. So code runs on threads with a
 large stack, a fresh one every few levels, and whoever asked waits on a lock (an interrupted `Thread.join` marks a
-running thread as finished on 3.11 and 3.12). The first level is off the caller's thread too: on the main thread a signal
-handler may raise between any two instructions, inside a callback from WASM too.
+running thread as finished on 3.11 and 3.12). The first level is off the caller's thread too: on the main thread a
+signal handler may raise between any two instructions, inside a callback from WASM too.
 
 Threads are parked and used again: starting one takes some 100 microseconds, waking one 15.
 """

@@ -142,8 +142,12 @@ class Receipt:
 
     def to_cbor(self) -> bytes:
         """The tuple of four."""
+        return encode(self.fields())
+
+    def fields(self) -> list[Any]:
+        """The values of the tuple."""
         root = None if self.events_root is None else link(self.events_root)
-        return encode([self.exit_code, self.return_data, self.gas_used, root])
+        return [self.exit_code, self.return_data, self.gas_used, root]
 
 
 def signing_digest(message: Message) -> bytes:

@@ -9,22 +9,26 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from devtools.vectors.bundles import BundleFolder
 from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import AcceptProofs
+from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
-from hypervisor.types import ChainEpoch, TokenAmount
-from store.blockstore import Store
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from store.blockstore import Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
+from store.codec import unlink
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
 
@@ -32,6 +36,14 @@ _EPOCH_SECONDS = 30
 _SIGNATURE_LENGTH = 69
 _DEFAULT_SUPPLY = 2_000_000_000 * 10**18
 _RANDOMNESS = b"i_am_random_____i_am_random_____"
+
+
+SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
+"""A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
+
+
+class BadVector(InvalidInput):
+    """A file that is no message vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,19 @@ class VectorResult:
     state_root: Cid
     differences: tuple[str, ...]
 
+    def record(self) -> dict[str, Any]:
+        """The result as one JSON object of the command line's contract."""
+        return {
+            "vector": self.vector,
+            "variant": self.variant,
+            "pass": self.passed,
+            "exit_code": self.exit_code,
+            "gas_used": self.gas_used,
+            "expected_gas": self.expected_gas,
+            "state_root": show(self.state_root),
+            "error": "; ".join(self.differences),
+        }
+
     @property
     def passed(self) -> bool:
         """No difference."""
@@ -77,23 +102,62 @@ class ReplayExterns:
         raise AssertionError(f"no vector asks for a tipset CID, but epoch {epoch} was asked for")
 
 
-@lru_cache(maxsize=4)
-def bundle_store(path: Path) -> MemoryStore:
-    """The blocks of an official bundle, read once."""
-    store = MemoryStore()
-    with path.open("rb") as stream:
-        store.put_many(read_car(stream))
-    return store
+def find_vectors(paths: Iterable[Path]) -> list[Path]:
+    """The vector files among files and folders, each once, in a stable order."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        found.update(dict.fromkeys(files))
+    return list(found)
 
 
-def run_vector(path: Path, bundle: Store, tracer: Tracer | None = None) -> Iterator[VectorResult]:
-    """Run every variant of a vector file over a bundle's blocks."""
-    vector = json.loads(path.read_text())
-    blocks = gzip.decompress(base64.b64decode(vector["car"]))
-    for variant in vector["preconditions"]["variants"]:
-        store = OverlayStore(bundle)
-        store.put_many(read_car(io.BytesIO(blocks)))
+def is_skipped(path: Path) -> bool:
+    """Whether the reference's own driver skips this vector (it needs a proof that fails)."""
+    return SKIPPED_BY_THE_REFERENCE in path.as_posix()
+
+
+def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
+    """Run every variant of a vector file; the state names the bundle that it was made with.
+
+    Raises BadVector for a file that is no message vector, BundleError where its bundle is not at hand.
+    """
+    try:
+        vector = json.loads(path.read_text(encoding="utf-8"))
+        variants = vector["preconditions"]["variants"]
+        blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
+        root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
+    except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
+        raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
+    for variant in variants:
+        state = MemoryStore()
+        state.put_many(blocks.items())
+        store = OverlayStore(bundles.store(_manifest_of(state, root)))
+        store.put_many(blocks.items())
         yield _run_variant(vector, variant, store, tracer)
+
+
+def run_file(path: Path, folder: Path) -> list[dict[str, Any]]:
+    """The records of one vector file; a vector that cannot be run at all is a failed record. For worker processes."""
+    try:
+        return [
+            {**result.record(), "vector": result.vector or path.stem} for result in run_vector(path, _bundles(folder))
+        ]
+    except HypervisorError as error:
+        failed = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
+        return [{"vector": path.stem, "variant": "", "pass": False, **failed, "error": str(error)}]
+
+
+@lru_cache(maxsize=1)
+def _bundles(folder: Path) -> BundleFolder:
+    """One worker's bundles, kept over its vectors."""
+    return BundleFolder(folder)
+
+
+def _manifest_of(store: Store, root: Cid) -> Cid:
+    system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
+    if system is None:
+        raise BadVector("the vector's state has no system actor")
+    return unlink(get_object(store, system.head)[0])
 
 
 def _run_variant(

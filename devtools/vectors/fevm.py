@@ -6,8 +6,9 @@ project's EVM runtime unless asked otherwise. Gas is metered here and was not wh
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,34 @@ def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
     """The cases of a group, in order."""
     cases: list[dict[str, Any]] = json.loads((folder / f"{group}.json").read_text())
     return cases
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The case files among files and folders, each once, in a stable order."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        found.update(dict.fromkeys(sorted(path.glob("*.json")) if path.is_dir() else [path]))
+    return list(found)
+
+
+def run_file(path: Path, bundle: Path, evm: str) -> list[dict[str, Any]]:
+    """One record for each case of a file, as the command line's contract has it. For worker processes."""
+    world = _world(bundle, evm)
+    records = []
+    for case in load_cases(path.parent, path.stem):
+        try:
+            differences = world.run(case)
+        except (HypervisorError, ValueError, KeyError) as error:
+            differences = [f"{type(error).__name__}: {error}"]
+        name = case.get("name", "")
+        records.append({"file": path.name, "name": name, "pass": not differences, "error": "; ".join(differences)})
+    return records
+
+
+@lru_cache(maxsize=1)
+def _world(bundle: Path, evm: str) -> CaseWorld:
+    """One worker's bundle, kept over its files."""
+    return CaseWorld(Bundle.open(bundle), evm)
 
 
 def _context(case: Mapping[str, Any]) -> MachineContext:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
 
 _U64_MASK = (1 << 64) - 1
+_MAX_I64 = (1 << 63) - 1
 
 
 class Randomness:
@@ -48,9 +49,11 @@ class Randomness:
         return draw(tag, self._ask(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
 
     def _charge_lookback(self, epoch: ChainEpoch) -> None:
+        lookback = self._calls.machine.context.epoch - epoch
+        if lookback > _MAX_I64:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is too far back for a 64-bit difference")
         # The network casts the difference to an unsigned number, so a future epoch has a price beyond every limit.
-        lookback = (self._calls.machine.context.epoch - epoch) & _U64_MASK
-        self._calls.gas.charge("OnGetRandomness", self._calls.prices.lookback.of(lookback))
+        self._calls.gas.charge("OnGetRandomness", self._calls.prices.lookback.of(lookback & _U64_MASK))
 
     def _charge_entropy(self, entropy: bytes) -> None:
         price = self._calls.prices.randomness_entropy
