@@ -115,7 +115,9 @@ def show(outcomes: list[Outcome]) -> None:
 
 
 def figure(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:.3g} {unit}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f} {unit}" if abs(value) >= 1000 else f"{value:.3g} {unit}"
 
 
 if __name__ == "__main__":
