@@ -45,7 +45,7 @@ TRAP_NAMES = (
     "indirect call with another signature",
     "integer overflow",
     "integer division by zero",
-    "conversion of a float that no integer can hold",
+    "conversion of not-a-number to an integer",
     "unreachable instruction executed",
 )
 """What a guest did, by wasmtime's trap code. Later codes belong to features that no engine of ours has on."""

@@ -1,0 +1,189 @@
+"""Compiled modules on disk: what is doubtful is compiled again, and never run."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from hypervisor.machine import Hypervisor
+from runtimes.wasm import cache as cache_module
+from runtimes.wasm import instrument
+from runtimes.wasm.cache import ModuleCache, cache_key, default_folder
+from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.modules import GuestModules
+from store.cid import RAW, cid_of
+from tests.runtimes.wasm.guests import guest, run
+
+KEY = cache_key(b"some", b"key")
+MODULE = guest("(i32.const 0)")
+CODE = cid_of(MODULE, RAW)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "modules"
+
+
+def test_what_was_stored_comes_back_in_another_process(folder: Path) -> None:
+    ModuleCache(folder).store(KEY, b"native code")
+    assert ModuleCache(folder).load(KEY) == b"native code"
+    assert ModuleCache(folder).load(cache_key(b"another")) is None
+
+
+def test_the_folder_and_its_files_are_private(folder: Path) -> None:
+    ModuleCache(folder).store(KEY, b"native code")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = list(folder.iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert sorted(path.name for path in files) == sorted(["secret", KEY.hex()])
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, -1])
+def test_a_changed_file_is_as_if_it_were_not_there(folder: Path, place: int) -> None:
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"native code")
+    path = folder / KEY.hex()
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    assert cache.load(KEY) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\0" * 32, b"\0" * 33])
+def test_a_planted_file_is_as_if_it_were_not_there(folder: Path, content: bytes) -> None:
+    cache = ModuleCache(folder)
+    (folder / KEY.hex()).write_bytes(content)
+    (folder / KEY.hex()).chmod(0o600)
+    assert cache.load(KEY) is None
+
+
+def test_a_file_under_another_key_is_as_if_it_were_not_there(folder: Path) -> None:
+    cache = ModuleCache(folder)
+    other = cache_key(b"other")
+    cache.store(KEY, b"native code")
+    os.rename(folder / KEY.hex(), folder / other.hex())
+    assert cache.load(other) is None
+
+
+def test_a_file_of_another_folder_is_as_if_it_were_not_there(folder: Path, tmp_path: Path) -> None:
+    foreign = ModuleCache(tmp_path / "foreign")
+    foreign.store(KEY, b"native code")
+    cache = ModuleCache(folder)
+    os.rename(tmp_path / "foreign" / KEY.hex(), folder / KEY.hex())
+    assert cache.load(KEY) is None
+
+
+def test_a_file_that_others_may_write_is_not_read(folder: Path) -> None:
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"native code")
+    (folder / KEY.hex()).chmod(0o620)
+    assert cache.load(KEY) is None
+
+
+def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"native code")
+    os.rename(folder / KEY.hex(), tmp_path / "elsewhere")
+    (folder / KEY.hex()).symlink_to(tmp_path / "elsewhere")
+    assert cache.load(KEY) is None
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o777])
+def test_a_folder_that_others_may_enter_is_not_used(folder: Path, mode: int, caplog: pytest.LogCaptureFixture) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"native code")
+    assert cache.load(KEY) is None
+    assert list(folder.iterdir()) == []
+    assert "not private" in caplog.text
+
+
+def test_a_folder_that_is_a_link_is_not_used(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "real")
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"native code")
+    assert cache.load(KEY) is None
+
+
+def test_a_damaged_secret_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ModuleCache(folder).store(KEY, b"native code")
+    (folder / "secret").write_bytes(b"")
+    assert ModuleCache(folder).load(KEY) is None
+    assert "delete the folder" in caplog.text
+
+
+def test_a_place_that_cannot_be_made_only_costs_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    cache = ModuleCache(tmp_path / "file" / "modules")
+    cache.store(KEY, b"native code")
+    assert cache.load(KEY) is None
+
+
+def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_FILES", 3)
+    cache = ModuleCache(folder)
+    keys = [cache_key(bytes([number])) for number in range(5)]
+    for age, key in enumerate(keys):
+        cache.store(key, b"native code")
+        os.utime(folder / key.hex(), (age, age))
+    cache.store(keys[0], b"native code")
+    assert [cache.load(key) is not None for key in keys] == [True, False, False, True, True]
+
+
+def test_the_folder_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVM_CACHE_DIR", "off")
+    assert default_folder() is None
+    monkeypatch.setenv("FVM_CACHE_DIR", "/some/where")
+    assert default_folder() == Path("/some/where")
+    monkeypatch.delenv("FVM_CACHE_DIR")
+    assert default_folder() is not None
+
+
+# --- the modules above it -------------------------------------------------------------------------------------
+
+
+class Watched(GuestModules):
+    """Counts how often a module is really compiled."""
+
+    compiled = 0
+
+    def _make(self, *arguments: object) -> object:  # type: ignore[override]
+        self.compiled += 1
+        return super()._make(*arguments)  # type: ignore[arg-type]
+
+
+def test_a_module_is_compiled_once(folder: Path) -> None:
+    first, second = (Watched(guest_engine(), ModuleCache(folder)) for _ in range(2))
+    for modules in (first, first, second):
+        assert modules.load(CODE, MODULE, "v4").facts.has_entry
+    assert (first.compiled, second.compiled) == (1, 0)
+
+
+def test_a_damaged_artifact_is_compiled_again(folder: Path) -> None:
+    Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
+    (artifact,) = (path for path in folder.iterdir() if path.name != "secret")
+    data = bytearray(artifact.read_bytes())
+    data[-1] ^= 0xFF
+    artifact.write_bytes(bytes(data))
+    again = Watched(guest_engine(), ModuleCache(folder))
+    again.compile(CODE, MODULE)
+    assert again.compiled == 1
+
+
+def test_another_revision_of_the_passes_compiles_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
+    monkeypatch.setattr(instrument, "REVISION", instrument.REVISION + 1)
+    again = Watched(guest_engine(), ModuleCache(folder))
+    again.compile(CODE, MODULE)
+    assert again.compiled == 1
+
+
+def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> None:
+    first = run(machine, MODULE)
+    with Hypervisor.open() as other:
+        assert run(other, MODULE).receipt == first.receipt

@@ -1,0 +1,135 @@
+"""The two passes together, against the plain ones and on the official bundles."""
+
+from __future__ import annotations
+
+import pytest
+from wasmtime import Engine, Func, Instance, Store, Trap
+from wasmtime import Module as WasmtimeModule
+
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module import FunctionBody, Module, parse
+from tests.conftest import data_file
+from tests.runtimes.wasm.guests import bundle_modules, wasm
+from tests.runtimes.wasm.plain_passes import Instruction, disassemble, metered
+
+# Small actors of both eras; a whole bundle takes the plain passes half a minute.
+PLAIN_SAMPLES = [("v10-mainnet", 0), ("v10-mainnet", 15), ("v18-mainnet", 0), ("v18-mainnet", 12)]
+BUNDLES = ["v10-mainnet", "v18-mainnet", "v18-devnet", "v17-testing-fake-proofs"]
+
+
+def code_of(module: Module, body: FunctionBody) -> list[Instruction]:
+    return disassemble(module.data[body.code_at : body.end])
+
+
+def assert_equals_the_plain_passes(module_bytes: bytes) -> None:
+    module = parse(module_bytes)
+    expected, callees = metered(module)
+    result = parse(instrument(module))
+    assert [code_of(result, body) for body in result.bodies[:-1]] == expected
+    defined = len(module.imported_functions) + len(module.bodies)
+    thunks = {callee: defined + place for place, callee in enumerate(callees)}
+    for before, after in zip(module.exports, result.exports, strict=False):
+        moved = thunks.get(before.index, before.index) if before.kind == 0 else before.index + (before.kind == 3)
+        assert (after.name, after.index) == (before.name, moved)
+    for segment, rewritten in zip(module.elements, result.elements, strict=True):
+        assert rewritten.functions == tuple(thunks.get(index, index) for index in segment.functions)
+
+
+@pytest.mark.parametrize(("bundle", "place"), PLAIN_SAMPLES)
+def test_official_actors_come_out_as_the_plain_passes_write_them(bundle: str, place: int) -> None:
+    modules = list(bundle_modules(data_file(f"bundles/{bundle}.car")))
+    assert_equals_the_plain_passes(modules[place])
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_every_module_of_an_official_bundle_is_still_valid_webassembly(bundle: str) -> None:
+    engine = Engine()
+    modules = list(bundle_modules(data_file(f"bundles/{bundle}.car")))
+    assert len(modules) == 16
+    for module in modules:
+        WasmtimeModule.validate(engine, instrument(parse(module)))
+
+
+HAND_MADE = [
+    # a dynamically priced instruction beside a constant one; a block's charge at the same place
+    """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32) (local i64 i64 f32)
+        (memory.fill (i32.const 0) (i32.const 1) (local.get 0))
+        (memory.copy (i32.const 0) (i32.const 1) (i32.const 64))
+        (drop (memory.grow (local.get 0)))
+        (if (local.get 0) (then (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))
+        (memory.grow (i32.const 3))))""",
+    # globals of the module's own, exported ones too, and calls in both directions
+    """(module (memory (export "memory") 1)
+        (global $a (export "a") (mut i32) (i32.const 5)) (global $b i64 (i64.const -1))
+        (table 4 funcref) (elem (i32.const 1) $down $up) (type $t (func (param i32) (result i32)))
+        (func $down (param i32) (result i32) (global.set $a (i32.sub (local.get 0) (i32.const 1))) (global.get $a))
+        (func $up (param i32) (result i32) (local i64) (local.set 1 (global.get $b)) (call $down (local.get 0)))
+        (func (export "invoke") (param i32) (result i32)
+            (call $up (call_indirect (type $t) (local.get 0) (i32.const 1)))))""",
+    # every way to leave a block, with code that cannot be reached
+    """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
+        (block $out (loop $again
+            (br_if $again (i32.eqz (local.get 0)))
+            (block $x (block $y (br_table $x $y $out $again (local.get 0)) (drop (i32.add)) (unreachable)))
+            (br_if $out (local.get 0))
+            (return (i32.const 1)) (drop (f64.add (f64.const 1) (f64.const 2)))))
+        (if (result i32) (local.get 0) (then (br 0 (i32.const 3)) (drop (select))) (else (i32.const 4)))))""",
+    # numbers of every size
+    """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
+        (drop (i64.const -9223372036854775808)) (drop (i32.const -2147483648)) (drop (f32.const nan))
+        (i64.store offset=65528 (i32.const 0) (i64.const 128)) (drop (i32.trunc_sat_f64_u (f64.const 1e300)))
+        (i32.extend8_s (i32.const 255))))""",
+]
+
+
+@pytest.mark.parametrize("text", HAND_MADE)
+def test_hand_made_modules_come_out_as_the_plain_passes_write_them(text: str) -> None:
+    module = wasm(text)
+    assert_equals_the_plain_passes(module)
+    WasmtimeModule.validate(Engine(), instrument(parse(module)))
+
+
+def test_an_existing_type_of_the_charging_function_is_used_again() -> None:
+    module = parse(wasm('(module (memory (export "memory") 1) (func (param i64)) (func (export "f") (param i32)))'))
+    assert len(parse(instrument(module)).types) == len(module.types)
+
+
+def run_metered(text: str, gas: int, argument: int = 0) -> tuple[int, int]:
+    """The result of the exported function `f` and the milligas that it took, in a plain wasmtime."""
+    engine = Engine()
+    store = Store(engine)
+    instance = Instance(store, WasmtimeModule(engine, instrument(parse(wasm(text)))), [])
+    exports = instance.exports(store)
+    counter = exports[GAS_EXPORT]
+    counter.set_value(store, gas)  # type: ignore[union-attr]
+    function = exports["f"]
+    assert isinstance(function, Func)
+    result = function(store, argument)
+    return result, gas - counter.value(store)  # type: ignore[union-attr]
+
+
+def test_a_guest_pays_what_a_hand_count_says() -> None:
+    text = """(module (memory (export "memory") 1) (func $twice (param i32) (result i32)
+            (i32.mul (local.get 0) (i32.const 2)))
+        (func (export "f") (param i32) (result i32)
+            (block (br_if 0 (local.get 0)) (drop (memory.grow (i32.const 2)))) (call $twice (i32.const 21))))"""
+    # thunk of f: 4 + 52; the first block: local.get, br_if = 8; then const, counted call = 56; in twice: 3 * 4
+    common = 56 + 8 + 56 + 12
+    assert run_metered(text, 10**12, 1) == (42, common * 1000)
+    # between: const, memory.grow and two pages
+    assert run_metered(text, 10**12, 0) == (42, (common + 8) * 1000 + 2 * 26_214_400)
+
+
+def test_a_dynamic_operand_is_paid_for_as_an_unsigned_number() -> None:
+    text = """(module (memory (export "memory") 1) (func (export "f") (param i32) (result i32)
+        (memory.grow (local.get 0))))"""
+    assert run_metered(text, 10**18, -1) == (-1, (56 + 8) * 1000 + 0xFFFF_FFFF * 26_214_400)
+
+
+def test_a_guest_that_runs_out_traps_with_a_negative_counter() -> None:
+    text = (
+        '(module (memory (export "memory") 1) (func (export "f") (param i32) (result i32) (loop (br 0)) (i32.const 0)))'
+    )
+    with pytest.raises(Trap, match="unreachable"):
+        run_metered(text, 1_000_000)

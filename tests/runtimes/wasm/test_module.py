@@ -1,0 +1,208 @@
+"""Malformed and hostile modules: each a sentence, none a crash, a hang or a heap of memory."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor.errors import InvalidModule
+from hypervisor.machine import Hypervisor
+from runtimes.wasm.binary import Reader, section, signed, u32
+from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module import MAGIC, Section, parse
+from runtimes.wasm.validate import check
+from tests.conftest import data_file
+from tests.runtimes.wasm.guests import bundle_modules, wasm
+
+SMALL = wasm(
+    """(module (import "vm" "exit" (func $exit (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $f) (global (mut i32) (i32.const 7))
+    (func $f (export "invoke") (param i32) (result i32) (local i64 i32)
+        (block (loop (br_if 1 (local.get 0)) (drop (memory.grow (local.get 0))) (br_table 0 1 (local.get 2))))
+        (drop (call $exit (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (call $f (global.get 0)))
+    (data (i32.const 8) "state"))"""
+)
+
+
+def prepare(data: bytes) -> bytes:
+    """What happens to a module before it is compiled."""
+    module = parse(data)
+    check(module)
+    guest_engine().validate(data)
+    instrumented = instrument(module)
+    guest_engine().validate(instrumented)
+    return instrumented
+
+
+def test_the_small_module_itself_is_accepted() -> None:
+    assert prepare(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a WASM module"),
+        (b"\0asm", "not a WASM module"),
+        (b"\0asm\x02\0\0\0", "not a WASM module"),
+        (b"\x7fELF" + bytes(60), "not a WASM module"),
+        (MAGIC + b"\x01", "cut short"),
+        (MAGIC + b"\x01\x80", "cut short"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\xff\x01", "longer than 5 bytes"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\x7f", "does not fit in 32 bits"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\x0f", "4294967295 bytes expected"),
+        (MAGIC + section(99, b""), "section 99 is unknown"),
+        (MAGIC + section(Section.TYPE, b"\0") * 2, "doubled"),
+        (MAGIC + section(Section.MEMORY, b"\0") + section(Section.TYPE, b"\0"), "out of order"),
+        (MAGIC + section(Section.TYPE, b"\xff\xff\xff\xff\x0f"), "4294967295 elements announced"),
+        (MAGIC + section(Section.TYPE, b"\0\0"), "left over"),
+        (MAGIC + section(Section.TYPE, b"\x01\x5f\0"), "not a function type"),
+        (MAGIC + section(Section.TYPE, b"\x01\x60\x01\x6f\0"), "not a number"),
+        (MAGIC + section(Section.TYPE, b"\x01\x60\0\x02\x7f\x7f"), "several"),
+        (MAGIC + section(Section.IMPORT, b"\x01\x01\xff\x01a\0\0"), "not UTF-8"),
+        (MAGIC + section(Section.IMPORT, b"\x01\x01a\x01b\x04\0"), "unknown kind 4"),
+        (MAGIC + section(Section.FUNCTION, b"\x01\0"), "1 functions are declared and 0 have code"),
+        (MAGIC + section(Section.MEMORY, b"\x01\x03\x01\x02"), "shared, 64-bit"),
+        (MAGIC + section(Section.MEMORY, b"\x01\x04\x01"), "shared, 64-bit"),
+        (MAGIC + section(Section.TABLE, b"\x01\x6f\0\0"), "function references"),
+        (MAGIC + section(Section.EXPORT, b"\x01\x01a\0\x05"), "does not exist"),
+        (MAGIC + section(Section.GLOBAL, b"\x01\x70\0\xd0\x70\x0b"), "a global is not a number"),
+        (MAGIC + section(Section.GLOBAL, b"\x01\x7f\0\x41\x80\x80\x80\x80\x80\x80\0\x0b"), "longer than 5 bytes"),
+        (MAGIC + section(Section.ELEMENT, b"\x01\x04\x41\0\x0b\0"), "holds expressions"),
+        (MAGIC + section(Section.DATA, b"\x01\x02\x01\x41\0\x0b\0"), "other than the first"),
+    ],
+)
+def test_a_broken_module_is_refused_with_a_sentence(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidModule, match=words):
+        parse(data)
+
+
+def ends_behind_the_code() -> set[int]:
+    """Where the small module may end: behind its code section, and behind every later one."""
+    reader, ends, code_seen = Reader(SMALL, len(MAGIC)), set(), False
+    while not reader.done:
+        code_seen |= reader.byte() == Section.CODE
+        reader.take(reader.u32())
+        if code_seen:
+            ends.add(reader.position)
+    return ends
+
+
+@pytest.mark.parametrize("length", sorted(set(range(8, len(SMALL))) - ends_behind_the_code()))
+def test_a_module_cut_short_anywhere_is_refused(length: int) -> None:
+    with pytest.raises(InvalidModule):
+        prepare(SMALL[:length])
+
+
+def function_module(locals_: bytes, code: bytes) -> bytes:
+    body = locals_ + code
+    return (
+        MAGIC
+        + section(Section.TYPE, b"\x01\x60\0\0")
+        + section(Section.FUNCTION, b"\x01\0")
+        + section(Section.MEMORY, b"\x01\0\x01")
+        + section(Section.EXPORT, b"\x01\x06memory\x02\0")
+        + section(Section.CODE, b"\x01" + u32(len(body)) + body)
+    )
+
+
+def test_the_frame_of_the_hostile_functions_is_sound() -> None:
+    assert prepare(function_module(b"\0", b"\x0b"))
+
+
+@pytest.mark.parametrize(
+    ("locals_", "code"),
+    [
+        (b"\x01\xff\xff\xff\xff\x0f\x7f", b"\x0b"),  # four billion locals
+        (b"\xff\xff\xff\xff\x0f", b"\x0b"),  # four billion groups of locals
+        (b"\x02\xff\xff\xff\xff\x0f\x7f\xff\xff\xff\xff\x0f\x7f", b"\x0b"),
+        (b"\x01\x01\x70", b"\x0b"),  # a local that is a reference
+        (b"\0", b"\x0b\x0b"),  # an end too many
+        (b"\0", b"\x02\x40\x0b"),  # an end too few
+        (b"\0", b"\x0c\x05\x0b"),  # a branch out of the function
+        (b"\0", b"\x41\0\x0e\xff\xff\xff\xff\x0f\x0b"),  # a table of four billion labels
+        (b"\0", b"\x10\x07\x0b"),  # a call of nobody
+        (b"\0", b"\x41\x0b"),  # an operand that swallows the end
+        (b"\0", b"\x06\x40\x0b\x0b"),  # try
+        (b"\0", b"\x12\0\x0b"),  # return_call
+        (b"\0", b"\xd0\x70\x1a\x0b"),  # ref.null
+        (b"\0", b"\x41\0\x25\0\x1a\x0b"),  # table.get
+        (b"\0", b"\x41\0\x41\0\x41\0\x1c\x01\x7f\x1a\x0b"),  # select with a type
+        (b"\0", b"\xfd\x0c" + bytes(16) + b"\x1a\x0b"),  # v128.const
+        (b"\0", b"\xfe\x03\0\x0b"),  # atomic.fence
+        (b"\0", b"\xfc\x10\0\x1a\x0b"),  # table.size
+        (b"\0", b"\xfc\x7f\x0b"),  # nothing at all
+        (b"\0", b"\x02\0\x0b\x0b"),  # a block with a type of its own
+        (b"\0", b"\x02\x70\0\x0b\x0b"),  # a block that results in a reference
+        (b"\0", b"\x41\0\x11\0\x01\x0b"),  # an indirect call through a second table
+    ],
+)
+def test_a_hostile_function_is_refused(locals_: bytes, code: bytes) -> None:
+    with pytest.raises(InvalidModule):
+        prepare(function_module(locals_, code))
+
+
+@pytest.mark.parametrize("depth", [1_000, 50_000])
+def test_blocks_within_blocks_are_instrumented_without_recursion(depth: int) -> None:
+    started = time.monotonic()
+    with suppress(InvalidModule):  # wasmtime may find it too deep; what counts is that neither of us falls over
+        prepare(function_module(b"\0", b"\x02\x40" * depth + b"\x0b" * depth + b"\x0b"))
+    assert time.monotonic() - started < 10
+
+
+def test_a_large_straight_function_takes_time_by_its_length_only() -> None:
+    started = time.monotonic()
+    prepare(function_module(b"\0", b"\x41\x00\x1a" * 300_000 + b"\x0b"))
+    assert time.monotonic() - started < 10
+
+
+def test_the_machine_lives_on_after_a_refused_module(machine: Hypervisor) -> None:
+    for data in (SMALL[:50], b"\0asm", MAGIC):
+        with pytest.raises(InvalidModule):
+            machine.install(data)
+    assert machine.install(SMALL)
+
+
+@settings(max_examples=300, deadline=None)
+@given(place=st.integers(0, len(SMALL) - 1), value=st.integers(0, 255), length=st.integers(0, 3))
+def test_a_changed_module_is_refused_or_sound(place: int, value: int, length: int) -> None:
+    changed = SMALL[:place] + bytes([value]) + SMALL[place + length :]
+    try:
+        prepare(changed)
+    except InvalidModule:
+        return
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_changed_official_actor_is_refused_or_sound(data: st.DataObject) -> None:
+    original = list(bundle_modules(data_file("bundles/v10-mainnet.car")))[15]
+    changed = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(8, len(original) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        prepare(bytes(changed))
+    except InvalidModule:
+        return
+
+
+@given(st.integers(0, (1 << 32) - 1))
+def test_unsigned_numbers_come_back(number: int) -> None:
+    assert Reader(u32(number)).u32() == number
+
+
+@pytest.mark.parametrize(
+    ("number", "encoded"),
+    [
+        # examples of the specification's and of DWARF's texts
+        (0, "00"), (2, "02"), (127, "ff00"), (128, "8001"), (-1, "7f"), (-64, "40"), (-65, "bf7f"), (-127, "817f"),
+        (-128, "807f"), (-129, "ff7e"), (-123456, "c0bb78"), (624485, "e58e26"),
+    ],
+)  # fmt: skip
+def test_signed_numbers_are_written_as_the_books_say(number: int, encoded: str) -> None:
+    assert signed(number).hex() == encoded

@@ -1,0 +1,306 @@
+"""The rules of the raw boundary, one test each (the list is at the top of `runtimes.wasm.raw`)."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from hypervisor.errors import InvalidModule
+from hypervisor.kernel import Kernel
+from hypervisor.machine import Hypervisor
+from runtimes.wasm import raw
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.engine import Engine, LinkedModule, Linker, guest_engine, own_engine
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.module import parse
+from runtimes.wasm.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
+from tests.runtimes.wasm.guests import call as call_actor
+from tests.runtimes.wasm.guests import guest, imports, place, probe, run, wasm
+
+T = TypeVar("T")
+I32 = b"\x7f"
+
+
+def on_a_thread(work: Callable[[], T]) -> T:
+    """Run on a thread of its own, as guests must."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def linked(text: str, host: Callable[[int, int, int, int], int] | None = None) -> LinkedModule:
+    """A module with, perhaps, a host function `env.host` of (i32) -> i32."""
+    engine = guest_engine()
+    linker = Linker(engine)
+    if host is not None:
+        linker.define("env", "host", I32, I32, HostFunction(host))
+    return linker.link(engine.compile(instrument(parse(wasm(text)))))
+
+
+def enter(module: LinkedModule, argument: int = 0) -> int:
+    def work() -> int:
+        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000)
+        try:
+            instance.instantiate(module.pointer)
+            assert instance.find_memory()
+            assert instance.find_gas(GAS_EXPORT.encode())
+            assert instance.find_function(b"invoke")
+            instance.set_gas(10**12)
+            return instance.enter(argument)
+        finally:
+            instance.close()
+
+    return on_a_thread(work)
+
+
+ECHO = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 1)
+    (func (export "invoke") (param i32) (result i32) (call $host (local.get 0))))"""
+
+
+def test_rule_1_hot_calls_and_callbacks_keep_the_gil() -> None:
+    holds_the_gil = ctypes.PyDLL(None)._FuncPtr._flags_
+    crossings: list[Any] = [library().call, library().global_get, library().caller_context, HostFunction]
+    assert {crossing._flags_ for crossing in crossings} == {holds_the_gil}
+
+
+def test_rule_1_compiling_lets_other_threads_run() -> None:
+    bodies = "".join(f"(func (result i32) {'(i32.const 1) ' * 300} {'i32.add ' * 299})" for _ in range(400))
+    module = wasm(f'(module (memory (export "memory") 1) {bodies})')
+    ticks, done = [0], threading.Event()
+
+    def tick() -> None:
+        while not done.is_set():
+            ticks[0] += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        guest_engine().compile(module)
+    finally:
+        done.set()
+        thread.join()
+    assert ticks[0] > 5
+
+
+@pytest.mark.parametrize("error", [ValueError("planted"), KeyboardInterrupt(), SystemExit(3), MemoryError()])
+def test_rule_2_what_a_syscall_raises_comes_out_behind_the_guest(
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fails(_: Kernel) -> bool:
+        raise error
+
+    module = probe("(call $enabled (i32.const 8))", "debug.enabled")
+    with monkeypatch.context() as patch:
+        patch.setattr(Kernel, "debug_enabled", property(fails))
+        with pytest.raises(type(error)):
+            run(machine, module)
+    assert run(machine, module).exit_code == 1000
+
+
+def test_rule_3_a_guest_is_not_entered_on_the_main_thread() -> None:
+    instance = Instance(library(), guest_engine().pointer, 1 << 20, 1)
+    try:
+        assert threading.current_thread() is threading.main_thread()
+        with pytest.raises(RuntimeError, match="main thread"):
+            instance.enter(0)
+    finally:
+        instance.close()
+
+
+def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hypervisor) -> None:
+    endless = guest("(loop (drop (call $enabled (i32.const 8))) (br 0)) (i32.const 0)", "debug.enabled")
+    before = machine.root
+    timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
+    address = place(machine, endless)
+    mark = machine.root
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call_actor(machine, address, gas_limit=10**13)
+    finally:
+        timer.join()
+    assert machine.root == mark != before
+    assert run(machine, guest("(i32.const 0)")).exit_code == 0
+
+
+def test_rule_4_callbacks_live_as_long_as_what_was_linked() -> None:
+    def host(_environment: int, _caller: int, arguments: int, _count: int) -> int:
+        number = ctypes.c_int32.from_address(arguments)
+        number.value = number.value * 2
+        return 0
+
+    module = linked(ECHO, host)
+    del host
+    gc.collect()
+    assert enter(module, 21) == 42
+
+
+def test_rule_5_a_grown_memory_is_seen_in_the_same_invocation(machine: Hypervisor) -> None:
+    # the address, (00 64: f0100), lies in a page that is there only after the growth
+    module = probe(
+        "(call $resolve_address (i32.const 16) (i32.const 70000) (i32.const 2))",
+        "actor.resolve_address",
+        show=(16, 8),
+        before="(drop (memory.grow (i32.const 1))) (i32.store16 (i32.const 70000) (i32.const 0x6400))",
+    )
+    result = run(machine, module)
+    assert (result.exit_code, result.return_data) == (1000, (100).to_bytes(8, "little"))
+
+
+def test_rule_6_memory_is_never_touched_outside_its_bounds() -> None:
+    memory = GuestMemory()
+    content = ctypes.create_string_buffer(b"\x11" * 100, 100)
+    memory.follow(ctypes.addressof(content), 64)
+    for offset, length in [(0, 65), (64, 1), (65, 0), (1 << 32, 0), ((1 << 32) - 1, (1 << 32) - 1), (63, 2)]:
+        with pytest.raises(Exception, match="out of bounds"):
+            memory.read(offset, length)
+        with pytest.raises(Exception, match="out of bounds"):
+            memory.check(offset, length)
+        if length < 100:
+            with pytest.raises(Exception, match="out of bounds"):
+                memory.write(offset, b"x" * length)
+    assert memory.read(64, 0) == b""
+    memory.write(60, b"good")
+    assert content.raw == b"\x11" * 60 + b"good" + b"\x11" * 36
+
+
+def test_rule_6_an_empty_memory_can_be_read_nowhere_but_at_its_beginning(machine: Hypervisor) -> None:
+    empty = wasm(f"""(module {imports("debug.log", "vm.exit")} (memory (export "memory") 0)
+        (func (export "invoke") (param i32) (result i32)
+            (drop (call $exit (i32.const 77) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable))""")
+    assert run(machine, empty).exit_code == 77
+    memory = GuestMemory()
+    memory.follow(0, 0)
+    memory.write(0, b"")
+    assert memory.read(0, 0) == b""
+
+
+def test_rule_7_a_signature_that_differs_is_refused_when_a_module_is_linked() -> None:
+    other = ECHO.replace("(func $host (param i32) (result i32))", "(func $host (param i64) (result i32))")
+    other = other.replace("(call $host (local.get 0))", "(call $host (i64.const 0))")
+    with pytest.raises(InvalidModule, match="cannot be linked"):
+        linked(other, lambda *_: 0)
+    with pytest.raises(InvalidModule, match="cannot be linked"):
+        linked(ECHO)
+
+
+def test_rule_8_both_kinds_of_failure_are_told_apart_and_freed() -> None:
+    lib = library()
+    freed: list[str] = []
+
+    class Counting(raw.Library):
+        def __init__(self) -> None:
+            self.__dict__.update(lib.__dict__)
+            self.error_delete = lambda pointer: (freed.append("error"), lib.error_delete(pointer))[0]  # type: ignore[func-returns-value]
+            self.trap_delete = lambda pointer: (freed.append("trap"), lib.trap_delete(pointer))[0]  # type: ignore[func-returns-value]
+
+    counting = Counting()
+    trap = counting.take_failure(0, lib.trap_new(raw.TRAP_UNREACHABLE))
+    assert trap is not None
+    assert (trap.code, str(trap), freed) == (9, "unreachable instruction executed", ["trap"])
+    make = lib.bind("wasmtime_error_new", ctypes.c_size_t, ctypes.c_char_p)
+    error = counting.take_failure(make(b"words"), 0)
+    assert error is not None
+    assert (error.code, str(error), freed) == (None, "words", ["trap", "error"])
+    assert counting.take_failure(0, 0) is None
+
+
+def test_rule_8_a_trap_of_a_host_function_comes_back_as_a_trap() -> None:
+    lib = library()
+    module = linked(ECHO, lambda *_: lib.trap_new(raw.TRAP_UNREACHABLE))
+    with pytest.raises(Trap) as caught:
+        enter(module)
+    assert caught.value.code == raw.TRAP_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("(unreachable)", 9),
+        ("(i32.div_u (i32.const 1) (local.get 0))", 7),
+        ("(i32.div_s (i32.const 0x80000000) (i32.const -1))", 6),
+        ("(i32.trunc_f64_s (f64.const 1e300))", 6),
+        ("(i32.trunc_f64_s (f64.const nan))", 8),
+        ("(i32.load (i32.const 65533))", 1),
+        ("(call_indirect (result i32) (i32.const 7))", 3),
+        ("(call_indirect (result i32) (i32.const 0))", 4),
+        ("(call_indirect (result i32) (i32.const 1))", 5),
+    ],
+)
+def test_the_names_of_traps_are_those_of_their_codes(body: str, code: int) -> None:
+    module = linked(f"""(module (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 1) $f) (func $f)
+        (func (export "invoke") (param i32) (result i32) {body}))""")
+    with pytest.raises(Trap) as caught:
+        enter(module)
+    assert (caught.value.code, str(caught.value)) == (code, raw.TRAP_NAMES[code])
+
+
+def test_rule_9_another_version_of_wasmtime_is_a_sentence() -> None:
+    with pytest.raises(WasmtimeUnusable, match=r"wasmtime 49\.0\.0 is installed, this runtime needs 50\.0\.1"):
+        check_version("49.0.0")
+    check_version(raw.WASMTIME_VERSION)
+
+
+def test_negative_numbers_cross_the_boundary_unharmed() -> None:
+    seen: list[int] = []
+
+    def host(_environment: int, _caller: int, arguments: int, _count: int) -> int:
+        seen.append(ctypes.c_int32.from_address(arguments).value)
+        return 0
+
+    module = linked(ECHO, host)
+    assert enter(module, 0xFFFF_FFFF) == 0xFFFF_FFFF
+    assert seen == [-1]
+
+
+def test_the_own_engine_takes_what_the_guest_engine_refuses() -> None:
+    simd = wasm('(module (func (export "f") (result v128) (v128.const i64x2 1 2)))')
+    wide = wasm(
+        '(module (func (export "f") (result i64 i64)'
+        " (i64.add128 (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4))))"
+    )
+    for module in (simd, wide):
+        own_engine().validate(module)
+        with pytest.raises(InvalidModule):
+            guest_engine().validate(module)
+
+
+def test_compiled_code_of_one_engine_is_refused_by_the_other() -> None:
+    artifact = own_engine().compile(wasm("(module (func))")).serialize()
+    with pytest.raises(InvalidModule):
+        guest_engine().deserialize(artifact)
+
+
+def test_the_fingerprint_follows_every_setting() -> None:
+    settings = dict(guest_engine().settings)
+    changed = type(guest_engine().settings)(settings | {"cranelift_nan_canonicalization": False})
+    other = Engine(library(), changed)
+    assert len({guest_engine().fingerprint, own_engine().fingerprint, other.fingerprint}) == 3
+
+
+def test_nan_has_one_bit_pattern_whatever_made_it() -> None:
+    module = linked("""(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
+        (i32.reinterpret_f32 (f32.add (f32.reinterpret_i32 (i32.const 0x7fa00001)) (f32.const 1)))))""")
+    assert enter(module) == 0x7FC00000
