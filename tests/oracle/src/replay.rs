@@ -1,0 +1,121 @@
+//! Applies vectors that exist: print, compare, measure.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fvm::trace::ExecutionEvent;
+use serde_json::{Value, json};
+
+use crate::bundles::Bundles;
+use crate::vector::{Job, cid_value, gunzip, jobs, postconditions};
+use crate::world::{Outcome, Reference};
+
+const FEWEST_ROUNDS: usize = 3;
+const MOST_ROUNDS: usize = 1000;
+
+/// The vectors of a file: one as JSON, or one a line, compressed or not.
+fn read(path: &Path) -> Result<Vec<Value>> {
+    let mut data = std::fs::read(path)?;
+    if data.starts_with(&[0x1f, 0x8b]) {
+        data = gunzip(&data)?;
+    }
+    serde_json::Deserializer::from_slice(&data).into_iter().map(|vector| Ok(vector?)).collect()
+}
+
+/// Do something with every variant of the files' vectors whose id contains one of `only`.
+fn each(bundles: &Bundles, files: &[PathBuf], only: &[String], mut visit: impl FnMut(Job) -> Result<()>) -> Result<()> {
+    for path in files {
+        for vector in read(path).with_context(|| path.display().to_string())? {
+            let jobs = jobs(&vector, bundles).with_context(|| path.display().to_string())?;
+            for job in jobs {
+                if only.is_empty() || only.iter().any(|part| job.id.contains(part.as_str())) {
+                    visit(job)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Print what comes out of each variant, one JSON object a line; with `trace` also every charge and call.
+pub fn run(bundles: &Bundles, files: &[PathBuf], only: &[String], trace: bool) -> Result<()> {
+    let reference = Reference::new();
+    each(bundles, files, only, |job| {
+        let outcome = job.run(&reference, trace)?;
+        let mut line = json!({ "id": job.id, "postconditions": postconditions(&outcome) });
+        if trace {
+            line["trace"] = traces(&outcome).into();
+        }
+        println!("{line}");
+        Ok(())
+    })
+}
+
+fn traces(outcome: &Outcome) -> Vec<Value> {
+    let answers = outcome.answers.iter().flatten();
+    answers.map(|answer| answer.exec_trace.iter().map(event_value).collect::<Vec<_>>().into()).collect()
+}
+
+fn event_value(event: &ExecutionEvent) -> Value {
+    match event {
+        ExecutionEvent::GasCharge(charge) => json!([charge.name, charge.total().as_milligas()]),
+        ExecutionEvent::Call { from, to, method, value, gas_limit, read_only, .. } => json!({
+            "call": to.to_string(), "from": from, "method": method, "value": value.atto().to_string(),
+            "gas_limit": gas_limit, "read_only": read_only,
+        }),
+        ExecutionEvent::CallReturn(code, _) => json!({ "return": code.value() }),
+        ExecutionEvent::CallError(error) => json!({ "error": error.1 as u32, "words": error.0 }),
+        ExecutionEvent::InvokeActor { id, state } => json!({ "invoke": id, "code": state.code.to_string() }),
+        ExecutionEvent::Ipld { cid, size, .. } => json!({ "block": cid_value(cid), "size": size }),
+        other => json!({ "other": format!("{other:?}") }),
+    }
+}
+
+/// Compare each variant with what it states, or `sample` of them, evenly taken; true if all are equal.
+pub fn check(bundles: &Bundles, files: &[PathBuf], only: &[String], sample: Option<usize>) -> Result<bool> {
+    let reference = Reference::new();
+    let mut all = Vec::new();
+    each(bundles, files, only, |job| {
+        all.push(job);
+        Ok(())
+    })?;
+    let step = sample.map_or(1, |wanted| all.len().div_ceil(wanted.max(1)).max(1));
+    let (mut equal, mut different) = (0, 0);
+    for job in all.iter().step_by(step) {
+        let found = postconditions(&job.run(&reference, false)?);
+        if found == job.expected {
+            equal += 1;
+        } else {
+            different += 1;
+            println!("{}", json!({ "id": job.id, "found": found, "expected": job.expected }));
+        }
+    }
+    eprintln!("{equal} equal, {different} different");
+    Ok(different == 0)
+}
+
+/// Measure each variant's messages with compiled modules: microseconds of execution, one JSON object a line.
+pub fn time(bundles: &Bundles, files: &[PathBuf], only: &[String], milliseconds: u64) -> Result<()> {
+    let reference = Reference::new();
+    let budget = Duration::from_millis(milliseconds);
+    each(bundles, files, only, |job| {
+        let messages = job.run(&reference, false)?.elapsed.len();
+        let mut rounds: Vec<Vec<Duration>> = Vec::new();
+        let mut spent = Duration::ZERO;
+        while rounds.len() < FEWEST_ROUNDS || (spent < budget && rounds.len() < MOST_ROUNDS) {
+            let elapsed = job.run(&reference, false)?.elapsed;
+            spent += elapsed.iter().sum::<Duration>();
+            rounds.push(elapsed);
+        }
+        let figures: Vec<Value> = (0..messages).map(|index| figures(rounds.iter().map(|round| round[index]))).collect();
+        println!("{}", json!({ "id": job.id, "rounds": rounds.len(), "messages": figures }));
+        Ok(())
+    })
+}
+
+fn figures(durations: impl Iterator<Item = Duration>) -> Value {
+    let mut micros: Vec<f64> = durations.map(|duration| duration.as_nanos() as f64 / 1000.0).collect();
+    micros.sort_by(f64::total_cmp);
+    json!({ "median_us": micros[micros.len() / 2], "least_us": micros[0] })
+}
