@@ -10,6 +10,7 @@ from hypervisor.types import BlockId
 from runtimes.evm.actor import Invocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory
+from runtimes.evm.imports import recursion_limit_kept
 from runtimes.evm.rules import Rules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
@@ -57,7 +58,8 @@ class EvmRuntime:
     def _engine(self, rules: Rules) -> Engine:
         factory = self._engines.get(rules.name)
         if factory is None:
-            from runtimes.evm.py_evm import PyEvmTable
+            with recursion_limit_kept():
+                from runtimes.evm.py_evm import PyEvmTable
 
             factory = self._engines[rules.name] = PyEvmTable(rules).engine
         return factory()

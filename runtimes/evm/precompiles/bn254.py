@@ -4,6 +4,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
+from runtimes.evm.imports import recursion_limit_kept
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _COORDINATE = 32
@@ -12,7 +13,8 @@ _PAIR = 192
 
 @lru_cache(maxsize=1)
 def _curve() -> ModuleType:
-    from py_ecc import optimized_bn128
+    with recursion_limit_kept():
+        from py_ecc import optimized_bn128
 
     return optimized_bn128
 

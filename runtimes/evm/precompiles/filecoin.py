@@ -27,7 +27,6 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 _WORD: Final = 32
 _U64_MAX: Final = (1 << 64) - 1
 _U128_MAX: Final = (1 << 128) - 1
-_I64_MIN_WORD: Final = 1 << 63
 
 
 def resolve_address(host: FilecoinHost, ask: CallAsk) -> bytes:
@@ -48,9 +47,9 @@ def lookup_delegated_address(host: FilecoinHost, ask: CallAsk) -> bytes:
 def get_beacon_randomness(host: FilecoinHost, ask: CallAsk) -> bytes:
     """The beacon of an epoch, a signed 64-bit number. A future epoch is out of gas: the network's rule."""
     number = _word(ask.data)
-    if number > _U64_MAX or number == _I64_MIN_WORD:
+    if number > _U64_MAX:
         raise PrecompileFailure("epoch beyond 64 bits")
-    epoch = number - (1 << 64 if number > _I64_MIN_WORD else 0)
+    epoch = number - (1 << 64 if number >> 63 else 0)
     try:
         return host.syscalls.beacon(epoch)
     except SyscallError as error:

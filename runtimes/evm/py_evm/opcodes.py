@@ -165,10 +165,10 @@ def _create2(frame: FrameComputation) -> Ask | None:
 def _ask_to_create(frame: FrameComputation, value: int, start: int, size: int, salt: int | None) -> Ask | None:
     _require_writable(frame)
     frame.return_data = b""
+    init_code = frame.region(start, size)
     if value > frame.host.get_self_balance():
         frame.stack_push_int(0)
         return None
-    init_code = frame.region(start, size)
     if salt is not None:
         frame.consume_gas(_HASH_PER_WORD * (size + 31 >> 5), "CREATE2")
     return CreateAsk(value, init_code, salt)

@@ -255,8 +255,13 @@ def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
 
 
 def test_py_evm_is_imported_when_the_first_contract_runs_and_not_before() -> None:
-    program = (
-        "import sys, runtimes.evm; assert 'eth' not in sys.modules and 'py_ecc' not in sys.modules;"
-        "import runtimes.evm.py_evm; assert 'eth' in sys.modules"
-    )
+    program = """
+import sys
+from tests.runtimes.evm.chain import Chain
+chain = Chain()
+assert "eth" not in sys.modules and "py_ecc" not in sys.modules
+limit = sys.getrecursionlimit()
+chain.deploy(b"")
+assert "eth" in sys.modules and sys.getrecursionlimit() == limit
+"""
     subprocess.run([sys.executable, "-c", program], check=True)
