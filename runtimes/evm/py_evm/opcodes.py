@@ -103,6 +103,16 @@ def _extcodecopy(frame: FrameComputation) -> None:
     frame.write(start, size, code[code_start : code_start + size])
 
 
+def _returndatacopy(frame: FrameComputation) -> None:
+    """The memory is claimed before the bounds of the return data are looked at: the official actor's order."""
+    start, source, size = frame.stack_pop_ints(3)
+    frame.extend_memory(start, size)
+    if source + size > len(frame.return_data):
+        raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
+    frame.consume_gas(_COPY_PER_WORD * (size + 31 >> 5), "RETURNDATACOPY")
+    frame.write(start, size, frame.return_data[source : source + size])
+
+
 def _sload(frame: FrameComputation) -> None:
     frame.stack_push_int(frame.host.get_storage(frame.stack_pop1_int()))
 
@@ -184,6 +194,7 @@ def _selfdestruct(frame: FrameComputation) -> None:
 OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),
     "EXTCODESIZE": _extcodesize, "EXTCODECOPY": _extcodecopy, "EXTCODEHASH": _extcodehash,
+    "RETURNDATACOPY": _returndatacopy,
     "BLOCKHASH": _blockhash, "COINBASE": _context("coinbase"), "TIMESTAMP": _context("timestamp"),
     "NUMBER": _context("number"), "PREVRANDAO": _prevrandao, "GASLIMIT": _context("gas_limit"),
     "CHAINID": _context("chain_id"), "SELFBALANCE": _selfbalance, "BASEFEE": _context("base_fee"),

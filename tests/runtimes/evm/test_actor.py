@@ -138,6 +138,12 @@ def test_memory_ends_where_the_official_actors_does(chain: Chain, offset: int, e
     assert chain.invoke(contract).exit_code == exit_code
 
 
+def test_a_copy_of_return_data_claims_its_memory_before_it_looks_at_the_bounds(chain: Chain) -> None:
+    """Found by random contracts on both actors: exit 4 and not 38."""
+    contract = chain.deploy(assemble("100 0 1073741824 RETURNDATACOPY"))
+    assert chain.invoke(contract).exit_code == ExitCode.SYS_ILLEGAL_INSTRUCTION
+
+
 def test_memory_is_paid_for_by_the_byte(chain: Chain) -> None:
     small, large = (chain.deploy(assemble(f"1 {size - 32} MSTORE")) for size in (1 << 17, 1 << 22))
     difference = chain.invoke(large).gas_used - chain.invoke(small).gas_used
