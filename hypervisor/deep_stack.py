@@ -9,9 +9,12 @@ signal handler may raise between any two instructions, inside a callback from WA
 Threads are parked and used again: starting one takes some 100 microseconds, waking one 15.
 """
 
+import os
 import threading
 import weakref
+from _thread import start_new_thread
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,8 +33,9 @@ class Stacks:
     """Parked threads with large stacks. Nothing of an execution stays in them."""
 
     def __init__(self) -> None:
-        self._idle: list[_Worker] = []
-        weakref.finalize(self, _dismiss, self._idle)
+        self._workers: list[_Worker] = []
+        self._process = os.getpid()
+        weakref.finalize(self, _dismiss, self._workers)
 
     def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
         """Run `work` on a stack of its own and return or raise what it does.
@@ -39,74 +43,98 @@ class Stacks:
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
         interrupt is raised once it has.
         """
-        worker = self._idle.pop() if self._idle else _Worker()
-        try:
-            result: T = worker.run(work, interrupted)
-        finally:
-            self._idle.append(worker)
-        return result
-
-
-class _Worker:
-    """One thread: it sleeps until it is given work, and reports when the work is done."""
-
-    def __init__(self) -> None:
-        self._work: Callable[[], Any] | None = None
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._go, self._done = threading.Lock(), threading.Lock()
-        self._go.acquire()
-        self._done.acquire()
-        with _stack_size:
-            before = threading.stack_size(STACK_BYTES)
-            try:
-                threading.Thread(target=self._live, name="hypervisor-call", daemon=True).start()
-            finally:
-                threading.stack_size(before)
-
-    def run(self, work: Callable[[], Any], interrupted: Callable[[], None]) -> Any:
-        self._work = work
-        self._go.release()
-        interrupt = self._wait(interrupted)
-        result, error = self._result, self._error
-        self._result = self._error = None
+        job = _Job(work)
+        interrupt = self._idle_worker().run(job, interrupted)
         try:
             if interrupt is not None:
                 raise interrupt
-            if error is not None:
-                raise error
+            if job.error is not None:
+                raise job.error
+            result: T = job.result
             return result
         finally:
-            del error, interrupt  # a kept traceback would hold every frame of the call in a cycle
+            del job, interrupt  # a kept traceback would hold every frame of the call in a cycle
 
-    def dismiss(self) -> None:
-        self._work = None
-        self._go.release()
+    def _idle_worker(self) -> "_Worker":
+        if self._process != os.getpid():  # a forked process has the list without the threads
+            self._workers.clear()
+            self._process = os.getpid()
+        for worker in self._workers:
+            if worker.is_idle():
+                return worker
+        worker = _Worker()
+        self._workers.append(worker)
+        return worker
 
-    def _wait(self, interrupted: Callable[[], None]) -> BaseException | None:
-        interrupt: BaseException | None = None
-        while True:
+
+class _Job:
+    """One piece of work, and what became of it. `taken` and `finished` are set by the worker, once."""
+
+    __slots__ = ("done", "error", "finished", "result", "taken", "work")
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.taken = self.finished = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class _Worker:
+    """One thread: it sleeps until it is given a job, and says when the job is done."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._job: _Job | None = None
+        with _stack_size:
+            before = threading.stack_size(STACK_BYTES)
             try:
-                self._done.acquire()
-                return interrupt
+                start_new_thread(_live, (self._jobs,))  # `Thread.start` cannot bear an interrupt
+            finally:
+                threading.stack_size(before)
+
+    def is_idle(self) -> bool:
+        return self._job is None or self._job.finished
+
+    def run(self, job: _Job, interrupted: Callable[[], None]) -> BaseException | None:
+        """Have the job done and return the interrupt that came meanwhile.
+
+        An interrupt may come between any two instructions: so a job that nobody took is handed over again (the thread
+        takes it once), and a finished job is waited for no more.
+        """
+        interrupt: BaseException | None = None
+        while not job.finished:
+            try:
+                if interrupt is not None:
+                    interrupted()
+                if not job.taken:
+                    self._job = job
+                    self._jobs.put(job)
+                job.done.acquire()
             except BaseException as error:  # noqa: BLE001  # an interrupt may not leave the work unattended
                 interrupt = error
-                interrupted()
+        self._job = None
+        return interrupt
 
-    def _live(self) -> None:
-        while True:
-            self._go.acquire()
-            work, self._work = self._work, None
-            if work is None:
-                return
-            try:
-                self._result = work()
-            except BaseException as error:  # noqa: BLE001  # carried over to the waiting thread
-                self._error = error
-            del work
-            self._done.release()
+    def dismiss(self) -> None:
+        self._jobs.put(None)
 
 
-def _dismiss(idle: list[_Worker]) -> None:
-    for worker in idle:
+def _live(jobs: "SimpleQueue[_Job | None]") -> None:
+    while (job := jobs.get()) is not None:
+        if job.taken:
+            continue
+        job.taken = True
+        try:
+            job.result = job.work()
+        except BaseException as error:  # noqa: BLE001  # carried over to the waiting thread
+            job.error = error
+        job.finished = True
+        job.done.release()
+        del job
+
+
+def _dismiss(workers: list[_Worker]) -> None:
+    for worker in workers:
         worker.dismiss()

@@ -1,0 +1,229 @@
+"""Work on threads with large stacks: results, errors and interrupts come back, and nothing is left running."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from hypervisor import deep_stack
+from hypervisor.deep_stack import LEVELS_PER_STACK, STACK_BYTES, Stacks, needs_fresh_stack
+from hypervisor.errors import OutOfGas
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about its threads")
+
+
+def never() -> None:
+    raise AssertionError("nobody was interrupted")
+
+
+def threads() -> set[str]:
+    """The threads of this process, as the operating system knows them."""
+    return set(os.listdir("/proc/self/task"))
+
+
+def test_every_eighth_level_goes_on_elsewhere() -> None:
+    assert [level for level in range(25) if needs_fresh_stack(level)] == [0, 8, 16, 24]
+    assert (LEVELS_PER_STACK, STACK_BYTES) == (8, 64 << 20)
+
+
+def test_work_is_done_on_another_thread_and_its_result_comes_back() -> None:
+    assert Stacks().run(threading.get_ident, never) != threading.get_ident()
+    assert Stacks().run(lambda: None, never) is None
+
+
+@pytest.mark.parametrize("error", [OutOfGas("x"), ValueError("x"), KeyboardInterrupt("x"), SystemExit(3)], ids=repr)
+def test_whatever_the_work_raises_is_raised_by_the_caller(error: BaseException) -> None:
+    stacks = Stacks()
+
+    def work() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        stacks.run(work, never)
+    assert caught.value is error
+    assert stacks.run(lambda: 7, never) == 7
+
+
+def test_one_thread_serves_one_work_after_the_other() -> None:
+    stacks = Stacks()
+    assert len({stacks.run(threading.get_ident, never) for _ in range(20)}) == 1
+
+
+def test_work_inside_work_is_on_a_further_thread() -> None:
+    stacks = Stacks()
+
+    def nested(depth: int) -> list[int]:
+        here = [threading.get_ident()]
+        return here + (stacks.run(lambda: nested(depth - 1), never) if depth else [])
+
+    assert len(set(nested(10))) == 11
+
+
+@linux_only
+def test_the_stack_is_as_large_as_promised() -> None:
+    libc = ctypes.CDLL(None)
+    libc.pthread_self.restype = ctypes.c_void_p
+
+    def stack_size() -> int:
+        attributes, size = ctypes.create_string_buffer(256), ctypes.c_size_t()
+        assert libc.pthread_getattr_np(ctypes.c_void_p(libc.pthread_self()), attributes) == 0
+        assert libc.pthread_attr_getstacksize(attributes, ctypes.byref(size)) == 0
+        libc.pthread_attr_destroy(attributes)
+        return size.value
+
+    assert Stacks().run(stack_size, never) >= STACK_BYTES
+
+
+def test_the_stack_size_of_other_threads_is_left_alone() -> None:
+    before = threading.stack_size()
+    Stacks().run(lambda: None, never)
+    assert threading.stack_size() == before
+
+
+@linux_only
+def test_dropped_stacks_send_their_threads_home() -> None:
+    def nested(stacks: Stacks, depth: int) -> list[int]:
+        here = [threading.get_native_id()]
+        return here + (stacks.run(lambda: nested(stacks, depth - 1), never) if depth else [])
+
+    used = set(map(str, nested(Stacks(), 6)[1:]))
+    assert len(used) == 6
+    gc.collect()
+    for _ in range(500):
+        if not used & threads():
+            return
+        time.sleep(0.01)
+    pytest.fail(f"threads are left: {used & threads()}")
+
+
+def test_a_result_and_an_error_are_not_kept() -> None:
+    class Kept:
+        alive = 0
+
+        def __init__(self) -> None:
+            Kept.alive += 1
+
+        def __del__(self) -> None:
+            Kept.alive -= 1
+
+    stacks = Stacks()
+    gc.disable()
+    try:
+        stacks.run(Kept, never)
+
+        def fail() -> None:
+            kept = Kept()
+            raise ValueError(f"with {kept!r} in a frame of its traceback")
+
+        with pytest.raises(ValueError):
+            stacks.run(fail, never)
+        for _ in range(100):  # the other thread lets go of the frame a moment after the result is there
+            if Kept.alive <= 1:
+                break
+            time.sleep(0.01)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert Kept.alive == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 and newer
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    stacks = Stacks()
+    stacks.run(lambda: None, never)
+    child = os.fork()
+    if child == 0:
+        os._exit(stacks.run(lambda: 7, never))
+    for _ in range(500):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 7
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the forked process hangs")
+
+
+class Alarm(BaseException):
+    """What the alarm clock raises on the main thread: like KeyboardInterrupt, but pytest does not stop for it."""
+
+
+@pytest.fixture
+def alarm_clock() -> Iterator[None]:
+    """SIGALRM raises on the main thread wherever that is inside `hypervisor.deep_stack`, and nowhere else."""
+
+    def ring(_signal: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename == deep_stack.__file__:
+                raise Alarm
+            frame = frame.f_back
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("alarm_clock")
+def test_an_interrupt_is_told_to_the_work_and_raised_when_the_work_has_ended() -> None:
+    stacks, told, ended = Stacks(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert told.wait(10)
+        time.sleep(0.05)
+        ended.set()
+
+    with pytest.raises(Alarm):
+        stacks.run(work, told.set)
+    assert ended.is_set()
+    assert stacks.run(lambda: 7, never) == 7
+
+
+@pytest.mark.usefixtures("alarm_clock")
+def test_an_interrupt_wins_over_what_the_work_raises() -> None:
+    told = threading.Event()
+
+    def work() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        told.wait(10)
+        raise OutOfGas("the work was told to stop")
+
+    with pytest.raises(Alarm):
+        Stacks().run(work, told.set)
+
+
+@pytest.mark.usefixtures("alarm_clock")
+def test_an_interrupt_at_any_moment_leaves_no_work_running() -> None:
+    stacks, running, interrupts = Stacks(), threading.Event(), 0
+
+    def work() -> int:
+        running.set()
+        end = time.perf_counter() + 0.00005
+        while time.perf_counter() < end:
+            pass
+        running.clear()
+        return 7
+
+    for turn in range(20_000):
+        signal.setitimer(signal.ITIMER_REAL, 0.00001 + turn % 150 * 0.000001)
+        try:
+            assert stacks.run(work, lambda: None) == 7
+        except Alarm:
+            interrupts += 1
+            assert not running.is_set()
+            if interrupts == 500:
+                break
+    assert interrupts == 500
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert stacks.run(work, never) == 7
