@@ -1,1 +1,50 @@
-"""A local Filecoin network in one process: chain, accounts, transactions, JSON-RPC."""
+"""A local Filecoin network in one process: chain, accounts, transactions, JSON-RPC.
+
+    from localnet import Network
+
+Names are loaded when first used, so importing the package stays cheap.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localnet.accounts import Account
+    from localnet.contract import Artifact, Contract
+    from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.network import Network
+    from localnet.records import TransactionReceipt
+
+_HOMES = {
+    "Account": "localnet.accounts",
+    "Artifact": "localnet.contract",
+    "CallFailed": "localnet.errors",
+    "Contract": "localnet.contract",
+    "Network": "localnet.network",
+    "NetworkError": "localnet.errors",
+    "TransactionFailed": "localnet.errors",
+    "TransactionReceipt": "localnet.records",
+    "TransactionRefused": "localnet.errors",
+}
+
+__all__ = [
+    "Account",
+    "Artifact",
+    "CallFailed",
+    "Contract",
+    "Network",
+    "NetworkError",
+    "TransactionFailed",
+    "TransactionReceipt",
+    "TransactionRefused",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'localnet' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,127 @@
+"""What Ethereum's tools want to know of an executed message, from its receipt: logs' bloom, prices, reverts in words.
+
+Also the form in which a message that was no transaction is shown as one. Rules: lotus node/impl/eth, and the yellow
+paper for the bloom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress
+from bridge.cbor import ParamsError, read_byte_string
+from bridge.events import Log
+from bridge.filecoin_call import NO_CODEC, encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, unwrap_return
+from hypervisor.address import Address
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.message import Message, Receipt
+from hypervisor.types import EAM_ACTOR, TokenAmount
+from store.cid import CBOR
+
+BLOOM_BYTES: Final = 256
+EMPTY_BLOOM: Final = bytes(BLOOM_BYTES)
+_BLOOM_BITS = BLOOM_BYTES * 8
+
+_ERROR = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
+_PANICS = {
+    0x00: "Panic()",
+    0x01: "Assert()",
+    0x11: "ArithmeticOverflow()",
+    0x12: "DivideByZero()",
+    0x21: "InvalidEnumVariant()",
+    0x22: "InvalidStorageArray()",
+    0x31: "PopEmptyArray()",
+    0x32: "ArrayIndexOutOfBounds()",
+    0x41: "OutOfMemory()",
+    0x51: "CalledUninitializedFunction()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedLog:
+    """A log and the address of who emitted it."""
+
+    address: EthAddress
+    log: Log
+
+
+def bloom(logs: Iterable[EmittedLog]) -> bytes:
+    """The 256 bytes in which each log's address and topics set three bits."""
+    bits = 0
+    for emitted in logs:
+        bits |= bloom_bits(emitted.address)
+        for topic in emitted.log.topics:
+            bits |= bloom_bits(topic)
+    return bits.to_bytes(BLOOM_BYTES, "big")
+
+
+def bloom_bits(value: bytes) -> int:
+    """The three bits of one address or topic, in a number of 2,048 bits."""
+    digest = keccak(value)
+    bits = 0
+    for at in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") % _BLOOM_BITS)
+    return bits
+
+
+def effective_gas_price(paid: TokenAmount, gas_used: int) -> TokenAmount:
+    """attoFIL per gas: all that the sender paid for gas, over-estimation included, by what was used."""
+    return TokenAmount(paid // gas_used if gas_used else 0)
+
+
+def created_contract(message: Message, receipt: Receipt) -> EthAddress | None:
+    """The address of the contract that the message created, None if it created none."""
+    if receipt.exit_code or message.method != CREATE_EXTERNAL_METHOD or message.to != Address.id(EAM_ACTOR):
+        return None
+    try:
+        return CreateReturn.decode(receipt.return_data).eth_address
+    except ParamsError:
+        return None
+
+
+def return_bytes(message: Message, receipt: Receipt) -> bytes:
+    """What an Ethereum caller sees returned: a contract's bytes, or revert data; nothing of a contract's creation."""
+    if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
+        return b""
+    return unwrap_return(receipt.return_data)
+
+
+def revert_reason(data: bytes) -> str:
+    """Revert data in words: `Error(text)`, a panic by its name, the data of a custom error in hex, `none`."""
+    if not data:
+        return "none"
+    selector, body = data[:4], data[4:]
+    if selector == _PANIC and len(body) == 32:
+        code = int.from_bytes(body, "big")
+        return _PANICS.get(code, f"Panic(0x{code:x})")
+    if selector == _ERROR and len(body) >= 64:
+        length = int.from_bytes(body[32:64], "big")
+        if body[:32] == (32).to_bytes(32, "big") and length <= len(body) - 64:
+            return f"Error({body[64 : 64 + length].decode('utf-8', 'replace')})"
+    return f"0x{data.hex()}"
+
+
+def failure_text(exit_code: int, data: bytes, words: str) -> str:
+    """One line about a failed execution, as the network's nodes write it; `words` are the machine's own."""
+    name = exit_name(exit_code)
+    exit_words = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
+    reason = revert_reason(data) if exit_code == ExitCode.EVM_CONTRACT_REVERTED else "none"
+    return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{words or 'none'}])"
+
+
+def shown_input(message: Message) -> bytes:
+    """The calldata under which a message is shown that was sent as no transaction."""
+    if message.method in (INVOKE_EVM, CREATE_EXTERNAL_METHOD):
+        try:
+            return read_byte_string(message.params) if message.params else b""
+        except ParamsError:
+            pass  # not calldata: shown like any other method's parameters
+    codec = CBOR if message.params else NO_CODEC
+    return encode_method_calldata(message.method, codec, message.params)

@@ -1,0 +1,291 @@
+"""Ethereum transactions as Filecoin messages, and back.
+
+A transaction becomes a message of the sender's f410 address: to the Ethereum address manager's CreateExternal where it
+creates a contract, else to InvokeEVM of the receiver. Its signature is carried with type 3 (delegated) in a form that
+tells the kinds of transaction apart, so that the transaction, and with it its hash, can be made again from the message.
+Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
+Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03. Access lists
+must be empty: a message has no room for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge import rlp
+from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
+from bridge.cbor import ParamsError, byte_string, read_byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD
+from hypervisor.address import Address
+from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.signatures import recover_secp256k1
+from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+
+LEGACY: Final = 0
+ACCESS_LIST: Final = 1
+DYNAMIC_FEE: Final = 2
+
+_HOMESTEAD_PREFIX: Final = 1
+_EIP_155_PREFIX: Final = 2
+_ACCESS_LIST_PREFIX: Final = 3
+_SIGNATURE: Final = 65
+_U64_BYTES: Final = 8
+_HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Half the order of secp256k1: signatures with a greater s are not canonical (EIP-2)."""
+
+
+class TransactionError(InvalidInput):
+    """Bytes that are no transaction that can be carried, or a message that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What a sender signs. Money in attoFIL; fees in attoFIL per gas; for types 0 and 1 both fees are the gas price.
+
+    `chain_id` is None for a legacy transaction that is good on every chain; `to` is None where a contract is created.
+    """
+
+    type: int
+    chain_id: int | None
+    nonce: int
+    to: EthAddress | None
+    value: int
+    data: bytes
+    gas_limit: int
+    max_fee: int
+    max_priority_fee: int
+
+    def unsigned(self) -> bytes:
+        """The bytes that are hashed and signed."""
+        if self.type != LEGACY:
+            return bytes([self.type]) + rlp.encode(self._fields())
+        chain = [] if self.chain_id is None else [rlp.number(self.chain_id), b"", b""]
+        return rlp.encode([*self._fields(), *chain])
+
+    def digest(self) -> bytes:
+        """The 32 bytes that are signed."""
+        return bytes(keccak(self.unsigned()))
+
+    def sign(self, private_key: bytes) -> SignedTransaction:
+        """The transaction with the signature of a 32-byte private key."""
+        import coincurve
+
+        signature = coincurve.PrivateKey(private_key).sign_recoverable(self.digest(), hasher=None)
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        return SignedTransaction(self, signature[64], r, s)
+
+    def message(self, sender: EthAddress) -> Message:
+        """The Filecoin message; AddressError for a sender that is a masked ID."""
+        if self.to is None:
+            to, method = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
+        else:
+            to, method = to_filecoin(self.to), INVOKE_EVM
+        return Message(
+            to,
+            Address.delegated(EAM_ACTOR, sender),
+            nonce=self.nonce,
+            value=TokenAmount(self.value),
+            method=method,
+            params=byte_string(self.data) if self.data else b"",
+            gas_limit=Gas(self.gas_limit),
+            gas_fee_cap=TokenAmount(self.max_fee),
+            gas_premium=TokenAmount(self.max_priority_fee),
+        )
+
+    def _fields(self) -> list[rlp.Item]:
+        number = rlp.number
+        call: list[rlp.Item] = [number(self.gas_limit), bytes(self.to or b""), number(self.value), self.data]
+        if self.type == LEGACY:
+            return [number(self.nonce), number(self.max_fee), *call]
+        chain = [number(self.chain_id or 0), number(self.nonce)]
+        if self.type == ACCESS_LIST:
+            return [*chain, number(self.max_fee), *call, []]
+        return [*chain, number(self.max_priority_fee), number(self.max_fee), *call, []]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """A transaction with its sender's signature; `y_parity` is 0 or 1."""
+
+    transaction: Transaction
+    y_parity: int
+    r: int
+    s: int
+
+    @property
+    def v(self) -> int:
+        """The last part of the signature as this type of transaction writes it."""
+        if self.transaction.type != LEGACY:
+            return self.y_parity
+        chain_id = self.transaction.chain_id
+        return self.y_parity + (27 if chain_id is None else 35 + 2 * chain_id)
+
+    def raw(self) -> bytes:
+        """The bytes of the wire."""
+        signature = [rlp.number(self.v), rlp.number(self.r), rlp.number(self.s)]
+        body = rlp.encode([*self.transaction._fields(), *signature])
+        return body if self.transaction.type == LEGACY else bytes([self.transaction.type]) + body
+
+    def hash(self) -> bytes:
+        """The transaction's hash."""
+        return bytes(keccak(self.raw()))
+
+    def sender(self) -> EthAddress:
+        """The address of the key that signed; TransactionError where no key did."""
+        signature = self.r.to_bytes(32, "big") + self.s.to_bytes(32, "big") + bytes([self.y_parity])
+        key = recover_secp256k1(self.transaction.digest(), signature) if 0 < self.s <= _HALF_ORDER else None
+        if key is None:
+            raise TransactionError("the transaction's signature is invalid")
+        return key_address(key)
+
+    def signed_message(self, sender: EthAddress | None = None) -> SignedMessage:
+        """The message that carries the transaction; `sender` is recovered where it is not known."""
+        signature = Signature(SignatureType.DELEGATED, self._signature_bytes())
+        return SignedMessage(self.transaction.message(sender or self.sender()), signature)
+
+    def _signature_bytes(self) -> bytes:
+        scalars = self.r.to_bytes(32, "big") + self.s.to_bytes(32, "big")
+        if self.transaction.type == DYNAMIC_FEE:
+            return scalars + bytes([self.v])
+        if self.transaction.type == ACCESS_LIST:
+            return bytes([_ACCESS_LIST_PREFIX]) + scalars + bytes([self.v])
+        prefix = _HOMESTEAD_PREFIX if self.transaction.chain_id is None else _EIP_155_PREFIX
+        return bytes([prefix]) + scalars + rlp.number(self.v)
+
+
+def key_address(public_key: bytes) -> EthAddress:
+    """The Ethereum address of a 65-byte uncompressed public key."""
+    return EthAddress(bytes(keccak(public_key[1:])[12:]))
+
+
+# --- bytes of the wire ------------------------------------------------------------------------------------------------
+
+
+def parse_transaction(raw: bytes) -> SignedTransaction:
+    """A signed transaction of type 0, 1 or 2 from the bytes of the wire. Raises TransactionError."""
+    if not raw:
+        raise TransactionError("a transaction of no bytes")
+    try:
+        if raw[0] > 0x7F:
+            return _parse_legacy(rlp.read_list(rlp.decode(raw), 9))
+        if raw[0] == ACCESS_LIST:
+            return _parse_typed(ACCESS_LIST, rlp.read_list(rlp.decode(raw[1:]), 11))
+        if raw[0] == DYNAMIC_FEE:
+            return _parse_typed(DYNAMIC_FEE, rlp.read_list(rlp.decode(raw[1:]), 12))
+    except (rlp.RlpError, AddressError) as error:
+        raise TransactionError(f"the transaction is malformed: {error}") from None
+    raise TransactionError(f"transactions of type {raw[0]} are not supported: expected type 0, 1 or 2")
+
+
+def _parse_legacy(fields: list[rlp.Item]) -> SignedTransaction:
+    nonce, price, gas, to, value, data, v_, r, s = fields
+    v, fee = rlp.read_number(v_), rlp.read_number(price)
+    if v not in (27, 28) and v < 35:
+        raise TransactionError(f"a legacy transaction's v is 27, 28, or 35 and more: {v}")
+    chain_id = None if v < 35 else (v - 35) // 2
+    parity = v - 27 if chain_id is None else (v - 35) % 2
+    transaction = _transaction(LEGACY, chain_id, nonce, [gas, to, value, data], fee, fee)
+    return SignedTransaction(transaction, parity, rlp.read_number(r), rlp.read_number(s))
+
+
+def _parse_typed(kind: int, fields: list[rlp.Item]) -> SignedTransaction:
+    chain_id, nonce, *fees = fields[: 3 if kind == ACCESS_LIST else 4]
+    *call, access_list, v, r, s = fields[2 + len(fees) :]
+    if rlp.read_list(access_list):
+        raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
+    parity = rlp.read_number(v)
+    if parity > 1:
+        raise TransactionError(f"the signature's parity is 0 or 1, not {parity}")
+    priority, cap = rlp.read_number(fees[0]), rlp.read_number(fees[-1])
+    transaction = _transaction(kind, rlp.read_number(chain_id, _U64_BYTES), nonce, call, cap, priority)
+    return SignedTransaction(transaction, parity, rlp.read_number(r), rlp.read_number(s))
+
+
+def _transaction(
+    kind: int, chain_id: int | None, nonce: rlp.Item, call: list[rlp.Item], max_fee: int, priority: int
+) -> Transaction:
+    gas, to, value, data = call
+    receiver = rlp.read_bytes(to)
+    return Transaction(
+        type=kind,
+        chain_id=chain_id,
+        nonce=rlp.read_number(nonce, _U64_BYTES),
+        to=eth_address(receiver) if receiver else None,
+        value=rlp.read_number(value),
+        data=rlp.read_bytes(data),
+        gas_limit=rlp.read_number(gas, _U64_BYTES),
+        max_fee=max_fee,
+        max_priority_fee=priority,
+    )
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransaction:
+    """The transaction that a message carries, on the chain of this id.
+
+    Raises TransactionError for another kind of signature and for a message that no transaction becomes.
+    """
+    if signed.signature.type is not SignatureType.DELEGATED:
+        raise TransactionError(f"a message signed with {signed.signature.type.name} carries no transaction")
+    data = signed.signature.data
+    kind, chain, scalars, v = _read_signature(data, chain_id)
+    sender = from_delegated(signed.message.from_)
+    if sender is None:
+        raise TransactionError(f"sender {signed.message.from_} has no Ethereum address")
+    transaction = _from_message(signed.message, kind, chain)
+    parity = v if kind != LEGACY else v - 27 if chain is None else v - 35 - 2 * chain
+    if parity not in (0, 1):
+        raise TransactionError(f"the signature's v is {v}, which is no transaction's on chain {chain_id}")
+    r, s = int.from_bytes(scalars[:32], "big"), int.from_bytes(scalars[32:], "big")
+    carried = SignedTransaction(transaction, parity, r, s)
+    if carried.signed_message(sender) != signed:
+        raise TransactionError("no Ethereum transaction becomes this message")
+    return carried
+
+
+def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes, int]:
+    """(type of transaction, chain id, r and s, v) of a delegated signature."""
+    if len(data) == _SIGNATURE:
+        return DYNAMIC_FEE, chain_id, data[:64], data[64]
+    prefix, scalars, v = data[0] if data else 0, data[1:65], int.from_bytes(data[65:], "big")
+    if len(data) == _SIGNATURE + 1 and prefix == _HOMESTEAD_PREFIX:
+        return LEGACY, None, scalars, v
+    if len(data) == _SIGNATURE + 1 and prefix == _ACCESS_LIST_PREFIX:
+        return ACCESS_LIST, chain_id, scalars, v
+    if len(data) > _SIGNATURE and prefix == _EIP_155_PREFIX:
+        return LEGACY, chain_id, scalars, v
+    raise TransactionError(f"a delegated signature of {len(data)} bytes that starts with {prefix} is no transaction's")
+
+
+def _from_message(message: Message, kind: int, chain_id: int | None) -> Transaction:
+    if message.method == INVOKE_EVM:
+        actor = message.to.actor_id()
+        to = from_delegated(message.to) if actor is None else to_ethereum(actor, None)
+        if to is None:
+            raise TransactionError(f"receiver {message.to} has no Ethereum address")
+    elif message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
+        to = None
+    else:
+        raise TransactionError(f"method {message.method} of {message.to} is called by no transaction")
+    try:
+        data = read_byte_string(message.params) if message.params else b""
+    except ParamsError as error:
+        raise TransactionError(f"the parameters are no calldata: {error}") from None
+    return Transaction(
+        type=kind,
+        chain_id=chain_id,
+        nonce=message.nonce,
+        to=to,
+        value=message.value,
+        data=data,
+        gas_limit=message.gas_limit,
+        max_fee=message.gas_fee_cap,
+        max_priority_fee=message.gas_premium,
+    )

@@ -1,0 +1,98 @@
+"""Accounts whose keys everybody knows: derived from the mnemonic that other development nodes use.
+
+Each key has two addresses: an Ethereum one (f410) and a native one (f1). Rules: BIP-39 for the seed, BIP-32 and
+BIP-44 for the keys, at m/44'/60'/0'/0/index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.transactions import SignedTransaction, Transaction, key_address
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
+
+TEST_MNEMONIC = "test test test test test test test test test test test junk"
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_HARDENED = 1 << 31
+_ETHEREUM_ACCOUNTS = (44 + _HARDENED, 60 + _HARDENED, _HARDENED, 0)
+_MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A key and its addresses. Equal by value; `repr` does not show the key."""
+
+    private_key: bytes
+    address: EthAddress
+    native: Address
+
+    @classmethod
+    def from_key(cls, private_key: bytes) -> Account:
+        """The account of a 32-byte private key."""
+        public_key = secp256k1_public_key(private_key)
+        return cls(private_key, key_address(public_key), Address.secp256k1(public_key))
+
+    @property
+    def delegated(self) -> Address:
+        """The f410 address."""
+        return to_filecoin(self.address)
+
+    def sign(self, transaction: Transaction) -> SignedTransaction:
+        """Sign an Ethereum transaction."""
+        return transaction.sign(self.private_key)
+
+    def sign_native(self, message: Message) -> SignedMessage:
+        """Sign a message of the native address."""
+        return SignedMessage(
+            message, Signature(SignatureType.SECP256K1, sign_secp256k1(self.private_key, message.cid()))
+        )
+
+    def sign_text(self, text: bytes) -> bytes:
+        """Sign a text as wallets do (EIP-191): 65 bytes r, s, v with v 27 or 28."""
+        import coincurve
+        from eth_hash.auto import keccak
+
+        digest = keccak(_MESSAGE_PREFIX + str(len(text)).encode() + text)
+        signature = coincurve.PrivateKey(self.private_key).sign_recoverable(digest, hasher=None)
+        return bytes(signature[:64]) + bytes([27 + signature[64]])
+
+    def __repr__(self) -> str:
+        return f"Account(0x{self.address.hex()})"
+
+
+def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10) -> tuple[Account, ...]:
+    """The first accounts of a mnemonic. Raises InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
+    return tuple(Account.from_key(key) for key in _keys(mnemonic, count))
+
+
+def _keys(mnemonic: str, count: int) -> Iterator[bytes]:
+    words = unicodedata.normalize("NFKD", mnemonic).split()
+    if len(words) not in (12, 15, 18, 21, 24):
+        raise InvalidInput(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(words)}")
+    seed = hashlib.pbkdf2_hmac("sha512", " ".join(words).encode(), b"mnemonic", 2048)
+    master = hmac.digest(b"Bitcoin seed", seed, "sha512")
+    key, chain = master[:32], master[32:]
+    for number in _ETHEREUM_ACCOUNTS:
+        key, chain = _child(key, chain, number)
+    for index in range(count):
+        yield _child(key, chain, index)[0]
+
+
+def _child(key: bytes, chain: bytes, number: int) -> tuple[bytes, bytes]:
+    """The child key of BIP-32. (An invalid child has a chance of 1 in 2^127, and is not looked for.)"""
+    if number >= _HARDENED:
+        data = b"\0" + key
+    else:
+        public = secp256k1_public_key(key)
+        data = bytes([2 + (public[64] & 1)]) + public[1:33]
+    digest = hmac.digest(chain, data + number.to_bytes(4, "big"), "sha512")
+    child = (int.from_bytes(digest[:32], "big") + int.from_bytes(key, "big")) % _ORDER
+    return child.to_bytes(32, "big"), digest[32:]

@@ -1,0 +1,63 @@
+"""Addresses as people and tools give them, and actors as Ethereum's tools are shown them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+from hypervisor.machine import Hypervisor
+from localnet.accounts import Account
+from localnet.contract import Contract
+
+Target = Account | Contract | Address | bytes | str
+"""How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
+
+UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
+"""What stands for a receiver that nobody is."""
+
+
+def filecoin_address(target: Target) -> Address:
+    """The Filecoin address of a target. Raises AddressError."""
+    match target:
+        case Account() | Contract():
+            return to_filecoin(target.address)
+        case Address():
+            return target
+        case bytes():
+            return to_filecoin(eth_address(target))
+        case str() if target.startswith("0x"):
+            return to_filecoin(_from_hex(target))
+        case str():
+            return Address.parse(target)
+
+
+def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
+    """The Ethereum address of a target; UNRESOLVED for an f1, f2 or f3 address that nobody has. Raises AddressError."""
+    match target:
+        case Account() | Contract():
+            return target.address
+        case bytes():
+            return eth_address(target)
+        case str() if target.startswith("0x"):
+            return _from_hex(target)
+        case str():
+            target = Address.parse(target)
+    delegated = from_delegated(target)
+    if delegated is not None:
+        return delegated
+    actor = machine.state_tree.lookup_id(target)
+    if actor is None:
+        return UNRESOLVED
+    state = machine.state_tree.get_actor(actor)
+    return to_ethereum(actor, None if state is None else state.delegated_address)
+
+
+def _from_hex(text: str) -> EthAddress:
+    try:
+        return eth_address(bytes.fromhex(text[2:]))
+    except ValueError as error:
+        if isinstance(error, AddressError):
+            raise
+        raise AddressError(f"'{text[:66]}' is not an address: expected 0x and 40 hex digits") from None

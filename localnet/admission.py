@@ -1,0 +1,113 @@
+"""Whether the network takes a message: signature, chain, fees, gas, nonce, funds, in words that Ethereum's tools know.
+
+What is refused here changes nothing and costs nothing. Rules: lotus chain/messagepool and the checks of Ethereum's
+nodes, whose phrases ("nonce too low", "insufficient funds") libraries look for.
+"""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress
+from bridge.params import CREATE_EXTERNAL_METHOD
+from bridge.transactions import SignedTransaction, TransactionError, from_signed_message, parse_transaction
+from hypervisor.errors import AddressError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignatureType, SignedMessage
+from hypervisor.signatures import verify_bls, verify_secp256k1
+from hypervisor.types import EAM_ACTOR
+from localnet.addresses import ethereum_address
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.errors import TransactionRefused
+from localnet.execution import Candidate
+from localnet.records import NATIVE
+from store.cid import show
+
+MAX_MESSAGE_BYTES = 64 << 10
+"""The most bytes that a message may have on chain (lotus)."""
+
+_MAX_VALUE = 2_000_000_000 * 10**18
+
+
+def from_raw(raw: bytes, chain_id: int) -> Candidate:
+    """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
+    try:
+        signed = parse_transaction(raw)
+        return from_transaction(signed, chain_id, signed.sender())
+    except (TransactionError, AddressError) as error:
+        raise TransactionRefused("invalid", str(error)) from None
+
+
+def from_transaction(signed: SignedTransaction, chain_id: int, sender: EthAddress) -> Candidate:
+    """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
+    transaction = signed.transaction
+    if transaction.chain_id is not None and transaction.chain_id != chain_id:
+        raise TransactionRefused(
+            "chain", f"invalid chain id for signer: have {transaction.chain_id}, this network is {chain_id}"
+        )
+    message = signed.signed_message(sender)
+    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to)
+
+
+def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
+    """The candidate of a signed Filecoin message. Raises TransactionRefused."""
+    message, signature = signed.message, signed.signature
+    if signature.type is SignatureType.DELEGATED:
+        chain_id = machine.context.chain_id
+        try:
+            carried = from_signed_message(signed, chain_id)
+            sender = carried.sender()
+        except TransactionError as error:
+            raise TransactionRefused("invalid", str(error)) from None
+        candidate = from_transaction(carried, chain_id, sender)
+        if candidate.bare.from_ != message.from_:
+            raise TransactionRefused("signature", f"the signature is not that of {message.from_}")
+        return candidate
+    verify = verify_bls if signature.type is SignatureType.BLS else verify_secp256k1
+    if not verify(signature.data, message.from_, message.cid()):
+        raise TransactionRefused("signature", f"the signature of message {show(message.cid())} is not its sender's")
+    digest = bytes(signed.cid()[-32:])
+    return Candidate(digest, NATIVE, signed, ethereum_address(machine, message.from_), _receiver(machine, message))
+
+
+def check(machine: Hypervisor, candidate: Candidate, base_fee: int) -> None:
+    """The checks that hold for a message of any kind. Raises TransactionRefused."""
+    message = candidate.bare
+    length = candidate.message.chain_length()
+    if length > MAX_MESSAGE_BYTES:
+        raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {MAX_MESSAGE_BYTES}")
+    if message.gas_premium > message.gas_fee_cap:
+        raise TransactionRefused("fee", "max priority fee per gas higher than max fee per gas")
+    if message.gas_limit > BLOCK_GAS_LIMIT:
+        raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
+    needed = -(-machine.context.network.prices.message_inclusion(length) // 1000)
+    if message.gas_limit < needed:
+        raise TransactionRefused("gas", f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
+    if message.gas_fee_cap < base_fee:
+        raise TransactionRefused(
+            "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
+        )
+    if not 0 <= message.value <= _MAX_VALUE:
+        raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
+    _check_sender(machine, candidate)
+
+
+def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
+    message = candidate.bare
+    sender = machine.actor(message.from_)
+    balance, nonce = (0, 0) if sender is None else (sender.balance, sender.nonce)
+    if sender is not None and machine.manifest.name_of(sender.code) not in ("account", "ethaccount", "placeholder"):
+        raise TransactionRefused("sender", f"{message.from_} is no account: only accounts send transactions")
+    if message.nonce < nonce:
+        raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
+    if balance < candidate.most:
+        raise TransactionRefused(
+            "funds",
+            f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
+            f"the transaction may cost {candidate.most}",
+        )
+
+
+def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
+    """The receiver as Ethereum's tools are shown it: none where a contract is created."""
+    if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
+        return None
+    return ethereum_address(machine, message.to)

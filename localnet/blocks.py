@@ -1,0 +1,95 @@
+"""Blocks as the network writes them: headers, the lists of messages and receipts, tipset keys.
+
+A header names the state and the receipts of its parent, so a block's CID does not depend on its own execution. This
+network has one block a tipset, without proofs and signatures. Layouts: lotus chain/types/blockheader.go; message and
+receipt lists are AMTs of the older kind, whose root does not say its width of 8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.message import Receipt
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from store.amt import Amt
+from store.blockstore import Blockstore, get_object, put_object
+from store.cid import Cid, cid_of
+from store.codec import bytes_head, link
+
+PRODUCER: Final = Address.id(SYSTEM_ACTOR)
+"""Who produces blocks: no storage miner, so the reward actor burns what it would pay."""
+
+_LIST_BIT_WIDTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """The one block of a tipset. Timestamp in Unix seconds, base fee in attoFIL per gas."""
+
+    height: ChainEpoch
+    parents: tuple[Cid, ...]
+    parent_state: Cid
+    parent_receipts: Cid
+    messages: Cid
+    timestamp: int
+    base_fee: TokenAmount
+
+    def fields(self) -> list[Any]:
+        """The tuple of sixteen."""
+        return [
+            PRODUCER.to_bytes(), [ticket(self.height)], [1, b""], [[self.height, beacon_entry(self.height)]], [],
+            [link(parent) for parent in self.parents], encode_bigint(self.height), self.height,
+            link(self.parent_state), link(self.parent_receipts), link(self.messages), None, self.timestamp, None, 0,
+            encode_bigint(self.base_fee),
+        ]  # fmt: skip
+
+    def put(self, store: Blockstore) -> Cid:
+        """Store the header; returns its CID."""
+        return put_object(store, self.fields())
+
+
+def ticket(height: int) -> bytes:
+    """The ticket of a height: drawn from the number alone, so never for anything that holds value."""
+    return _digest(b"ticket", height)
+
+
+def beacon_entry(height: int) -> bytes:
+    """The beacon's entry of a height, drawn like the ticket."""
+    return _digest(b"beacon", height)
+
+
+def tipset_key(blocks: Sequence[Cid]) -> Cid:
+    """The CID of a tipset's key: of the CBOR byte string of its blocks' CIDs. Its digest is the Ethereum block hash."""
+    joined = b"".join(blocks)
+    return cid_of(bytes_head(len(joined)) + joined)
+
+
+def block_hash(key: Cid) -> bytes:
+    """The 32 bytes under which Ethereum knows a tipset."""
+    return bytes(key[-32:])
+
+
+def put_messages(store: Blockstore, messages: Iterable[Cid]) -> Cid:
+    """Store the lists of a block's messages: none with BLS signatures, `messages` with the others."""
+    signed = _put_list(store, [link(cid) for cid in messages])
+    return put_object(store, [link(_put_list(store, [])), link(signed)])
+
+
+def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:
+    """Store the list of a tipset's receipts, in the order of execution."""
+    return _put_list(store, [receipt.fields() for receipt in receipts])
+
+
+def _put_list(store: Blockstore, values: list[Any]) -> Cid:
+    root = Amt.from_values(store, values, _LIST_BIT_WIDTH).flush()
+    _, height, count, node = get_object(store, root)
+    return put_object(store, [height, count, node])
+
+
+def _digest(domain: bytes, height: int) -> bytes:
+    return hashlib.blake2b(domain + height.to_bytes(8, "big", signed=True), digest_size=32).digest()

@@ -1,0 +1,166 @@
+"""The chain: makes tipsets of messages, executes them, and commits block, receipts, index, state and head at once.
+
+A tipset is executed when it is made; its state root and receipts are named by the next header, as on the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bridge.receipts import EMPTY_BLOOM, bloom
+from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.message import Message, SignedMessage
+from hypervisor.types import ChainEpoch, Gas
+from localnet.base_fee import MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.blocks import BlockHeader, put_messages, put_receipts, tipset_key
+from localnet.execution import Candidate, begin_epoch, end_epoch, execute
+from localnet.externs import ChainExterns
+from localnet.genesis import NetworkRecord
+from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
+from localnet.records import GENESIS_PARENT, Execution, Tipset
+from store.blockstore import Blockstore
+from store.buffered import BufferedStore
+from store.cid import Cid
+from store.memory import MemoryStore
+
+
+class Chain:
+    """The tipsets up to the head, and the machine at the head's state."""
+
+    def __init__(self, machine: Hypervisor, externs: ChainExterns, record: NetworkRecord, timestamp: int) -> None:
+        """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds)."""
+        self.machine = machine
+        self.index = ChainIndex(machine.base)
+        externs.attach(self.index)
+        self._externs = externs
+        known = self.index.network()
+        self.network = known or record
+        if known is None or self.index.head < 0:
+            self._begin(timestamp)
+        self.head = self.index.tipset(self.index.head)
+        self._enter(self.head)
+
+    # --- making tipsets ---------------------------------------------------------------------------------------
+
+    def produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0) -> Tipset:
+        """Execute a tipset after the head and commit it; null rounds come before it.
+
+        Candidates that cannot be executed now (nonce, funds) are left out: the tipset's `transactions` says which are
+        in. Raises Fatal, and the store's errors, with the chain as it was.
+        """
+        before = self.machine.snapshot()
+        try:
+            return self._produce(candidates, timestamp, null_rounds)
+        except BaseException:
+            self.machine.restore(before)
+            self._enter(self.head)
+            raise
+
+    def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
+        parent = self.head
+        height = ChainEpoch(parent.height + 1 + null_rounds)
+        self._externs.executing = height
+        begin_epoch(self.machine, parent, height, timestamp)
+        executions = list(execute(self.machine, candidates))
+        end_epoch(self.machine, sum(tip for _, tip in executions))
+        return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
+
+    # --- committing -------------------------------------------------------------------------------------------
+
+    def _begin(self, timestamp: int) -> None:
+        """Commit the first tipset, which holds the genesis state and executes nothing."""
+        state, blocks = self.machine.root, BufferedStore(MemoryStore())
+        receipts = put_receipts(blocks, [])
+        header = BlockHeader(ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, MINIMUM_BASE_FEE)
+        block = header.put(blocks)
+        tipset = Tipset(
+            height=ChainEpoch(0),
+            key=tipset_key([block]),
+            block=block,
+            parent=GENESIS_PARENT,
+            timestamp=timestamp,
+            base_fee=MINIMUM_BASE_FEE,
+            next_base_fee=MINIMUM_BASE_FEE,
+            before=state,
+            state=state,
+            receipts=receipts,
+            gas_used=Gas(0),
+            bloom=EMPTY_BLOOM,
+            transactions=(),
+        )
+        self._enter(tipset)
+        self.machine.flush(blocks.pending.items(), {**network_entries(self.network), **tipset_entries(tipset, [])})
+        self.index.head = tipset.height
+
+    def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
+        blocks = BufferedStore(MemoryStore())
+        messages = put_messages(blocks, [_put_message(blocks, execution.message) for execution in executions])
+        base_fee = parent.next_base_fee
+        header = BlockHeader(height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee)
+        block = header.put(blocks)
+        bids = [_bid(execution.message.message) for execution in executions]
+        tipset = Tipset(
+            height=height,
+            key=tipset_key([block]),
+            block=block,
+            parent=parent.height,
+            timestamp=timestamp,
+            base_fee=base_fee,
+            next_base_fee=next_base_fee(self.machine.context.network.number, base_fee, bids),
+            before=parent.state,
+            state=self.machine.root,
+            receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
+            gas_used=Gas(sum(execution.receipt.gas_used for execution in executions)),
+            bloom=bloom(log for execution in executions for log in execution.logs()),
+            transactions=tuple(execution.hash for execution in executions),
+        )
+        self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
+        self.head, self.index.head = tipset, height
+        return tipset
+
+    # --- moving the head --------------------------------------------------------------------------------------
+
+    def go_back(self, tipset: Tipset) -> None:
+        """Make an earlier tipset the head again, with the state that it has in `tipset`."""
+        self.machine.restore(Snapshot(tipset.state, {}))
+        self._enter(tipset)
+        self.machine.flush((), {**head_entries(tipset.height), **changed_entries(tipset)})
+        self.head, self.index.head = tipset, tipset.height
+
+    def keep_changes(self) -> None:
+        """Commit changes that were made to the head's state by hand."""
+        self.head = replace(self.head, state=self.machine.root)
+        self.machine.flush((), changed_entries(self.head))
+
+    def machine_at(self, tipset: Tipset) -> Hypervisor:
+        """A machine at a tipset's state, in its context; at the head it is the chain's own."""
+        if tipset is self.head:
+            return self.machine
+        return self.machine_before(tipset, tipset.state)
+
+    def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
+        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`)."""
+        machine = self.machine.fork(tipset.before if root is None else root)
+        machine.advance(epoch=tipset.height, timestamp=tipset.timestamp, base_fee=tipset.base_fee)
+        return machine
+
+    def _enter(self, tipset: Tipset) -> None:
+        self.machine.advance(
+            epoch=tipset.height,
+            timestamp=tipset.timestamp,
+            base_fee=tipset.base_fee,
+            chain_id=self.network.chain_id,
+            circulating_supply=self.network.circulating_supply,
+        )
+        self._externs.executing = tipset.height
+
+
+def _put_message(blocks: Blockstore, message: SignedMessage) -> Cid:
+    cid = message.cid()
+    blocks.put(cid, message.to_cbor())
+    return cid
+
+
+def _bid(message: Message) -> GasBid:
+    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)

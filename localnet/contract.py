@@ -1,0 +1,89 @@
+"""Contracts by their ABI: what a compiler left (solc, forge, Hardhat), and calls by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.abi import AbiMismatch, ContractInterface, DecodedLog
+from bridge.addresses import EthAddress
+from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from localnet.accounts import Account
+    from localnet.network import Network
+    from localnet.records import TransactionReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract: its interface and its init code without arguments."""
+
+    interface: ContractInterface
+    bytecode: bytes
+
+    @classmethod
+    def load(cls, source: str | Path | Mapping[str, Any]) -> Artifact:
+        """Read a compiler's JSON: a file, or what it holds. Raises InvalidInput.
+
+        `abi` and `bytecode` must be there, the latter as hex text or as an object with the field `object`.
+        """
+        if isinstance(source, Mapping):
+            return cls._read(source, "the artifact")
+        try:
+            content = json.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{source} is no readable artifact: {error}") from None
+        return cls._read(content, str(source))
+
+    @classmethod
+    def _read(cls, content: Mapping[str, Any], name: str) -> Artifact:
+        try:
+            code = content["bytecode"]
+            text = code["object"] if isinstance(code, Mapping) else code
+            return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"{name} is no artifact with `abi` and `bytecode`: {error}") from None
+        except ValueError:
+            raise InvalidInput(f"{name} has bytecode that is not linked or no hex") from None
+
+
+class Contract:
+    """A contract on a network. Functions by name: `call` reads, `send` makes a transaction."""
+
+    def __init__(self, network: Network, address: EthAddress, interface: ContractInterface) -> None:
+        self._network = network
+        self.address = address
+        self.interface = interface
+
+    def call(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> Any:
+        """What a function answers, with nothing kept: one value bare, several as a tuple. Raises CallFailed."""
+        data = self.interface.encode_call(function, *arguments)
+        return self.interface.decode_result(function, self._network.call(self.address, data, value, sender=sender))
+
+    def send(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> TransactionReceipt:
+        """A transaction that calls a function. Raises TransactionFailed, TransactionRefused."""
+        data = self.interface.encode_call(function, *arguments)
+        return self._network.send(self.address, value, data, sender=sender)
+
+    def events(self, receipt: TransactionReceipt) -> list[DecodedLog]:
+        """This contract's events in a receipt, by the ABI."""
+        own = (emitted.log for emitted in receipt.logs if emitted.address == self.address)
+        decoded = (self.interface.decode_log(log) for log in own)
+        return [event for event in decoded if event is not None]
+
+    def reason(self, data: bytes) -> str:
+        """Revert data in words, custom errors of this contract by their names."""
+        try:
+            return self.interface.decode_revert(data)
+        except AbiMismatch:
+            return f"0x{data.hex()}"
+
+    def __str__(self) -> str:
+        return f"0x{self.address.hex()}"
+
+    def __repr__(self) -> str:
+        return f"Contract({self})"

@@ -1,0 +1,58 @@
+"""What a network refuses, and what failed on it.
+
+NetworkError
+|- TransactionRefused    a transaction that never reaches a block; `reason` is a word for programs
+|- TransactionFailed     a transaction in a block whose execution failed; `receipt` has it all
+|- CallFailed            a call or an estimate that failed; exit code, revert data
+|- UnknownBlock          a block that the chain does not have
+`- UnknownTransaction    a transaction that no block of the chain has
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.receipts import failure_text
+from hypervisor.errors import HypervisorError
+
+if TYPE_CHECKING:
+    from localnet.records import TransactionReceipt
+
+
+class NetworkError(HypervisorError):
+    """The root of this package's errors."""
+
+
+class TransactionRefused(NetworkError):
+    """The network does not take the transaction; nothing has changed."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CallFailed(NetworkError):
+    """A call that exited with another code than 0; `data` is revert data, where there is any."""
+
+    def __init__(self, exit_code: int, data: bytes, words: str) -> None:
+        super().__init__(failure_text(exit_code, data, words))
+        self.exit_code = exit_code
+        self.data = data
+
+
+class TransactionFailed(NetworkError):
+    """A transaction that a block holds and whose execution failed."""
+
+    def __init__(self, receipt: TransactionReceipt, data: bytes) -> None:
+        super().__init__(failure_text(receipt.exit_code, data, receipt.words))
+        self.receipt = receipt
+        self.exit_code = receipt.exit_code
+        self.data = data
+
+
+class UnknownBlock(NetworkError):
+    """No such block: a null round, the future, another chain's hash."""
+
+
+class UnknownTransaction(NetworkError):
+    """No block of the chain has a transaction of this hash."""

@@ -1,0 +1,127 @@
+"""One epoch's work on a machine: cron for null rounds, messages, the block's reward, cron.
+
+The same functions execute a new tipset and replay an old one. Rules: lotus chain/consensus/compute_state.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.addresses import EthAddress, to_ethereum
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import Fatal
+from hypervisor.events import StampedEvent
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.types import (
+    CRON_ACTOR,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.blocks import PRODUCER
+from localnet.records import Emitted, Execution, Tipset
+from store.codec import encode
+
+_AWARD_BLOCK_REWARD: Final = MethodNumber(2)
+_EPOCH_TICK: Final = MethodNumber(2)
+_REWARD_GAS: Final = Gas(1 << 30)
+_CRON_GAS: Final = Gas(BLOCK_GAS_LIMIT * 10_000)
+_WIN_COUNT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that may go into a block, with the hash and the kind under which its sender knows it."""
+
+    hash: bytes
+    kind: int
+    message: SignedMessage
+    sender: EthAddress
+    to: EthAddress | None
+
+    @property
+    def bare(self) -> Message:
+        """The message without its signature."""
+        return self.message.message
+
+    @property
+    def most(self) -> int:
+        """attoFIL that the sender must have: value, and gas at the fee cap."""
+        return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
+
+
+def begin_epoch(machine: Hypervisor, parent: Tipset, height: int, timestamp: int) -> None:
+    """Enter the context of a tipset after `parent`; the null rounds between them get their cron."""
+    machine.advance(base_fee=parent.next_base_fee)
+    for epoch in range(parent.height + 1, height):
+        machine.advance(epoch=ChainEpoch(epoch), timestamp=parent.timestamp)
+        _cron(machine)
+    machine.advance(epoch=ChainEpoch(height), timestamp=timestamp)
+
+
+def end_epoch(machine: Hypervisor, tips: int) -> None:
+    """The block's reward, with `tips` attoFIL of gas money, and cron."""
+    params = encode([PRODUCER.to_bytes(), encode_bigint(0), encode_bigint(tips), _WIN_COUNT])
+    _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
+    _cron(machine)
+
+
+def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
+    """Each candidate that nonce and funds let execute, with its tip in attoFIL. Raises Fatal."""
+    for candidate in candidates:
+        if is_admissible(machine, candidate):
+            result = machine.apply(candidate.message)
+            if result.fatal is not None:
+                raise result.fatal
+            yield _execution(machine, candidate, result), result.gas.miner_tip
+
+
+def is_admissible(machine: Hypervisor, candidate: Candidate) -> bool:
+    """Whether the sender's nonce and funds let the message be executed now."""
+    sender = machine.actor(candidate.bare.from_)
+    return sender is not None and sender.nonce == candidate.bare.nonce and sender.balance >= candidate.most
+
+
+def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
+    gas = result.gas
+    return Execution(
+        hash=candidate.hash,
+        kind=candidate.kind,
+        message=candidate.message,
+        sender=candidate.sender,
+        to=candidate.to,
+        receipt=result.receipt,
+        paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
+        events=tuple(_emitted(machine, event) for event in result.events),
+        words=result.message,
+    )
+
+
+def _emitted(machine: Hypervisor, event: StampedEvent) -> Emitted:
+    actor = machine.state_tree.get_actor(event.emitter)
+    address = to_ethereum(event.emitter, None if actor is None else actor.delegated_address)
+    return Emitted(event.emitter, address, event.entries)
+
+
+def _cron(machine: Hypervisor) -> None:
+    _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
+
+
+def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> None:
+    system = Address.id(SYSTEM_ACTOR)
+    message = Message(Address.id(to), system, nonce=machine.context.epoch, method=method, params=params, gas_limit=gas)
+    result = machine.apply_implicit(message)
+    # An actor that a bundle does not have yet answers 22; on the network the tipset would be invalid.
+    if result.exit_code not in (ExitCode.OK, ExitCode.USR_UNHANDLED_MESSAGE):
+        raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")

@@ -1,0 +1,129 @@
+"""The chain's index: heights, block hashes, transaction hashes, executions, all in the store beside the blocks.
+
+Every height up to the head has an entry, a null round too. Going back to an earlier tipset only moves the head: what
+lies above it, and hashes that lead to a tipset which is no longer there, count as absent, so nothing has to be deleted
+and reverting costs the same at any depth.
+
+    head              the head's height
+    network           `NetworkRecord`
+    h HEIGHT          `Tipset` or `NullRound`
+    b BLOCK-HASH      height
+    t TX-HASH         height, place in the tipset
+    x HEIGHT PLACE    `Execution`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from localnet.genesis import NetworkRecord
+from localnet.records import Execution, NullRound, Tipset, TransactionReceipt, decode_height
+from store.blockstore import Store, StoreCorrupt
+
+_HEAD = b"head"
+_NETWORK = b"network"
+
+
+class ChainIndex:
+    """Reads of the index. `head` is the head's height, -1 before the first tipset."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        recorded = store.index(_HEAD)
+        self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
+
+    def network(self) -> NetworkRecord | None:
+        """The record of the network, None in a folder that has none yet."""
+        data = self._store.index(_NETWORK)
+        return None if data is None else NetworkRecord.decode(data)
+
+    def at(self, height: int) -> Tipset | NullRound | None:
+        """What is at a height; None outside the chain."""
+        if not 0 <= height <= self.head:
+            return None
+        data = self._store.index(_height_key(height))
+        if data is None:
+            raise StoreCorrupt(f"the chain's index has no entry for height {height}")
+        return decode_height(data)
+
+    def tipset(self, height: int) -> Tipset:
+        """The tipset at a height that must have one."""
+        found = self.at(height)
+        if not isinstance(found, Tipset):
+            raise StoreCorrupt(f"the chain's index has no tipset at height {height}")
+        return found
+
+    def tipset_before(self, height: int) -> Tipset | None:
+        """The tipset at a height, or the last one before it where the round was null."""
+        found = self.at(height)
+        return self.tipset(found.before) if isinstance(found, NullRound) else found
+
+    def by_hash(self, block_hash: bytes) -> Tipset | None:
+        """The tipset with this Ethereum block hash."""
+        data = self._store.index(b"b" + block_hash)
+        found = None if data is None else self.at(int.from_bytes(data, "big"))
+        return found if isinstance(found, Tipset) and found.hash == block_hash else None
+
+    def receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction with this hash."""
+        data = self._store.index(b"t" + transaction_hash)
+        if data is None:
+            return None
+        tipset, place = self.at(int.from_bytes(data[:8], "big")), int.from_bytes(data[8:], "big")
+        if not isinstance(tipset, Tipset) or tipset.transactions[place : place + 1] != (transaction_hash,):
+            return None
+        return self.receipt_at(tipset, place)
+
+    def receipt_at(self, tipset: Tipset, place: int) -> TransactionReceipt:
+        """The execution at a place of a tipset."""
+        data = self._store.index(_execution_key(tipset.height, place))
+        if data is None:
+            raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
+        execution, first_log = Execution.decode(data)
+        return TransactionReceipt(execution, tipset, place, first_log)
+
+    def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
+        """The executions of a tipset, in order."""
+        for place in range(len(tipset.transactions)):
+            yield self.receipt_at(tipset, place)
+
+
+# --- changes, to be committed with the blocks that they speak of ------------------------------------------------------
+
+
+def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
+    """The entry of the network's record."""
+    return {_NETWORK: record.encode()}
+
+
+def head_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry that moves the head."""
+    return {_HEAD: height.to_bytes(8, "big")}
+
+
+def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, bytes | None]:
+    """The entries of a new head: itself, the null rounds before it, its executions, the hashes that lead to them."""
+    entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
+    entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
+    if tipset.height > tipset.parent + 1:
+        null = NullRound(tipset.parent, tipset.height).encode()
+        entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
+    logs = 0
+    for place, execution in enumerate(executions):
+        entries[_execution_key(tipset.height, place)] = execution.encode(logs)
+        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + place.to_bytes(4, "big")
+        logs += len(execution.logs())
+    return entries
+
+
+def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
+    """The entry of a tipset whose state was changed by hand."""
+    return {_height_key(tipset.height): tipset.encode()}
+
+
+def _height_key(height: int) -> bytes:
+    return b"h" + height.to_bytes(8, "big")
+
+
+def _execution_key(height: int, place: int) -> bytes:
+    return b"x" + height.to_bytes(8, "big") + place.to_bytes(4, "big")

@@ -1,0 +1,384 @@
+"""`Network`: a local Filecoin network in this process.
+
+    with Network() as network:
+        counter = network.deploy("Counter.json")
+        counter.send("increment")
+        assert counter.call("number") == 1
+
+Every transaction gets a block of its own, at once, unless `automine` is off. The same object serves JSON-RPC
+(`localnet.rpc`). It belongs to one thread at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bridge.addresses import EthAddress
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import AUTO, IN_MEMORY, Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import admission, simulate
+from localnet.accounts import TEST_MNEMONIC, Account, accounts
+from localnet.addresses import Target, ethereum_address, filecoin_address
+from localnet.chain import Chain
+from localnet.contract import Artifact, Contract
+from localnet.contract_state import contract_state
+from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
+from localnet.execution import Candidate
+from localnet.externs import ChainExterns
+from localnet.genesis import DEFAULT_BALANCE, NETWORK_NAME, NetworkRecord, network_genesis
+from localnet.mempool import Mempool
+from localnet.records import Tipset, TransactionReceipt
+from localnet.simulate import CallRequest
+
+PRIORITY_FEE: Final = TokenAmount(100_000)
+"""attoFIL per gas that is proposed as premium: the network's lowest estimate."""
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    tipset: Tipset
+    time_offset: int
+
+
+class Network:
+    """A local network: accounts with funds, a chain, a mempool, a machine."""
+
+    def __init__(
+        self,
+        path: str | Path = IN_MEMORY,
+        *,
+        bundle: Bundle | str | Path | None = None,
+        evm: str = AUTO,
+        network: int | None = None,
+        mnemonic: str = TEST_MNEMONIC,
+        account_count: int = 10,
+        balance: TokenAmount = DEFAULT_BALANCE,
+        clock: Clock = time.time,
+    ) -> None:
+        """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
+
+        `bundle` is a bundle of built-in actors or its CAR file (default: this project's own; a folder keeps the one it
+        was made with). `evm` says who runs contracts (`hypervisor.machine`), `network` is the network version. Each of
+        the mnemonic's accounts has `balance` attoFIL under both of its addresses. `clock` gives Unix seconds.
+
+        Raises InvalidInput for a folder that was made with another bundle, and the errors of `Hypervisor.open`.
+        """
+        if isinstance(bundle, str | Path):
+            bundle = Bundle.open(bundle)
+        self.accounts = accounts(mnemonic, account_count)
+        self._clock = clock
+        externs = ChainExterns()
+        machine = Hypervisor.open(
+            path,
+            bundle=bundle,
+            network=network,
+            evm=evm,
+            genesis=network_genesis(self.accounts, balance),
+            externs=externs,
+        )
+        try:
+            if bundle is not None and bundle.manifest.data != machine.manifest.data:
+                raise InvalidInput(f"{path} was made with another bundle of built-in actors: leave out the bundle")
+            supply = TokenAmount(2 * balance * account_count)
+            self.chain = Chain(machine, externs, NetworkRecord(NETWORK_NAME, circulating_supply=supply), int(clock()))
+        except BaseException:
+            machine.close()
+            raise
+        self.mempool = Mempool()
+        self.automine = True
+        self._time_offset = 0
+        self._next_timestamp: int | None = None
+        self._snapshots: list[_Snapshot] = []
+        self._by_address = {account.address: account for account in self.accounts}
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+        return self.chain.machine
+
+    @property
+    def chain_id(self) -> int:
+        """Ethereum's chain id."""
+        return self.chain.network.chain_id
+
+    @property
+    def head(self) -> Tipset:
+        """The newest tipset, executed."""
+        return self.chain.head
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The head's height."""
+        return self.chain.head.height
+
+    @property
+    def base_fee(self) -> TokenAmount:
+        """attoFIL per gas in the next tipset."""
+        return self.chain.head.next_base_fee
+
+    def block(self, number: int) -> Tipset:
+        """The tipset at a height. Raises UnknownBlock, also for a null round."""
+        found = self.chain.index.at(number)
+        if not isinstance(found, Tipset):
+            what = "is a null round" if found else f"is above the head, {self.head.height}"
+            raise UnknownBlock(f"block {number} {what}")
+        return found
+
+    def account(self, address: bytes) -> Account | None:
+        """The unlocked account with an Ethereum address."""
+        return self._by_address.get(EthAddress(address))
+
+    def balance(self, target: Target) -> TokenAmount:
+        """attoFIL of an account, contract or actor; 0 where there is none."""
+        actor = self.machine.actor(filecoin_address(target))
+        return TokenAmount(0) if actor is None else actor.balance
+
+    def nonce(self, target: Target) -> int:
+        """The next nonce: of an account, or Ethereum's of a contract; 0 where there is none."""
+        return nonce_of(self.machine, filecoin_address(target))
+
+    def address(self, target: Target) -> EthAddress:
+        """The Ethereum address of a target: f410 where it has one, else the masked ID."""
+        return ethereum_address(self.machine, target)
+
+    # --- transactions -----------------------------------------------------------------------------------------
+
+    def deploy(
+        self,
+        artifact: str | Path | Mapping[str, Any] | Artifact,
+        *arguments: Any,
+        value: int = 0,
+        sender: Account | None = None,
+    ) -> Contract:
+        """Deploy a compiled contract (a compiler's JSON file, or its content) with its constructor's arguments.
+
+        Raises TransactionFailed, TransactionRefused, InvalidInput for a file that is no artifact.
+        """
+        if not isinstance(artifact, Artifact):
+            artifact = Artifact.load(artifact)
+        init_code = artifact.interface.encode_constructor(artifact.bytecode, *arguments)
+        receipt = self.send(None, value, init_code, sender=sender)
+        address = receipt.contract_address
+        if address is None:
+            raise TransactionFailed(receipt, receipt.return_data)
+        return Contract(self, address, artifact.interface)
+
+    def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
+        """A contract that is there already, with the interface of its artifact."""
+        if not isinstance(artifact, Artifact):
+            artifact = Artifact.load(artifact)
+        return Contract(self, self.address(address), artifact.interface)
+
+    def send(
+        self,
+        to: Target | None,
+        value: int = 0,
+        data: bytes = b"",
+        *,
+        sender: Account | None = None,
+        gas_limit: int | None = None,
+    ) -> TransactionReceipt:
+        """A transaction of an unlocked account (default: the first), executed in a block of its own.
+
+        `to` is None to create a contract; value in attoFIL; the gas limit is estimated by default. Raises
+        TransactionFailed where the execution fails, TransactionRefused where there is none.
+        """
+        sender = sender or self.accounts[0]
+        receiver = None if to is None else self.address(to)
+        if gas_limit is None:
+            request = CallRequest(receiver, data, TokenAmount(value), sender.address)
+            gas_limit = simulate.estimate(self.machine, request)
+        transaction = Transaction(
+            type=DYNAMIC_FEE,
+            chain_id=self.chain_id,
+            nonce=self.pending_nonce(sender.delegated),
+            to=receiver,
+            value=value,
+            data=data,
+            gas_limit=gas_limit,
+            max_fee=2 * self.base_fee + PRIORITY_FEE,
+            max_priority_fee=PRIORITY_FEE,
+        )
+        return self._finished(self.submit(sender.sign(transaction).raw()))
+
+    def send_native(
+        self,
+        to: Target,
+        method: int = 0,
+        params: bytes = b"",
+        *,
+        value: int = 0,
+        sender: Account | None = None,
+        gas_limit: int = 1_000_000_000,
+    ) -> TransactionReceipt:
+        """A message of an account's native (f1) address to a method of an actor, signed with its key.
+
+        `params` are CBOR. Raises TransactionFailed, TransactionRefused.
+        """
+        sender = sender or self.accounts[0]
+        message = Message(
+            filecoin_address(to),
+            sender.native,
+            nonce=self.pending_nonce(sender.native),
+            value=TokenAmount(value),
+            method=MethodNumber(method),
+            params=params,
+            gas_limit=Gas(gas_limit),
+            gas_fee_cap=TokenAmount(2 * self.base_fee + PRIORITY_FEE),
+            gas_premium=PRIORITY_FEE,
+        )
+        return self._finished(self.submit_native(sender.sign_native(message)))
+
+    def submit(self, raw: bytes) -> bytes:
+        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
+        return self._take(admission.from_raw(raw, self.chain_id))
+
+    def submit_native(self, signed: SignedMessage) -> bytes:
+        """Take a signed Filecoin message; returns the hash under which Ethereum's tools find it."""
+        return self._take(admission.from_native(self.machine, signed))
+
+    def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
+        """The executed transaction. Raises UnknownTransaction, also while it waits."""
+        receipt = self.chain.index.receipt(transaction_hash)
+        if receipt is None:
+            where = "waits for a block" if self.mempool.get(transaction_hash) else "is not on this chain"
+            raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
+        return receipt
+
+    def pending_nonce(self, sender: Address) -> int:
+        """The nonce after everything of the sender's that waits."""
+        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
+
+    def _take(self, candidate: Candidate) -> bytes:
+        admission.check(self.machine, candidate, self.base_fee)
+        if self.chain.index.receipt(candidate.hash) is not None:
+            raise TransactionRefused("known", "already known")
+        self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
+        if self.automine:
+            self._mine_ready(candidate.bare.from_)
+        return candidate.hash
+
+    def _mine_ready(self, sender: Address) -> None:
+        """A block for each waiting message of a sender, as far as nonces and funds go."""
+        while ready := self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
+            try:
+                mined = self._produce(ready[:1])
+            except BaseException:
+                self.mempool.drop(ready[0])
+                raise
+            if not mined.transactions:
+                return
+
+    def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
+        receipt = self.receipt(transaction_hash)
+        if not receipt.succeeded:
+            raise TransactionFailed(receipt, receipt.return_data)
+        return receipt
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
+        """What a call returns, with nothing kept. Raises CallFailed."""
+        from_ = self.accounts[0].address if sender is None else self.address(sender)
+        receiver = None if to is None else self.address(to)
+        return simulate.call(self.machine, CallRequest(receiver, data, TokenAmount(value), from_))
+
+    def estimate_gas(
+        self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None
+    ) -> Gas:
+        """A gas limit that suffices. Raises CallFailed."""
+        from_ = self.accounts[0].address if sender is None else self.address(sender)
+        receiver = None if to is None else self.address(to)
+        return simulate.estimate(self.machine, CallRequest(receiver, data, TokenAmount(value), from_))
+
+    # --- chain and time ---------------------------------------------------------------------------------------
+
+    def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
+        """Make blocks of what waits, each after so many null rounds; the new head."""
+        for _ in range(blocks):
+            self._produce(
+                self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.base_fee), null_rounds
+            )
+        return self.head
+
+    def increase_time(self, seconds: int) -> int:
+        """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`."""
+        if seconds < 0:
+            raise InvalidInput(f"time does not run backwards: {seconds} seconds")
+        self._time_offset += seconds
+        return self._time_offset
+
+    def set_next_timestamp(self, timestamp: int) -> None:
+        """The next block's time, in Unix seconds; the clock goes on from there."""
+        if timestamp <= self.head.timestamp:
+            raise InvalidInput(f"timestamp {timestamp} is not after the head's, {self.head.timestamp}")
+        self._next_timestamp = timestamp
+
+    def set_balance(self, target: Target, amount: int) -> None:
+        """Give an account or actor another balance, in attoFIL, without a transaction."""
+        from localnet.controls import set_balance
+
+        set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
+
+    def snapshot(self) -> int:
+        """Remember the chain as it is now; the number is for `revert`. Waiting transactions are no part of it."""
+        self._snapshots.append(_Snapshot(self.head, self._time_offset))
+        return len(self._snapshots)
+
+    def revert(self, snapshot: int) -> bool:
+        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot."""
+        if not 1 <= snapshot <= len(self._snapshots):
+            return False
+        remembered = self._snapshots[snapshot - 1]
+        del self._snapshots[snapshot - 1 :]
+        self.chain.go_back(remembered.tipset)
+        self.mempool = Mempool()
+        self._time_offset, self._next_timestamp = remembered.time_offset, None
+        return True
+
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
+        tipset = self.chain.produce(candidates, self._timestamp(), null_rounds)
+        if self._next_timestamp is not None:
+            self._time_offset = self._next_timestamp - int(self._clock())
+            self._next_timestamp = None
+        self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
+        return tipset
+
+    def _timestamp(self) -> int:
+        if self._next_timestamp is not None:
+            return self._next_timestamp
+        return max(self.head.timestamp + 1, int(self._clock()) + self._time_offset)
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release the folder. Everything that has a receipt is in it."""
+        self.machine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def nonce_of(machine: Hypervisor, address: Address) -> int:
+    """The next nonce of the actor behind an address."""
+    actor = machine.actor(address)
+    if actor is None:
+        return 0
+    state = contract_state(machine, actor)
+    return actor.nonce if state is None else state.nonce
