@@ -12,7 +12,8 @@
     |- OutOfGas                unwinds to the nearest caller that still has gas
     `- Fatal                   a defect of ours or of the store; never turned into a receipt in silence
 
-`store` has its own tree (`store.blockstore.StoreError`); a store error met while executing becomes `Fatal`.
+`store` has its own tree (`store.blockstore.StoreError`). A block that reachable state lacks is `Fatal`; any other store
+error met while executing is raised as it is, with the message taken back.
 """
 
 from hypervisor.exit_codes import ErrorNumber, exit_name

@@ -1,0 +1,580 @@
+"""One message from check to refund: every preflight row, prepaying and settling, receipts, implicit messages.
+
+Figures: inclusion costs 560,663 gas and 1,300 a byte; a transfer 6,000; a first change of an actor 475,000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.context import MachineContext
+from hypervisor.errors import Fatal, MessageError, SyscallError
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.gas_outputs import GasOutputs
+from hypervisor.genesis import Genesis
+from hypervisor.kernel import Kernel
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.network_versions import network_version
+from hypervisor.runtime import Outcome
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import MessageEnded, MessageStarted, Recorder
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    BlockId,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from store.blockstore import StoreError
+from store.cid import CBOR, RAW, Cid
+from tests.hypervisor.world import (
+    FIL,
+    GAS,
+    NEW_ETH,
+    NEW_KEY,
+    SENDER,
+    SENDER_BALANCE,
+    SENDER_ID,
+    World,
+    charging,
+    exiting,
+    returning,
+)
+
+BASE_FEE = 100
+LENGTH = 100
+INCLUSION = 560_663 + 1_300 * LENGTH
+UPDATE = 475_000
+
+
+def world_at(base_fee: int = BASE_FEE, **fields: object) -> World:
+    context = MachineContext(network_version(28), epoch=ChainEpoch(5), base_fee=TokenAmount(base_fee))
+    return World(context=context, **fields)  # type: ignore[arg-type]  # the test names the world's fields
+
+
+def apply(world: World, message: Message) -> ApplyResult:
+    return world.machine.apply(message, LENGTH)
+
+
+def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: object) -> Message:
+    """A message with a fee cap of twice the base fee."""
+    fees = {"gas_limit": Gas(gas_limit), "gas_fee_cap": TokenAmount(2 * BASE_FEE), "gas_premium": TokenAmount(7)}
+    return world.message(to, **{"method": METHOD_SEND, **fees, **fields})  # type: ignore[arg-type]
+
+
+# --- preflight ----------------------------------------------------------------------------------------------------
+
+
+def refuses(world: World, message: Message, code: int, penalty: int) -> None:
+    """The message is refused with this code: an empty receipt, a penalty for the miner, and nothing has changed."""
+    before = world.machine.root
+    result = apply(world, message)
+    assert (result.exit_code, result.return_data, result.gas_used) == (code, b"", 0)
+    assert result.receipt.events_root is None
+    assert result.gas == GasOutputs(miner_penalty=TokenAmount(penalty))
+    assert result.message
+    assert world.machine.root == before
+    assert not world.runtime.invoked
+
+
+def test_a_gas_limit_below_the_inclusion_is_out_of_gas_and_costs_the_miner_the_inclusion() -> None:
+    world = world_at()
+    refuses(world, priced(world, SENDER, gas_limit=INCLUSION - 1), 7, BASE_FEE * INCLUSION)
+
+
+def test_the_inclusion_is_looked_at_before_the_sender() -> None:
+    world = world_at()
+    refuses(world, replace(priced(world, SENDER, gas_limit=1), from_=NEW_KEY, nonce=9), 7, BASE_FEE * INCLUSION)
+
+
+@pytest.mark.parametrize("sender", [NEW_KEY, NEW_ETH, Address.actor(b"x"), Address.id(12_345)], ids=str)
+def test_a_sender_that_nobody_knows_is_invalid(sender: Address) -> None:
+    world = world_at()
+    refuses(world, replace(priced(world, SENDER), from_=sender), 1, BASE_FEE * 2_000_000)
+
+
+@pytest.mark.parametrize("code", ["multisig", "evm", "system", "init", "placeholder", "eam", "storageminer"])
+def test_a_sender_that_is_no_account_is_invalid(code: str) -> None:
+    world = world_at()
+    sender = world.actor(balance=FIL, code=code)
+    refuses(world, replace(priced(world, SENDER), from_=sender), 1, BASE_FEE * 2_000_000)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"delegated_address": Address.delegated(32, bytes(20))},
+        {"delegated_address": NEW_ETH, "nonce": 1},
+        {"delegated_address": None},
+    ],
+    ids=["another namespace", "nonce 1", "no address"],
+)
+def test_a_placeholder_sends_only_at_nonce_zero_under_an_ethereum_address(state: dict[str, object]) -> None:
+    world = world_at()
+    number = ActorID(2_000)
+    placeholder = ActorState(world.code("placeholder"), balance=TokenAmount(FIL))
+    world.tree.set_actor(number, replace(placeholder, **state))  # type: ignore[arg-type]
+    refuses(world, replace(priced(world, SENDER), from_=Address.id(number)), 1, BASE_FEE * 2_000_000)
+
+
+@pytest.mark.parametrize("nonce", [1, 2, (1 << 64) - 1])
+def test_a_nonce_out_of_order_is_an_invalid_state_of_the_sender(nonce: int) -> None:
+    world = world_at()
+    refuses(world, priced(world, SENDER, nonce=nonce), 2, BASE_FEE * 2_000_000)
+
+
+def test_a_nonce_that_was_used_is_refused() -> None:
+    world = world_at()
+    message = priced(world, SENDER)
+    assert apply(world, message).exit_code == 0
+    refuses(world, message, 2, BASE_FEE * 2_000_000)
+
+
+def test_a_sender_must_be_able_to_prepay_the_whole_limit() -> None:
+    world = world_at()
+    cap = SENDER_BALANCE // 2_000_000
+    refuses(world, priced(world, SENDER, gas_fee_cap=TokenAmount(cap + 1)), 2, BASE_FEE * 2_000_000)
+    assert apply(world, priced(world, SENDER, gas_fee_cap=TokenAmount(cap))).exit_code == 0
+
+
+def test_the_nonce_is_looked_at_before_the_balance() -> None:
+    world = world_at()
+    message = priced(world, SENDER, nonce=5, gas_fee_cap=TokenAmount(SENDER_BALANCE))
+    assert "nonce 5" in apply(world, message).message
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 63, (1 << 64) - 1])
+def test_a_gas_limit_that_no_message_may_have_is_an_error_of_the_caller(limit: int) -> None:
+    world = world_at()
+    before = world.machine.root
+    for ask in (world.machine.apply, world.machine.apply_implicit, world.machine.call):
+        with pytest.raises(MessageError, match="gas limit"):
+            ask(priced(world, SENDER, gas_limit=limit))
+    assert world.machine.root == before
+
+
+def test_the_largest_gas_limit_is_one() -> None:
+    world = world_at(base_fee=0)
+    message = world.message(SENDER, METHOD_SEND, gas_limit=Gas((1 << 63) - 1))
+    assert apply(world, message).exit_code == 0
+
+
+# --- a placeholder's first message --------------------------------------------------------------------------------
+
+
+def test_the_first_message_of_an_ethereum_address_makes_its_placeholder_an_account() -> None:
+    world = world_at()
+    world.tree.set_actor(
+        world.tree.register_address(NEW_ETH),
+        ActorState(world.code("placeholder"), balance=TokenAmount(FIL), delegated_address=NEW_ETH),
+    )
+    message = replace(priced(world, SENDER), from_=NEW_ETH, nonce=0)
+    result = apply(world, message)
+    account = world.machine.actor(NEW_ETH)
+    assert result.exit_code == 0
+    assert account is not None
+    assert (account.code, account.nonce, account.delegated_address) == (world.code("ethaccount"), 1, NEW_ETH)
+    # and it persists when the message itself fails
+    assert apply(world, replace(message, nonce=1, value=TokenAmount(2 * FIL))).exit_code == 6
+    again = world.machine.actor(NEW_ETH)
+    assert again is not None
+    assert (again.code, again.nonce) == (world.code("ethaccount"), 2)
+
+
+def test_a_placeholder_stays_one_where_its_message_is_refused() -> None:
+    world = world_at()
+    number = world.tree.register_address(NEW_ETH)
+    placeholder = ActorState(world.code("placeholder"), balance=TokenAmount(1), delegated_address=NEW_ETH)
+    world.tree.set_actor(number, placeholder)
+    message = replace(priced(world, SENDER), from_=NEW_ETH)
+    refuses(world, replace(message, nonce=1), 2, BASE_FEE * 2_000_000)
+    refuses(world, replace(message, nonce=0), 2, BASE_FEE * 2_000_000)
+    assert world.tree.get_actor(number) == placeholder
+
+
+# --- what a bare send costs ---------------------------------------------------------------------------------------
+
+
+def test_a_bare_send_costs_inclusion_transfer_and_the_receivers_update() -> None:
+    world = world_at()
+    to = world.actor(code="account")
+    result = apply(world, priced(world, to, value=TokenAmount(5)))
+    assert (result.exit_code, result.gas_used) == (0, INCLUSION + 6_000 + UPDATE)
+    assert world.balance(to) == 5
+
+
+def test_a_bare_send_to_a_preloaded_actor_costs_inclusion_and_transfer() -> None:
+    world = world_at()
+    result = apply(world, priced(world, Address.id(BURNT_FUNDS_ACTOR), value=TokenAmount(5)))
+    assert (result.exit_code, result.gas_used) == (0, INCLUSION + 6_000)
+
+
+def test_a_send_of_nothing_costs_the_inclusion() -> None:
+    world = world_at()
+    assert apply(world, priced(world, world.actor())).gas_used == INCLUSION
+
+
+def test_a_bare_send_runs_no_code_and_takes_any_parameters() -> None:
+    world = world_at()
+    to = world.actor(exiting(33))
+    assert apply(world, priced(world, to, params=b"\xff\xff")).exit_code == 0
+    assert not world.runtime.invoked
+
+
+def test_a_value_beyond_the_balance_costs_inclusion_and_transfer_with_exit_6() -> None:
+    world = world_at()
+    to = world.actor()
+    result = apply(world, priced(world, to, value=TokenAmount(SENDER_BALANCE)))
+    assert (result.exit_code, result.gas_used, result.return_data) == (6, INCLUSION + 6_000, b"")
+    assert world.balance(to) == 0
+
+
+def test_a_negative_value_is_an_assertion_failure() -> None:
+    world = world_at()
+    to = world.actor(balance=10)
+    result = apply(world, priced(world, to, value=TokenAmount(-1)))
+    assert (result.exit_code, result.gas_used) == (10, INCLUSION + 6_000)
+    assert world.balance(to) == 10
+
+
+def test_a_receiver_that_nobody_is_and_no_send_creates_is_invalid_with_exit_5() -> None:
+    for to in (Address.actor(b"nobody"), Address.id(99_999), Address.delegated(32, b"x")):
+        world = world_at()
+        result = apply(world, priced(world, to, value=TokenAmount(1)))
+        # the look at f099999 is free: it is the message's receiver
+        assert (result.exit_code, result.gas_used) == (5, INCLUSION)
+
+
+# --- money for gas ------------------------------------------------------------------------------------------------
+
+
+def test_burn_tip_and_refund_add_up_to_what_was_prepaid() -> None:
+    world = world_at()
+    to = world.actor(code="account")
+    reward, burnt = world.balance(REWARD_ACTOR), world.balance(BURNT_FUNDS_ACTOR)
+    used, limit = INCLUSION + 6_000 + UPDATE, 2_000_000
+    assert used == 1_171_663
+    result = apply(world, priced(world, to, limit, value=TokenAmount(5)))
+    # over-estimated: 2,000,000 - floor(1.1 * 1,171,663) = 711,171; burnt of the 828,337 left: * 711,171 / 1,171,663
+    burned = 828_337 * 711_171 // used
+    assert result.gas == GasOutputs(
+        base_fee_burn=TokenAmount(BASE_FEE * used),
+        over_estimation_burn=TokenAmount(BASE_FEE * burned),
+        miner_tip=TokenAmount(7 * limit),
+        refund=TokenAmount(2 * BASE_FEE * limit - BASE_FEE * used - BASE_FEE * burned - 7 * limit),
+        gas_refund=Gas(828_337 - burned),
+        gas_burned=Gas(burned),
+    )
+    assert world.balance(BURNT_FUNDS_ACTOR) - burnt == BASE_FEE * (used + burned)
+    assert world.balance(REWARD_ACTOR) - reward == 7 * limit
+    assert world.balance(SENDER) == SENDER_BALANCE - 5 - BASE_FEE * (used + burned) - 7 * limit
+
+
+def test_a_failed_message_pays_and_counts_up_the_nonce_all_the_same() -> None:
+    world = world_at()
+    to = world.actor(exiting(33))
+    result = apply(world, priced(world, to, method=2))
+    paid = result.gas.base_fee_burn + result.gas.over_estimation_burn + result.gas.miner_tip
+    sender = world.machine.actor(SENDER)
+    assert result.exit_code == 33
+    assert sender is not None
+    assert (sender.nonce, sender.balance) == (1, SENDER_BALANCE - paid)
+
+
+def test_a_fee_cap_below_the_base_fee_costs_the_miner_the_difference() -> None:
+    world = world_at()
+    result = apply(world, priced(world, world.actor(), INCLUSION, gas_fee_cap=TokenAmount(60)))
+    assert result.gas.miner_penalty == 40 * INCLUSION
+    assert result.gas.miner_tip == 0
+    assert result.gas.base_fee_burn == 60 * INCLUSION
+
+
+def test_a_message_to_the_burnt_funds_actor_keeps_both_the_value_and_the_burnt_gas() -> None:
+    world = world_at()
+    result = apply(world, priced(world, Address.id(BURNT_FUNDS_ACTOR), value=TokenAmount(5)))
+    burnt = result.gas.base_fee_burn + result.gas.over_estimation_burn
+    assert world.balance(BURNT_FUNDS_ACTOR) == 5 + burnt
+
+
+def test_a_sender_may_send_to_itself() -> None:
+    world = world_at()
+    result = apply(world, priced(world, SENDER, value=TokenAmount(FIL)))
+    paid = result.gas.base_fee_burn + result.gas.over_estimation_burn + result.gas.miner_tip
+    assert result.exit_code == 0
+    assert world.balance(SENDER) == SENDER_BALANCE - paid
+
+
+def test_an_actor_sees_the_premium_that_the_fee_cap_leaves_and_no_negative_one() -> None:
+    world = world_at()
+    to = world.actor()
+    for cap, premium, seen in [(200, 7, 7), (105, 7, 5), (100, 7, 0), (60, 7, 0), (200, 0, 0)]:
+        message = priced(world, to, method=2, gas_fee_cap=TokenAmount(cap), gas_premium=TokenAmount(premium))
+        assert apply(world, message).exit_code == 0
+        assert world.runtime.invoked[-1].gas_premium == seen
+
+
+@pytest.mark.parametrize("missing", [BURNT_FUNDS_ACTOR, REWARD_ACTOR])
+def test_gas_money_without_a_place_to_go_is_fatal_and_takes_the_message_back(missing: ActorID) -> None:
+    world = world_at()
+    to = world.actor()
+    world.tree.delete_actor(missing)
+    before = world.machine.root
+    with pytest.raises(Fatal, match="nowhere to go"):
+        apply(world, priced(world, to, value=TokenAmount(5)))
+    assert world.machine.root == before
+    assert world.tree.flush() == before  # no transaction is left open
+
+
+# --- receipts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_returned_block_is_kept_for_success_and_failure_and_paid_by_the_byte() -> None:
+    for code in (0, 33):
+        world = world_at()
+        to = world.actor(returning(b"hello", RAW, code))
+        result = apply(world, priced(world, to, method=2))
+        assert (result.exit_code, result.return_data) == (code, b"hello")
+        # 75,000 to invoke, 10 a byte to create the block, 1,300 a byte to return it on chain
+        assert result.gas_used == INCLUSION + 75_000 + 50 + 5 * 1_300
+
+
+def test_gas_that_runs_out_costs_the_whole_limit_with_exit_7_and_no_return() -> None:
+    world = world_at()
+    to = world.actor(charging(10**9))
+    result = apply(world, priced(world, to, method=2))
+    assert (result.exit_code, result.gas_used, result.return_data) == (7, 2_000_000, b"")
+    assert result.gas.gas_burned == 0
+
+
+def test_begun_gas_counts_as_whole() -> None:
+    world = world_at()
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        kernel.gas.charge("Test", 1)
+
+    assert apply(world, priced(world, world.actor(script), method=2)).gas_used == INCLUSION + 75_000 + 1
+
+
+def test_exactly_enough_gas_is_enough() -> None:
+    world = world_at()
+    to = world.actor(charging(1_000))
+    exact = INCLUSION + 75_000 + 1_000
+    assert apply(world, priced(world, to, exact - 1, method=2)).exit_code == 7
+    result = apply(world, priced(world, to, exact, method=2))
+    assert (result.exit_code, result.gas_used) == (0, exact)
+
+
+def test_a_fatal_error_is_a_receipt_of_10_with_the_whole_limit_and_carries_the_error() -> None:
+    world = world_at()
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        kernel.ipld.mark_reachable(MISSING)
+        kernel.calls.set_actor(kernel.context.receiver, ActorState(world.code("evm")))
+        kernel.ipld.open(MISSING)
+
+    to = world.actor(script, balance=3)
+    result = apply(world, priced(world, to, method=2, value=TokenAmount(5)))
+    assert (result.exit_code, result.gas_used, result.return_data) == (10, 2_000_000, b"")
+    assert isinstance(result.fatal, Fatal)
+    assert "reachable state is missing" in result.message
+    state = world.machine.actor(to)
+    assert state is not None
+    assert (state.code, state.balance) == (world.code("multisig"), 3)
+    assert result.gas.base_fee_burn == BASE_FEE * 2_000_000
+
+
+MISSING = Cid(bytes.fromhex("0171a0e40220") + bytes(32))
+
+
+def test_no_other_result_is_fatal() -> None:
+    world = world_at()
+    for to in (world.actor(), world.actor(exiting(10)), world.actor(charging(10**9)), Address.actor(b"nobody")):
+        assert apply(world, priced(world, to, method=2)).fatal is None
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(number, {ErrorNumber.NOT_FOUND: 5, ErrorNumber.INSUFFICIENT_FUNDS: 6}.get(number, 10)) for number in ErrorNumber],
+)
+def test_a_call_that_cannot_be_made_has_the_exit_code_of_its_reason(number: ErrorNumber, code: int) -> None:
+    world = world_at()
+
+    def script(_kernel: Kernel, _params: BlockId) -> Outcome:
+        raise SyscallError(number, "as if the call itself had failed")
+
+    assert apply(world, priced(world, world.actor(script), method=2)).exit_code == code
+
+
+class Broken(StoreError):
+    """The medium under the store is gone."""
+
+
+def test_an_error_of_the_store_is_raised_and_leaves_the_state_as_it_was() -> None:
+    world = world_at()
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        kernel.calls.set_actor(kernel.context.receiver, ActorState(world.code("evm")))
+        raise Broken("the disk is gone")
+
+    to = world.actor(script)
+    before = world.machine.root
+    with pytest.raises(Broken):
+        apply(world, priced(world, to, method=2, value=TokenAmount(5)))
+    assert world.machine.root == before
+    assert world.balance(SENDER) == SENDER_BALANCE
+    assert apply(world, priced(world, SENDER)).exit_code == 0
+
+
+def test_a_defect_of_a_runtime_is_raised_and_leaves_the_state_as_it_was() -> None:
+    world = world_at()
+
+    def script(_kernel: Kernel, _params: BlockId) -> None:
+        raise ZeroDivisionError("a defect of ours")
+
+    to = world.actor(script)
+    before = world.machine.root
+    with pytest.raises(ZeroDivisionError):
+        apply(world, priced(world, to, method=2, value=TokenAmount(5)))
+    assert world.machine.root == before
+
+
+# --- parameters ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Seen:
+    params: int = -1
+    codec: int = -1
+    data: bytes = b""
+
+
+def test_parameters_arrive_as_plain_cbor_under_handle_one_and_none_as_handle_zero() -> None:
+    world, seen = world_at(), Seen()
+
+    def script(kernel: Kernel, params: BlockId) -> None:
+        seen.params = params
+        if params:
+            block = kernel.ipld.block(params)
+            seen.codec, seen.data = block.codec, block.data
+            assert block.links == ()
+
+    to = world.actor(script)
+    apply(world, priced(world, to, method=2, params=b"\x80"))
+    assert (seen.params, seen.codec, seen.data) == (1, CBOR, b"\x80")
+    apply(world, priced(world, to, method=2))
+    assert seen.params == 0
+
+
+def test_an_actor_sees_who_called_it_with_what() -> None:
+    world = world_at()
+    to = world.actor(balance=1)
+    message = priced(world, to, method=77, value=TokenAmount(5))
+    apply(world, message)
+    [context] = world.runtime.invoked
+    assert (context.origin, context.caller, context.receiver) == (SENDER_ID, SENDER_ID, to.actor_id())
+    assert (context.method, context.value, context.nonce) == (77, 5, 0)
+    assert context.origin_address == SENDER
+    assert context.read_only is False
+
+
+# --- implicit messages --------------------------------------------------------------------------------------------
+
+
+def implicit(to: Address, **fields: object) -> Message:
+    return replace(Message(to, Address.id(SYSTEM_ACTOR), method=MethodNumber(2)), **fields)  # type: ignore[arg-type]
+
+
+def test_an_implicit_message_has_no_sender_checks_no_nonce_no_fees_and_no_inclusion() -> None:
+    world = world_at()
+    to = world.actor(charging(123))
+    before = world.tree.get_actor(SYSTEM_ACTOR)
+    result = world.machine.apply_implicit(implicit(to, nonce=77, gas_fee_cap=TokenAmount(FIL)))
+    assert (result.exit_code, result.gas_used, result.gas) == (0, 75_000 + 123, GasOutputs())
+    assert world.tree.get_actor(SYSTEM_ACTOR) == before
+    assert world.runtime.invoked[0].nonce == 77
+
+
+def test_an_implicit_message_of_nobody_is_refused_with_exit_1() -> None:
+    world = world_at()
+    result = world.machine.apply_implicit(replace(implicit(SENDER), from_=NEW_KEY))
+    assert (result.exit_code, result.gas_used, result.gas) == (1, 0, GasOutputs())
+
+
+def test_an_implicit_message_fails_like_any_other() -> None:
+    world = world_at()
+    assert world.machine.apply_implicit(implicit(world.actor(exiting(16)))).exit_code == 16
+    assert world.machine.apply_implicit(implicit(Address.id(99_999))).exit_code == 5
+    short = implicit(world.actor(), gas_limit=Gas(10))
+    result = world.machine.apply_implicit(short)
+    assert (result.exit_code, result.gas_used) == (7, 10)
+
+
+def test_an_implicit_message_moves_the_money_of_its_sender() -> None:
+    world = world_at()
+    to = world.actor()
+    message = replace(implicit(to), from_=Address.id(REWARD_ACTOR), value=TokenAmount(5), method=METHOD_SEND)
+    result = world.machine.apply_implicit(message)
+    assert (result.exit_code, result.gas_used) == (0, 6_000 + UPDATE)
+    assert world.balance(to) == 5
+
+
+# --- lengths on chain ---------------------------------------------------------------------------------------------
+
+
+def test_the_length_on_chain_counts_signatures_that_are_carried() -> None:
+    world = world_at()
+    to = world.actor()
+    message = priced(world, to)
+    bare = len(message.to_cbor())
+    assert world.machine.apply(message).gas_used == 560_663 + 1_300 * (bare + 69)
+    signed = SignedMessage(replace(message, nonce=1), Signature(SignatureType.SECP256K1, bytes(65)))
+    assert world.machine.apply(signed).gas_used == 560_663 + 1_300 * (bare + 69)
+    aggregated = SignedMessage(replace(message, nonce=2), Signature(SignatureType.BLS, bytes(96)))
+    assert world.machine.apply(aggregated).gas_used == 560_663 + 1_300 * bare
+    assert world.machine.apply(aggregated, 0).exit_code == 2
+
+
+def test_a_bls_sender_pays_for_no_signature() -> None:
+    bls = Address.bls(bytes([0xA0]) + bytes(47))
+    world = world_at(genesis=Genesis("test", {SENDER: SENDER_BALANCE, bls: SENDER_BALANCE}))
+    message = replace(priced(world, world.actor()), from_=bls)
+    assert world.machine.apply(message).gas_used == 560_663 + 1_300 * len(message.to_cbor())
+
+
+# --- the stream ---------------------------------------------------------------------------------------------------
+
+
+def test_a_tracer_hears_the_message_begin_and_end() -> None:
+    recorder = Recorder()
+    world = world_at(tracer=recorder)
+    result = apply(world, priced(world, world.actor(exiting(33)), method=2))
+    assert recorder.events[0] == MessageStarted(SENDER, Address.id(1_000), MethodNumber(2), 0, False)
+    assert recorder.events[-1] == MessageEnded(33, result.gas_used)
+
+
+def test_a_tracer_changes_nothing() -> None:
+    outcomes = []
+    for tracer in (None, Recorder()):
+        world = world_at(tracer=tracer)
+        to = world.actor(returning(b"hello"))
+        result = apply(world, priced(world, to, method=2, value=TokenAmount(5)))
+        outcomes.append((result.receipt, world.machine.root))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_gas_is_counted_in_milligas_up_to_the_largest_signed_number() -> None:
+    world = world_at(base_fee=0)
+    available: list[int] = []
+    to = world.actor(lambda kernel, _params: available.append(kernel.gas.limit))
+    world.send(to, gas_limit=Gas((1 << 63) - 1))
+    world.send(to, gas_limit=Gas(2_000_000))
+    assert available == [(1 << 63) - 1, 2_000_000 * GAS]
