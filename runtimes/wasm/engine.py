@@ -36,7 +36,7 @@ _COMMON: dict[str, Setting] = {
     "signals_based_traps": True,
     "macos_use_mach_ports": False,
     "memory_may_move": False,
-    "memory_init_cow": True,
+    "memory_init_cow": False,
     "shared_memory": False,
     "wasm_threads": False,
     "wasm_memory64": False,

@@ -1,0 +1,209 @@
+"""The native runtime: what a crossing between Python and a guest costs beside wasmtime-py's own wrappers, and a warm
+call of a native actor with its parts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any, TypeVar
+
+import wasmtime
+
+from actors.loader import bundle_bytes
+from bench.bench_machine import Counting
+from bench.rows import Row, seconds
+from hypervisor.bundle import Bundle
+from runtimes.wasm import abi
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.engine import Linker, guest_engine
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module import parse
+from runtimes.wasm.raw import HostFunction, Instance, library
+from runtimes.wasm.runtime import WasmRuntime
+
+T = TypeVar("T")
+CALLS = 300
+CROSSINGS = 20_000
+MEMORY_LIMIT, TABLE_LIMIT = 1 << 29, 20_000
+
+GUEST = bytes(
+    wasmtime.wat2wasm("""(module (import "env" "host" (func $host (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "invoke") (param i32) (result i32) (local i32)
+        (if (local.get 0) (then (loop
+            (drop (call $host (local.get 0) (i32.const 2)))
+            (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))
+        (i32.const 0)))""")
+)
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    ours, theirs = on_a_thread(raw_crossings), wrapped_crossings()
+    for name in ("enter a guest", "call a host function", "make and drop an instance"):
+        note = f"{ours[name] * 1e6:.2f} us, wasmtime-py {theirs[name] * 1e6:.2f} us"
+        yield Row(name, ours[name] / theirs[name], note)
+    yield warm_call()
+    yield passes()
+
+
+def on_a_thread(work: Callable[[], T]) -> T:
+    """Run where guests may be entered: off the main thread."""
+    results: list[T] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def raw_crossings() -> dict[str, float]:
+    """Seconds of each kind of crossing over `runtimes.wasm.raw`."""
+    engine, lib = guest_engine(), library()
+    linker = Linker(engine)
+    linker.define("env", "host", b"\x7f\x7f", b"\x7f", HostFunction(lambda _environment, _caller, _slots, _count: 0))
+    linked = linker.link(engine.compile(instrument(parse(GUEST))))
+
+    def instance() -> Instance:
+        made = Instance(lib, engine.pointer, MEMORY_LIMIT, TABLE_LIMIT)
+        made.instantiate(linked.pointer)
+        return made
+
+    guest = instance()
+    if not (guest.find_memory() and guest.find_gas(GAS_EXPORT.encode()) and guest.find_function(b"invoke")):
+        raise RuntimeError("the guest lacks an export")
+
+    guest.set_gas(1 << 62)
+    return _crossings(guest.enter, lambda: guest.enter(0), lambda: instance().close())
+
+
+def wrapped_crossings() -> dict[str, float]:
+    """The same through wasmtime-py's public interface."""
+    engine = wasmtime.Engine()
+    linker = wasmtime.Linker(engine)
+    i32 = wasmtime.ValType.i32
+    linker.define_func("env", "host", wasmtime.FuncType([i32(), i32()], [i32()]), lambda _first, _second: 0)
+    module = wasmtime.Module(engine, GUEST)
+    pre = linker.instantiate_pre(module)
+    store = wasmtime.Store(engine)
+    invoke: Any = pre.instantiate(store).exports(store)["invoke"]
+
+    def instance() -> None:
+        fresh = wasmtime.Store(engine)
+        pre.instantiate(fresh)
+
+    return _crossings(lambda crossings: invoke(store, crossings), lambda: invoke(store, 0), instance)
+
+
+def _crossings(
+    enter: Callable[[int], object], enter_idle: Callable[[], object], instance: Callable[[], object]
+) -> dict[str, float]:
+    return {
+        "enter a guest": seconds(enter_idle, calls=CROSSINGS // 10),
+        "call a host function": seconds(lambda: enter(CROSSINGS)) / CROSSINGS,
+        "make and drop an instance": seconds(instance, calls=CROSSINGS // 40),
+    }
+
+
+def warm_call() -> Row:
+    """A message that lets the example counter count, in microseconds."""
+    clock = Clock()
+    with clock.watching():
+        watched = Counting(None)
+        watched.count()
+        clock.clear()
+        for _ in range(CALLS):
+            watched.count()
+    whole = seconds(Counting(None).count, calls=CALLS) * 1e6
+    invoke, instances, inside, host = (clock.microseconds(part, CALLS) for part in Clock.PARTS)
+    parts = {
+        "make and drop the instance": instances,
+        "the guest's own code": inside - host,
+        "its syscalls, the kernel's work included": host,
+        "the rest of the invocation": invoke - instances - inside,
+        "the message around it": whole - invoke,
+    }
+    return Row("warm call of a native actor (counter)", whole, f"{clock.syscalls // CALLS} syscalls", parts)
+
+
+class Clock:
+    """Time by part of an invocation."""
+
+    PARTS = ("invoke", "instance", "enter", "syscall")
+
+    def __init__(self) -> None:
+        self.taken = dict.fromkeys(self.PARTS, 0.0)
+        self.syscalls = 0
+
+    def clear(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def microseconds(self, part: str, calls: int) -> float:
+        return self.taken[part] / calls * 1e6
+
+    def watching(self) -> _Watching:
+        """Watch the runtimes that are built while this is in force."""
+        return _Watching(
+            self.around("invoke", (WasmRuntime, "invoke")),
+            self.around("instance", (Instance, "__init__"), (Instance, "instantiate"), (Instance, "close")),
+            self.around("enter", (Instance, "enter")),
+            [(abi, "_performer", self._performer(abi._performer))],
+        )
+
+    def around(self, part: str, *places: tuple[Any, str]) -> list[tuple[Any, str, Any]]:
+        return [(owner, name, self._timed(part, getattr(owner, name))) for owner, name in places]
+
+    def _performer(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def performer(syscall: Any) -> Any:
+            perform = self._timed("syscall", original(syscall))
+
+            def counted(*arguments: Any) -> Any:
+                self.syscalls += 1
+                return perform(*arguments)
+
+            return counted
+
+        return performer
+
+    def _timed(self, part: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
+            start = perf_counter()
+            try:
+                return original(*arguments)
+            finally:
+                self.taken[part] += perf_counter() - start
+
+        return timed
+
+
+class _Watching:
+    """Replaces functions by watched ones, and puts them back."""
+
+    def __init__(self, *replacements: list[tuple[Any, str, Any]]) -> None:
+        self._replacements = [item for group in replacements for item in group]
+        self._originals: list[tuple[Any, str, Any]] = []
+
+    def __enter__(self) -> None:
+        for owner, name, replacement in self._replacements:
+            self._originals.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, replacement)
+
+    def __exit__(self, *_: object) -> None:
+        for owner, name, original in self._originals:
+            setattr(owner, name, original)
+
+
+def passes() -> Row:
+    """Milliseconds to get the embedded bundle's modules ready where none is cached, in one piece."""
+    modules = {block for _, block in Bundle.from_car(bundle_bytes()).blocks if block.startswith(b"\0asm")}
+    engine = guest_engine()
+    instrumented = [instrument(parse(module)) for module in modules]
+    parts = {
+        "check": seconds(lambda: list(map(engine.validate, modules)), rounds=3) * 1e3,
+        "instrument": seconds(lambda: [instrument(parse(module)) for module in modules], rounds=3) * 1e3,
+        "compile": seconds(lambda: list(map(engine.compile, instrumented)), rounds=3) * 1e3,
+    }
+    size = sum(len(module) for module in modules)
+    note = f"{len(modules)} modules, {size / 1000:.0f} kB"
+    return Row("check, instrument and compile the embedded bundle", sum(parts.values()), note, parts)
