@@ -7,6 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Another program on the machine must not fail a property: no time limit for one example.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report",)
 
