@@ -38,6 +38,7 @@ from localnet.genesis import DEFAULT_BALANCE, NETWORK_NAME, NetworkRecord, netwo
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
+from localnet.trace import Trace, trace
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
@@ -303,6 +304,10 @@ class Network:
         from_ = self.accounts[0].address if sender is None else self.address(sender)
         receiver = None if to is None else self.address(to)
         return simulate.estimate(self.machine, CallRequest(receiver, data, TokenAmount(value), from_))
+
+    def trace(self, transaction_hash: bytes) -> Trace:
+        """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
+        return trace(self.chain, self.receipt(transaction_hash))
 
     # --- chain and time ---------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from devtools.cli import bundles, demo, doctor, vectors
+from devtools.cli import bundles, demo, doctor, node, vectors
 
 USE_IT = "Use it"
 STATE = "Actors and state"
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
+app.command("node", rich_help_panel=USE_IT)(node.node)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)

@@ -1,0 +1,77 @@
+"""`hypervisor node`: a local network on a port of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from localnet import Network
+
+_NEW_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory)."
+
+
+def node(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, on 127.0.0.1; 0 takes a free one.")] = 8545,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help=_NEW_FOLDER)] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="CAR", help="An official bundle of built-in actors (default: our own).")
+    ] = None,
+    evm: Annotated[
+        str | None,
+        typer.Option(help="Who runs contracts: official (default where the bundle has an EVM actor) or py-evm."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN", help="The network version of a new chain (default: the newest).")
+    ] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write the URL to this file once requests are answered.")
+    ] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Print nothing.")] = False,
+) -> None:
+    """Run a local network that Ethereum's tools can talk to.
+
+    Ten accounts have 10,000 FIL each and are unlocked. Their keys are known to everybody: use them here only. In a
+    folder (--state), a transaction that has a receipt is kept, whatever happens to the process.
+
+    Example: hypervisor node --bundle builtin-actors.car --state chain
+    """
+    from hypervisor.machine import AUTO, IN_MEMORY
+    from localnet.network import Network
+    from localnet.rpc.server import Server
+    from localnet.rpc.server import ready_file as written
+
+    opened = Network(
+        IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=_network_version(network)
+    )
+    with opened:
+        server = Server(opened, port)
+        with written(ready_file, server.url) as write_url:
+
+            def announce() -> None:
+                if not silent:
+                    _print_accounts(opened)
+                    typer.echo(f"\nListening on {server.url} (chain id {opened.chain_id}, block {opened.block_number})")
+                write_url()
+
+            server.run(announce)
+
+
+def _network_version(name: str | None) -> int | None:
+    from hypervisor.errors import InvalidInput
+
+    if name is None:
+        return None
+    number = name.removeprefix("nv")
+    if not number.isascii() or not number.isdigit():
+        raise InvalidInput(f"'{name}' is no network version: expected nv28, for example")
+    return int(number)
+
+
+def _print_accounts(network: Network) -> None:
+    typer.echo("Accounts (10,000 FIL under each address; the keys are public, so never use them elsewhere)\n")
+    for number, account in enumerate(network.accounts):
+        typer.echo(f"({number}) 0x{account.address.hex()}  {account.native}")
+        typer.echo(f"    key 0x{account.private_key.hex()}")

@@ -1,0 +1,65 @@
+"""Methods about blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localnet.records import Tipset
+from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.shapes import block_json, receipt_json
+from localnet.rpc.values import as_quantity, boolean, hash32
+
+
+def block_number(node: Node) -> str:
+    """The height of the newest block."""
+    return as_quantity(node.network.block_number)
+
+
+def get_block_by_number(node: Node, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
+    """The block at a height or tag, null where the chain has none yet; error 12 for a null round."""
+    return _shown(node, find(node.network, number), full)
+
+
+def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict[str, Any] | None:
+    """The block with a hash, null where the chain has none."""
+    return _shown(node, find(node.network, BlockRef(hash=block_hash)), full)
+
+
+def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
+    """How many transactions the block at a height has."""
+    return _count(find(node.network, number))
+
+
+def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
+    """How many transactions the block with a hash has."""
+    return _count(find(node.network, BlockRef(hash=block_hash)))
+
+
+def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
+    """The receipts of a block's transactions, in order."""
+    found = find(node.network, at)
+    if found is None:
+        return None
+    return [receipt_json(receipt) for receipt in node.network.chain.index.receipts(found)]
+
+
+def _shown(node: Node, found: Tipset | None, full: bool) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return block_json(node.network.chain.index, found, node.network.chain_id, full)
+
+
+def _count(found: Tipset | None) -> str | None:
+    return None if found is None else as_quantity(len(found.transactions))
+
+
+METHODS = (
+    Method("eth_blockNumber", (), block_number, inline=True),
+    Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block_by_number),
+    Method("eth_getBlockByHash", (hash32, optional(boolean)), get_block_by_hash),
+    Method("eth_getBlockTransactionCountByNumber", (number_or_tag,), transaction_count_by_number),
+    Method("eth_getBlockTransactionCountByHash", (hash32,), transaction_count_by_hash),
+    Method("eth_getBlockReceipts", (block,), get_block_receipts),
+)

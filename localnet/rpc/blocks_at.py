@@ -1,0 +1,84 @@
+"""Which block a request means: number, tag, hash, or an object of EIP-1898."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from localnet.network import Network
+from localnet.records import NullRound, Tipset
+from localnet.rpc.errors import NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.values import field, fields, hash32, quantity, shown
+
+SAFE_DEPTH: Final = 30
+FINAL_DEPTH: Final = 900
+_TAGS: Final = ("latest", "pending", "safe", "finalized", "earliest")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A block as a request names it: one of a tag, a number, a hash."""
+
+    tag: str = ""
+    number: int | None = None
+    hash: bytes | None = None
+
+
+LATEST: Final = BlockRef("latest")
+
+
+def block(value: Any) -> BlockRef:
+    """A reader: a tag, a quantity, a block hash, or an object with `blockNumber` or `blockHash`."""
+    if isinstance(value, str):
+        if value in _TAGS:
+            return BlockRef(value)
+        if len(value) == 66:
+            return BlockRef(hash=hash32(value))
+        return BlockRef(number=quantity(value))
+    given = fields(value, "block")
+    number, block_hash = field(given, "blockNumber", quantity), field(given, "blockHash", hash32)
+    if (number is None) == (block_hash is None):
+        raise invalid_params(f"{shown(value)} names no block: expected blockNumber or blockHash")
+    return BlockRef(number=number, hash=block_hash)
+
+
+def number_or_tag(value: Any) -> BlockRef:
+    """A reader: a tag or a quantity."""
+    ref = block(value)
+    if not isinstance(value, str) or ref.hash is not None:
+        raise invalid_params(f"{shown(value)} is neither a block number nor a tag")
+    return ref
+
+
+def find(network: Network, ref: BlockRef) -> Tipset | None:
+    """The tipset that is meant; None for a hash or a number that the chain does not have.
+
+    Raises RpcError 12 for a null round that is named by its number.
+    """
+    if ref.hash is not None:
+        return network.chain.index.by_hash(ref.hash)
+    if ref.number is None:
+        return _tagged(network, ref.tag)
+    found = network.chain.index.at(ref.number)
+    if isinstance(found, NullRound):
+        raise RpcError(NULL_ROUND, f"requested epoch was a null round ({ref.number})", {"epoch": ref.number})
+    return found
+
+
+def resolve(network: Network, ref: BlockRef) -> Tipset:
+    """The tipset that is meant, which must be there. Raises RpcError."""
+    found = find(network, ref)
+    if found is None and ref.hash is not None:
+        raise RpcError(NOT_FOUND, f"block 0x{ref.hash.hex()} not found")
+    if found is None:
+        raise RpcError(SERVER_ERROR, "requested a future epoch (beyond 'latest')")
+    return found
+
+
+def _tagged(network: Network, tag: str) -> Tipset:
+    head = network.head
+    if tag in ("latest", "pending"):
+        return head
+    depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)
+    found = network.chain.index.tipset_before(max(0, head.height - depth))
+    return head if found is None else found

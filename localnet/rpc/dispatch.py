@@ -1,0 +1,140 @@
+"""From the bytes of a request to the bytes of its answer: single requests, batches, notifications, errors.
+
+Rules: JSON-RPC 2.0. Parameters are positional, as Ethereum's methods have them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from localnet.rpc import blocks, control, fees, info, log_methods, state, transactions
+from localnet.rpc.errors import (
+    INVALID_REQUEST,
+    LIMIT_EXCEEDED,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RpcError,
+    from_exception,
+    invalid_params,
+)
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import shown
+
+OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a function on the thread that owns the network."""
+
+_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, control)
+_LOG = logging.getLogger(__name__)
+
+
+def method_table() -> dict[str, Method]:
+    """Every method by each of its names."""
+    rows = [row for module in _MODULES for row in module.METHODS]
+    return {name: row for row in rows for name in (row.name, *row.aliases)}
+
+
+class Dispatcher:
+    """Answers requests. What needs the network runs on its owner's thread, one request at a time."""
+
+    def __init__(self, node: Node, on_owner: OnOwner) -> None:
+        self._node = node
+        self._on_owner = on_owner
+        self._methods = method_table()
+
+    async def answer(self, body: bytes) -> bytes:
+        """The response to a request body; empty where it holds notifications only."""
+        try:
+            request = orjson.loads(body)
+        except ValueError as error:
+            return _encoded(_failed(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
+        if not isinstance(request, list):
+            response = await self._one(request)
+            return b"" if response is None else self._within_limit(_encoded(response), request)
+        if not request:
+            return _encoded(_failed(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
+        most = self._node.limits.batch
+        if len(request) > most:
+            message = f"batch of {len(request)} requests, at most {most}"
+            return _encoded(_failed(None, RpcError(INVALID_REQUEST, message)))
+        return await self._batch(request)
+
+    async def _batch(self, requests: list[Any]) -> bytes:
+        answers: list[bytes] = []
+        room = self._node.limits.response
+        for request in requests:
+            response = await self._one(request)
+            if response is not None:
+                encoded = _encoded(response) if room > 0 else self._too_large(request)
+                room -= len(encoded)
+                answers.append(encoded)
+        return b"[" + b",".join(answers) + b"]" if answers else b""
+
+    async def _one(self, request: Any) -> dict[str, Any] | None:
+        """The response to one request, None to a notification."""
+        try:
+            name, params = _read(request)
+        except RpcError as error:
+            return _failed(_id(request), error)
+        notified = "id" not in request
+        try:
+            result = await self._run(name, params)
+        except RpcError as error:
+            return None if notified else _failed(request["id"], error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the node goes on
+            known = from_exception(error)
+            if known.message.startswith("internal error"):
+                _LOG.exception("%s failed", name)
+            return None if notified else _failed(request["id"], known)
+        return None if notified else {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+    async def _run(self, name: str, params: list[Any]) -> Any:
+        method = self._methods.get(name)
+        if method is None:
+            raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)} does not exist or is not available")
+        if method.inline:
+            return method.call(self._node, params)
+        return await self._on_owner(lambda: method.call(self._node, params))
+
+    def _within_limit(self, response: bytes, request: Any) -> bytes:
+        return response if len(response) <= self._node.limits.response else self._too_large(request)
+
+    def _too_large(self, request: Any) -> bytes:
+        message = f"response exceeds {self._node.limits.response} bytes: ask for less"
+        return _encoded(_failed(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+
+
+def _read(request: Any) -> tuple[str, list[Any]]:
+    """Method and parameters of a request. Raises RpcError -32600 or -32602."""
+    if not isinstance(request, dict):
+        raise RpcError(INVALID_REQUEST, f"invalid request: {shown(request)} is no object")
+    if request.get("jsonrpc") != "2.0":
+        raise RpcError(INVALID_REQUEST, 'invalid request: jsonrpc must be "2.0"')
+    name, params = request.get("method"), request.get("params")
+    if not isinstance(name, str):
+        raise RpcError(INVALID_REQUEST, "invalid request: method must be a string")
+    if not isinstance(request.get("id"), str | int | float | None) or isinstance(request.get("id"), bool):
+        raise RpcError(INVALID_REQUEST, "invalid request: id must be a string, a number or null")
+    if params is None:
+        return name, []
+    if not isinstance(params, list):
+        raise invalid_params("params must be a list")
+    return name, params
+
+
+def _id(request: Any) -> Any:
+    """The id of a request that may be anything; null where it has none."""
+    given = request.get("id") if isinstance(request, dict) else None
+    return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
+
+
+def _failed(request_id: Any, error: RpcError) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "error": error.as_json()}
+
+
+def _encoded(response: dict[str, Any]) -> bytes:
+    return orjson.dumps(response)

@@ -1,0 +1,66 @@
+"""JSON-RPC errors: their codes, and what each error of the network becomes.
+
+Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for 3 and 12.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch
+from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.errors import CallFailed, TransactionRefused, UnknownBlock, UnknownTransaction
+from store.blockstore import StoreError
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+SERVER_ERROR: Final = -32000
+NOT_FOUND: Final = -32001
+REJECTED: Final = -32003
+LIMIT_EXCEEDED: Final = -32005
+EXECUTION_REVERTED: Final = 3
+NULL_ROUND: Final = 12
+
+
+class RpcError(Exception):
+    """An error that a client is told about; `data` is any JSON value."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def as_json(self) -> dict[str, Any]:
+        """The error object of a response."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.data is not None:
+            error["data"] = self.data
+        return error
+
+
+def invalid_params(message: str) -> RpcError:
+    """Parameters that cannot be read."""
+    return RpcError(INVALID_PARAMS, f"invalid params: {message}")
+
+
+def from_exception(error: Exception) -> RpcError:
+    """What a client is told of an error; one that is nobody's fault but ours says so, and no more."""
+    match error:
+        case RpcError():
+            return error
+        case CallFailed():
+            return RpcError(EXECUTION_REVERTED, str(error), f"0x{error.data.hex()}")
+        case TransactionRefused():
+            return RpcError(REJECTED, str(error))
+        case UnknownBlock() | UnknownTransaction():
+            return RpcError(NOT_FOUND, str(error))
+        case InvalidInput() | AbiMismatch():
+            return RpcError(INVALID_PARAMS, str(error))
+        case HypervisorError() | StoreError():
+            return RpcError(INTERNAL_ERROR, f"internal error: {error}")
+        case _:
+            return RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}")

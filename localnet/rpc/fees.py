@@ -1,0 +1,98 @@
+"""Methods about the price of gas, in attoFIL per Filecoin gas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.network import PRIORITY_FEE
+from localnet.records import Tipset
+from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import as_quantity, listed, number
+
+MAX_HISTORY = 1_024
+MAX_PERCENTILES = 100
+
+
+def gas_price(node: Node) -> str:
+    """What a transaction should offer: the next base fee and the usual premium."""
+    return as_quantity(node.network.base_fee + PRIORITY_FEE)
+
+
+def max_priority_fee(node: Node) -> str:  # noqa: ARG001
+    """The usual premium, which is also the least."""
+    return as_quantity(PRIORITY_FEE)
+
+
+def base_fee(node: Node) -> str:
+    """The base fee of the next block."""
+    return as_quantity(node.network.base_fee)
+
+
+def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[float] | None = None) -> dict[str, Any]:
+    """Base fees, fullness and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one."""
+    if not 1 <= count <= MAX_HISTORY:
+        raise invalid_params(f"block count {count} is not between 1 and {MAX_HISTORY}")
+    tipsets = _back_from(node, resolve(node.network, newest), count)
+    history: dict[str, Any] = {
+        "oldestBlock": as_quantity(tipsets[0].height),
+        "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
+        "gasUsedRatio": [tipset.gas_used / BLOCK_GAS_LIMIT for tipset in tipsets],
+    }
+    if percentiles is not None:
+        history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
+    return history
+
+
+def percentile(value: Any) -> float:
+    """A reader: a number from 0 to 100."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise invalid_params(f"percentile {value!r} is not between 0 and 100")
+    return float(value)
+
+
+def percentiles(value: Any) -> list[float]:
+    """A reader: at most a hundred percentiles, ascending."""
+    given: list[float] = listed(percentile, MAX_PERCENTILES)(value)
+    if sorted(given) != given:
+        raise invalid_params("percentiles must ascend")
+    return given
+
+
+def _back_from(node: Node, newest: Tipset, count: int) -> list[Tipset]:
+    """Up to `count` tipsets that end with `newest`, oldest first; null rounds do not count."""
+    tipsets = [newest]
+    while len(tipsets) < count and tipsets[-1].parent >= 0:
+        tipsets.append(node.network.chain.index.tipset(tipsets[-1].parent))
+    return tipsets[::-1]
+
+
+def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
+    """The premium that each percentile of the tipset's gas paid at most; the usual one where there was no message."""
+    paid: list[tuple[int, int]] = []
+    for receipt in node.network.chain.index.receipts(tipset):
+        message = receipt.execution.message.message
+        premium = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
+        paid.append((premium, receipt.gas_used))
+    paid.sort()
+    return [as_quantity(_at_percentile(paid, tipset.gas_used, share)) for share in wanted]
+
+
+def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int:
+    passed = 0
+    for premium, gas in paid:
+        passed += gas
+        if passed >= total * share / 100:
+            return premium
+    return paid[-1][0] if paid else PRIORITY_FEE
+
+
+METHODS = (
+    Method("eth_gasPrice", (), gas_price, inline=True),
+    Method("eth_maxPriorityFeePerGas", (), max_priority_fee, inline=True),
+    Method("eth_baseFee", (), base_fee, inline=True),
+    Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history),
+)

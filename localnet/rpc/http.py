@@ -1,0 +1,142 @@
+"""JSON-RPC over HTTP: an ASGI application for this machine's own programs.
+
+It answers POST at `/` (and where lotus has it), `GET /healthz`, and browsers' preflights. A request that names another
+host than this one, or comes from another origin than a page of this machine or a browser's extension, is refused: a
+web page somewhere must not reach a node with unlocked keys.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.errors import INVALID_REQUEST, RpcError
+from localnet.rpc.node import Node
+
+PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_JSON: Final = (b"content-type", b"application/json")
+
+
+def application(node: Node, dispatcher: Dispatcher) -> ASGIApp:
+    """The application over a node."""
+
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "block": node.network.block_number})
+
+    rpc = _RpcEndpoint(dispatcher, node.limits.body)
+    routes = [Route(path, rpc, methods=["POST"]) for path in PATHS]
+    routes.append(Route("/healthz", health, methods=["GET"]))
+    return _SameMachine(Starlette(routes=routes))
+
+
+class _SameMachine:
+    """Refuses foreign hosts and origins, and answers preflights of the others."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not is_own_host(host):
+            await _refusal(f"host {host!r} is not this machine: use localhost or 127.0.0.1")(scope, receive, send)
+        elif origin is None:
+            await self._inner(scope, receive, send)
+        elif not is_own_origin(origin):
+            await _refusal(f"origin {origin!r} is not a page of this machine")(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers=_preflight(origin))(scope, receive, send)
+        else:
+            await self._inner(scope, receive, _with_origin(send, origin))
+
+
+class _RpcEndpoint:
+    """Reads a body within its limit, and sends the dispatcher's answer."""
+
+    def __init__(self, dispatcher: Dispatcher, limit: int) -> None:
+        self._dispatcher = dispatcher
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._body(scope, receive)
+        if body is None:
+            error = RpcError(INVALID_REQUEST, f"request exceeds {self._limit} bytes")
+            answer, status = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()}), 413
+        else:
+            answer, status = await self._dispatcher.answer(body), 200
+        headers = [_JSON, (b"content-length", str(len(answer)).encode())]
+        if status == 413:
+            headers.append((b"connection", b"close"))  # the rest of the body is not read
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body, None where it is too large."""
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            return None
+        parts, size, more = [], 0, True
+        while more:
+            message = await receive()
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._limit:
+                return None
+            parts.append(part)
+            more = message["type"] == "http.request" and message.get("more_body", False)
+        return b"".join(parts)
+
+
+def is_own_host(host: str) -> bool:
+    """Whether a Host header names this machine."""
+    return _hostname(f"//{host}") in _LOOPBACK
+
+
+def is_own_origin(origin: str) -> bool:
+    """Whether an Origin header is a page of this machine (any port), or a browser's extension."""
+    return origin.split("://")[0].endswith("-extension") or _hostname(origin) in _LOOPBACK
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _refusal(reason: str) -> Response:
+    return JSONResponse({"error": f"refused: {reason}"}, status_code=403)
+
+
+def _preflight(origin: str) -> dict[str, str]:
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-allow-methods": "POST, GET, OPTIONS",
+        "access-control-allow-headers": "content-type",
+        "access-control-max-age": "86400",
+        "vary": "origin",
+    }
+
+
+def _with_origin(send: Send, origin: str) -> Send:
+    async def sender(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            assert isinstance(headers, list)
+            headers += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
+        await send(message)
+
+    return sender  # type: ignore[return-value]

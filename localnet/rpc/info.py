@@ -1,0 +1,67 @@
+"""Methods about the node itself: names, versions, its accounts."""
+
+from __future__ import annotations
+
+from eth_hash.auto import keccak
+
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import as_data, as_quantity, data
+
+
+def chain_id(node: Node) -> str:
+    """The chain id, which transactions are signed for."""
+    return as_quantity(node.network.chain_id)
+
+
+def net_version(node: Node) -> str:
+    """The chain id in decimal."""
+    return str(node.network.chain_id)
+
+
+def listening(node: Node) -> bool:  # noqa: ARG001
+    """Always true."""
+    return True
+
+
+def peer_count(node: Node) -> str:  # noqa: ARG001
+    """Always none: the network is this node."""
+    return "0x0"
+
+
+def syncing(node: Node) -> bool:  # noqa: ARG001
+    """Always false: the node makes the chain itself."""
+    return False
+
+
+def client_version(node: Node) -> str:
+    """This program and its version."""
+    return node.client_version
+
+
+def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001
+    """Keccak-256 of the bytes."""
+    return as_data(keccak(content))
+
+
+def protocol_version(node: Node) -> str:
+    """The Filecoin network version."""
+    return as_quantity(node.network.machine.context.network.number)
+
+
+def accounts(node: Node) -> list[str]:
+    """The addresses whose keys the node has."""
+    return [as_data(address) for address in node.unlocked]
+
+
+METHODS = (
+    Method("eth_chainId", (), chain_id, inline=True),
+    Method("eth_accounts", (), accounts, inline=True),
+    Method("eth_syncing", (), syncing, inline=True),
+    Method("eth_protocolVersion", (), protocol_version, inline=True),
+    Method("net_version", (), net_version, inline=True),
+    Method("net_listening", (), listening, inline=True),
+    Method("net_peerCount", (), peer_count, inline=True),
+    Method("web3_clientVersion", (), client_version, inline=True),
+    Method("web3_sha3", (data,), sha3, inline=True),
+)

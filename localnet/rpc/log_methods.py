@@ -1,0 +1,113 @@
+"""Methods about logs, and the filters that are polled."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from localnet.logs import FoundLog, logs_between, logs_in
+from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, Filter
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.requests import LogRequest, log_request
+from localnet.rpc.shapes import log_json
+from localnet.rpc.values import as_data, data
+
+
+def get_logs(node: Node, request: LogRequest) -> list[dict[str, Any]]:
+    """The logs of one block, or of a range of at most 2,880 heights, that a filter wants."""
+    network = node.network
+    if request.block is not None:
+        tipset = resolve(network, BlockRef(hash=request.block))
+        return [log_json(*found) for found in logs_in(network.chain.index, tipset, request.wanted)]
+    first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
+    if first > last:
+        raise invalid_params(f"fromBlock {first} is above toBlock {last}")
+    if last - first > node.limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
+    return _limited(node, logs_between(network.chain.index, first, last, request.wanted), first != last)
+
+
+def new_filter(node: Node, request: LogRequest) -> str:
+    """Set a filter for logs; its id."""
+    if request.block is not None:
+        raise invalid_params("a filter has no blockHash: use eth_getLogs")
+    last = None if request.last is None or request.last.tag else request.last.number
+    first = node.network.block_number if request.first is None else _end(node, request.first)
+    return _added(node, Filter(LOGS, node.network.block_number, request.wanted, first, last))
+
+
+def new_block_filter(node: Node) -> str:
+    """Set a filter for new blocks; its id."""
+    return _added(node, Filter(BLOCKS, node.network.block_number))
+
+
+def new_pending_transaction_filter(node: Node) -> str:
+    """Set a filter for new transactions; its id."""
+    return _added(node, Filter(TRANSACTIONS, node.network.block_number))
+
+
+def uninstall_filter(node: Node, name: bytes) -> bool:
+    """Forget a filter; false where there was none."""
+    return node.filters.remove(name)
+
+
+def get_filter_changes(node: Node, name: bytes) -> list[Any]:
+    """What is new since the filter was asked last: logs, block hashes or transaction hashes."""
+    found, index = node.filters.get(name), node.network.chain.index
+    first, last = min(found.seen, index.head) + 1, index.head
+    found.seen = last
+    if found.kind == LOGS:
+        last = last if found.last is None else min(last, found.last)
+        return _limited(node, logs_between(index, max(first, found.first), last, found.wanted), True)
+    tipsets = [tipset for height in range(first, last + 1) if (tipset := index.tipset_before(height)) is not None]
+    tipsets = [
+        tipset for height, tipset in zip(range(first, last + 1), tipsets, strict=True) if tipset.height == height
+    ]
+    if found.kind == BLOCKS:
+        return [as_data(tipset.hash) for tipset in tipsets]
+    mined = [transaction for tipset in tipsets for transaction in tipset.transactions]
+    waiting = [candidate.hash for candidate in node.network.mempool]
+    new = [transaction for transaction in mined + waiting if transaction not in found.told]
+    found.told = set(waiting)
+    return [as_data(transaction) for transaction in new]
+
+
+def get_filter_logs(node: Node, name: bytes) -> list[dict[str, Any]]:
+    """Every log that a filter wants, told already or not."""
+    found, index = node.filters.get(name), node.network.chain.index
+    if found.kind != LOGS:
+        raise invalid_params("only a filter for logs has logs")
+    last = index.head if found.last is None else min(index.head, found.last)
+    if last - found.first > node.limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"block range exceeds the limit of {node.limits.log_span}")
+    return _limited(node, logs_between(index, found.first, last, found.wanted), True)
+
+
+def _added(node: Node, new: Filter) -> str:
+    return as_data(node.filters.add(new))
+
+
+def _end(node: Node, ref: BlockRef) -> int:
+    """An end of a range: a number stays one, whether there is a block or not."""
+    return ref.number if ref.number is not None else resolve(node.network, ref).height
+
+
+def _limited(node: Node, logs: Any, several: bool) -> list[dict[str, Any]]:
+    found: list[FoundLog] = list(islice(logs, node.limits.logs + 1)) if several else list(logs)
+    if several and len(found) > node.limits.logs:
+        raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} logs: ask for fewer blocks")
+    return [log_json(*entry) for entry in found]
+
+
+METHODS = (
+    Method("eth_getLogs", (log_request,), get_logs),
+    Method("eth_newFilter", (log_request,), new_filter),
+    Method("eth_newBlockFilter", (), new_block_filter),
+    Method("eth_newPendingTransactionFilter", (), new_pending_transaction_filter),
+    Method("eth_getFilterChanges", (data,), get_filter_changes),
+    Method("eth_getFilterLogs", (data,), get_filter_logs),
+    Method("eth_uninstallFilter", (data,), uninstall_filter),
+)

@@ -1,0 +1,72 @@
+"""One row of the table of methods: its name, how its parameters are read, what answers.
+
+Each module of methods ends with its rows; `localnet.rpc.dispatch` has them all. A handler's parameters, after the node,
+have the names that error messages use.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.values import Reader
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalReader:
+    """A parameter that may be left out or null; the handler's default holds then."""
+
+    read: Reader
+
+
+def optional(read: Reader) -> OptionalReader:
+    """A parameter that may be left out or null."""
+    return OptionalReader(read)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method; `aliases` are other nodes' names for it.
+
+    It runs on the thread that owns the network, unless it is `inline`: then it needs nothing of the network that
+    changes, and is answered where the request was read.
+    """
+
+    name: str
+    readers: tuple[Reader | OptionalReader, ...]
+    handler: Handler
+    inline: bool = False
+    aliases: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = tuple(inspect.signature(self.handler).parameters)[1:]
+        if len(names) != len(self.readers):
+            raise TypeError(f"{self.name} has {len(self.readers)} readers for the parameters {names}")
+        object.__setattr__(self, "parameters", names)
+
+    def call(self, node: Any, params: list[Any]) -> Any:
+        """Read the parameters and answer. Raises RpcError -32602 for parameters that do not fit."""
+        if len(params) > len(self.readers):
+            raise invalid_params(f"{self.name} takes at most {len(self.readers)} parameters, not {len(params)}")
+        values = {}
+        for place, (name, reader) in enumerate(zip(self.parameters, self.readers, strict=True)):
+            given = params[place] if place < len(params) else None
+            if isinstance(reader, OptionalReader):
+                if given is not None:
+                    values[name] = reader.read(given)
+            elif place >= len(params):
+                raise invalid_params(f"{self.name} lacks parameter {place + 1} ({name})")
+            else:
+                values[name] = reader(given)
+        return self.handler(node, **values)
+
+    @property
+    def summary(self) -> str:
+        """What the method answers, in a sentence."""
+        return (inspect.getdoc(self.handler) or "").split("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,50 @@
+"""What methods work on: a network, the filters that clients have set, and the limits of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from bridge.addresses import EthAddress
+from hypervisor.machine import Hypervisor
+from localnet.network import Network
+from localnet.rpc.blocks_at import BlockRef, resolve
+from localnet.rpc.filters import Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for. Sizes in bytes, spans in blocks."""
+
+    body: int = 5 << 20
+    batch: int = 1_000
+    response: int = 64 << 20
+    log_span: int = 2_880
+    logs: int = 10_000
+    mined: int = 100_000
+
+
+@dataclass(slots=True)
+class Node:
+    """A network as JSON-RPC offers it."""
+
+    network: Network
+    limits: Limits = field(default_factory=Limits)
+    filters: Filters = field(default_factory=Filters)
+
+    def machine_at(self, ref: BlockRef) -> Hypervisor:
+        """A machine at the state after the block that is meant. Raises RpcError."""
+        return self.network.chain.machine_at(resolve(self.network, ref))
+
+    @property
+    def unlocked(self) -> tuple[EthAddress, ...]:
+        """The Ethereum addresses whose keys the node has."""
+        return tuple(account.address for account in self.network.accounts)
+
+    @property
+    def client_version(self) -> str:
+        """Name and version of this program."""
+        try:
+            return f"hypervisor/{version('fvm-hypervisor')}"
+        except PackageNotFoundError:
+            return "hypervisor/unknown"

@@ -1,0 +1,131 @@
+"""The objects in requests: calls, transactions to be sent, log filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.addresses import EthAddress
+from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY
+from hypervisor.types import Gas, TokenAmount
+from localnet.logs import LogFilter
+from localnet.rpc.blocks_at import BlockRef, block
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity, shown
+from localnet.simulate import CallRequest
+
+MAX_TOPICS = 4
+MAX_ALTERNATIVES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRequest:
+    """A transaction as a request describes it; what is None is filled in. Money in attoFIL."""
+
+    sender: EthAddress | None
+    to: EthAddress | None
+    data: bytes
+    value: TokenAmount
+    gas: Gas | None
+    nonce: int | None
+    type: int
+    gas_price: int | None
+    max_fee: int | None
+    max_priority_fee: int | None
+    chain_id: int | None
+
+    def call(self, default_sender: EthAddress) -> CallRequest:
+        """The same as a call. Prices are of no account there."""
+        return CallRequest(self.to, self.data, self.value, self.sender or default_sender, self.gas)
+
+
+def transaction(value: Any) -> TransactionRequest:
+    """A reader of transaction objects, as `eth_call` and `eth_sendTransaction` take them."""
+    given = fields(value, "transaction")
+    if field(given, "accessList", listed(lambda item: item, MAX_ALTERNATIVES)):
+        raise invalid_params("accessList: a Filecoin message cannot carry one")
+    for name in ("blobVersionedHashes", "blobs", "authorizationList"):
+        if given.get(name):
+            raise invalid_params(f"{name}: transactions of this type are not supported")
+    gas_price, max_fee = field(given, "gasPrice", quantity), field(given, "maxFeePerGas", quantity)
+    priority = field(given, "maxPriorityFeePerGas", quantity)
+    if gas_price is not None and (max_fee is not None or priority is not None):
+        raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    gas = field(given, "gas", quantity)
+    return TransactionRequest(
+        sender=field(given, "from", address),
+        to=field(given, "to", address),
+        data=_input(given),
+        value=TokenAmount(field(given, "value", quantity) or 0),
+        gas=None if gas is None else Gas(gas),
+        nonce=field(given, "nonce", quantity),
+        type=_type(given, gas_price),
+        gas_price=gas_price,
+        max_fee=max_fee,
+        max_priority_fee=priority,
+        chain_id=field(given, "chainId", quantity),
+    )
+
+
+def _input(given: dict[str, Any]) -> bytes:
+    """Calldata, under its newer or its older name."""
+    newer, older = field(given, "input", data), field(given, "data", data)
+    if newer is not None and older is not None and newer != older:
+        raise invalid_params("both data and input are there, and they differ: use input")
+    return newer if newer is not None else older or b""
+
+
+def _type(given: dict[str, Any], gas_price: int | None) -> int:
+    kind: int | None = field(given, "type", quantity)
+    if kind is None:
+        return DYNAMIC_FEE if gas_price is None else LEGACY
+    if kind not in (LEGACY, ACCESS_LIST, DYNAMIC_FEE):
+        raise invalid_params(f"type: transactions of type {kind} are not supported")
+    return kind
+
+
+def no_overrides(value: Any) -> None:
+    """A reader for overrides of state and block, which must be empty: calls run on the state as it is."""
+    if value not in (None, {}):
+        raise invalid_params(f"{shown(value)}: overrides are not supported")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRequest:
+    """Which logs of which blocks: `block` for one, else the range, whose ends are None where they were left out."""
+
+    wanted: LogFilter
+    block: bytes | None
+    first: BlockRef | None
+    last: BlockRef | None
+
+
+def log_request(value: Any) -> LogRequest:
+    """A reader of log filters."""
+    given = fields(value, "filter")
+    addresses = given.get("address", [])
+    addresses = addresses if isinstance(addresses, list) else [addresses]
+    block_hash = field(given, "blockHash", hash32)
+    first, last = field(given, "fromBlock", _range_end), field(given, "toBlock", _range_end)
+    if block_hash is not None and (first or last):
+        raise invalid_params("blockHash excludes fromBlock and toBlock")
+    return LogRequest(
+        wanted=LogFilter(
+            addresses=tuple(listed(address, MAX_ALTERNATIVES)(addresses)),
+            topics=tuple(field(given, "topics", listed(_topic, MAX_TOPICS)) or ()),
+        ),
+        block=block_hash,
+        first=first,
+        last=last,
+    )
+
+
+def _range_end(value: Any) -> BlockRef | None:
+    return None if value == "" else block(value)
+
+
+def _topic(value: Any) -> tuple[bytes, ...]:
+    """What may stand at a place: anything (null), one topic, or one of a list."""
+    if value is None:
+        return ()
+    return tuple(listed(hash32, MAX_ALTERNATIVES)(value)) if isinstance(value, list) else (hash32(value),)

@@ -1,0 +1,126 @@
+"""The HTTP server: on a loopback address, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from hypervisor.errors import InvalidInput
+from localnet.network import Network
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.http import application
+from localnet.rpc.node import Limits, Node
+from localnet.rpc.worker import Worker
+
+HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8545
+_KEEP_ALIVE = 75
+_GRACE = 5
+
+
+class Server:
+    """A network served on a port; 0 takes a free one. `url` is where."""
+
+    def __init__(self, network: Network, port: int = DEFAULT_PORT, limits: Limits | None = None) -> None:
+        """Bind the port. Raises InvalidInput where it is taken."""
+        self.network = network
+        self._socket = _bound(port)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._worker = Worker()
+        node = Node(network, limits or Limits())
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                application(node, Dispatcher(node, self._worker.run)),
+                loop="asyncio",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered."""
+        self._server.on_ready = on_ready
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._worker.stop()
+            self._socket.close()
+
+    def stop(self) -> None:
+        """Let `run` return, from another thread."""
+        self._server.should_exit = True
+
+
+@contextlib.contextmanager
+def serving(network: Network, port: int = 0, limits: Limits | None = None) -> Iterator[str]:
+    """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
+    server = Server(network, port, limits)
+    ready = threading.Event()
+    thread = threading.Thread(target=server.run, args=(ready.set,), name="json-rpc", daemon=True)
+    thread.start()
+    while not ready.wait(0.05):
+        if not thread.is_alive():
+            raise RuntimeError("the server ended before it was ready")
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        thread.join()
+
+
+@contextlib.contextmanager
+def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
+    """A function that writes the URL to a file, whole or not at all; the file is gone at the end."""
+    if path is None:
+        yield lambda: None
+        return
+    path.unlink(missing_ok=True)
+
+    def write() -> None:
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(f"{url}\n", encoding="ascii")
+        draft.replace(path)
+
+    try:
+        yield write
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it is ready."""
+
+    on_ready: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self.on_ready()
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidInput(f"port {port} of {HOST} cannot be used: {words}; choose another one, or 0") from None
+    bound.set_inheritable(True)
+    return bound

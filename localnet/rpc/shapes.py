@@ -1,0 +1,173 @@
+"""Blocks, transactions, receipts and logs as the JSON objects of Ethereum's JSON-RPC.
+
+Fields and constants are those of lotus (chain/types/ethtypes, node/impl/eth); what it leaves out and the
+execution-apis ask for is added (yParity, the price that a type 2 transaction paid).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bridge.receipts import EmittedLog, bloom, shown_input
+from bridge.transactions import DYNAMIC_FEE, LEGACY, SignedTransaction, from_signed_message
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.execution import Candidate
+from localnet.index import ChainIndex
+from localnet.records import NATIVE, Tipset, TransactionReceipt
+from localnet.rpc.values import as_data, as_quantity
+
+_ZERO_HASH: Final = as_data(bytes(32))
+_ZERO_ADDRESS: Final = as_data(bytes(20))
+_NO_UNCLES: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
+_NO_TRANSACTIONS: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+
+
+def block_json(index: ChainIndex, tipset: Tipset, chain_id: int, full: bool) -> dict[str, Any]:
+    """A tipset as a block, with whole transactions or their hashes."""
+    if full:
+        transactions: list[Any] = [transaction_json(receipt, chain_id) for receipt in index.receipts(tipset)]
+    else:
+        transactions = [as_data(transaction) for transaction in tipset.transactions]
+    parent = index.tipset(tipset.parent) if tipset.parent >= 0 else None
+    return {
+        "hash": as_data(tipset.hash),
+        "parentHash": _ZERO_HASH if parent is None else as_data(parent.hash),
+        "sha3Uncles": _NO_UNCLES,
+        "miner": _ZERO_ADDRESS,
+        "stateRoot": _ZERO_HASH,
+        "transactionsRoot": _ZERO_HASH if transactions else _NO_TRANSACTIONS,
+        "receiptsRoot": _ZERO_HASH,
+        "logsBloom": as_data(tipset.bloom),
+        "difficulty": "0x0",
+        "totalDifficulty": "0x0",
+        "number": as_quantity(tipset.height),
+        "gasLimit": as_quantity(BLOCK_GAS_LIMIT),
+        "gasUsed": as_quantity(tipset.gas_used),
+        "timestamp": as_quantity(tipset.timestamp),
+        "extraData": "0x",
+        "mixHash": _ZERO_HASH,
+        "nonce": "0x0000000000000000",
+        "baseFeePerGas": as_quantity(tipset.base_fee),
+        "size": "0x0",
+        "transactions": transactions,
+        "uncles": [],
+    }
+
+
+def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, Any]:
+    """An executed transaction."""
+    execution = receipt.execution
+    candidate = Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
+    return _transaction(
+        candidate,
+        chain_id,
+        receipt.tipset.base_fee,
+        {
+            "blockHash": as_data(receipt.tipset.hash),
+            "blockNumber": as_quantity(receipt.tipset.height),
+            "transactionIndex": as_quantity(receipt.index),
+        },
+    )
+
+
+def waiting_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
+    """A transaction that waits for a block."""
+    return _transaction(candidate, chain_id, None, {"blockHash": None, "blockNumber": None, "transactionIndex": None})
+
+
+def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, place: dict[str, Any]) -> dict[str, Any]:
+    message = candidate.bare
+    shown: dict[str, Any] = {
+        "hash": as_data(candidate.hash),
+        "nonce": as_quantity(message.nonce),
+        **place,
+        "from": as_data(candidate.sender),
+        "to": None if candidate.to is None else as_data(candidate.to),
+        "value": as_quantity(message.value),
+        "gas": as_quantity(message.gas_limit),
+    }
+    if candidate.kind == NATIVE:
+        return {
+            **shown,
+            "input": as_data(shown_input(message)),
+            **_native_fields(chain_id),
+            **_fees(candidate, base_fee),
+        }
+    signed = from_signed_message(candidate.message, chain_id)
+    return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **_fees(candidate, base_fee)}
+
+
+def _native_fields(chain_id: int) -> dict[str, Any]:
+    """Of a message that was no transaction: shown as one of type 2 without a signature."""
+    return {
+        "type": as_quantity(DYNAMIC_FEE), "chainId": as_quantity(chain_id), "accessList": [],
+        "v": "0x0", "r": "0x0", "s": "0x0", "yParity": "0x0",
+    }  # fmt: skip
+
+
+def _signed_fields(signed: SignedTransaction) -> dict[str, Any]:
+    transaction = signed.transaction
+    shown: dict[str, Any] = {
+        "type": as_quantity(transaction.type),
+        "chainId": as_quantity(transaction.chain_id or 0),
+        "v": as_quantity(signed.v),
+        "r": as_quantity(signed.r),
+        "s": as_quantity(signed.s),
+    }
+    if transaction.type != LEGACY:
+        shown |= {"accessList": [], "yParity": as_quantity(signed.y_parity)}
+    return shown
+
+
+def _fees(candidate: Candidate, base_fee: int | None) -> dict[str, Any]:
+    cap, premium = candidate.bare.gas_fee_cap, candidate.bare.gas_premium
+    if candidate.kind not in (DYNAMIC_FEE, NATIVE):
+        return {"gasPrice": as_quantity(cap)}
+    price = cap if base_fee is None else min(cap, base_fee + premium)
+    return {
+        "maxFeePerGas": as_quantity(cap), "maxPriorityFeePerGas": as_quantity(premium), "gasPrice": as_quantity(price)
+    }  # fmt: skip
+
+
+def receipt_json(receipt: TransactionReceipt) -> dict[str, Any]:
+    """A transaction's receipt."""
+    execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
+    contract = receipt.contract_address
+    return {
+        "transactionHash": as_data(receipt.hash),
+        "transactionIndex": as_quantity(receipt.index),
+        "blockHash": as_data(tipset.hash),
+        "blockNumber": as_quantity(tipset.height),
+        "from": as_data(execution.sender),
+        "to": None if execution.to is None else as_data(execution.to),
+        "root": _ZERO_HASH,
+        "status": as_quantity(int(receipt.succeeded)),
+        "contractAddress": None if contract is None else as_data(contract),
+        "cumulativeGasUsed": "0x0",
+        "gasUsed": as_quantity(receipt.gas_used),
+        "effectiveGasPrice": as_quantity(receipt.gas_price),
+        "logsBloom": as_data(bloom(logs)),
+        "logs": logs_json(receipt, logs),
+        "type": as_quantity(DYNAMIC_FEE if execution.kind == NATIVE else execution.kind),
+    }
+
+
+def logs_json(receipt: TransactionReceipt, logs: Sequence[EmittedLog]) -> list[dict[str, Any]]:
+    """A receipt's logs."""
+    return [log_json(receipt, place, emitted) for place, emitted in enumerate(logs)]
+
+
+def log_json(receipt: TransactionReceipt, place: int, emitted: EmittedLog) -> dict[str, Any]:
+    """The log at a place of a receipt; its index counts through the whole tipset."""
+    return {
+        "address": as_data(emitted.address),
+        "data": as_data(emitted.log.data),
+        "topics": [as_data(topic) for topic in emitted.log.topics],
+        "removed": False,
+        "logIndex": as_quantity(receipt.first_log + place),
+        "transactionIndex": as_quantity(receipt.index),
+        "transactionHash": as_data(receipt.hash),
+        "blockHash": as_data(receipt.tipset.hash),
+        "blockNumber": as_quantity(receipt.tipset.height),
+    }

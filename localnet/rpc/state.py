@@ -1,0 +1,71 @@
+"""Methods that read the state: balances, nonces, code, storage, calls, estimates."""
+
+from __future__ import annotations
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from localnet import simulate
+from localnet.contract_state import code_of, storage_of
+from localnet.network import nonce_of
+from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.requests import TransactionRequest, no_overrides, transaction
+from localnet.rpc.values import address, as_data, as_quantity, word
+
+
+def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """The balance of an address in attoFIL; masked IDs have one too."""
+    actor = node.machine_at(at).actor(to_filecoin(owner))
+    return as_quantity(0 if actor is None else actor.balance)
+
+
+def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """The next nonce of an account, or a contract's; `pending` counts what waits."""
+    if at.tag == "pending":
+        return as_quantity(node.network.pending_nonce(to_filecoin(owner)))
+    return as_quantity(nonce_of(node.machine_at(at), to_filecoin(owner)))
+
+
+def get_code(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """A contract's runtime code; nothing for accounts and native actors."""
+    return as_data(code_of(node.machine_at(at), to_filecoin(owner)))
+
+
+def get_storage_at(node: Node, owner: EthAddress, slot: int, at: BlockRef = LATEST) -> str:
+    """The 32 bytes of a contract's storage slot."""
+    return as_data(storage_of(node.machine_at(at), to_filecoin(owner), slot))
+
+
+def call(
+    node: Node,
+    request: TransactionRequest,
+    at: BlockRef = LATEST,
+    state_overrides: None = None,  # noqa: ARG001
+    block_overrides: None = None,  # noqa: ARG001
+) -> str:
+    """What a call returns, with nothing kept. Gas and prices in the request are ignored, as on the network."""
+    return as_data(simulate.call(node.machine_at(at), request.call(ZERO_ADDRESS)))
+
+
+def estimate_gas(
+    node: Node,
+    request: TransactionRequest,
+    at: BlockRef = LATEST,
+    state_overrides: None = None,  # noqa: ARG001
+) -> str:
+    """A gas limit that suffices, a quarter above what is used."""
+    call_request = request.call(ZERO_ADDRESS)
+    sender = to_filecoin(call_request.sender)
+    waiting = node.network.mempool.ready_of(sender, nonce_of(node.network.machine, sender))
+    pending = [candidate.message for candidate in waiting] if resolve(node.network, at) is node.network.head else []
+    return as_quantity(simulate.estimate(node.machine_at(at), call_request, pending))
+
+
+METHODS = (
+    Method("eth_getBalance", (address, optional(block)), get_balance),
+    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count),
+    Method("eth_getCode", (address, optional(block)), get_code),
+    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at),
+    Method("eth_call", (transaction, optional(block), optional(no_overrides), optional(no_overrides)), call),
+    Method("eth_estimateGas", (transaction, optional(block), optional(no_overrides)), estimate_gas),
+)

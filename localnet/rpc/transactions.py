@@ -1,0 +1,133 @@
+"""Methods about transactions: sending, signing, looking up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
+from localnet import simulate
+from localnet.accounts import Account
+from localnet.network import PRIORITY_FEE
+from localnet.records import Tipset
+from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
+from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.shapes import receipt_json, transaction_json, waiting_json
+from localnet.rpc.values import address, as_data, data, hash32, quantity
+
+
+def send_raw_transaction(node: Node, raw: bytes) -> str:
+    """Take a signed transaction of type 0, 1 or 2; its hash."""
+    return as_data(node.network.submit(raw))
+
+
+def send_transaction(node: Node, request: TransactionRequest) -> str:
+    """Sign a transaction with an unlocked account's key and take it; its hash."""
+    return as_data(node.network.submit(_signed(node, request).raw()))
+
+
+def sign_transaction(node: Node, request: TransactionRequest) -> str:
+    """Sign a transaction with an unlocked account's key; its bytes."""
+    return as_data(_signed(node, request).raw())
+
+
+def sign(node: Node, owner: EthAddress, content: bytes) -> str:
+    """Sign a text with an unlocked account's key, with Ethereum's prefix for texts."""
+    return as_data(_account(node, owner).sign_text(content))
+
+
+def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
+    """As eth_sign, with the parameters the other way round."""
+    return sign(node, owner, content)
+
+
+def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
+    """A transaction, in a block or waiting; null where there is none."""
+    receipt = node.network.chain.index.receipt(transaction_hash)
+    if receipt is not None:
+        return transaction_json(receipt, node.network.chain_id)
+    waiting = node.network.mempool.get(transaction_hash)
+    return None if waiting is None else waiting_json(waiting, node.network.chain_id)
+
+
+def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
+    """A transaction's receipt; null while it waits."""
+    receipt = node.network.chain.index.receipt(transaction_hash)
+    return None if receipt is None else receipt_json(receipt)
+
+
+def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:
+    """The transaction at a place of the block with a hash."""
+    return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
+
+
+def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
+    """The transaction at a place of the block at a height."""
+    return _at(node, find(node.network, number), index)
+
+
+def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
+    if found is None or index >= len(found.transactions):
+        return None
+    return transaction_json(node.network.chain.index.receipt_at(found, index), node.network.chain_id)
+
+
+def _account(node: Node, owner: EthAddress) -> Account:
+    account = node.network.account(owner)
+    if account is None:
+        raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of {as_data(owner)}")
+    return account
+
+
+def _signed(node: Node, request: TransactionRequest) -> SignedTransaction:
+    """The transaction, with what the request leaves out filled in, signed."""
+    if request.sender is None:
+        raise invalid_params("from is missing")
+    account, network = _account(node, request.sender), node.network
+    cap, priority = _fees(node, request)
+    gas = request.gas
+    if gas is None:
+        gas = simulate.estimate(network.machine, request.call(request.sender))
+    nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(request.sender))
+    return account.sign(
+        Transaction(
+            type=request.type,
+            chain_id=network.chain_id if request.chain_id is None else request.chain_id,
+            nonce=nonce,
+            to=request.to,
+            value=request.value,
+            data=request.data,
+            gas_limit=gas,
+            max_fee=cap,
+            max_priority_fee=priority,
+        )
+    )
+
+
+def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
+    """(fee cap, premium) in attoFIL per gas."""
+    base_fee = node.network.base_fee
+    if request.gas_price is not None:
+        return request.gas_price, request.gas_price
+    if request.type != DYNAMIC_FEE:
+        return base_fee + PRIORITY_FEE, base_fee + PRIORITY_FEE
+    priority = request.max_priority_fee
+    if priority is None:
+        priority = PRIORITY_FEE if request.max_fee is None else min(PRIORITY_FEE, request.max_fee)
+    return request.max_fee if request.max_fee is not None else 2 * base_fee + priority, priority
+
+
+METHODS = (
+    Method("eth_sendRawTransaction", (data,), send_raw_transaction),
+    Method("eth_sendTransaction", (transaction,), send_transaction),
+    Method("eth_signTransaction", (transaction,), sign_transaction),
+    Method("eth_sign", (address, data), sign, inline=True),
+    Method("personal_sign", (data, address), personal_sign, inline=True),
+    Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash),
+    Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt),
+    Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),
+    Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), get_transaction_by_block_number),
+)

@@ -1,0 +1,139 @@
+"""JSON values as Ethereum's JSON-RPC writes them: readers that refuse everything else, and writers.
+
+Every reader raises RpcError -32602 with the value that it could not read. Rules: the execution-apis' base types.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from localnet.rpc.errors import RpcError, invalid_params
+
+Reader = Callable[[Any], Any]
+
+_QUANTITY: Final = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)")
+_MAX_QUANTITY_DIGITS = 64
+_MAX_WORD_DIGITS = 64
+_SHOWN = 40
+
+
+def quantity(value: Any) -> int:
+    """A number: `0x` and hex digits without leading zeros, at most 256 bits."""
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise invalid_params(f"{shown(value)} is no quantity: expected 0x and hex digits without leading zeros")
+    if len(value) - 2 > _MAX_QUANTITY_DIGITS:
+        raise invalid_params(f"{shown(value)} has more than 256 bits")
+    return int(value, 16)
+
+
+def number(value: Any) -> int:
+    """A quantity, or a plain JSON number that is not negative: the control methods take both."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_QUANTITY_DIGITS:
+        return int(value)
+    return quantity(value)
+
+
+def word(value: Any) -> int:
+    """A storage slot: a quantity, or up to 32 bytes in hex, leading zeros allowed."""
+    if isinstance(value, str) and re.fullmatch(r"0x[0-9a-fA-F]+", value) and len(value) - 2 <= _MAX_WORD_DIGITS:
+        return int(value, 16)
+    raise invalid_params(f"{shown(value)} is no storage slot: expected 0x and at most 64 hex digits")
+
+
+def data(value: Any) -> bytes:
+    """Bytes: `0x` and an even number of hex digits."""
+    if isinstance(value, str) and value.startswith("0x") and value.isascii() and not re.search(r"\s", value):
+        try:
+            return bytes.fromhex(value[2:])
+        except ValueError:
+            pass  # refused below
+    raise invalid_params(f"{shown(value)} is no data: expected 0x and an even number of hex digits")
+
+
+def address(value: Any) -> EthAddress:
+    """Twenty bytes."""
+    return EthAddress(_fixed(value, 20, "address"))
+
+
+def hash32(value: Any) -> bytes:
+    """Thirty-two bytes."""
+    return _fixed(value, 32, "hash")
+
+
+def boolean(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise invalid_params(f"{shown(value)} is neither true nor false")
+    return value
+
+
+def text(value: Any) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise invalid_params(f"{shown(value)} is no string")
+    return value
+
+
+def anything(value: Any) -> Any:
+    """Any JSON value; the method looks at it itself."""
+    return value
+
+
+def listed(read: Reader, most: int) -> Reader:
+    """A list of at most `most` values."""
+
+    def reader(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise invalid_params(f"{shown(value)} is no list")
+        if len(value) > most:
+            raise invalid_params(f"a list of {len(value)} items, at most {most}")
+        return [read(item) for item in value]
+
+    return reader
+
+
+def fields(value: Any, what: str) -> dict[str, Any]:
+    """An object, without the fields that are null."""
+    if not isinstance(value, dict):
+        raise invalid_params(f"{shown(value)} is no {what}: expected an object")
+    return {name: field for name, field in value.items() if field is not None}
+
+
+def field(value: dict[str, Any], name: str, read: Reader) -> Any:
+    """A field of an object, or None where it is absent; the error names the field."""
+    if name not in value:
+        return None
+    try:
+        return read(value[name])
+    except RpcError as error:
+        raise invalid_params(f"{name}: {error.message.removeprefix('invalid params: ')}") from None
+
+
+def shown(value: Any) -> str:
+    """A value for an error message, cut short."""
+    words = repr(value)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def _fixed(value: Any, length: int, what: str) -> bytes:
+    if isinstance(value, str) and len(value) == 2 + 2 * length and re.fullmatch(r"0x[0-9a-fA-F]+", value):
+        return bytes.fromhex(value[2:])
+    raise invalid_params(f"{shown(value)} is no {what}: expected 0x and {2 * length} hex digits")
+
+
+# --- writers ----------------------------------------------------------------------------------------------------------
+
+
+def as_quantity(value: int) -> str:
+    """A number as a quantity."""
+    return hex(value)
+
+
+def as_data(value: bytes) -> str:
+    """Bytes as data."""
+    return "0x" + value.hex()

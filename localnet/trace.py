@@ -1,0 +1,109 @@
+"""The call tree of a transaction, across both runtimes, by executing it again where it was executed.
+
+The tree is plain data: bytes as hex, numbers as they are. Names and decoded values are `localnet.trace_words`' work, so
+that a client that knows ABIs can do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.addresses import to_ethereum
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import CallNode, EventEmitted, Recorder, call_tree
+from hypervisor.types import ActorID
+from localnet.chain import Chain
+from localnet.execution import Candidate, begin_epoch, execute
+from localnet.records import Execution, TransactionReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A transaction's call tree; `same` says whether executing it again gave the recorded receipt."""
+
+    receipt: TransactionReceipt
+    calls: tuple[dict[str, Any], ...]
+    same: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: the transaction, and its calls as `call_json` writes them."""
+        receipt = self.receipt
+        return {
+            "transactionHash": f"0x{receipt.hash.hex()}",
+            "blockNumber": receipt.block_number,
+            "exitCode": receipt.exit_code,
+            "exit": exit_name(receipt.exit_code),
+            "gasUsed": receipt.gas_used,
+            "words": receipt.words,
+            "reproduced": self.same,
+            "calls": list(self.calls),
+        }
+
+
+def trace(chain: Chain, receipt: TransactionReceipt) -> Trace:
+    """Execute a tipset's messages again up to a transaction, and that one with a tracer."""
+    tipset = receipt.tipset
+    machine = chain.machine_before(tipset)
+    if tipset.parent >= 0:
+        begin_epoch(machine, chain.index.tipset(tipset.parent), tipset.height, tipset.timestamp)
+    for place in range(receipt.index):
+        list(execute(machine, [_candidate(chain.index.receipt_at(tipset, place).execution)]))
+    recorder = machine.tracer = Recorder()
+    again = list(execute(machine, [_candidate(receipt.execution)]))
+    machine.tracer = None
+    same = [execution.receipt for execution, _ in again] == [receipt.execution.receipt]
+    return Trace(receipt, tuple(call_json(machine, call) for call in call_tree(recorder.events)), same)
+
+
+def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
+    """A call with the calls under it. Gas in gas, value in attoFIL (decimal text)."""
+    start, end = call.start, call.end
+    actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
+    return {
+        "runtime": call.runtime,
+        "from": f"f0{start.from_}",
+        "to": str(start.to) if actor is None else f"f0{actor}",
+        "address": None if actor is None else _ethereum(machine, actor),
+        "actor": _kind(machine, actor),
+        "method": start.method,
+        "value": str(start.value),
+        "params": f"0x{start.params.hex()}",
+        "paramsCodec": start.params_codec,
+        "readOnly": start.read_only,
+        "exitCode": end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED,
+        "error": end.error if end else "FATAL",
+        "words": end.message if end else "",
+        "return": f"0x{end.return_data.hex()}" if end else "0x",
+        "returnCodec": end.return_codec if end else 0,
+        "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
+        "events": [_event(machine, event) for event in call.events],
+        "calls": [call_json(machine, inner) for inner in call.calls],
+    }
+
+
+def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:
+    entries = [
+        {"flags": flags, "key": key, "codec": codec, "value": f"0x{value.hex()}"}
+        for flags, key, codec, value in event.entries
+    ]
+    return {"emitter": f"f0{event.emitter}", "address": _ethereum(machine, event.emitter), "entries": entries}
+
+
+def _ethereum(machine: Hypervisor, actor: ActorID) -> str:
+    state = machine.state_tree.get_actor(actor)
+    return f"0x{to_ethereum(actor, None if state is None else state.delegated_address).hex()}"
+
+
+def _kind(machine: Hypervisor, actor: ActorID | None) -> str:
+    """The built-in actor's name by its code; `actor` for other code, nothing where there is no actor."""
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if state is None:
+        return ""
+    return machine.manifest.name_of(state.code) or "actor"
+
+
+def _candidate(execution: Execution) -> Candidate:
+    return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
