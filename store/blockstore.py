@@ -3,10 +3,14 @@
     StoreError
     ├── BlockNotFound     no block under this CID
     ├── StoreCorrupt      stored bytes that cannot be what they claim
+    │   ├── BlockCorrupt  a block without the hash of its CID
     │   └── NodeError     a block that is no node of the collection read (HamtError, AmtError, KamtError)
     ├── StoreFormatError  a folder of another program, format or version
     ├── StoreLocked       another process writes to the folder
-    ├── StoreReadOnly     a write to a store opened for reading
+    ├── StoreReadOnly     a write where only reading is possible: a store opened for reading, a read-only disk
+    ├── StoreIOError      the medium failed
+    │   ├── StoreFull     no room: the disk, a quota or a limit on file sizes
+    │   └── StoreDenied   the permissions of folder or files
     ├── StoreClosed       use after close
     ├── HeadMoved         compare-and-swap on a head that is no longer the expected one
     └── CarError          a CAR file that cannot be trusted
@@ -39,14 +43,22 @@ class BlockNotFound(StoreError):
         self.cid = cid
 
     def __str__(self) -> str:
-        try:
-            return f"block {show(self.cid)} is not in the store"
-        except ValueError:
-            return f"block {self.cid.hex()} is not in the store (and that is no CID)"
+        return f"block {_text(self.cid)} is not in the store"
 
 
 class StoreCorrupt(StoreError):
     """Stored bytes are not what they claim to be."""
+
+
+class BlockCorrupt(StoreCorrupt):
+    """The bytes stored under `cid` do not have its hash, or it has a hash function that nobody can check here."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__(cid)
+        self.cid = cid
+
+    def __str__(self) -> str:
+        return f"block {_text(self.cid)} is damaged: what is stored under this CID does not have its hash"
 
 
 class NodeError(StoreCorrupt):
@@ -62,7 +74,19 @@ class StoreLocked(StoreError):
 
 
 class StoreReadOnly(StoreError):
-    """A write to a store that was opened for reading."""
+    """A write to a store that was opened for reading, or that lies on a read-only disk."""
+
+
+class StoreIOError(StoreError):
+    """The medium failed. What was committed before stays; what the failed write was to store is there or is not."""
+
+
+class StoreFull(StoreIOError):
+    """There is no room for what was to be written."""
+
+
+class StoreDenied(StoreIOError):
+    """Permissions forbid to read or write the folder."""
 
 
 class StoreClosed(StoreError):
@@ -74,10 +98,10 @@ class HeadMoved(StoreError):
 
 
 class Blockstore(Protocol):
-    """Blocks by CID. Nobody checks the bytes against the CID here: who puts foreign bytes verifies them first."""
+    """Blocks by CID. `put` checks nothing: who puts foreign bytes verifies them first."""
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none."""
+        """The block; BlockNotFound if there is none, BlockCorrupt if what a durable medium holds is not that block."""
 
     def has(self, cid: Cid) -> bool:
         """Whether the block is stored."""
@@ -97,17 +121,44 @@ class Store(Blockstore, Protocol):
         blocks: Iterable[tuple[Cid, bytes]],
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes) atomically; when it returns, all survive a crash."""
+        """Store blocks, set metadata and index (None deletes) atomically; when it returns, all survive a crash.
+
+        Only if the metadata is what `expected` says of it (None: absent): else HeadMoved, and nothing has changed.
+        Several threads may commit to one store.
+        """
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
+
+    def all_metadata(self) -> dict[bytes, bytes]:
+        """All metadata, in the order of their keys."""
 
     def index(self, key: bytes) -> bytes | None:
         """What the chain's index has under `key`, or None; its keys share nothing with those of the metadata."""
 
     def close(self) -> None:
         """Release the medium. Closing twice is allowed."""
+
+
+def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None:
+    """The compare of a compare-and-swap; HeadMoved, naming the key and both values."""
+    for key, value in expected.items():
+        found = store.metadata(key)
+        if found != value:
+            raise HeadMoved(f"{key.decode('ascii', 'replace')}: expected {_head(value)}, found {_head(found)}")
+
+
+def _text(cid: bytes) -> str:
+    try:
+        return show(cid)
+    except ValueError:
+        return f"{cid.hex()} (which is no CID)"
+
+
+def _head(value: bytes | None) -> str:
+    return "nothing" if value is None else _text(value)
 
 
 def put_object(store: Blockstore, value: Any) -> Cid:

@@ -75,6 +75,17 @@ def digest_of(data: bytes, hash_code: int) -> bytes:
     raise CidError(f"hash function {hash_code:#x} is not one of identity, sha2-256, blake2b-256")
 
 
+def has_digest(cid: bytes, data: bytes) -> bool:
+    """Whether `data` is the block that `cid` names; False too where that cannot be computed here."""
+    if cid.startswith(USUAL_PREFIX):
+        return blake2b(data, digest_size=32).digest() == cid[6:]
+    try:
+        parts = split_cid(cid)
+        return digest_of(data, parts.hash_code) == parts.digest
+    except CidError:
+        return False
+
+
 def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
     """The CID that starts at `offset`, and the offset after it. Raises CidError."""
     if buffer.startswith(USUAL_PREFIX, offset):

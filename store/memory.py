@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from threading import Lock
 
-from store.blockstore import NOTHING, BlockNotFound
+from store.blockstore import NOTHING, BlockNotFound, check_expected
 from store.cid import Cid
 
 
@@ -15,6 +16,7 @@ class MemoryStore:
         self._blocks: dict[Cid, bytes] = {}
         self._metadata: dict[bytes, bytes] = {}
         self._index: dict[bytes, bytes] = {}
+        self._lock = Lock()
 
     def get(self, cid: Cid) -> bytes:
         """The block; BlockNotFound if there is none."""
@@ -40,16 +42,23 @@ class MemoryStore:
         blocks: Iterable[tuple[Cid, bytes]],
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes)."""
+        """Store blocks, set metadata and index (None deletes); HeadMoved where the metadata is not as `expected`."""
         new = dict(blocks)  # an iterable that raises half-way leaves the store as it was
-        self._blocks.update(new)
-        _change(self._metadata, metadata)
-        _change(self._index, index)
+        with self._lock:
+            check_expected(self, expected)
+            self._blocks.update(new)
+            _change(self._metadata, metadata)
+            _change(self._index, index)
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
         return self._metadata.get(key)
+
+    def all_metadata(self) -> dict[bytes, bytes]:
+        """All metadata, in the order of their keys."""
+        return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
         """What the index has under `key`, or None."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from threading import Lock
 
-from store.blockstore import NOTHING, BlockNotFound, Store
+from store.blockstore import NOTHING, BlockNotFound, Store, check_expected
 from store.cid import Cid
 from store.memory import MemoryStore
 
@@ -17,6 +18,7 @@ class OverlayStore:
         self._own = MemoryStore()
         self._metadata: dict[bytes, bytes | None] = {}
         self._index: dict[bytes, bytes | None] = {}
+        self._lock = Lock()
 
     def get(self, cid: Cid) -> bytes:
         """The block, from the overlay or the base; BlockNotFound if neither has it."""
@@ -42,15 +44,24 @@ class OverlayStore:
         blocks: Iterable[tuple[Cid, bytes]],
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index in the overlay."""
-        self._own.commit(blocks, {})
-        self._metadata.update(metadata)
-        self._index.update(index)
+        """Store blocks, set metadata and index in the overlay; HeadMoved where the metadata is not as `expected`."""
+        new = dict(blocks)
+        with self._lock:
+            check_expected(self, expected)
+            self._own.put_many(new.items())
+            self._metadata.update(metadata)
+            self._index.update(index)
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, the overlay's first."""
         return self._metadata[key] if key in self._metadata else self._base.metadata(key)
+
+    def all_metadata(self) -> dict[bytes, bytes]:
+        """All metadata, the overlay's before the base's, in the order of their keys."""
+        merged: dict[bytes, bytes | None] = {**self._base.all_metadata(), **self._metadata}
+        return {key: value for key, value in sorted(merged.items()) if value is not None}
 
     def index(self, key: bytes) -> bytes | None:
         """What the index has under `key`, the overlay's first."""

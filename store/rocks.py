@@ -1,11 +1,10 @@
-"""The store on disk: RocksDB, one folder, one writer.
+"""The store on disk: RocksDB, one folder, one writer, any number of readers.
 
-Column families hold blocks, metadata (the heads) and, for the chain, its index. A commit is one write batch that holds
-the new blocks and the new head together and is synced before it returns, so a process killed at any instant reopens at
-a head that was committed, with all its blocks.
-
-RocksDB is opened in raw mode only: in its other mode rocksdict unpickles what it reads, and a folder from a stranger
-would run code. Which folder is ours is decided by the text file FORMAT, before RocksDB looks at the folder at all.
+Column families hold blocks, metadata (the heads), the chain's index, and a collection's marks. A commit is one write
+batch that holds the new blocks, the new head and the number of the commit together, and is synced before it returns,
+so a process killed at any instant reopens at a head that was committed, with all its blocks. Every block is checked
+against its CID when it is read. Whose folder it is and which format it has is `store.folder`'s, how RocksDB is set and
+what its errors mean `store.rocks_settings`'.
 """
 
 from __future__ import annotations
@@ -13,46 +12,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rocksdict import (
-    AccessType,
-    BlockBasedOptions,
-    Cache,
-    DbClosedError,
-    DBCompressionType,
-    Options,
-    Rdict,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import AccessType, Cache, Options, Rdict, WriteBatch, WriteOptions
 
+from store import folder as folders
 from store.blockstore import (
     NOTHING,
+    BlockCorrupt,
     BlockNotFound,
     StoreClosed,
     StoreCorrupt,
     StoreError,
-    StoreFormatError,
-    StoreLocked,
     StoreReadOnly,
+    check_expected,
 )
-from store.cid import Cid
-
-FORMAT_FILE: Final = "FORMAT"
-FORMAT: Final = "hypervisor store, format 1\n"
-"""What FORMAT says: changed whenever older programs could not read what is stored."""
+from store.cid import Cid, has_digest
+from store.rocks_settings import database_options, family_options, store_error
 
 BLOCKS: Final = "blocks"
 METADATA: Final = "metadata"
 CHAIN: Final = "chain"
+MARKS: Final = "marks"
 
 BLOCK_CACHE: Final = 64 << 20
-"""Bytes of decompressed data, indices and filters that are kept in memory."""
+"""Bytes of decompressed data, indices and filters that are kept in memory, unless `open` is told otherwise."""
 
-_MARKER: Final = "hypervisor store, "
-_DRAFT: Final = "FORMAT.new"
+_COMMITS: Final = b"commits"  # in RocksDB's own default family: the number of the last commit
 
 
 class RocksStore:
@@ -67,36 +55,70 @@ class RocksStore:
         self._read_only = read_only
         self._write_options = WriteOptions()
         self._write_options.sync = sync
+        self._lock = RLock()
+        self._count: folders.CommitCount | None = None
+        self.commits = int.from_bytes(database.get(_COMMITS) or b"", "big")
+        """How many commits the folder has seen since format 2."""
         self.path = path
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], read_only: bool = False, sync: bool = True, statistics: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        read_only: bool = False,
+        sync: bool = True,
+        statistics: bool = False,
+        recover: bool = False,
+        cache: int = BLOCK_CACHE,
     ) -> RocksStore:
         """Open the store in the folder `path`; a folder that is empty or does not exist becomes a new store.
 
         Readers (`read_only`) may work beside the writer and see the store as it was when they opened it. Without
         `sync` a commit survives the death of the process, but not of the machine. `statistics` makes `counter` count.
+        `recover` accepts the loss of commits, and goes on from the last one that is whole. `cache` is in bytes.
 
-        Raises StoreLocked, StoreFormatError (another program's folder, or nothing to read), StoreCorrupt, StoreError.
+        Raises StoreLocked, StoreFormatError (another program's folder, or nothing to read), StoreCorrupt (also where
+        acknowledged commits are gone), StoreReadOnly, StoreDenied, StoreFull, StoreIOError.
         """
         folder = Path(path)
-        _check_format(folder, read_only)
-        options = _database_options(statistics)
-        cache = Cache(BLOCK_CACHE)
-        families = {BLOCKS: _family_options(cache), METADATA: _family_options(cache), CHAIN: _family_options(cache)}
+        options = database_options(statistics=statistics, recover=recover, read_only=read_only)
+        shared = Cache(cache)
+        names = (BLOCKS, METADATA, CHAIN) if read_only else (BLOCKS, METADATA, CHAIN, MARKS)
+        families = {name: family_options(shared) for name in names}
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
+            folders.enter(folder, read_only)
+            acknowledged = 0 if recover else folders.acknowledged(folder)
             database = Rdict(str(folder), options=options, column_families=families, access_type=access)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
-            raise _store_error(error, folder) from None
-        return cls(database, options, folder, read_only, sync)
+            raise store_error(error, folder) from None
+        store = cls(database, options, folder, read_only, sync)
+        try:
+            store._check_commits(acknowledged)
+            if not read_only:
+                store._count = folders.CommitCount(folder)
+                store._count.write(store.commits)
+        except Exception as error:  # noqa: BLE001 - as above
+            store.close()
+            raise store_error(error, folder) from None
+        return store
+
+    def _check_commits(self, acknowledged: int) -> None:
+        if self.commits < acknowledged:
+            raise StoreCorrupt(
+                f"the store in {self.path} is damaged: commit {acknowledged} was acknowledged, and {self.commits} is "
+                "the last one that is there; RocksStore.open(path, recover=True) accepts that and goes on from it"
+            )
+
+    # --- blocks -----------------------------------------------------------------------------------------------
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none."""
+        """The block; BlockNotFound if there is none, BlockCorrupt if its bytes do not have the hash of `cid`."""
         data: bytes | None = self._call(self._blocks.get, cid)
         if data is None:
             raise BlockNotFound(cid)
+        if not has_digest(cid, data):
+            raise BlockCorrupt(cid)
         return data
 
     def has(self, cid: Cid) -> bool:
@@ -116,34 +138,59 @@ class RocksStore:
         blocks: Iterable[tuple[Cid, bytes]],
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes) in one batch, synced before this returns."""
+        """Store blocks, set metadata and index (None deletes) in one batch, synced before this returns.
+
+        Raises HeadMoved where the metadata is not what `expected` says, StoreReadOnly, StoreFull, StoreDenied,
+        StoreIOError. After an error of the medium, the commit is there as a whole or not at all; open the folder again
+        to know.
+        """
         if self._read_only:
             raise StoreReadOnly(f"{self.path} was opened for reading")
-        database = self._open_database()
-        batch = WriteBatch(raw_mode=True)
-        # Handles are asked for each time: one that is kept would keep the folder locked after close.
-        family = database.get_column_family_handle(BLOCKS)
-        for cid, data in blocks:
-            batch.put(bytes(cid), data, family)
-        for name, changes in ((METADATA, metadata), (CHAIN, index)):
-            family = database.get_column_family_handle(name)
-            for key, value in changes.items():
-                if value is None:
-                    batch.delete(key, family)
-                else:
-                    batch.put(key, value, family)
+        with self._lock:
+            database = self._open_database()
+            check_expected(self, expected)
+            batch = WriteBatch(raw_mode=True)
+            # Handles are asked for each time: one that is kept would keep the folder locked after close.
+            family = database.get_column_family_handle(BLOCKS)
+            for cid, data in blocks:
+                batch.put(bytes(cid), data, family)
+            for name, changes in ((METADATA, metadata), (CHAIN, index)):
+                family = database.get_column_family_handle(name)
+                for key, value in changes.items():
+                    if value is None:
+                        batch.delete(key, family)
+                    else:
+                        batch.put(key, value, family)
+            self._write(database, batch)
+
+    def _write(self, database: Rdict, batch: WriteBatch) -> None:
+        """Write a commit's batch with its number, and note the number once the batch is on the disk."""
+        number = self.commits + 1
+        batch.put(_COMMITS, number.to_bytes(8, "big"))
         self._call(database.write, batch, self._write_options)
+        self.commits = number
+        if self._count is not None and self._write_options.sync:
+            self._call(self._count.write, number)
+
+    # --- metadata and index -----------------------------------------------------------------------------------
 
     def metadata(self, key: bytes) -> bytes | None:
         """The metadata under `key`, or None."""
         value: bytes | None = self._call(self._metadata.get, key)
         return value
 
+    def all_metadata(self) -> dict[bytes, bytes]:
+        """All metadata, in the order of their keys."""
+        return dict(self._call(lambda: list(self._metadata.items())))
+
     def index(self, key: bytes) -> bytes | None:
         """What the chain's index has under `key`, or None."""
         value: bytes | None = self._call(self._index.get, key)
         return value
+
+    # --- the medium -------------------------------------------------------------------------------------------
 
     def counter(self, name: str) -> int:
         """A counter of RocksDB, such as `rocksdb.wal.synced`; the store must be opened with `statistics`."""
@@ -155,12 +202,15 @@ class RocksStore:
 
     def close(self) -> None:
         """Release the folder: afterwards any process may open it. Closing twice is allowed."""
-        database, self._database = self._database, None
-        if database is not None:
-            self._blocks.close()
-            self._metadata.close()
-            self._index.close()
-            database.close()
+        with self._lock:
+            database, self._database = self._database, None
+            if database is not None:
+                self._blocks.close()
+                self._metadata.close()
+                self._index.close()
+                database.close()
+            if self._count is not None:
+                self._count.close()
 
     def __enter__(self) -> Self:
         return self
@@ -179,88 +229,4 @@ class RocksStore:
         try:
             return function(*arguments)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
-            raise _store_error(error, self.path) from None
-
-
-def _check_format(folder: Path, read_only: bool) -> None:
-    """Make sure that the folder is a store of this format, marking an empty one; StoreFormatError if it is not."""
-    if folder.exists() and not folder.is_dir():
-        raise StoreFormatError(f"{folder} is a file; a store is a folder")
-    marker = folder / FORMAT_FILE
-    if marker.is_file():
-        with marker.open("rb") as file:
-            found = file.read(len(FORMAT) + 64).decode("ascii", "replace")
-        if found == FORMAT:
-            if read_only and not (folder / "CURRENT").exists():
-                raise StoreFormatError(f"nothing was ever stored in {folder}")
-            return
-        if found.startswith(_MARKER):
-            theirs, ours = (text.removeprefix(_MARKER).strip() for text in (found, FORMAT))
-            raise StoreFormatError(f"{folder} is a store of {theirs}; this program reads {ours}")
-        raise StoreFormatError(f"{marker} does not say that {folder} is a store of this program")
-    if read_only:
-        raise StoreFormatError(f"{folder} holds no store")
-    if folder.exists() and any(path.name != _DRAFT for path in folder.iterdir()):
-        raise StoreFormatError(f"{folder} is not empty and holds no store of this program; name another folder")
-    _mark(folder, marker)
-
-
-def _mark(folder: Path, marker: Path) -> None:
-    """Write FORMAT so that it is on the disk, and whole, before RocksDB's first file is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / _DRAFT
-    with draft.open("w", encoding="ascii") as file:
-        file.write(FORMAT)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(marker)
-    if os.name == "posix":  # elsewhere a folder cannot be synced
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _database_options(statistics: bool) -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    options.set_max_background_jobs(2)
-    options.set_max_open_files(512)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(1 << 20)
-    options.set_max_total_wal_size(256 << 20)
-    options.set_stats_dump_period_sec(0)
-    if statistics:
-        options.enable_statistics()
-    return options
-
-
-def _family_options(cache: Cache) -> Options:
-    table = BlockBasedOptions()
-    table.set_block_cache(cache)
-    table.set_cache_index_and_filter_blocks(True)
-    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    table.set_bloom_filter(10, False)  # asking for a block that is not there is common, and answered by the filter
-    table.set_block_size(16 << 10)
-    options = Options(raw_mode=True)
-    options.set_block_based_table_factory(table)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_bottommost_compression_type(DBCompressionType.zstd())
-    options.set_level_compaction_dynamic_level_bytes(True)
-    return options
-
-
-def _store_error(error: Exception, folder: Path) -> StoreError:
-    """What rocksdict's exception means: it raises plain `Exception`, told apart by RocksDB's status text."""
-    text = str(error)
-    if isinstance(error, DbClosedError):
-        return StoreClosed(f"the store in {folder} is closed")
-    if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
-        return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
-    if text.startswith("Corruption") or "CURRENT" in text:
-        return StoreCorrupt(f"the store in {folder} is damaged: {text}")
-    if text.startswith("Invalid argument"):
-        return StoreFormatError(f"{folder} holds a database that this program did not write: {text}")
-    return StoreError(f"the store in {folder}: {text}")
+            raise store_error(error, self.path) from None

@@ -10,9 +10,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from store.blockstore import BlockNotFound, HeadMoved, Store
+from store.blockstore import BlockNotFound, Store, check_expected
 from store.buffered import BufferedStore
-from store.cid import DAG_CBOR, SHA2_256, Cid, cid_of, show
+from store.cid import DAG_CBOR, SHA2_256, Cid, cid_of
 from store.codec import encode
 
 _KEY_PREFIX = b"storage/"
@@ -52,14 +52,13 @@ class Storage:
         """Make `new` the state, if `old` still is: compare and swap, in one durable step with the objects kept.
 
         Raises HeadMoved if the head is not `old`, BlockNotFound if `new` is neither staged nor stored; in both cases
-        nothing has changed.
+        nothing has changed. Threads may commit to one storage, each through a view of its own.
         """
-        head = self.head()
-        if head != old:
-            raise HeadMoved(f"expected head {_text(old)}, found {_text(head)}")
+        check_expected(self._store, {self._key: old})  # before the work; the commit compares again, with nobody between
         if not self._staging.has(new):
             raise BlockNotFound(new)
-        self._store.commit(self._staging.reachable(new), {self._key: bytes(new)})
+        kept = self._staging.reachable(new)
+        self._store.commit(kept, {self._key: bytes(new)}, expected={self._key: old})
 
     def drop(self) -> None:
         """Forget what was put and not committed: the end of the method invocation."""
@@ -72,7 +71,3 @@ class Storage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop()
-
-
-def _text(cid: Cid | None) -> str:
-    return "none" if cid is None else show(cid)

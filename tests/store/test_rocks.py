@@ -17,6 +17,7 @@ import pytest
 from rocksdict import Options, Rdict
 
 from store.blockstore import (
+    BlockCorrupt,
     StoreClosed,
     StoreCorrupt,
     StoreError,
@@ -25,8 +26,9 @@ from store.blockstore import (
     StoreReadOnly,
 )
 from store.cid import DAG_CBOR, Cid, cid_of
+from store.folder import marker
 from store.links import links_of
-from store.rocks import FORMAT, RocksStore
+from store.rocks import RocksStore
 from tests.store import killed_writer
 
 BLOCK = (cid_of(b"state"), b"state")
@@ -78,7 +80,7 @@ def test_a_second_writer_is_told_which_folder_is_locked(tmp_path: Path) -> None:
 
 
 def test_a_writer_in_another_process_is_told_too(tmp_path: Path) -> None:
-    program = "import sys; from store.rocks import FORMAT, RocksStore; RocksStore.open(sys.argv[1])"
+    program = "import sys; from store.rocks import RocksStore; RocksStore.open(sys.argv[1])"
     with RocksStore.open(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
@@ -137,7 +139,7 @@ def test_a_strangers_folder_with_a_pickle_is_refused_and_the_pickle_never_run(tm
 
     with pytest.raises(StoreFormatError, match="not empty"):
         RocksStore.open(folder)
-    (folder / "FORMAT").write_text(FORMAT)  # the stranger may know our format file, too
+    (folder / "FORMAT").write_text(marker())  # the stranger may know our format file, too
     for read_only in (False, True):
         with pytest.raises(StoreFormatError):
             RocksStore.open(folder, read_only=read_only)
@@ -154,7 +156,7 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
     folder, trace = tmp_path / "store", tmp_path / "trace"
     bomb = b"\x05" + pickle.dumps(Bomb(trace))  # rocksdict marks pickles with a first byte of 5
     with RocksStore.open(folder) as store:
-        store.commit([(Cid(b"head"), bomb), (Cid(b"\x02head"), bomb)], {b"head": bomb})
+        store.commit([(Cid(b"head"), bomb), (Cid(b"\x02head"), bomb), (cid_of(bomb), bomb)], {b"head": bomb})
     recorded = folder / "rocksdict-config.json"
     if config is None:
         recorded.unlink()
@@ -162,7 +164,10 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
         recorded.write_text(config)
     for read_only in (True, False):
         with RocksStore.open(folder, read_only=read_only) as store:
-            assert store.get(Cid(b"head")) == store.get(Cid(b"\x02head")) == store.metadata(b"head") == bomb
+            assert store.metadata(b"head") == store.get(cid_of(bomb)) == bomb
+            for key in (Cid(b"head"), Cid(b"\x02head")):
+                with pytest.raises(BlockCorrupt):
+                    store.get(key)
     assert not trace.exists()
 
 
@@ -170,8 +175,8 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
 @pytest.mark.parametrize(
     ("marker", "what"),
     [
-        ("hypervisor store, format 2\n", "format 2.*reads format 1"),
-        ("hypervisor store, format 1", "format"),
+        ("hypervisor store, format 3\n", "format 3.*reads formats 1 and 2"),
+        ("hypervisor store, format 2", "format"),
         ("something else", "does not say"),
         ("", "does not say"),
         ("\x00" * 100_000, "does not say"),
@@ -201,14 +206,14 @@ def test_reading_needs_something_to_read(tmp_path: Path) -> None:
     with pytest.raises(StoreFormatError, match="no store"):
         RocksStore.open(tmp_path / "absent", read_only=True)
     assert not (tmp_path / "absent").exists()
-    (tmp_path / "FORMAT").write_text(FORMAT)
+    (tmp_path / "FORMAT").write_text(marker())
     with pytest.raises(StoreFormatError, match="nothing was ever stored"):
         RocksStore.open(tmp_path, read_only=True)
 
 
 @pytest.mark.parametrize("left", ["FORMAT", "FORMAT.new"])
 def test_a_creation_that_was_interrupted_is_taken_up_again(tmp_path: Path, left: str) -> None:
-    (tmp_path / left).write_text(FORMAT)
+    (tmp_path / left).write_text(marker())
     write_one(tmp_path)
     with RocksStore.open(tmp_path) as store:
         assert store.get(BLOCK[0]) == b"state"

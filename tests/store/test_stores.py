@@ -70,10 +70,11 @@ def test_a_commit_stores_blocks_and_metadata(store: Store) -> None:
 
 
 def test_metadata_index_and_blocks_do_not_meet(store: Store) -> None:
-    store.commit([(Cid(b"name"), b"block")], {b"name": b"metadata"}, {b"name": b"entry"})
-    assert store.get(Cid(b"name")) == b"block"
-    assert store.metadata(b"name") == b"metadata"
-    assert store.index(b"name") == b"entry"
+    name = cid_of(b"block")
+    store.commit([(name, b"block")], {name: b"metadata"}, {name: b"entry"})
+    assert store.get(name) == b"block"
+    assert store.metadata(name) == b"metadata"
+    assert store.index(name) == b"entry"
     assert store.metadata(b"absent") is None
     assert store.index(b"absent") is None
 
