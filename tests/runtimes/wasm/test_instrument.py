@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wasmtime import Engine, Func, Instance, Store, Trap
 from wasmtime import Module as WasmtimeModule
 
+from hypervisor.errors import InvalidModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import FunctionBody, Module, parse
@@ -88,6 +91,71 @@ def test_hand_made_modules_come_out_as_the_plain_passes_write_them(text: str) ->
     module = wasm(text)
     assert_equals_the_plain_passes(module)
     WasmtimeModule.validate(Engine(), instrument(parse(module)))
+
+
+@st.composite
+def statement(draw: st.DrawFn, depth: int, labels: tuple[bool, ...]) -> str:
+    """A statement that leaves nothing on the stack. `labels` says of each open block, the innermost first and the
+    function last, whether a branch to it takes nothing along."""
+    expression = draw(st.sampled_from(EXPRESSIONS))
+    kinds = ["drop", "set", "br_if", "br", "table", "return", "trap", "fill", "call", "indirect"]
+    if depth:
+        kinds += ["block", "loop", "if", "else", "value"] * 3
+    kind = draw(st.sampled_from(kinds))
+    targets = st.sampled_from([number for number, is_free in enumerate(labels) if is_free])
+    label = draw(targets)
+    if kind in ("block", "loop", "if", "else", "value"):
+        within = statement(depth - 1, (kind != "value", *labels))
+        inner, other = (" ".join(draw(st.lists(within, max_size=size))) for size in (3, 2))
+        return {
+            "block": f"(block {inner})",
+            "loop": f"(loop {inner})",
+            "if": f"(if {expression} (then {inner}))",
+            "else": f"(if {expression} (then {inner}) (else {other}))",
+            "value": f"(drop (if (result i32) {expression} (then {inner} {expression}) (else {other} (i32.const 9))))",
+        }[kind]
+    table = " ".join(map(str, draw(st.lists(targets, min_size=1, max_size=4))))
+    return {
+        "drop": f"(drop {expression})",
+        "set": f"(local.set 0 {expression})",
+        "br_if": f"(br_if {label} {expression})",
+        "br": f"(br {label})",
+        "table": f"(br_table {table} {label} {expression})",
+        "return": "(return)",
+        "trap": "unreachable",
+        "fill": f"(memory.fill (i32.const 0) (i32.const 1) {expression})",
+        "call": f"(local.set 0 (call $f {expression}))",
+        "indirect": f"(drop (call_indirect (type $t) {expression} (i32.const 0)))",
+    }[kind]
+
+
+EXPRESSIONS = (
+    "(i32.const 3)",
+    "(local.get 0)",
+    "(i32.add (local.get 0) (i32.mul (i32.const 2) (global.get 0)))",
+    "(select (i32.const 1) (local.tee 0 (i32.const 2)) (local.get 0))",
+    "(memory.grow (i32.const 1))",
+    "(memory.grow (local.get 0))",
+    "(i32.load (local.get 0))",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(statement(3, (True,)), min_size=1, max_size=6))
+def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements: list[str]) -> None:
+    module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)
+        (memory (export "memory") 1) (global (mut i32) (i32.const 0))
+        (func $f (param i32) (result i32) (local i64 i32) (local.get 0))
+        (func (export "run") (param i32) {" ".join(statements)}))""")
+    WasmtimeModule.validate(Engine(), module)
+    try:
+        instrumented = instrument(parse(module))
+    except InvalidModule:
+        with pytest.raises(AssertionError):  # the reference cannot follow this one either
+            metered(parse(module))
+        return
+    assert_equals_the_plain_passes(module)
+    WasmtimeModule.validate(Engine(), instrumented)
 
 
 def test_an_existing_type_of_the_charging_function_is_used_again() -> None:

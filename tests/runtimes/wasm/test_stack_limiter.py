@@ -69,6 +69,22 @@ def test_the_deepest_function_of_official_actors_costs_36(bundle: str) -> None:
     assert max(max(costs(data)) for data in bundle_modules(data_file(f"bundles/{bundle}.car"))) == 36
 
 
+@pytest.mark.parametrize(
+    ("body", "height"),
+    [
+        # what the first branch left is still there in the second: 1 + two operands
+        ("(if (result i32) (local.get 0) (then (i32.const 1)) (else (i32.add (i32.const 2) (i32.const 3)))) drop", 3),
+        # a first branch that cannot be left hides the second one
+        ("(if (local.get 0) (then unreachable) (else (drop (i32.add (i32.const 2) (i32.const 3)))))", 1),
+        # but not what follows both
+        ("(if (local.get 0) (then unreachable) (else)) (drop (i32.add (i32.const 2) (i32.const 3)))", 2),
+    ],
+)
+def test_else_changes_nothing(body: str, height: int) -> None:
+    # facts on the host 5.7
+    assert costs(wasm(f"(module (func (param i32) {body}))")) == [FRAME + height]
+
+
 def test_unreachable_code_that_the_reference_cannot_follow_is_refused() -> None:
     # 2 is the height at entry; each add takes two from what is no longer above the block's beginning
     with pytest.raises(InvalidModule, match="unreachable code"):
