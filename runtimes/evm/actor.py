@@ -195,8 +195,10 @@ def _run(
     host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
     outcome = execute(invocation.new_engine(), frame, host)
     if outcome.status is Status.SUCCESS:
+        host.hold(len(outcome.data), copies=2)
         return outcome.data
     if outcome.status is Status.REVERT:
+        host.hold(len(outcome.data), copies=1)
         raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, _return_bytes(invocation, outcome.data), "contract reverted")
     raise ActorExit(outcome.status, message=outcome.status.name)
 

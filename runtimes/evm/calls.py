@@ -27,6 +27,7 @@ _TRANSFER_STIPEND: Final = 2300
 
 def answer_call(host: FilecoinHost, ask: CallAsk) -> Answer:
     """Carry out a call opcode."""
+    host.hold(len(ask.data), copies=1)
     if ask.value >= _VALUE_LIMIT:
         return Answer(False)
     if host.rules.is_reserved(ask.address):

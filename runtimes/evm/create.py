@@ -18,6 +18,9 @@ from store.cid import CBOR
 
 def answer_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
     """Create a contract. The nonce is used up by both opcodes, and stays so where the creation fails."""
+    size = len(ask.init_code)
+    host.hold(size, copies=1)
+    host.hold(size, copies=3, failure=ExitCode.USR_SERIALIZATION)  # encoding the parameters
     nonce = host.contract.next_nonce()
     if ask.salt is None:
         method, params = CREATE_METHOD, CreateParams(ask.init_code, nonce).encode()

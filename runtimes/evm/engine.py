@@ -157,6 +157,9 @@ class Host(Protocol):
     def get_block_hash(self, number: int) -> bytes:
         """The 32-byte hash of one of the last 256 blocks, zeros for any other number."""
 
+    def keccak256(self, data: bytes) -> bytes:
+        """The hash, at the machine's price."""
+
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
         """Emit a log of up to four 32-byte topics."""
 

@@ -117,10 +117,15 @@ class FilecoinHost:
             return bytes(32)
         return split_cid(self.syscalls.tipset_cid(number)).digest[:32].ljust(32, b"\0")
 
+    def keccak256(self, data: bytes) -> bytes:
+        """A hash, which is a syscall."""
+        return self.syscalls.keccak(data)
+
     # --- effects ----------------------------------------------------------------------------------------------
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
         """Emit a log as an event; one that breaks the event limits ends the frame with an assertion."""
+        self.hold(len(data), copies=2)
         try:
             self.syscalls.emit(log_to_entries(Log(tuple(topics), data)))
         except SyscallError as error:
@@ -154,3 +159,15 @@ class FilecoinHost:
         self.syscalls.charge("OnEvmMemory", price)
         self._memory = wanted
         return wanted
+
+    def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
+        """Pay for so many copies of data beside the frame's memory, as the official module makes them.
+
+        What its first memory holds is free; what no instance can hold ends the frame with `failure`.
+        """
+        needed = size * copies
+        if needed <= self.rules.free_memory:
+            return
+        if self._memory + needed > self.rules.max_frame_memory:
+            raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be held")
+        self.syscalls.charge("OnEvmMemory", needed * (self.rules.memory_fill_price + self.rules.memory_growth_price))

@@ -1,9 +1,8 @@
 """The opcodes of the EVM: number, name and flat price in EVM gas, as one table.
 
 Prices are Ethereum's (Cancun) for everything that only computes. Opcodes that reach the machine have small prices
-here, because the machine charges for what they do: storage blocks, transfers, invocations, lookups. Parts that depend
-on sizes (words copied or hashed, bytes of an exponent) are the engines', at Ethereum's prices; a log's bytes are paid
-for as an event.
+here, because the machine charges for what they do: storage blocks, transfers, invocations, lookups, hashes. Parts that
+depend on sizes (bytes copied, bytes of an exponent) are the engines'; a log's bytes are paid for as an event.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ _ROWS: Final = """
     06 MOD 5             07 SMOD 5           08 ADDMOD 8          09 MULMOD 8        0a EXP 10         0b SIGNEXTEND 5
     10 LT 3              11 GT 3             12 SLT 3             13 SGT 3           14 EQ 3           15 ISZERO 3
     16 AND 3             17 OR 3             18 XOR 3             19 NOT 3           1a BYTE 3         1b SHL 3
-    1c SHR 3             1d SAR 3            1e CLZ 5             20 KECCAK256 30
+    1c SHR 3             1d SAR 3            1e CLZ 5             20 KECCAK256 5
     30 ADDRESS 2         31 BALANCE 20       32 ORIGIN 2          33 CALLER 2        34 CALLVALUE 2    35 CALLDATALOAD 3
     36 CALLDATASIZE 2    37 CALLDATACOPY 3   38 CODESIZE 2        39 CODECOPY 3      3a GASPRICE 2     3b EXTCODESIZE 20
     3c EXTCODECOPY 20    3d RETURNDATASIZE 2 3e RETURNDATACOPY 3  3f EXTCODEHASH 20  40 BLOCKHASH 20   41 COINBASE 2

@@ -74,6 +74,8 @@ class Rules:
     memory_growth_price: int = _WASM_MEMORY_PER_BYTE
     """A byte of memory is zeroed, and where it lies beyond `free_memory` the instance grows by it: linear prices."""
     free_memory: int = _PAGE
+    copied_bytes_per_gas: int = 1024
+    """How many bytes a copy within memory moves for one EVM gas: about WASM's 0.4 gas a byte."""
     transfer_gas_limit: int = 10_000_000
     """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
     reserved: frozenset[EthAddress] = field(default=frozenset())

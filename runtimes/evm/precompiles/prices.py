@@ -57,7 +57,7 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "ecrecover": _ecrecover,
     "sha256": _hash(3_000, 7),
     "ripemd160": _hash(6_000, 35),
-    "identity": lambda data: 4_000 + 9 * len(data),
+    "identity": lambda _: 4_000,
     "modexp": _modexp,
     "bn254_add": lambda _: 880_000,
     "bn254_mul": _bn254_multiply,

@@ -14,6 +14,9 @@ from eth_typing import Address
 
 from runtimes.evm.engine import U32_MAX, Frame, Host, Status
 
+_WORD = 32
+_COPY_PER_WORD = 3
+
 
 class FrameError(VMError):
     """Ends the frame with a status that py-evm has no error for."""
@@ -46,6 +49,19 @@ class FrameComputation(CancunComputation):
         self.answer_region = (0, 0)
 
     def consume_gas(self, amount: int, reason: str) -> None:
+        """Take EVM gas from the budget; raises OutOfGas through it.
+
+        py-evm's functions ask 3 gas for each word that they copy; the rules have a price of their own for that.
+        """
+        if not reason.startswith("EXP"):
+            amount = amount * _WORD // _COPY_PER_WORD // self.frame.rules.copied_bytes_per_gas
+        self.pay(amount)
+
+    def pay_for_copy(self, size: int) -> None:
+        """Take what copying so many bytes costs."""
+        self.pay(size // self.frame.rules.copied_bytes_per_gas)
+
+    def pay(self, amount: int) -> None:
         """Take EVM gas from the budget; raises OutOfGas through it."""
         gas = self.host.gas
         if amount > gas.remaining:

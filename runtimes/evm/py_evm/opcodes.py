@@ -14,9 +14,6 @@ from bridge.addresses import word_to_address
 from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 
-_COPY_PER_WORD = 3
-_HASH_PER_WORD = 6
-
 
 def _require_writable(frame: FrameComputation) -> None:
     if frame.msg.is_static:
@@ -99,8 +96,12 @@ def _extcodecopy(frame: FrameComputation) -> None:
     address, start, code_start, size = frame.stack_pop_ints(4)
     code = frame.host.copy_code(word_to_address(address))
     frame.extend_memory(start, size)
-    frame.consume_gas(_COPY_PER_WORD * (size + 31 >> 5), "EXTCODECOPY")
+    frame.pay_for_copy(size)
     frame.write(start, size, code[code_start : code_start + size])
+
+
+def _keccak256(frame: FrameComputation) -> None:
+    frame.stack_push_bytes(frame.host.keccak256(frame.region(*frame.stack_pop_ints(2))))
 
 
 def _returndatacopy(frame: FrameComputation) -> None:
@@ -109,7 +110,7 @@ def _returndatacopy(frame: FrameComputation) -> None:
     frame.extend_memory(start, size)
     if source + size > len(frame.return_data):
         raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
-    frame.consume_gas(_COPY_PER_WORD * (size + 31 >> 5), "RETURNDATACOPY")
+    frame.pay_for_copy(size)
     frame.write(start, size, frame.return_data[source : source + size])
 
 
@@ -179,8 +180,6 @@ def _ask_to_create(frame: FrameComputation, value: int, start: int, size: int, s
     if value > frame.host.get_self_balance():
         frame.stack_push_int(0)
         return None
-    if salt is not None:
-        frame.consume_gas(_HASH_PER_WORD * (size + 31 >> 5), "CREATE2")
     return CreateAsk(value, init_code, salt)
 
 
@@ -194,7 +193,7 @@ def _selfdestruct(frame: FrameComputation) -> None:
 OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),
     "EXTCODESIZE": _extcodesize, "EXTCODECOPY": _extcodecopy, "EXTCODEHASH": _extcodehash,
-    "RETURNDATACOPY": _returndatacopy,
+    "KECCAK256": _keccak256, "RETURNDATACOPY": _returndatacopy,
     "BLOCKHASH": _blockhash, "COINBASE": _context("coinbase"), "TIMESTAMP": _context("timestamp"),
     "NUMBER": _context("number"), "PREVRANDAO": _prevrandao, "GASLIMIT": _context("gas_limit"),
     "CHAINID": _context("chain_id"), "SELFBALANCE": _selfbalance, "BASEFEE": _context("base_fee"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eth_hash.auto import keccak
+
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
@@ -78,6 +80,9 @@ class FakeHost:
 
     def get_block_hash(self, number: int) -> bytes:
         return number.to_bytes(32, "big") if number < 12 else bytes(32)
+
+    def keccak256(self, data: bytes) -> bytes:
+        return keccak(data)
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
         self.logs.append((list(topics), data))
