@@ -12,7 +12,10 @@ first opened for writing; there is nothing to convert.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from store.blockstore import StoreCorrupt, StoreFormatError
@@ -91,6 +94,22 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[Path]:
+    """A folder in which RocksDB can be opened for reading: this one, or links to its files where it cannot be written.
+
+    rocksdict writes a file of its own next to the database, also when it only reads.
+    """
+    if os.access(folder, os.W_OK):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="store-reader-") as links:
+        for file in folder.iterdir():
+            if file.suffix in (".sst", ".log") or file.name.startswith(("CURRENT", "MANIFEST")):
+                Path(links, file.name).symlink_to(file.absolute())
+        yield Path(links)
 
 
 def acknowledged(folder: Path) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -57,6 +58,7 @@ class RocksStore:
         self._write_options.sync = sync
         self._lock = RLock()
         self._count: folders.CommitCount | None = None
+        self._failed = False
         self.commits = int.from_bytes(database.get(_COMMITS) or b"", "big")
         """How many commits the folder has seen since format 2."""
         self.path = path
@@ -89,7 +91,8 @@ class RocksStore:
         try:
             folders.enter(folder, read_only)
             acknowledged = 0 if recover else folders.acknowledged(folder)
-            database = Rdict(str(folder), options=options, column_families=families, access_type=access)
+            with folders.readable(folder) if read_only else nullcontext(folder) as place:
+                database = Rdict(str(place), options=options, column_families=families, access_type=access)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
             raise store_error(error, folder) from None
         store = cls(database, options, folder, read_only, sync)
@@ -169,7 +172,11 @@ class RocksStore:
         """Write a commit's batch with its number, and note the number once the batch is on the disk."""
         number = self.commits + 1
         batch.put(_COMMITS, number.to_bytes(8, "big"))
-        self._call(database.write, batch, self._write_options)
+        try:
+            self._call(database.write, batch, self._write_options)
+        except StoreError:
+            self._failed = True
+            raise
         self.commits = number
         if self._count is not None and self._write_options.sync:
             self._call(self._count.write, number)
@@ -201,16 +208,23 @@ class RocksStore:
         raise StoreError(f"RocksDB counts no {name} (was the store opened with statistics?)")
 
     def close(self) -> None:
-        """Release the folder: afterwards any process may open it. Closing twice is allowed."""
+        """Release the folder: afterwards any process may open it. Closing twice is allowed.
+
+        Raises StoreIOError if the medium fails now; a failure that a commit has reported is not reported again.
+        """
         with self._lock:
             database, self._database = self._database, None
-            if database is not None:
-                self._blocks.close()
-                self._metadata.close()
-                self._index.close()
-                database.close()
-            if self._count is not None:
-                self._count.close()
+            if database is None:
+                return
+            problem: Exception | None = None
+            for part in (self._blocks, self._metadata, self._index, database, self._count):
+                try:
+                    if part is not None:
+                        part.close()
+                except Exception as error:  # noqa: BLE001 - whatever is wrong, the rest is released, too
+                    problem = error
+            if problem is not None and not self._failed:
+                raise store_error(problem, self.path) from None
 
     def __enter__(self) -> Self:
         return self

@@ -72,7 +72,7 @@ def store_error(error: Exception, folder: Path) -> StoreError:
     if isinstance(error, DbClosedError):
         return StoreClosed(f"the store in {folder} is closed")
     if any(words in text for words in _NO_ROOM):
-        return StoreFull(f"the store in {folder} has no room: {text}; what was committed before is safe")
+        return StoreFull(f"the store in {folder} has no room: {text}; make room and open it again, nothing is lost")
     if any(words in text for words in _READ_ONLY):
         return StoreReadOnly(f"the store in {folder} lies on a read-only disk: {text}; open it for reading")
     if any(words in text for words in _DENIED):

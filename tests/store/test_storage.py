@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import dag_cbor
 import pytest
@@ -11,7 +13,7 @@ from multiformats import CID, multihash
 
 from store.blockstore import BlockNotFound, HeadMoved, Store
 from store.cid import BLAKE2B_256, Cid, cid_of, from_public
-from store.codec import CodecError, link
+from store.codec import CodecError, decode_strict, link, unlink
 from store.memory import MemoryStore
 from store.rocks import RocksStore
 from store.storage import Storage
@@ -115,6 +117,41 @@ def test_a_state_that_nobody_put_cannot_be_committed(store: Store) -> None:
 def test_what_has_no_dag_cbor_form_cannot_be_put(store: Store) -> None:
     with pytest.raises(CodecError):
         Storage(store, b"f0100").put({1, 2})
+
+
+def test_threads_that_commit_to_one_storage_lose_no_update(store: Store) -> None:
+    threads, rounds = 5, 20
+    refused: list[int] = []
+
+    def count() -> None:
+        for _ in range(rounds):
+            while True:
+                with Storage(store, b"f0100") as storage:
+                    head = storage.head()
+                    value = [0, 0] if head is None else decode_strict(storage.get(head))
+                    leaf = storage.put(bytes([value[0]]))
+                    try:
+                        storage.commit(head, storage.put([value[0] + 1, link(leaf)]))
+                        break
+                    except HeadMoved:
+                        refused.append(value[0])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        workers = [Thread(target=count) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    head = Storage(store, b"f0100").head()
+    assert head is not None
+    number, last = decode_strict(store.get(head))
+    assert number == threads * rounds
+    assert store.get(unlink(last)) == dag_cbor.encode(bytes([number - 1]))
+    assert refused, "no two threads met: this test shows nothing"
 
 
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:

@@ -1,0 +1,296 @@
+"""What may go wrong below the store: damaged blocks, lost logs, full and failing disks, folders of older formats."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from rocksdict import Cache, Options, Rdict
+
+from store.blockstore import BlockCorrupt, HeadMoved, StoreCorrupt, StoreReadOnly, get_object, put_object
+from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
+from store.folder import COMMITS_FILE, FORMAT_FILE, marker
+from store.rocks import BLOCKS, RocksStore
+from store.rocks_settings import database_options, family_options
+
+FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"
+"""A folder written by this program when its format was 1: two commits, `state` and then `later`."""
+
+
+def commit(store: RocksStore, number: int) -> None:
+    data = b"state %d" % number
+    store.commit([(cid_of(data), data)], {b"head": cid_of(data), b"number": b"%d" % number})
+
+
+# --- blocks are what their CIDs say -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hash_code", [BLAKE2B_256, SHA2_256, IDENTITY])
+@pytest.mark.parametrize("codec", [RAW, DAG_CBOR])
+@pytest.mark.parametrize("stored", [b"", b"sTate", b"state\0"])
+def test_a_block_that_is_not_its_cids_is_an_error_that_names_it(
+    tmp_path: Path, codec: int, hash_code: int, stored: bytes
+) -> None:
+    cid = cid_of(b"state", codec, hash_code)
+    with RocksStore.open(tmp_path) as store:
+        store.put(cid, b"state")
+        assert store.get(cid) == b"state"
+        store.put(cid, stored)
+        with pytest.raises(BlockCorrupt, match=show(cid)) as found:
+            store.get(cid)
+    assert found.value.cid == cid
+
+
+@pytest.mark.parametrize("cid", [Cid(b""), Cid(b"no CID"), Cid(b"\x01\x55\x1b\x20" + bytes(32))])
+def test_a_block_that_nobody_can_check_is_not_handed_out(tmp_path: Path, cid: Cid) -> None:
+    with RocksStore.open(tmp_path) as store:
+        store.put(cid, b"keccak-256 is not computed here")
+        with pytest.raises(BlockCorrupt):
+            store.get(cid)
+
+
+def test_every_flipped_bit_of_a_stored_block_is_found(tmp_path: Path) -> None:
+    data = random.Random(5).randbytes(64)
+    cid = cid_of(data)
+    with RocksStore.open(tmp_path, sync=False) as store:
+        for bit in range(8 * len(data)):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            store.put(cid, bytes(flipped))
+            with pytest.raises(BlockCorrupt):
+                store.get(cid)
+        store.put(cid, data)
+        assert store.get(cid) == data
+
+
+# --- commits are not lost in silence ----------------------------------------------------------------------------------
+
+
+def folder_of_a_killed_writer(tmp_path: Path, commits: int) -> Path:
+    """The folder as it lies on the disk while its writer still has everything in the log."""
+    with RocksStore.open(tmp_path / "live") as store:
+        for number in range(1, commits + 1):
+            commit(store, number)
+        return Path(shutil.copytree(tmp_path / "live", tmp_path / "killed"))
+
+
+def test_a_log_that_is_gone_is_noticed_and_the_loss_can_be_accepted(tmp_path: Path) -> None:
+    folder = folder_of_a_killed_writer(tmp_path, 5)
+    max(folder.glob("*.log")).write_bytes(b"")
+    for read_only in (True, False):
+        with pytest.raises(StoreCorrupt, match=r"commit 5 was acknowledged, and 0 is the last"):
+            RocksStore.open(folder, read_only=read_only)
+    with RocksStore.open(folder, recover=True) as store:
+        assert store.metadata(b"number") is None
+        commit(store, 1)
+    with RocksStore.open(folder) as store:
+        assert (store.metadata(b"number"), store.commits) == (b"1", 1)
+
+
+def test_a_damaged_record_in_the_middle_of_the_log_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+    folder = folder_of_a_killed_writer(tmp_path, 9)
+    log = max(folder.glob("*.log"))
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 1
+    log.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        RocksStore.open(folder)
+    with RocksStore.open(folder, recover=True) as store:
+        number = int(store.metadata(b"number") or 0)
+        assert 0 < number < 9
+        assert store.get(Cid(store.metadata(b"head") or b"")) == b"state %d" % number
+
+
+def test_a_commit_that_was_never_acknowledged_may_be_cut_off(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path / "live") as store:
+        for number in range(1, 4):
+            commit(store, number)
+        count = (store.path / COMMITS_FILE).read_bytes()
+        commit(store, 4)
+        folder = Path(shutil.copytree(store.path, tmp_path / "killed"))
+    (folder / COMMITS_FILE).write_bytes(count)  # it died before it could acknowledge
+    log = max(folder.glob("*.log"))
+    log.write_bytes(log.read_bytes()[:-3])
+    with RocksStore.open(folder) as store:
+        assert store.metadata(b"number") == b"3"
+
+
+@pytest.mark.parametrize(
+    ("content", "opens"),
+    [(b"", True), (bytes(17), True), (b"0000000000000003\n", True), (b"0000000000000004\n", False), (b"3", False)],
+)
+def test_the_count_of_commits_may_lag_but_not_lead(tmp_path: Path, content: bytes, opens: bool) -> None:
+    with RocksStore.open(tmp_path) as store:
+        for number in range(1, 4):
+            commit(store, number)
+    (tmp_path / COMMITS_FILE).write_bytes(content)
+    if opens:
+        with RocksStore.open(tmp_path) as store:
+            commit(store, 4)
+        assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000004\n"
+    else:
+        with pytest.raises(StoreCorrupt, match=tmp_path.name):
+            RocksStore.open(tmp_path)
+        RocksStore.open(tmp_path, recover=True).close()
+        RocksStore.open(tmp_path).close()
+
+
+def test_what_an_unsynced_store_commits_is_not_claimed_to_be_on_the_disk(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path, sync=False) as store:
+        commit(store, 1)
+        assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000000\n"
+    with RocksStore.open(tmp_path):
+        assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000001\n"
+
+
+# --- disks that fail --------------------------------------------------------------------------------------------------
+
+
+def failing(kind: str, folder: Path, *prefix: str) -> list[str]:
+    """What tests/store/failing_disk.py says of a failing disk."""
+    command = [*prefix, sys.executable, "-m", "tests.store.failing_disk", kind, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_limit_on_files_is_a_full_disk_and_the_last_commit_stays(tmp_path: Path) -> None:
+    said = failing("files_too_large", tmp_path / "store")
+    last = said.index("StoreFull") - 1
+    number = int(said[last].removeprefix("committed "))
+    assert number >= 3
+    # the store that failed refuses to go on; opened again, it does
+    assert said[last + 1 :] == ["StoreFull", "StoreFull", *[f"found {number}"] * 2, f"committed {number + 1}"]
+
+
+def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
+    namespace = ("unshare", "--map-root-user", "--mount")
+    if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("this system lets no user mount a disk of his own")
+    said = failing("disk", tmp_path, *namespace)
+    last = said.index("StoreFull") - 1
+    number = int(said[last].removeprefix("committed "))
+    assert said[last + 1 :] == [
+        *("StoreFull", "StoreFull"),
+        *[f"found {number}"] * 3,  # by the store that failed, by a reader, by a writer that has room again
+        f"committed {number + 1}",
+        *("StoreReadOnly", f"found {number + 1}", "StoreReadOnly"),  # to write, to read, to create
+    ]
+
+
+def test_permissions_are_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    said = failing("stranger", tmp_path / "store")
+    assert said == ["committed 1", "StoreDenied", "found 1", "StoreDenied", "StoreDenied"]
+
+
+# --- older formats ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    with tarfile.open(FORMAT_1) as archive:
+        archive.extractall(tmp_path / "older", filter="data")
+    return tmp_path / "older"
+
+
+def check_older(store: RocksStore) -> None:
+    head = Cid(store.metadata(b"head") or b"")
+    assert (store.get(head), store.get(cid_of(b"state")), store.index(b"height")) == (b"later", b"state", b"2")
+
+
+def test_a_folder_of_format_1_is_read_as_it_is(older: Path) -> None:
+    with RocksStore.open(older, read_only=True) as store:
+        check_older(store)
+        with pytest.raises(StoreReadOnly):
+            commit(store, 1)
+    assert (older / FORMAT_FILE).read_text() == marker(1)
+
+
+def test_a_folder_of_format_1_is_upgraded_by_its_first_writer(older: Path) -> None:
+    with RocksStore.open(older) as store:
+        check_older(store)
+        commit(store, 1)
+    assert (older / FORMAT_FILE).read_text() == marker(2)
+    with RocksStore.open(older) as store:
+        assert (store.metadata(b"number"), store.commits) == (b"1", 1)
+
+
+def test_an_interrupted_upgrade_is_taken_up_again(older: Path) -> None:
+    (older / FORMAT_FILE).write_text(marker(2))
+    with RocksStore.open(older, read_only=True) as store:
+        check_older(store)
+    with RocksStore.open(older) as store:
+        check_older(store)
+
+
+def test_the_folder_that_was_upgraded_is_one_that_format_1_could_not_read() -> None:
+    assert marker(1) == "hypervisor store, format 1\n"  # the older program asks for exactly this
+    assert marker() != marker(1)
+
+
+# --- a foreign database -----------------------------------------------------------------------------------------------
+
+
+def test_blocks_that_somebody_else_wrote_into_the_folder_are_checked(tmp_path: Path) -> None:
+    cid = cid_of(b"state")
+    with RocksStore.open(tmp_path) as store:
+        store.put(cid, b"state")
+    cache = Cache(1 << 20)
+    families: dict[str, Options] = {name: family_options(cache) for name in ("blocks", "metadata", "chain", "marks")}
+    database = Rdict(str(tmp_path), options=database_options(), column_families=families)
+    blocks = database.get_column_family(BLOCKS)
+    blocks[bytes(cid)] = b"other"
+    blocks.close()
+    database.close()
+    with RocksStore.open(tmp_path) as store, pytest.raises(BlockCorrupt, match=show(cid)):
+        store.get(cid)
+
+
+# --- many writers in one process --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Python changes threads as often as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_of_many_threads_that_swap_one_head_one_at_a_time_wins(tmp_path: Path) -> None:
+    threads, rounds = 6, 20
+    start = Barrier(threads)
+    lost: list[int] = []
+
+    def count(store: RocksStore) -> None:
+        start.wait()
+        for _ in range(rounds):
+            while True:
+                head = store.metadata(b"head")
+                number = 0 if head is None else get_object(store, Cid(head))
+                cid = put_object(store, number + 1)
+                try:
+                    store.commit([], {b"head": cid}, expected={b"head": head})
+                    break
+                except HeadMoved:
+                    lost.append(number)
+
+    with RocksStore.open(tmp_path, sync=False) as store:
+        workers = [Thread(target=count, args=(store,)) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert get_object(store, Cid(store.metadata(b"head") or b"")) == threads * rounds
+        assert lost, "no two threads met: this test shows nothing"
