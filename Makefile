@@ -6,10 +6,10 @@ ARGS ?=
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check conformance bench bundle lock environment
+.PHONY: help demo test lint check first-node conformance bench bundle lock environment
 
 help:
-	@sed -n 's/^\([a-z]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 demo: environment ## a contract and a native actor call each other on one machine
 	@$(RUN)/hypervisor demo $(ARGS)
@@ -24,6 +24,9 @@ lint: environment ## format, lint, types, layers
 	@$(RUN)/lint-imports
 
 check: lint test ## everything that a change must pass
+
+first-node: environment ## forge, cast and ethers against a node on an official bundle (needs Node.js)
+	@scripts/first-node $(VENV) $(ARGS)
 
 conformance: environment ## the official message vectors in full
 	@$(RUN)/python -m pytest -m "" tests/conformance $(ARGS)

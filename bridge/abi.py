@@ -32,6 +32,14 @@ class DecodedLog:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedCall:
+    """A call by its function's name, with the arguments by theirs (by their place where they have none)."""
+
+    function: str
+    arguments: Mapping[str, Any]
+
+
 class ContractInterface:
     """A contract's functions, events and errors, from the ABI JSON that solc writes."""
 
@@ -80,6 +88,15 @@ class ContractInterface:
             return f"0x{data.hex()}"
         arguments = ", ".join(repr(value) for value in _decode(error["inputs"], body, error["name"]))
         return f"{error['name']}({arguments})"
+
+    def decode_call(self, calldata: bytes) -> DecodedCall | None:
+        """A call by the function that calldata selects, None if the contract has none. Raises AbiMismatch."""
+        function = self._functions.get(calldata[:_SELECTOR])
+        if function is None:
+            return None
+        values = _decode(function["inputs"], calldata[_SELECTOR:], function["name"])
+        names = (item["name"] or str(place) for place, item in enumerate(function["inputs"]))
+        return DecodedCall(str(function["name"]), dict(zip(names, values, strict=True)))
 
     def function_name(self, calldata: bytes) -> str | None:
         """The name of the function that calldata selects, None if the contract has none of that selector."""

@@ -1,0 +1,35 @@
+"""One JSON-RPC request to a node, for commands."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypervisor.errors import HypervisorError, InvalidInput
+
+_TIMEOUT = 120
+
+
+class NodeError(HypervisorError):
+    """A node that does not answer, or answers with an error."""
+
+
+def ask(url: str, method: str, *params: Any) -> Any:
+    """What a node answers. Raises NodeError, and InvalidInput for what is no URL."""
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise InvalidInput(f"'{url}' is no URL of a node: expected http://127.0.0.1:8545, for example")
+    connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    try:
+        connection = connect(address.hostname, address.port, timeout=_TIMEOUT)
+        connection.request("POST", address.path or "/", body, {"content-type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+    except (OSError, HTTPException, ValueError) as error:
+        raise NodeError(f"no node answers at {url} ({error}): start one with `hypervisor node`") from None
+    if "error" in answer:
+        raise NodeError(f"{url} answers: {answer['error']['message']}")
+    return answer["result"]

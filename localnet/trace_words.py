@@ -1,0 +1,162 @@
+"""A call tree in words: functions and arguments by contracts' ABIs, native methods by name and shape.
+
+A pure function of the tree that `localnet.trace` makes; what nobody knows stays as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch, ContractInterface
+from bridge.cbor import ParamsError
+from bridge.events import entries_to_log
+from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams, calldata_of, unwrap_return
+from bridge.receipts import revert_reason
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ExitCode
+from localnet.native_methods import NativeMethod, ShapeMismatch, native_method, read_shape
+from store.cid import RAW
+
+_DELEGATE: Final = 6
+_MAX_SHOWN: Final = 96
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInterface:
+    """A contract's interface with the contract's name."""
+
+    name: str
+    interface: ContractInterface
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a call says: who is called, the function, arguments, what came back, and events."""
+
+    callee: str
+    function: str
+    arguments: str
+    result: str
+    events: tuple[str, ...]
+
+
+def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+    """A call of a tree in words."""
+    data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
+    events = tuple(_event(event, interfaces) for event in call["events"])
+    calldata = _calldata(call, data)
+    if calldata is not None:
+        return _contract_call(call, calldata, answer, interfaces, events)
+    method = native_method(call["actor"], call["method"])
+    name = method.name if method else str(call["method"])
+    callee = call["actor"] or "?"
+    return Words(callee, name, _shaped(method, data, True), _result(call, method, answer), events)
+
+
+def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
+    """The calldata of a call to a contract's code, None of every other call."""
+    if call["actor"] != "evm" or call["method"] not in (INVOKE_EVM, _DELEGATE):
+        return None
+    try:
+        if call["method"] == _DELEGATE:
+            return DelegateCallParams.decode(data).calldata
+        return calldata_of(call["paramsCodec"], data) if data else b""
+    except ParamsError:
+        return None
+
+
+def _contract_call(
+    call: dict[str, Any],
+    calldata: bytes,
+    answer: bytes,
+    interfaces: Sequence[NamedInterface],
+    events: tuple[str, ...],
+) -> Words:
+    returned = unwrap_return(answer)
+    for named in interfaces:
+        try:
+            decoded = named.interface.decode_call(calldata)
+            if decoded is None:
+                continue
+            arguments = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+            if call["exitCode"] == ExitCode.OK and not call["error"]:
+                result = _shown(named.interface.decode_result(decoded.function, returned))
+            else:
+                result = named.interface.decode_revert(returned) if returned else ""
+        except AbiMismatch:
+            continue
+        return Words(named.name, decoded.function, f"({arguments})", result, events)
+    failed = call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED
+    result = revert_reason(returned) if failed else _bytes(returned)
+    return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
+
+
+def _selector(calldata: bytes) -> str:
+    if calldata[:4] == HANDLE_FILECOIN_METHOD:
+        return "handle_filecoin_method"
+    return f"0x{calldata[:4].hex()}" if len(calldata) >= 4 else "fallback"
+
+
+def _result(call: dict[str, Any], method: NativeMethod | None, answer: bytes) -> str:
+    failed = call["exitCode"] != ExitCode.OK or call["error"]
+    if failed and call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
+        return revert_reason(unwrap_return(answer))
+    return _bytes(answer) if failed else _shaped(method, answer, False)
+
+
+def _shaped(method: NativeMethod | None, data: bytes, is_params: bool) -> str:
+    """Parameters or an answer by the method's shape; parameters in brackets."""
+    words = ""
+    if data:
+        try:
+            shape = None if method is None else method.params if is_params else method.answer
+            value = read_shape(shape, data)
+            several = is_params and isinstance(value, list)
+            words = ", ".join(_shown(item) for item in value) if several else _shown(value)
+        except ShapeMismatch:
+            words = _bytes(data)
+    return f"({words})" if is_params else words
+
+
+def _event(event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
+    entries = [
+        EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
+        for entry in event["entries"]
+    ]
+    log = entries_to_log(entries)
+    if log is not None:
+        for named in interfaces:
+            try:
+                decoded = named.interface.decode_log(log)
+            except AbiMismatch:
+                continue
+            if decoded is not None:
+                values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+                return f"{decoded.event}({values})"
+    return ", ".join(f"{entry.key}={_bytes(entry.value, entry.codec)}" for entry in entries)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bytes():
+            return _bytes(value)
+        case str():
+            return f'"{value}"' if not value.startswith(("0x", "f0", "f1", "f2", "f3", "f4")) else value
+        case list() | tuple():
+            return f"[{', '.join(_shown(item) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def _bytes(data: bytes, codec: int = RAW) -> str:
+    """Hex, cut short; of a native event's value, the text that it may be."""
+    if codec != RAW and data and 0x60 <= data[0] < 0x78:
+        return f'"{data[1:].decode("utf-8", "replace")}"'
+    text = f"0x{data.hex()}" if data else ""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}... ({len(data)} bytes)"
