@@ -68,10 +68,14 @@ class BlockRegistry:
 
     def add(self, block: Block) -> BlockId:
         """Keep a block; LIMIT_EXCEEDED when the registry is full."""
-        if len(self._blocks) >= MAX_BLOCKS:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, "the invocation holds too many blocks")
+        self.check_room()
         self._blocks.append(block)
         return BlockId(len(self._blocks))
+
+    def check_room(self) -> None:
+        """LIMIT_EXCEEDED when the registry is full."""
+        if len(self._blocks) >= MAX_BLOCKS:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, "the invocation holds too many blocks")
 
     def get(self, block_id: int) -> Block:
         """The block of a handle; INVALID_HANDLE if there is none."""

@@ -100,8 +100,9 @@ class Kernel:
     ) -> SendResult:
         """Call another actor. `value` in attoFIL; `gas_limit` in gas (None: all that is left; 0 is a real limit).
 
-        Read-only is sticky downwards. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE, and those of the
-        call itself: NOT_FOUND, INSUFFICIENT_FUNDS, LIMIT_EXCEEDED, ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate.
+        Read-only is sticky downwards. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE, LIMIT_EXCEEDED (no
+        room for a returned block), and those of the call itself: NOT_FOUND, INSUFFICIENT_FUNDS, LIMIT_EXCEEDED (depth),
+        ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate.
         Source: ref-fvm kernel/default.rs `send`.
         """
         # check
@@ -109,6 +110,7 @@ class Kernel:
         if read_only and value != 0:
             raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot carry value")
         block = self.ipld.find(params)
+        self.ipld.check_room()
         # do
         if self.tracer is not None:
             self.tracer.event(KernelSend(self.context.receiver, to))

@@ -37,6 +37,10 @@ class Ipld:
             self._reachable.update(block.links)
         return handle
 
+    def check_room(self) -> None:
+        """LIMIT_EXCEEDED if the invocation cannot take one more block."""
+        self._registry.check_room()
+
     def find(self, block_id: int) -> Block | None:
         """The block of a handle without charge; None for 0, INVALID_HANDLE if there is none."""
         return self._registry.find(block_id)
