@@ -1,9 +1,9 @@
 """The network's syscall ABI: which syscalls there are at each revision, and what happens around every one of them.
 
-The order around a syscall is consensus (facts on the host 3.1): charge what the guest has used since the last time;
-charge for the call; check the pointer for the result; do it; tell the guest what is left. The last step is taken even
-where the syscall ends the invocation, and, by an oversight of the network's that must be copied, not taken where the
-pointer for the result is bad.
+The order around a syscall is consensus (ref-fvm fvm/src/syscalls/linker.rs): charge what the guest has used since the
+last time; charge for the call; check the pointer for the result; do it; tell the guest what is left. The last step is
+taken even where the syscall ends the invocation, and, by an oversight of the network's that must be copied, not taken
+where the pointer for the result is bad.
 """
 
 import ctypes

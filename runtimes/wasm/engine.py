@@ -4,7 +4,7 @@
 arithmetic, multi-value); a user's module can never reach it, because `GuestModules` knows only `guest`. What the
 switches of wasmtime do not refuse (start functions, extended constant expressions, reference types) `validate` and the
 parser do. Every switch that bears on results or on compiled code is set here, not left to a default, and the
-fingerprint of the settings is part of the key of cached artifacts. Rules: facts on the host 5.9, on the platform 1.
+fingerprint of the settings is part of the key of cached artifacts. Rules: ref-fvm fvm/src/engine.
 """
 
 import ctypes

@@ -3,7 +3,7 @@
 A metered block is paid for at its beginning, by a call of the charging function that the encoder adds; a linearly
 priced instruction whose operand is not a constant pays for the operand on its own. The pass runs over the code of the
 stack limiter, so that one's instructions cost gas too: a counted call costs as much as its thirteen priced
-instructions. Rules: facts on fvm-wasm-instrument 0.4 (`gas_metering`).
+instructions. Rules: fvm-wasm-instrument 0.4, `gas_metering`.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def _targets(op: int, labels: tuple[int, ...], innermost: int) -> list[int]:
     if op == RETURN:
         return [0]
     if op == BR_TABLE:
-        labels = labels[:-1]  # the network's pass overlooks the default label: consensus, facts on the host 5.6
+        labels = labels[:-1]  # the network's pass overlooks the default label: that is consensus now
     return [innermost - label for label in labels]
 
 

@@ -1,6 +1,7 @@
-"""From an actor's module to the one that is compiled: parse, check, limit the stack, meter the gas, encode.
+"""The two passes over a whole module: limit the stack, meter the gas, write the result.
 
-`REVISION` names what the passes do: a compiled module is kept only under the revision that made it.
+`REVISION` stands for what `validate` accepts and what the passes write: whoever changes either counts it up, since a
+compiled module is kept on disk under the revision that made it.
 """
 
 from hypervisor.errors import InvalidModule

@@ -1,9 +1,9 @@
 """The instructions that consensus allows: what follows the opcode, what they do to the stack's height, what they cost.
 
-One row of `_ROWS` says it for a run of opcodes; the tables that the passes index are made of the rows and checked
-against each other on import by nothing but their construction. Two-byte instructions (prefix 0xFC) get a code of their
-own from 0xE0 on, which no one-byte instruction uses. Everything absent is refused: reference types, SIMD, threads, tail
-calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs `WasmGasPrices`, in milligas.
+One row of `_ROWS` says it for a run of opcodes; the tables that the passes index are made of the rows. Two-byte
+instructions (prefix 0xFC) get a code of their own from 0xE0 on, which no one-byte instruction uses. Everything absent
+is refused: reference types, SIMD, threads, tail calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs
+`WasmGasPrices`, in milligas.
 """
 
 from enum import IntEnum

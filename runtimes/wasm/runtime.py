@@ -1,8 +1,8 @@
 """`WasmRuntime`: runs one invocation of a native actor, from its module to its outcome.
 
-Gas, exits and failures are in the network's order (facts on the host 2.5, 3.6 and 5.8): the initial memory is charged,
-the guest told what is left, entered, and its last work charged before anything else is looked at, so that running out
-of gas wins over every trap and exit.
+Gas, exits and failures are in the network's order (ref-fvm fvm/src/call_manager, fvm/src/engine): the initial memory is
+charged, the guest told what is left, entered, and its last work charged before anything else is looked at, so that
+running out of gas wins over every trap and exit.
 """
 
 from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
@@ -27,7 +27,10 @@ _GAS, _ENTRY = GAS_EXPORT.encode(), ENTRY_POINT.encode()
 
 
 class WasmRuntime:
-    """The native runtime. It may serve several machines and threads; nothing of an execution stays in it."""
+    """The native runtime. It may serve several machines and threads; nothing of an execution stays in it.
+
+    Option `module_cache`: `off` keeps no compiled modules on disk (see `cache`).
+    """
 
     def __init__(self, services: RuntimeServices) -> None:
         folder = None if services.options.get("module_cache") == "off" else default_folder()

@@ -2,7 +2,7 @@
 
 Every direct call, and every function that can be entered from outside (through an export or a table), adds the
 callee's cost to a counter, traps where the limit is passed, and takes it off again afterwards. So stack exhaustion is
-the same on every machine. Rules, oddities included: facts on fvm-wasm-instrument 0.4 (`stack_limiter`): local
+the same on every machine. Rules, oddities included: fvm-wasm-instrument 0.4, `stack_limiter`: local
 *groups* are counted, not locals; the height is sampled before each instruction, never where the innermost block cannot
 be reached; `else` changes nothing.
 """

@@ -1,8 +1,8 @@
 """What consensus asks of a module beyond being valid WebAssembly.
 
 wasmtime type-checks and refuses the features that are switched off; here is what its switches do not cover: no start
-function, no imports outside the ABI, one memory that is exported, tables and memories of bounded size. Rules: facts on
-the host 2.5, 5.6 and 5.9.
+function, no imports outside the ABI, one memory that is exported, tables and memories of bounded size. Rules: ref-fvm
+fvm/src/engine and fvm/src/syscalls; fvm-wasm-instrument 0.4.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What a syscall is: an import name, a signature, and a handler; and the structures that cross the boundary.
 
-Structures are packed and little-endian (facts on the host 3.3). A syscall that returns something takes the guest's
+Structures are packed and little-endian (ref-fvm shared/src/sys/out). A syscall that returns something takes the guest's
 pointer for it as its first argument; the handler returns the bytes, `abi` writes them.
 """
 

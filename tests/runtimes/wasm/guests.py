@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wasmtime import wat2wasm
 
@@ -18,9 +19,15 @@ from store.cid import RAW, cid_of
 
 FIRST_ID = 1000
 GAS_LIMIT = 10_000_000_000
+
+# What a probe exits with, by the error number that it saw.
+OK, ILLEGAL_ARGUMENT, ILLEGAL_OPERATION, LIMIT_EXCEEDED = 1000, 1001, 1002, 1003
+INSUFFICIENT_FUNDS, NOT_FOUND, INVALID_HANDLE, ILLEGAL_CID, ILLEGAL_CODEC = 1005, 1006, 1007, 1008, 1009
+SERIALIZATION, FORBIDDEN, BUFFER_TOO_SMALL, READ_ONLY = 1010, 1011, 1012, 1013
+
 _VALUE_TYPES = {"i": "i32", "I": "i32", "q": "i64", "Q": "i64"}
 
-# The signatures of the syscalls that the tests' guests import, by hand (facts on the host 3.4).
+# The signatures of the syscalls that the tests' guests import, by hand (ref-fvm sdk/src/sys).
 IMPORTS = {
     "vm.exit": "IIII", "vm.message_context": "I", "network.context": "I", "network.tipset_cid": "IqII",
     "network.total_fil_circ_supply": "I", "ipld.block_open": "II", "ipld.block_create": "IQII",
@@ -73,6 +80,12 @@ def probe(call: str, *names: str, show: tuple[int, int] = (0, 0), fields: str = 
         unreachable"""
     names = tuple(dict.fromkeys(("vm.exit", "ipld.block_create", *names)))
     return guest(body, *names, fields=fields, locals_="(local $errno i32)")
+
+
+def answer(machine: Hypervisor, *args: str, **options: Any) -> tuple[int, bytes]:
+    """Exit code (1000 + error number) and the shown memory of a probe."""
+    result = run(machine, probe(*args, **options))
+    return result.exit_code, result.return_data
 
 
 def data(offset: int, content: bytes) -> str:

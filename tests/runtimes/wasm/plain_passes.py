@@ -1,8 +1,7 @@
 """The two passes written down a second time, plainly and slowly: one instruction at a time, one pass after the other.
 
-The oracle of `runtimes.wasm.instrument`: nothing is shared with it but the parser of sections. Written from the facts
-on the host 5.5-5.7. An instruction is (opcode, operands); a two-byte one has the opcode 0xFC and its second byte as
-the first operand.
+The oracle of `runtimes.wasm.instrument`: nothing is shared with it but the parser of sections. An instruction is
+(opcode, operands); a two-byte one has the opcode 0xFC and its second byte as the first operand.
 """
 
 from __future__ import annotations

@@ -187,3 +187,10 @@ def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> No
     first = run(machine, MODULE)
     with Hypervisor.open() as other:
         assert run(other, MODULE).receipt == first.receipt
+
+
+def test_a_machine_may_keep_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
+    with Hypervisor.open(options={"module_cache": "off"}) as machine:
+        assert run(machine, MODULE).exit_code == 0
+    assert not (tmp_path / "modules").exists()

@@ -56,7 +56,7 @@ def test_the_default_label_of_br_table_is_overlooked() -> None:
 @pytest.mark.parametrize(
     ("bundle", "by_actor"),
     [
-        # counted by an independent reading of the reference (facts on the host 5.6)
+        # counted by an independent reading of the reference
         ("v10-mainnet", {4: 1, 6: 3, 7: 1, 10: 2}),
         ("v12-testing-fake-proofs", 6),
         ("v13-testing-fake-proofs", 7),

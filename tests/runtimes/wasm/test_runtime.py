@@ -1,6 +1,6 @@
 """How an invocation of a native actor ends, what it costs, and that one leaves nothing to the next.
 
-Exit codes and gas are those of facts on the host 2.5, 3.6 and 5.8; gas is counted by hand.
+Exit codes are ref-fvm's (fvm/src/call_manager, shared/src/error); gas is counted by hand from its price list.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_parameters_do_not_count() -> None:
 
 @pytest.mark.parametrize("bundle", ["v12-testing-fake-proofs", "v16-testing-fake-proofs"])
 def test_the_deepest_function_of_official_actors_costs_36(bundle: str) -> None:
-    # facts on the host 5.7
+    # counted by an independent reading of the reference
     assert max(max(costs(data)) for data in bundle_modules(data_file(f"bundles/{bundle}.car"))) == 36
 
 
@@ -81,7 +81,6 @@ def test_the_deepest_function_of_official_actors_costs_36(bundle: str) -> None:
     ],
 )
 def test_else_changes_nothing(body: str, height: int) -> None:
-    # facts on the host 5.7
     assert costs(wasm(f"(module (func (param i32) {body}))")) == [FRAME + height]
 
 
