@@ -36,14 +36,15 @@ class StoreError(Exception):
 
 
 class BlockNotFound(StoreError):
-    """No block is stored under `cid`."""
+    """No block is stored under `cid`; `way` are the blocks that led to it, from a root on, where that is known."""
 
-    def __init__(self, cid: Cid) -> None:
-        super().__init__(cid)
+    def __init__(self, cid: Cid, way: tuple[Cid, ...] = ()) -> None:
+        super().__init__(cid, way)
         self.cid = cid
+        self.way = way
 
     def __str__(self) -> str:
-        return f"block {_text(self.cid)} is not in the store"
+        return f"block {_text(self.cid)} is not in the store{way_text(self.way)}"
 
 
 class StoreCorrupt(StoreError):
@@ -148,6 +149,14 @@ def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None
         found = store.metadata(key)
         if found != value:
             raise HeadMoved(f"{key.decode('ascii', 'replace')}: expected {_head(value)}, found {_head(found)}")
+
+
+def way_text(way: tuple[Cid, ...]) -> str:
+    """How a block was reached: the one that links to it, and the root."""
+    if not way:
+        return ""
+    root = "" if len(way) == 1 else f", {len(way)} links below the root {_text(way[0])}"
+    return f" (linked from {_text(way[-1])}{root})"
 
 
 def _text(cid: bytes) -> str:

@@ -8,19 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from store.blockstore import Blockstore, StoreCorrupt
-from store.cid import (
-    BLAKE2B_256,
-    DAG_CBOR,
-    IDENTITY,
-    SHA2_256,
-    USUAL_LENGTH,
-    USUAL_PREFIX,
-    Cid,
-    show,
-    split_cid,
-)
-from store.links import SECTOR_CODECS, STATE_CODECS, links_of
+from store.blockstore import Blockstore
+from store.cid import Cid
+from store.links import links_of
+from store.walk import state_codec, targets
 
 
 class BufferedStore:
@@ -54,10 +45,10 @@ class BufferedStore:
         link that no state may hold (another codec or hash) and CodecError for a malformed block.
         """
         found: dict[Cid, bytes] = {}
-        todo = _targets(root)
+        todo = targets(root)[::-1]
         while todo:
             cid = todo.pop()
-            codec = _state_codec(cid)
+            codec = state_codec(cid)
             data = self.pending.get(cid)
             if data is None or cid in found:
                 continue
@@ -73,21 +64,3 @@ class BufferedStore:
     def clear(self) -> None:
         """Forget what is buffered."""
         self.pending.clear()
-
-
-def _targets(root: Cid) -> list[Cid]:
-    parts = split_cid(root)
-    if parts.hash_code == IDENTITY:
-        return links_of(parts.digest, parts.codec)[::-1]
-    return [] if parts.codec in SECTOR_CODECS else [root]
-
-
-def _state_codec(cid: Cid) -> int:
-    if cid.startswith(USUAL_PREFIX) and len(cid) == USUAL_LENGTH:
-        return DAG_CBOR
-    parts = split_cid(cid)
-    if parts.codec not in STATE_CODECS:
-        raise StoreCorrupt(f"link to {show(cid)}: codec {parts.codec:#x} has no place in a state")
-    if parts.hash_code not in (BLAKE2B_256, SHA2_256) or len(parts.digest) != 32:
-        raise StoreCorrupt(f"link to {show(cid)}: hash {parts.hash_code:#x} has no place in a state")
-    return parts.codec

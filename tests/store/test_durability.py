@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from threading import Barrier, Thread
 
 import pytest
 from rocksdict import Cache, Options, Rdict
 
-from store.blockstore import BlockCorrupt, HeadMoved, StoreCorrupt, StoreReadOnly, get_object, put_object
+from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
 from store.folder import COMMITS_FILE, FORMAT_FILE, marker
 from store.rocks import BLOCKS, RocksStore
@@ -253,44 +251,3 @@ def test_blocks_that_somebody_else_wrote_into_the_folder_are_checked(tmp_path: P
     database.close()
     with RocksStore.open(tmp_path) as store, pytest.raises(BlockCorrupt, match=show(cid)):
         store.get(cid)
-
-
-# --- many writers in one process --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def busy_threads() -> Iterator[None]:
-    """Python changes threads as often as it can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("busy_threads")
-def test_of_many_threads_that_swap_one_head_one_at_a_time_wins(tmp_path: Path) -> None:
-    threads, rounds = 6, 20
-    start = Barrier(threads)
-    lost: list[int] = []
-
-    def count(store: RocksStore) -> None:
-        start.wait()
-        for _ in range(rounds):
-            while True:
-                head = store.metadata(b"head")
-                number = 0 if head is None else get_object(store, Cid(head))
-                cid = put_object(store, number + 1)
-                try:
-                    store.commit([], {b"head": cid}, expected={b"head": head})
-                    break
-                except HeadMoved:
-                    lost.append(number)
-
-    with RocksStore.open(tmp_path, sync=False) as store:
-        workers = [Thread(target=count, args=(store,)) for _ in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        assert get_object(store, Cid(store.metadata(b"head") or b"")) == threads * rounds
-        assert lost, "no two threads met: this test shows nothing"
