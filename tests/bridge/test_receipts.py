@@ -1,0 +1,129 @@
+"""What Ethereum's tools are told of a receipt: blooms against eth-bloom, reverts against the Solidity ABI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode as abi_encode
+from eth_bloom.bloom import BloomFilter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from bridge.receipts import (
+    EmittedLog,
+    bloom,
+    bloom_bits,
+    created_contract,
+    effective_gas_price,
+    failure_text,
+    return_bytes,
+    revert_reason,
+    shown_input,
+)
+from hypervisor.address import Address
+from hypervisor.message import Message, Receipt
+from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+
+SENDER = Address.delegated(10, bytes(20))
+CONTRACT = EthAddress(b"\x07" * 20)
+
+logs = st.builds(
+    lambda address, topics, data: EmittedLog(EthAddress(address), Log(tuple(topics), data)),
+    st.binary(min_size=20, max_size=20),
+    st.lists(st.binary(min_size=32, max_size=32), max_size=4),
+    st.binary(max_size=8),
+)
+
+
+@given(st.lists(logs, max_size=5))
+def test_the_bloom_is_that_of_eth_bloom(emitted: list[EmittedLog]) -> None:
+    expected: Any = BloomFilter()
+    for entry in emitted:
+        expected.add(bytes(entry.address))
+        expected.extend(entry.log.topics)
+    assert int.from_bytes(bloom(emitted), "big") == int(expected)
+
+
+@given(logs)
+def test_a_bloom_has_the_bits_of_what_is_in_it(entry: EmittedLog) -> None:
+    bits = int.from_bytes(bloom([entry]), "big")
+    for item in (entry.address, *entry.log.topics):
+        assert bits & bloom_bits(item) == bloom_bits(item)
+
+
+def with_selector(signature: str, *arguments: Any) -> bytes:
+    """ABI-encoded data of an error."""
+    from eth_hash.auto import keccak
+
+    types = signature[signature.index("(") + 1 : -1].split(",")
+    return bytes(keccak(signature.encode())[:4]) + abi_encode(types, arguments)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "none"),
+        (with_selector("Error(string)", "not enough"), "Error(not enough)"),
+        (with_selector("Error(string)", ""), "Error()"),
+        (with_selector("Panic(uint256)", 0x01), "Assert()"),
+        (with_selector("Panic(uint256)", 0x11), "ArithmeticOverflow()"),
+        (with_selector("Panic(uint256)", 0x12), "DivideByZero()"),
+        (with_selector("Panic(uint256)", 0x99), "Panic(0x99)"),
+        (bytes.fromhex("deadbeef"), "0xdeadbeef"),
+        # Cut short, or with a length behind the end: shown as it is.
+        (with_selector("Error(string)", "abc")[:40], "0x" + with_selector("Error(string)", "abc")[:40].hex()),
+        (bytes.fromhex("08c379a0") + b"\xff" * 64, "0x08c379a0" + "ff" * 64),
+    ],
+)
+def test_revert_data_in_words(data: bytes, words: str) -> None:
+    assert revert_reason(data) == words
+
+
+def test_a_failure_is_told_as_the_networks_nodes_do() -> None:
+    text = failure_text(33, with_selector("Error(string)", "no"), "contract reverted")
+    expected = "(exit=[EVM_CONTRACT_REVERTED(33)], revert reason=[Error(no)], vm error=[contract reverted])"
+    assert text == f"message execution failed {expected}"
+    assert failure_text(77, b"\x01", "") == (
+        "message execution failed (exit=[77], revert reason=[none], vm error=[none])"
+    )
+
+
+def test_the_price_is_all_that_was_paid_by_the_gas_used() -> None:
+    assert effective_gas_price(TokenAmount(1_000_999), 1_000) == 1_000
+    assert effective_gas_price(TokenAmount(0), 0) == 0
+
+
+def creation(params: bytes = b"\x41\xfe") -> Message:
+    return Message(Address.id(EAM_ACTOR), SENDER, method=MethodNumber(CREATE_EXTERNAL_METHOD), params=params)
+
+
+def test_the_address_of_a_created_contract_is_what_the_manager_answered() -> None:
+    answer = CreateReturn(ActorID(100), None, CONTRACT).encode()
+    assert created_contract(creation(), Receipt(0, answer, Gas(1))) == CONTRACT
+    assert created_contract(creation(), Receipt(33, answer, Gas(1))) is None
+    assert created_contract(creation(), Receipt(0, b"\x00", Gas(1))) is None
+    assert created_contract(Message(Address.id(10), SENDER), Receipt(0, answer, Gas(1))) is None
+
+
+def test_a_caller_sees_the_content_of_the_byte_string() -> None:
+    call = Message(Address.id(100), SENDER, method=INVOKE_EVM)
+    assert return_bytes(call, Receipt(0, b"\x42\x01\x02", Gas(1))) == b"\x01\x02"
+    assert return_bytes(call, Receipt(33, b"\x41\x05", Gas(1))) == b"\x05"
+    assert return_bytes(creation(), Receipt(0, CreateReturn(ActorID(100), None, CONTRACT).encode(), Gas(1))) == b""
+    assert return_bytes(creation(), Receipt(33, b"\x41\x05", Gas(1))) == b"\x05"
+
+
+def test_a_native_message_is_shown_as_a_call_of_handle_filecoin_method() -> None:
+    # Lotus: selector 868e10c4, then ABI (method, codec 0x51 with parameters, else 0; parameters).
+    other = Message(Address.id(5), SENDER, method=MethodNumber(2), params=b"\x81\x01")
+    expected = "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [2, 0x51, b"\x81\x01"]).hex()
+    assert shown_input(other).hex() == expected
+    bare = Message(Address.id(5), SENDER)
+    assert shown_input(bare).hex() == "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [0, 0, b""]).hex()
+    assert shown_input(Message(Address.id(100), SENDER, method=INVOKE_EVM, params=b"\x42\x01\x02")) == b"\x01\x02"
+    assert shown_input(creation()) == b"\xfe"

@@ -1,0 +1,257 @@
+"""Ethereum transactions as messages: against eth-account's signatures, and the cases of Filecoin's own nodes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from eth_account import Account
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge import rlp
+from bridge.addresses import EthAddress, masked_id
+from bridge.method_numbers import INVOKE_EVM
+from bridge.transactions import (
+    ACCESS_LIST,
+    DYNAMIC_FEE,
+    LEGACY,
+    Transaction,
+    TransactionError,
+    from_signed_message,
+    parse_transaction,
+)
+from hypervisor.address import Address
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+
+CHAIN_ID = 31415926
+KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+SENDER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+RECEIVER = bytes.fromhex("70997970c51812dc3a010c7d01b50e0d17dc79c8")
+
+u64 = st.integers(0, (1 << 64) - 1)
+u128 = st.integers(0, (1 << 128) - 1)
+
+
+def fields(kind: int, chain_id: int | None, to: bytes | None, **others: Any) -> dict[str, Any]:
+    """A transaction as eth-account wants it."""
+    found = {"nonce": 0, "value": 0, "data": b"", "gas": 3_000_000, **others}
+    if to is not None:
+        found["to"] = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    if chain_id is not None:
+        found["chainId"] = chain_id
+    if kind == DYNAMIC_FEE:
+        return {"type": 2, "maxFeePerGas": 200_000, "maxPriorityFeePerGas": 100_000, **found}
+    if kind == ACCESS_LIST:
+        return {"type": 1, "gasPrice": 100_000, "accessList": [], **found}
+    return {"gasPrice": 100_000, **found}
+
+
+KINDS = [(LEGACY, None), (LEGACY, CHAIN_ID), (ACCESS_LIST, CHAIN_ID), (DYNAMIC_FEE, CHAIN_ID)]
+
+
+@pytest.mark.parametrize(("kind", "chain_id"), KINDS)
+@given(nonce=u64, value=u128, data=st.binary(max_size=100), to=st.none() | st.just(RECEIVER))
+@settings(max_examples=20, deadline=None)
+def test_what_eth_account_signs_is_read_and_signed_again(
+    kind: int, chain_id: int | None, nonce: int, value: int, data: bytes, to: bytes | None
+) -> None:
+    signed = Account.sign_transaction(fields(kind, chain_id, to, nonce=nonce, value=value, data=data), KEY)
+    read = parse_transaction(bytes(signed.raw_transaction))
+    assert read.raw() == bytes(signed.raw_transaction)
+    assert read.hash() == bytes(signed.hash)
+    assert (read.r, read.s, read.v) == (signed.r, signed.s, signed.v)
+    assert "0x" + read.sender().hex() == SENDER.lower()
+    assert read.transaction.sign(KEY) == read
+    found = read.transaction
+    assert (found.type, found.chain_id, found.nonce, found.to, found.value) == (kind, chain_id, nonce, to, value)
+    assert (found.data, found.gas_limit) == (data, 3_000_000)
+
+
+@pytest.mark.parametrize(("kind", "chain_id"), KINDS)
+@given(nonce=u64, value=u128, data=st.binary(max_size=60), to=st.none() | st.just(RECEIVER))
+@settings(max_examples=20, deadline=None)
+def test_a_transaction_comes_back_from_its_message(
+    kind: int, chain_id: int | None, nonce: int, value: int, data: bytes, to: bytes | None
+) -> None:
+    receiver = None if to is None else EthAddress(to)
+    signed = Transaction(kind, chain_id, nonce, receiver, value, data, 5, 7, 7).sign(KEY)
+    assert from_signed_message(signed.signed_message(), CHAIN_ID) == signed
+
+
+# Transactions that the tests of lotus (chain/types/ethtypes) hold: raw, signature as that test expects it.
+HOMESTEAD = (
+    "f85f030182520794b94f5374fce5edbc8e2a8697c15331677e6ebf0b0a801ba098ff921201554726367d2be8c804a7ff89ccf285ebc57dff8a"
+    "e4c44b9c19ac4aa07778cde41a8a37f6a087622b38bc201bd3e7df06dce067569d4def1b53dba98c"
+)
+EIP_155 = (
+    "f86680843b9aca00835dc1ba94c2dca9a18d4a4057921d1bcb22da05e68e46b1d06480820297a0f91ee69c4603c4f21131467ee9e06ad4a96d"
+    "0a29fa8064db61f3adaea0eb6e92a07181e306bb8f773d94cc3b75e9835de00c004e072e6630c0c46971d38706bb01"
+)
+EIP_1559 = (
+    "02f8598401df5e76028301d69083086a5e835532dd808080c080a0457e33227ac7ceee2ef121755e26b872b6fb04221993f9939349bb7b0a3e"
+    "1595a02d8ef379e1d2a9e30fa61c92623cc9ed72d80cf6a48cfea341cb916bcc0a81bc"
+)
+
+
+def test_a_homestead_transaction_of_lotus() -> None:
+    read = parse_transaction(bytes.fromhex(HOMESTEAD))
+    message = read.signed_message()
+    assert (read.transaction.chain_id, read.v) == (None, 27)
+    assert (message.message.nonce, message.message.gas_limit, message.message.gas_fee_cap) == (3, 0x5207, 1)
+    assert message.message.gas_premium == 1
+    assert message.message.to == Address.delegated(10, bytes.fromhex("b94f5374fce5edbc8e2a8697c15331677e6ebf0b"))
+    assert message.signature.data == bytes.fromhex(
+        "0198ff921201554726367d2be8c804a7ff89ccf285ebc57dff8ae4c44b9c19ac4a"
+        "7778cde41a8a37f6a087622b38bc201bd3e7df06dce067569d4def1b53dba98c1b"
+    )
+
+
+def test_an_eip_155_transaction_of_lotus() -> None:
+    read = parse_transaction(bytes.fromhex(EIP_155))
+    message = read.signed_message()
+    assert read.transaction.chain_id == 314
+    assert read.sender().hex() == "a2bbb73ac59b256415e91a820b224dbaf2c268fa"
+    assert message.message.from_ == Address.delegated(10, read.sender())
+    assert (message.message.value, message.message.gas_limit, message.message.params) == (100, 6144442, b"")
+    assert message.message.method == INVOKE_EVM
+    assert message.signature.data[:1] + message.signature.data[65:] == bytes.fromhex("020297")
+    assert from_signed_message(message, 314) == read
+
+
+def test_a_transaction_of_lotus_that_creates_a_contract() -> None:
+    read = parse_transaction(bytes.fromhex(EIP_1559))
+    assert hex(read.r) == "0x457e33227ac7ceee2ef121755e26b872b6fb04221993f9939349bb7b0a3e1595"
+    assert hex(read.s) == "0x2d8ef379e1d2a9e30fa61c92623cc9ed72d80cf6a48cfea341cb916bcc0a81bc"
+    message = read.signed_message().message
+    assert (message.to, message.method) == (Address.id(EAM_ACTOR), 4)
+    assert (message.nonce, message.gas_premium, message.gas_fee_cap) == (2, 0x1D690, 0x86A5E)
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "length"), [(1, 66), (0x0100, 67), (0x010000, 68), (0x01000000, 69), (0x010000000000, 71)]
+)
+def test_an_eip_155_signature_is_as_long_as_its_chain_id_makes_it(chain_id: int, length: int) -> None:
+    transaction = Transaction(LEGACY, chain_id, 0, EthAddress(RECEIVER), 0, b"", 1, 1, 1)
+    assert len(transaction.sign(KEY).signed_message().signature.data) == length
+
+
+def test_the_receiver_decides_the_address_and_the_data_the_parameters() -> None:
+    base = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, masked_id(1234), 5, b"", 6, 7, 8)
+    sender = EthAddress(RECEIVER)
+    assert base.message(sender).to == Address.id(1234)
+    assert base.message(sender).params == b""
+    assert replace(base, data=b"\x01\x02").message(sender).params == bytes.fromhex("420102")
+    created = replace(base, to=None, data=b"\xfe").message(sender)
+    assert (created.to, created.method, created.params) == (Address.id(EAM_ACTOR), 4, bytes.fromhex("41fe"))
+
+
+def test_a_signature_that_no_key_made_is_refused() -> None:
+    signed = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), 0, b"", 1, 1, 1).sign(KEY)
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    # The mirror image of a signature is valid for the curve, and refused since Homestead (EIP-2).
+    mirrored = replace(signed, s=order - signed.s, y_parity=1 - signed.y_parity)
+    for broken in (replace(signed, r=0), replace(signed, s=0), replace(signed, r=order), mirrored):
+        with pytest.raises(TransactionError, match="signature is invalid"):
+            broken.sender()
+    assert replace(signed, y_parity=1 - signed.y_parity).sender() != signed.sender()
+
+
+def raw_1559(**changes: Any) -> bytes:
+    """A type 2 transaction of raw fields."""
+    found: dict[str, Any] = {
+        "chain": rlp.number(CHAIN_ID), "nonce": b"", "priority": b"", "cap": b"", "gas": b"\x01", "to": RECEIVER,
+        "value": b"", "data": b"", "access": [], "v": b"", "r": b"\x01", "s": b"\x01",
+    }  # fmt: skip
+    return b"\x02" + rlp.encode(list((found | changes).values()))
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "no bytes"),
+        (b"\x00", "type 0 are not supported"),
+        (b"\x03\xc0", "type 3 are not supported"),
+        (b"\x04\xc0", "type 4 are not supported"),
+        (b"\x7f", "type 127 are not supported"),
+        (b"\x02", "malformed: the item is cut short"),
+        (b"\x02\xc0", "0 items where 12"),
+        (b"\x01\xc0", "0 items where 11"),
+        (b"\xc0", "0 items where 9"),
+        (raw_1559() + b"\x00", "1 bytes behind"),
+        (raw_1559(to=b"\x01"), "20 bytes"),
+        (raw_1559(nonce=b"\x01" + bytes(8)), "9 bytes, at most 8"),
+        (raw_1559(value=b"\x00"), "leading zeros"),
+        (raw_1559(value=b"\x01" + bytes(32)), "33 bytes, at most 32"),
+        (raw_1559(v=b"\x02"), "parity is 0 or 1, not 2"),
+        (raw_1559(access=[[RECEIVER, []]]), "access list"),
+        (raw_1559(access=b""), "a byte string where a list"),
+        (raw_1559(data=[]), "a list where a byte string"),
+        (rlp.encode([b"", b"", b"", b"", b"", b"", b"\x1d", b"\x01", b"\x01"]), "v is 27, 28, or 35 and more: 29"),
+    ],
+)
+def test_malformed_transactions_are_refused_with_the_reason(raw: bytes, words: str) -> None:
+    with pytest.raises(TransactionError, match=words):
+        parse_transaction(raw)
+
+
+@given(st.binary(max_size=120))
+def test_no_bytes_do_anything_but_parse_or_be_refused(data: bytes) -> None:
+    for raw in (data, b"\x01" + data, b"\x02" + data):
+        with suppress(TransactionError):
+            assert parse_transaction(raw).raw() == raw
+
+
+def message(**changes: Any) -> Message:
+    """A message that a transaction becomes."""
+    found = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), 0, b"\x01", 1, 2, 2).message(
+        EthAddress(RECEIVER)
+    )
+    return replace(found, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"method": MethodNumber(0)}, "method 0 .* is called by no transaction"),
+        ({"method": MethodNumber(4)}, "is called by no transaction"),
+        ({"to": Address.actor(b"robust")}, "has no Ethereum address"),
+        ({"from_": Address.id(5)}, "sender f05 has no Ethereum address"),
+        ({"params": b"\x80"}, "no calldata"),
+        # Nodes refuse what does not come back as the same message: an empty byte string is written as nothing at all.
+        ({"params": b"\x40"}, "no Ethereum transaction becomes this message"),
+        ({"version": 1}, "no Ethereum transaction becomes this message"),
+    ],
+)
+def test_a_message_that_no_transaction_becomes_is_refused(changed: dict[str, Any], words: str) -> None:
+    signed = SignedMessage(message(**changed), Signature(SignatureType.DELEGATED, bytes(65)))
+    with pytest.raises(TransactionError, match=words):
+        from_signed_message(signed, CHAIN_ID)
+
+
+@pytest.mark.parametrize("data", ["", "00", "00" * 64, "00" * 66, "05" + "00" * 65, "01" + "00" * 66])
+def test_a_delegated_signature_of_another_form_is_refused(data: str) -> None:
+    with pytest.raises(TransactionError, match="delegated signature of"):
+        from_signed_message(SignedMessage(message(), Signature(SignatureType.DELEGATED, bytes.fromhex(data))), CHAIN_ID)
+
+
+@pytest.mark.parametrize("data", ["00" * 64 + "02", "01" + "00" * 64 + "1d", "02" + "00" * 64 + "03bebf11"])
+def test_a_v_of_another_chain_or_of_none_is_refused(data: str) -> None:
+    with pytest.raises(TransactionError, match=r"signature's v is"):
+        from_signed_message(SignedMessage(message(), Signature(SignatureType.DELEGATED, bytes.fromhex(data))), CHAIN_ID)
+
+
+def test_a_native_signature_carries_no_transaction() -> None:
+    signed = SignedMessage(message(), Signature(SignatureType.SECP256K1, bytes(65)))
+    with pytest.raises(TransactionError, match="signed with SECP256K1 carries no transaction"):
+        from_signed_message(signed, CHAIN_ID)
+
+
+def test_amounts_are_as_wide_as_the_message_allows() -> None:
+    widest = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), (1 << 256) - 1, b"", 1, (1 << 256) - 1, 0)
+    found = widest.message(EthAddress(RECEIVER))
+    assert (found.value, found.gas_fee_cap) == (TokenAmount((1 << 256) - 1), TokenAmount((1 << 256) - 1))
+    assert found.gas_limit == Gas(1)
