@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
+from tests.actors.people import GENESIS
+from tests.actors.twins import Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
 
 
@@ -21,3 +24,13 @@ def first_machine() -> Iterator[Hypervisor]:
 @pytest.fixture
 def world(first_machine: Hypervisor) -> World:
     return World(first_machine.fork())
+
+
+@pytest.fixture(scope="session")
+def first_twins(request: pytest.FixtureRequest) -> Twins:
+    return Twins.at_genesis(GENESIS, Path(request.config.cache.mkdir("guests")))
+
+
+@pytest.fixture
+def twins(first_twins: Twins) -> Twins:
+    return first_twins.fork(shakes=6)

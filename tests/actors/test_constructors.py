@@ -6,7 +6,16 @@ import pytest
 
 from hypervisor import Address
 from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    CRON_ACTOR,
+    DATACAP_ACTOR,
+    EAM_ACTOR,
+    INIT_ACTOR,
+    METHOD_CONSTRUCTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+)
 from store.cid import EMPTY_ARRAY_CID, show
 from store.codec import encode
 from tests.actors.world import KEY_ACCOUNT, World
@@ -15,6 +24,18 @@ EMPTY_TUPLE = "bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4a"
 HEADS = [
     ("system", SYSTEM_ACTOR, b"", "bafy2bzacediz3ac65um45ud2yy2teiwu65kvrwq6rmykjdtqizsfjadmttp6g"),
     ("init", INIT_ACTOR, encode(["localnet"]), "bafy2bzaceblpzywtmpbawk2ffanp5c2x634vptiinjr6kakm5klsckos7dkgo"),
+    (
+        "cron",
+        CRON_ACTOR,
+        bytes.fromhex("818282420004058242000509"),
+        "bafy2bzacebs5dwwxmsjmzvoqcamx3qtl2x5qpqgpqxgnzl7scccmbvd37ulvs",
+    ),
+    (
+        "datacap",
+        DATACAP_ACTOR,
+        encode(Address.id(6).to_bytes()),
+        "bafy2bzacedvbi5u76loih5l52kha6yuq7tz25r76lthjofph2mcocmdwbb5q4",
+    ),
     ("eam", EAM_ACTOR, b"", EMPTY_TUPLE),
 ]
 

@@ -32,10 +32,10 @@ def test_exec_refuses_user_code(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["multisig", "paymentchannel"])
-def test_an_actor_that_the_bundle_lacks_is_not_created(world: World, name: str) -> None:
+def test_an_actor_whose_constructor_refuses_is_not_created(world: World, name: str) -> None:
     before, params = world.state_of(INIT_ACTOR), encode([link(world.machine.manifest.code(name)), b""])
     result = world.send(INIT, EXEC, params, value=5)
-    assert result.exit_code == 22
+    assert result.exit_code == 16
     assert world.state_of(INIT_ACTOR) == before
 
 

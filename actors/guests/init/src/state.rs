@@ -2,10 +2,9 @@
 //! layout too, when it resolves addresses and creates accounts by itself.
 
 use actor_runtime::map::{self, Map};
-use actor_runtime::{ActorError, ids};
+use actor_runtime::{ActorError, ids, key};
 use cid::Cid;
 use fvm_ipld_encoding::tuple::*;
-use fvm_ipld_hamt::BytesKey;
 use fvm_shared::ActorID;
 use fvm_shared::address::Address;
 
@@ -19,7 +18,7 @@ pub struct State {
 
 impl State {
     pub fn new(network_name: String) -> Result<Self, ActorError> {
-        let address_map = map::empty::<ActorID>().flush().map_err(map::broken)?;
+        let address_map = map::empty::<ActorID>().flush()?;
         Ok(Self { address_map, next_id: ids::FIRST_FREE, network_name })
     }
 
@@ -28,20 +27,20 @@ impl State {
         let mut addresses = map::load(&self.address_map)?;
         let id = self.take_id();
         insert_new(&mut addresses, robust, id)?;
-        self.address_map = addresses.flush().map_err(map::broken)?;
+        self.address_map = addresses.flush()?;
         Ok(id)
     }
 
     /// The id that the delegated address has, or a new one; and whether it had one. The robust address leads there too.
     pub fn assign_delegated(&mut self, robust: &Address, delegated: &Address) -> Result<(ActorID, bool), ActorError> {
         let mut addresses = map::load(&self.address_map)?;
-        let known = addresses.get(&key(delegated)).map_err(map::broken)?.copied();
+        let known = addresses.get(&key::address(delegated))?.copied();
         let id = known.unwrap_or_else(|| self.take_id());
         if known.is_none() {
-            addresses.set(key(delegated), id).map_err(map::broken)?;
+            addresses.set(key::address(delegated), id)?;
         }
         insert_new(&mut addresses, robust, id)?;
-        self.address_map = addresses.flush().map_err(map::broken)?;
+        self.address_map = addresses.flush()?;
         Ok((id, known.is_some()))
     }
 
@@ -54,12 +53,8 @@ impl State {
 
 /// An address is given once and for ever.
 fn insert_new(addresses: &mut Map<ActorID>, address: &Address, id: ActorID) -> Result<(), ActorError> {
-    if addresses.set_if_absent(key(address), id).map_err(map::broken)? {
+    if addresses.set_if_absent(key::address(address), id)? {
         return Ok(());
     }
     Err(ActorError::forbidden("the new actor's robust address is taken"))
-}
-
-fn key(address: &Address) -> BytesKey {
-    BytesKey(address.to_bytes())
 }

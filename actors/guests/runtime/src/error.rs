@@ -18,6 +18,14 @@ impl ActorError {
         Self::new(ExitCode::USR_ILLEGAL_ARGUMENT, message)
     }
 
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::USR_NOT_FOUND, message)
+    }
+
+    pub fn insufficient_funds(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::USR_INSUFFICIENT_FUNDS, message)
+    }
+
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(ExitCode::USR_FORBIDDEN, message)
     }
@@ -72,5 +80,18 @@ impl ActorError {
 impl From<fvm_ipld_encoding::Error> for ActorError {
     fn from(error: fvm_ipld_encoding::Error) -> Self {
         Self::serialization(error.to_string())
+    }
+}
+
+/// A map that cannot be read or written is broken state.
+impl From<fvm_ipld_hamt::Error> for ActorError {
+    fn from(error: fvm_ipld_hamt::Error) -> Self {
+        Self::illegal_state(format!("map: {error}"))
+    }
+}
+
+impl From<fvm_ipld_amt::Error> for ActorError {
+    fn from(error: fvm_ipld_amt::Error) -> Self {
+        Self::illegal_state(format!("array: {error}"))
     }
 }

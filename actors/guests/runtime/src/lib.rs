@@ -6,13 +6,17 @@
 //!
 //! A method always decodes first, then checks its caller, then acts: callers can see that order in the exit code.
 
+pub mod address;
+pub mod array;
 pub mod caller;
 pub mod entry;
 pub mod error;
 pub mod ids;
+pub mod key;
 pub mod kind;
 pub mod map;
 pub mod params;
+pub mod receiver;
 pub mod send;
 pub mod state;
 pub mod store;

@@ -1,4 +1,5 @@
-//! The HAMT of built-in actors: bit width 5, keys hashed with sha-256 by the VM, which is cheaper than in WASM.
+//! The HAMT of built-in actors: bit width 5 unless said otherwise, keys hashed with sha-256 by the VM, which is cheaper
+//! than in WASM. What the keys are made of is in `key`.
 
 use std::hash::Hasher;
 
@@ -17,19 +18,28 @@ pub fn empty<V>() -> Map<V>
 where
     V: serde::Serialize + serde::de::DeserializeOwned,
 {
-    Map::new_with_bit_width(ActorStore, BIT_WIDTH)
+    empty_of_width(BIT_WIDTH)
+}
+
+pub fn empty_of_width<V>(bit_width: u32) -> Map<V>
+where
+    V: serde::Serialize + serde::de::DeserializeOwned,
+{
+    Map::new_with_bit_width(ActorStore, bit_width)
 }
 
 pub fn load<V>(root: &Cid) -> Result<Map<V>, ActorError>
 where
     V: serde::Serialize + serde::de::DeserializeOwned,
 {
-    Map::load_with_bit_width(root, ActorStore, BIT_WIDTH).map_err(broken)
+    load_of_width(root, BIT_WIDTH)
 }
 
-/// A map that cannot be read or written is broken state.
-pub fn broken(error: fvm_ipld_hamt::Error) -> ActorError {
-    ActorError::illegal_state(format!("map: {error}"))
+pub fn load_of_width<V>(root: &Cid, bit_width: u32) -> Result<Map<V>, ActorError>
+where
+    V: serde::Serialize + serde::de::DeserializeOwned,
+{
+    Ok(Map::load_with_bit_width(root, ActorStore, bit_width)?)
 }
 
 pub enum HostSha256 {}

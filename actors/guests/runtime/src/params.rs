@@ -40,6 +40,12 @@ pub fn done() -> Reply {
     Ok(None)
 }
 
+/// What a callee has returned: 24 if it was nothing, 21 if it is something else.
+pub fn returned<T: DeserializeOwned>(block: Option<IpldBlock>) -> Result<T, ActorError> {
+    let block = block.ok_or_else(|| ActorError::assertion_failed("the called actor returned nothing"))?;
+    Ok(block.deserialize()?)
+}
+
 /// A block with CBOR parameters for a send.
 pub fn cbor<T: Serialize>(value: &T) -> Result<Option<IpldBlock>, ActorError> {
     Ok(Some(IpldBlock::serialize(CBOR, value)?))

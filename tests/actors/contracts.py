@@ -1,0 +1,53 @@
+"""Two small contracts, written in opcodes: one calls any actor as it is told, one logs what it is called with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import to_filecoin
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
+from hypervisor import Address
+from hypervisor.types import EAM_ACTOR
+from store.codec import decode, encode
+from tests.actors.people import ETHEL
+from tests.actors.twins import Twins
+
+INVOKE_EVM = 3844450837
+READ_ONLY = 1
+CBOR = 0x51
+
+# CALLDATACOPY all; DELEGATECALL the precompile call_actor_id with it; RETURNDATACOPY all; RETURN it
+_CALL_ACTOR_BY_ID = "73fe00000000000000000000000000000000000005"
+FORWARDER = bytes.fromhex("365f5f375f5f365f" + _CALL_ACTOR_BY_ID + "5af43d5f5f3e3d5ff3")
+# CALLDATACOPY all; LOG0 it; STOP
+LOGGER = bytes.fromhex("365f5f37365fa000")
+
+
+def deploy(twins: Twins, code: bytes) -> Address:
+    """Deploy runtime code from ETHEL's account; returns the contract's f410 address."""
+    init = bytes([0x60, len(code), 0x60, 10, 0x5F, 0x39, 0x60, len(code), 0x5F, 0xF3]) + code
+    result = twins.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(init), 0, ETHEL)
+    assert result.exit_code == 0, result.message
+    return to_filecoin(CreateReturn.decode(result.return_data).eth_address)
+
+
+class Forwarder:
+    """A contract that calls actors: to them a caller that is not built in, and one that can forbid changes."""
+
+    def __init__(self, twins: Twins) -> None:
+        self.twins = twins
+        self.address = deploy(twins, FORWARDER)
+
+    def call(self, actor: int, method: int, params: bytes = b"", flags: int = 0, value: int = 0) -> Any:
+        """Call a method; the answer of the precompile is compared like any other return value."""
+        arguments = (method, value, flags, CBOR if params else 0, params, actor)
+        calldata = encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], arguments)
+        return self.twins.send(self.address, INVOKE_EVM, invoke_params(calldata), value, ETHEL)
+
+
+def exit_of(result: Any) -> int:
+    """The exit code that the precompile reports; negative for a failed send."""
+    answer: bytes = decode(result.return_data)
+    return int.from_bytes(answer[:32], "big", signed=True)

@@ -1,0 +1,54 @@
+"""Accounts of the differential tests, and what they sign."""
+
+from __future__ import annotations
+
+import hashlib
+
+import coincurve
+
+from bridge.addresses import EthAddress, to_filecoin
+from hypervisor import Address, Genesis
+from hypervisor.signatures import secp256k1_public_key
+from hypervisor.types import TokenAmount
+from store.codec import encode
+
+FIL = 10**18
+
+
+def secret_key(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def account(number: int) -> Address:
+    return Address.secp256k1(secp256k1_public_key(secret_key(number)))
+
+
+ALICE, BOB, CAROL, DAVE, STRANGER = (account(number) for number in range(1, 6))
+ETHEL = to_filecoin(EthAddress(bytes(range(1, 21))))
+PEOPLE = (ALICE, BOB, CAROL, DAVE, ETHEL)
+SECRETS = {account(number): secret_key(number) for number in range(1, 6)}
+
+GENESIS = Genesis(accounts={address: TokenAmount(1_000_000 * FIL) for address in PEOPLE})
+"""ALICE is f0100, and so on; STRANGER has no account yet."""
+
+
+def signature(signer: Address, message: bytes) -> bytes:
+    """The bare signature of a key account over a message."""
+    digest = hashlib.blake2b(message, digest_size=32).digest()
+    return coincurve.PrivateKey(SECRETS[signer]).sign_recoverable(digest, hasher=None)
+
+
+def amount(number: int) -> bytes:
+    """A token amount in attoFIL, or any other big integer, as it is written in CBOR."""
+    from hypervisor.bigint import encode_bigint
+
+    return encode_bigint(number)
+
+
+def raw(address: Address) -> bytes:
+    return address.to_bytes()
+
+
+def packed(*values: object) -> bytes:
+    """A tuple in CBOR."""
+    return encode(list(values))

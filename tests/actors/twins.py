@@ -1,0 +1,195 @@
+"""Two machines of one state: the official actors on the first, ours in their places on the second.
+
+Our modules lie under the official code CIDs, so that the two states may not differ in a single byte. Every message goes
+to both; exit code, return value, events and state root must be the same, or the step fails with what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from actors import build
+from hypervisor import Address, Genesis, Hypervisor, Message
+from hypervisor.bundle import Bundle
+from hypervisor.executor import ApplyResult
+from hypervisor.proofs import AcceptProofs
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
+from store.blockstore import get_object
+from store.cid import Cid, show
+from store.codec import decode
+from tests.actors.damage import damaged
+from tests.actors.world import World
+from tests.conftest import data_file
+
+OFFICIAL = "bundles/v18-testing-fake-proofs.car"
+GAS_LIMIT = Gas(10**13)
+
+
+@dataclass
+class Costs:
+    """What each method took in gas, official and ours, over all runs that succeeded."""
+
+    totals: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    steps: int = 0
+
+    def add(self, actor: str, method: int, official: int, own: int) -> None:
+        total = self.totals.setdefault((actor, method), [0, 0, 0])
+        for place, amount in enumerate((1, official, own)):
+            total[place] += amount
+
+
+COSTS = Costs()
+
+
+class Twins:
+    """The two machines; `send` and `send_as` give the answer that both have given."""
+
+    def __init__(self, official: Hypervisor, own: Hypervisor, shakes: int = 0) -> None:
+        """`shakes`: how many damaged forms of each message are tried out before it, on the state that it meets."""
+        self.official, self.own, self.shakes = official, own, shakes
+        self.random = Random(1)
+        assert official.root == own.root, "the two first states differ"
+
+    @classmethod
+    def at_genesis(cls, genesis: Genesis, compiled: Path, car: str = OFFICIAL) -> Twins:
+        """Both machines, fresh. Our modules are compiled into a folder of their own, since they lie under the CIDs of
+        others here."""
+        bundle = Bundle.open(data_file(car))
+        official = Hypervisor.open(bundle=bundle, genesis=genesis, evm="official", proofs=AcceptProofs())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FVM_CACHE_DIR", str(compiled / show(Bundle.embedded().root)[-16:]))
+            ours = in_place_of(bundle)
+            own = Hypervisor.open(bundle=ours, genesis=genesis, evm="official", proofs=AcceptProofs())
+        return cls(official, own)
+
+    def fork(self, shakes: int = 0) -> Twins:
+        return Twins(self.official.fork(), self.own.fork(), shakes)
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def send(self, to: Address, method: int, params: bytes, value: int, sender: Address) -> ApplyResult:
+        """A chain message from an account."""
+        account = self.official.actor(sender)
+        nonce = account.nonce if account else 0
+        message = Message(to, sender, nonce, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT)
+        return self._both(message, lambda machine: machine.apply(message))
+
+    def send_as(self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0) -> ApplyResult:
+        """The same call as if an actor of any kind had made it."""
+        message = Message(
+            to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT
+        )
+        return self._both(message, lambda machine: machine.apply_implicit(message))
+
+    def _both(self, message: Message, apply: Callable[[Hypervisor], ApplyResult]) -> ApplyResult:
+        for _ in range(self.shakes if message.params else 0):
+            self._try(replace(message, params=damaged(message.params, self.random)))
+        official, own = apply(self.official), apply(self.own)
+        name = self._check(message, official, own)
+        if official.exit_code == 0:
+            COSTS.add(name, message.method, official.gas_used, own.gas_used)
+        return own
+
+    def _try(self, message: Message) -> None:
+        """Send a message to both, compare, and take it back."""
+        machines = (self.official, self.own)
+        before = [machine.snapshot() for machine in machines]
+        self._check(message, self.official.apply_implicit(message), self.own.apply_implicit(message))
+        for machine, snapshot in zip(machines, before, strict=True):
+            machine.restore(snapshot)
+
+    def _check(self, message: Message, official: ApplyResult, own: ApplyResult) -> str:
+        receiver = self.official.actor(message.to)
+        name = (receiver and self.official.manifest.name_of(receiver.code)) or "nobody"
+        COSTS.steps += 1
+        differences = [*_compare(official, own), *self._compare_states()]
+        call = f"{name}.{message.method} by {message.from_}: {_readable(message.params)}"
+        assert not differences, "\n".join([call, *differences])
+        return name
+
+    def advance(self, **changes: Any) -> None:
+        """Change epoch, circulating supply or timestamp of both."""
+        for machine in (self.official, self.own):
+            machine.advance(**changes)
+
+    def change(self, what: Callable[[Hypervisor], None]) -> None:
+        """Change both states by hand."""
+        for machine in (self.official, self.own):
+            what(machine)
+
+    def world(self) -> World:
+        """The own machine, for reading."""
+        return World(self.own)
+
+    # --- differences ------------------------------------------------------------------------------------------
+
+    def _compare_states(self) -> Iterator[str]:
+        if self.official.root == self.own.root:
+            return
+        official, own = (dict(machine.state_tree.actors()) for machine in (self.official, self.own))
+        for actor in sorted(set(official) | set(own)):
+            first, second = official.get(actor), own.get(actor)
+            if first != second:
+                yield f"actor f0{actor}:\n  official {self._show(self.official, first)}"
+                yield f"  own      {self._show(self.own, second)}"
+
+    @staticmethod
+    def _show(machine: Hypervisor, state: ActorState | None) -> str:
+        if state is None:
+            return "absent"
+        head = get_object(machine.store, state.head)
+        return f"balance {state.balance} nonce {state.nonce} head {show(state.head)} {_plain(head)}"
+
+
+def in_place_of(official: Bundle) -> Bundle:
+    """The official bundle with our module behind each of its code CIDs, but for contracts."""
+    own = Bundle.embedded()
+    modules = dict(own.blocks)
+    ours: Mapping[Cid, bytes] = {
+        official.manifest.code(name): modules[own.manifest.code(name)]
+        for name, crate in build.MANIFEST.items()
+        if crate not in ("absent_actor", "evm_marker")
+    }
+    return Bundle(official.root, official.manifest, tuple((cid, ours.get(cid, data)) for cid, data in official.blocks))
+
+
+def _compare(official: ApplyResult, own: ApplyResult) -> Iterator[str]:
+    if official.exit_code != own.exit_code:
+        yield f"exit {official.exit_code} ({official.message}), own {own.exit_code} ({own.message})"
+    if official.return_data != own.return_data:
+        yield f"return {_readable(official.return_data)}, own {_readable(own.return_data)}"
+    if official.events != own.events:
+        yield f"events {official.events},\n  own {own.events}"
+    for side, result in (("official", official), ("own", own)):
+        if result.fatal is not None:
+            yield f"{side} fatal: {result.fatal}"
+
+
+def _readable(data: bytes) -> str:
+    try:
+        return str(_plain(decode(data))) if data else "nothing"
+    except ValueError:
+        return data.hex()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "tag"):
+        return show(Cid(value.value[1:]))
+    return value
+
+
+def actor_name(machine: Hypervisor, actor: ActorID) -> str | None:
+    """The built-in actor's name behind an id."""
+    state = machine.state_tree.get_actor(actor)
+    return machine.manifest.name_of(state.code) if state else None
