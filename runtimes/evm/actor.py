@@ -183,6 +183,7 @@ def _run(
     invocation: Invocation, contract: Contract, code: Code, calldata: bytes, caller: EthAddress, value: TokenAmount
 ) -> bytes:
     """Run a frame; what it returns, or ActorExit: a revert carries its data."""
+    invocation.syscalls.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
     frame = Frame(
         rules=invocation.rules,
         code=code,

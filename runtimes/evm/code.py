@@ -13,15 +13,16 @@ _PUSH1, _PUSH32 = 0x60, 0x7F
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Bytecode, and the positions at which a jump may land."""
+    """Bytecode, the positions at which a jump may land, and how many instructions it is from end to end."""
 
     data: bytes
     jump_destinations: frozenset[int]
+    instructions: int
 
 
 def analyse(data: bytes) -> Code:
     """Find the JUMPDEST bytes that are no push data."""
-    destinations, position, end = [], 0, len(data)
+    destinations, instructions, position, end = [], 0, 0, len(data)
     while position < end:
         opcode = data[position]
         if opcode == _JUMPDEST:
@@ -29,7 +30,8 @@ def analyse(data: bytes) -> Code:
         elif _PUSH1 <= opcode <= _PUSH32:
             position += opcode - _PUSH1 + 1
         position += 1
-    return Code(data, frozenset(destinations))
+        instructions += 1
+    return Code(data, frozenset(destinations), instructions)
 
 
 class CodeCache:

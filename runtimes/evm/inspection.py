@@ -60,8 +60,8 @@ class Inspector:
 
     def find(self, address: EthAddress) -> Found:
         """What kind of thing is behind an address."""
-        if self._rules.is_reserved(address):
-            return Found(Kind.PRECOMPILE if address in self._rules.precompiles else Kind.NOTHING)
+        if address in self._rules.precompiles:
+            return Found(Kind.PRECOMPILE)
         actor = self._syscalls.resolve(to_filecoin(address))
         code = None if actor is None else self._syscalls.code_of(actor)
         if actor is None or code is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.events import Log, entries_to_log
 from bridge.filecoin_call import ActorCall, decode_call_return, encode_call, encode_method_calldata
@@ -18,6 +18,7 @@ from hypervisor.runtime import RuntimeServices
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber
 from runtimes.evm import EvmRuntime
+from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
 from store.cid import CBOR
 from tests.runtimes.evm.assembler import assemble, deployer, returned_word
@@ -142,6 +143,15 @@ def test_a_copy_of_return_data_claims_its_memory_before_it_looks_at_the_bounds(c
     """Found by random contracts on both actors: exit 4 and not 38."""
     contract = chain.deploy(assemble("100 0 1073741824 RETURNDATACOPY"))
     assert chain.invoke(contract).exit_code == ExitCode.SYS_ILLEGAL_INSTRUCTION
+
+
+def test_an_empty_precompile_slot_shows_the_account_that_money_made_there(chain: Chain) -> None:
+    """Found by random contracts on both actors."""
+    slot = EthAddress(bytes(19) + b"\x12")
+    contract = chain.deploy(returned_word(f"{int.from_bytes(slot, 'big')} EXTCODEHASH"))
+    assert chain.call(contract) == bytes(32)
+    chain.send(to_filecoin(slot), 0, value=1)
+    assert chain.call(contract) == EMPTY_CODE_HASH
 
 
 def test_memory_is_paid_for_by_the_byte(chain: Chain) -> None:

@@ -199,7 +199,7 @@ def test_every_opcode_takes_its_price_from_the_shared_budget() -> None:
     host = FakeHost()
     before = host.gas.remaining
     run(assemble("1 2 ADD POP"), host)
-    assert before - host.gas.remaining == 3 + 3 + 3 + 2
+    assert before - host.gas.remaining == 1 + 1 + 2 + 1
 
 
 def test_an_endless_loop_runs_out_of_the_machines_gas() -> None:
@@ -214,7 +214,7 @@ def test_memory_is_asked_of_the_host_and_no_quadratic_price_is_taken() -> None:
     before = host.gas.remaining
     run(assemble("1 524256 MSTORE"), host)
     assert host.granted == [524288]
-    assert before - host.gas.remaining == 9
+    assert before - host.gas.remaining == 1 + 1 + 4
 
 
 def test_memory_that_the_host_refuses_ends_the_invocation() -> None:
