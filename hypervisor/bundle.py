@@ -38,7 +38,7 @@ class Manifest:
             entries = decode(store.get(data))
             names = tuple(entry[0] for entry in entries)
             codes = tuple(unlink(entry[1]) for entry in entries)
-        except (CodecError, TypeError, IndexError) as error:
+        except (CodecError, TypeError, LookupError) as error:
             raise BundleError(f"manifest {show(data)} is not a list of names and code CIDs: {error}") from None
         if names != ACTOR_NAMES:
             missing = ", ".join(name for name in ACTOR_NAMES if name not in names) or "none, but the order differs"
