@@ -7,7 +7,7 @@ the constructors that `Genesis.constructors` lists. Source: lotus chain/gen/gene
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Address, Protocol, is_eth_namespace
 from hypervisor.bigint import encode_bigint
 from hypervisor.bundle import Manifest
 from hypervisor.errors import InvalidInput
@@ -102,7 +102,7 @@ def _add_account(tree: StateTree, manifest: Manifest, address: Address, balance:
     if address.protocol in (Protocol.SECP256K1, Protocol.BLS):
         head = put_object(tree.store, [address.to_bytes()])
         tree.set_actor(tree.register_address(address), ActorState(manifest.code("account"), head, balance=balance))
-    elif address.protocol is Protocol.DELEGATED:
+    elif is_eth_namespace(address):
         state = ActorState(manifest.code("ethaccount"), balance=balance, delegated_address=address)
         tree.set_actor(tree.register_address(address), state)
     else:

@@ -1,0 +1,62 @@
+"""Which runtime executes a code CID, and what happens where it is not installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.errors import RuntimeUnavailable
+from hypervisor.registry import Registry
+from hypervisor.runtime import RuntimeServices
+from store.cid import RAW, cid_of, show
+from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
+
+CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
+
+
+def test_code_runs_in_wasm_unless_it_is_named_and_an_override_wins() -> None:
+    runtimes = {name: ScriptedRuntime() for name in ("wasm", "evm", "mine")}
+    registry = Registry(
+        RuntimeServices(), {MARKED: "evm"}, {name: lambda _, r=runtime: r for name, runtime in runtimes.items()}  # type: ignore[misc]
+    )  # fmt: skip
+    assert registry.runtime_for(CODE) == ("wasm", runtimes["wasm"])
+    assert registry.runtime_for(MARKED) == ("evm", runtimes["evm"])
+    registry.override(MARKED, "mine")
+    registry.override(CODE, "mine")
+    assert registry.runtime_for(MARKED) == registry.runtime_for(CODE) == ("mine", runtimes["mine"])
+    assert registry.names() == {MARKED: "mine", CODE: "mine"}
+
+
+def test_a_runtime_is_built_once_when_it_is_first_needed_with_the_machines_options() -> None:
+    built: list[RuntimeServices] = []
+
+    def build(services: RuntimeServices) -> ScriptedRuntime:
+        built.append(services)
+        return ScriptedRuntime()
+
+    services = RuntimeServices({"evm": "py-evm"})
+    registry = Registry(services, {}, {"wasm": build})
+    assert built == []
+    assert registry.runtime_for(CODE) == registry.runtime_for(MARKED)
+    assert built == [services]
+
+
+def test_a_runtime_that_nobody_installed_is_an_error_that_says_what_to_install() -> None:
+    registry = Registry(RuntimeServices(), {CODE: "jvm"})
+    with pytest.raises(RuntimeUnavailable, match=f"{show(CODE)} asks for the runtime 'jvm'.*hypervisor.runtimes"):
+        registry.runtime_for(CODE)
+
+
+def test_the_installed_runtimes_are_found_by_their_entry_points() -> None:
+    registry = Registry(RuntimeServices({"evm": "py-evm"}), {MARKED: "evm"})
+    assert [type(registry.runtime_for(code)[1]).__name__ for code in (CODE, MARKED)] == ["WasmRuntime", "EvmRuntime"]
+
+
+def test_a_message_to_code_without_a_runtime_is_taken_back() -> None:
+    world = World()
+    to = world.actor(lambda _kernel, _params: None, balance=1)
+    world.machine.registry.override(world.code("multisig"), "jvm")
+    before = world.machine.root
+    with pytest.raises(RuntimeUnavailable):
+        world.send(to)
+    assert world.machine.root == before
+    assert world.send(NEW_KEY, 0).exit_code == 0
