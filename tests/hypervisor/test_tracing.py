@@ -1,0 +1,142 @@
+"""The stream of events and the call tree made of it."""
+
+from __future__ import annotations
+
+from hypervisor.address import Address
+from hypervisor.errors import Fatal
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
+from hypervisor.runtime import Outcome
+from hypervisor.tracing import (
+    ActorCreated,
+    CallEnded,
+    CallStarted,
+    DebugLog,
+    Dispatched,
+    EventEmitted,
+    KernelSend,
+    Recorder,
+    call_tree,
+)
+from hypervisor.types import METHOD_SEND, ActorID, BlockId, MethodNumber, TokenAmount
+from store.cid import CBOR, RAW
+from tests.hypervisor.world import GAS, NEW_ETH, SENDER, SENDER_ID, World, charging, exiting, refused, returning
+
+
+def test_a_call_tells_who_called_whom_with_what_and_how_it_ended() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    to = world.actor(returning(b"pong", RAW, 33))
+    world.machine.apply(world.message(to, 7, params=b"\x80", value=TokenAmount(3)), 0)
+    [start] = [event for event in recorder.events if isinstance(event, CallStarted)]
+    [end] = [event for event in recorder.events if isinstance(event, CallEnded)]
+    assert start == CallStarted(
+        SENDER_ID, to, MethodNumber(7), TokenAmount(3), b"\x80", CBOR, False, (10_000_000_000 - 560_663) * GAS
+    )
+    # transfer and the receiver's update, the call, 40 for the block, 1,300 a byte of the return
+    assert end == CallEnded(33, b"pong", RAW, (6_000 + 475_000 + 75_000 + 40 + 5_200) * GAS)
+    assert Dispatched(ActorID(1000), world.code("multisig"), "wasm") in recorder.events
+
+
+def test_a_call_tree_has_every_call_under_its_caller_in_order() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    leaf = world.actor(exiting(16))
+
+    def middle(kernel: Kernel, _params: BlockId) -> None:
+        kernel.events.emit([EventEntry(3, "k", RAW, b"v")])
+        kernel.send(leaf, MethodNumber(5), gas_limit=2_000_000)
+
+    middle_at = world.actor(middle)
+
+    def top(kernel: Kernel, _params: BlockId) -> None:
+        kernel.send(middle_at, MethodNumber(4))
+        kernel.send(NEW_ETH, METHOD_SEND, value=TokenAmount(1))
+        kernel.debug_log("done")
+
+    world.send(world.actor(top, balance=1))
+    [root] = call_tree(recorder.events)
+    assert [node.start.method for node in root.calls] == [4, 0]
+    assert (root.actor, root.runtime, root.succeeded) == (1002, "wasm", True)
+    [inner] = root.calls[0].calls
+    assert (inner.start.to, inner.start.gas_available, inner.succeeded) == (leaf, 2_000_000 * GAS, False)
+    assert inner.end is not None
+    assert inner.end.exit_code == 16
+    assert root.calls[0].events == [EventEmitted(ActorID(1001), ((3, "k", RAW, b"v"),))]
+    assert (root.calls[1].created, root.calls[1].code) == (101, None)
+    assert ActorCreated(ActorID(101), NEW_ETH) in recorder.events
+    assert DebugLog(ActorID(1002), "done") in recorder.events
+    assert [e.to for e in recorder.events if isinstance(e, KernelSend)] == [middle_at, leaf, NEW_ETH]
+
+
+def test_calls_that_end_without_an_exit_code_say_why() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    greedy = world.actor(charging(10**9))
+
+    def broken(_kernel: Kernel, _params: BlockId) -> None:
+        raise Fatal("the state is broken")
+
+    broken_at = world.actor(broken)
+
+    def top(kernel: Kernel, _params: BlockId) -> None:
+        refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.send(Address.id(77_777), METHOD_SEND))
+        too_much = TokenAmount(1)
+        refused(ErrorNumber.INSUFFICIENT_FUNDS, kernel, lambda: kernel.send(SENDER, METHOD_SEND, value=too_much))
+        kernel.send(greedy, MethodNumber(2), gas_limit=3_000_000)
+        kernel.send(broken_at, MethodNumber(2))
+
+    result = world.send(world.actor(top))
+    assert result.exit_code == 10
+    [root] = call_tree(recorder.events)
+    ends = [node.end for node in root.calls]
+    assert [(end.exit_code, end.error) for end in ends if end] == [
+        (0, "NOT_FOUND"),
+        (0, "INSUFFICIENT_FUNDS"),
+        (7, ""),  # its own limit: an exit for the caller
+        (10, "FATAL"),
+    ]
+    assert root.end is not None
+    assert (root.end.error, root.end.message) == ("FATAL", "the state is broken")
+    assert not any(node.succeeded for node in [root, *root.calls])
+
+
+def test_running_out_at_the_top_is_told_at_every_level() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    greedy = world.actor(charging(10**12))
+
+    def top(kernel: Kernel, _params: BlockId) -> Outcome:
+        return Outcome(kernel.send(greedy, MethodNumber(2)).exit_code)
+
+    assert world.send(world.actor(top)).exit_code == 7
+    [root] = call_tree(recorder.events)
+    assert [node.end.error for node in (root, *root.calls) if node.end] == ["OUT_OF_GAS", "OUT_OF_GAS"]
+
+
+def test_gas_of_a_call_counts_what_is_below_it() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    leaf = world.actor(charging(1_000))
+
+    def top(kernel: Kernel, _params: BlockId) -> None:
+        kernel.send(leaf, MethodNumber(2), gas_limit=5_000_000)
+        kernel.gas.charge("Test", 7 * GAS)
+
+    world.send(world.actor(top))
+    [root] = call_tree(recorder.events)
+    assert root.end is not None
+    assert root.calls[0].end is not None
+    assert root.calls[0].end.gas_used == (500_000 + 75_000 + 1_000) * GAS
+    assert root.end.gas_used == root.calls[0].end.gas_used + (75_000 + 7) * GAS
+
+
+def test_two_messages_are_two_trees() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    to = world.actor()
+    world.send(to)
+    world.send(to)
+    assert len(call_tree(recorder.events)) == 2
+    assert call_tree([]) == []
