@@ -135,7 +135,7 @@ class Chain:
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
         """A machine at a tipset's state, in its context; at the head it is the chain's own."""
-        if tipset is self.head:
+        if tipset == self.head:
             return self.machine
         return self.machine_before(tipset, tipset.state)
 

@@ -1,0 +1,66 @@
+"""Networks for tests: one for each bundle, made once; each test starts from a snapshot of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from localnet import Network
+from tests.conftest import data_file
+
+BUNDLE = "bundles/v18-testing-fake-proofs.car"
+ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
+START = 1_700_000_000
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def own_network() -> Iterator[Network]:
+    """On this project's own bundle."""
+    with Network(clock=Clock()) as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def official_network() -> Iterator[Network]:
+    """On an official bundle."""
+    with Network(bundle=data_file(BUNDLE), clock=Clock()) as network:
+        yield network
+
+
+@pytest.fixture
+def network(own_network: Network) -> Iterator[Network]:
+    """The network on our own bundle; what a test does to it is taken back."""
+    yield from _taken_back(own_network)
+
+
+@pytest.fixture
+def official(official_network: Network) -> Iterator[Network]:
+    """The network on an official bundle; what a test does to it is taken back."""
+    yield from _taken_back(official_network)
+
+
+@pytest.fixture(params=["own", "official"])
+def either(request: pytest.FixtureRequest) -> Network:
+    """Both networks, one after the other."""
+    found: Network = request.getfixturevalue("network" if request.param == "own" else "official")
+    return found
+
+
+def _taken_back(network: Network) -> Iterator[Network]:
+    snapshot = network.snapshot()
+    yield network
+    network.revert(snapshot)
+    network.automine = True

@@ -1,0 +1,67 @@
+"""The base fee: the worked values of FIP-0115, and those of the rule before it."""
+
+from __future__ import annotations
+
+import pytest
+
+from localnet.base_fee import GasBid, by_premium, next_base_fee, percentile_premium
+
+LIMIT = 10_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("premiums", "expected"),
+    [
+        ([(123, 5_999_999_999), (100, 2_000_000_000)], 0),
+        ([(123, 5_999_999_999), (100, 2_000_000_001)], 100),
+        ([(123, 7_999_999_999), (100, 2_000_000_001)], 100),
+        ([(123, 8_000_000_000), (100, 2_000_000_000)], 123),
+        ([], 0),
+    ],
+)
+def test_the_premium_that_more_than_a_fifth_of_the_gas_does_not_exceed(
+    premiums: list[tuple[int, int]], expected: int
+) -> None:
+    assert percentile_premium(premiums) == expected
+    assert percentile_premium(premiums[::-1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("fee", "premium", "expected"),
+    [
+        (100, 13, 100), (100, 14, 101), (100, 26, 113), (801, 0, 700), (801, 100, 800), (801, 201, 901),
+        (808, 0, 707), (808, 203, 909),
+    ],
+)  # fmt: skip
+def test_the_next_base_fee_by_premium(fee: int, premium: int, expected: int) -> None:
+    assert by_premium(fee, premium) == expected
+
+
+def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
+    bids = [GasBid(8_000_000_000, premium=1_000, fee_cap=110)]
+    assert next_base_fee(28, 100, bids) == by_premium(100, 10)
+    below = [GasBid(8_000_000_000, premium=1_000, fee_cap=50)]
+    assert next_base_fee(28, 100, below) == by_premium(100, 0)
+
+
+@pytest.mark.parametrize(
+    # Cases of lotus chain/store/basefee_test.go: base fee, gas limits used, blocks, next base fee.
+    ("fee", "used", "blocks", "expected"),
+    [
+        (100_000_000, 0, 1, 87_500_000),
+        (100_000_000, 0, 5, 87_500_000),
+        (100_000_000, LIMIT // 2, 1, 100_000_000),
+        (100_000_000, LIMIT, 2, 100_000_000),
+        (100_000_000, LIMIT * 2, 2, 112_500_000),
+        (100_000_000, LIMIT * 15 // 10, 2, 106_250_000),
+    ],
+)
+def test_before_network_version_28_the_fee_follows_how_full_blocks_are(
+    fee: int, used: int, blocks: int, expected: int
+) -> None:
+    assert next_base_fee(27, fee, [GasBid(used, 0, 0)], blocks) == expected
+
+
+def test_the_fee_never_falls_below_the_minimum() -> None:
+    assert next_base_fee(27, 100, []) == 100
+    assert next_base_fee(28, 100, []) == 100

@@ -1,0 +1,93 @@
+"""Finding logs."""
+
+from __future__ import annotations
+
+import pytest
+from eth_hash.auto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from bridge.receipts import EmittedLog, bloom
+from localnet import Contract, Network
+from localnet.logs import LogFilter, logs_between, logs_in
+from tests.localnet.conftest import ARTIFACTS
+
+GREETED = keccak(b"Greeted(address,uint256,string,uint256)")
+
+addresses = st.sampled_from([EthAddress(bytes([n]) * 20) for n in range(3)])
+topics = st.sampled_from([bytes([n]) * 32 for n in range(3)])
+emitted = st.builds(lambda a, t: EmittedLog(a, Log(tuple(t), b"")), addresses, st.lists(topics, max_size=4))
+filters = st.builds(
+    LogFilter,
+    st.lists(addresses, max_size=2).map(tuple),
+    st.lists(st.lists(topics, max_size=2).map(tuple), max_size=4).map(tuple),
+)
+
+
+def plainly_matches(wanted: LogFilter, log: EmittedLog) -> bool:
+    """The rule of eth_getLogs, written out: every place with something in it must have one of it."""
+    if wanted.addresses and log.address not in wanted.addresses:
+        return False
+    for place, alternatives in enumerate(wanted.topics):
+        if place >= len(log.log.topics):
+            return False
+        if alternatives and log.log.topics[place] not in alternatives:
+            return False
+    return True
+
+
+@given(filters, emitted)
+def test_a_filter_wants_what_the_rule_says(wanted: LogFilter, log: EmittedLog) -> None:
+    assert wanted.matches(log) == plainly_matches(wanted, log)
+
+
+@given(filters, st.lists(emitted, max_size=4))
+def test_a_bloom_never_hides_a_wanted_log(wanted: LogFilter, logs: list[EmittedLog]) -> None:
+    if any(wanted.matches(log) for log in logs):
+        assert wanted.may_match(bloom(logs))
+
+
+@pytest.fixture
+def inbox(network: Network) -> Contract:
+    found = network.deploy(ARTIFACTS / "Inbox.json")
+    for text in ("one", "two"):
+        found.send("greet", text)
+    network.mine(null_rounds=2)
+    found.send("greet", "three")
+    return found
+
+
+def test_logs_are_found_across_null_rounds_in_the_chains_order(network: Network, inbox: Contract) -> None:
+    found = list(logs_between(network.chain.index, 0, network.block_number, LogFilter((inbox.address,), ((GREETED,),))))
+    events = [inbox.interface.decode_log(log.log) for _, _, log in found]
+    assert [event and event.arguments["text"] for event in events] == ["one", "two", "three"]
+    assert [receipt.first_log + place for receipt, place, _ in found] == [0, 0, 0]
+
+
+def test_a_range_has_both_of_its_ends(network: Network, inbox: Contract) -> None:
+    first, last = network.block_number - 4, network.block_number
+    assert len(list(logs_between(network.chain.index, first, last, LogFilter()))) == 2
+    assert len(list(logs_between(network.chain.index, first, first, LogFilter()))) == 1
+    assert len(list(logs_between(network.chain.index, -5, 10_000, LogFilter((inbox.address,))))) == 3
+    assert list(logs_between(network.chain.index, 0, last, LogFilter((EthAddress(bytes(20)),)))) == []
+
+
+def test_a_tipset_is_searched_alone(network: Network, inbox: Contract) -> None:
+    assert len(list(logs_in(network.chain.index, network.head, LogFilter((inbox.address,))))) == 1
+
+
+def test_log_indices_count_through_the_tipset(network: Network, inbox: Contract) -> None:
+    network.automine = False
+    from bridge.transactions import DYNAMIC_FEE, Transaction
+
+    for nonce in range(2):
+        data = inbox.interface.encode_call("greet", "x")
+        transaction = Transaction(
+            DYNAMIC_FEE, network.chain_id, nonce, inbox.address, 0, data, 90_000_000, 10**6, 10**5
+        )
+        network.submit(network.accounts[5].sign(transaction).raw())
+    network.mine()
+    found = list(logs_in(network.chain.index, network.head, LogFilter()))
+    assert [receipt.first_log + place for receipt, place, _ in found] == [0, 1]

@@ -1,0 +1,326 @@
+"""A network as Python sees it: accounts, contracts, transactions, on our own bundle and on an official one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
+from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from hypervisor.address import Address
+from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.genesis import ATTO_PER_FIL
+from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
+from localnet.addresses import Target
+from localnet.contract import Artifact
+from localnet.errors import UnknownTransaction
+from tests.localnet.conftest import ARTIFACTS
+
+COUNTER = ARTIFACTS / "Counter.json"
+INBOX = ARTIFACTS / "Inbox.json"
+FUNDS = 10_000 * ATTO_PER_FIL
+
+
+def test_every_account_has_ten_thousand_fil_under_both_of_its_addresses(either: Network) -> None:
+    assert len(either.accounts) == 10
+    for account in either.accounts:
+        assert either.balance(account) == either.balance(account.native) == FUNDS
+        assert either.nonce(account) == 0
+
+
+def test_the_zero_address_is_an_ethereum_account(either: Network) -> None:
+    # Since FIP-0055 (lotus itests, TestFEVMETH0).
+    actor = either.machine.actor(to_filecoin(ZERO_ADDRESS))
+    assert actor is not None
+    assert actor.code == either.machine.manifest.code("ethaccount")
+
+
+def test_a_contract_is_deployed_called_and_changed(either: Network) -> None:
+    deployer = either.accounts[3]
+    counter = either.deploy(COUNTER, sender=deployer)
+    assert counter.address == create_address(deployer.address, 0)
+    assert counter.call("number") == 0
+    receipt = counter.send("increment", sender=either.accounts[4])
+    assert receipt.succeeded
+    assert counter.call("number") == 1
+    assert either.contract(str(counter), COUNTER).call("number") == 1
+    assert (either.nonce(deployer), either.nonce(either.accounts[4]), either.nonce(counter)) == (1, 1, 1)
+
+
+def test_every_transaction_has_a_block_of_its_own(network: Network) -> None:
+    height = network.block_number
+    first = network.send(network.accounts[1], 5)
+    second = network.send(network.accounts[1], 5)
+    assert [first.block_number, second.block_number] == [height + 1, height + 2]
+    assert network.block(height + 2).transactions == (second.hash,)
+
+
+def test_value_and_gas_are_paid_and_nothing_else(either: Network) -> None:
+    sender, receiver = either.accounts[:2]
+    receipt = either.send(receiver, ATTO_PER_FIL)
+    assert either.balance(receiver) == FUNDS + ATTO_PER_FIL
+    assert either.balance(sender) == FUNDS - ATTO_PER_FIL - receipt.execution.paid
+    assert receipt.gas_price == receipt.execution.paid // receipt.gas_used
+
+
+def test_money_is_burnt_and_tipped_but_never_made(official: Network) -> None:
+    def everything() -> int:
+        official.machine.root  # noqa: B018 # the tree is walked as it was flushed
+        return sum(state.balance for _, state in official.machine.state_tree.actors())
+
+    before = everything()
+    official.send(official.accounts[1], 7)
+    official.send_native(official.accounts[1].native, value=7)
+    official.mine(2)
+    assert everything() == before
+
+
+def test_events_are_decoded_by_the_abi(either: Network) -> None:
+    inbox = either.deploy(INBOX)
+    receipt = inbox.send("greet", "hello", value=3)
+    (event,) = inbox.events(receipt)
+    sender = "0x" + either.accounts[0].address.hex()
+    expected = {"from": sender, "value": 3, "text": "hello", "greetings": 1}
+    assert (event.event, event.arguments) == ("Greeted", expected)
+    assert either.balance(inbox) == 3
+
+
+def test_a_revert_says_why(either: Network) -> None:
+    inbox = either.deploy(INBOX)
+    with pytest.raises(CallFailed, match=r"revert reason=\[Error\(not today\)\]") as failed:
+        inbox.call("refuse", "not today")
+    assert failed.value.exit_code == 33
+    assert inbox.reason(failed.value.data) == "not today"
+    data = inbox.interface.encode_call("refuse", "not today")
+    with pytest.raises(TransactionFailed, match=r"Error\(not today\)") as sent:
+        either.send(inbox, 0, data, gas_limit=50_000_000)
+    assert sent.value.receipt.exit_code == 33
+    assert either.block(sent.value.receipt.block_number).transactions == (sent.value.receipt.hash,)
+
+
+def test_running_out_of_gas_is_a_failure_with_a_receipt(either: Network) -> None:
+    counter = either.deploy(COUNTER)
+    data = counter.interface.encode_call("increment")
+    with pytest.raises(TransactionFailed, match="SYS_OUT_OF_GAS") as failed:
+        either.send(counter, 0, data, gas_limit=1_500_000)
+    assert failed.value.receipt.gas_used == 1_500_000
+    assert counter.call("number") == 0
+
+
+def test_fil_goes_to_a_masked_id(either: Network) -> None:
+    native = either.accounts[5].native
+    masked = either.address(native)
+    assert masked == masked_id(either.machine.state_tree.lookup_id(native) or 0)
+    either.send(masked, 11)
+    assert either.balance(native) == FUNDS + 11
+
+
+def test_a_plain_transfer_to_a_built_in_actor_fails_as_on_the_network(official: Network) -> None:
+    # An Ethereum transaction always calls InvokeEVM, which the power actor does not have.
+    with pytest.raises(CallFailed, match="USR_UNHANDLED_MESSAGE"):
+        official.send(masked_id(4), 1)
+
+
+def test_a_native_account_sends_messages(official: Network) -> None:
+    sender, receiver = official.accounts[:2]
+    receipt = official.send_native(receiver.native, value=5, sender=sender)
+    assert official.balance(receiver.native) == FUNDS + 5
+    assert receipt.from_ == sender.native
+    assert receipt.execution.sender == official.address(sender.native)
+    assert official.nonce(sender.native) == 1
+    assert official.nonce(sender) == 0
+
+
+def test_a_solidity_contract_asks_a_built_in_actor(official: Network) -> None:
+    # DataCap's Name through the precompile call_actor_by_id: CBOR text "DataCap".
+    bridge = official.deploy(ARTIFACTS / "Bridge.json")
+    exit_code, answer = bridge.call("callNative", 7, 48890204, b"")
+    assert (exit_code, answer) == (0, b"\x67DataCap")
+
+
+def test_an_address_is_given_in_any_form(network: Network) -> None:
+    account = network.accounts[2]
+    hexadecimal = "0x" + account.address.hex()
+    forms: list[Target] = [
+        account,
+        account.address,
+        hexadecimal,
+        hexadecimal.upper().replace("0X", "0x"),
+        account.delegated,
+    ]
+    assert {network.address(form) for form in forms} == {account.address}
+    assert {network.balance(form) for form in [*forms, str(account.delegated)]} == {FUNDS}
+    assert network.balance(str(account.native).replace("f", "t", 1)) == FUNDS
+    for wrong in ("0x1234", "0xzz", "nobody", b"short"):
+        with pytest.raises(AddressError):
+            network.balance(wrong)
+
+
+def test_nobody_has_no_balance_nonce_or_code(network: Network) -> None:
+    nobody = b"\x99" * 20
+    assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
+
+
+def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:
+    inbox = either.deploy(INBOX)
+    data = inbox.interface.encode_call("greet", "x")
+    limit = either.estimate_gas(inbox, data, 1)
+    receipt = either.send(inbox, 1, data, gas_limit=limit)
+    assert receipt.succeeded
+    assert receipt.gas_used <= limit <= 2 * receipt.gas_used
+
+
+def test_an_estimate_of_what_fails_says_why(either: Network) -> None:
+    inbox = either.deploy(INBOX)
+    with pytest.raises(CallFailed, match=r"Error\(no\)"):
+        either.estimate_gas(inbox, inbox.interface.encode_call("refuse", "no"))
+    with pytest.raises(CallFailed, match="SYS_INSUFFICIENT_FUNDS"):
+        either.estimate_gas(either.accounts[1], value=FUNDS + 1)
+
+
+def test_calls_and_estimates_leave_nothing_behind(either: Network) -> None:
+    inbox = either.deploy(INBOX)
+    root, pending = either.machine.root, len(either.machine.store.pending)
+    data = inbox.interface.encode_call("greet", "x")
+    newcomer = b"\x77" * 20
+    either.call(inbox, data, sender=newcomer)
+    either.estimate_gas(inbox, data, sender=newcomer)
+    either.call(inbox, data, sender=inbox)
+    either.estimate_gas(inbox, data, sender=inbox)
+    assert len(either.machine.store.pending) == pending
+    assert either.machine.root == root
+    assert either.machine.actor(to_filecoin(either.address(newcomer))) is None
+
+
+class TestRefusals:
+    """Transactions that never reach a block, and change nothing."""
+
+    def transaction(self, network: Network, **changes: Any) -> Transaction:
+        found: dict[str, Any] = {
+            "type": DYNAMIC_FEE, "chain_id": network.chain_id, "nonce": 0, "to": network.accounts[1].address,
+            "value": 0, "data": b"", "gas_limit": 5_000_000, "max_fee": 1_000_000, "max_priority_fee": 100_000,
+        }  # fmt: skip
+        return Transaction(**(found | changes))
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"chain_id": 1}, "invalid chain id for signer: have 1"),
+            ({"type": LEGACY, "chain_id": 314}, "invalid chain id for signer: have 314"),
+            ({"max_fee": 50, "max_priority_fee": 10}, "max fee per gas less than block base fee"),
+            ({"max_priority_fee": 2_000_000}, "max priority fee per gas higher than max fee per gas"),
+            ({"gas_limit": 10_000_000_001}, "exceeds block gas limit"),
+            ({"gas_limit": 21_000}, "intrinsic gas too low"),
+            ({"gas_limit": 0}, "intrinsic gas too low"),
+            ({"value": 20_000 * 10**18}, r"insufficient funds for gas \* price \+ value"),
+            ({"max_fee": 10**22}, r"insufficient funds for gas \* price \+ value"),
+            ({"value": 1 << 200}, "more than all the FIL"),
+            ({"nonce": 5_000}, "nonce too high"),
+            ({"data": bytes(70_000)}, "oversized data"),
+        ],
+    )
+    def test_a_transaction_is_refused_in_words_that_tools_know(
+        self, network: Network, changes: dict[str, Any], words: str
+    ) -> None:
+        before = (network.head, network.machine.root, len(network.mempool))
+        with pytest.raises(TransactionRefused, match=words):
+            network.submit(network.accounts[0].sign(self.transaction(network, **changes)).raw())
+        assert (network.head, network.machine.root, len(network.mempool)) == before
+
+    def test_a_used_nonce_is_too_low(self, network: Network) -> None:
+        network.send(network.accounts[1], 1)
+        with pytest.raises(TransactionRefused, match="nonce too low: next nonce 1, tx nonce 0"):
+            network.submit(network.accounts[0].sign(self.transaction(network)).raw())
+
+    def test_a_stranger_has_no_funds(self, network: Network) -> None:
+        with pytest.raises(TransactionRefused, match="insufficient funds"):
+            network.submit(self.transaction(network).sign(b"\x01" * 32).raw())
+
+    def test_bytes_that_are_no_transaction(self, network: Network) -> None:
+        for raw in (b"", b"\x02", b"\x05\xc0", b"\xff" * 10):
+            with pytest.raises(TransactionRefused, match="transaction"):
+                network.submit(raw)
+
+    def test_a_native_message_with_another_signature(self, network: Network) -> None:
+        from dataclasses import replace
+
+        from hypervisor.message import Message, Signature, SignatureType
+
+        one, other = network.accounts[:2]
+        message = Message(other.native, one.native, gas_fee_cap=network.base_fee)
+        signed = one.sign_native(message)
+        forged = replace(
+            signed, signature=Signature(SignatureType.SECP256K1, other.sign_native(message).signature.data)
+        )
+        with pytest.raises(TransactionRefused, match="is not its sender's"):
+            network.submit_native(forged)
+
+
+def test_the_network_takes_a_delegated_message_as_the_transaction_that_it_is(network: Network) -> None:
+    account = network.accounts[0]
+    transaction = Transaction(
+        DYNAMIC_FEE, network.chain_id, 0, network.accounts[1].address, 9, b"", 5_000_000, 1_000_000, 100_000
+    )
+    signed = account.sign(transaction)
+    assert network.submit_native(signed.signed_message()) == signed.hash()
+    assert network.receipt(signed.hash()).succeeded
+
+
+def test_a_transaction_from_a_new_address_makes_its_placeholder_an_account(either: Network) -> None:
+    key = b"\x05" * 32
+    from localnet import Account
+
+    newcomer = Account.from_key(key)
+    either.send(newcomer, ATTO_PER_FIL)
+    placeholder = either.machine.actor(newcomer.delegated)
+    assert placeholder is not None
+    assert placeholder.code == either.machine.manifest.code("placeholder")
+    either.send(either.accounts[1], 1, sender=newcomer)
+    account = either.machine.actor(newcomer.delegated)
+    assert account is not None
+    assert account.code == either.machine.manifest.code("ethaccount")
+
+
+def test_an_unknown_transaction_is_said_to_be_unknown(network: Network) -> None:
+    with pytest.raises(UnknownTransaction, match="is not on this chain"):
+        network.receipt(bytes(32))
+
+
+class TestArtifacts:
+    """Compilers' files."""
+
+    def content(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(COUNTER.read_text(encoding="utf-8"))
+        return loaded
+
+    def test_forge_writes_the_bytecode_as_an_object(self, network: Network) -> None:
+        content = self.content()
+        content["bytecode"] = {"object": content["bytecode"], "linkReferences": {}}
+        assert network.deploy(content).call("number") == 0
+
+    @pytest.mark.parametrize("bytecode", ["0x60__$abc$__", "0x6", None])
+    def test_bytecode_that_is_none_is_refused(self, bytecode: str | None) -> None:
+        with pytest.raises(InvalidInput, match=r"the artifact"):
+            Artifact.load(self.content() | {"bytecode": bytecode})
+
+    def test_a_file_that_is_no_artifact_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidInput, match=r"absent\.json is no readable artifact"):
+            Artifact.load(tmp_path / "absent.json")
+        (tmp_path / "list.json").write_text("[]")
+        with pytest.raises(InvalidInput, match=r"list\.json is no artifact"):
+            Artifact.load(tmp_path / "list.json")
+
+
+def test_the_public_names_are_these() -> None:
+    import localnet
+
+    assert sorted(localnet.__all__) == localnet.__all__
+    for name in localnet.__all__:
+        assert getattr(localnet, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        localnet.nothing  # noqa: B018
+    assert Contract.__doc__
+    assert Address.id(1)

@@ -1,0 +1,55 @@
+"""What the index keeps comes back as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.errors import InvalidInput
+from hypervisor.types import TokenAmount
+from localnet import Network
+from localnet.genesis import NetworkRecord
+from localnet.records import Execution, NullRound, Tipset, decode_height
+from store.codec import encode
+from tests.localnet.conftest import ARTIFACTS
+
+
+def test_a_tipset_comes_back(network: Network) -> None:
+    network.send(network.accounts[1], 5)
+    found = decode_height(network.head.encode())
+    assert isinstance(found, Tipset)
+    assert found == network.head
+
+
+def test_a_null_round_comes_back() -> None:
+    assert decode_height(NullRound(3, 9).encode()) == NullRound(3, 9)
+
+
+def test_an_execution_comes_back_with_events_of_both_kinds(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    execution = inbox.send("greet", "hello", value=1).execution
+    assert execution.events
+    assert Execution.decode(execution.encode(7)) == (execution, 7)
+
+
+def test_a_creation_has_no_receiver(network: Network) -> None:
+    counter = network.deploy(ARTIFACTS / "Counter.json")
+    execution = network.chain.index.receipt_at(network.head, 0).execution
+    assert execution.to is None
+    assert Execution.decode(execution.encode(0))[0].to is None
+    assert network.chain.index.receipt_at(network.head, 0).contract_address == counter.address
+
+
+def test_the_networks_record_comes_back() -> None:
+    record = NetworkRecord("localnet", 314, TokenAmount(2 * 10**26))
+    assert NetworkRecord.decode(record.encode()) == record
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", encode([1, "localnet"]), encode([1, "localnet", 5, 7]), b"\xff"])
+def test_a_record_that_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        NetworkRecord.decode(data)
+
+
+def test_a_record_of_another_format_is_named() -> None:
+    with pytest.raises(InvalidInput, match="record format 2, this program reads 1"):
+        NetworkRecord.decode(encode([2, "localnet", 5, b""]))
