@@ -10,14 +10,23 @@ what its errors mean `store.rocks_settings`'.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rocksdict import AccessType, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    AccessType,
+    BottommostLevelCompaction,
+    Cache,
+    CompactOptions,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
 
 from store import folder as folders
 from store.blockstore import (
@@ -31,7 +40,10 @@ from store.blockstore import (
     check_expected,
 )
 from store.cid import Cid, has_digest
+from store.marks import BELOW, Collection, Marks
 from store.rocks_settings import database_options, family_options, store_error
+from store.roots import named_roots
+from store.walk import Walk
 
 BLOCKS: Final = "blocks"
 METADATA: Final = "metadata"
@@ -41,6 +53,7 @@ MARKS: Final = "marks"
 BLOCK_CACHE: Final = 64 << 20
 """Bytes of decompressed data, indices and filters that are kept in memory, unless `open` is told otherwise."""
 
+_PIECE: Final = 1000
 _COMMITS: Final = b"commits"  # in RocksDB's own default family: the number of the last commit
 
 
@@ -53,6 +66,7 @@ class RocksStore:
         self._blocks = database.get_column_family(BLOCKS)
         self._metadata = database.get_column_family(METADATA)
         self._index = database.get_column_family(CHAIN)
+        self._marks = None if read_only else Marks(database, BLOCKS, MARKS)
         self._read_only = read_only
         self._write_options = WriteOptions()
         self._write_options.sync = sync
@@ -147,7 +161,7 @@ class RocksStore:
 
         Raises HeadMoved where the metadata is not what `expected` says, StoreReadOnly, StoreFull, StoreDenied,
         StoreIOError. After an error of the medium, the commit is there as a whole or not at all; open the folder again
-        to know.
+        to know. While a collection sweeps, BlockNotFound for a new root that leads to a block which is swept already.
         """
         if self._read_only:
             raise StoreReadOnly(f"{self.path} was opened for reading")
@@ -157,6 +171,10 @@ class RocksStore:
             batch = WriteBatch(raw_mode=True)
             # Handles are asked for each time: one that is kept would keep the folder locked after close.
             family = database.get_column_family_handle(BLOCKS)
+            if self.collection is not None:
+                held = dict(blocks)
+                self._call(self._collecting().hold, batch, held, metadata, self)
+                blocks = held.items()
             for cid, data in blocks:
                 batch.put(bytes(cid), data, family)
             for name, changes in ((METADATA, metadata), (CHAIN, index)):
@@ -197,7 +215,79 @@ class RocksStore:
         value: bytes | None = self._call(self._index.get, key)
         return value
 
+    def cids(self) -> Iterator[Cid]:
+        """The CIDs of all blocks, in the order of their bytes. Let the iterator go before the store is closed."""
+        self._open_database()
+        keys: Iterable[Any] = self._blocks.keys()
+        return (Cid(cid) for cid in keys)
+
+    # --- garbage collection: what `store.collector` is made of ------------------------------------------------
+
+    @property
+    def collection(self) -> Collection | None:
+        """The collection that is in progress, by this process or by one that was left."""
+        return None if self._marks is None else self._marks.collection
+
+    def begin_collection(self) -> None:
+        """Forget all marks; from now on commits mark what they store."""
+        with self._lock:
+            self._call(self._collecting().begin)
+
+    def add_marks(self, cids: Iterable[Cid], mark: bytes = BELOW) -> None:
+        """Mark blocks (`store.marks`)."""
+        self._call(self._collecting().add, cids, mark)
+
+    def is_below(self, cid: Cid) -> bool:
+        """Whether a block and all that it leads to are marked."""
+        return bool(self._call(self._collecting().is_below, cid))
+
+    def begin_sweep(self) -> None:
+        """Mark what the roots that the metadata name now lead to, and let the sweep begin, with no commit between."""
+        with self._lock:
+            walk = Walk(self, named_roots(self.all_metadata()), self.is_below)
+            while found := walk.step(_PIECE):
+                self.add_marks(found)
+            self._call(self._collecting().begin_sweep)
+
+    def sweep(self, most: int) -> bool:
+        """Drop the blocks without a mark among the next `most`; whether any are left to be looked at."""
+        with self._lock:
+            return bool(self._call(self._collecting().sweep, self._blocks, most))
+
+    def end_collection(self) -> None:
+        """Forget the marks."""
+        with self._lock:
+            self._call(self._collecting().end)
+
+    def _collecting(self) -> Marks:
+        self._open_database()
+        if self._marks is None:
+            raise StoreReadOnly(f"{self.path} was opened for reading")
+        return self._marks
+
     # --- the medium -------------------------------------------------------------------------------------------
+
+    def compact(self) -> None:
+        """Rewrite what is stored without what was deleted or replaced: the folder shrinks."""
+        database = self._open_database()
+        options = CompactOptions()
+        options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+        for name in (BLOCKS, METADATA, CHAIN, MARKS):
+            family = database.get_column_family(name)
+            try:
+                self._call(family.flush)
+                self._call(family.compact_range, None, None, options)
+            finally:
+                family.close()
+        self._call(database.flush)
+
+    def size(self) -> int:
+        """The bytes that the folder takes, but for RocksDB's own notes (LOG)."""
+        total = 0
+        for file in self.path.iterdir():
+            with suppress(FileNotFoundError):  # RocksDB removes files whenever it likes
+                total += 0 if file.name.startswith("LOG") else file.stat().st_size
+        return total
 
     def counter(self, name: str) -> int:
         """A counter of RocksDB, such as `rocksdb.wal.synced`; the store must be opened with `statistics`."""
@@ -217,7 +307,7 @@ class RocksStore:
             if database is None:
                 return
             problem: Exception | None = None
-            for part in (self._blocks, self._metadata, self._index, database, self._count):
+            for part in (self._blocks, self._metadata, self._index, self._marks, database, self._count):
                 try:
                     if part is not None:
                         part.close()

@@ -1,0 +1,324 @@
+"""Garbage collection: what stays, what goes, what may happen in between."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from store.blockstore import BlockCorrupt, BlockNotFound, StoreCorrupt, StoreReadOnly, put_object
+from store.buffered import BufferedStore
+from store.cid import RAW, Cid, cid_of, show
+from store.codec import encode, link
+from store.collector import Collected, Collector
+from store.hamt import Hamt
+from store.rocks import RocksStore
+from store.roots import Roots, pin, pins, unpin
+from store.walk import reachable
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RocksStore]:
+    with RocksStore.open(tmp_path / "store", sync=False) as opened:
+        yield opened
+
+
+def commit_tree(store: RocksStore, root: Cid | None, seed: int, entries: int, keys: int) -> Cid:
+    """Change some entries of a tree, and make the new root the head."""
+    rng = random.Random(seed)
+    buffer = BufferedStore(store)
+    tree = Hamt(buffer, root)
+    for _ in range(entries):
+        tree.set(b"%d" % rng.randrange(keys), rng.randbytes(30))
+    new = tree.flush()
+    store.commit(buffer.reachable(new), {b"head": new})
+    return new
+
+
+def collect(store: RocksStore, roots: Roots | None = None, batch: int = 1000) -> Collected:
+    done = Collector(store, lambda: roots or Roots(), batch).run()
+    assert done is not None
+    return done
+
+
+def stored(store: RocksStore) -> set[Cid]:
+    """The CIDs of all blocks, those of the sort that every new store has left out."""
+    return set(store.cids())
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_what_the_head_leads_to_stays_and_the_rest_goes(store: RocksStore, batch: int) -> None:
+    root = None
+    for seed in range(10):
+        root = commit_tree(store, root, seed, 60, 400)
+    assert root is not None
+    live = reachable(store, [root])
+    garbage = stored(store) - live
+    assert len(garbage) > 100
+    done = collect(store, batch=batch)
+    assert stored(store) == live
+    assert (done.kept, done.dropped) == (len(live), len(garbage))
+    assert dict(Hamt(store, root).items())
+    assert store.collection is None
+    assert collect(store).dropped == 0
+
+
+def test_every_kind_of_root_keeps_what_it_leads_to(store: RocksStore) -> None:
+    trees = [commit_tree(store, None, seed, 40, 1000) for seed in range(6)]
+    header = put_object(store, [link(trees[4])])
+    module = cid_of(b"module", RAW)
+    store.put(module, b"module")
+    store.commit([], {b"storage/f0100": trees[0], b"installed": encode([link(module)]), b"machine": encode({"a": 1})})
+    pin(store, "mine", trees[1])
+    roots = Roots(deep=[trees[2]], shallow=[header])
+    kept = reachable(store, [*trees[:3], trees[5], module]) | {header}
+    collect(store, roots)
+    assert stored(store) == kept
+    assert unpin(store, "mine")
+    assert not unpin(store, "mine")
+    collect(store, roots)
+    assert stored(store) == reachable(store, [trees[0], trees[2], trees[5], module]) | {header}
+    assert pins(store) == {}
+
+
+def test_pins_have_names_and_lead_somewhere(store: RocksStore) -> None:
+    first, second = put_object(store, 1), put_object(store, 2)
+    pin(store, "one", first)
+    pin(store, "one", second)
+    assert pins(store) == {"one": second}
+    with pytest.raises(BlockNotFound):
+        pin(store, "absent", cid_of(b"absent"))
+    for name in ("", "a\nb"):
+        with pytest.raises(ValueError, match="name for a pin"):
+            pin(store, name, first)
+
+
+def test_a_root_that_leads_nowhere_stops_the_collection_before_anything_is_dropped(store: RocksStore) -> None:
+    garbage = put_object(store, "garbage")
+    head = commit_tree(store, None, 1, 50, 1000)
+    missing = cid_of(b"missing")
+    broken = put_object(store, [link(missing)])
+    for roots in (Roots(deep=[broken]), Roots(deep=[missing])):
+        with pytest.raises(BlockNotFound, match=show(missing)):
+            collect(store, roots)
+        assert store.has(garbage)
+    damaged = cid_of(b"damaged")
+    store.put(damaged, b"other bytes")
+    with pytest.raises(BlockCorrupt, match=show(damaged)):
+        collect(store, Roots(deep=[damaged]))
+    store.commit([], {b"storage/x": b"no CID"})
+    with pytest.raises(StoreCorrupt, match="storage/x"):
+        collect(store)
+    store.commit([], {b"storage/x": None})
+    collect(store)  # this one was begun before some of the blocks came, and keeps them
+    collect(store)
+    assert stored(store) == reachable(store, [head])
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 3))
+def test_a_collection_that_was_left_is_taken_up_again(tmp_path: Path, steps: int) -> None:
+    with RocksStore.open(tmp_path / "store") as store:
+        root = None
+        for seed in range(5):
+            root = commit_tree(store, root, seed, 100, 300)
+        assert root is not None
+        collector = Collector(store, batch=20)
+        for _ in range(steps):
+            collector.step()
+        shutil.copytree(tmp_path / "store", tmp_path / "killed")
+    with RocksStore.open(tmp_path / "killed") as store:
+        before = store.collection
+        assert before is not None
+        root = commit_tree(store, root, 99, 30, 300)  # a writer that knows nothing of it
+        live = reachable(store, [root])
+        collect(store, batch=20)
+        assert live <= stored(store)
+        collect(store)
+        assert stored(store) == live
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+@pytest.mark.parametrize("steps", range(24))
+def test_a_block_that_is_put_again_at_any_step_is_kept(store: RocksStore, steps: int, there_before: bool) -> None:
+    blocks = [(cid_of(encode(number)), encode(number)) for number in range(40)]
+    if there_before:
+        store.put_many(blocks)
+    commit_tree(store, None, 1, 100, 300)
+    collector = Collector(store, batch=5)
+    for _ in range(steps):
+        collector.step()
+    again = [block for block in blocks if block[0] not in stored(store)] or blocks[::2]
+    store.put_many(again)
+    collector.run()
+    assert {cid for cid, _ in again} <= stored(store)
+
+
+@pytest.mark.parametrize("steps", range(24))
+def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: RocksStore, steps: int) -> None:
+    old = commit_tree(store, None, 2, 100, 300)  # garbage from the next line on
+    commit_tree(store, None, 1, 100, 300)
+    below = reachable(store, [old])
+    collector = Collector(store, batch=5)
+    for _ in range(steps):
+        collector.step()
+    complete = below <= stored(store)
+    if complete:
+        store.commit([], {b"pin/old": old})
+    else:
+        with pytest.raises(BlockNotFound):
+            store.commit([], {b"pin/old": old})
+    collector.run()
+    assert (below <= stored(store)) == complete
+
+
+def test_a_collection_with_a_limit_of_time_goes_on_the_next_time(store: RocksStore) -> None:
+    root = None
+    for seed in range(5):
+        root = commit_tree(store, root, seed, 100, 300)
+    assert root is not None
+    rounds = 0
+    while Collector(store, batch=10).run(seconds=0) is None:
+        rounds += 1
+    assert rounds > 10
+    assert stored(store) == reachable(store, [root])
+
+
+def test_a_reader_cannot_collect_and_is_not_disturbed(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path) as writer:
+        first = commit_tree(writer, None, 1, 100, 1000)
+        with RocksStore.open(tmp_path, read_only=True) as reader:
+            live = reachable(reader, [first])
+            with pytest.raises(StoreReadOnly):
+                Collector(reader)
+            commit_tree(writer, None, 2, 100, 1000)
+            assert collect(writer).dropped == len(live)
+            assert reachable(reader, [first]) == live
+        with RocksStore.open(tmp_path, read_only=True) as reader:
+            assert not reader.has(first)
+
+
+def test_the_space_of_what_was_dropped_is_returned(store: RocksStore) -> None:
+    rng = random.Random(3)
+    store.put_many((cid_of(data, RAW), data) for data in (rng.randbytes(10_000) for _ in range(500)))
+    kept = rng.randbytes(1_000_000)
+    store.commit([(cid_of(kept, RAW), kept)], {b"head": cid_of(kept, RAW)})
+    done = collect(store)
+    assert done.size_before > 6_000_000
+    assert 1_000_000 < done.size_after == store.size() < 1_100_000
+
+
+# --- any order of commits, steps, pins and restarts -------------------------------------------------------------------
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """In whatever order things happen, what the roots lead to is there; a quiet collection keeps nothing else."""
+
+    nodes = Bundle("nodes")
+
+    @initialize(target=nodes)
+    def open(self) -> object:
+        self.folder = Path(tempfile.mkdtemp(prefix="collector-"))
+        self.store = RocksStore.open(self.folder, sync=False)
+        self.collector: Collector | None = None
+        self.data: dict[Cid, bytes] = {}
+        self.links: dict[Cid, tuple[Cid, ...]] = {}
+        self.roots: dict[bytes, Cid] = {}
+        return multiple(*(self.node(number, ()) for number in range(3)))
+
+    def node(self, number: int, links: tuple[Cid, ...]) -> Cid:
+        data = encode([number, *(link(cid) for cid in links)])
+        self.data[cid_of(data)] = data
+        self.links[cid_of(data)] = links
+        return cid_of(data)
+
+    def below(self, cid: Cid) -> set[Cid]:
+        found = {cid}
+        for child in self.links[cid]:
+            found |= self.below(child)
+        return found
+
+    @rule(target=nodes, number=st.integers(0, 3), links=st.lists(nodes, max_size=3, unique=True))
+    def make(self, number: int, links: list[Cid]) -> Cid:
+        return self.node(number, tuple(links))
+
+    @rule(root=nodes, key=st.sampled_from([b"head", b"pin/a", b"storage/b"]))
+    def commit_all(self, root: Cid, key: bytes) -> None:
+        """Store a root with everything below it, whether it was there or not."""
+        self.store.commit([(cid, self.data[cid]) for cid in self.below(root)], {key: root})
+        self.roots[key] = root
+
+    @rule(root=nodes, key=st.sampled_from([b"head", b"pin/a", b"storage/b"]))
+    def commit_new(self, root: Cid, key: bytes) -> None:
+        """Store what is not reachable from a root yet, as the machine does: the rest is taken to be there."""
+        kept = {cid for other in self.roots.values() for cid in self.below(other)}
+        new = self.below(root) - kept
+        self.store.commit([(cid, self.data[cid]) for cid in new], {key: root})
+        self.roots[key] = root
+
+    @rule(root=nodes)
+    def commit_bare(self, root: Cid) -> None:
+        """Name a root without storing anything: refused during a sweep if a part of it is gone."""
+        if any(not self.store.has(cid) for cid in self.below(root)):
+            if self.store.collection is None or self.store.collection.phase != "sweep":
+                return  # nobody looks, as nobody looks at a commit that links to blocks which never were there
+            before = self.store.all_metadata()
+            with pytest.raises(BlockNotFound):
+                self.store.commit([], {b"head": root})
+            assert self.store.all_metadata() == before
+            return
+        if root in {cid for other in self.roots.values() for cid in self.below(other)} or self.store.collection:
+            self.store.commit([], {b"head": root})
+            self.roots[b"head"] = root
+
+    @rule(node=nodes)
+    def put(self, node: Cid) -> None:
+        self.store.put(node, self.data[node])
+
+    @rule(key=st.sampled_from([b"pin/a", b"storage/b"]))
+    def drop(self, key: bytes) -> None:
+        self.store.commit([], {key: None})
+        self.roots.pop(key, None)
+
+    @rule(steps=st.integers(1, 6))
+    def step(self, steps: int) -> None:
+        if self.collector is None:
+            self.collector = Collector(self.store, batch=2)
+        for _ in range(steps):
+            if not self.collector.step():
+                self.collector.finish()
+                self.collector = None
+                return
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.collector = None
+        self.store = RocksStore.open(self.folder, sync=False)
+
+    @rule()
+    def collect_quietly(self) -> None:
+        if self.store.collection is not None:
+            Collector(self.store, batch=2).run()
+            self.collector = None
+        collect(self.store, batch=3)
+        assert stored(self.store) == reachable(self.store, self.roots.values())
+
+    @invariant()
+    def everything_that_roots_lead_to_is_there(self) -> None:
+        for root in self.roots.values():
+            assert reachable(self.store, [root]) == self.below(root)
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
