@@ -28,10 +28,10 @@ from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Flushed, Tracer
-from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, BlockNotFound, Store, get_object
 from store.buffered import BufferedStore
-from store.cid import RAW, Cid, cid_of, show
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
@@ -47,6 +47,7 @@ RULES = "filecoin"
 _HEAD = b"head"
 _MACHINE = b"machine"
 _INSTALLED = b"installed"
+_RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
 _SIGNATURE_LENGTH = 69  # of a secp256k1 or delegated signature: array header, byte string header, type, 65 bytes
 
 
@@ -94,7 +95,7 @@ class Hypervisor:
     ) -> None:
         self.base = base
         self.store = BufferedStore(base)
-        self.store.put_many((pending or {}).items())
+        self._hold(pending or {})
         self.context = context
         self.externs: Externs = externs or DevelopmentExterns()
         self.proofs: ProofVerifier = proofs or RefuseProofs()
@@ -287,9 +288,10 @@ class Hypervisor:
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
         blocks.update(chain)
-        for code in self._installed:
-            if code in self.store.pending:
-                blocks[code] = self.store.pending[code]
+        self._installed = tuple(code for code in self._installed if self.store.has(code))  # the rest was taken back
+        for cid in (EMPTY_ARRAY_CID, *self._installed):
+            if cid in self.store.pending:
+                blocks[cid] = self.store.pending[cid]
         self.base.commit(
             blocks.items(),
             {
@@ -315,8 +317,13 @@ class Hypervisor:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this machine."""
         self.store.clear()
-        self.store.put_many(snapshot.pending.items())
+        self._hold(snapshot.pending)
         self.state_tree = StateTree(self.store, snapshot.root)
+
+    def _hold(self, pending: Mapping[Cid, bytes]) -> None:
+        self.store.put_many(pending.items())
+        if not self.store.has(EMPTY_ARRAY_CID):  # the state of every new actor: a foreign state need not have it
+            self.store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
 
     def fork(self, root: Cid | None = None) -> Hypervisor:
         """A machine at the same state, or at an older root that the store holds.
@@ -396,23 +403,24 @@ def _context(base: Store, network: int | None, context: MachineContext | None) -
 def _recorded_context(recorded: bytes) -> MachineContext:
     try:
         record = decode_strict(recorded)
-        rules = record["rules"]
-        context = MachineContext(
-            network=network_version(record["network"]),
-            epoch=record["epoch"],
-            timestamp=record["timestamp"],
-            chain_id=record["chain_id"],
-        )
+        if record["rules"] != RULES:
+            raise InvalidInput(
+                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{RULES}'"
+            )
+        network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
+        if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
+            raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
     except (CodecError, KeyError, TypeError) as error:
         raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
-    if rules != RULES:
-        raise InvalidInput(f"the folder is under the rules '{rules}': it cannot be opened under '{RULES}'")
-    return context
+    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id)
 
 
 def _installed(base: Store) -> tuple[Cid, ...]:
     recorded = base.metadata(_INSTALLED)
-    return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
+    try:
+        return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
+    except (CodecError, TypeError) as error:
+        raise InvalidInput(f"the folder's record of installed code cannot be read: {error}") from None
 
 
 def _registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
