@@ -178,6 +178,23 @@ def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: R
     assert (below <= stored(store)) == complete
 
 
+def test_roots_that_are_named_at_every_step_are_kept_or_refused(store: RocksStore) -> None:
+    old = [put_object(store, ["old", link(put_object(store, number))]) for number in range(100)]
+    commit_tree(store, None, 1, 100, 300)
+    collector = Collector(store, batch=5)
+    kept = []
+    for number, root in enumerate(old):
+        try:
+            store.commit([], {b"pin/%d" % number: root})
+            kept.append(root)
+        except BlockNotFound:
+            pass
+        if not collector.step():
+            break
+    assert 20 < len(kept) < 100
+    assert reachable(store, kept) <= stored(store)
+
+
 def test_a_collection_with_a_limit_of_time_goes_on_the_next_time(store: RocksStore) -> None:
     root = None
     for seed in range(5):
