@@ -1,13 +1,8 @@
-"""The machine: opening, applying, calling, creating, forking, snapshots, committing, and folders that outlive it.
-
-Actors are scripts: the runtimes that the machine finds are replaced by `ScriptedRuntime`, over a made-up bundle.
-"""
+"""The machine: opening, trials, user code, forks, snapshots, committing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,31 +10,24 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.context import DEVNET_CHAIN_ID, MachineContext
 from hypervisor.errors import Fatal, InvalidInput, InvalidModule
-from hypervisor.genesis import Genesis
 from hypervisor.kernel import Kernel
 from hypervisor.machine import CreationFailed, Hypervisor
 from hypervisor.message import Message
-from hypervisor.network_versions import network_version
 from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
-from hypervisor.tracing import Flushed, Recorder
 from hypervisor.types import (
     INIT_ACTOR,
     METHOD_SEND,
     SYSTEM_ACTOR,
     ActorID,
     BlockId,
-    ChainEpoch,
-    Gas,
     MethodNumber,
     TokenAmount,
 )
-from store.blockstore import NOTHING, BlockNotFound, StoreError, StoreFormatError, StoreLocked
 from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
-from store.codec import decode, encode, link
+from store.codec import decode, encode
 from store.memory import MemoryStore
-from store.rocks import RocksStore
-from tests.hypervisor.test_bundle import car
+from tests.hypervisor.conftest import GENESIS
 from tests.hypervisor.world import (
     NEW_ETH,
     NEW_KEY,
@@ -54,26 +42,7 @@ from tests.hypervisor.world import (
 
 MODULE = b"a user's module"
 CODE = cid_of(MODULE, RAW)
-GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 STATE = encode(["kept"])
-
-
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> ScriptedRuntime:
-    """The one runtime that every machine of the test finds, under every name."""
-    scripted = ScriptedRuntime()
-    monkeypatch.setattr("hypervisor.registry._installed", lambda _name: lambda _services: scripted)
-    return scripted
-
-
-@pytest.fixture
-def bundle() -> Bundle:
-    return Bundle.from_car(car())
-
-
-@pytest.fixture
-def machine(runtime: ScriptedRuntime, bundle: Bundle) -> Hypervisor:
-    return Hypervisor.open(bundle=bundle, genesis=GENESIS)
 
 
 def send(machine: Hypervisor, to: Address, method: int = METHOD_SEND, value: int = 0) -> int:
@@ -98,7 +67,7 @@ def writing(data: bytes) -> Script:
     return script
 
 
-# --- opening ------------------------------------------------------------------------------------------------------
+# --- opening ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_machine_has_a_genesis_and_has_run_the_constructors(
@@ -182,7 +151,7 @@ def test_a_machine_at_a_foreign_state_has_the_empty_state_of_new_actors(runtime:
     assert base.get(EMPTY_ARRAY_CID) == b"\x80"
 
 
-# --- calls that keep nothing --------------------------------------------------------------------------------------
+# --- calls that keep nothing ------------------------------------------------------------------------------------------
 
 
 def message_of_the_system(to: Address, method: int = 2, **fields: object) -> Message:
@@ -234,7 +203,7 @@ def test_trials_nest_and_messages_inside_see_each_other(machine: Hypervisor) -> 
     assert balance(machine, NEW_KEY) == 7
 
 
-# --- user code ----------------------------------------------------------------------------------------------------
+# --- user code --------------------------------------------------------------------------------------------------------
 
 
 def _install(machine: Hypervisor) -> Cid:
@@ -309,7 +278,7 @@ def test_a_message_to_an_actor_without_code_is_fatal_and_says_so(machine: Hyperv
     assert "the code of f05000 is missing" in str(result.fatal)
 
 
-# --- forks and snapshots ------------------------------------------------------------------------------------------
+# --- forks and snapshots ----------------------------------------------------------------------------------------------
 
 
 def test_a_fork_and_its_origin_do_not_see_each_other(machine: Hypervisor) -> None:
@@ -379,266 +348,3 @@ def test_code_installed_after_a_snapshot_is_gone_with_it(machine: Hypervisor) ->
     machine.install(MODULE)
     machine.flush()
     assert machine.base.get(CODE) == MODULE
-
-
-# --- committing ---------------------------------------------------------------------------------------------------
-
-
-def test_a_flush_writes_what_the_root_links_and_nothing_else(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
-    lost, other = encode(["lost"]), encode(["an older state"])
-    to = Address.id(machine.create(machine.install(MODULE)).id)
-
-    def script(kernel: Kernel, _params: BlockId) -> None:
-        kernel.ipld.link(kernel.ipld.create(DAG_CBOR, lost))
-        writing(other)(kernel, _params)
-        leaf = kernel.ipld.link(kernel.ipld.create(DAG_CBOR, STATE))
-        kernel.self_.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, encode([link(leaf)]))))
-
-    runtime.codes[CODE] = script
-    assert send(machine, to, 2) == 0
-    assert machine.store.has(cid_of(lost))
-    root = machine.flush()
-    base = machine.base
-    assert base.metadata(b"head") == root
-    assert base.has(cid_of(STATE))
-    assert base.has(cid_of(encode([link(cid_of(STATE))])))
-    assert [base.has(cid_of(block)) for block in (lost, other)] == [False, False]
-    assert base.get(CODE) == MODULE
-    assert machine.store.pending == {}
-
-
-def test_blocks_of_reverted_messages_never_reach_the_store(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
-    to = Address.id(machine.create(machine.install(MODULE)).id)
-
-    def script(kernel: Kernel, _params: BlockId) -> Outcome:
-        writing(STATE)(kernel, _params)
-        return Outcome(33)
-
-    runtime.codes[CODE] = script
-    assert send(machine, to, 2) == 33
-    machine.flush()
-    assert not machine.base.has(cid_of(STATE))
-
-
-def test_a_flush_without_changes_commits_the_same_root(machine: Hypervisor) -> None:
-    root = machine.root
-    assert machine.flush() == root == machine.flush()
-
-
-def test_a_tracer_hears_of_a_commit(runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    recorder = Recorder()
-    machine = Hypervisor.open(bundle=bundle, genesis=GENESIS, tracer=recorder)
-    recorder.events.clear()
-    send(machine, NEW_KEY, value=1)
-    machine.tracer = recorder
-    root = machine.flush()
-    flushed = recorder.events[-1]
-    assert isinstance(flushed, Flushed)
-    assert flushed.root == root
-    assert flushed.blocks > 2
-
-
-class Full(StoreError):
-    """No space left on the device."""
-
-
-class StubbornStore(MemoryStore):
-    """Refuses commits while it is told to."""
-
-    refusing = False
-
-    def commit(
-        self,
-        blocks: Iterable[tuple[Cid, bytes]],
-        metadata: Mapping[bytes, bytes | None],
-        index: Mapping[bytes, bytes | None] = NOTHING,
-        expected: Mapping[bytes, bytes | None] = NOTHING,
-    ) -> None:
-        if self.refusing:
-            raise Full("no space left on device")
-        super().commit(blocks, metadata, index, expected)
-
-
-def test_a_commit_that_fails_can_be_repeated() -> None:
-    base = StubbornStore()
-    world = World(base=base)
-    world.machine.flush()
-    head = base.metadata(b"head")
-    world.send(NEW_KEY, METHOD_SEND, value=TokenAmount(5))
-    base.refusing = True
-    with pytest.raises(Full):
-        world.machine.flush()
-    assert base.metadata(b"head") == head
-    assert world.balance(NEW_KEY) == 5
-    base.refusing = False
-    root = world.machine.flush()
-    again = World(base=base)  # reads the same blocks
-    again.machine.restore(replace(again.machine.snapshot(), root=root))
-    assert again.balance(NEW_KEY) == 5
-
-
-def test_a_chain_commits_its_own_blocks_and_index_in_the_same_step(machine: Hypervisor) -> None:
-    header = encode(["header"])
-    machine.flush(((cid_of(header), header),), {b"height": b"\x01"})
-    assert machine.base.get(cid_of(header)) == header
-    assert machine.base.index(b"height") == b"\x01"
-
-
-def test_the_context_is_advanced_field_by_field(machine: Hypervisor) -> None:
-    machine.advance(epoch=ChainEpoch(7), timestamp=210, base_fee=TokenAmount(100))
-    context = machine.context
-    assert (context.epoch, context.timestamp, context.base_fee) == (7, 210, 100)
-    assert context.network.number == 28
-    with pytest.raises(TypeError):
-        machine.advance(height=7)
-
-
-# --- folders ------------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_remembers_state_network_epoch_and_installed_code(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
-    folder = tmp_path / "state"
-    with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS, network=24) as machine:
-        code = machine.install(MODULE)
-        created = machine.create(code, value=TokenAmount(7))
-        machine.advance(epoch=ChainEpoch(77), timestamp=2310)
-        assert send(machine, NEW_KEY, value=5) == 0
-        root = machine.flush()
-    runtime.invoked.clear()
-    with Hypervisor.open(folder) as again:
-        assert again.root == root
-        assert (balance(again, NEW_KEY), balance(again, Address.id(created.id))) == (5, 7)
-        assert (again.context.network.number, again.context.epoch, again.context.timestamp) == (24, 77, 2310)
-        assert again.create(code).id == created.id + 2
-        assert runtime.invoked[-1].method == 1
-        assert len(runtime.invoked) == 1  # no constructor of a singleton has run again
-
-
-def test_what_was_not_flushed_is_gone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
-        root = machine.root
-        send(machine, NEW_KEY, value=5)
-    with Hypervisor.open(tmp_path / "state") as again:
-        assert (again.root, balance(again, NEW_KEY)) == (root, 0)
-
-
-def test_the_caller_may_run_a_folder_under_another_network_version(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
-    Hypervisor.open(tmp_path / "state", bundle=bundle, network=24).close()
-    with Hypervisor.open(tmp_path / "state", network=25) as machine:
-        assert machine.context.network.number == 25
-    context = MachineContext(network_version(26), epoch=ChainEpoch(9))
-    with Hypervisor.open(tmp_path / "state", context=context) as machine:
-        assert machine.context == context
-
-
-def rewrite(folder: Path, record: bytes, key: bytes = b"machine") -> None:
-    store = RocksStore.open(folder)
-    store.commit((), {key: record})
-    store.close()
-
-
-GOOD_RECORD = {"rules": "filecoin", "network": 28, "epoch": 0, "timestamp": 0, "chain_id": 1}
-
-
-@pytest.mark.parametrize(
-    ("record", "words"),
-    [
-        (encode({**GOOD_RECORD, "rules": "ethereum"}), "rules 'ethereum': it cannot be opened under 'filecoin'"),
-        (encode({**GOOD_RECORD, "rules": "later", "network": 99}), "rules 'later'"),
-        (encode({**GOOD_RECORD, "network": 99}), "nv99 is not known"),
-        (encode({**GOOD_RECORD, "network": [28]}), "cannot be read"),
-        (encode({**GOOD_RECORD, "epoch": "7"}), "cannot be read"),
-        (encode({**GOOD_RECORD, "timestamp": None}), "cannot be read"),
-        (encode({**GOOD_RECORD, "chain_id": b"x"}), "cannot be read"),
-        (encode({"rules": "filecoin"}), "cannot be read"),
-        (encode([1, 2]), "cannot be read"),
-        (b"\xff", "cannot be read"),
-        (b"", "cannot be read"),
-    ],
-    ids=["rules", "rules first", "network", "list", "epoch", "timestamp", "chain", "short", "array", "no CBOR",
-         "empty"],
-)  # fmt: skip
-def test_a_folder_under_other_rules_or_with_a_broken_record_is_refused_and_released(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, record: bytes, words: str
-) -> None:
-    folder = tmp_path / "state"
-    Hypervisor.open(folder, bundle=bundle).close()
-    rewrite(folder, record)
-    for context in (None, MachineContext()):
-        with pytest.raises(InvalidInput, match=words):
-            Hypervisor.open(folder, context=context)
-    rewrite(folder, encode(GOOD_RECORD))  # the folder is not locked
-    Hypervisor.open(folder).close()
-
-
-def test_a_head_that_the_folder_has_no_state_for_is_the_stores_error(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
-    folder = tmp_path / "state"
-    Hypervisor.open(folder, bundle=bundle).close()
-    for head in (cid_of(b"nothing"), b"no CID at all"):
-        rewrite(folder, head, b"head")
-        with pytest.raises(BlockNotFound, match="not in the store"):
-            Hypervisor.open(folder)
-
-
-@pytest.mark.parametrize("record", [b"", b"\xff", encode(7), encode([7]), encode({"a": 1})], ids=repr)
-def test_a_broken_list_of_installed_code_is_refused(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, record: bytes
-) -> None:
-    folder = tmp_path / "state"
-    Hypervisor.open(folder, bundle=bundle).close()
-    rewrite(folder, record, b"installed")
-    with pytest.raises(InvalidInput, match="installed code cannot be read"):
-        Hypervisor.open(folder)
-
-
-def test_a_folder_is_opened_by_one_machine_at_a_time(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    with Hypervisor.open(tmp_path / "state", bundle=bundle), pytest.raises(StoreLocked):
-        Hypervisor.open(tmp_path / "state")
-    Hypervisor.open(tmp_path / "state").close()
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    (tmp_path / "letters.txt").write_text("dear all")
-    with pytest.raises(StoreFormatError, match="not empty"):
-        Hypervisor.open(tmp_path, bundle=bundle)
-    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
-
-
-def test_a_genesis_that_fails_leaves_a_folder_that_opens_afresh(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
-    runtime.actors[ActorID(10)] = exiting(16)
-    with pytest.raises(CreationFailed):
-        Hypervisor.open(tmp_path / "state", bundle=bundle)
-    runtime.actors.clear()
-    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
-        assert balance(machine, SENDER) == SENDER_BALANCE
-
-
-def test_a_fork_of_a_folder_leaves_the_folder_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
-        root = machine.root
-        fork = machine.fork()
-        send(fork, NEW_KEY, value=5)
-        fork.flush()
-        fork.close()
-        assert send(machine, NEW_ETH, value=1) == 0  # the store is still open
-    with Hypervisor.open(tmp_path / "state") as again:
-        assert again.root == root
-
-
-def test_gas_limits_of_constructors_are_no_messages_concern(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
-    limits: list[int] = []
-
-    def script(kernel: Kernel, _params: BlockId) -> None:
-        limits.append(kernel.gas.limit)
-
-    runtime.codes[machine.install(MODULE)] = script
-    machine.create(CODE)
-    assert limits == [Gas(10_000_000_000) * 1000]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -230,3 +231,29 @@ def refused(number: ErrorNumber, kernel: Kernel, action: Callable[[], object]) -
 def charges(recorder: Recorder) -> list[tuple[str, int]]:
     """The charges that a recorder saw: name and milligas."""
     return [(event.name, event.milligas) for event in recorder.events if isinstance(event, GasCharged)]
+
+
+@dataclass
+class Notes:
+    """What scripts saw."""
+
+    items: list[Any] = field(default_factory=list)
+
+    def add(self, item: Any) -> None:
+        self.items.append(item)
+
+
+def sends(to: Address, method: int = 2, **options: Any) -> Script:
+    """A script that sends once and passes the callee's exit code on."""
+
+    def script(kernel: Kernel, _params: BlockId) -> Outcome:
+        return Outcome(kernel.send(to, MethodNumber(method), **options).exit_code)
+
+    return script
+
+
+def number_of(address: Address) -> ActorID:
+    """The number in an ID address."""
+    number = address.actor_id()
+    assert number is not None
+    return number

@@ -1,0 +1,35 @@
+"""A machine over a made-up bundle, whose runtimes are all one scripted runtime."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from hypervisor.genesis import Genesis
+from hypervisor.machine import Hypervisor
+from tests.hypervisor.test_bundle import car
+from tests.hypervisor.world import (
+    SENDER,
+    SENDER_BALANCE,
+    ScriptedRuntime,
+)
+
+GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> ScriptedRuntime:
+    """The one runtime that every machine of the test finds, under every name."""
+    scripted = ScriptedRuntime()
+    monkeypatch.setattr("hypervisor.registry._installed", lambda _name: lambda _services: scripted)
+    return scripted
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return Bundle.from_car(car())
+
+
+@pytest.fixture
+def machine(runtime: ScriptedRuntime, bundle: Bundle) -> Hypervisor:
+    return Hypervisor.open(bundle=bundle, genesis=GENESIS)

@@ -1,0 +1,184 @@
+"""State folders: what they remember, and those that are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.kernel import Kernel
+from hypervisor.machine import CreationFailed, Hypervisor
+from hypervisor.network_versions import network_version
+from hypervisor.types import (
+    ActorID,
+    BlockId,
+    ChainEpoch,
+    Gas,
+    TokenAmount,
+)
+from store.blockstore import BlockNotFound, StoreFormatError, StoreLocked
+from store.cid import cid_of
+from store.codec import encode
+from store.rocks import RocksStore
+from tests.hypervisor.conftest import GENESIS
+from tests.hypervisor.test_machine import CODE, MODULE, balance, send
+from tests.hypervisor.world import (
+    NEW_ETH,
+    NEW_KEY,
+    SENDER,
+    SENDER_BALANCE,
+    ScriptedRuntime,
+    exiting,
+)
+
+
+def test_a_folder_remembers_state_network_epoch_and_installed_code(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    folder = tmp_path / "state"
+    with Hypervisor.open(folder, bundle=bundle, genesis=GENESIS, network=24) as machine:
+        code = machine.install(MODULE)
+        created = machine.create(code, value=TokenAmount(7))
+        machine.advance(epoch=ChainEpoch(77), timestamp=2310)
+        assert send(machine, NEW_KEY, value=5) == 0
+        root = machine.flush()
+    runtime.invoked.clear()
+    with Hypervisor.open(folder) as again:
+        assert again.root == root
+        assert (balance(again, NEW_KEY), balance(again, Address.id(created.id))) == (5, 7)
+        assert (again.context.network.number, again.context.epoch, again.context.timestamp) == (24, 77, 2310)
+        assert again.create(code).id == created.id + 2
+        assert runtime.invoked[-1].method == 1
+        assert len(runtime.invoked) == 1  # no constructor of a singleton has run again
+
+
+def test_what_was_not_flushed_is_gone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
+        root = machine.root
+        send(machine, NEW_KEY, value=5)
+    with Hypervisor.open(tmp_path / "state") as again:
+        assert (again.root, balance(again, NEW_KEY)) == (root, 0)
+
+
+def test_the_caller_may_run_a_folder_under_another_network_version(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    Hypervisor.open(tmp_path / "state", bundle=bundle, network=24).close()
+    with Hypervisor.open(tmp_path / "state", network=25) as machine:
+        assert machine.context.network.number == 25
+    context = MachineContext(network_version(26), epoch=ChainEpoch(9))
+    with Hypervisor.open(tmp_path / "state", context=context) as machine:
+        assert machine.context == context
+
+
+def rewrite(folder: Path, record: bytes, key: bytes = b"machine") -> None:
+    store = RocksStore.open(folder)
+    store.commit((), {key: record})
+    store.close()
+
+
+GOOD_RECORD = {"rules": "filecoin", "network": 28, "epoch": 0, "timestamp": 0, "chain_id": 1}
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (encode({**GOOD_RECORD, "rules": "ethereum"}), "rules 'ethereum': it cannot be opened under 'filecoin'"),
+        (encode({**GOOD_RECORD, "rules": "later", "network": 99}), "rules 'later'"),
+        (encode({**GOOD_RECORD, "network": 99}), "nv99 is not known"),
+        (encode({**GOOD_RECORD, "network": [28]}), "cannot be read"),
+        (encode({**GOOD_RECORD, "epoch": "7"}), "cannot be read"),
+        (encode({**GOOD_RECORD, "timestamp": None}), "cannot be read"),
+        (encode({**GOOD_RECORD, "chain_id": b"x"}), "cannot be read"),
+        (encode({"rules": "filecoin"}), "cannot be read"),
+        (encode([1, 2]), "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+    ids=["rules", "rules first", "network", "list", "epoch", "timestamp", "chain", "short", "array", "no CBOR",
+         "empty"],
+)  # fmt: skip
+def test_a_folder_under_other_rules_or_with_a_broken_record_is_refused_and_released(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, record: bytes, words: str
+) -> None:
+    folder = tmp_path / "state"
+    Hypervisor.open(folder, bundle=bundle).close()
+    rewrite(folder, record)
+    for context in (None, MachineContext()):
+        with pytest.raises(InvalidInput, match=words):
+            Hypervisor.open(folder, context=context)
+    rewrite(folder, encode(GOOD_RECORD))  # the folder is not locked
+    Hypervisor.open(folder).close()
+
+
+def test_a_head_that_the_folder_has_no_state_for_is_the_stores_error(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    folder = tmp_path / "state"
+    Hypervisor.open(folder, bundle=bundle).close()
+    for head in (cid_of(b"nothing"), b"no CID at all"):
+        rewrite(folder, head, b"head")
+        with pytest.raises(BlockNotFound, match="not in the store"):
+            Hypervisor.open(folder)
+
+
+@pytest.mark.parametrize("record", [b"", b"\xff", encode(7), encode([7]), encode({"a": 1})], ids=repr)
+def test_a_broken_list_of_installed_code_is_refused(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, record: bytes
+) -> None:
+    folder = tmp_path / "state"
+    Hypervisor.open(folder, bundle=bundle).close()
+    rewrite(folder, record, b"installed")
+    with pytest.raises(InvalidInput, match="installed code cannot be read"):
+        Hypervisor.open(folder)
+
+
+def test_a_folder_is_opened_by_one_machine_at_a_time(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+    with Hypervisor.open(tmp_path / "state", bundle=bundle), pytest.raises(StoreLocked):
+        Hypervisor.open(tmp_path / "state")
+    Hypervisor.open(tmp_path / "state").close()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+    (tmp_path / "letters.txt").write_text("dear all")
+    with pytest.raises(StoreFormatError, match="not empty"):
+        Hypervisor.open(tmp_path, bundle=bundle)
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_genesis_that_fails_leaves_a_folder_that_opens_afresh(
+    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
+) -> None:
+    runtime.actors[ActorID(10)] = exiting(16)
+    with pytest.raises(CreationFailed):
+        Hypervisor.open(tmp_path / "state", bundle=bundle)
+    runtime.actors.clear()
+    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
+        assert balance(machine, SENDER) == SENDER_BALANCE
+
+
+def test_a_fork_of_a_folder_leaves_the_folder_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+    with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
+        root = machine.root
+        fork = machine.fork()
+        send(fork, NEW_KEY, value=5)
+        fork.flush()
+        fork.close()
+        assert send(machine, NEW_ETH, value=1) == 0  # the store is still open
+    with Hypervisor.open(tmp_path / "state") as again:
+        assert again.root == root
+
+
+def test_gas_limits_of_constructors_are_no_messages_concern(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+    limits: list[int] = []
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        limits.append(kernel.gas.limit)
+
+    runtime.codes[machine.install(MODULE)] = script
+    machine.create(CODE)
+    assert limits == [Gas(10_000_000_000) * 1000]
