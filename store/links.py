@@ -1,6 +1,6 @@
 """The links of a block, by a scan of its CBOR headers: what flushing, garbage collection and CAR export follow.
 
-The scan is the one the machine itself applies (facts of ref-fvm's `ipld` module): it reads headers only, accepts
+The scan is the one the machine itself applies (ref-fvm fvm/src/ipld): it reads headers only, accepts
 integers that are not minimal and maps in any order, and refuses indefinite lengths and trailing bytes. The scan that
 charges gas for the same walk is the kernel's.
 """

@@ -1,7 +1,7 @@
 """The EVM actor: its methods, who may call them, and what goes in and comes out.
 
-Method numbers, caller rules, parameter forms and exit codes are those of the official EVM actor (facts of sections 1.1
-to 1.4). A method function takes the invocation and answers the block to return.
+Method numbers, caller rules, parameter forms and exit codes are those of the official EVM actor (builtin-actors
+actors/evm/src/lib.rs). A method function takes the invocation and answers the block to return.
 """
 
 from collections.abc import Callable, Mapping

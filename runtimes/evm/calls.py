@@ -1,6 +1,6 @@
 """The answers to CALL, STATICCALL and DELEGATECALL: a precompile, a send, or a send to oneself with another's code.
 
-Rules: facts of the official EVM actor, section 2.6, in its order of checks.
+Rules: builtin-actors actors/evm instructions/call.rs, in its order of checks.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """The running contract: its state between head block and memory, and sends that keep the two in step.
 
-Rules (facts of the official EVM actor, sections 1.4 to 1.6): state is written before every send and at a successful
+Rules (builtin-actors actors/evm: lib.rs, state.rs): state is written before every send and at a successful
 end, only if something changed; a send that succeeded may have changed the state under our feet (re-entrancy, a
 delegate call to oneself), so it is read again where the head moved; a failed one was taken back, so nothing is read.
 """

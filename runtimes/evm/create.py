@@ -1,6 +1,6 @@
 """The answers to CREATE and CREATE2: the Ethereum address manager makes the contract.
 
-Rules: facts of the official EVM actor, section 2.7. The engine has checked that the balance covers the value.
+Rules: builtin-actors actors/evm instructions/lifecycle.rs. The engine has checked that the balance covers the value.
 """
 
 from bridge.cbor import ParamsError

@@ -1,6 +1,6 @@
 """What contracts see of others: what kind of thing is behind an address, and its code.
 
-Rules (facts of the official EVM actor, section 2.3): a contract shows its code, an account none, any other native
+Rules (builtin-actors actors/evm instructions/ext.rs): a contract shows its code, an account none, any other native
 actor the single byte fe (so that "has code" holds), a precompile none; where nothing is, the code hash is 0.
 """
 

@@ -1,7 +1,7 @@
 """What a contract may use and what it pays, as data: one `Rules` object for each set of rules.
 
 The Filecoin sets differ by network version only in the features that the version's row names. Engines, host and actor
-read this object and never ask for a version. Rules: FIP-0054 and its successors; facts of the official EVM actor.
+read this object and never ask for a version. Rules: FIP-0054 and its successors; builtin-actors actors/evm.
 """
 
 from collections.abc import Mapping

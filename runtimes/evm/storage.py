@@ -1,7 +1,7 @@
 """A contract's slots: KAMTs whose nodes come and go through the kernel.
 
 Nodes are opened when a slot below them is first asked for and written once by `flush`; each open and each write has the
-kernel's checks (reachability, size) and charges. Rules: facts of the official EVM actor, sections 1.5 and 1.7.
+kernel's checks (reachability, size) and charges. Rules: builtin-actors actors/evm interpreter/system.rs.
 """
 
 from collections.abc import Iterable

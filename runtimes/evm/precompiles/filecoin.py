@@ -1,6 +1,6 @@
 """Filecoin's precompiles: addresses, calls of actors by method number, beacon randomness.
 
-Rules: FIP-0054, FIP-0072, FIP-0095 in the shape that the official EVM actor gives them (facts of sections 4.2, 4.3).
+Rules: FIP-0054, FIP-0072, FIP-0095 in the shape that builtin-actors gives them (precompiles/fvm.rs).
 """
 
 from collections.abc import Callable, Mapping
