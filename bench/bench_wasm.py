@@ -15,7 +15,7 @@ from actors.loader import bundle_bytes
 from bench.bench_machine import Counting
 from bench.rows import Row, seconds
 from hypervisor.bundle import Bundle
-from runtimes.wasm import abi
+from runtimes.wasm import abi, boundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.engine import Linker, guest_engine
 from runtimes.wasm.instrument import instrument
@@ -148,7 +148,7 @@ class Clock:
             self.around("invoke", (WasmRuntime, "invoke")),
             self.around("instance", (Instance, "__init__"), (Instance, "instantiate"), (Instance, "close")),
             self.around("enter", (Instance, "enter")),
-            [(abi, "_performer", self._performer(abi._performer))],
+            [(boundary, "performer", self._performer(abi.performer))],
         )
 
     def around(self, part: str, *places: tuple[Any, str]) -> list[tuple[Any, str, Any]]:

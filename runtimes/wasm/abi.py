@@ -6,26 +6,19 @@ taken even where the syscall ends the invocation, and, by an oversight of the ne
 where the pointer for the result is bad.
 """
 
-import ctypes
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from runtimes.wasm.engine import Engine, Linker
 from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.raw import TRAP_UNREACHABLE, HostFunction, Instance
 from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
 from runtimes.wasm.syscalls.table import Syscall
 
 MAX_COUNTER = (1 << 63) - 1
-_SLOT = 16
-_PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
-_ERROR_NUMBER = struct.Struct("<I")
 
 ImportName = tuple[str, str]
 Revision = MappingProxyType[ImportName, Syscall]
@@ -50,12 +43,37 @@ REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
 """Syscalls by import name: v3 for network versions 18 to 20, v4 from 21 on."""
 
 
+class Guest(Protocol):
+    """One instance in a store of its own, as a boundary offers it. Numbers are unsigned."""
+
+    def find_memory(self) -> bool:
+        """Find the exported memory; False if there is none."""
+
+    def find_gas(self, name: bytes) -> bool:
+        """Find the gas counter, an exported global of type i64; False if there is none."""
+
+    def find_function(self, name: bytes) -> bool:
+        """Find the function to enter; False if there is none."""
+
+    def gas(self) -> int:
+        """The gas counter in milligas; negative where the guest ran out."""
+
+    def set_gas(self, milligas: int) -> None:
+        """Set the gas counter."""
+
+    def memory(self) -> tuple[int, int]:
+        """Address and size in bytes of the memory, as they are now."""
+
+    def enter(self, argument: int) -> int:
+        """Call the function that was found, (i32) -> i32; raises Trap."""
+
+
 @dataclass(slots=True)
 class Invocation:
     """One guest at work: its kernel, its instance, and the gas that it was last told it has (milligas)."""
 
     kernel: Kernel
-    instance: Instance
+    instance: Guest
     memory: GuestMemory
     told: int = 0
     counted: int = 0
@@ -85,51 +103,7 @@ class Invocation:
             self.counted = self.memory.size
 
 
-class Syscalls:
-    """The host functions of one revision for one engine.
-
-    Guests find their invocation by their store, so one linker serves every invocation on every thread; `live` holds
-    the invocations that are running, by store.
-    """
-
-    def __init__(self, engine: Engine, revision: Revision) -> None:
-        self.linker = Linker(engine)
-        self.live: dict[int, Invocation] = {}
-        self.strays: list[BaseException] = []
-        for syscall in revision.values():
-            callback = HostFunction(self._host_function(engine, syscall))
-            self.linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
-
-    def _host_function(self, engine: Engine, syscall: Syscall) -> Callable[[int, int, int, int], int]:
-        live, strays = self.live, self.strays
-        context_of, new_trap = engine.lib.caller_context, engine.lib.trap_new
-        arguments_of, unpack = _argument_reader(syscall)
-        perform, put = _performer(syscall), _ERROR_NUMBER.pack_into
-
-        def host_function(_environment: int, caller: int, arguments: int, _count: int) -> int:
-            invocation = None
-            try:
-                invocation = live[context_of(caller)]
-                slots = arguments_of(arguments)
-                put(slots, 0, perform(invocation, unpack(slots)))
-            except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
-                if invocation is None:
-                    strays.append(error)
-                else:
-                    invocation.failure = error
-                return new_trap(TRAP_UNREACHABLE)
-            return 0
-
-        return host_function
-
-
-def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:
-    """How to see the slots of the arguments (16 bytes each) and how to take them apart."""
-    layout = struct.Struct("<" + "".join(letter + _PADDING[letter] for letter in syscall.letters))
-    return (ctypes.c_char * max(layout.size, _SLOT)).from_address, layout.unpack_from
-
-
-def _performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
+def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
     """What a syscall does from its charges to its error number, 0 for none."""
     handler, size = syscall.handler, syscall.result
 

@@ -85,9 +85,7 @@ class Engine:
         self.lib = lib
         self.settings = settings
         config = lib.bind("wasm_config_new", c_size_t)()
-        for name, value in settings.items():
-            kind: Any = c_bool if isinstance(value, bool) else c_uint8 if name in _BYTE_SETTINGS else c_uint64
-            lib.bind(f"wasmtime_config_{name}_set", None, c_size_t, kind)(config, value)
+        configure(lib, config, settings)
         self.pointer: int = lib.bind("wasm_engine_new_with_config", c_size_t, c_size_t)(config)
         _free_with(self, lib.bind("wasm_engine_delete", None, c_size_t), self.pointer)
 
@@ -118,6 +116,13 @@ class Engine:
         if error:
             raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
         return CompiledModule(self, pointer.value)
+
+
+def configure(lib: Library, config: int, settings: MappingProxyType[str, Setting]) -> None:
+    """Set every switch of a wasm_config_t."""
+    for name, value in settings.items():
+        kind: Any = c_bool if isinstance(value, bool) else c_uint8 if name in _BYTE_SETTINGS else c_uint64
+        lib.bind(f"wasmtime_config_{name}_set", None, c_size_t, kind)(config, value)
 
 
 class CompiledModule:

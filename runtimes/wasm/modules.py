@@ -5,9 +5,10 @@ import threading
 from dataclasses import dataclass
 
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import REVISIONS, Syscalls
+from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
 from runtimes.wasm.cache import ModuleCache, cache_key, cpu_features
-from runtimes.wasm.engine import CompiledModule, Engine, LinkedModule
+from runtimes.wasm.engine import CompiledModule, Engine
 from runtimes.wasm.module import parse
 from runtimes.wasm.raw import WASMTIME_VERSION
 from runtimes.wasm.validate import ModuleFacts, check
@@ -20,20 +21,20 @@ _FACTS = struct.Struct("<II??")
 class GuestModule:
     """A module linked against one revision of the ABI."""
 
-    linked: LinkedModule
+    linked: Linked
     facts: ModuleFacts
-    syscalls: Syscalls
 
 
 class GuestModules:
     """The modules of one runtime. Compiled code is for the `guest` engine and no other."""
 
-    def __init__(self, engine: Engine, cache: ModuleCache) -> None:
+    def __init__(self, engine: Engine, cache: ModuleCache, boundary: str = RAW) -> None:
         self._engine = engine
         self._cache = cache
+        self._boundary = boundary
         self._compiled: dict[Cid, tuple[CompiledModule, ModuleFacts]] = {}
         self._linked: dict[tuple[Cid, str], GuestModule] = {}
-        self._syscalls: dict[str, Syscalls] = {}
+        self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
 
     def find(self, code: Cid, revision: str) -> GuestModule | None:
@@ -44,10 +45,11 @@ class GuestModules:
         """The module for a revision of the ABI; raises InvalidModule."""
         compiled, facts = self.compile(code, wasm)
         with self._lock:
-            syscalls = self._syscalls.get(revision)
-            if syscalls is None:
-                syscalls = self._syscalls[revision] = Syscalls(self._engine, REVISIONS[revision])
-        module = GuestModule(syscalls.linker.link(compiled), facts, syscalls)
+            boundary = self._boundaries.get(revision)
+            if boundary is None:
+                boundary = open_boundary(self._boundary, self._engine, REVISIONS[revision])
+                self._boundaries[revision] = boundary
+        module = GuestModule(boundary.link(compiled), facts)
         return self._linked.setdefault((code, revision), module)
 
     def compile(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:

@@ -12,13 +12,13 @@ from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import Invocation
+from runtimes.wasm.boundary import chosen
 from runtimes.wasm.cache import ModuleCache, default_folder
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.engine import guest_engine
-from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
-from runtimes.wasm.raw import Instance, Trap
+from runtimes.wasm.raw import Trap
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
 from store.cid import Cid, show
 
@@ -29,12 +29,13 @@ _GAS, _ENTRY = GAS_EXPORT.encode(), ENTRY_POINT.encode()
 class WasmRuntime:
     """The native runtime. It may serve several machines and threads; nothing of an execution stays in it.
 
-    Option `module_cache`: `off` keeps no compiled modules on disk (see `cache`).
+    Options: `module_cache`: `off` keeps no compiled modules on disk (see `cache`); `boundary`: `raw` or `plain` (see
+    `boundary`).
     """
 
     def __init__(self, services: RuntimeServices) -> None:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
-        self._modules = GuestModules(guest_engine(), ModuleCache(folder))
+        self._modules = GuestModules(guest_engine(), ModuleCache(folder), chosen(services.options))
 
     def prepare(self, code: Cid, module: bytes) -> None:
         """Check and compile a module before its first invocation; raises InvalidModule if the rules refuse it."""
@@ -56,15 +57,12 @@ class WasmRuntime:
         size = PAGE_BYTES * facts.pages
         if size > room or not kernel.memory.grow(0, table_bytes) or not kernel.memory.grow(0, size):
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's instance")
-        instance = Instance(guest_engine().lib, guest_engine().pointer, room, MAX_TABLE_ELEMENTS)
-        live = module.syscalls.live
+        invocation = module.linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
         try:
-            invocation = Invocation(kernel, instance, GuestMemory(), counted=size)
-            live[instance.context] = invocation
+            invocation.counted = size
             return _run(invocation, module, params)
         finally:
-            live.pop(instance.context, None)
-            instance.close()
+            module.linked.end(invocation)
 
     def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
         revision = kernel.machine.network.rules.abi
@@ -80,7 +78,7 @@ class WasmRuntime:
 def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcome:
     instance = invocation.instance
     try:
-        instance.instantiate(module.linked.pointer)
+        module.linked.instantiate(invocation)
     except Trap as trap:
         return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
     if not instance.find_memory() or not instance.find_gas(_GAS):
@@ -93,7 +91,7 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
         handle = instance.enter(params)
     except Trap as caught:
         trap_ = caught
-    failure = invocation.failure or _stray(module, trap_)
+    failure = invocation.failure or (module.linked.stray() if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
         raise failure  # a defect of ours or an interrupt: not the guest's, whatever its gas says
     invocation.charge_execution()
@@ -104,11 +102,6 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
     if trap_ is not None:
         return _trapped(trap_)
     return _returned(invocation.kernel, handle)
-
-
-def _stray(module: GuestModule, trap: Trap | None) -> BaseException | None:
-    """An error of a host function that did not find its invocation."""
-    return module.syscalls.strays.pop() if trap is not None and module.syscalls.strays else None
 
 
 def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:

@@ -12,6 +12,7 @@ from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.conformance import find_vectors, is_skipped, run_vector
 from hypervisor.network_versions import NV18, network_version
 from hypervisor.prices import HYGGE
+from hypervisor.tracing import Recorder
 from tests.conftest import data_file, fvm_data
 
 
@@ -31,6 +32,18 @@ def vectors() -> list[Path]:
 def test_a_message_of_the_network_has_its_recorded_outcome(path: Path) -> None:
     for result in run_vector(path, bundles()):
         assert result.passed, result.differences
+
+
+@pytest.mark.parametrize("path", vectors(), ids=lambda path: path.stem)
+def test_both_boundaries_tell_the_same_stream(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raw boundary against the plain one: every charge, call and event, and the record that is printed."""
+    told = []
+    for boundary in ("raw", "plain"):
+        monkeypatch.setenv("FVM_BOUNDARY", boundary)
+        recorder = Recorder()
+        told.append(([result.record() for result in run_vector(path, bundles(), recorder)], recorder.events))
+    assert told[0] == told[1]
+    assert told[0][1]
 
 
 def test_one_milligas_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,15 @@ def own_module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(params=["raw", "plain"])
+def boundary(request: pytest.FixtureRequest) -> str:
+    """Both boundaries: whatever is expected of a guest is expected over each."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def machine() -> Iterator[Hypervisor]:
+def machine(boundary: str) -> Iterator[Hypervisor]:
     """A machine in memory with the embedded bundle and the newest rules."""
-    with Hypervisor.open() as machine:
+    with Hypervisor.open(options={"boundary": boundary}) as machine:
         yield machine

@@ -23,11 +23,18 @@ from runtimes.wasm.instrument import instrument
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import parse
 from runtimes.wasm.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
+from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import call as call_actor
 from tests.runtimes.wasm.guests import guest, imports, place, probe, run, wasm
 
 T = TypeVar("T")
 I32 = b"\x7f"
+
+
+@pytest.fixture
+def boundary() -> str:
+    """Only the raw one."""
+    return "raw"
 
 
 def on_a_thread(work: Callable[[], T]) -> T:
@@ -304,3 +311,11 @@ def test_nan_has_one_bit_pattern_whatever_made_it() -> None:
     module = linked("""(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
         (i32.reinterpret_f32 (f32.add (f32.reinterpret_i32 (i32.const 0x7fa00001)) (f32.const 1)))))""")
     assert enter(module) == 0x7FC00000
+
+
+def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
+    run(machine, guest("(drop (call $enabled (i32.const 0))) unreachable", "debug.enabled"), gas_limit=10**9)
+    _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
+    for boundary in runtime._modules._boundaries.values():  # type: ignore[attr-defined]
+        assert boundary.live == {}
+        assert boundary.strays == []

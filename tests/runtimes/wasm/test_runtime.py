@@ -16,7 +16,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import ActorID
 from store.cid import RAW, cid_of
-from tests.runtimes.wasm.guests import FIRST_ID, GAS_LIMIT, call, data, guest, place, run, wasm
+from tests.runtimes.wasm.guests import FIRST_ID, call, data, guest, place, run, wasm
 
 INVOKE, PAGE, THUNK = 75_000, 26_214.4, 56
 EMPTY = INVOKE + PAGE + THUNK
@@ -275,11 +275,3 @@ def test_machines_on_several_threads_do_not_meet() -> None:
         for thread in threads:
             thread.join()
     assert answers == {epoch: [epoch] * 3 for epoch in (101, 202, 303)}
-
-
-def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
-    run(machine, guest("(drop (call $enabled (i32.const 0))) unreachable", "debug.enabled"), gas_limit=GAS_LIMIT)
-    _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
-    for syscalls in runtime._modules._syscalls.values():  # type: ignore[attr-defined]
-        assert syscalls.live == {}
-        assert syscalls.strays == []

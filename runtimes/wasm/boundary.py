@@ -1,0 +1,146 @@
+"""The boundary between Python and guests: how syscalls become host functions, and how an invocation is set up.
+
+Two implementations of one protocol. `RawBoundary` goes over `raw` and is what runs; `plain.PlainBoundary` does the same
+through the public wrappers of wasmtime-py, at ten times the cost, and is its oracle. The option `boundary` of a
+machine, or the environment's FVM_BOUNDARY, chooses: `raw` or `plain`. What a syscall does is `abi`'s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from hypervisor.errors import InvalidInput
+from hypervisor.kernel import Kernel
+from runtimes.wasm.abi import Invocation, Revision, performer
+from runtimes.wasm.engine import CompiledModule, Engine, LinkedModule, Linker
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.raw import TRAP_UNREACHABLE, HostFunction, Instance
+from runtimes.wasm.syscalls.table import Syscall
+
+RAW, PLAIN = "raw", "plain"
+ENVIRONMENT = "FVM_BOUNDARY"
+
+_SLOT = 16
+_PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
+_ERROR_NUMBER = struct.Struct("<I")
+
+
+class Linked(Protocol):
+    """A module linked against one revision of the syscalls."""
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+        """Make an empty store with these limits for one invocation, which `end` must end."""
+
+    def instantiate(self, invocation: Invocation) -> None:
+        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+
+    def end(self, invocation: Invocation) -> None:
+        """Delete the store and all that is in it."""
+
+    def stray(self) -> BaseException | None:
+        """An error of a host function that did not find its invocation, handed out once."""
+
+
+class Boundary(Protocol):
+    """The syscalls of one revision as host functions of one engine."""
+
+    def link(self, module: CompiledModule) -> Linked:
+        """Resolve a module's imports; raises InvalidModule where one is unknown or has another signature."""
+
+
+def chosen(options: Mapping[str, str]) -> str:
+    """The name of the boundary that a machine's options or the environment ask for."""
+    name = options.get("boundary") or os.environ.get(ENVIRONMENT) or RAW
+    if name not in (RAW, PLAIN):
+        raise InvalidInput(f"boundary '{name}' is not known: choose {RAW} or {PLAIN}")
+    return name
+
+
+def open_boundary(name: str, engine: Engine, revision: Revision) -> Boundary:
+    """The boundary of that name."""
+    if name == RAW:
+        return RawBoundary(engine, revision)
+    from runtimes.wasm.plain import PlainBoundary
+
+    return PlainBoundary(engine, revision)
+
+
+class RawBoundary:
+    """The boundary over `raw`, whose rules it keeps.
+
+    Guests find their invocation by their store, so one linker serves every invocation on every thread; `live` holds
+    the invocations that are running, by store.
+    """
+
+    def __init__(self, engine: Engine, revision: Revision) -> None:
+        self.engine = engine
+        self.live: dict[int, Invocation] = {}
+        self.strays: list[BaseException] = []
+        self._linker = Linker(engine)
+        for syscall in revision.values():
+            callback = HostFunction(self._host_function(syscall))
+            self._linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
+
+    def link(self, module: CompiledModule) -> Linked:
+        """Resolve a module's imports; raises InvalidModule."""
+        return _RawLinked(self, self._linker.link(module))
+
+    def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
+        live, strays, lib = self.live, self.strays, self.engine.lib
+        context_of, new_trap = lib.caller_context, lib.trap_new
+        arguments_of, unpack = _argument_reader(syscall)
+        perform, put = performer(syscall), _ERROR_NUMBER.pack_into
+
+        def host_function(_environment: int, caller: int, arguments: int, _count: int) -> int:
+            invocation = None
+            try:
+                invocation = live[context_of(caller)]
+                slots = arguments_of(arguments)
+                put(slots, 0, perform(invocation, unpack(slots)))
+            except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
+                if invocation is None:
+                    strays.append(error)
+                else:
+                    invocation.failure = error
+                return new_trap(TRAP_UNREACHABLE)
+            return 0
+
+        return host_function
+
+
+class _RawLinked:
+    def __init__(self, boundary: RawBoundary, linked: LinkedModule) -> None:
+        self._boundary = boundary
+        self._linked = linked
+        self._live = boundary.live
+        self._engine = boundary.engine
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+        instance = Instance(self._engine.lib, self._engine.pointer, memory_bytes, table_elements)
+        invocation = self._live[instance.context] = Invocation(kernel, instance, GuestMemory())
+        return invocation
+
+    def instantiate(self, invocation: Invocation) -> None:
+        instance = invocation.instance
+        assert isinstance(instance, Instance)
+        instance.instantiate(self._linked.pointer)
+
+    def end(self, invocation: Invocation) -> None:
+        instance = invocation.instance
+        assert isinstance(instance, Instance)
+        self._live.pop(instance.context, None)
+        instance.close()
+
+    def stray(self) -> BaseException | None:
+        strays = self._boundary.strays
+        return strays.pop() if strays else None
+
+
+def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:
+    """How to see the slots of the arguments (16 bytes each) and how to take them apart."""
+    layout = struct.Struct("<" + "".join(letter + _PADDING[letter] for letter in syscall.letters))
+    return (ctypes.c_char * max(layout.size, _SLOT)).from_address, layout.unpack_from

@@ -1,0 +1,218 @@
+"""The plain boundary: guests linked and entered through the public wrappers of wasmtime-py, and nothing else.
+
+It is the oracle of `boundary.RawBoundary`, with the same signature: no pointers, no layouts, every value checked by the
+wrappers. Each invocation makes host functions of its own, so nothing has to be found by its store. It is ten times
+slower, and wasmtime-py keeps the exception of a host function in one place for the whole process: machines on several
+threads are not for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import wasmtime
+
+from hypervisor.errors import InvalidModule
+from hypervisor.kernel import Kernel
+from runtimes.wasm.abi import Invocation, Revision, performer
+from runtimes.wasm.boundary import Linked
+from runtimes.wasm.engine import CompiledModule, Engine, configure
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.module import I32
+from runtimes.wasm.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap
+from runtimes.wasm.syscalls.table import Syscall
+
+_MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF, "i": -1, "q": -1}
+_SIGN, _MASK = 1 << 31, (1 << 32) - 1
+
+
+class PlainBoundary:
+    """The syscalls of one revision, through wasmtime-py."""
+
+    def __init__(self, engine: Engine, revision: Revision) -> None:
+        config = wasmtime.Config()
+        pointer = ctypes.cast(config.ptr(), ctypes.c_void_p).value
+        assert pointer is not None
+        configure(engine.lib, pointer, engine.settings)
+        self.engine = wasmtime.Engine(config)
+        self.revision = revision
+
+    def link(self, module: CompiledModule) -> Linked:
+        """Take over the compiled module and check its imports; raises InvalidModule."""
+        try:
+            own = wasmtime.Module.deserialize(self.engine, module.serialize())
+        except wasmtime.WasmtimeError as error:
+            raise InvalidModule(f"WASM module: {error}") from None
+        syscalls = []
+        for item in own.imports:
+            syscall = self.revision.get((item.module, item.name or ""))
+            if syscall is None or not _fits(item.type, syscall):
+                raise InvalidModule(f"WASM module cannot be linked: import {item.module}.{item.name}")
+            syscalls.append(syscall)
+        return _PlainLinked(self.engine, own, syscalls)
+
+
+def _fits(kind: object, syscall: Syscall) -> bool:
+    if not isinstance(kind, wasmtime.FuncType):
+        return False
+    wanted = _function_type(syscall)
+    return kind.params == wanted.params and kind.results == wanted.results
+
+
+def _function_type(syscall: Syscall) -> wasmtime.FuncType:
+    i32, i64 = wasmtime.ValType.i32, wasmtime.ValType.i64
+    return wasmtime.FuncType([i32() if kind == I32 else i64() for kind in syscall.wasm_params], [i32()])
+
+
+class _PlainLinked:
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, syscalls: list[Syscall]) -> None:
+        self._engine = engine
+        self._module = module
+        self._imports = [(syscall, _function_type(syscall), performer(syscall)) for syscall in syscalls]
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+        store = wasmtime.Store(self._engine)
+        store.set_limits(memory_bytes, table_elements, 1, 1, 1)
+        instance = PlainInstance(store)
+        return Invocation(kernel, instance, PlainMemory(instance))
+
+    def instantiate(self, invocation: Invocation) -> None:
+        instance = invocation.instance
+        assert isinstance(instance, PlainInstance)
+        functions = [
+            wasmtime.Func(instance.store, kind, _host_function(invocation, syscall, perform))
+            for syscall, kind, perform in self._imports
+        ]
+        instance.instantiate(self._module, functions)
+
+    def end(self, invocation: Invocation) -> None:
+        instance = invocation.instance
+        assert isinstance(instance, PlainInstance)
+        instance.store.close()
+
+    def stray(self) -> BaseException | None:
+        return None  # a host function knows its invocation
+
+
+class _Stopped(Exception):
+    """A host function ended the invocation; why is in `Invocation.failure`."""
+
+
+def _host_function(
+    invocation: Invocation, syscall: Syscall, perform: Callable[[Invocation, tuple[int, ...]], int]
+) -> Callable[..., int]:
+    masks = [_MASKS[letter] for letter in syscall.letters]
+
+    def host_function(*arguments: int) -> int:
+        try:
+            return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
+        except BaseException as error:  # noqa: BLE001  # kept, and raised behind the guest
+            invocation.failure = error
+            raise _Stopped from None
+
+    return host_function
+
+
+class PlainInstance:
+    """One guest in a store of its own."""
+
+    def __init__(self, store: wasmtime.Store) -> None:
+        self.store = store
+        self._exports: wasmtime._instance.InstanceExports | dict[str, object] = {}
+        self._memory: wasmtime.Memory | None = None
+        self._gas: wasmtime.Global | None = None
+        self._function: wasmtime.Func | None = None
+
+    def instantiate(self, module: wasmtime.Module, functions: list[wasmtime.Func]) -> None:
+        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+        try:
+            self._exports = wasmtime.Instance(self.store, module, functions).exports(self.store)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            raise _trap(failure) from None
+
+    def find_memory(self) -> bool:
+        """Find the exported memory."""
+        found = self._exports.get("memory")
+        self._memory = found if isinstance(found, wasmtime.Memory) else None
+        return self._memory is not None
+
+    def find_gas(self, name: bytes) -> bool:
+        """Find the gas counter."""
+        found = self._exports.get(name.decode())
+        self._gas = found if isinstance(found, wasmtime.Global) else None
+        return self._gas is not None
+
+    def find_function(self, name: bytes) -> bool:
+        """Find the function to enter."""
+        found = self._exports.get(name.decode())
+        self._function = found if isinstance(found, wasmtime.Func) else None
+        return self._function is not None
+
+    def gas(self) -> int:
+        """The gas counter; negative where the guest ran out."""
+        assert self._gas is not None
+        return int(self._gas.value(self.store))
+
+    def set_gas(self, milligas: int) -> None:
+        """Set the gas counter."""
+        assert self._gas is not None
+        self._gas.set_value(self.store, milligas)
+
+    def memory(self) -> tuple[int, int]:
+        """No address, and the size in bytes."""
+        assert self._memory is not None
+        return 0, self._memory.data_len(self.store)
+
+    def read(self, offset: int, end: int) -> bytes:
+        """Bytes of the memory."""
+        assert self._memory is not None
+        return bytes(self._memory.read(self.store, offset, end))
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes into the memory."""
+        assert self._memory is not None
+        self._memory.write(self.store, data, offset)
+
+    def enter(self, argument: int) -> int:
+        """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
+        assert self._function is not None
+        try:
+            answer = self._function(self.store, argument - ((argument & _SIGN) << 1))
+        except _Stopped:
+            raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            raise _trap(failure) from None
+        return int(answer) & _MASK
+
+
+def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
+    code = failure.trap_code if isinstance(failure, wasmtime.Trap) else None
+    if code is None or code.value >= len(TRAP_NAMES):
+        return Trap(None, str(failure))
+    return Trap(code.value, TRAP_NAMES[code.value])
+
+
+class PlainMemory(GuestMemory):
+    """A guest's memory, read and written by the wrappers."""
+
+    __slots__ = ("_instance",)
+
+    def __init__(self, instance: PlainInstance) -> None:
+        super().__init__()
+        self._instance = instance
+
+    def follow(self, base: int, size: int) -> None:
+        """Take over the size; there is no address to keep."""
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes of a slice."""
+        self.check(offset, length)
+        return self._instance.read(offset, offset + length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes; nothing is written where they do not fit."""
+        self.check(offset, len(data))
+        if data:  # the wrapper refuses to write nothing at the very end
+            self._instance.write(offset, data)
