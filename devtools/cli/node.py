@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,8 +20,8 @@ def node(
         Path | None, typer.Option(metavar="CAR", help="An official bundle of built-in actors (default: our own).")
     ] = None,
     evm: Annotated[
-        str | None,
-        typer.Option(help="Who runs contracts: official (default where the bundle has an EVM actor) or py-evm."),
+        Literal["official", "py-evm"] | None,
+        typer.Option(help="Who runs contracts (default: official where the bundle has an EVM actor, else py-evm)."),
     ] = None,
     network: Annotated[
         str | None, typer.Option(metavar="nvN", help="The network version of a new chain (default: the newest).")

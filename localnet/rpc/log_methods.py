@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from localnet.logs import FoundLog, logs_between, logs_in
+from localnet.records import Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, Filter
@@ -62,10 +63,7 @@ def get_filter_changes(node: Node, name: bytes) -> list[Any]:
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
         return _limited(node, logs_between(index, max(first, found.first), last, found.wanted), True)
-    tipsets = [tipset for height in range(first, last + 1) if (tipset := index.tipset_before(height)) is not None]
-    tipsets = [
-        tipset for height, tipset in zip(range(first, last + 1), tipsets, strict=True) if tipset.height == height
-    ]
+    tipsets = [tipset for height in range(first, last + 1) if isinstance(tipset := index.at(height), Tipset)]
     if found.kind == BLOCKS:
         return [as_data(tipset.hash) for tipset in tipsets]
     mined = [transaction for tipset in tipsets for transaction in tipset.transactions]

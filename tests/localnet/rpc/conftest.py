@@ -1,0 +1,70 @@
+"""A client that speaks to the dispatcher in this process: no sockets, the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Limits, Node
+
+
+class Failed(Exception):
+    """An error response."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error['code']}: {error['message']}")
+        self.code: int = error["code"]
+        self.message: str = error["message"]
+        self.data: Any = error.get("data")
+
+
+@dataclass
+class Client:
+    """Requests and their answers. `node` is what they work on."""
+
+    node: Node
+
+    def __post_init__(self) -> None:
+        self._dispatcher = Dispatcher(self.node, _at_once)
+
+    def send(self, body: bytes) -> Any:
+        """The decoded response to any bytes; None for an empty one."""
+        answer = asyncio.run(self._dispatcher.answer(body))
+        return json.loads(answer) if answer else None
+
+    def __call__(self, method: str, *params: Any) -> Any:
+        """The result of a method. Raises Failed."""
+        response = self.send(json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).encode())
+        assert (response["jsonrpc"], response["id"]) == ("2.0", 7)
+        if "error" in response:
+            raise Failed(response["error"])
+        return response["result"]
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+@pytest.fixture
+def rpc(network: Network) -> Client:
+    """A client of the network on our own bundle."""
+    return Client(Node(network))
+
+
+@pytest.fixture
+def official_rpc(official: Network) -> Client:
+    """A client of the network on an official bundle."""
+    return Client(Node(official))
+
+
+@pytest.fixture
+def narrow_rpc(network: Network) -> Client:
+    """A client of a node with small limits."""
+    return Client(Node(network, Limits(batch=3, response=2_000, log_span=5, logs=2, mined=10)))

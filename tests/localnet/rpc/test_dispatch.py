@@ -1,0 +1,164 @@
+"""The protocol: JSON-RPC 2.0, its errors, batches, notifications, limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from localnet.rpc.dispatch import method_table
+from localnet.rpc.errors import from_exception
+from tests.localnet.rpc.conftest import Client, Failed
+
+CHAIN_ID = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
+
+
+def error_of(response: Any) -> tuple[int, Any]:
+    """Code and id of an error response."""
+    assert set(response) == {"jsonrpc", "id", "error"}
+    return response["error"]["code"], response["id"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"jsonrpc": "2.0"', b"\xff\xfe", b'"\xed\xa0\x80"', b"[1,"])
+def test_what_is_no_json_is_a_parse_error(rpc: Client, body: bytes) -> None:
+    assert error_of(rpc.send(body)) == (-32700, None)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        1, "text", None, True, {}, {"id": 1}, {"jsonrpc": "1.0", "id": 1, "method": "eth_chainId"},
+        {"jsonrpc": "2.0", "id": 1}, {"jsonrpc": "2.0", "id": 1, "method": 5},
+        {"jsonrpc": "2.0", "id": 1, "method": None},
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_an_invalid_one(rpc: Client, request_: Any) -> None:
+    code, request_id = error_of(rpc.send(json.dumps(request_).encode()))
+    assert code == -32600
+    assert request_id == (request_.get("id") if isinstance(request_, dict) else None)
+
+
+@pytest.mark.parametrize("request_id", [{}, [], True])
+def test_an_id_is_a_string_a_number_or_null(rpc: Client, request_id: Any) -> None:
+    assert error_of(rpc.send(json.dumps({**CHAIN_ID, "id": request_id}).encode())) == (-32600, None)
+
+
+@pytest.mark.parametrize("request_id", [0, -5, 1.5, "abc", "", None, 2**53])
+def test_the_id_comes_back(rpc: Client, request_id: Any) -> None:
+    assert rpc.send(json.dumps({**CHAIN_ID, "id": request_id}).encode()) == {
+        "jsonrpc": "2.0", "id": request_id, "result": "0x1df5e76",
+    }  # fmt: skip
+
+
+def test_an_unknown_method_does_not_exist(rpc: Client) -> None:
+    with pytest.raises(Failed, match="does not exist") as failed:
+        rpc("eth_nothing")
+    assert failed.value.code == -32601
+
+
+@pytest.mark.parametrize("params", [{"owner": "0x"}, "text", 5])
+def test_parameters_are_a_list(rpc: Client, params: Any) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBalance", "params": params}
+    assert error_of(rpc.send(json.dumps(body).encode())) == (-32602, 1)
+
+
+def test_missing_and_superfluous_parameters_are_named(rpc: Client) -> None:
+    with pytest.raises(Failed, match=r"lacks parameter 1 \(owner\)") as failed:
+        rpc("eth_getBalance")
+    assert failed.value.code == -32602
+    with pytest.raises(Failed, match="takes at most 0 parameters, not 1"):
+        rpc("eth_chainId", 1)
+
+
+def test_a_notification_has_no_answer(rpc: Client) -> None:
+    assert rpc.send(b'{"jsonrpc":"2.0","method":"eth_chainId"}') is None
+    assert rpc.send(b'{"jsonrpc":"2.0","method":"eth_nothing"}') is None
+    assert rpc.send(b'{"jsonrpc":"2.0","method":"evm_mine"}') is None
+    assert rpc("eth_blockNumber") != "0x0"
+
+
+class TestBatches:
+    """Lists of requests."""
+
+    def test_answers_come_in_order_and_errors_beside_results(self, rpc: Client) -> None:
+        batch = [CHAIN_ID, {**CHAIN_ID, "method": "eth_nothing", "id": 2}, 5, {**CHAIN_ID, "id": "three"}]
+        answers = rpc.send(json.dumps(batch).encode())
+        assert [answer["id"] for answer in answers] == [1, 2, None, "three"]
+        assert [answer.get("error", {}).get("code") for answer in answers] == [None, -32601, -32600, None]
+
+    def test_an_empty_batch_is_invalid(self, rpc: Client) -> None:
+        assert error_of(rpc.send(b"[]")) == (-32600, None)
+
+    def test_notifications_have_no_place_in_the_answer(self, rpc: Client) -> None:
+        notification = {"jsonrpc": "2.0", "method": "eth_chainId"}
+        assert rpc.send(json.dumps([notification, notification]).encode()) is None
+        assert len(rpc.send(json.dumps([notification, CHAIN_ID]).encode())) == 1
+
+    def test_a_later_request_sees_what_an_earlier_one_did(self, rpc: Client) -> None:
+        mine, number = {**CHAIN_ID, "method": "evm_mine"}, {**CHAIN_ID, "method": "eth_blockNumber"}
+        answers = rpc.send(json.dumps([number, mine, number]).encode())
+        assert int(answers[2]["result"], 16) == int(answers[0]["result"], 16) + 1
+
+    def test_a_batch_over_the_limit_is_refused_as_a_whole(self, narrow_rpc: Client) -> None:
+        assert len(narrow_rpc.send(json.dumps([CHAIN_ID] * 3).encode())) == 3
+        response = narrow_rpc.send(json.dumps([CHAIN_ID] * 4).encode())
+        assert error_of(response) == (-32600, None)
+        assert "batch of 4 requests, at most 3" in response["error"]["message"]
+
+    def test_an_answer_over_the_limit_is_replaced_by_an_error(self, narrow_rpc: Client) -> None:
+        request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
+        answers = narrow_rpc.send(json.dumps([request] * 3).encode())
+        assert "result" in answers[0]
+        assert error_of(answers[2]) == (-32005, 1)
+
+
+@given(st.binary(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_get_an_answer_and_the_next_request_too(rpc: Client, body: bytes) -> None:
+    rpc.send(body)
+    assert rpc("eth_chainId") == "0x1df5e76"
+
+
+PARAMS = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10) | st.sampled_from(["latest", "0x", "0x1", "0x" + "11" * 20, "0x" + "11" * 32, "é"]),  # noqa: E501
+    lambda items: st.lists(items, max_size=2) | st.dictionaries(st.sampled_from(["from", "to", "data", "value", "topics", "address", "fromBlock", "blockHash", "gas"]), items, max_size=3),  # noqa: E501
+    max_leaves=4,
+)  # fmt: skip
+CHANGING = {"evm_mine", "anvil_mine", "hypervisor_mineAfterNullRounds", "evm_snapshot", "evm_revert"}
+
+
+@pytest.mark.parametrize("name", sorted(row.name for row in method_table().values() if row.name not in CHANGING))
+@given(params=st.lists(PARAMS, max_size=4))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_parameters_break_a_method(rpc: Client, name: str, params: list[Any]) -> None:
+    response = rpc.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": name, "params": params}).encode())
+    error = response.get("error", {"code": None, "message": ""})
+    assert error["code"] in (None, -32602, -32000, -32001, -32003, -32005, 3), error
+    assert "internal error" not in error["message"]
+
+
+def test_what_nobody_expected_is_an_internal_error_without_details() -> None:
+    error = from_exception(RuntimeError("a secret"))
+    assert (error.code, error.message) == (-32603, "internal error: RuntimeError")
+
+
+def test_a_method_that_breaks_is_answered_and_the_next_one_too(
+    rpc: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("localnet.network.Network.mine", broken)
+    with pytest.raises(Failed, match="internal error") as failed:
+        rpc("evm_mine")
+    assert failed.value.code == -32603
+    assert "evm_mine failed" in caplog.text
+    assert rpc("eth_chainId") == "0x1df5e76"
+
+
+def test_every_method_says_what_it_answers() -> None:
+    for name, method in method_table().items():
+        assert method.summary.endswith("."), name

@@ -1,0 +1,204 @@
+"""The HTTP server: over a real socket on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.rpc.http import is_own_host, is_own_origin
+from localnet.rpc.node import Limits
+from localnet.rpc.server import Server, ready_file, serving
+from tests.localnet.conftest import ARTIFACTS
+
+CHAIN_ID = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
+LIMIT = 100_000
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Network() as network, serving(network, limits=Limits(body=LIMIT)) as found:
+        yield found
+
+
+def request(url: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a response. Underscores in header names become hyphens."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def ask(url: str, method: str, *params: Any) -> Any:
+    """The result of a method."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    return json.loads(request(url, "POST", "/", body)[2])["result"]
+
+
+@pytest.mark.parametrize("path", ["/", "/rpc/v0", "/rpc/v1"])
+def test_requests_are_answered_where_clients_look_for_a_node(url: str, path: str) -> None:
+    status, headers, body = request(url, "POST", path, CHAIN_ID)
+    assert (status, json.loads(body)["result"]) == (200, "0x1df5e76")
+    assert headers["content-type"] == "application/json"
+
+
+def test_errors_of_json_rpc_come_with_status_200(url: str) -> None:
+    status, _, body = request(url, "POST", "/", b"{")
+    assert (status, json.loads(body)["error"]["code"]) == (200, -32700)
+
+
+def test_other_methods_and_paths(url: str) -> None:
+    assert request(url, "GET", "/")[0] == 405
+    assert request(url, "POST", "/elsewhere", CHAIN_ID)[0] == 404
+    status, _, body = request(url, "GET", "/healthz")
+    assert (status, json.loads(body)) == (200, {"status": "ok", "block": 0})
+
+
+def test_a_body_over_the_limit_is_refused_and_the_next_request_answered(url: str) -> None:
+    for headers, body in (({}, b" " * (10 << 20)), ({"transfer_encoding": "chunked"}, _chunked(3 * LIMIT))):
+        try:
+            status, _, answer = request(url, "POST", "/", body, **headers)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the server closes the connection while the client still sends: allowed by HTTP
+        else:
+            assert status == 413
+            assert json.loads(answer)["error"]["code"] == -32600
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+
+
+def _chunked(size: int) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (size, b" " * size)
+
+
+def test_a_body_at_the_limit_is_taken(url: str) -> None:
+    body = CHAIN_ID + b" " * (LIMIT - len(CHAIN_ID))
+    assert request(url, "POST", "/", body)[0] == 200
+    assert request(url, "POST", "/", body + b" ")[0] == 413
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8545", "127.0.0.1:1", "[::1]:8545"])
+def test_this_machine_has_these_names(url: str, host: str) -> None:
+    assert is_own_host(host)
+    assert request(url, "POST", "/", CHAIN_ID, Host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "127.0.0.1.example.com", "localhost.example.com", "", "[::1", "10.0.0.1"]
+)
+def test_another_host_is_refused(url: str, host: str) -> None:
+    # A page elsewhere could let its own name lead to this machine (DNS rebinding).
+    assert not is_own_host(host)
+    status, _, body = request(url, "POST", "/", CHAIN_ID, Host=host)
+    assert status == 403
+    assert b"is not this machine" in body
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1"]
+)
+def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> None:
+    assert is_own_origin(origin)
+    status, headers, _ = request(url, "OPTIONS", "/", Origin=origin)
+    assert (status, headers["access-control-allow-origin"]) == (204, origin)
+    assert headers["access-control-allow-headers"] == "content-type"
+    status, headers, body = request(url, "POST", "/", CHAIN_ID, Origin=origin)
+    assert (status, headers["access-control-allow-origin"]) == (200, origin)
+    assert json.loads(body)["result"] == "0x1df5e76"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.com", "null", "http://localhost.example.com", "http://[", "extension"]
+)
+def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
+    assert not is_own_origin(origin)
+    for method in ("OPTIONS", "POST"):
+        status, headers, body = request(url, method, "/", CHAIN_ID, Origin=origin)
+        assert status == 403
+        assert "access-control-allow-origin" not in headers
+        assert b"not a page of this machine" in body
+
+
+def test_many_clients_at_once_lose_nothing(url: str) -> None:
+    accounts = ask(url, "eth_accounts")
+    hashes: list[str] = []
+
+    def send(sender: str) -> None:
+        for _ in range(5):
+            sent = ask(url, "eth_sendTransaction", {"from": sender, "to": accounts[0], "value": "0x1"})
+            assert ask(url, "eth_getTransactionReceipt", sent)["status"] == "0x1"
+            hashes.append(sent)
+
+    threads = [threading.Thread(target=send, args=(sender,)) for sender in accounts[1:9]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(hashes)) == 40
+    assert [ask(url, "eth_getTransactionCount", sender) for sender in accounts[1:9]] == ["0x5"] * 8
+
+
+LOOP = "0x5b600056"
+"""Init code that ends when its gas does: JUMPDEST, PUSH1 0, JUMP."""
+
+
+def _loop(url: str, gas: int) -> dict[str, Any]:
+    """The error that an estimate of the loop within so much gas ends with."""
+    call = {"from": "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", "data": LOOP, "gas": hex(gas)}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_estimateGas", "params": [call]})
+    error: dict[str, Any] = json.loads(request(url, "POST", "/", body)[2])["error"]
+    return error
+
+
+def test_simple_requests_are_answered_while_a_message_is_executed(url: str) -> None:
+    errors: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: errors.append(_loop(url, 1_000_000_000)))
+    thread.start()
+    answered = 0
+    while not errors:
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        answered += 1
+    thread.join()
+    assert answered > 3
+
+
+def test_running_out_of_gas_is_an_error_and_the_node_goes_on(url: str) -> None:
+    error = _loop(url, 100_000_000)
+    assert error["code"] == 3
+    assert "SYS_OUT_OF_GAS" in error["message"]
+    assert ask(url, "eth_chainId") == "0x1df5e76"
+
+
+def test_a_port_that_is_taken_is_named(url: str) -> None:
+    port = urlsplit(url).port or 0
+    with Network() as network, pytest.raises(InvalidInput, match=f"port {port} of 127.0.0.1 cannot be used"):
+        Server(network, port)
+
+
+def test_a_network_can_be_used_again_when_it_is_no_longer_served() -> None:
+    with Network() as network:
+        with serving(network) as url:
+            ask(url, "evm_mine")
+        assert network.block_number == 1
+        assert network.deploy(ARTIFACTS / "Counter.json").call("number") == 0
+
+
+def test_the_ready_file_appears_whole_and_goes_away(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    path.write_text("left by another node")
+    with ready_file(path, "http://127.0.0.1:1") as write:
+        assert not path.exists()
+        write()
+        assert path.read_text() == "http://127.0.0.1:1\n"
+        assert list(tmp_path.iterdir()) == [path]
+    assert not path.exists()

@@ -1,0 +1,530 @@
+"""What the methods answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from eth_account import Account as Oracle
+from eth_account.messages import encode_defunct
+
+from bridge.addresses import masked_id
+from localnet import Network
+from localnet.contract import Artifact
+from tests.localnet.conftest import ARTIFACTS, START
+from tests.localnet.rpc.conftest import Client, Failed
+
+COUNTER, INBOX = Artifact.load(ARTIFACTS / "Counter.json"), Artifact.load(ARTIFACTS / "Inbox.json")
+FUNDS = hex(10_000 * 10**18)
+ALICE, BOB = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+ALICE_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+NOBODY, NO_HASH = "0x" + "99" * 20, "0x" + "99" * 32
+
+# Fields of lotus' objects (chain/types/ethtypes).
+BLOCK = (
+    "hash parentHash sha3Uncles miner stateRoot transactionsRoot receiptsRoot logsBloom difficulty totalDifficulty "
+    "number gasLimit gasUsed timestamp extraData mixHash nonce baseFeePerGas size transactions uncles"
+)
+TRANSACTION = "chainId nonce hash blockHash blockNumber transactionIndex from to value type input gas v r s"
+RECEIPT = (
+    "transactionHash transactionIndex blockHash blockNumber from to root status contractAddress cumulativeGasUsed "
+    "gasUsed effectiveGasPrice logsBloom logs type"
+)
+LOG = "address data topics removed logIndex transactionIndex transactionHash blockHash blockNumber"
+
+
+def calldata(artifact: Artifact, function: str, *arguments: Any) -> str:
+    return "0x" + artifact.interface.encode_call(function, *arguments).hex()
+
+
+def deploy(rpc: Client, artifact: Artifact) -> str:
+    """The address of a contract that the first account deploys."""
+    sent = rpc("eth_sendTransaction", {"from": ALICE, "data": "0x" + artifact.bytecode.hex()})
+    address: str = rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+    return address
+
+
+def greet(rpc: Client, inbox: str, text: str = "hi", **fields: str) -> str:
+    """The hash of a transaction that emits a log."""
+    request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", text), **fields}
+    sent: str = rpc("eth_sendTransaction", request)
+    return sent
+
+
+class TestTheNode:
+    """What it says of itself."""
+
+    def test_names_and_numbers(self, rpc: Client) -> None:
+        assert rpc("eth_chainId") == "0x1df5e76"
+        assert rpc("net_version") == "31415926"
+        assert rpc("net_listening") is True
+        assert rpc("net_peerCount") == "0x0"
+        assert rpc("eth_syncing") is False
+        assert rpc("eth_protocolVersion") == hex(28)
+        assert rpc("web3_clientVersion").startswith("hypervisor/")
+
+    def test_keccak(self, rpc: Client) -> None:
+        # The example of the execution-apis.
+        expected = "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad"
+        assert rpc("web3_sha3", "0x68656c6c6f20776f726c64") == expected
+
+    def test_ten_accounts(self, rpc: Client) -> None:
+        assert rpc("eth_accounts")[:2] == [ALICE, BOB]
+        assert len(rpc("eth_accounts")) == 10
+
+
+class TestState:
+    """Reading the state."""
+
+    def test_an_account(self, rpc: Client) -> None:
+        assert rpc("eth_getBalance", ALICE, "latest") == FUNDS
+        assert rpc("eth_getTransactionCount", ALICE, "latest") == "0x0"
+        assert rpc("eth_getCode", ALICE, "latest") == "0x"
+        assert rpc("eth_getStorageAt", ALICE, "0x0", "latest") == "0x" + "00" * 32
+
+    def test_nobody(self, rpc: Client) -> None:
+        assert rpc("eth_getBalance", NOBODY) == "0x0"
+        assert rpc("eth_getTransactionCount", NOBODY) == "0x0"
+        assert rpc("eth_getCode", NOBODY) == "0x"
+
+    def test_a_built_in_actor_by_its_masked_id(self, official_rpc: Client) -> None:
+        # The reward actor's balance at genesis; its code is no EVM code.
+        reward = "0x" + masked_id(2).hex()
+        assert int(official_rpc("eth_getBalance", reward), 16) > 10**27
+        assert official_rpc("eth_getCode", reward) == "0x"
+
+    def test_a_contract(self, rpc: Client) -> None:
+        counter = deploy(rpc, COUNTER)
+        assert rpc("eth_getCode", counter) != "0x"
+        assert rpc("eth_getTransactionCount", counter) == "0x1"
+        request = {"from": ALICE, "to": counter, "data": calldata(COUNTER, "setNumber", 258)}
+        rpc("eth_sendTransaction", request)
+        assert int(rpc("eth_getStorageAt", counter, "0x0"), 16) == 258
+        assert rpc("eth_getStorageAt", counter, "0x1") == "0x" + "00" * 32
+
+    def test_an_older_block_has_its_own_state(self, rpc: Client) -> None:
+        counter = deploy(rpc, COUNTER)
+        heights = []
+        for value in (7, 8):
+            request = {"from": ALICE, "to": counter, "data": calldata(COUNTER, "setNumber", value)}
+            rpc("eth_sendTransaction", request)
+            heights.append(rpc("eth_blockNumber"))
+        call = {"to": counter, "data": calldata(COUNTER, "number")}
+        block_hash = rpc("eth_getBlockByNumber", heights[0], False)["hash"]
+        assert [int(rpc("eth_call", call, at), 16) for at in (*heights, "latest")] == [7, 8, 8]
+        assert int(rpc("eth_call", call, {"blockHash": block_hash}), 16) == 7
+        assert int(rpc("eth_call", call, {"blockNumber": heights[0]}), 16) == 7
+        assert int(rpc("eth_getStorageAt", counter, "0x0", heights[0]), 16) == 7
+        assert rpc("eth_getTransactionCount", ALICE, heights[0]) == "0x2"
+        assert rpc("eth_getCode", counter, "earliest") == "0x"
+
+    def test_a_block_that_is_not_there(self, rpc: Client) -> None:
+        rpc("hypervisor_mineAfterNullRounds", 1)
+        null = hex(int(rpc("eth_blockNumber"), 16) - 1)
+        for at, code, words in (
+            ("0xffffff", -32000, "requested a future epoch"),
+            (null, 12, "null round"),
+            (NO_HASH, -32001, "not found"),
+        ):
+            with pytest.raises(Failed, match=words) as failed:
+                rpc("eth_getBalance", ALICE, at)
+            assert failed.value.code == code
+
+
+class TestCalls:
+    """eth_call and eth_estimateGas."""
+
+    def test_a_revert_has_code_3_and_its_data(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "refuse", "no")}
+        for method in ("eth_call", "eth_estimateGas"):
+            with pytest.raises(Failed, match=r"revert reason=\[Error\(no\)\]") as failed:
+                rpc(method, request)
+            assert failed.value.code == 3
+            assert INBOX.interface.decode_revert(bytes.fromhex(failed.value.data[2:])) == "no"
+
+    def test_anybody_may_call(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        request = {"to": inbox, "data": calldata(INBOX, "greet", "x")}
+        for sender in (None, ALICE, NOBODY, inbox, "0x" + "00" * 20):
+            fields = request if sender is None else {**request, "from": sender}
+            assert int(rpc("eth_call", fields), 16) == 1
+
+    def test_gas_and_prices_of_a_call_are_ignored(self, rpc: Client) -> None:
+        request = {"from": NOBODY, "to": deploy(rpc, COUNTER), "data": calldata(COUNTER, "number"), "gas": "0x1"}
+        assert int(rpc("eth_call", {**request, "gasPrice": "0xffffffffffff"}, "latest"), 16) == 0
+
+    def test_value_must_be_there(self, rpc: Client) -> None:
+        with pytest.raises(Failed, match="SYS_INSUFFICIENT_FUNDS"):
+            rpc("eth_call", {"from": NOBODY, "to": ALICE, "value": "0x1"})
+
+    def test_creating_a_contract_returns_nothing(self, rpc: Client) -> None:
+        assert rpc("eth_call", {"from": ALICE, "data": "0x" + COUNTER.bytecode.hex()}) == "0x"
+
+    def test_overrides_are_refused_unless_empty(self, rpc: Client) -> None:
+        assert rpc("eth_call", {"to": NOBODY}, "latest", {}) == "0x"
+        with pytest.raises(Failed, match="overrides are not supported") as failed:
+            rpc("eth_call", {"to": NOBODY}, "latest", {ALICE: {"balance": "0x1"}})
+        assert failed.value.code == -32602
+
+    def test_an_estimate_suffices(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", "x")}
+        gas = rpc("eth_estimateGas", request)
+        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**request, "gas": gas}))
+        assert receipt["status"] == "0x1"
+
+
+class TestTransactions:
+    """Sending and looking up."""
+
+    @pytest.mark.parametrize("fields", [{}, {"gasPrice": "0x30000"}, {"gasPrice": "0x30000", "type": "0x1"}])
+    def test_a_transaction_of_each_type(self, rpc: Client, fields: dict[str, str]) -> None:
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5", **fields})
+        found, receipt = rpc("eth_getTransactionByHash", sent), rpc("eth_getTransactionReceipt", sent)
+        kind = fields.get("type", "0x0" if fields else "0x2")
+        assert found["type"] == receipt["type"] == kind
+        assert set(TRANSACTION.split()) <= set(found)
+        assert set(receipt) == set(RECEIPT.split())
+        assert (found["hash"], found["from"], found["to"], found["value"]) == (sent, ALICE, BOB, "0x5")
+        assert (found["chainId"], found["nonce"]) == ("0x1df5e76", "0x0")
+        assert ("maxFeePerGas" in found) == (kind == "0x2")
+        assert ("yParity" in found) == (kind != "0x0")
+        assert rpc("eth_getBalance", BOB) == hex(int(FUNDS, 16) + 5)
+
+    def test_what_eth_account_signs_is_taken(self, rpc: Client) -> None:
+        transaction = {
+            "to": Oracle.from_key(ALICE_KEY).address, "value": 1, "gas": 5_000_000, "nonce": 0, "chainId": 31415926,
+            "maxFeePerGas": 10**6, "maxPriorityFeePerGas": 10**5, "type": 2,
+        }  # fmt: skip
+        signed = Oracle.sign_transaction(transaction, ALICE_KEY)
+        assert rpc("eth_sendRawTransaction", "0x" + signed.raw_transaction.hex()) == "0x" + signed.hash.hex()
+        found = rpc("eth_getTransactionByHash", "0x" + signed.hash.hex())
+        assert (int(found["r"], 16), int(found["s"], 16), int(found["v"], 16)) == (signed.r, signed.s, signed.v)
+
+    def test_signing_without_sending(self, rpc: Client) -> None:
+        raw = rpc("eth_signTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        assert Oracle.recover_transaction(raw).lower() == ALICE
+        assert rpc("eth_blockNumber") == "0x0"
+
+    def test_texts_are_signed_as_wallets_do(self, rpc: Client) -> None:
+        expected = "0x" + Oracle.sign_message(encode_defunct(b"hello"), ALICE_KEY).signature.hex()
+        assert rpc("eth_sign", ALICE, "0x68656c6c6f") == expected
+        assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
+
+    def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
+        for method, params in (("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]), ("eth_sign", [NOBODY, "0x"])):
+            with pytest.raises(Failed, match="the node has no key") as failed:
+                rpc(method, *params)
+            assert failed.value.code == -32000
+        with pytest.raises(Failed, match="from is missing") as failed:
+            rpc("eth_sendTransaction", {"to": BOB})
+        assert failed.value.code == -32602
+
+    def test_a_refused_transaction_changes_nothing(self, rpc: Client) -> None:
+        before = rpc("eth_getBlockByNumber", "latest", False)
+        for fields in ({"value": hex(10**23)}, {"gas": "0x5208"}, {"nonce": "0xffff"}, {"chainId": "0x1"}):
+            with pytest.raises(Failed) as failed:
+                rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000", **fields})
+            assert failed.value.code == -32003
+        with pytest.raises(Failed, match="malformed") as failed:
+            rpc("eth_sendRawTransaction", "0x02c0")
+        assert failed.value.code == -32003
+        assert rpc("eth_getBlockByNumber", "latest", False) == before
+
+    def test_a_failed_transaction_has_status_0(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "refuse", "no"), "gas": "0x5000000"}
+        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", request))
+        assert (receipt["status"], receipt["logs"]) == ("0x0", [])
+
+    def test_a_created_contract_is_in_the_receipt(self, rpc: Client) -> None:
+        sent = rpc("eth_sendTransaction", {"from": BOB, "data": "0x" + COUNTER.bytecode.hex()})
+        receipt = rpc("eth_getTransactionReceipt", sent)
+        assert (receipt["to"], receipt["status"]) == (None, "0x1")
+        assert rpc("eth_getCode", receipt["contractAddress"]) != "0x"
+
+    def test_a_transaction_has_its_place(self, rpc: Client) -> None:
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        found = rpc("eth_getTransactionByHash", sent)
+        assert rpc("eth_getTransactionByBlockHashAndIndex", found["blockHash"], "0x0") == found
+        assert rpc("eth_getTransactionByBlockNumberAndIndex", found["blockNumber"], "0x0") == found
+        assert rpc("eth_getTransactionByBlockNumberAndIndex", "latest", "0x1") is None
+        assert rpc("eth_getTransactionByBlockHashAndIndex", NO_HASH, "0x0") is None
+
+    def test_what_waits_has_no_place_yet(self, rpc: Client) -> None:
+        rpc("evm_setAutomine", False)
+        assert rpc("anvil_getAutomine") is False
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        found = rpc("eth_getTransactionByHash", sent)
+        assert (found["blockHash"], found["blockNumber"], found["transactionIndex"]) == (None, None, None)
+        assert rpc("eth_getTransactionReceipt", sent) is None
+        assert rpc("eth_getTransactionCount", ALICE, "pending") == "0x1"
+        assert rpc("eth_getTransactionCount", ALICE, "latest") == "0x0"
+        rpc("evm_mine")
+        assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+
+    def test_nobody_knows_it(self, rpc: Client) -> None:
+        assert rpc("eth_getTransactionByHash", NO_HASH) is None
+        assert rpc("eth_getTransactionReceipt", NO_HASH) is None
+
+    def test_a_native_message_is_shown_as_a_transaction_without_a_signature(self, official_rpc: Client) -> None:
+        network = official_rpc.node.network
+        receipt = network.send_native(network.accounts[1].native, value=9)
+        found = official_rpc("eth_getTransactionByHash", "0x" + receipt.hash.hex())
+        assert (found["type"], found["v"], found["r"], found["s"]) == ("0x2", "0x0", "0x0", "0x0")
+        assert found["accessList"] == []
+        assert found["from"] == "0x" + network.address(network.accounts[0].native).hex()
+        assert found["input"].startswith("0x868e10c4")
+
+
+class TestBlocks:
+    """Blocks."""
+
+    def test_the_first_block(self, rpc: Client) -> None:
+        found = rpc("eth_getBlockByNumber", "earliest", False)
+        assert (found["number"], found["parentHash"], found["transactions"]) == ("0x0", "0x" + "00" * 32, [])
+        assert rpc("eth_getBlockByNumber", "0x0", False) == found
+
+    def test_a_block_has_the_fields_and_constants_of_lotus(self, rpc: Client) -> None:
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        found = rpc("eth_getBlockByNumber", "latest", False)
+        assert set(found) == set(BLOCK.split())
+        zero = "0x" + "00" * 32
+        assert (found["stateRoot"], found["receiptsRoot"], found["mixHash"]) == (zero, zero, zero)
+        assert found["sha3Uncles"] == "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
+        assert (found["transactionsRoot"], found["gasLimit"]) == (zero, hex(10_000_000_000))
+        assert int(found["timestamp"], 16) >= START
+        empty = rpc("eth_getBlockByNumber", "0x0", False)
+        assert empty["transactionsRoot"] == "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+
+    def test_whole_transactions_or_their_hashes(self, rpc: Client) -> None:
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        assert rpc("eth_getBlockByNumber", "latest", False)["transactions"] == [sent]
+        assert rpc("eth_getBlockByNumber", "latest", True)["transactions"] == [rpc("eth_getTransactionByHash", sent)]
+
+    def test_hash_and_number_lead_to_the_same_block(self, rpc: Client) -> None:
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        found = rpc("eth_getBlockByNumber", "latest", True)
+        assert rpc("eth_getBlockByHash", found["hash"], True) == found
+        assert rpc("eth_getBlockByNumber", found["number"], True) == found
+        assert found["parentHash"] == rpc("eth_getBlockByNumber", "0x0", False)["hash"]
+        assert rpc("eth_getBlockTransactionCountByHash", found["hash"]) == "0x1"
+        assert rpc("eth_getBlockTransactionCountByNumber", "latest") == "0x1"
+        receipts = [rpc("eth_getTransactionReceipt", entry["hash"]) for entry in found["transactions"]]
+        assert rpc("eth_getBlockReceipts", "latest") == receipts
+
+    def test_a_block_that_is_not_there_yet_is_null(self, rpc: Client) -> None:
+        for method in ("eth_getBlockByNumber", "eth_getBlockTransactionCountByNumber", "eth_getBlockReceipts"):
+            assert rpc(method, "0xfffff") is None
+        assert rpc("eth_getBlockByHash", NO_HASH) is None
+
+    def test_a_null_round_is_error_12(self, rpc: Client) -> None:
+        assert rpc("hypervisor_mineAfterNullRounds", 2) == "0x3"
+        with pytest.raises(Failed, match="null round") as failed:
+            rpc("eth_getBlockByNumber", "0x1", False)
+        assert (failed.value.code, failed.value.data) == (12, {"epoch": 1})
+
+    def test_tags(self, rpc: Client) -> None:
+        rpc("anvil_mine", 40)
+        numbers = {
+            tag: int(rpc("eth_getBlockByNumber", tag, False)["number"], 16)
+            for tag in ("latest", "pending", "safe", "finalized", "earliest")
+        }
+        assert numbers == {"latest": 40, "pending": 40, "safe": 10, "finalized": 0, "earliest": 0}
+
+
+class TestLogs:
+    """eth_getLogs and filters."""
+
+    def test_a_log_has_the_fields_of_lotus(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        sent = greet(rpc, inbox)
+        (found,) = rpc("eth_getLogs", {"address": inbox, "fromBlock": "earliest"})
+        assert set(found) == set(LOG.split())
+        assert (found["address"], found["transactionHash"], found["removed"]) == (inbox, sent, False)
+        assert rpc("eth_getTransactionReceipt", sent)["logs"] == [found]
+        assert int(rpc("eth_getTransactionReceipt", sent)["logsBloom"], 16) > 0
+
+    def test_by_block_hash_range_and_topic(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        for text in ("a", "b"):
+            greet(rpc, inbox, text)
+        first, second = rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
+        assert rpc("eth_getLogs", {"blockHash": second["blockHash"]}) == [second]
+        assert rpc("eth_getLogs", {"fromBlock": first["blockNumber"], "toBlock": first["blockNumber"]}) == [first]
+        assert rpc("eth_getLogs", {}) == [second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [first["topics"][0]]}) == [first, second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [None, first["topics"][1]]}) == [first, second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [NO_HASH]}) == []
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "address": [NOBODY]}) == []
+
+    def test_a_range_and_a_result_have_limits(self, narrow_rpc: Client) -> None:
+        inbox = deploy(narrow_rpc, INBOX)
+        for _ in range(3):
+            greet(narrow_rpc, inbox)
+        with pytest.raises(Failed, match="more than 2 logs") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x1"})
+        assert failed.value.code == -32005
+        narrow_rpc("anvil_mine", 6)
+        with pytest.raises(Failed, match="exceeds the limit of 5") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x0"})
+        assert failed.value.code == -32005
+        with pytest.raises(Failed, match="is above toBlock") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})
+        assert failed.value.code == -32602
+
+    def test_a_filter_tells_what_is_new(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        logs, blocks = rpc("eth_newFilter", {"address": inbox}), rpc("eth_newBlockFilter")
+        transactions = rpc("eth_newPendingTransactionFilter")
+        assert len(logs) == 66
+        assert rpc("eth_getFilterChanges", logs) == []
+        sent = greet(rpc, inbox)
+        (found,) = rpc("eth_getFilterChanges", logs)
+        assert found["transactionHash"] == sent
+        assert rpc("eth_getFilterChanges", logs) == []
+        assert rpc("eth_getFilterLogs", logs) == [found]
+        assert rpc("eth_getFilterChanges", blocks) == [found["blockHash"]]
+        assert rpc("eth_getFilterChanges", transactions) == [sent]
+        assert rpc("eth_uninstallFilter", logs) is True
+        assert rpc("eth_uninstallFilter", logs) is False
+        with pytest.raises(Failed, match="filter not found") as failed:
+            rpc("eth_getFilterChanges", logs)
+        assert failed.value.code == -32001
+
+    def test_a_waiting_transaction_is_told_once(self, rpc: Client) -> None:
+        name = rpc("eth_newPendingTransactionFilter")
+        rpc("evm_setAutomine", False)
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        assert rpc("eth_getFilterChanges", name) == [sent]
+        rpc("evm_mine")
+        assert rpc("eth_getFilterChanges", name) == []
+
+    def test_a_filter_goes_on_after_the_chain_went_back(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
+        greet(rpc, inbox)
+        assert len(rpc("eth_getFilterChanges", name)) == 1
+        rpc("evm_revert", snapshot)
+        assert rpc("eth_getFilterChanges", name) == []
+        sent = greet(rpc, inbox, "other")
+        assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", name)] == [sent]
+
+    def test_filters_are_few_and_do_not_live_for_ever(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = rpc("eth_newBlockFilter")
+        for _ in range(99):
+            rpc("eth_newBlockFilter")
+        with pytest.raises(Failed, match="at most 100 filters") as failed:
+            rpc("eth_newBlockFilter")
+        assert failed.value.code == -32005
+        monkeypatch.setattr("localnet.rpc.filters.LIFETIME", -1.0)
+        with pytest.raises(Failed, match="filter not found"):
+            rpc("eth_getFilterChanges", first)
+        assert rpc("eth_newBlockFilter")
+
+
+class TestFees:
+    """Prices."""
+
+    def test_the_price_is_base_fee_and_premium(self, rpc: Client) -> None:
+        assert rpc("eth_baseFee") == hex(100)
+        assert rpc("eth_maxPriorityFeePerGas") == hex(100_000)
+        assert rpc("eth_gasPrice") == hex(100_100)
+
+    def test_the_history_has_one_base_fee_more_than_blocks(self, rpc: Client) -> None:
+        for _ in range(3):
+            rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        history = rpc("eth_feeHistory", "0x2", "latest", [0, 50, 100])
+        assert history["oldestBlock"] == "0x2"
+        assert history["baseFeePerGas"] == [hex(100)] * 3
+        assert history["reward"] == [[hex(100_000)] * 3] * 2
+        used = [int(rpc("eth_getBlockByNumber", at, False)["gasUsed"], 16) for at in ("0x2", "0x3")]
+        assert history["gasUsedRatio"] == [gas / 10**10 for gas in used]
+
+    def test_the_history_ends_at_genesis_and_leaves_out_null_rounds(self, rpc: Client) -> None:
+        rpc("hypervisor_mineAfterNullRounds", 3)
+        history = rpc("eth_feeHistory", 1024, "latest")
+        assert (history["oldestBlock"], len(history["baseFeePerGas"])) == ("0x0", 3)
+        assert "reward" not in history
+
+    @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501
+    def test_what_no_history_is_made_of(self, rpc: Client, params: list[Any]) -> None:
+        with pytest.raises(Failed) as failed:
+            rpc("eth_feeHistory", *params)
+        assert failed.value.code == -32602
+
+
+class TestControls:
+    """Snapshots, mining, time, balances."""
+
+    def test_a_snapshot_and_back(self, rpc: Client) -> None:
+        snapshot = rpc("evm_snapshot")
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"})
+        assert rpc("evm_revert", snapshot) is True
+        assert (rpc("eth_getBalance", BOB), rpc("eth_blockNumber")) == (FUNDS, "0x0")
+        assert rpc("evm_revert", snapshot) is False
+        assert rpc("evm_revert", "0x999") is False
+
+    def test_mining(self, rpc: Client) -> None:
+        assert rpc("evm_mine") == "0x0"
+        assert rpc("eth_blockNumber") == "0x1"
+        assert rpc("anvil_mine", "0x5") is None
+        assert rpc("hardhat_mine", 2, 60) is None
+        assert rpc("eth_blockNumber") == "0x8"
+        times = [int(rpc("eth_getBlockByNumber", at, False)["timestamp"], 16) for at in ("0x7", "0x8")]
+        assert times[1] - times[0] == 60
+        rpc("evm_mine", {"blocks": 3, "timestamp": START + 500})
+        assert int(rpc("eth_getBlockByNumber", "0x9", False)["timestamp"], 16) == START + 500
+        assert rpc("eth_blockNumber") == "0xb"
+
+    def test_no_request_mines_for_ever(self, narrow_rpc: Client) -> None:
+        for method in ("anvil_mine", "hypervisor_mineAfterNullRounds"):
+            with pytest.raises(Failed, match="at most 10") as failed:
+                narrow_rpc(method, 11)
+            assert failed.value.code == -32005
+
+    def test_time(self, rpc: Client) -> None:
+        assert rpc("evm_increaseTime", 100) == 100
+        assert rpc("evm_increaseTime", "0xa") == 110
+        rpc("evm_mine")
+        assert int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) == START + 110
+        assert rpc("evm_setNextBlockTimestamp", START + 900) is None
+        rpc("evm_mine")
+        assert int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) == START + 900
+        with pytest.raises(Failed, match="is not after the head's") as failed:
+            rpc("evm_setNextBlockTimestamp", START)
+        assert failed.value.code == -32602
+
+    def test_balances(self, rpc: Client) -> None:
+        assert rpc("anvil_setBalance", NOBODY, "0x64") is True
+        assert rpc("eth_getBalance", NOBODY) == "0x64"
+        assert rpc("hardhat_setBalance", ALICE, "0x0") is True
+        with pytest.raises(Failed, match="insufficient funds"):
+            rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000"})
+
+    def test_a_call_tree(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        sent = greet(rpc, inbox)
+        found = rpc("hypervisor_trace", sent)
+        assert (found["transactionHash"], found["exitCode"], found["reproduced"]) == (sent, 0, True)
+        assert found["calls"][0]["address"] == inbox
+        with pytest.raises(Failed, match="is not on this chain") as failed:
+            rpc("hypervisor_trace", NO_HASH)
+        assert failed.value.code == -32001
+
+    def test_addresses_of_both_worlds(self, rpc: Client, network: Network) -> None:
+        account = network.accounts[0]
+        filecoin = rpc("Filecoin.EthAddressToFilecoinAddress", ALICE)
+        assert filecoin == str(account.delegated)
+        assert rpc("Filecoin.FilecoinAddressToEthAddress", filecoin) == ALICE
+        native = rpc("Filecoin.FilecoinAddressToEthAddress", str(account.native), "latest")
+        assert native == "0x" + masked_id(100).hex()
+        with pytest.raises(Failed) as failed:
+            rpc("Filecoin.FilecoinAddressToEthAddress", "f9nobody")
+        assert failed.value.code == -32602
+
+
+def test_answers_are_plain_json(rpc: Client) -> None:
+    json.dumps(rpc("eth_getBlockByNumber", "latest", True))

@@ -1,0 +1,170 @@
+"""JSON values: what is read, and what is refused with -32602."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localnet.rpc import values
+from localnet.rpc.blocks_at import BlockRef, block, number_or_tag
+from localnet.rpc.errors import INVALID_PARAMS, RpcError
+from localnet.rpc.requests import log_request, transaction
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80) | st.from_regex(r"0x[0-9a-fA-F]{0,70}", fullmatch=True),  # noqa: E501
+    lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(max_size=12), items, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+READERS = [
+    values.quantity, values.number, values.word, values.data, values.address, values.hash32, values.boolean,
+    values.text, values.listed(values.quantity, 5), block, number_or_tag, transaction, log_request,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("read", READERS)
+@given(value=ANYTHING)
+def test_a_reader_reads_or_refuses_and_does_nothing_else(read: values.Reader, value: Any) -> None:
+    refused = _refusal(read, value)
+    assert refused is None or (refused.code == INVALID_PARAMS and len(refused.message) < 250)
+
+
+def _refusal(read: values.Reader, value: Any) -> RpcError | None:
+    try:
+        read(value)
+    except RpcError as error:
+        return error
+    return None
+
+
+@given(st.integers(0, (1 << 256) - 1))
+def test_a_number_comes_back_from_its_quantity(value: int) -> None:
+    assert values.quantity(values.as_quantity(value)) == value
+
+
+@given(st.binary(max_size=100))
+def test_bytes_come_back_from_their_data(value: bytes) -> None:
+    assert values.data(values.as_data(value)) == value
+
+
+@pytest.mark.parametrize("value", ["0x", "0x01", "0x00", "1", 1, None, "0xg", "0x 1", " 0x1", "0x1 ", "0x-1", "0x" + "1" * 65, True])  # fmt: skip  # noqa: E501
+def test_what_is_no_quantity(value: Any) -> None:
+    with pytest.raises(RpcError, match="invalid params"):
+        values.quantity(value)
+
+
+@pytest.mark.parametrize("value", ["0x1", "0x123", "12", None, 5, "0xzz", "0x 12", "0x1234\n", "0x１２"])
+def test_what_is_no_data(value: Any) -> None:
+    with pytest.raises(RpcError, match="is no data"):
+        values.data(value)
+
+
+@pytest.mark.parametrize("value", ["0x" + "11" * 19, "0x" + "11" * 21, "11" * 20, "0x" + "1g" * 20, None, "f0100"])
+def test_what_is_no_address(value: Any) -> None:
+    with pytest.raises(RpcError, match="is no address"):
+        values.address(value)
+
+
+def test_the_control_methods_take_plain_numbers_too() -> None:
+    assert [values.number(value) for value in ("0x10", 16, "16")] == [16, 16, 16]
+    for value in (-1, True, 1.5, "-1", "1e3"):
+        with pytest.raises(RpcError):
+            values.number(value)
+
+
+def test_a_slot_may_have_leading_zeros() -> None:
+    assert values.word("0x0") == 0
+    assert values.word("0x" + "00" * 31 + "0a") == 10
+    with pytest.raises(RpcError, match="storage slot"):
+        values.word("0x" + "00" * 33)
+
+
+@pytest.mark.parametrize(
+    ("value", "ref"),
+    [
+        ("latest", BlockRef("latest")),
+        ("0x10", BlockRef(number=16)),
+        ("0x" + "ab" * 32, BlockRef(hash=b"\xab" * 32)),
+        ({"blockNumber": "0x1"}, BlockRef(number=1)),
+        ({"blockHash": "0x" + "ab" * 32, "requireCanonical": True}, BlockRef(hash=b"\xab" * 32)),
+    ],
+)
+def test_a_block_is_named_in_many_ways(value: Any, ref: BlockRef) -> None:
+    assert block(value) == ref
+
+
+@pytest.mark.parametrize("value", ["newest", "10", 10, {}, {"blockNumber": "0x1", "blockHash": "0x" + "ab" * 32}, []])
+def test_what_names_no_block(value: Any) -> None:
+    with pytest.raises(RpcError, match="invalid params"):
+        block(value)
+
+
+class TestTransactionObjects:
+    """What eth_call and eth_sendTransaction take."""
+
+    def test_every_field(self) -> None:
+        request = transaction({
+            "from": "0x" + "11" * 20, "to": "0x" + "22" * 20, "value": "0x5", "gas": "0x6", "nonce": "0x7",
+            "input": "0x0102", "maxFeePerGas": "0x8", "maxPriorityFeePerGas": "0x9", "chainId": "0xa", "type": "0x2",
+            "accessList": [],
+        })  # fmt: skip
+        assert (request.sender, request.to, request.value, request.gas) == (b"\x11" * 20, b"\x22" * 20, 5, 6)
+        assert (request.nonce, request.data, request.max_fee, request.max_priority_fee) == (7, b"\x01\x02", 8, 9)
+        assert (request.chain_id, request.type) == (10, 2)
+
+    def test_calldata_has_two_names(self) -> None:
+        assert transaction({"data": "0x01"}).data == b"\x01"
+        assert transaction({"data": "0x01", "input": "0x01"}).data == b"\x01"
+        with pytest.raises(RpcError, match="both data and input are there, and they differ"):
+            transaction({"data": "0x01", "input": "0x02"})
+
+    def test_the_price_tells_the_type(self) -> None:
+        assert transaction({"gasPrice": "0x1"}).type == 0
+        assert transaction({}).type == 2
+        assert transaction({"gasPrice": "0x1", "type": "0x1"}).type == 1
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ({"value": "5"}, "value: '5' is no quantity"),
+            ({"to": "0x1"}, "to: '0x1' is no address"),
+            ({"gasPrice": "0x1", "maxFeePerGas": "0x1"}, "both gasPrice and"),
+            ({"type": "0x3"}, "type 3 are not supported"),
+            ({"accessList": [{"address": "0x" + "11" * 20, "storageKeys": []}]}, "accessList"),
+            ({"authorizationList": [{}]}, "authorizationList"),
+            ("0x", "is no transaction"),
+        ],
+    )
+    def test_what_cannot_be_read_is_named(self, value: Any, words: str) -> None:
+        with pytest.raises(RpcError, match=words):
+            transaction(value)
+
+
+class TestLogFilters:
+    """What eth_getLogs takes."""
+
+    def test_addresses_and_topics_are_one_or_many(self) -> None:
+        one, two = "0x" + "11" * 20, "0x" + "22" * 20
+        topic = "0x" + "33" * 32
+        assert log_request({"address": one}).wanted.addresses == (b"\x11" * 20,)
+        assert len(log_request({"address": [one, two]}).wanted.addresses) == 2
+        found = log_request({"topics": [None, topic, [topic, topic]]}).wanted.topics
+        assert found == ((), (b"\x33" * 32,), (b"\x33" * 32,) * 2)
+
+    def test_an_empty_end_is_none(self) -> None:
+        assert log_request({"fromBlock": "", "toBlock": "0x5"}).first is None
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"topics": [None] * 5},
+            {"topics": "0x" + "33" * 32},
+            {"address": "0x11"},
+            {"blockHash": "0x" + "11" * 32, "fromBlock": "0x1"},
+        ],
+    )
+    def test_what_is_no_filter(self, value: Any) -> None:
+        with pytest.raises(RpcError, match="invalid params"):
+            log_request(value)
