@@ -66,6 +66,7 @@ class CallManager:
         self.machine = machine
         self.tree = machine.state_tree
         self.prices = machine.context.network.prices
+        self.max_depth = MAX_CALL_DEPTH
         self.tracer = machine.tracer
         self.gas = gas
         self.origin = origin
@@ -130,8 +131,8 @@ class CallManager:
         raise exhausted
 
     def _deeper(self, call: Call) -> CallResult:
-        if self.depth >= MAX_CALL_DEPTH:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {MAX_CALL_DEPTH}")
+        if self.depth >= self.max_depth:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
         memory = self.memory.used
         self.depth += 1
         try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hypervisor.address import Address
 from hypervisor.network_versions import LATEST, NetworkVersion
+from hypervisor.rules import FILECOIN
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 
 DEVNET_CHAIN_ID = 31_415_926
@@ -19,6 +20,10 @@ class MachineContext:
     base_fee: TokenAmount = TokenAmount(0)
     chain_id: int = DEVNET_CHAIN_ID
     circulating_supply: TokenAmount = TokenAmount(0)
+    rules: str = FILECOIN
+    """The name of the set of rules; see `hypervisor.rules`."""
+    block: object | None = None
+    """What a set of rules other than Filecoin's adds to the epoch; the machine hands it on and does not look inside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from hypervisor.bundle import Bundle, Manifest, marked_runtime
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal, HypervisorError, InvalidInput
-from hypervisor.executor import ApplyResult, Executor
+from hypervisor.executor import ApplyResult
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import NATIVE, Registry
+from hypervisor.rules import FILECOIN, executor_factory
 from hypervisor.runtime import RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Flushed, Tracer
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 IN_MEMORY = ":memory:"
 AUTO = "auto"
 EVM_ENGINES = ("py-evm", "official", AUTO)
-RULES = "filecoin"
 
 _HEAD = b"head"
 _MACHINE = b"machine"
@@ -106,7 +106,7 @@ class Hypervisor:
         self.state_tree = StateTree(self.store, root)
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)
-        self._executor = Executor(self)
+        self._executor = executor_factory(context.rules)(self)
         self._installed = installed
 
     # --- opening ----------------------------------------------------------------------------------------------
@@ -118,6 +118,7 @@ class Hypervisor:
         *,
         bundle: Bundle | None = None,
         network: int | None = None,
+        rules: str | None = None,
         evm: str = "py-evm",
         genesis: Genesis | None = None,
         context: MachineContext | None = None,
@@ -129,7 +130,8 @@ class Hypervisor:
     ) -> Hypervisor:
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
-        `network` is a network version's number (default: the folder's, else the newest); `evm` says who runs contracts:
+        `network` is a network version's number (default: the folder's, else the newest); `rules` names the rules,
+        `filecoin` (the default) or a set that is installed; `evm` says who runs contracts:
         `py-evm` (this project's EVM runtime), `official` (the bundle's own EVM actor) or `auto` (that one where the
         bundle has it). Raises InvalidInput for a folder under other rules, `store.blockstore.StoreError` for one that
         cannot be opened.
@@ -143,7 +145,7 @@ class Hypervisor:
             machine = cls(
                 base,
                 root,
-                _context(base, network, context),
+                _context(base, network, rules, context),
                 registry=registry,
                 externs=externs,
                 proofs=proofs,
@@ -377,7 +379,7 @@ def _first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[
 def _machine_record(context: MachineContext) -> bytes:
     return encode(
         {
-            "rules": RULES,
+            "rules": context.rules,
             "network": context.network.number,
             "epoch": context.epoch,
             "timestamp": context.timestamp,
@@ -386,33 +388,31 @@ def _machine_record(context: MachineContext) -> bytes:
     )
 
 
-def _context(base: Store, network: int | None, context: MachineContext | None) -> MachineContext:
+def _context(base: Store, network: int | None, rules: str | None, context: MachineContext | None) -> MachineContext:
     """The context to run under: what the caller gives, else what the folder says, else the defaults."""
-    recorded = base.metadata(_MACHINE)
-    if context is None:
-        context = MachineContext()
-        if recorded is not None:
-            context = _recorded_context(recorded)
-    elif recorded is not None:
-        _recorded_context(recorded)
+    if rules is None:
+        rules = FILECOIN if context is None else context.rules
+    record = base.metadata(_MACHINE)
+    recorded = None if record is None else _recorded_context(record, rules)
+    chosen = replace(context or recorded or MachineContext(), rules=rules)
     if network is not None:
-        context = replace(context, network=network_version(network))
-    return context
+        chosen = replace(chosen, network=network_version(network))
+    return chosen
 
 
-def _recorded_context(recorded: bytes) -> MachineContext:
+def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
     try:
         record = decode_strict(recorded)
-        if record["rules"] != RULES:
+        if record["rules"] != rules:
             raise InvalidInput(
-                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{RULES}'"
+                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{rules}'"
             )
         network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
         if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
             raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
     except (CodecError, KeyError, TypeError) as error:
         raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
-    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id)
+    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
 
 
 def _installed(base: Store) -> tuple[Cid, ...]:
