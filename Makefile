@@ -3,6 +3,8 @@
 # environment of its own; ARGS="..." goes to the program that the target runs.
 PYTHON ?=
 ARGS ?=
+BOUNDARY ?= raw
+VECTORS ?= $(wildcard $(or $(FVM_DATA),../shared)/vectors/fvm-nv18 tests/golden)
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
@@ -28,8 +30,10 @@ check: lint test ## everything that a change must pass
 first-node: environment ## forge, cast and ethers against a node on an official bundle (needs Node.js)
 	@scripts/first-node $(VENV) $(ARGS)
 
-conformance: environment ## the official message vectors in full
-	@$(RUN)/python -m pytest -m "" tests/conformance $(ARGS)
+conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain
+	@mkdir -p build
+	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/hypervisor conformance --json $(VECTORS) $(ARGS) >build/conformance-$(BOUNDARY).jsonl
+	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/python -m pytest -q -m "" tests/conformance
 
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)

@@ -9,6 +9,7 @@ threads are not for it.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 
 import wasmtime
@@ -36,6 +37,7 @@ class PlainBoundary:
         assert pointer is not None
         configure(engine.lib, pointer, engine.settings)
         self.engine = wasmtime.Engine(config)
+        weakref.finalize(self, self.engine.close)  # wasmtime-py's own way fails while the interpreter ends
         self.revision = revision
 
     def link(self, module: CompiledModule) -> Linked:
@@ -69,7 +71,8 @@ class _PlainLinked:
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, syscalls: list[Syscall]) -> None:
         self._engine = engine
         self._module = module
-        self._imports = [(syscall, _function_type(syscall), performer(syscall)) for syscall in syscalls]
+        weakref.finalize(self, module.close)
+        self._imports = [(syscall, performer(syscall)) for syscall in syscalls]
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
         store = wasmtime.Store(self._engine)
@@ -81,8 +84,8 @@ class _PlainLinked:
         instance = invocation.instance
         assert isinstance(instance, PlainInstance)
         functions = [
-            wasmtime.Func(instance.store, kind, _host_function(invocation, syscall, perform))
-            for syscall, kind, perform in self._imports
+            wasmtime.Func(instance.store, _function_type(syscall), _host_function(invocation, syscall, perform))
+            for syscall, perform in self._imports
         ]
         instance.instantiate(self._module, functions)
 
