@@ -1,0 +1,28 @@
+"""A node that is killed at any moment has every receipt that it gave, and the test would notice if it had not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import data_file
+from tests.localnet.conftest import BUNDLE
+from tests.localnet.kill_run import play
+
+
+def test_no_receipt_is_lost_in_a_few_kills() -> None:
+    run, _ = play(kills=3, seed=2, bundle=None, defect=None)
+    assert run.losses == []
+    assert run.stages["receipts"] > 0
+
+
+def test_a_node_that_writes_late_is_found_out() -> None:
+    run, _ = play(kills=4, seed=2, bundle=None, defect="write-behind")
+    assert run.losses
+
+
+@pytest.mark.long
+def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
+    run, _ = play(kills=50, seed=3, bundle=data_file(BUNDLE), defect=None)
+    assert run.losses == []
+    assert run.stages["kills"] == 50
+    assert run.stages["receipts"] >= 50
