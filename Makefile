@@ -8,7 +8,7 @@ VECTORS ?= $(wildcard $(or $(FVM_DATA),../shared)/vectors/fvm-nv18 tests/golden)
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node conformance bench bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance bench bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -29,6 +29,10 @@ check: lint test ## everything that a change must pass
 
 first-node: environment ## forge, cast and ethers against a node on an official bundle (needs Node.js)
 	@scripts/first-node $(VENV) $(ARGS)
+
+clients: environment ## all clients' tests, with npm's programs installed (needs Node.js)
+	@scripts/clients >/dev/null
+	@$(RUN)/python -m pytest -m "" tests/clients $(ARGS)
 
 conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain
 	@mkdir -p build

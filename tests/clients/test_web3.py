@@ -1,0 +1,91 @@
+"""web3.py, as its users call it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
+
+from localnet import Network
+from tests.localnet.conftest import ARTIFACTS
+
+KEY = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"
+
+
+@pytest.fixture
+def web3(url: str) -> Web3:
+    return Web3(HTTPProvider(url))
+
+
+def accounts(web3: Web3) -> list[Any]:
+    """The node's accounts (web3.py declares them as a tuple without items)."""
+    return list(web3.eth.accounts)
+
+
+@pytest.fixture
+def inbox(web3: Web3) -> Any:
+    """A deployed contract."""
+    content = json.loads((ARTIFACTS / "Inbox.json").read_text(encoding="utf-8"))
+    factory: Any = web3.eth.contract(abi=content["abi"], bytecode=content["bytecode"])
+    receipt = web3.eth.wait_for_transaction_receipt(factory.constructor().transact({"from": accounts(web3)[3]}))
+    return web3.eth.contract(address=receipt["contractAddress"], abi=content["abi"])
+
+
+def test_the_chain(web3: Web3, network: Network) -> None:
+    assert web3.is_connected()
+    assert web3.eth.chain_id == 31415926
+    assert len(web3.eth.accounts) == 10
+    block: Any = web3.eth.get_block("latest", full_transactions=True)
+    assert block["number"] == network.block_number
+    assert web3.client_version.startswith("hypervisor/")
+    assert web3.eth.gas_price == 100_100
+
+
+def test_a_contract_is_called_and_its_events_found(web3: Web3, inbox: Any) -> None:
+    sent = inbox.functions.greet("hello").transact({"from": accounts(web3)[3], "value": 5})
+    receipt = web3.eth.wait_for_transaction_receipt(sent)
+    (event,) = inbox.events.Greeted().process_receipt(receipt)
+    assert (event["args"]["text"], event["args"]["value"]) == ("hello", 5)
+    assert [log["args"]["text"] for log in inbox.events.Greeted().get_logs(from_block=0)] == ["hello"]
+    assert inbox.functions.greetings().call() == 1
+
+
+def test_a_filter_is_polled(web3: Web3, inbox: Any) -> None:
+    name = inbox.events.Greeted().create_filter(from_block="latest")
+    assert name.get_new_entries() == []
+    inbox.functions.greet("new").transact({"from": accounts(web3)[3]})
+    assert [log["args"]["text"] for log in name.get_new_entries()] == ["new"]
+    assert web3.eth.uninstall_filter(name.filter_id)
+
+
+def test_a_revert_is_an_exception(inbox: Any) -> None:
+    with pytest.raises((ContractLogicError, Web3RPCError), match="not today"):
+        inbox.functions.refuse("not today").call()
+
+
+def test_a_transaction_of_its_own_key(web3: Web3) -> None:
+    account = Account.from_key(KEY)
+    to = accounts(web3)[4]
+    before = web3.eth.get_balance(to)
+    transaction: Any = {
+        "from": account.address, "to": to, "value": web3.to_wei(1, "ether"), "chainId": web3.eth.chain_id,
+        "nonce": web3.eth.get_transaction_count(account.address), "maxFeePerGas": web3.eth.gas_price * 2,
+        "maxPriorityFeePerGas": web3.eth.max_priority_fee,
+    }  # fmt: skip
+    transaction["gas"] = web3.eth.estimate_gas(transaction)
+    sent = web3.eth.send_raw_transaction(account.sign_transaction(transaction).raw_transaction)
+    receipt = web3.eth.wait_for_transaction_receipt(sent)
+    assert receipt["status"] == 1
+    assert web3.eth.get_balance(to) == before + 10**18
+    assert web3.eth.get_transaction(sent)["from"] == account.address
+    history: Any = web3.eth.fee_history(2, "latest", [50])
+    assert len(history["reward"]) == 2
+
+
+def test_what_is_not_there(web3: Web3) -> None:
+    with pytest.raises(TransactionNotFound):
+        web3.eth.get_transaction("0x" + "11" * 32)  # type: ignore[arg-type]
