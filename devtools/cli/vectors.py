@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,8 +27,19 @@ def conformance(
     ] = None,
     workers: Workers = _CORES,
     as_json: AsJson = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show where a failing vector parts from the expected.")] = False,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep every charge of every vector in FILE.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare every charge with those that FILE keeps.")
+    ] = None,
 ) -> None:
     """Run Filecoin's official message vectors: exit code, return value, gas and state root must be exact.
+
+    With --diff a failing vector shows its charges by name and in order, and the first nodes of the state that differ.
+    With --against, which takes what --trace kept (at another commit, over another boundary) or what the reference
+    oracle's `run --trace` printed, the first charge that differs.
 
     Exit status: 0 if every vector passed, 1 if one failed, 2 if none was found.
     """
@@ -36,12 +47,17 @@ def conformance(
 
     from devtools.vectors import conformance as room
     from devtools.vectors.pool import run_all
+    from devtools.vectors.run_files import Wanted, run_file
 
     found = room.find_vectors(vectors)
     skipped = [path for path in found if room.is_skipped(path)]
     todo = [path for path in found if path not in skipped]
-    work = partial(room.run_file, folder=bundle_dir or _data("bundles"))
+    wanted = Wanted(diff, trace is not None, against)
+    work = partial(run_file, folder=bundle_dir or _data("bundles"), wanted=wanted)
+    records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors") for record in results)
+    if trace is not None:
+        records = _keep_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
     _report(records, as_json, notes)
 
@@ -74,6 +90,15 @@ def _data(folder: str) -> Path:
     return Path(os.environ.get("FVM_DATA", "../shared")) / folder
 
 
+def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
+    """The same records without their traces, which go to a file."""
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            kept = {"id": f"{record['vector']}:{record['variant']}", "trace": record.pop("trace", [])}
+            file.write(json.dumps(kept) + "\n")
+            yield record
+
+
 def _report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
     """Print every record, or the failures and a summary; end with the status that the contract names."""
     passed = failed = 0
@@ -83,6 +108,8 @@ def _report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) 
             typer.echo(json.dumps(record))
         elif not record["pass"]:
             typer.echo(f"FAIL  {record.get('vector') or record.get('name')}: {record['error']}")
+            for line in record.get("diff", ()):
+                typer.echo(f"      {line}")
     for note in notes:
         sys.stderr.write(f"{note}\n")
     sys.stderr.write(f"{passed} passed, {failed} failed, {len(notes)} skipped\n")

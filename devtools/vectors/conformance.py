@@ -10,14 +10,13 @@ import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
 from hypervisor.context import MachineContext
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
@@ -57,25 +56,29 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class VectorResult:
-    """One variant of a vector: what came out, and every difference in words (none: it passed)."""
+    """One variant of a vector: what came out, and every difference in words (none: it passed).
+
+    `receipts` has what came out of each message and what should; `machine` holds the state after them.
+    """
 
     vector: str
     variant: str
-    exit_code: int
-    gas_used: int
-    expected_gas: int
+    receipts: tuple[tuple[Expected, Expected], ...]
     state_root: Cid
+    expected_root: Cid
     differences: tuple[str, ...]
+    machine: Hypervisor = field(repr=False, compare=False)
 
     def record(self) -> dict[str, Any]:
         """The result as one JSON object of the command line's contract."""
+        got, expected = self.receipts[-1]
         return {
             "vector": self.vector,
             "variant": self.variant,
             "pass": self.passed,
-            "exit_code": self.exit_code,
-            "gas_used": self.gas_used,
-            "expected_gas": self.expected_gas,
+            "exit_code": got.exit_code,
+            "gas_used": got.gas_used,
+            "expected_gas": expected.gas_used,
             "state_root": show(self.state_root),
             "error": "; ".join(self.differences),
         }
@@ -136,23 +139,6 @@ def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) 
         yield _run_variant(vector, variant, store, tracer)
 
 
-def run_file(path: Path, folder: Path) -> list[dict[str, Any]]:
-    """The records of one vector file; a vector that cannot be run at all is a failed record. For worker processes."""
-    try:
-        return [
-            {**result.record(), "vector": result.vector or path.stem} for result in run_vector(path, _bundles(folder))
-        ]
-    except HypervisorError as error:
-        failed = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
-        return [{"vector": path.stem, "variant": "", "pass": False, **failed, "error": str(error)}]
-
-
-@lru_cache(maxsize=1)
-def _bundles(folder: Path) -> BundleFolder:
-    """One worker's bundles, kept over its vectors."""
-    return BundleFolder(folder)
-
-
 def _manifest_of(store: Store, root: Cid) -> Cid:
     system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
     if system is None:
@@ -181,22 +167,22 @@ def _run_variant(
         tracer=tracer,
     )
     differences: list[str] = []
-    exit_code = gas_used = expected_gas = 0
+    receipts = []
     for applied, receipt in zip(vector["apply_messages"], postconditions["receipts"], strict=True):
         data = base64.b64decode(applied["bytes"])
         message = Message.from_cbor(data)
         carried = str(message.from_).startswith("f1")
         result = machine.apply(message, len(data) + (_SIGNATURE_LENGTH if carried else 0))
         expected = Expected(receipt["exit_code"], base64.b64decode(receipt["return"] or ""), receipt["gas_used"])
-        exit_code, gas_used, expected_gas = result.exit_code, result.gas_used, expected.gas_used
         got = Expected(result.exit_code, result.return_data, result.gas_used)
+        receipts.append((got, expected))
         differences += _compare(got, expected, result.message)
     root = machine.root
     wanted = parse_cid(postconditions["state_tree"]["root_cid"]["/"])
     if root != wanted:
         differences.append(f"state root {show(root)}, expected {show(wanted)}")
     name = vector.get("_meta", {}).get("id", "")
-    return VectorResult(name, variant["id"], exit_code, gas_used, expected_gas, root, tuple(differences))
+    return VectorResult(name, variant["id"], tuple(receipts), root, wanted, tuple(differences), machine)
 
 
 def _compare(got: Expected, expected: Expected, words: str) -> Iterator[str]:

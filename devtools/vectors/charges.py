@@ -1,0 +1,168 @@
+"""The charges of a message as a list that can be kept, and the first place where two such lists part.
+
+A trace is a list of events for each message, in the JSON of `tests/oracle run --trace`, so that the reference's can be
+held against ours: a charge is `[name, milligas]`; a call is `{"call": address, ...}`, `{"invoke": actor, ...}` and at
+its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one object a line, `id` first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, GasCharged, MessageStarted, TraceEvent
+from store.cid import show
+
+Trace = list[list[Any]]
+"""Events by message."""
+
+_WINDOW = 8
+"""How many charges one side may split another's into."""
+_SHOWN = 4
+
+
+def trace_of(events: Iterable[TraceEvent]) -> Trace:
+    """The trace of a recorded stream."""
+    messages: Trace = []
+    for event in events:
+        match event:
+            case MessageStarted():
+                messages.append([])
+            case GasCharged():
+                messages[-1].append([event.name, event.milligas])
+            case CallStarted():
+                asked = {"call": str(event.to), "from": event.from_, "method": event.method, "value": str(event.value)}
+                messages[-1].append(asked | {"read_only": event.read_only})
+            case Dispatched():
+                messages[-1].append({"invoke": event.actor, "code": show(event.code)})
+            case CallEnded() if event.error:
+                messages[-1].append({"error": event.error, "words": event.message})
+            case CallEnded():
+                messages[-1].append({"return": event.exit_code})
+            case _:
+                pass
+    return messages
+
+
+class TraceFile:
+    """Traces by id, read from the file when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets: dict[str, int] = {}
+        offset = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                self._offsets[_id_of(line, path, number)] = offset
+                offset += len(line)
+
+    def get(self, name: str) -> Trace | None:
+        """The trace of that id."""
+        offset = self._offsets.get(name)
+        if offset is None:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            trace: Trace = json.loads(file.readline())["trace"]
+        return trace
+
+
+def _id_of(line: bytes, path: Path, number: int) -> str:
+    decoder = json.JSONDecoder()
+    try:
+        text = line.decode()
+        name, end = decoder.raw_decode(text, text.index(":") + 1 + (text[text.index(":") + 1] == " "))
+        if not text.startswith('{"id"') or not isinstance(name, str) or text[end] != ",":
+            raise ValueError(text[:40])
+    except (ValueError, IndexError) as error:
+        raise InvalidInput(f"{path}, line {number} is no trace: {error}") from None
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One charge that was not zero: its name, milligas, all of the message up to it, and the calls that it was in."""
+
+    name: str
+    milligas: int
+    total: int
+    calls: tuple[str, ...]
+
+    def __str__(self) -> str:
+        calls = " > ".join(self.calls) or "before any call"
+        return f"{self.name} {gas(self.milligas)}, in all {gas(self.total)} ({calls})"
+
+
+def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
+    """The charges of one message that are not zero."""
+    total = 0
+    calls: list[str] = []
+    for event in message:
+        match event:
+            case [name, milligas] if milligas:
+                total += milligas
+                yield Charge(name, milligas, total, tuple(calls))
+            case {"call": to, "method": method}:
+                calls.append(f"{to} method {method}")
+            case {"return": _} | {"error": _} if calls:
+                calls.pop()
+            case _:
+                pass
+
+
+def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
+    """The last charge on which two traces of a message agree, and what each has behind it; empty if they agree.
+
+    A charge that one side makes in several steps is no difference, nor is another name for the same amount.
+    """
+    left, right = list(charges_of(ours)), list(charges_of(theirs))
+    i = j = 0
+    while i < len(left) and j < len(right):
+        if left[i].milligas == right[j].milligas:
+            steps = (1, 1)
+        else:
+            steps = _next_meeting(left[i : i + _WINDOW], right[j : j + _WINDOW])
+        if steps == (0, 0):
+            break
+        i, j = i + steps[0], j + steps[1]
+    if i == len(left) and j == len(right):
+        return []
+    agreed = f"the first {i} charges agree" + (f", up to {left[i - 1]}" if i else "")
+    lines = [agreed]
+    for words, rest, number in (("ours", left, i), ("expected", right, j)):
+        lines += [f"{words} {at + 1}: {rest[at]}" for at in range(number, min(number + _SHOWN, len(rest)))]
+        if number == len(rest):
+            lines.append(f"{words}: nothing more")
+    return lines
+
+
+def _next_meeting(left: list[Charge], right: list[Charge]) -> tuple[int, int]:
+    """After how many charges of each side the sums are equal again; (0, 0) if they are not within the window."""
+    left_start, right_start = left[0].total - left[0].milligas, right[0].total - right[0].milligas
+    sums = {charge.total - left_start: index for index, charge in enumerate(left, 1)}
+    for index, charge in enumerate(right, 1):
+        met = sums.get(charge.total - right_start)
+        if met is not None:
+            return met, index
+    return 0, 0
+
+
+def totals(message: Iterable[Any]) -> dict[str, tuple[int, int]]:
+    """How often and how much (milligas) was charged under each name, the largest sums first."""
+    sums: dict[str, tuple[int, int]] = {}
+    for charge in charges_of(message):
+        count, milligas = sums.get(charge.name, (0, 0))
+        sums[charge.name] = count + 1, milligas + charge.milligas
+    return dict(sorted(sums.items(), key=lambda item: -item[1][1]))
+
+
+def gas(milligas: int) -> str:
+    """Milligas as gas, for people."""
+    whole, rest = divmod(abs(milligas), MILLIGAS_PER_GAS)
+    fraction = f".{rest:03}".rstrip("0") if rest else ""
+    return f"{'-' if milligas < 0 else ''}{whole:,}{fraction}"

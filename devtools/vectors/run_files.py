@@ -1,0 +1,92 @@
+"""Vector files as records of the command line, for worker processes: with each one's charges and why it differs, where
+somebody asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.charges import Trace, TraceFile, first_difference, trace_of
+from devtools.vectors.conformance import VectorResult, run_vector
+from devtools.vectors.explain import explain
+from hypervisor.errors import HypervisorError
+from hypervisor.tracing import Recorder
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure."""
+
+    diff: bool = False
+    trace: bool = False
+    against: Path | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether charges must be recorded."""
+        return self.diff or self.trace or self.against is not None
+
+
+def run_file(path: Path, folder: Path, wanted: Wanted = Wanted()) -> list[Record]:
+    """The records of one vector file; a vector that cannot be run at all is a failed record."""
+    try:
+        return list(_records(path, folder, wanted))
+    except HypervisorError as error:
+        failed = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
+        return [{"vector": path.stem, "variant": "", "pass": False, **failed, "error": str(error)}]
+
+
+def _records(path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
+    recorder = Recorder() if wanted.listening else None
+    for result in run_vector(path, _bundles(folder), recorder):
+        record = {**result.record(), "vector": result.vector or path.stem}
+        if recorder is not None:
+            trace = trace_of(recorder.events)
+            recorder.events.clear()
+            _tell(record, result, trace, wanted)
+        yield record
+
+
+def _tell(record: Record, result: VectorResult, trace: Trace, wanted: Wanted) -> None:
+    expected = None
+    if wanted.against is not None:
+        expected = _traces(wanted.against).get(f"{record['vector']}:{record['variant']}")
+        problem = _against(trace, expected)
+        if problem:
+            record["pass"] = False
+            record["error"] = "; ".join(filter(None, (record["error"], problem)))
+    if wanted.diff and not record["pass"]:
+        record["diff"] = explain(result, trace, expected)
+    if wanted.trace:
+        record["trace"] = trace
+
+
+def _against(trace: Trace, expected: Trace | None) -> str:
+    """Where the charges are not those of the file, in words."""
+    if expected is None:
+        return "no trace of that id to compare with"
+    if len(trace) != len(expected):
+        return f"{len(trace)} messages charged, the trace has {len(expected)}"
+    for number, (message, other) in enumerate(zip(trace, expected, strict=True), 1):
+        found = first_difference(message, other)
+        if found:
+            return f"message {number}: {found[0]}, then {' | '.join(found[1:])}"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _bundles(folder: Path) -> BundleFolder:
+    """One worker's bundles, kept over its vectors."""
+    return BundleFolder(folder)
+
+
+@lru_cache(maxsize=1)
+def _traces(path: Path) -> TraceFile:
+    return TraceFile(path)
