@@ -19,6 +19,7 @@ from tests.conftest import data_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = PROJECT / "examples" / "first-node"
+SOLIDITY = PROJECT / "examples" / "solidity"
 INSTALLED = PROJECT / "build" / "clients"
 
 
@@ -70,5 +71,5 @@ def run(clients: Path, *command: str | Path) -> str:
 @pytest.fixture(scope="session")
 def artifact(clients: Path) -> Path:
     """The example's contract as forge compiles it."""
-    run(clients, "forge", "build", "--root", EXAMPLE, "--use", EXAMPLE / "solc.mjs")
+    run(clients, "forge", "build", "--root", SOLIDITY, "--use", EXAMPLE / "solc.mjs")
     return PROJECT / "build" / "first-node" / "out" / "DataCapName.sol" / "DataCapName.json"

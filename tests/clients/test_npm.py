@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localnet import Network
-from tests.clients.conftest import EXAMPLE, PROJECT, run, start
+from tests.clients.conftest import EXAMPLE, PROJECT, SOLIDITY, run, start
 
 KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 SENDER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -36,7 +36,7 @@ def test_forge_script(clients: Path, url: str, network: Network) -> None:
     # The gas that forge's own simulation counts is Ethereum's: --skip-simulation lets it ask the node.
     height = network.block_number
     run(
-        clients, "forge", "script", EXAMPLE / "script" / "Deploy.s.sol", "--root", EXAMPLE,
+        clients, "forge", "script", SOLIDITY / "script" / "Deploy.s.sol", "--root", SOLIDITY,
         "--use", EXAMPLE / "solc.mjs", "--rpc-url", url, "--private-key", KEY, "--broadcast", "--skip-simulation",
     )  # fmt: skip
     assert network.block_number == height + 1

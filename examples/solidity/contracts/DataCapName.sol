@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Native} from "./Native.sol";
+
 /// Asks a built-in actor of Filecoin, the DataCap token (f07), for its name, and can keep the answer.
 contract DataCapName {
-    /// The precompile that calls an actor by its id. Must be called by DELEGATECALL.
-    address private constant CALL_ACTOR_BY_ID = 0xfe00000000000000000000000000000000000005;
-    uint64 private constant DATACAP = 7;
-    /// The method `Name`, by its number (FRC-42).
-    uint64 private constant NAME = 48890204;
-    uint64 private constant READ_ONLY = 1;
+    event Kept(string name);
 
-    /// The actor could not be called, or answered with an exit code.
+    /// The actor answered with an exit code.
     error ActorFailed(int256 exit);
     /// The answer is no short text in CBOR.
     error NoText(bytes answer);
 
-    event Kept(string name);
+    uint64 private constant DATACAP = 7;
+    /// FRC-42 number of `Name`.
+    uint64 private constant NAME = 48890204;
 
     /// What `keep` kept.
     string public kept;
 
     /// The name, asked anew each time.
     function name() public returns (string memory) {
-        (bool called, bytes memory output) =
-            CALL_ACTOR_BY_ID.delegatecall(abi.encode(NAME, 0, READ_ONLY, 0, "", DATACAP));
-        if (!called) revert ActorFailed(0);
-        (int256 exit,, bytes memory answer) = abi.decode(output, (int256, uint64, bytes));
+        (int256 exit, bytes memory answer) = Native.call(DATACAP, NAME, 0, "");
         if (exit != 0) revert ActorFailed(exit);
         return text(answer);
     }

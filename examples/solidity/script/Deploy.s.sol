@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-import {DataCapName} from "../src/DataCapName.sol";
+import {DataCapName} from "../contracts/DataCapName.sol";
 
 interface Vm {
     function startBroadcast() external;
