@@ -50,6 +50,7 @@ def from_transaction(signed: SignedTransaction, chain_id: int, sender: EthAddres
 def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     """The candidate of a signed Filecoin message. Raises TransactionRefused."""
     message, signature = signed.message, signed.signature
+    _require_unsigned_amounts(message)
     if signature.type is SignatureType.DELEGATED:
         chain_id = machine.context.chain_id
         try:
@@ -66,6 +67,14 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
         raise TransactionRefused("signature", f"the signature of message {show(message.cid())} is not its sender's")
     digest = bytes(signed.cid()[-32:])
     return Candidate(digest, NATIVE, signed, ethereum_address(machine, message.from_), _receiver(machine, message))
+
+
+def _require_unsigned_amounts(message: Message) -> None:
+    """A native message writes its amounts with a sign: a negative tip would make money, and no transaction has one."""
+    amounts = {"value": message.value, "gas fee cap": message.gas_fee_cap, "gas premium": message.gas_premium}
+    for name, amount in amounts.items():
+        if amount < 0:
+            raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
 
 
 def check(machine: Hypervisor, candidate: Candidate, base_fee: int) -> None:

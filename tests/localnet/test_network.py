@@ -244,6 +244,21 @@ class TestRefusals:
             with pytest.raises(TransactionRefused, match="transaction"):
                 network.submit(raw)
 
+    @pytest.mark.parametrize("field", ["value", "gas_fee_cap", "gas_premium"])
+    @pytest.mark.parametrize("delegated", [False, True])
+    def test_a_negative_amount_of_a_native_message(self, network: Network, field: str, delegated: bool) -> None:
+        from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+
+        sender = network.accounts[0]
+        amounts: dict[str, Any] = {"gas_fee_cap": 1_000_000, field: -1}
+        message = Message(network.accounts[1].native, sender.delegated if delegated else sender.native, **amounts)
+        unsigned = SignedMessage(message, Signature(SignatureType.DELEGATED, bytes(65)))
+        before = (network.head, network.machine.root, len(network.mempool))
+        with pytest.raises(TransactionRefused, match=f"negative {field.replace('_', ' ')}: -1 attoFIL") as refused:
+            network.submit_native(unsigned if delegated else sender.sign_native(message))
+        assert refused.value.reason == "fee"
+        assert (network.head, network.machine.root, len(network.mempool)) == before
+
     def test_a_native_message_with_another_signature(self, network: Network) -> None:
         from dataclasses import replace
 
