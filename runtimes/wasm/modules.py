@@ -1,9 +1,11 @@
 """Code CID to runnable module: parse, check, instrument, compile once; afterwards from memory or from disk."""
 
+import logging
 import struct
 import threading
 from dataclasses import dataclass
 
+from hypervisor.errors import InvalidModule
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
@@ -12,9 +14,10 @@ from runtimes.wasm.engine import CompiledModule, Engine
 from runtimes.wasm.module import parse
 from runtimes.wasm.raw import WASMTIME_VERSION
 from runtimes.wasm.validate import ModuleFacts, check
-from store.cid import Cid
+from store.cid import Cid, show
 
 _FACTS = struct.Struct("<II??")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,16 @@ class GuestModules:
         return cache_key(code, revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
 
     def _from_disk(self, code: Cid) -> tuple[CompiledModule, ModuleFacts] | None:
+        """What an earlier machine compiled; None where it cannot be used, so that it is compiled again."""
         stored = self._cache.load(self._key(code))
         if stored is None:
             return None
-        facts = ModuleFacts(*_FACTS.unpack_from(stored))
-        return self._engine.deserialize(stored[_FACTS.size :]), facts
+        try:
+            facts = ModuleFacts(*_FACTS.unpack_from(stored))
+            return self._engine.deserialize(stored[_FACTS.size :]), facts
+        except (struct.error, InvalidModule) as problem:
+            _log.warning("the compiled module of %s on disk is of no use: %s", show(code), problem)
+            return None
 
     def _make(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
         module = parse(wasm)

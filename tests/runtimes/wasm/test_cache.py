@@ -175,6 +175,21 @@ def test_a_damaged_artifact_is_compiled_again(folder: Path) -> None:
     assert again.compiled == 1
 
 
+@pytest.mark.parametrize("length", [0, 9, 10, 11, 100])
+def test_an_artifact_that_wasmtime_cannot_load_is_compiled_again(folder: Path, length: int) -> None:
+    cache = ModuleCache(folder)
+    Watched(guest_engine(), cache).compile(CODE, MODULE)
+    (artifact,) = (path for path in folder.iterdir() if path.name != "secret")
+    key = bytes.fromhex(artifact.name)
+    payload = cache.load(key)
+    assert payload is not None
+    cache.store(key, payload[:length])  # its digest is right: it was written so, by a wasmtime built otherwise
+    again = Watched(guest_engine(), ModuleCache(folder))
+    assert again.load(CODE, MODULE, "v4").facts.has_entry
+    assert again.compiled == 1
+    assert ModuleCache(folder).load(key) == payload
+
+
 def test_another_revision_of_the_passes_compiles_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
     monkeypatch.setattr(instrument, "REVISION", instrument.REVISION + 1)
