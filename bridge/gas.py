@@ -5,6 +5,9 @@ milligas each. Before the machine is asked for anything, what the engine used is
 number is drawn anew from what the tracker has left (`refill`). Charges are whole multiples of the rate and nothing is
 ever rounded up, so any number of settlements charges exactly rate * EVM gas: long loops do not drift. The remainder of
 a refill, less than one EVM gas, stays with the tracker. Default rate: FIP-0057's average of 444 gas.
+
+A budget may be drawn in slices: an engine that counts down a large one for minutes would not see that the tracker was
+emptied meanwhile, which is how an interrupt stops it. What is charged does not depend on the slices.
 """
 
 from typing import Final
@@ -14,18 +17,22 @@ from hypervisor.types import Gas, Milligas
 
 DEFAULT_RATE: Final = Milligas(444 * MILLIGAS_PER_GAS)
 CHARGE_NAME: Final = "OnEvmGas"
+SLICE: Final = 100_000
+"""EVM gas that the plain engine uses in a fraction of a second."""
 
 
 class GasBudget:
     """EVM gas left to an engine. The engine lowers `remaining`; everybody else calls the methods."""
 
-    __slots__ = ("_granted", "_rate", "_tracker", "remaining")
+    __slots__ = ("_granted", "_rate", "_slice", "_tracker", "remaining")
 
-    def __init__(self, tracker: GasTracker, rate: int = DEFAULT_RATE) -> None:
+    def __init__(self, tracker: GasTracker, rate: int = DEFAULT_RATE, slice_: int | None = None) -> None:
+        """`rate` in milligas for one EVM gas; `slice_` is the most EVM gas granted at once (default: no such limit)."""
         if rate <= 0:
             raise ValueError(f"rate of {rate} milligas for one EVM gas: expected a positive number")
         self._tracker = tracker
         self._rate = rate
+        self._slice = slice_
         self._granted = 0
         self.remaining = 0
         self.refill()
@@ -38,13 +45,25 @@ class GasBudget:
             self._tracker.charge(CHARGE_NAME, used * self._rate)
 
     def refill(self) -> None:
-        """Draw the budget anew from what the tracker has left; only after `settle`."""
-        self.remaining = self._granted = self._tracker.available // self._rate
+        """Draw the budget anew from what the tracker has left, one slice at most; only after `settle`."""
+        self._grant(0)
 
     def overdraw(self, amount: int) -> None:
-        """The engine needs `amount` more than remains: raises OutOfGas, with everything used up."""
-        self.remaining -= amount
+        """The engine needs `amount`, more than remains: grants it where the tracker has more than the last slice.
+
+        Raises OutOfGas, with everything used up, where it has not.
+        """
         self.settle()
+        self._grant(amount)
+        if amount > self.remaining:
+            self.remaining -= amount
+            self.settle()
+
+    def _grant(self, needed: int) -> None:
+        affordable = self._tracker.available // self._rate
+        if self._slice is not None:
+            affordable = min(affordable, max(self._slice, needed))
+        self.remaining = self._granted = affordable
 
     def available_gas(self) -> Gas:
         """What is left in the machine's own gas, rounded down: the GAS opcode's answer."""

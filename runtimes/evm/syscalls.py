@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, to_ethereum
-from bridge.gas import GasBudget
+from bridge.gas import SLICE, GasBudget
 from hypervisor.address import Address, is_eth_namespace
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, SyscallError
@@ -50,7 +50,7 @@ class Syscalls:
 
     def __init__(self, kernel: Kernel, gas_rate: int) -> None:
         self.kernel = kernel
-        self.gas = GasBudget(kernel.gas, gas_rate)
+        self.gas = GasBudget(kernel.gas, gas_rate, SLICE)
         self._paid = _Paid(kernel, self.gas)
 
     # --- blocks and the actor's own state ---------------------------------------------------------------------

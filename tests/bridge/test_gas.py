@@ -48,6 +48,38 @@ def test_more_than_remains_is_out_of_gas_with_everything_used(limit: int, rate: 
     assert tracker.used == limit
 
 
+@given(st.integers(0, 10**9), rates, st.integers(1, 100), st.lists(st.integers(0, 300), max_size=60))
+def test_slices_change_neither_what_is_charged_nor_when_gas_runs_out(
+    limit: int, rate: int, slice_: int, amounts: list[int]
+) -> None:
+    def spend(budget: GasBudget, tracker: GasTracker) -> tuple[int, int]:
+        """How an engine counts down: the instructions that it paid for, and what the tracker says then."""
+        paid = 0
+        try:
+            for amount in amounts:
+                if amount > budget.remaining:
+                    budget.overdraw(amount)
+                budget.remaining -= amount
+                paid += 1
+            budget.settle()
+        except OutOfGas:
+            pass
+        return paid, tracker.used
+
+    whole, sliced = GasTracker(limit), GasTracker(limit)
+    assert spend(GasBudget(sliced, rate, slice_), sliced) == spend(GasBudget(whole, rate), whole)
+
+
+def test_an_engine_sees_within_a_slice_that_the_tracker_was_emptied() -> None:
+    tracker = GasTracker(10**18)
+    budget = GasBudget(tracker, slice_=1000)
+    budget.remaining -= 400
+    tracker.exhaust()
+    budget.remaining -= 600
+    with pytest.raises(OutOfGas):
+        budget.overdraw(1)
+
+
 def test_the_gas_opcode_reads_the_machines_gas_after_what_was_used() -> None:
     tracker = GasTracker(10_000_000_000_000)
     budget = GasBudget(tracker)
