@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +25,9 @@ def ask(url: str, method: str, *params: Any) -> Any:
     connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     try:
-        connection = connect(address.hostname, address.port, timeout=_TIMEOUT)
-        connection.request("POST", address.path or "/", body, {"content-type": "application/json"})
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
+        with closing(connect(address.hostname, address.port, timeout=_TIMEOUT)) as connection:
+            connection.request("POST", address.path or "/", body, {"content-type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
     except (OSError, HTTPException, ValueError) as error:
         raise NodeError(f"no node answers at {url} ({error}): start one with `hypervisor node`") from None
     if "error" in answer:

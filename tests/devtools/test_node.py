@@ -93,7 +93,7 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         (["--network", "nv99"], 1, "nv99 is not known"),
         (["--evm", "fast"], 2, "fast"),
         (["--port", "70000"], 2, "65535"),
-        (["--evm", "official"], 1, "this bundle has no EVM actor of its own"),
+        (["--evm", "official"], 1, "the state's bundle has no EVM actor of its own"),
         (["--state", "file"], 1, "file is a file"),
     ],
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import data_file
+
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
@@ -55,10 +57,21 @@ def test_the_make_target_exists(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" not in code])
 def test_the_python_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" in code])
+def test_the_tests_pass(code: str, tmp_path: Path) -> None:
+    (tmp_path / "builtin-actors.car").symlink_to(data_file("bundles/v18-testing-fake-proofs.car"))
+    (tmp_path / "DataCapName.json").symlink_to(ROOT / "examples" / "solidity" / "artifacts" / "DataCapName.json")
+    (tmp_path / "test_readme_example.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_readme_example.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_the_printed_call_tree_is_what_the_demo_prints(tmp_path: Path) -> None:
