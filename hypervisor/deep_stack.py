@@ -55,6 +55,11 @@ class Stacks:
         finally:
             del job, interrupt  # a kept traceback would hold every frame of the call in a cycle
 
+    def dismiss(self) -> None:
+        """End the parked threads; the next run starts new ones."""
+        workers, self._workers[:] = list(self._workers), []
+        _dismiss(workers)
+
     def _idle_worker(self) -> "_Worker":
         if self._process != os.getpid():  # a forked process has the list without the threads
             self._workers.clear()

@@ -83,9 +83,11 @@ class Executor:
         """Apply a message that takes `raw_length` bytes on chain.
 
         Implicit messages (cron, rewards, reads from outside) have no checks of nonce, balance and sender, and pay
-        nothing. Raises MessageError for a gas limit that no message may have; a store's error leaves the state as
-        it was.
+        nothing. The message is one that `Message.check` takes; raises MessageError for a gas limit or length that no
+        message may have; a store's error leaves the state as it was.
         """
+        if raw_length < 0:
+            raise MessageError(f"a message of {raw_length} bytes: expected no less than 0")
         if not 0 < message.gas_limit <= _MAX_I64:
             raise MessageError(f"gas limit {message.gas_limit} is not between 1 and 2^63 - 1")
         tracer = self._machine.tracer

@@ -10,45 +10,47 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Address
 from hypervisor.blocks import LinkScanCache
-from hypervisor.bundle import Bundle, Manifest, marked_runtime
+from hypervisor.bundle import Bundle, Manifest
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
-from hypervisor.errors import Fatal, HypervisorError, InvalidInput
+from hypervisor.errors import BundleError, Fatal, HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import DevelopmentExterns, Externs
-from hypervisor.genesis import Genesis, build_genesis
+from hypervisor.genesis import Genesis
 from hypervisor.message import Message, SignedMessage
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import NetworkVersion
+from hypervisor.opening import (
+    IN_MEMORY,
+    MACHINE,
+    check_bundle,
+    choose_context,
+    first_state,
+    installed_codes,
+    installed_record,
+    machine_record,
+    open_store,
+    registry_factory,
+)
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import NATIVE, Registry
-from hypervisor.rules import FILECOIN, executor_factory
-from hypervisor.runtime import RuntimeServices
+from hypervisor.rules import executor_factory
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, BlockNotFound, Store, get_object
 from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
-from store.codec import CodecError, decode_strict, encode, link, unlink
-from store.memory import MemoryStore
+from store.codec import CodecError, encode, unlink
 from store.overlay import OverlayStore
+from store.roots import HEAD, INSTALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-IN_MEMORY = ":memory:"
-AUTO = "auto"
-EVM_ENGINES = ("py-evm", "official", AUTO)
-
-_HEAD = b"head"
-_MACHINE = b"machine"
-_INSTALLED = b"installed"
-_RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
-_SIGNATURE_LENGTH = 69  # of a secp256k1 or delegated signature: array header, byte string header, type, 65 bytes
 
 
 class CreationFailed(HypervisorError):
@@ -77,7 +79,10 @@ class Snapshot:
 
 
 class Hypervisor:
-    """A machine over a store. Make one with `Hypervisor.open`."""
+    """A machine over a store. Make one with `Hypervisor.open`.
+
+    One thread at a time may use a machine; forks may be used beside it.
+    """
 
     def __init__(
         self,
@@ -133,30 +138,32 @@ class Hypervisor:
         `network` is a network version's number (default: the folder's, else the newest); `rules` names the rules,
         `filecoin` (the default) or a set that is installed; `evm` says who runs contracts:
         `py-evm` (this project's EVM runtime), `official` (the bundle's own EVM actor) or `auto` (that one where the
-        bundle has it). Raises InvalidInput for a folder under other rules, `store.blockstore.StoreError` for one that
-        cannot be opened.
+        bundle has it). Only a new state takes a `genesis`. Raises InvalidInput for a folder under other rules or of
+        another bundle, `store.blockstore.StoreError` for one that cannot be opened.
         """
-        registry = _registry_factory(evm, options or {})
-        genesis = genesis or Genesis()
-        base = _open_store(path)
+        registry = registry_factory(evm, options or {})
+        first = genesis or Genesis()
+        base = open_store(path)
         try:
-            head = base.metadata(_HEAD)
-            pending, root = _first_state(base, bundle, genesis) if head is None else ({}, Cid(head))
+            head = base.metadata(HEAD)
+            pending, root = first_state(base, bundle, first) if head is None else ({}, Cid(head))
             machine = cls(
                 base,
                 root,
-                _context(base, network, rules, context),
+                choose_context(base, network, rules, context),
                 registry=registry,
                 externs=externs,
                 proofs=proofs,
                 tracer=tracer,
                 actor_debugging=actor_debugging,
                 pending=pending,
-                installed=_installed(base),
+                installed=installed_codes(base),
             )
             if head is None:
-                machine._construct_singletons(genesis)
+                machine._construct_singletons(first)
                 machine.flush()
+            else:
+                check_bundle(bundle, machine.manifest)
         except BaseException:
             base.close()
             raise
@@ -175,15 +182,18 @@ class Hypervisor:
         tracer: Tracer | None = None,
     ) -> Hypervisor:
         """A machine at any state root whose blocks `base` holds: for vectors, archives, other people's states."""
-        registry = _registry_factory(evm, {})
+        registry = registry_factory(evm, {})
         return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
 
     def _load_manifest(self) -> Manifest:
         system = self.state_tree.get_actor(SYSTEM_ACTOR)
         if system is None:
             raise Fatal("the state tree has no system actor (f00)")
-        fields = get_object(self.store, system.head)
-        return Manifest.load(self.store, unlink(fields[0]))
+        try:
+            (manifest,) = get_object(self.store, system.head)
+            return Manifest.load(self.store, unlink(manifest))
+        except (CodecError, BlockNotFound, BundleError, TypeError, ValueError) as error:
+            raise Fatal(f"the state of the system actor (f00) names no manifest that can be read: {error}") from error
 
     def _construct_singletons(self, genesis: Genesis) -> None:
         for actor, params in genesis.constructors():
@@ -195,15 +205,18 @@ class Hypervisor:
         """Apply an explicit message; signatures are the chain's to check.
 
         `raw_length` is its length on chain in bytes; by default the CBOR length, with a signature of 65 bytes for the
-        senders whose signatures are carried. Raises MessageError for a gas limit that no message may have.
+        senders whose signatures are carried. Raises MessageError for fields that no message may have. Where execution
+        could not go on, the receipt says 10 and `fatal` of the result says why: look at it.
         """
         if isinstance(message, SignedMessage):
             raw_length = message.chain_length() if raw_length is None else raw_length
             message = message.message
-        return self._executor.apply(message, _chain_length(message) if raw_length is None else raw_length)
+        message.check()
+        return self._executor.apply(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
         """Apply a message of the system itself: no checks of the sender, no fees, no nonce."""
+        message.check()
         return self._executor.apply(message, 0, implicit=True)
 
     def call(self, message: Message) -> ApplyResult:
@@ -265,7 +278,9 @@ class Hypervisor:
     def _construct(self, actor: ActorID, creator: ActorID, params: bytes, tolerate_absent: bool = False) -> ApplyResult:
         message = Message(Address.id(actor), Address.id(creator), method=METHOD_CONSTRUCTOR, params=params)
         result = self.apply_implicit(message)
-        if result.exit_code and not (tolerate_absent and result.exit_code == _UNHANDLED):
+        if result.fatal is not None:
+            raise result.fatal
+        if result.exit_code and not (tolerate_absent and result.exit_code == ExitCode.USR_UNHANDLED_MESSAGE):
             raise CreationFailed(result)
         return result
 
@@ -297,9 +312,9 @@ class Hypervisor:
         self.base.commit(
             blocks.items(),
             {
-                _HEAD: root,
-                _MACHINE: _machine_record(self.context),
-                _INSTALLED: encode([link(code) for code in self._installed]),
+                HEAD: root,
+                MACHINE: machine_record(self.context),
+                INSTALLED: installed_record(self._installed),
             },
             index,
         )
@@ -308,16 +323,36 @@ class Hypervisor:
             self.tracer.event(Flushed(root, len(blocks)))
         return root
 
-    def advance(self, **changes: Any) -> None:
-        """Change the context for the messages to come: `epoch`, `timestamp`, `base_fee`, `circulating_supply`."""
-        self.context = replace(self.context, **changes)
+    def advance(
+        self,
+        *,
+        epoch: ChainEpoch | None = None,
+        timestamp: int | None = None,
+        base_fee: TokenAmount | None = None,
+        circulating_supply: TokenAmount | None = None,
+        chain_id: int | None = None,
+        network: NetworkVersion | None = None,
+        block: object | None = None,
+    ) -> None:
+        """Change the context for the messages to come; what is not named stays. Units as in `MachineContext`."""
+        now = self.context
+        self.context = replace(
+            now,
+            epoch=now.epoch if epoch is None else epoch,
+            timestamp=now.timestamp if timestamp is None else timestamp,
+            base_fee=now.base_fee if base_fee is None else base_fee,
+            circulating_supply=now.circulating_supply if circulating_supply is None else circulating_supply,
+            chain_id=now.chain_id if chain_id is None else chain_id,
+            network=network or now.network,
+            block=now.block if block is None else block,
+        )
 
     def snapshot(self) -> Snapshot:
         """The state as it is now, to come back to with `restore`."""
         return Snapshot(self.state_tree.flush(), dict(self.store.pending))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot of this machine."""
+        """Go back to a snapshot's state; the context (epoch, base fee) stays as it is."""
         self.store.clear()
         self._hold(snapshot.pending)
         self.state_tree = StateTree(self.store, snapshot.root)
@@ -330,7 +365,7 @@ class Hypervisor:
     def fork(self, root: Cid | None = None) -> Hypervisor:
         """A machine at the same state, or at an older root that the store holds.
 
-        It shares the store for reading and writes to memory only.
+        It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
         return Hypervisor(
             OverlayStore(self.base),
@@ -346,7 +381,8 @@ class Hypervisor:
         )
 
     def close(self) -> None:
-        """Release the store. What was not flushed is gone."""
+        """Release the store and the parked threads. What was not flushed is gone."""
+        self.stacks.dismiss()
         self.base.close()
 
     def __enter__(self) -> Hypervisor:
@@ -354,108 +390,3 @@ class Hypervisor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-_UNHANDLED = 22
-
-
-def _open_store(path: str | Path) -> Store:
-    if str(path) == IN_MEMORY:
-        return MemoryStore()
-    from store.rocks import RocksStore
-
-    return RocksStore.open(path)
-
-
-def _first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[dict[Cid, bytes], Cid]:
-    """The blocks and the root of a new machine's state."""
-    bundle = bundle or Bundle.embedded()
-    seed = BufferedStore(base)
-    seed.put_many(bundle.blocks)
-    root = build_genesis(seed, bundle.manifest, genesis)
-    return seed.pending, root
-
-
-def _machine_record(context: MachineContext) -> bytes:
-    return encode(
-        {
-            "rules": context.rules,
-            "network": context.network.number,
-            "epoch": context.epoch,
-            "timestamp": context.timestamp,
-            "chain_id": context.chain_id,
-        }
-    )
-
-
-def _context(base: Store, network: int | None, rules: str | None, context: MachineContext | None) -> MachineContext:
-    """The context to run under: what the caller gives, else what the folder says, else the defaults."""
-    if rules is None:
-        rules = FILECOIN if context is None else context.rules
-    record = base.metadata(_MACHINE)
-    recorded = None if record is None else _recorded_context(record, rules)
-    chosen = replace(context or recorded or MachineContext(), rules=rules)
-    if network is not None:
-        chosen = replace(chosen, network=network_version(network))
-    return chosen
-
-
-def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
-    try:
-        record = decode_strict(recorded)
-        if record["rules"] != rules:
-            raise InvalidInput(
-                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{rules}'"
-            )
-        network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
-        if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
-            raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
-    except (CodecError, KeyError, TypeError) as error:
-        raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
-    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
-
-
-def _installed(base: Store) -> tuple[Cid, ...]:
-    recorded = base.metadata(_INSTALLED)
-    try:
-        return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
-    except (CodecError, TypeError) as error:
-        raise InvalidInput(f"the folder's record of installed code cannot be read: {error}") from None
-
-
-def _registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
-    if evm not in EVM_ENGINES:
-        raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
-
-    def build(manifest: Manifest, store: BufferedStore) -> Registry:
-        names = {}
-        for code in manifest.codes:
-            marker = marked_runtime(_module(store, code))
-            if marker is not None:
-                names[code] = marker
-        contract = manifest.code("evm")
-        engine = evm
-        if engine == AUTO:
-            engine = "py-evm" if contract in names else "official"
-        if engine == "official":
-            if contract in names:
-                raise InvalidInput(
-                    "this bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
-                )
-        else:
-            names[contract] = "evm"
-        return Registry(RuntimeServices({"evm": engine, **options}), names)
-
-    return build
-
-
-def _module(store: BufferedStore, code: Cid) -> bytes:
-    try:
-        return store.get(code)
-    except BlockNotFound:
-        return b""
-
-
-def _chain_length(message: Message) -> int:
-    signed = message.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
-    return len(message.to_cbor()) + (_SIGNATURE_LENGTH if signed else 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.types import Gas, MethodNumber, TokenAmount
@@ -17,6 +17,8 @@ from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link
 
 _U64 = 1 << 64
+_CARRIED_SIGNATURE = 69
+"""The head of the pair, the byte string's head, the type, and 65 bytes."""
 
 
 class SignatureType(IntEnum):
@@ -93,6 +95,23 @@ class Message:
             method=MethodNumber(_unsigned(method, "method")),
             params=_bytes(params, "params"),
         )
+
+    def check(self) -> None:
+        """Raise MessageError unless every field is what a message may have; `value` may be any integer."""
+        if not isinstance(self.to, Address) or not isinstance(self.from_, Address):
+            raise MessageError(f"a message goes between addresses, not {self.from_!r:.40} and {self.to!r:.40}")
+        for name in ("version", "nonce", "method", "gas_limit"):
+            _unsigned(getattr(self, name), name.replace("_", " "))
+        for name in ("gas_fee_cap", "gas_premium"):
+            if _integer(getattr(self, name), name.replace("_", " ")) < 0:
+                raise MessageError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected no less than 0")
+        _integer(self.value, "value")
+        _bytes(self.params, "params")
+
+    def chain_length(self) -> int:
+        """The bytes that this message takes on chain: with a signature of 65 bytes where the sender's is carried."""
+        carried = self.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
+        return len(self.to_cbor()) + (_CARRIED_SIGNATURE if carried else 0)
 
     def cid(self) -> Cid:
         """The CID of the unsigned message."""
@@ -180,6 +199,12 @@ def _amount(value: object, field: str) -> TokenAmount:
         return TokenAmount(decode_bigint(value))
     except MessageError as error:
         raise MessageError(f"{field}: {error}") from None
+
+
+def _integer(value: object, field: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise MessageError(f"{field} is {value!r:.40}, expected an integer")
+    return value
 
 
 def _unsigned(value: object, field: str) -> int:

@@ -6,6 +6,7 @@ Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +14,18 @@ from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.leb128 import encode_uleb128
-from hypervisor.types import FIRST_DYNAMIC_ACTOR, INIT_ACTOR, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
-from store.blockstore import Blockstore, get_object, put_object
-from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
-from store.codec import link, unlink
+from store.blockstore import BlockNotFound, Blockstore, NodeError, get_object, put_object
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
+from store.codec import CodecError, link, unlink
 from store.hamt import Hamt
 
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
+
+_MALFORMED = (BlockNotFound, NodeError, CodecError, TypeError, ValueError)
+"""What reading a state raises that is not as the machine writes it; a failing disk is another matter, and raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ class ActorState:
     def from_fields(cls, fields: Any) -> "ActorState":
         """Read the tuple of five; ValueError or TypeError if it is none."""
         code, head, nonce, balance, delegated = fields
-        if not isinstance(nonce, int):
+        if type(nonce) is not int or not 0 <= nonce < 1 << 64:
             raise ValueError(f"the nonce is {nonce!r:.40}")
+        amount = decode_bigint(balance)
+        if amount < 0:
+            raise ValueError(f"the balance is {amount}")
         address = None if delegated is None else Address.from_bytes(delegated)
-        return cls(unlink(code), unlink(head), nonce, TokenAmount(decode_bigint(balance)), address)
+        return cls(unlink(code), unlink(head), nonce, TokenAmount(amount), address)
 
     def with_balance(self, balance: int) -> "ActorState":
         """The same actor with another balance."""
@@ -69,7 +76,7 @@ class InitState:
     def from_fields(cls, fields: Any) -> "InitState":
         """Read the tuple of three; ValueError or TypeError if it is none."""
         address_map, next_id, name = fields
-        if not isinstance(next_id, int) or not isinstance(name, str):
+        if not _is_id(next_id) or not isinstance(name, str):
             raise ValueError(f"the next ID is {next_id!r:.40} and the network's name {name!r:.40}")
         return cls(unlink(address_map), next_id, name)
 
@@ -92,9 +99,12 @@ class StateTree:
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
         fields = get_object(self.store, root)
-        if not isinstance(fields, list) or len(fields) != 3:
-            raise Fatal(f"the state root is not a tuple of three: {fields!r:.60}")
-        return fields[0], fields[1], fields[2]
+        try:
+            version, actors, info = fields
+            unlink(actors)
+        except _MALFORMED:
+            raise Fatal(f"the state root {show(root)} is not a tuple of three: {fields!r:.60}") from None
+        return version, actors, info
 
     @classmethod
     def empty(cls, store: Blockstore) -> "StateTree":
@@ -109,11 +119,9 @@ class StateTree:
         """The actor's state, None where there is none."""
         if actor in self._actors:
             return self._actors.get(actor)
-        fields = self._hamt.get(_key(actor))
-        try:
+        with _reading(f"actor f0{actor} in the state tree"):
+            fields = self._hamt.get(_key(actor))
             state = None if fields is None else ActorState.from_fields(fields)
-        except (ValueError, TypeError) as error:
-            raise Fatal(f"actor f0{actor} is malformed in the state tree: {error}") from error
         self._actors.set(actor, state)
         return state
 
@@ -129,11 +137,12 @@ class StateTree:
 
     def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
         """Every actor of the flushed tree, in the tree's own order."""
-        for key, fields in self._hamt.items():
-            identity = Address.from_bytes(key).actor_id()
-            if identity is None:
-                raise Fatal(f"the state tree holds the key 0x{key.hex()}, which is no ID address")
-            yield identity, ActorState.from_fields(fields)
+        with _reading("the actors of the state tree"):
+            for key, fields in self._hamt.items():
+                identity = Address.from_bytes(key).actor_id()
+                if identity is None:
+                    raise ValueError(f"the key 0x{key.hex()} is no ID address")
+                yield identity, ActorState.from_fields(fields)
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -144,7 +153,10 @@ class StateTree:
         known = self._resolved.get(address)
         if known is not None:
             return known
-        found = self._address_hamt(self.init_state()).get(address.to_bytes())
+        with _reading(f"the address {address} in the init actor's state"):
+            found = self._address_hamt(self.init_state()).get(address.to_bytes())
+            if found is not None and not _is_id(found):
+                raise ValueError(f"it leads to {found!r:.40}")
         if found is None:
             return None
         self._resolved.set(address, ActorID(found))
@@ -153,8 +165,8 @@ class StateTree:
     def register_address(self, address: Address) -> ActorID:
         """Give the next free ID to an address, in the init actor's state (no gas: the machine does it itself)."""
         init = self.init_state()
-        actor = ActorID(max(init.next_id, FIRST_DYNAMIC_ACTOR))
-        self.map_address(address, actor, replace(init, next_id=actor + 1))
+        actor = ActorID(init.next_id)
+        self.map_address(address, actor, replace(init, next_id=init.next_id + 1))
         return actor
 
     def map_address(self, address: Address, actor: ActorID, init: InitState | None = None) -> None:
@@ -170,10 +182,8 @@ class StateTree:
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
-        try:
+        with _reading("the state of the init actor (f01)"):
             return InitState.from_fields(get_object(self.store, actor.head))
-        except (ValueError, TypeError) as error:
-            raise Fatal(f"the state of the init actor (f01) is malformed: {error}") from error
 
     def set_init_state(self, state: InitState) -> None:
         """Rewrite the init actor's state."""
@@ -229,6 +239,19 @@ class StateTree:
             self._hamt.delete(_key(actor))
         else:
             self._hamt.set(_key(actor), state.fields())
+
+
+def _is_id(number: Any) -> bool:
+    return type(number) is int and 0 <= number < (1 << 64) - 1
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """What the state lacks, or holds in another shape than the machine's own, is fatal."""
+    try:
+        yield
+    except _MALFORMED as error:
+        raise Fatal(f"{what} cannot be read: {error}") from error
 
 
 def _key(actor: ActorID) -> bytes:

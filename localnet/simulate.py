@@ -26,7 +26,6 @@ from localnet.errors import CallFailed
 
 _HEADROOM: Final = (5, 4)
 _ACCURACY: Final = 100
-_SIGNATURE_LENGTH: Final = 69  # of a delegated signature in a signed message: two heads, the type, 65 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> ApplyRe
     """The message as a block would execute it, without fees; taken back."""
     with machine.trial():
         message = _message(machine, request, limit)
-        length = len(message.to_cbor()) + _SIGNATURE_LENGTH
+        length = message.chain_length()
         if _may_send(machine, message.from_):
             return machine.apply(message, length)
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price

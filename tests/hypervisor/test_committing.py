@@ -138,4 +138,4 @@ def test_the_context_is_advanced_field_by_field(machine: Hypervisor) -> None:
     assert (context.epoch, context.timestamp, context.base_fee) == (7, 210, 100)
     assert context.network.number == 28
     with pytest.raises(TypeError):
-        machine.advance(height=7)
+        machine.advance(height=7)  # type: ignore[call-arg]  # what a typo looks like

@@ -14,7 +14,7 @@ from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import GasCharged, Recorder
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, ChainEpoch
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import FIRST_ID, call, data, guest, place, run, wasm
 
@@ -266,7 +266,7 @@ def test_machines_on_several_threads_do_not_meet() -> None:
 
         def work(epoch: int) -> None:
             machine = forks[epoch]
-            machine.advance(epoch=epoch)
+            machine.advance(epoch=ChainEpoch(epoch))
             answers[epoch] = [run(machine, module).exit_code for _ in range(3)]
 
         threads = [threading.Thread(target=work, args=(epoch,)) for epoch in forks]

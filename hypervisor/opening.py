@@ -1,0 +1,150 @@
+"""Opening a machine: the store behind a path, what a folder records, the first state, the runtimes' names.
+
+`Hypervisor.open` puts these together; nothing here keeps a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hypervisor.bundle import Bundle, Manifest, marked_runtime
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.genesis import Genesis, build_genesis
+from hypervisor.network_versions import network_version
+from hypervisor.registry import Registry
+from hypervisor.rules import FILECOIN
+from hypervisor.runtime import RuntimeServices
+from hypervisor.types import ChainEpoch
+from store.blockstore import BlockNotFound, Store
+from store.buffered import BufferedStore
+from store.cid import Cid, show
+from store.codec import CodecError, decode_strict, encode, link, unlink
+from store.memory import MemoryStore
+from store.roots import INSTALLED
+
+IN_MEMORY = ":memory:"
+AUTO = "auto"
+EVM_ENGINES = ("py-evm", "official", AUTO)
+MACHINE = b"machine"
+
+_RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
+
+
+def open_store(path: str | Path) -> Store:
+    """The store behind a path, `:memory:` for one that nothing survives; StoreError if it cannot be opened."""
+    if str(path) == IN_MEMORY:
+        return MemoryStore()
+    from store.rocks import RocksStore
+
+    return RocksStore.open(path)
+
+
+def first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[dict[Cid, bytes], Cid]:
+    """The blocks and the root of a new machine's state."""
+    bundle = bundle or Bundle.embedded()
+    seed = BufferedStore(base)
+    seed.put_many(bundle.blocks)
+    root = build_genesis(seed, bundle.manifest, genesis)
+    return seed.pending, root
+
+
+def machine_record(context: MachineContext) -> bytes:
+    """The folder's record of its machine."""
+    return encode(
+        {
+            "rules": context.rules,
+            "network": context.network.number,
+            "epoch": context.epoch,
+            "timestamp": context.timestamp,
+            "chain_id": context.chain_id,
+        }
+    )
+
+
+def choose_context(
+    base: Store, network: int | None, rules: str | None, context: MachineContext | None
+) -> MachineContext:
+    """The context to run under: what the caller gives, else what the folder says, else the defaults."""
+    if rules is None:
+        rules = FILECOIN if context is None else context.rules
+    record = base.metadata(MACHINE)
+    recorded = None if record is None else _recorded_context(record, rules)
+    chosen = replace(context or recorded or MachineContext(), rules=rules)
+    if network is not None:
+        chosen = replace(chosen, network=network_version(network))
+    return chosen
+
+
+def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
+    try:
+        record = decode_strict(recorded)
+        if record["rules"] != rules:
+            raise InvalidInput(
+                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{rules}'"
+            )
+        network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
+        if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
+            raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
+    except (CodecError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
+    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
+
+
+def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
+    """InvalidInput if somebody asks for a bundle that is not the one of an existing state."""
+    if bundle is not None and bundle.manifest.data != manifest.data:
+        raise InvalidInput(
+            f"the folder's state was made with the bundle of manifest {show(manifest.data)}, not with "
+            f"{show(bundle.manifest.data)}: leave the bundle out, or name another folder"
+        )
+
+
+def installed_record(codes: tuple[Cid, ...]) -> bytes:
+    """The folder's record of the modules that users installed."""
+    return encode([link(code) for code in codes])
+
+
+def installed_codes(base: Store) -> tuple[Cid, ...]:
+    """The modules that users installed in a folder; InvalidInput if its record cannot be read."""
+    recorded = base.metadata(INSTALLED)
+    try:
+        return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
+    except (CodecError, TypeError) as error:
+        raise InvalidInput(f"the folder's record of installed code cannot be read: {error}") from None
+
+
+def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
+    """What makes the registry for a state: its bundle's markers, and who runs contracts. InvalidInput for `evm`."""
+    if evm not in EVM_ENGINES:
+        raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
+
+    def build(manifest: Manifest, store: BufferedStore) -> Registry:
+        names = {}
+        for code in manifest.codes:
+            marker = marked_runtime(_module(store, code))
+            if marker is not None:
+                names[code] = marker
+        contract = manifest.code("evm")
+        engine = evm
+        if engine == AUTO:
+            engine = "py-evm" if contract in names else "official"
+        if engine == "official":
+            if contract in names:
+                raise InvalidInput(
+                    "the state's bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
+                )
+        else:
+            names[contract] = "evm"
+        return Registry(RuntimeServices({"evm": engine, **options}), names)
+
+    return build
+
+
+def _module(store: BufferedStore, code: Cid) -> bytes:
+    try:
+        return store.get(code)
+    except BlockNotFound:
+        return b""
