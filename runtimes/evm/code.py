@@ -1,5 +1,6 @@
 """EVM bytecode with its jump destinations, and a bounded cache of analyses by the code's CID."""
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
@@ -35,22 +36,31 @@ def analyse(data: bytes) -> Code:
 
 
 class CodeCache:
-    """Analyses of deployed code, the least recently used dropped first. Init code does not go in: it runs once."""
+    """Analyses of deployed code, the least recently used dropped first. Init code does not go in: it runs once.
+
+    One cache serves every thread of a machine.
+    """
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[Cid, Code] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, cid: Cid, data: bytes) -> Code:
         """The analysis of `data`, the content of the block `cid`."""
-        code = self._entries.get(cid)
-        if code is not None:
-            self._entries.move_to_end(cid)
-            return code
-        code = analyse(data)
+        with self._lock:
+            known = self._entries.get(cid)
+            if known is not None:
+                self._entries.move_to_end(cid)
+                return known
+        code = analyse(data)  # without the lock: nobody waits for another one's code
+        with self._lock:
+            return self._entries.get(cid) or self._keep(cid, code)
+
+    def _keep(self, cid: Cid, code: Code) -> Code:
         self._entries[cid] = code
-        self._bytes += len(data)
+        self._bytes += len(code.data)
         while self._bytes > self._max_bytes and len(self._entries) > 1:
             self._bytes -= len(self._entries.popitem(last=False)[1].data)
         return code
