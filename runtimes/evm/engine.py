@@ -6,7 +6,7 @@ returns and that is answered by `resume`. So no engine frame is on the native st
 rollback, events, depth and re-entrancy have one owner, the machine. Gas is a `GasBudget` that engine and host share.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, Protocol
@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
 from runtimes.evm.code import Code
-from runtimes.evm.rules import Rules
+from runtimes.evm.opcodes import Opcode
 
 
 class Status(IntEnum):
@@ -32,18 +32,38 @@ class Status(IntEnum):
 
 
 class CallKind(Enum):
-    """The three call opcodes."""
+    """The call opcodes; CALLCODE exists under Ethereum's rules only."""
 
     CALL = "CALL"
+    CALLCODE = "CALLCODE"
     STATICCALL = "STATICCALL"
     DELEGATECALL = "DELEGATECALL"
 
 
+class EngineRules(Protocol):
+    """What an engine must know of a set of rules."""
+
+    @property
+    def name(self) -> str:
+        """Different for every two sets that differ."""
+
+    @property
+    def family(self) -> str:
+        """`filecoin` or `ethereum`: where the opcodes that leave a frame differ."""
+
+    def copy_gas(self, size: int) -> int:
+        """What copying so many bytes within memory costs."""
+
+    @property
+    def opcodes(self) -> Mapping[int, Opcode]:
+        """Every opcode with its flat price."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a frame starts from. `value` is in attoFIL; `static` forbids every change of state."""
+    """What a frame starts from. `value` is in attoFIL (wei); `static` forbids every change of state."""
 
-    rules: Rules
+    rules: EngineRules
     code: Code
     calldata: bytes
     caller: EthAddress

@@ -80,8 +80,14 @@ class Rules:
     """How many bytes a copy within memory moves for one EVM gas: about WASM's 0.4 gas a byte."""
     transfer_gas_limit: int = 10_000_000
     """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
+    family: str = "filecoin"
+    """Which forms of the opcodes engines use: those of the official actor."""
     reserved: frozenset[EthAddress] = field(default=frozenset())
     """Addresses outside the pattern that count as precompiles."""
+
+    def copy_gas(self, size: int) -> int:
+        """What copying so many bytes within memory costs, in EVM gas."""
+        return size // self.copied_bytes_per_gas
 
     def is_reserved(self, address: EthAddress) -> bool:
         """Whether an address belongs to the precompiles, implemented or not."""

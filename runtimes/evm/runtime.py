@@ -9,7 +9,7 @@ from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from runtimes.evm.actor import Invocation, invoke_method
 from runtimes.evm.code import CodeCache
-from runtimes.evm.engine import Engine, EngineFactory
+from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.imports import recursion_limit_kept
 from runtimes.evm.rules import Rules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
@@ -17,6 +17,7 @@ from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
 ENGINES: Final = ("py-evm",)
+ETHEREUM: Final = "ethereum"
 
 
 class EvmRuntime:
@@ -32,6 +33,8 @@ class EvmRuntime:
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
+        if kernel.machine.rules == ETHEREUM:
+            return self._invoke_ethereum(kernel, params)
         rules = self._rules_of(kernel)
         syscalls = Syscalls(kernel, rules.gas_rate)
         syscalls.charge("OnEvmFrame", rules.frame_price)
@@ -55,7 +58,15 @@ class EvmRuntime:
             rules = self._rules[network.number] = filecoin_rules(network)
         return rules
 
-    def _engine(self, rules: Rules) -> Engine:
+    def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:
+        from runtimes.evm.ethereum.actor import Invocation as EthereumInvocation
+
+        try:
+            return EthereumInvocation(kernel, self._codes, self._engine).run(params)
+        except ActorExit as error:
+            return Outcome(error.code, BlockId(error.block), error.message)
+
+    def _engine(self, rules: EngineRules) -> Engine:
         factory = self._engines.get(rules.name)
         if factory is None:
             with recursion_limit_kept():

@@ -12,7 +12,8 @@ from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid, cid_of, codec_of
 from store.kamt import Kamt
 
-EMPTY_KAMT: Final = cid_of(bytes.fromhex("824080"))
+EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
+EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
 """The root of a tree without slots."""
 
 

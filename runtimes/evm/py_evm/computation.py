@@ -51,15 +51,16 @@ class FrameComputation(CancunComputation):
     def consume_gas(self, amount: int, reason: str) -> None:
         """Take EVM gas from the budget; raises OutOfGas through it.
 
-        py-evm's functions ask 3 gas for each word that they copy; the rules have a price of their own for that.
+        py-evm's functions ask 3 gas for each word that they copy; the rules say what that costs.
         """
-        if not reason.startswith("EXP"):
-            amount = amount * _WORD // _COPY_PER_WORD // self.frame.rules.copied_bytes_per_gas
-        self.pay(amount)
+        if reason.startswith("EXP"):
+            self.pay(amount)
+        else:
+            self.pay_for_copy(amount * _WORD // _COPY_PER_WORD)
 
     def pay_for_copy(self, size: int) -> None:
         """Take what copying so many bytes costs."""
-        self.pay(size // self.frame.rules.copied_bytes_per_gas)
+        self.pay(self.frame.rules.copy_gas(size))
 
     def pay(self, amount: int) -> None:
         """Take EVM gas from the budget; raises OutOfGas through it."""

@@ -1,17 +1,18 @@
 """The loop: fetch, take the flat price, call the opcode's function, until the frame ends or asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from eth.abc import OpcodeAPI
 from eth.exceptions import FullStack, Halt, InsufficientStack, InvalidJumpDestination, OutOfBoundsRead, Revert, VMError
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 
 from hypervisor.errors import Fatal
-from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Frame, FrameOutcome, Host, Status, Step
+from runtimes.evm.engine import Answer, CallAsk, CreateAsk, EngineRules, Frame, FrameOutcome, Host, Status, Step
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
+from runtimes.evm.py_evm.ethereum import ETHEREUM
 from runtimes.evm.py_evm.opcodes import OWN, undefined
-from runtimes.evm.rules import Rules
 
 Function = Callable[[FrameComputation], CallAsk | CreateAsk | None]
 Row = tuple[int, Function]
@@ -24,13 +25,17 @@ _STATUS_OF_ERROR = {
 }
 
 
+_FAMILIES: Mapping[str, Mapping[str, Function]] = MappingProxyType({"filecoin": OWN, "ethereum": ETHEREUM})
+
+
 class PyEvmTable:
     """Price and function of each of the 256 bytes under one set of rules; made once, shared by every frame."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: EngineRules) -> None:
+        own = _FAMILIES[rules.family]
         rows: list[Row] = [(0, undefined)] * 256
         for number, opcode in rules.opcodes.items():
-            rows[number] = (opcode.gas, OWN.get(opcode.name) or _function_of(CANCUN_OPCODES[number]))
+            rows[number] = (opcode.gas, own.get(opcode.name) or _function_of(CANCUN_OPCODES[number]))
         self.rows = tuple(rows)
 
     def engine(self) -> "PyEvmEngine":

@@ -1,0 +1,279 @@
+"""Runs Ethereum's state tests on the machine: accounts become actors, the transaction a call, and the state that comes
+out is read back and hashed as Ethereum would.
+
+A file holds tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
+and for each fork the outcomes by indexes into those lists. Every outcome is one case. Format: the documentation of
+ethereum/tests, "State Tests".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log
+from devtools.vectors.ethereum_json import (
+    BadFixture,
+    read_access_list,
+    read_accounts,
+    read_address,
+    read_authorization,
+    read_bytes,
+    read_field,
+    read_number,
+)
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError
+from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum import EthereumExecutor, transactions
+from runtimes.evm.ethereum.alloc import accounts, install, state_root
+from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
+from store.cid import Cid
+
+RULES = "ethereum"
+_DEFAULT_BASE_FEE = 10
+_KECCAK_CID = bytes.fromhex("01551b20")
+"""What precedes the digest in a CID of raw bytes hashed with keccak-256."""
+EXCEPTION_PREFIX = "TransactionException."
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One outcome of a test: its place, and what is expected."""
+
+    file: str
+    name: str
+    fork: str
+    index: int
+    indexes: tuple[int, int, int]
+    root: bytes
+    logs: bytes
+    exception: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a case ended; no error: it passed."""
+
+    case: Case
+    error: str
+
+    def record(self) -> dict[str, Any]:
+        """The result as one JSON object of the command line's contract."""
+        case = self.case
+        return {
+            "file": case.file,
+            "name": case.name,
+            "fork": case.fork,
+            "index": case.index,
+            "pass": not self.error,
+            "error": self.error,
+        }
+
+
+class FixtureExterns:
+    """The chain of a state test: one block's randomness, and hashes of blocks drawn from their numbers."""
+
+    def __init__(self, random: bytes) -> None:
+        self._random = random
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._random
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._random
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        return Cid(_KECCAK_CID + keccak(str(epoch).encode()))
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The JSON files among files and folders, each once, in a stable order."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        found.update(dict.fromkeys(sorted(path.rglob("*.json")) if path.is_dir() else [path]))
+    return list(found)
+
+
+def run_file(path: Path, fork: str | None = None, evm: str = "py-evm") -> list[dict[str, Any]]:
+    """The records of one file's cases for a fork (None: for all that are known). For worker processes."""
+    try:
+        tests = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(tests, Mapping):
+            raise BadFixture("a file of state tests is an object")
+    except (OSError, ValueError) as error:
+        return [_unreadable(path, "", error)]
+    records = []
+    for name, test in tests.items():
+        try:
+            records += [result.record() for result in run_test(path.as_posix(), name, test, fork, evm)]
+        except HypervisorError as error:
+            records.append(_unreadable(path, name, error))
+    return records
+
+
+def run_test(file: str, name: str, test: Any, fork: str | None = None, evm: str = "py-evm") -> Iterator[CaseResult]:
+    """Run every case of one test."""
+    for wanted in [fork] if fork else list(FORKS):
+        outcomes = read_field(test, "post").get(wanted)
+        if outcomes:
+            runner = TestRunner(test, wanted, evm)
+            for index, outcome in enumerate(outcomes):
+                case = read_case(file, name, wanted, index, outcome)
+                yield CaseResult(case, runner.run(case))
+
+
+class TestRunner:
+    """One test under one fork: its accounts are made into actors once, each case starts from them."""
+
+    def __init__(self, test: Any, fork: str, evm: str = "py-evm") -> None:
+        env = read_field(test, "env")
+        self._transaction = read_field(test, "transaction")
+        self._machine = _base(evm).fork()
+        self._machine.externs = FixtureExterns(read_bytes(env.get("currentRandom", "00" * 32), "currentRandom"))
+        self._machine.context = read_context(env, test.get("config", {}), fork)
+        install(self._machine, read_accounts(read_field(test, "pre"), "pre"))
+        self._before: Snapshot = self._machine.snapshot()
+
+    def run(self, case: Case) -> str:
+        """Run one case; what is different in words, nothing if it passed."""
+        self._machine.restore(self._before)
+        refused = ""
+        logs: tuple[tuple[EthAddress, Log], ...] = ()
+        try:
+            transaction = read_transaction(self._transaction, case.indexes)
+            logs = EthereumExecutor(self._machine).apply_transaction(transaction).logs
+        except InvalidTransaction as error:
+            refused = error.refusal.name
+        differences = [*_compare_exception(refused, case.exception)]
+        if logs_hash(logs) != case.logs:
+            differences.append(f"logs hash 0x{logs_hash(logs).hex()}, expected 0x{case.logs.hex()}")
+        root = state_root(dict(accounts(self._machine)))
+        if root != case.root:
+            differences.append(f"state root 0x{root.hex()}, expected 0x{case.root.hex()}")
+        return "; ".join(differences)
+
+
+def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
+    """The hash by which a test names the logs."""
+    return bytes(keccak(rlp.encode([[bytes(address), list(log.topics), log.data] for address, log in logs])))
+
+
+def _compare_exception(refused: str, expected: str) -> Iterator[str]:
+    names = [name.removeprefix(EXCEPTION_PREFIX) for name in expected.split("|")] if expected else [""]
+    if refused not in names:
+        yield f"the transaction is {'refused with ' + refused if refused else 'valid'}, expected {expected or 'valid'}"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case:
+    """One outcome."""
+    indexes = read_field(outcome, "indexes")
+    return Case(
+        file=file,
+        name=name,
+        fork=fork,
+        index=index,
+        indexes=(
+            read_number(read_field(indexes, "data"), "data"),
+            read_number(read_field(indexes, "gas"), "gas"),
+            read_number(read_field(indexes, "value"), "value"),
+        ),
+        root=read_bytes(read_field(outcome, "hash"), "hash", 32),
+        logs=read_bytes(read_field(outcome, "logs"), "logs", 32),
+        exception=outcome.get("expectException") or "",
+    )
+
+
+def read_context(env: Any, config: Any, fork: str) -> MachineContext:
+    """The machine's context in a test's block."""
+    return MachineContext(
+        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber")),
+        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp"),
+        base_fee=TokenAmount(read_number(env.get("currentBaseFee", _DEFAULT_BASE_FEE), "currentBaseFee")),
+        chain_id=read_number(config.get("chainid", 1), "chainid"),
+        rules=RULES,
+        block=EthereumBlock(
+            fork=fork,
+            coinbase=read_address(read_field(env, "currentCoinbase"), "currentCoinbase"),
+            gas_limit=read_number(read_field(env, "currentGasLimit"), "currentGasLimit"),
+            excess_blob_gas=read_number(env.get("currentExcessBlobGas", 0), "currentExcessBlobGas"),
+            filecoin_addresses=False,
+        ),
+    )
+
+
+def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
+    """The transaction with the data, gas limit and value of a case."""
+    data, gas, value = indexes
+    to = read_field(fields, "to")
+    lists = fields.get("accessLists")
+    blobs, authorizations = fields.get("blobVersionedHashes"), fields.get("authorizationList")
+    priority = fields.get("maxPriorityFeePerGas")
+    price = read_number(fields.get("maxFeePerGas", fields.get("gasPrice", 0)), "gasPrice")
+    if authorizations is not None:
+        kind = transactions.SET_CODE
+    elif blobs is not None:
+        kind = transactions.BLOB
+    elif priority is not None:
+        kind = transactions.DYNAMIC_FEE
+    else:
+        kind = transactions.LEGACY if lists is None or lists[data] is None else transactions.ACCESS_LIST
+    return Transaction(
+        type=kind,
+        sender=read_sender(fields),
+        nonce=read_number(read_field(fields, "nonce"), "nonce"),
+        to=read_address(to, "to") if to else None,
+        value=read_number(_pick(fields, "value", value), "value"),
+        data=read_bytes(_pick(fields, "data", data), "data"),
+        gas_limit=read_number(_pick(fields, "gasLimit", gas), "gasLimit"),
+        max_fee=price,
+        max_priority_fee=price if priority is None else read_number(priority, "maxPriorityFeePerGas"),
+        access_list=read_access_list(lists[data]) if lists else (),
+        max_fee_per_blob_gas=read_number(fields.get("maxFeePerBlobGas", 0), "maxFeePerBlobGas"),
+        blob_hashes=tuple(read_bytes(item, "blobVersionedHashes", 32) for item in blobs or ()),
+        authorizations=tuple(read_authorization(item) for item in authorizations or ()),
+    )
+
+
+def read_sender(fields: Any) -> EthAddress:
+    """The sender, or the address of the secret key."""
+    if "sender" in fields:
+        return read_address(fields["sender"], "sender")
+    from coincurve import PrivateKey
+
+    key = PrivateKey(read_bytes(read_field(fields, "secretKey"), "secretKey", 32))
+    return EthAddress(keccak(key.public_key.format(compressed=False)[1:])[12:])
+
+
+def _pick(fields: Any, name: str, index: int) -> Any:
+    items = read_field(fields, name)
+    if not isinstance(items, list) or index >= len(items):
+        raise BadFixture(f"'{name}' has no item {index}")
+    return items[index]
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _base(evm: str) -> Hypervisor:
+    """The machine whose state every test starts from: the built-in actors and nobody else. One a process."""
+    return Hypervisor.open(evm=evm)
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> dict[str, Any]:
+    return {"file": path.as_posix(), "name": name, "fork": "", "index": 0, "pass": False, "error": f"{path}: {error}"}

@@ -1,0 +1,376 @@
+"""Ethereum's accounts over the machine's actors, as one message sees and changes them.
+
+An account with code, storage or a delegation is an actor with the state tuple of the EVM actor; any other is an
+EthAccount (or whatever account a native actor brought into being). Balances are the state tree's. Nonces, code, slots
+and what was touched are held in the message's journal, so that they are taken back with the call that wrote them;
+actors are written once, when the message ends (`write_back`). What is cached beside the journal depends on the state
+before the message alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress, from_delegated, masked_id, unmask_id
+from hypervisor.address import Address
+from hypervisor.errors import Fatal
+from hypervisor.journal import Journal
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.contract import FIRST_NONCE
+from runtimes.evm.state import EvmState
+from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from store.blockstore import BlockNotFound
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
+from store.codec import CodecError
+from store.kamt import Kamt
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+EMPTY_CODE: Final = cid_of(b"", RAW)
+NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
+"""What an EVM actor is whose head is still the empty array: one that this message creates."""
+
+DELEGATION_PREFIX: Final = b"\xef\x01\x00"
+DELEGATION_LENGTH: Final = 23
+
+_ACCOUNT_TYPES: Final = ("ethaccount", "placeholder", "account")
+
+# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before.
+_ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
+_NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
+_REFUND: Final = "refund"
+
+
+class Accounts:
+    """The accounts of one message."""
+
+    def __init__(self, machine: "Hypervisor", journal: Journal, filecoin_addresses: bool) -> None:
+        """`filecoin_addresses`: whether a masked ID stands for an actor, or is an address like any other."""
+        self._tree = machine.state_tree
+        self._store = machine.store
+        self._journal = journal
+        self._masked = filecoin_addresses
+        self._early = False
+        self.evm_code = machine.manifest.code("evm")
+        self._eth_account = machine.manifest.code("ethaccount")
+        self.account_codes = frozenset(machine.manifest.code(name) for name in _ACCOUNT_TYPES)
+        self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
+        self._trees: dict[Cid, Kamt] = {}
+
+    # --- who is where -----------------------------------------------------------------------------------------
+
+    def filecoin_address(self, address: EthAddress) -> Address:
+        """The Filecoin address of an Ethereum address."""
+        actor = unmask_id(address) if self._masked else None
+        return Address.delegated(EAM_NAMESPACE, address) if actor is None else Address.id(actor)
+
+    def find(self, address: EthAddress) -> ActorID | None:
+        """The actor behind an address, if it exists."""
+        key, init_head = (_ACTOR, address), self._existing(INIT_ACTOR).head
+        known = self._journal.get(key)
+        # that nobody has an address holds until the init actor's state, where the addresses are, changes
+        if known is None or (known[0] is None and known[1] != init_head):
+            known = self._tree.lookup_id(self.filecoin_address(address)), init_head
+            self._journal.set(key, known)
+        actor: ActorID | None = known[0]
+        return None if actor is None or self._tree.get_actor(actor) is None else actor
+
+    def address_of(self, actor: ActorID) -> EthAddress:
+        """The Ethereum address of an actor."""
+        address: EthAddress | None = self._journal.get((_ADDRESS, actor))
+        if address is None:
+            delegated = self._existing(actor).delegated_address
+            if self._masked or delegated is None:
+                address = from_delegated(delegated) or masked_id(actor)
+            else:
+                address = EthAddress(delegated.subaddress())
+            self._journal.set((_ADDRESS, actor), address)
+        return address
+
+    def bring_into_being(self, address: EthAddress) -> ActorID:
+        """An account without money for an address that nobody has, or whose account was removed."""
+        delegated = Address.delegated(EAM_NAMESPACE, address)
+        actor = self._tree.lookup_id(delegated)
+        if actor is None:
+            actor = self._tree.register_address(delegated)
+            self._journal.set((_ACTOR, address), (actor, self._existing(INIT_ACTOR).head))
+        self._tree.set_actor(actor, ActorState(self._eth_account, delegated_address=delegated))
+        return actor
+
+    # --- what an account holds --------------------------------------------------------------------------------
+
+    def balance(self, actor: ActorID | None) -> int:
+        """In attoFIL, the place of wei; 0 where nobody is."""
+        state = None if actor is None else self._tree.get_actor(actor)
+        return 0 if state is None else state.balance
+
+    def add_balance(self, actor: ActorID, amount: int) -> None:
+        """Credit, or debit where `amount` is negative."""
+        state = self._existing(actor)
+        self._tree.set_actor(actor, state.with_balance(state.balance + amount))
+
+    def nonce(self, actor: ActorID) -> int:
+        """Ethereum's nonce: the contract's own, or the account's count of messages."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            return state.nonce
+        nonce: int | None = self._journal.get((_NONCE, actor))
+        return self._contract(state).nonce if nonce is None else nonce
+
+    def set_nonce(self, actor: ActorID, nonce: int) -> None:
+        """Set the nonce."""
+        state = self._existing(actor)
+        if state.code == self.evm_code:
+            self._journal.set((_NONCE, actor), nonce)
+        else:
+            self._tree.set_actor(actor, replace(state, nonce=nonce))
+
+    def code_cid(self, actor: ActorID | None) -> Cid:
+        """The CID of an account's code, that of no bytes included."""
+        return self._code(actor)[0]
+
+    def code_hash(self, actor: ActorID | None) -> bytes:
+        """The keccak-256 of an account's code."""
+        return self._code(actor)[1]
+
+    def code(self, actor: ActorID | None) -> bytes:
+        """An account's code."""
+        return self.code_block(self.code_cid(actor))
+
+    def code_block(self, cid: Cid) -> bytes:
+        """The code of a CID."""
+        if cid == EMPTY_CODE:
+            return b""
+        try:
+            return self._store.get(cid)
+        except BlockNotFound as error:
+            raise Fatal(f"a contract's code is missing: {error}") from error
+
+    def set_code(self, actor: ActorID, code: bytes) -> None:
+        """Give code to a contract."""
+        cid = cid_of(code, RAW)
+        self._store.put(cid, code)
+        self._journal.set((_CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
+
+    def is_empty(self, actor: ActorID) -> bool:
+        """Whether the rules take the account for none: no money, no nonce, no code (EIP-161)."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            return state.balance == 0 and state.nonce == 0 and state.code in self.account_codes
+        return state.balance == 0 and self.nonce(actor) == 0 and self.code_cid(actor) == EMPTY_CODE
+
+    def is_alive(self, address: EthAddress) -> bool:
+        """Whether there is an account that is not empty."""
+        actor = self.find(address)
+        return actor is not None and not self.is_empty(actor)
+
+    def collides(self, actor: ActorID) -> bool:
+        """Whether a contract may not be created here: code, a nonce, or slots (EIP-684, EIP-7610)."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            return state.nonce != 0 or state.code not in self.account_codes
+        if self.nonce(actor) != 0 or self.code_cid(actor) != EMPTY_CODE:
+            return True
+        return self._contract(state).storage != EMPTY_KAMT
+
+    # --- slots ------------------------------------------------------------------------------------------------
+
+    def original(self, actor: ActorID, slot: int) -> int:
+        """A slot's word before the message."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            return 0
+        root = self._contract(state).storage
+        if root == EMPTY_KAMT:
+            return 0
+        tree = self._trees.get(root)
+        if tree is None:
+            tree = self._trees[root] = Kamt(self._store, root)
+        return tree.get(slot)
+
+    def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
+        """A slot's word, and whether it was warm; it is from now on."""
+        key = (actor, slot)
+        word: int | None = self._journal.get(key)
+        if word is not None:
+            return word, True
+        word = self.original(actor, slot)
+        self._journal.set(key, word)
+        return word, self._early and self._journal.get((_WARM, self.address_of(actor), slot)) is not None
+
+    def warm_slot(self, address: EthAddress, slot: int) -> None:
+        """Touch a slot of the account behind an address, which may come into being later."""
+        actor = self.find(address)
+        if actor is not None:
+            self.load(actor, slot)
+        else:
+            self._early = True
+            self._journal.set((_WARM, address, slot), True)
+
+    def store(self, actor: ActorID, slot: int, word: int) -> None:
+        """Write a slot."""
+        self._journal.set((actor, slot), word)
+
+    def load_transient(self, actor: ActorID, slot: int) -> int:
+        """A slot that lives for the message."""
+        word: int = self._journal.get((_TRANSIENT, actor, slot), 0)
+        return word
+
+    def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
+        """Write a slot that lives for the message."""
+        self._journal.set((_TRANSIENT, actor, slot), word)
+
+    # --- what the message has done ----------------------------------------------------------------------------
+
+    def warm(self, address: EthAddress) -> bool:
+        """Touch an address; whether it was warm before."""
+        key = (_WARM, address)
+        if self._journal.get(key) is not None:
+            return True
+        self._journal.set(key, True)
+        return False
+
+    def touch(self, address: EthAddress) -> None:
+        """Remember an account that is removed at the end if it is empty (EIP-161)."""
+        self._journal.set((_TOUCHED, address), True)
+
+    @property
+    def refund(self) -> int:
+        """The refund counter."""
+        counter: int = self._journal.get(_REFUND, 0)
+        return counter
+
+    def add_refund(self, gas: int) -> None:
+        """Count up, or down where `gas` is negative."""
+        if gas:
+            self._journal.set(_REFUND, self.refund + gas)
+
+    def create(self, actor: ActorID) -> None:
+        """Make the actor a contract of this message, with nonce 1 and what money it has."""
+        self._tree.set_actor(actor, replace(self._existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
+        self._journal.set((_NONCE, actor), FIRST_NONCE)
+        self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
+        self._journal.set((_CREATED, actor), True)
+
+    def was_created(self, actor: ActorID) -> bool:
+        """Whether this message created the contract."""
+        return self._journal.get((_CREATED, actor)) is not None
+
+    def destroy(self, actor: ActorID) -> None:
+        """Remove the account at the end of the message."""
+        self._journal.set((_DESTROYED, actor), True)
+
+    # --- delegations (EIP-7702) -------------------------------------------------------------------------------
+
+    def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
+        """The address whose code an account lends itself; None where it has code of its own, or none."""
+        code = self.code(actor)
+        return EthAddress(code[3:]) if is_delegation(code) else None
+
+    def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
+        """Lend an account the code behind an address, or no longer any."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            if to is None:
+                return
+            self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
+            self._journal.set((_NONCE, actor), state.nonce)
+        self.set_code(actor, b"" if to is None else DELEGATION_PREFIX + to)
+
+    # --- the end of the message -------------------------------------------------------------------------------
+
+    def write_back(self) -> None:
+        """Write every account that changed, remove those that the rules remove. The journal is left as it is."""
+        changed: dict[ActorID, dict[int, int]] = {}
+        removed: list[ActorID] = []
+        touched: list[EthAddress] = []
+        for key, value in self._journal.items():
+            match key:
+                case (int() as actor, int() as slot):
+                    changed.setdefault(ActorID(actor), {})[slot] = value
+                case ("nonce" | "code", int() as actor):
+                    changed.setdefault(ActorID(actor), {})
+                case ("destroyed", int() as actor):
+                    removed.append(ActorID(actor))
+                case ("touched", bytes() as address):
+                    touched.append(EthAddress(address))
+        for actor in removed:
+            self._tree.delete_actor(actor)
+            changed.pop(actor, None)
+        for actor, slots in changed.items():
+            self._write(actor, slots)
+        self._remove_empty(touched)
+
+    def _remove_empty(self, touched: Iterable[EthAddress]) -> None:
+        for address in touched:
+            actor = self.find(address)
+            if actor is not None and self.is_empty(actor):
+                self._tree.delete_actor(actor)
+
+    def _write(self, actor: ActorID, slots: dict[int, int]) -> None:
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            return
+        before = self._contract(state)
+        storage = before.storage
+        writes = {slot: word for slot, word in slots.items() if self.original(actor, slot) != word}
+        if writes:
+            tree = Kamt(self._store, None if storage == EMPTY_KAMT else storage)
+            for slot, word in writes.items():
+                tree.set(slot, word)
+            storage = tree.flush()
+        code, code_hash = self._code(actor)
+        after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=self.nonce(actor))
+        if after != before or state.head == EMPTY_ARRAY_CID:
+            self._tree.set_actor(actor, self.form(after, state))
+
+    def form(self, contract: EvmState, state: ActorState) -> ActorState:
+        """The actor that an account is: with a contract's state only where it has code or slots."""
+        if contract.bytecode == EMPTY_CODE and contract.storage == EMPTY_KAMT:
+            return replace(state, code=self._eth_account, head=EMPTY_ARRAY_CID, nonce=contract.nonce)
+        data = contract.encode()
+        head = cid_of(data)
+        self._store.put(head, data)
+        if contract.bytecode == EMPTY_CODE:
+            self._store.put(EMPTY_CODE, b"")
+        if contract.storage == EMPTY_KAMT:
+            self._store.put(EMPTY_KAMT, EMPTY_KAMT_BLOCK)
+        return replace(state, code=self.evm_code, head=head, nonce=0)
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _existing(self, actor: ActorID) -> ActorState:
+        state = self._tree.get_actor(actor)
+        if state is None:
+            raise Fatal(f"actor f0{actor} is missing")
+        return state
+
+    def _contract(self, state: ActorState) -> EvmState:
+        contract = self._states.get(state.head)
+        if contract is None:
+            try:
+                contract = EvmState.decode(self._store.get(state.head))
+            except (BlockNotFound, CodecError) as error:
+                raise Fatal(f"a contract's state cannot be read: {error}") from error
+            self._states[state.head] = contract
+        return contract
+
+    def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
+        state = None if actor is None else self._tree.get_actor(actor)
+        if state is None or state.code != self.evm_code:
+            return EMPTY_CODE, EMPTY_CODE_HASH
+        code: tuple[Cid, bytes] | None = self._journal.get((_CODE, actor))
+        if code is None:
+            contract = self._contract(state)
+            code = contract.bytecode, contract.bytecode_hash
+        return code
+
+
+def is_delegation(code: bytes) -> bool:
+    """Whether code only says whose code is lent."""
+    return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)

@@ -1,0 +1,101 @@
+"""Ethereum's accounts in and out of a machine's state, and the state root that Ethereum would give them.
+
+`install` writes accounts as the actors that these rules make of them, `accounts` reads every actor with an f410 address
+back. Other actors (the machine's own, accounts of Filecoin's keys) are no part of Ethereum's state.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from eth_hash.auto import keccak
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.patricia import EMPTY_ROOT, secure_root
+from hypervisor.address import Address
+from hypervisor.journal import Journal
+from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
+from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, NEW_CONTRACT, Accounts
+from runtimes.evm.ethereum.calls import ethereum_address
+from runtimes.evm.state import EvmState
+from runtimes.evm.storage import EMPTY_KAMT
+from store.cid import RAW, cid_of
+from store.hamt import Hamt
+from store.kamt import Kamt
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+_WORD: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of Ethereum. Balance in wei; slots that are zero are left out."""
+
+    balance: int = 0
+    nonce: int = 0
+    code: bytes = b""
+    storage: Mapping[int, int] = field(default_factory=dict)
+
+    def rlp(self) -> bytes:
+        """The account as the state trie holds it."""
+        slots = {key.to_bytes(_WORD, "big"): rlp.encode(rlp.number(word)) for key, word in self.storage.items()}
+        storage = secure_root(slots) if slots else EMPTY_ROOT
+        code_hash = bytes(keccak(self.code)) if self.code else EMPTY_CODE_HASH
+        return rlp.encode([rlp.number(self.nonce), rlp.number(self.balance), storage, code_hash])
+
+
+def state_root(accounts: Mapping[EthAddress, Account]) -> bytes:
+    """Ethereum's state root of these accounts, empty ones included."""
+    return secure_root({bytes(address): account.rlp() for address, account in accounts.items()})
+
+
+def install(machine: "Hypervisor", accounts: Mapping[EthAddress, Account]) -> None:
+    """Write accounts into a machine's state; none of the addresses may be there yet."""
+    tree, store = machine.state_tree, machine.store
+    form = Accounts(machine, Journal(), filecoin_addresses=False)
+    init = tree.init_state()
+    addresses, actor = Hamt(store, init.address_map, HAMT_BIT_WIDTH), max(init.next_id, FIRST_DYNAMIC_ACTOR)
+    for address, account in accounts.items():
+        delegated = Address.delegated(EAM_NAMESPACE, address)
+        addresses.set(delegated.to_bytes(), actor)
+        state = ActorState(form.evm_code, balance=TokenAmount(account.balance), delegated_address=delegated)
+        tree.set_actor(ActorID(actor), form.form(_contract(machine, account), state))
+        actor += 1
+    tree.set_init_state(replace(init, address_map=addresses.flush(), next_id=actor))
+
+
+def accounts(machine: "Hypervisor") -> Iterator[tuple[EthAddress, Account]]:
+    """Every account of the machine's flushed state, in the order of the actors' tree."""
+    evm_code = machine.manifest.code("evm")
+    machine.state_tree.flush()
+    for _, state in machine.state_tree.actors():
+        address = None if state.delegated_address is None else ethereum_address(state.delegated_address)
+        if address is not None:
+            yield address, _account(machine, state, state.code == evm_code)
+
+
+def _contract(machine: "Hypervisor", account: Account) -> EvmState:
+    """The account's state as a contract, its blocks put into the store."""
+    code, code_hash, storage = EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT
+    if account.code:
+        code, code_hash = cid_of(account.code, RAW), bytes(keccak(account.code))
+        machine.store.put(code, account.code)
+    if account.storage:
+        tree = Kamt(machine.store)
+        for key, word in account.storage.items():
+            tree.set(key, word)
+        storage = tree.flush()
+    return replace(NEW_CONTRACT, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=account.nonce)
+
+
+def _account(machine: "Hypervisor", state: ActorState, is_contract: bool) -> Account:
+    if not is_contract:
+        return Account(state.balance, state.nonce)
+    contract = EvmState.decode(machine.store.get(state.head))
+    storage = {} if contract.storage == EMPTY_KAMT else dict(Kamt(machine.store, contract.storage).items())
+    return Account(state.balance, contract.nonce, machine.store.get(contract.bytecode), storage)

@@ -1,0 +1,128 @@
+"""The answers to the CALL and CREATE families: what leaves a frame as a call between actors, and at what price.
+
+Rules: the execution specifications' system instructions; EIP-150 (63/64), 2929 (access), 3860 (init code), 7610 (slots
+collide too), 7702 (delegations). The memory is the engine's and is paid for when an ask arrives.
+"""
+
+from typing import Final
+
+from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams, unwrap_return
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, TokenAmount
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
+from runtimes.evm.ethereum import prices
+from runtimes.evm.ethereum.host import EthereumHost
+from store.cid import CBOR, DAG_CBOR, RAW
+
+MAX_NONCE: Final = (1 << 64) - 1
+
+
+def answer(host: EthereumHost, ask: Ask) -> Answer:
+    """Carry out what a frame asks for."""
+    return _answer_call(host, ask) if isinstance(ask, CallAsk) else _answer_create(host, ask)
+
+
+def outcome(result: CallResult) -> Answer:
+    """A call's result as a contract sees it: data comes with success and with a revert only."""
+    block = result.block
+    if block is None:
+        return Answer(result.exit_code == ExitCode.OK)
+    return Answer(result.exit_code == ExitCode.OK, block.data if block.codec == RAW else unwrap_return(block.data))
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------
+
+
+def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
+    cost = host.access(ask.address)
+    code_address = ask.address
+    if host.fork.delegations:
+        delegate = host.accounts.delegate_of(host.accounts.find(ask.address))
+        if delegate is not None:
+            cost += host.access(delegate)
+            code_address = delegate
+    if ask.value:
+        cost += prices.CALL_VALUE
+        if ask.kind is CallKind.CALL and not host.accounts.is_alive(ask.address):
+            cost += prices.NEW_ACCOUNT
+    host.charge(cost)
+    limit = min(ask.gas, prices.all_but_one_64th(host.gas.remaining))
+    if ask.value:
+        limit += prices.CALL_STIPEND
+        host.gas.remaining += prices.CALL_STIPEND
+        if ask.value > host.get_self_balance():
+            return Answer(False)
+    return _send(host, _call(host, ask, code_address, limit))
+
+
+def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int) -> Call:
+    static = host.static or ask.kind is CallKind.STATICCALL
+    if ask.kind in (CallKind.CALL, CallKind.STATICCALL) or ask.address in host.fork.precompiles:
+        value = ask.value if ask.kind is CallKind.CALL else 0
+        to = host.accounts.filecoin_address(ask.address)
+        params = Block(RAW, ask.data) if ask.data else None
+        return Call(host.actor, to, INVOKE_EVM, params, TokenAmount(value), limit, static)
+    if ask.kind is CallKind.DELEGATECALL:
+        caller, shown = host.caller, host.value
+    else:
+        caller, shown = host.address, ask.value
+    code = host.accounts.code_cid(host.accounts.find(code_address))
+    params = Block(DAG_CBOR, DelegateCallParams(code, ask.data, caller, TokenAmount(shown)).encode())
+    myself = Address.id(host.actor)
+    return Call(host.actor, myself, INVOKE_CONTRACT_DELEGATE, params, gas_limit=limit, read_only=static)
+
+
+# --- creations ------------------------------------------------------------------------------------------------------
+
+
+def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
+    size = len(ask.init_code)
+    if size > prices.MAX_INIT_CODE_SIZE:
+        raise OutOfGas(f"init code of {size} bytes is too long")
+    per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
+    host.charge(per_word * prices.words(size))
+    limit = prices.all_but_one_64th(host.gas.remaining)
+    accounts, calls = host.accounts, host.calls
+    nonce = accounts.nonce(host.actor)
+    if ask.value > host.get_self_balance() or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
+        return Answer(False)
+    if ask.salt is None:
+        address = create_address(host.address, nonce)
+    else:
+        address = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
+    accounts.warm(address)
+    accounts.set_nonce(host.actor, nonce + 1)
+    there = accounts.find(address)
+    if there is not None and accounts.collides(there):
+        host.charge(limit)
+        return Answer(False)
+    to, code = Address.delegated(EAM_NAMESPACE, address), Block(RAW, ask.init_code)
+    created = _send(host, Call(host.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
+    return Answer(True, created=address) if created.success else created
+
+
+# --- the way out ----------------------------------------------------------------------------------------------------
+
+
+def _send(host: EthereumHost, call: Call) -> Answer:
+    """Make the call; what cannot be made at all, for its depth or its value, fails without using gas."""
+    host.gas.settle()
+    try:
+        return outcome(host.calls.send(call))
+    except SyscallError:
+        return Answer(False)
+    finally:
+        host.gas.refill()
+
+
+def returned(data: bytes) -> Block:
+    """What a frame gives back, as the actor's answer: one byte string."""
+    return Block(CBOR, byte_string(data))

@@ -1,0 +1,197 @@
+"""One transaction's calls under Ethereum's rules: the machine's call manager with Ethereum's gas, depth and accounts.
+
+Every CALL and CREATE comes through here as a call between actors: a precompile answers itself, an account without code
+takes the money, a contract is dispatched to the runtime of its code. A native actor runs on a tracker of its own, in
+the network's milligas: the gas it is given times the exchange rate, and its caller pays what it used, rounded up; a
+contract that it calls gets back to Ethereum's gas the same way.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log, log_to_entries
+from bridge.gas import DEFAULT_RATE
+from hypervisor.address import Address, Protocol
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import OutOfGas
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import GasTracker
+from hypervisor.network_versions import LATEST
+from hypervisor.prices import Price, PriceList
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import EventEmitted
+from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID
+from runtimes.evm.engine import TxContext
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.cid import RAW, Cid
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+MAX_FRAMES: Final = 1025
+"""A transaction's first frame and 1,024 below it."""
+
+_F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
+
+FREE: Final = LATEST.prices.successor(
+    "free",
+    storage_per_byte=0,
+    transfer=0,
+    invoke=Price(),
+    return_per_link=0,
+    actor_lookup=0,
+    actor_update=0,
+    actor_create=0,
+    address_lookup=0,
+    address_assignment=0,
+)
+"""What the call manager charges between contracts: the work of the machine costs nothing in Ethereum's gas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What does not change within a transaction: the rules, the block, and what opcodes ask of both."""
+
+    fork: Fork
+    block: EthereumBlock
+    context: TxContext
+    origin: EthAddress
+    blob_hashes: tuple[bytes, ...]
+    blob_base_fee: int
+
+
+class EthereumCalls(CallManager):
+    """Everything that lives as long as one transaction."""
+
+    def __init__(
+        self,
+        machine: "Hypervisor",
+        gas: GasTracker,
+        origin: ActorID,
+        origin_address: Address,
+        nonce: int,
+        surroundings: Surroundings,
+    ) -> None:
+        super().__init__(machine, gas, origin, origin_address, None, nonce)
+        self.network_prices: PriceList = self.prices
+        self.prices = FREE
+        self.max_depth = MAX_FRAMES
+        self.surroundings = surroundings
+        self.accounts = Accounts(machine, self.journal, surroundings.block.filecoin_addresses)
+        self._precompiles = surroundings.fork.precompiles
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def _resolved(self, call: Call) -> CallResult:
+        address = ethereum_address(call.to)
+        name = None if address is None else self._precompiles.get(address)
+        if address is not None and name is not None:
+            return self._precompile(call, address, name)
+        if address is not None:
+            self.accounts.touch(address)
+        actor = self.accounts.find(address) if address is not None else self.tree.lookup_id(call.to)
+        if call.method == METHOD_CONSTRUCTOR and address is not None:
+            actor = self.accounts.bring_into_being(address) if actor is None else actor
+            self.accounts.create(actor)
+        elif actor is None:
+            if address is None:
+                return super()._resolved(call)
+            if call.value == 0:
+                return CallResult(ExitCode.OK)  # nobody there, and nobody comes into being (EIP-161)
+            actor = self.accounts.bring_into_being(address)
+        return self._call_actor(call, actor)
+
+    def _precompile(self, call: Call, address: EthAddress, name: str) -> CallResult:
+        """Take the money, run the function; a failure uses up all gas of the call."""
+        if call.value:
+            self.transfer(call.from_, self._account(address), call.value)
+        data = call.params.data if call.params else b""
+        try:
+            output = run_precompile(self.surroundings.fork, name, data, self.gas)
+        except (PrecompileFailure, OutOfGas) as error:
+            self.exhaust()
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=f"{name}: {error}")
+        return CallResult(ExitCode.OK, Block(RAW, output))
+
+    def _account(self, address: EthAddress) -> ActorID:
+        actor = self.accounts.find(address)
+        return self.accounts.bring_into_being(address) if actor is None else actor
+
+    def _invoke(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        if code in self.accounts.account_codes:
+            return CallResult(ExitCode.OK)
+        is_contract = code == self.accounts.evm_code
+        if is_contract == (self.prices is FREE):
+            return super()._invoke(call, actor, code)
+        return self._in_ethereum_gas(call, actor, code) if is_contract else self._in_milligas(call, actor, code)
+
+    def exhaust(self) -> None:
+        """Use up what is left in the gas frame in force."""
+        self.gas.charge("OnFailure", self.gas.available)
+
+    # --- between the two units --------------------------------------------------------------------------------
+
+    def _in_milligas(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        """A native actor, called by a contract or a transaction."""
+        outer, given = self.gas, self.gas.available
+        self.gas = GasTracker(given * DEFAULT_RATE, tracer=self.tracer)
+        self.prices = self.network_prices
+        try:
+            return super()._invoke(call, actor, code)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+        finally:
+            used = min(given, -(-self.gas.used // DEFAULT_RATE))
+            self.gas, self.prices = outer, FREE
+            self.gas.charge("OnNativeCall", used)
+
+    def _in_ethereum_gas(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        """A contract, called by a native actor."""
+        outer = self.gas
+        self.gas = GasTracker(outer.available // DEFAULT_RATE, tracer=self.tracer)
+        self.prices = FREE
+        try:
+            return super()._invoke(call, actor, code)
+        finally:
+            used = self.gas.used
+            self.gas, self.prices = outer, self.network_prices
+            self.gas.charge("OnContractCall", used * DEFAULT_RATE)
+
+    # --- actors: free for contracts ---------------------------------------------------------------------------
+
+    def get_actor(self, actor: ActorID) -> ActorState | None:
+        """Look an actor up."""
+        return self.tree.get_actor(actor) if self.prices is FREE else super().get_actor(actor)
+
+    def set_actor(self, actor: ActorID, state: ActorState) -> None:
+        """Change or create an actor."""
+        if self.prices is FREE:
+            self.tree.set_actor(actor, state)
+        else:
+            super().set_actor(actor, state)
+
+    # --- logs -------------------------------------------------------------------------------------------------
+
+    def log(self, emitter: ActorID, log: Log) -> None:
+        """Emit a contract's log as an event, of any size."""
+        entries = tuple(log_to_entries(log))
+        self.events.append(StampedEvent(emitter, entries))
+        if self.tracer is not None:
+            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
+            self.tracer.event(EventEmitted(emitter, listed))
+
+
+def ethereum_address(address: Address) -> EthAddress | None:
+    """The twenty bytes of an f410 address, None for every other."""
+    payload = address.payload
+    if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
+        return EthAddress(payload[1:])
+    return None

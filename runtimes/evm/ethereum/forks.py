@@ -1,0 +1,139 @@
+"""Ethereum's forks as rows: each says only what it changes.
+
+A row names the opcodes with their flat prices, the precompiles, and what transactions may be and cost. Rules: the
+Ethereum execution specifications of Cancun, Prague and Osaka; EIP-7691 for the blobs of Prague.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from hypervisor.errors import InvalidInput
+from runtimes.evm.ethereum.prices import COPY_WORD, words
+from runtimes.evm.opcodes import Opcode
+from runtimes.evm.rules import precompile_address
+
+_ROWS: Final = """
+    00 STOP 0            01 ADD 3            02 MUL 5             03 SUB 3           04 DIV 5          05 SDIV 5
+    06 MOD 5             07 SMOD 5           08 ADDMOD 8          09 MULMOD 8        0a EXP 10         0b SIGNEXTEND 5
+    10 LT 3              11 GT 3             12 SLT 3             13 SGT 3           14 EQ 3           15 ISZERO 3
+    16 AND 3             17 OR 3             18 XOR 3             19 NOT 3           1a BYTE 3         1b SHL 3
+    1c SHR 3             1d SAR 3            20 KECCAK256 30
+    30 ADDRESS 2         31 BALANCE 0        32 ORIGIN 2          33 CALLER 2        34 CALLVALUE 2    35 CALLDATALOAD 3
+    36 CALLDATASIZE 2    37 CALLDATACOPY 3   38 CODESIZE 2        39 CODECOPY 3      3a GASPRICE 2     3b EXTCODESIZE 0
+    3c EXTCODECOPY 0     3d RETURNDATASIZE 2 3e RETURNDATACOPY 3  3f EXTCODEHASH 0   40 BLOCKHASH 20   41 COINBASE 2
+    42 TIMESTAMP 2       43 NUMBER 2         44 PREVRANDAO 2      45 GASLIMIT 2      46 CHAINID 2      47 SELFBALANCE 5
+    48 BASEFEE 2         49 BLOBHASH 3       4a BLOBBASEFEE 2     50 POP 2           51 MLOAD 3        52 MSTORE 3
+    53 MSTORE8 3         54 SLOAD 0          55 SSTORE 0          56 JUMP 8          57 JUMPI 10       58 PC 2
+    59 MSIZE 2           5a GAS 2            5b JUMPDEST 1        5c TLOAD 100       5d TSTORE 100     5e MCOPY 3
+    5f PUSH0 2           a0 LOG0 375         a1 LOG1 750          a2 LOG2 1125       a3 LOG3 1500      a4 LOG4 1875
+    f0 CREATE 32000      f1 CALL 0           f2 CALLCODE 0        f3 RETURN 0        f4 DELEGATECALL 0 f5 CREATE2 32000
+    fa STATICCALL 0      fd REVERT 0         fe INVALID 0         ff SELFDESTRUCT 5000
+"""
+"""Flat prices only: what depends on sizes, on what was touched before or on money is the host's."""
+
+
+def _table() -> dict[int, Opcode]:
+    words = _ROWS.split()
+    table = {
+        int(number, 16): Opcode(name, int(gas))
+        for number, name, gas in zip(words[::3], words[1::3], words[2::3], strict=True)
+    }
+    table.update({0x5F + size: Opcode(f"PUSH{size}", 3) for size in range(1, 33)})
+    table.update({0x7F + depth: Opcode(f"DUP{depth}", 3) for depth in range(1, 17)})
+    table.update({0x8F + depth: Opcode(f"SWAP{depth}", 3) for depth in range(1, 17)})
+    return dict(sorted(table.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class BlobSchedule:
+    """How many blobs a block should and may hold, and how fast their base fee follows. Counts; the fraction in gas."""
+
+    target: int
+    maximum: int
+    update_fraction: int
+    per_transaction: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """One set of Ethereum's rules. Gas in Ethereum's gas, sizes in bytes."""
+
+    name: str
+    opcodes: Mapping[int, Opcode]
+    precompiles: Mapping[EthAddress, str]
+    blobs: BlobSchedule
+    calldata_floor: bool = False
+    """A transaction pays at least a floor for its calldata (EIP-7623)."""
+    delegations: bool = False
+    """Accounts may lend themselves a contract's code (EIP-7702)."""
+    block_hash_contract: bool = False
+    """A contract keeps block hashes (EIP-2935)."""
+    requests: bool = False
+    """Blocks carry requests to the consensus layer (EIP-7685)."""
+    transaction_gas_cap: int | None = None
+    """EIP-7825."""
+    bounded_modexp: bool = False
+    """MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
+    family: str = "ethereum"
+    """Which forms of the opcodes engines use."""
+
+    def copy_gas(self, size: int) -> int:
+        """What copying so many bytes within memory costs."""
+        return COPY_WORD * words(size)
+
+    def successor(self, name: str, **changes: Any) -> "Fork":
+        """The next fork, different in the named fields only."""
+        return replace(self, name=name, **changes)
+
+
+_CANCUN_SLOTS: Final = {
+    1: "ecrecover", 2: "sha256", 3: "ripemd160", 4: "identity", 5: "modexp",
+    6: "bn254_add", 7: "bn254_mul", 8: "bn254_pairing", 9: "blake2f", 10: "point_evaluation",
+}  # fmt: skip
+_PRAGUE_SLOTS: Final = {
+    0x0B: "bls12_g1add", 0x0C: "bls12_g1msm", 0x0D: "bls12_g2add", 0x0E: "bls12_g2msm",
+    0x0F: "bls12_pairing_check", 0x10: "bls12_map_fp_to_g1", 0x11: "bls12_map_fp2_to_g2",
+}  # fmt: skip
+
+
+def _precompiles(*tables: Mapping[int, str]) -> Mapping[EthAddress, str]:
+    return MappingProxyType({precompile_address(0, index): name for table in tables for index, name in table.items()})
+
+
+CANCUN: Final = Fork(
+    "Cancun",
+    opcodes=MappingProxyType(_table()),
+    precompiles=_precompiles(_CANCUN_SLOTS),
+    blobs=BlobSchedule(3, 6, 3_338_477),
+)
+PRAGUE: Final = CANCUN.successor(
+    "Prague",
+    precompiles=_precompiles(_CANCUN_SLOTS, _PRAGUE_SLOTS),
+    blobs=BlobSchedule(6, 9, 5_007_716),
+    calldata_floor=True,
+    delegations=True,
+    block_hash_contract=True,
+    requests=True,
+)
+OSAKA: Final = PRAGUE.successor(
+    "Osaka",
+    opcodes=MappingProxyType({**PRAGUE.opcodes, 0x1E: Opcode("CLZ", 5)}),
+    precompiles=_precompiles(_CANCUN_SLOTS, _PRAGUE_SLOTS, {0x100: "p256_verify"}),
+    blobs=replace(PRAGUE.blobs, per_transaction=6),
+    transaction_gas_cap=1 << 24,
+    bounded_modexp=True,
+)
+
+FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})
+LATEST: Final = OSAKA
+
+
+def fork_named(name: str) -> Fork:
+    """The row of a name; InvalidInput names the known ones."""
+    try:
+        return FORKS[name]
+    except KeyError:
+        raise InvalidInput(f"fork '{name}' is not known: choose one of {', '.join(FORKS)}") from None

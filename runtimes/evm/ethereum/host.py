@@ -1,0 +1,192 @@
+"""The EVMC-like host of one frame under Ethereum's rules: what its opcodes reach, and what depends on more than them.
+
+Each operation charges what it costs beyond the opcode's flat price, before it does anything. A frame that cannot pay
+raises OutOfGas; the runtime lets it end there.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from bridge.gas import GasBudget
+from hypervisor.errors import OutOfGas
+from hypervisor.externs import ExternError
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from runtimes.evm.engine import TxContext
+from runtimes.evm.ethereum import prices
+from runtimes.evm.ethereum.calls import EthereumCalls
+from store.cid import split_cid
+
+_BLOCK_HASHES: Final = 256
+
+
+class EthereumHost:
+    """The world of one frame; see `runtimes.evm.engine.Host`.
+
+    `actor` and `address` are those in whose name the frame runs; `caller` and `value` the frame's.
+    """
+
+    def __init__(
+        self, calls: EthereumCalls, actor: ActorID, address: EthAddress, caller: EthAddress, value: int, static: bool
+    ) -> None:
+        self.calls = calls
+        self.accounts = calls.accounts
+        self.fork = calls.surroundings.fork
+        self.actor = actor
+        self.address = address
+        self.caller = caller
+        self.value = value
+        self.static = static
+        self.gas = GasBudget(calls.gas, 1)
+        self._memory_words = 0
+        self._memory_price = 0
+
+    # --- gas --------------------------------------------------------------------------------------------------
+
+    def charge(self, amount: int) -> None:
+        """Take gas; OutOfGas."""
+        gas = self.gas
+        if amount > gas.remaining:
+            gas.overdraw(amount)
+        gas.remaining -= amount
+
+    def access(self, address: EthAddress) -> int:
+        """The price of looking at an address, which is warm from now on."""
+        return prices.WARM if self.accounts.warm(address) else prices.COLD_ACCOUNT
+
+    def grow_memory(self, size: int) -> int:
+        """Pay for memory up to `size` bytes; what the machine does not hold (from 512 MiB) is out of gas as well."""
+        count = prices.words(size)
+        if count > self._memory_words:
+            price = prices.memory(count)
+            self.charge(price - self._memory_price)
+            if not self.calls.memory.grow(self._memory_words << 5, count << 5):
+                raise OutOfGas(f"memory of {size} bytes")
+            self._memory_words, self._memory_price = count, price
+        return count << 5
+
+    def get_gas_left(self) -> int:
+        """Gas left."""
+        return self.gas.remaining
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def get_storage(self, key: int) -> int:
+        """The word in a slot."""
+        word, warm = self.accounts.load(self.actor, key)
+        self.charge(prices.WARM if warm else prices.COLD_SLOT)
+        return word
+
+    def set_storage(self, key: int, value: int) -> None:
+        """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
+        if self.gas.remaining <= prices.CALL_STIPEND:
+            raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
+        current, warm = self.accounts.load(self.actor, key)
+        cost, refund = prices.sstore(self.accounts.original(self.actor, key), current, value)
+        self.charge(cost if warm else cost + prices.COLD_SLOT)
+        self.accounts.add_refund(refund)
+        if value != current:
+            self.accounts.store(self.actor, key, value)
+
+    def get_transient_storage(self, key: int) -> int:
+        """The word in a slot that lives for the transaction."""
+        return self.accounts.load_transient(self.actor, key)
+
+    def set_transient_storage(self, key: int, value: int) -> None:
+        """Write a slot that lives for the transaction."""
+        self.accounts.store_transient(self.actor, key, value)
+
+    # --- others -----------------------------------------------------------------------------------------------
+
+    def get_balance(self, address: EthAddress) -> int:
+        """The balance behind an address."""
+        self.charge(self.access(address))
+        return self.accounts.balance(self.accounts.find(address))
+
+    def get_self_balance(self) -> int:
+        """The contract's own balance."""
+        return self.accounts.balance(self.actor)
+
+    def get_code_size(self, address: EthAddress) -> int:
+        """The length of the code behind an address."""
+        self.charge(self.access(address))
+        return len(self.accounts.code(self.accounts.find(address)))
+
+    def get_code_hash(self, address: EthAddress) -> bytes:
+        """The hash of the code behind an address, zeros where nobody is or an empty account (EIP-1052)."""
+        self.charge(self.access(address))
+        actor = self.accounts.find(address)
+        if actor is None or self.accounts.is_empty(actor):
+            return bytes(32)
+        return self.accounts.code_hash(actor)
+
+    def copy_code(self, address: EthAddress) -> bytes:
+        """The code behind an address."""
+        self.charge(self.access(address))
+        return self.accounts.code(self.accounts.find(address))
+
+    # --- transaction and block --------------------------------------------------------------------------------
+
+    def get_tx_context(self) -> TxContext:
+        """Block and transaction."""
+        return self.calls.surroundings.context
+
+    def get_origin(self) -> EthAddress:
+        """The transaction's sender."""
+        return self.calls.surroundings.origin
+
+    def get_prev_randao(self) -> bytes:
+        """The block's randomness."""
+        machine = self.calls.machine
+        return machine.externs.beacon_randomness(machine.context.epoch)
+
+    def get_block_hash(self, number: int) -> bytes:
+        """The hash of one of the last 256 blocks."""
+        machine = self.calls.machine
+        if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
+            return bytes(32)
+        try:
+            return split_cid(machine.externs.tipset_cid(ChainEpoch(number))).digest[:32].rjust(32, b"\0")
+        except ExternError:
+            return bytes(32)
+
+    def get_blob_hash(self, index: int) -> bytes:
+        """The versioned hash of one of the transaction's blobs, zeros for any other index."""
+        hashes = self.calls.surroundings.blob_hashes
+        return hashes[index] if index < len(hashes) else bytes(32)
+
+    def get_blob_base_fee(self) -> int:
+        """The price of blob gas in this block."""
+        return self.calls.surroundings.blob_base_fee
+
+    def keccak256(self, data: bytes) -> bytes:
+        """A hash; the opcode's flat price is taken, words come on top."""
+        self.charge(prices.KECCAK_WORD * prices.words(len(data)))
+        return keccak(data)
+
+    # --- effects ----------------------------------------------------------------------------------------------
+
+    def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
+        """Emit a log."""
+        self.charge(prices.LOG_BYTE * len(data))
+        self.calls.log(self.actor, Log(tuple(topics), data))
+
+    def selfdestruct(self, beneficiary: EthAddress) -> None:
+        """Pay out; the account goes at the end only if this transaction made it (EIP-6780)."""
+        accounts, balance = self.accounts, self.get_self_balance()
+        cost = 0 if accounts.warm(beneficiary) else prices.COLD_ACCOUNT
+        if balance and not accounts.is_alive(beneficiary):
+            cost += prices.NEW_ACCOUNT
+        self.charge(cost)
+        accounts.touch(beneficiary)
+        if balance:
+            heir = accounts.find(beneficiary)
+            if heir is None:
+                heir = accounts.bring_into_being(beneficiary)
+            self.calls.transfer(self.actor, heir, TokenAmount(balance))
+        if accounts.was_created(self.actor):
+            accounts.add_balance(self.actor, -accounts.balance(self.actor))
+            accounts.destroy(self.actor)

@@ -1,0 +1,80 @@
+"""Filecoin's messages as Ethereum's transactions: what the executor does with a message under Ethereum's rules.
+
+InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are what transactions become on the
+network (`bridge.transactions`), and are taken back to them. Anything else is called as it stands, its parameters paid
+for like calldata.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.addresses import EthAddress, masked_id
+from bridge.cbor import ParamsError, read_byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.message import Message
+from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
+from runtimes.evm.ethereum.calls import ethereum_address
+from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Refusal, Transaction
+from store.cid import CBOR, RAW
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The first call of a message that is no transaction of Ethereum's."""
+
+    to: Address
+    method: MethodNumber
+    params: Block | None
+
+
+def transaction_of(machine: "Hypervisor", message: Message) -> tuple[Transaction, Entry | None]:
+    """The transaction that a message is, and its first call where Ethereum has none like it.
+
+    Raises InvalidTransaction for a sender that does not exist.
+    """
+    sender = _address(machine, message.from_)
+    if sender is None:
+        raise InvalidTransaction(Refusal.SENDER_NOT_EOA, f"{message.from_} does not exist")
+    calldata, to, entry = _calldata(message), ethereum_address(message.to), None
+    creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
+    if calldata is None or not (creates or (message.method == INVOKE_EVM and to is not None)):
+        codec = RAW if message.method == METHOD_SEND else CBOR
+        params = Block(codec, message.params) if message.params else None
+        to, entry = sender, Entry(message.to, message.method, params)
+    transaction = Transaction(
+        type=DYNAMIC_FEE,
+        sender=sender,
+        nonce=message.nonce,
+        to=to,
+        value=message.value,
+        data=message.params if entry is not None or calldata is None else calldata,
+        gas_limit=message.gas_limit,
+        max_fee=message.gas_fee_cap,
+        max_priority_fee=message.gas_premium,
+    )
+    return transaction, entry
+
+
+def _address(machine: "Hypervisor", address: Address) -> EthAddress | None:
+    known = ethereum_address(address)
+    if known is not None:
+        return known
+    actor = machine.state_tree.lookup_id(address)
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if actor is None or state is None:
+        return None
+    delegated = None if state.delegated_address is None else ethereum_address(state.delegated_address)
+    return delegated or masked_id(actor)
+
+
+def _calldata(message: Message) -> bytes | None:
+    try:
+        return read_byte_string(message.params) if message.params else b""
+    except ParamsError:
+        return None  # no byte string: parameters of something else

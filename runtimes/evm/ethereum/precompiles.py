@@ -1,0 +1,167 @@
+"""Ethereum's precompiles under Ethereum's prices. Gas is taken before anything is computed.
+
+The functions are those of `runtimes.evm.precompiles`, except where the Filecoin network differs from Ethereum: MODEXP
+with lengths over 32 bits. Prices: the execution specifications; EIP-2565 and EIP-7883 (MODEXP), EIP-1108 (bn254),
+EIP-2537 (BLS12-381), EIP-4844 (point evaluation), EIP-7951 (P-256).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from hypervisor.gas import GasTracker
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.prices import words
+from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
+from runtimes.evm.precompiles.failure import PrecompileFailure
+
+_G1_DISCOUNTS: Final = (
+    1000, 949, 848, 797, 764, 750, 738, 728, 719, 712, 705, 698, 692, 687, 682, 677, 673, 669, 665, 661, 658, 654, 651,
+    648, 645, 642, 640, 637, 635, 632, 630, 627, 625, 623, 621, 619, 617, 615, 613, 611, 609, 608, 606, 604, 603, 601,
+    599, 598, 596, 595, 593, 592, 591, 589, 588, 586, 585, 584, 582, 581, 580, 579, 577, 576, 575, 574, 573, 572, 570,
+    569, 568, 567, 566, 565, 564, 563, 562, 561, 560, 559, 558, 557, 556, 555, 554, 553, 552, 551, 550, 549, 548, 547,
+    547, 546, 545, 544, 543, 542, 541, 540, 540, 539, 538, 537, 536, 536, 535, 534, 533, 532, 532, 531, 530, 529, 528,
+    528, 527, 526, 525, 525, 524, 523, 522, 522, 521, 520, 520, 519,
+)  # fmt: skip
+_G2_DISCOUNTS: Final = (
+    1000, 1000, 923, 884, 855, 832, 812, 796, 782, 770, 759, 749, 740, 732, 724, 717, 711, 704, 699, 693, 688, 683, 679,
+    674, 670, 666, 663, 659, 655, 652, 649, 646, 643, 640, 637, 634, 632, 629, 627, 624, 622, 620, 618, 615, 613, 611,
+    609, 607, 606, 604, 602, 600, 598, 597, 595, 593, 592, 590, 589, 587, 586, 584, 583, 582, 580, 579, 578, 576, 575,
+    574, 573, 571, 570, 569, 568, 567, 566, 565, 563, 562, 561, 560, 559, 558, 557, 556, 555, 554, 553, 552, 552, 551,
+    550, 549, 548, 547, 546, 545, 545, 544, 543, 542, 541, 541, 540, 539, 538, 537, 537, 536, 535, 535, 534, 533, 532,
+    532, 531, 530, 530, 529, 528, 528, 527, 526, 526, 525, 524, 524,
+)  # fmt: skip
+_G1_MULTIPLY: Final = 12_000
+_G2_MULTIPLY: Final = 22_500
+MODEXP_BOUND: Final = 1024
+POINT_EVALUATION_INPUT: Final = 192
+_FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
+_BLS_MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+_VERSIONED_HASH: Final = 1
+
+Price = Callable[[bytes], int]
+
+
+def run_precompile(fork: Fork, name: str, data: bytes, gas: GasTracker) -> bytes:
+    """The output of a precompile. Raises OutOfGas, and PrecompileFailure where the input is refused."""
+    if name == "modexp":
+        return _modexp(fork, data, gas)
+    gas.charge("OnPrecompile", PRICES[name](data))
+    return _point_evaluation(data) if name == "point_evaluation" else ETHEREUM[name](data)
+
+
+# --- MODEXP ---------------------------------------------------------------------------------------------------------
+
+
+def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
+    base, exponent, modulus = lengths = modexp_lengths(data)
+    if fork.bounded_modexp and max(lengths) > MODEXP_BOUND:
+        raise PrecompileFailure(f"modexp with a length above {MODEXP_BOUND} bytes")
+    head = number(data, 96 + base, min(exponent, 32)) if base < len(data) else 0
+    gas.charge("OnPrecompile", modexp_price(lengths, head, fork.bounded_modexp))
+    if modulus == 0:
+        return b""
+    divisor = number(data, 96 + base + exponent, modulus)
+    if divisor == 0:
+        return bytes(modulus)
+    power = pow(number(data, 96, base), number(data, 96 + base, exponent), divisor)
+    return power.to_bytes(modulus, "big")
+
+
+def modexp_price(lengths: tuple[int, int, int], head: int, bounded: bool) -> int:
+    """The price by the lengths and the first 32 bytes of the exponent; `bounded`: by EIP-7883, else by EIP-2565."""
+    base, exponent, modulus = lengths
+    longest = max(base, modulus)
+    complexity = ((longest + 7) // 8) ** 2
+    bits = max(head.bit_length() - 1, 0)
+    if not bounded:
+        iterations = bits if exponent <= 32 else 8 * (exponent - 32) + bits
+        return max(200, complexity * max(iterations, 1) // 3)
+    complexity = 2 * complexity if longest > 32 else 16
+    iterations = bits if exponent <= 32 else 16 * (exponent - 32) + bits
+    return max(500, complexity * max(iterations, 1))
+
+
+# --- point evaluation -----------------------------------------------------------------------------------------------
+
+
+def _point_evaluation(data: bytes) -> bytes:
+    """Check that a blob's polynomial has a value at a point; answers two constants."""
+    import ckzg
+
+    if len(data) != POINT_EVALUATION_INPUT:
+        raise PrecompileFailure(f"point evaluation takes {POINT_EVALUATION_INPUT} bytes, not {len(data)}")
+    versioned_hash, z, y, commitment, proof = data[:32], data[32:64], data[64:96], data[96:144], data[144:]
+    if versioned_hash != versioned(commitment):
+        raise PrecompileFailure("the versioned hash is not the commitment's")
+    try:
+        good = ckzg.verify_kzg_proof(commitment, z, y, proof, _trusted_setup())
+    except (RuntimeError, ValueError) as error:
+        raise PrecompileFailure(f"point evaluation: {error}") from None
+    if not good:
+        raise PrecompileFailure("the proof is wrong")
+    return _FIELD_ELEMENTS + _BLS_MODULUS.to_bytes(32, "big")
+
+
+def versioned(commitment: bytes) -> bytes:
+    """The hash by which a transaction names a blob."""
+    from hashlib import sha256
+
+    return bytes([_VERSIONED_HASH]) + sha256(commitment).digest()[1:]
+
+
+@lru_cache(maxsize=1)
+def _trusted_setup() -> Any:
+    """The parameters of the ceremony, as py-evm ships them; no table for faster proofs: none is made here."""
+    from importlib.resources import as_file, files
+
+    import ckzg
+
+    with as_file(files("eth._utils") / "kzg_trusted_setup.txt") as path:
+        return ckzg.load_trusted_setup(str(path), 0)
+
+
+# --- prices ---------------------------------------------------------------------------------------------------------
+
+
+def _per_word(base: int, each: int) -> Price:
+    return lambda data: base + each * words(len(data))
+
+
+def _per_item(base: int, each: int, size: int) -> Price:
+    return lambda data: base + each * (len(data) // size)
+
+
+def _msm(multiply: int, discounts: tuple[int, ...], size: int) -> Price:
+    def price(data: bytes) -> int:
+        count = len(data) // size
+        return count * multiply * discounts[min(count, len(discounts)) - 1] // 1000 if count else 0
+
+    return price
+
+
+def _blake2f(data: bytes) -> int:
+    return int.from_bytes(data[:4], "big") if len(data) == BLAKE2F_INPUT else 0
+
+
+PRICES: Final[Mapping[str, Price]] = MappingProxyType({
+    "ecrecover": lambda _: 3000,
+    "sha256": _per_word(60, 12),
+    "ripemd160": _per_word(600, 120),
+    "identity": _per_word(15, 3),
+    "bn254_add": lambda _: 150,
+    "bn254_mul": lambda _: 6000,
+    "bn254_pairing": _per_item(45_000, 34_000, 192),
+    "blake2f": _blake2f,
+    "point_evaluation": lambda _: 50_000,
+    "bls12_g1add": lambda _: 375,
+    "bls12_g1msm": _msm(_G1_MULTIPLY, _G1_DISCOUNTS, 160),
+    "bls12_g2add": lambda _: 600,
+    "bls12_g2msm": _msm(_G2_MULTIPLY, _G2_DISCOUNTS, 288),
+    "bls12_pairing_check": _per_item(37_700, 32_600, 384),
+    "bls12_map_fp_to_g1": lambda _: 5500,
+    "bls12_map_fp2_to_g2": lambda _: 23_800,
+    "p256_verify": lambda _: 6900,
+})  # fmt: skip
+"""By name, as forks give them to addresses; MODEXP has a function of its own."""

@@ -1,0 +1,210 @@
+"""Ethereum's transactions of types 0 to 4 with what makes one invalid. What they do is the executor's.
+
+Money in attoFIL, the place of wei; fees for one gas. Rules: the execution specifications' transactions; EIP-2930, 1559,
+4844, 7702. `Refusal` names are those of Ethereum's test fixtures.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from bridge.addresses import EthAddress
+from hypervisor.errors import MessageError
+from runtimes.evm.ethereum import prices
+from runtimes.evm.ethereum.forks import Fork
+
+LEGACY: Final = 0
+ACCESS_LIST: Final = 1
+DYNAMIC_FEE: Final = 2
+BLOB: Final = 3
+SET_CODE: Final = 4
+
+VERSIONED_HASH: Final = 1
+MAX_NONCE: Final = (1 << 64) - 1
+MAX_VALUE: Final = (1 << 256) - 1
+
+
+class Refusal(Enum):
+    """Why a transaction is not valid in a block."""
+
+    RLP_INVALID_VALUE = auto()
+    INTRINSIC_GAS_TOO_LOW = auto()
+    INTRINSIC_GAS_BELOW_FLOOR_GAS_COST = auto()
+    NONCE_IS_MAX = auto()
+    INITCODE_SIZE_EXCEEDED = auto()
+    GAS_LIMIT_EXCEEDS_MAXIMUM = auto()
+    GAS_ALLOWANCE_EXCEEDED = auto()
+    INVALID_CHAINID = auto()
+    PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS = auto()
+    INSUFFICIENT_MAX_FEE_PER_GAS = auto()
+    TYPE_3_TX_PRE_FORK = auto()
+    TYPE_3_TX_ZERO_BLOBS = auto()
+    TYPE_3_TX_BLOB_COUNT_EXCEEDED = auto()
+    TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED = auto()
+    TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH = auto()
+    TYPE_3_TX_CONTRACT_CREATION = auto()
+    INSUFFICIENT_MAX_FEE_PER_BLOB_GAS = auto()
+    TYPE_4_TX_PRE_FORK = auto()
+    TYPE_4_TX_CONTRACT_CREATION = auto()
+    TYPE_4_EMPTY_AUTHORIZATION_LIST = auto()
+    NONCE_MISMATCH_TOO_LOW = auto()
+    NONCE_MISMATCH_TOO_HIGH = auto()
+    INSUFFICIENT_ACCOUNT_FUNDS = auto()
+    SENDER_NOT_EOA = auto()
+
+
+class InvalidTransaction(MessageError):
+    """A transaction that no block may hold; nothing has changed."""
+
+    def __init__(self, refusal: Refusal, message: str) -> None:
+        super().__init__(f"{refusal.name}: {message}")
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """An account's word that it lends itself the code behind `address`; `signer` is None where nobody signed it."""
+
+    chain_id: int
+    address: EthAddress
+    nonce: int
+    signer: EthAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction with its sender. `to` is None where a contract is created; for types 0 and 1 both fees are the
+    gas price. The access list pairs addresses with slots.
+    """
+
+    type: int
+    sender: EthAddress
+    nonce: int
+    to: EthAddress | None
+    value: int
+    data: bytes
+    gas_limit: int
+    max_fee: int
+    max_priority_fee: int
+    chain_id: int | None = None
+    access_list: tuple[tuple[EthAddress, tuple[int, ...]], ...] = ()
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: tuple[bytes, ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
+
+    @property
+    def blob_gas(self) -> int:
+        """The blob gas that the transaction uses."""
+        return prices.BLOB * len(self.blob_hashes)
+
+    def intrinsic_gas(self) -> int:
+        """What is paid before anything runs."""
+        zeros = self.data.count(0)
+        gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(self.data) - zeros)
+        if self.to is None:
+            gas += prices.TRANSACTION_CREATE + prices.INIT_CODE_WORD * prices.words(len(self.data))
+        for _, slots in self.access_list:
+            gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
+        return gas + prices.AUTHORIZATION * len(self.authorizations)
+
+    def floor_gas(self, fork: Fork) -> int:
+        """The least that is paid in the end."""
+        if not fork.calldata_floor:
+            return 0
+        return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * prices.calldata_tokens(self.data)
+
+    def gas_price(self, base_fee: int) -> int:
+        """What one gas costs the sender in a block."""
+        return min(self.max_fee, base_fee + self.max_priority_fee)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLimits:
+    """What a block offers a transaction: gas left in it, blob gas left, and its prices."""
+
+    gas: int
+    blob_gas: int
+    base_fee: int
+    blob_base_fee: int
+    chain_id: int
+
+
+def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
+    """The checks that need no account, in the specification's order. Raises InvalidTransaction."""
+    _check_size(transaction, fork)
+    _check_room(transaction, block)
+    _check_fees(transaction, block)
+    if transaction.type == BLOB:
+        _check_blobs(transaction, fork, block)
+    if transaction.type == SET_CODE:
+        if not fork.delegations:
+            raise InvalidTransaction(Refusal.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
+        if transaction.to is None:
+            raise InvalidTransaction(Refusal.TYPE_4_TX_CONTRACT_CREATION, "type 4 creates no contract")
+        if not transaction.authorizations:
+            raise InvalidTransaction(Refusal.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
+
+
+def _check_size(transaction: Transaction, fork: Fork) -> None:
+    if transaction.value > MAX_VALUE:
+        raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, "the value is over 256 bits")
+    limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
+    if intrinsic > limit:
+        raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used")
+    if floor > limit:
+        raise InvalidTransaction(Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"gas limit {limit}, the floor is {floor}")
+    if transaction.nonce >= MAX_NONCE:
+        raise InvalidTransaction(Refusal.NONCE_IS_MAX, f"nonce {transaction.nonce} is the last one")
+    if transaction.to is None and len(transaction.data) > prices.MAX_INIT_CODE_SIZE:
+        raise InvalidTransaction(Refusal.INITCODE_SIZE_EXCEEDED, f"init code of {len(transaction.data)} bytes")
+    if fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
+        raise InvalidTransaction(
+            Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
+        )
+
+
+def _check_room(transaction: Transaction, block: BlockLimits) -> None:
+    if transaction.gas_limit > block.gas:
+        raise InvalidTransaction(
+            Refusal.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
+        )
+    if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
+        raise InvalidTransaction(
+            Refusal.INVALID_CHAINID, f"the transaction is for chain {transaction.chain_id}, this is {block.chain_id}"
+        )
+
+
+def _check_fees(transaction: Transaction, block: BlockLimits) -> None:
+    fee, priority = transaction.max_fee, transaction.max_priority_fee
+    if fee < priority:
+        raise InvalidTransaction(
+            Refusal.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, f"priority fee {priority} above the fee cap {fee}"
+        )
+    if fee < block.base_fee:
+        raise InvalidTransaction(
+            Refusal.INSUFFICIENT_MAX_FEE_PER_GAS, f"fee cap {fee} below the base fee {block.base_fee}"
+        )
+
+
+def _check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
+    count, limit = len(transaction.blob_hashes), fork.blobs.per_transaction
+    if count == 0:
+        raise InvalidTransaction(Refusal.TYPE_3_TX_ZERO_BLOBS, "a blob transaction without blobs")
+    if limit is not None and count > limit:
+        raise InvalidTransaction(Refusal.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {limit}")
+    for blob_hash in transaction.blob_hashes:
+        if blob_hash[:1] != bytes([VERSIONED_HASH]):
+            raise InvalidTransaction(
+                Refusal.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH, f"blob hash 0x{blob_hash.hex()} of unknown version"
+            )
+    if transaction.blob_gas > block.blob_gas:
+        raise InvalidTransaction(
+            Refusal.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED, f"{count} blobs are more than the block has room for"
+        )
+    if transaction.max_fee_per_blob_gas < block.blob_base_fee:
+        raise InvalidTransaction(
+            Refusal.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
+            f"blob fee cap {transaction.max_fee_per_blob_gas} below the blob base fee {block.blob_base_fee}",
+        )
+    if transaction.to is None:
+        raise InvalidTransaction(Refusal.TYPE_3_TX_CONTRACT_CREATION, "a blob transaction creates no contract")

@@ -1,0 +1,87 @@
+"""The opcodes that are otherwise under Ethereum's rules, or exist there only.
+
+Every region of memory that an opcode names is made usable, and so paid for, before anything else; the balance and the
+depth that a call or creation needs are the answer's to check, behind its price.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, cast
+
+from bridge.addresses import word_to_address
+from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.py_evm.computation import FrameComputation, FrameError
+from runtimes.evm.py_evm.opcodes import OWN
+
+
+def _require_writable(frame: FrameComputation) -> None:
+    if frame.msg.is_static:
+        raise FrameError(Status.READ_ONLY)
+
+
+def _blobhash(frame: FrameComputation) -> None:
+    frame.stack_push_bytes(_host(frame).get_blob_hash(frame.stack_pop1_int()))
+
+
+def _blobbasefee(frame: FrameComputation) -> None:
+    frame.stack_push_int(_host(frame).get_blob_base_fee())
+
+
+def _host(frame: FrameComputation) -> EthereumHost:
+    return cast(EthereumHost, frame.host)
+
+
+def _extcodecopy(frame: FrameComputation) -> None:
+    address, start, code_start, size = frame.stack_pop_ints(4)
+    frame.extend_memory(start, size)
+    frame.pay_for_copy(size)
+    code = frame.host.copy_code(word_to_address(address))
+    frame.write(start, size, code[code_start : code_start + size])
+
+
+def _returndatacopy(frame: FrameComputation) -> None:
+    start, source, size = frame.stack_pop_ints(3)
+    if source + size > len(frame.return_data):
+        raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
+    frame.extend_memory(start, size)
+    frame.pay_for_copy(size)
+    frame.write(start, size, frame.return_data[source : source + size])
+
+
+def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
+    """A call opcode: both regions of memory are made usable before anything else."""
+    has_value = kind in (CallKind.CALL, CallKind.CALLCODE)
+
+    def call(frame: FrameComputation) -> Ask:
+        gas, to, *value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7 if has_value else 6)
+        amount = value[0] if value else 0
+        if amount and kind is CallKind.CALL:
+            _require_writable(frame)
+        data = frame.region(in_start, in_size)
+        frame.extend_memory(out_start, out_size)
+        frame.answer_region = out_start, out_size
+        return CallAsk(kind, gas, word_to_address(to), amount, data)
+
+    return call
+
+
+def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
+    def create(frame: FrameComputation) -> Ask:
+        value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
+        _require_writable(frame)
+        init_code = frame.region(start, size)
+        frame.return_data = b""
+        return CreateAsk(value, init_code, salt[0] if salt else None)
+
+    return create
+
+
+ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
+    **OWN,
+    "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
+    "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),
+    "DELEGATECALL": _calling(CallKind.DELEGATECALL), "STATICCALL": _calling(CallKind.STATICCALL),
+    "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True),
+})  # fmt: skip
+"""By mnemonic."""
