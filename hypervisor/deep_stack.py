@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 LEVELS_PER_STACK = 8
 STACK_BYTES = 64 << 20
+_LOOK_AROUND = 0.5  # seconds: a signal that comes just before the wait begins does not end it
 _stack_size = threading.Lock()
 
 
@@ -116,7 +117,7 @@ class _Worker:
                 if not job.taken:
                     self._job = job
                     self._jobs.put(job)
-                job.done.acquire()
+                job.done.acquire(timeout=_LOOK_AROUND)
             except BaseException as error:  # noqa: BLE001  # an interrupt may not leave the work unattended
                 interrupt = error
         self._job = None

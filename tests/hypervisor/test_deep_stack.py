@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -225,3 +226,37 @@ def test_an_interrupt_at_any_moment_leaves_no_work_running() -> None:
     assert interrupts == 500
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert stacks.run(work, never) == 7
+
+
+class InterruptedQueue:
+    """A worker's queue at whose first job an interrupt comes, before the job is handed over or just after."""
+
+    def __init__(self, queue: Any, before: bool) -> None:
+        self.queue, self.before, self.interrupted = queue, before, False
+
+    def put(self, job: object) -> None:
+        first, self.interrupted = not self.interrupted, True
+        if first and self.before:
+            raise Alarm
+        self.queue.put(job)
+        if first:
+            raise Alarm
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_interrupt_while_work_is_handed_over_has_it_done_once_and_waited_for(before: bool) -> None:
+    stacks, times = Stacks(), 0
+
+    def work() -> None:
+        nonlocal times
+        time.sleep(0.02)
+        times += 1
+
+    stacks.run(lambda: None, never)
+    [worker] = stacks._workers
+    worker._jobs = InterruptedQueue(worker._jobs, before)  # type: ignore[assignment]
+    with pytest.raises(Alarm):
+        stacks.run(work, lambda: None)
+    assert times == 1
+    assert stacks.run(lambda: 7, never) == 7
+    assert stacks._workers == [worker]

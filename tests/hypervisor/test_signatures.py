@@ -161,9 +161,13 @@ def test_the_aggregate_of_nothing_stands_for_nobody_whatever_it_is() -> None:
     assert verify_bls_aggregate(bytes(96), [], [])
 
 
-def test_equal_texts_make_an_aggregate_invalid() -> None:
-    key, text, signature = BLS[0][0].payload, BLS[0][1], BLS[0][2]
-    assert not verify_bls_aggregate(signature, [key, key], [text, text])
+def test_equal_texts_make_an_aggregate_invalid_even_where_every_key_signed() -> None:
+    from py_ecc.bls.ciphersuites import G2Basic
+
+    keys = [bytes(G2Basic.SkToPk(secret)) for secret in (5, 7)]
+    signatures = [G2Basic.Sign(secret, b"text") for secret in (5, 7)]
+    assert all(verify_bls_aggregate(bytes(one), [key], [b"text"]) for key, one in zip(keys, signatures, strict=True))
+    assert not verify_bls_aggregate(bytes(G2Basic.Aggregate(signatures)), keys, [b"text", b"text"])
 
 
 def test_an_identity_key_signs_nothing() -> None:
