@@ -61,7 +61,9 @@ fn vector(plan: &Plan, version: u32, bundles: &Bundles, reference: &Reference) -
     if !scene.setup.is_empty() {
         let store = Layered::over(bundle.blocks.clone());
         store.extend(&blocks);
-        let outcome = reference.apply(version, &scene.world, &store, &root, &scene.setup, false)?;
+        let mut world = scene.world.clone();
+        world.epoch = scene.setup_epoch.unwrap_or(world.epoch);
+        let outcome = reference.apply(version, &world, &store, &root, &scene.setup, false)?;
         for answer in outcome.answers {
             let answer = answer.map_err(anyhow::Error::msg)?;
             let failed = crate::world::words(&answer).unwrap_or_default();

@@ -6,6 +6,7 @@
 mod bundles;
 mod car;
 mod cases;
+mod cbor;
 mod coverage;
 mod generate;
 mod guest;
@@ -99,6 +100,11 @@ fn run() -> Result<bool> {
 }
 
 fn main() {
+    // The words of fatal errors must not depend on where this runs; panics in the reference's proof code are answers.
+    // SAFETY: no other thread runs yet.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
+    unsafe { std::env::set_var("RUST_BACKTRACE", "0") };
+    std::panic::set_hook(Box::new(|_| ()));
     let worker = std::thread::Builder::new().stack_size(STACK).spawn(run).expect("a thread can be started");
     match worker.join() {
         Ok(Ok(true)) => {}
@@ -107,6 +113,11 @@ fn main() {
             eprintln!("{error:#}");
             std::process::exit(2);
         }
-        Err(_) => std::process::exit(3),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            eprintln!("stopped: {}", words.unwrap_or_default());
+            std::process::exit(3);
+        }
     }
 }

@@ -55,6 +55,8 @@ pub struct Scene<'a> {
     pub messages: Vec<Applied>,
     /// Messages that make the state before; they must succeed and are no part of the vector.
     pub setup: Vec<Applied>,
+    /// The epoch at which that preparation happens, if it is another one.
+    pub setup_epoch: Option<i64>,
     pub variants: Vec<Variant>,
     /// The gas limits to sweep over are derived from the last message's charges.
     pub sweep: bool,
@@ -84,6 +86,7 @@ impl<'a> Scene<'a> {
             world,
             messages: Vec::new(),
             setup: Vec::new(),
+            setup_epoch: None,
             variants: Vec::new(),
             sweep: false,
             actors: BTreeMap::new(),
@@ -157,11 +160,6 @@ impl<'a> Scene<'a> {
         self
     }
 
-    pub fn name(&mut self, address: Address, id: u64) -> &mut Self {
-        self.addresses.push((address, id));
-        self
-    }
-
     /// Store a DAG-CBOR block.
     pub fn block(&mut self, value: &impl serde::Serialize) -> Cid {
         self.store.put_cbor(value, Code::Blake2b256).expect("memory takes everything")
@@ -231,6 +229,14 @@ impl<'a> Scene<'a> {
         self
     }
 
+    /// Give the last message another gas limit.
+    pub fn gas_limit(&mut self, limit: u64) -> &mut Self {
+        let mut message = self.messages.pop().expect("there is a message").message;
+        message.gas_limit = limit;
+        self.messages.push(Applied::explicit(message));
+        self
+    }
+
     /// The same state, other messages.
     pub fn variant(&mut self, id: impl Into<String>, messages: Vec<Applied>) -> &mut Self {
         self.variants.push(Variant { id: id.into(), messages });
@@ -249,17 +255,22 @@ impl<'a> Scene<'a> {
 
     // --- the end -----------------------------------------------------------------------------------------------
 
-    /// Write the state tree: its root and all blocks.
-    pub fn finish(&mut self) -> (Cid, Blocks) {
+    /// The init actor with the names given so far; made at the end if nothing needs it earlier.
+    pub fn init_actor(&mut self) -> &mut Self {
         let mut map: Hamt<_, u64> = Hamt::new_with_bit_width(self.store.clone(), 5);
         for (address, id) in &self.addresses {
             map.set(BytesKey(address.to_bytes()), *id).expect("memory takes everything");
         }
         let addresses = map.flush().expect("memory takes everything");
-        let init_state = self.block(&(addresses, NEXT_ID, "golden"));
-        self.actors.entry(INIT).or_insert_with(|| {
-            ActorState::new(self.bundle.code("init"), init_state, TokenAmount::from_atto(0), 0, None)
-        });
+        let state = self.block(&(addresses, NEXT_ID, "golden"));
+        self.actor(INIT, self.bundle.code("init"), state, 0)
+    }
+
+    /// Write the state tree: its root and all blocks.
+    pub fn finish(&mut self) -> (Cid, Blocks) {
+        if !self.actors.contains_key(&INIT) {
+            self.init_actor();
+        }
         let mut tree = StateTree::new(self.store.clone(), StateTreeVersion::V5).expect("version 5 is known");
         for (id, state) in &self.actors {
             tree.set_actor(*id, state.clone());

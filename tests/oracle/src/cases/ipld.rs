@@ -5,6 +5,7 @@ use fvm_ipld_encoding::{CBOR, DAG_CBOR, IPLD_RAW};
 use multihash_codetable::{Code, Multihash, MultihashDigest};
 
 use crate::args;
+use crate::cbor::{array, link, tagged};
 use crate::guest::*;
 use crate::plan::{Plans, Versions};
 use crate::scene::GUEST;
@@ -15,22 +16,6 @@ const PLAIN_CBOR: i64 = 0x51;
 const DAG: i64 = 0x71;
 /// A kilobyte for what is read.
 const READ: i64 = 0x4000;
-
-/// The bytes of tag 42 and a CID after its zero byte.
-pub fn link(cid: &Cid) -> Vec<u8> {
-    tagged(&[&[0], cid.to_bytes().as_slice()].concat())
-}
-
-fn tagged(content: &[u8]) -> Vec<u8> {
-    assert!(content.len() < 256);
-    [&[0xd8, 0x2a, 0x58, content.len() as u8], content].concat()
-}
-
-/// An array of encoded items.
-pub fn array(items: &[Vec<u8>]) -> Vec<u8> {
-    assert!(items.len() < 24);
-    [vec![0x80 | items.len() as u8], items.concat()].concat()
-}
 
 pub fn blake(codec: u64, data: &[u8]) -> Cid {
     Cid::new_v1(codec, Code::Blake2b256.digest(data))
@@ -122,6 +107,12 @@ fn open(plans: &mut Plans) {
     plans.add("open/missing-block", |scene| {
         let nowhere = blake(DAG_CBOR, b"nobody stored this");
         scene.guest(GUEST, &opened()).change(GUEST, |actor| actor.state = nowhere);
+        scene.invoke();
+    });
+    plans.add("open/root-of-sector-codec", |scene| {
+        // No actor of this machine can have written such a state.
+        let state = scene.keyed_block(0xf101, b"not a piece");
+        scene.guest(GUEST, &opened()).change(GUEST, |actor| actor.state = state);
         scene.invoke();
     });
     plans.add("open/sixteen-links", |scene| {
