@@ -22,7 +22,8 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import AUTO, IN_MEMORY, Hypervisor
+from hypervisor.machine import Hypervisor
+from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.message import Message, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate

@@ -38,7 +38,7 @@ def node(
 
     Example: hypervisor node --bundle builtin-actors.car --state chain
     """
-    from hypervisor.machine import AUTO, IN_MEMORY
+    from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.network import Network
     from localnet.rpc.server import Server
     from localnet.rpc.server import ready_file as written
