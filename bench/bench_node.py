@@ -165,8 +165,8 @@ class Connection:
     def ask(self, method: str, *params: Any) -> Any:
         """The result of a method."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        head = f"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-        self._socket.sendall((head + body).encode())
+        head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        self._socket.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._socket.recv(65536)

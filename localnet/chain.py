@@ -150,7 +150,6 @@ class Chain:
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            chain_id=self.network.chain_id,
             circulating_supply=self.network.circulating_supply,
         )
         self._externs.executing = tipset.height

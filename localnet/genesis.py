@@ -12,7 +12,6 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
-from hypervisor.context import DEVNET_CHAIN_ID
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import ATTO_PER_FIL, Genesis
 from hypervisor.types import TokenAmount
@@ -34,28 +33,27 @@ def network_genesis(accounts: Sequence[Account], balance: TokenAmount, name: str
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """What holds for the whole life of a network: its name, chain id, and circulating supply in attoFIL.
+    """What holds for the whole life of a network and the machine does not record: name, circulating supply in attoFIL.
 
     The supply is a constant: the accounts' funds, as if they were vested.
     """
 
     name: str
-    chain_id: int = DEVNET_CHAIN_ID
     circulating_supply: TokenAmount = TokenAmount(0)
 
     def encode(self) -> bytes:
         """The record as the folder keeps it."""
         supply = self.circulating_supply.to_bytes(16, "big")
-        return encode([_FORMAT, self.name, self.chain_id, supply])
+        return encode([_FORMAT, self.name, supply])
 
     @classmethod
     def decode(cls, data: bytes) -> NetworkRecord:
         """The inverse of `encode`; InvalidInput for another program's or version's record."""
         try:
-            version, name, chain_id, supply = decode_strict(data)
+            version, name, supply = decode_strict(data)
             if version != _FORMAT:
                 raise InvalidInput(f"the folder's network has record format {version}, this program reads {_FORMAT}")
-            return cls(name, chain_id, TokenAmount(int.from_bytes(supply, "big")))
+            return cls(name, TokenAmount(int.from_bytes(supply, "big")))
         except (CodecError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise

@@ -23,8 +23,8 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.message import Message, SignedMessage
+from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
@@ -90,8 +90,6 @@ class Network:
             externs=externs,
         )
         try:
-            if bundle is not None and bundle.manifest.data != machine.manifest.data:
-                raise InvalidInput(f"{path} was made with another bundle of built-in actors: leave out the bundle")
             supply = TokenAmount(2 * balance * account_count)
             self.chain = Chain(machine, externs, NetworkRecord(NETWORK_NAME, circulating_supply=supply), int(clock()))
         except BaseException:
@@ -114,7 +112,7 @@ class Network:
     @property
     def chain_id(self) -> int:
         """Ethereum's chain id."""
-        return self.chain.network.chain_id
+        return self.machine.context.chain_id
 
     @property
     def head(self) -> Tipset:

@@ -33,8 +33,8 @@ def optional(read: Reader) -> OptionalReader:
 class Method:
     """A method; `aliases` are other nodes' names for it.
 
-    It runs on the thread that owns the network, unless it is `inline`: then it needs nothing of the network that
-    changes, and is answered where the request was read.
+    It runs on the thread that owns the network, unless it is `inline`: then it reads only what no execution changes
+    half-way, and is answered where the request was read.
     """
 
     name: str

@@ -126,8 +126,9 @@ METHODS = (
     Method("eth_signTransaction", (transaction,), sign_transaction),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),
-    Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash),
-    Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt),
+    # What a block holds never changes, so these two need not wait for the network's thread.
+    Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash, inline=True),
+    Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt, inline=True),
     Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),
     Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), get_transaction_by_block_number),
 )

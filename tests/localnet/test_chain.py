@@ -321,7 +321,7 @@ class TestFolders:
         from tests.localnet.conftest import BUNDLE
 
         Network(tmp_path / "chain").close()
-        with pytest.raises(InvalidInput, match="was made with another bundle"):
+        with pytest.raises(InvalidInput, match="was made with the bundle"):
             Network(tmp_path / "chain", bundle=data_file(BUNDLE))
 
     def test_a_folder_that_was_left_before_its_first_tipset_gets_it(self, tmp_path: Path) -> None:
