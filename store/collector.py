@@ -39,15 +39,16 @@ class Collector:
     def __init__(self, store: RocksStore, roots: Callable[[], Roots] = Roots, batch: int = BATCH) -> None:
         """Take up the collection that the folder was left in, or begin one.
 
-        The roots are those that the metadata name (`store.roots`) and what `roots` returns. It is asked once, here;
-        what is committed later is kept by its commit.
+        The roots are those that the metadata name (`store.roots`) and what `roots` returns. It is asked when the
+        marking begins or is taken up again; what is committed later is kept by its commit.
         """
         self._store = store
         self._batch = batch
         self._size = store.size()
         if store.collection is None:
             store.begin_collection()
-        self._work = iter(()) if self._collection.phase == SWEEPING else self._mark(roots())
+        self._roots = roots
+        self._marking: Iterator[None] | None = None
 
     @property
     def _collection(self) -> Collection:
@@ -61,7 +62,16 @@ class Collector:
         Raises BlockNotFound and StoreCorrupt where a root leads to a block that is not there or cannot be read: then
         nothing is dropped, and the collection can be taken up again once that is repaired.
         """
-        return next(self._work, None) is not None or self._store.sweep(self._batch)
+        if self._collection.phase == SWEEPING:
+            return self._store.sweep(self._batch)
+        if self._marking is None:
+            self._marking = self._mark(self._roots())
+        try:
+            next(self._marking)
+        except BaseException:
+            self._marking = None  # what was found and not marked must be found again
+            raise
+        return True
 
     def finish(self) -> Collected:
         """Forget the marks, and let RocksDB return the space of what was dropped."""
@@ -82,12 +92,12 @@ class Collector:
                 return None
         return self.finish()
 
-    def _mark(self, roots: Roots) -> Iterator[bool]:
+    def _mark(self, roots: Roots) -> Iterator[None]:
         """The marking, a batch at a time."""
         shallow = iter(roots.shallow)
         while batch := list(islice(shallow, self._batch)):
             self._store.add_marks(batch, HELD)
-            yield True
+            yield
         deep: Iterator[Cid] = chain(named_roots(self._store.all_metadata()), roots.deep)
         while True:
             count = 0
@@ -95,9 +105,9 @@ class Collector:
             while found := walk.step(self._batch):
                 self._store.add_marks(found)
                 count += len(found)
-                yield True
+                yield
             if count < self._batch:
                 break
             deep = named_roots(self._store.all_metadata())  # what a writer has committed in the meantime
         self._store.begin_sweep()
-        yield True
+        yield

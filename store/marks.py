@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rocksdict import Rdict, ReadOptions, WriteBatch
+from rocksdict import Rdict, ReadOptions
 
 from store.blockstore import Blockstore
 from store.cid import Cid
 from store.codec import decode, encode
+from store.rocks_batch import Batch
 from store.roots import named_roots
 from store.walk import Walk
 
@@ -60,8 +61,12 @@ class Marks:
         self._database = database
         self._blocks_name, self._marks_name = blocks, marks
         self._marks = database.get_column_family(marks)
-        record = database.get(_RECORD)
-        self.collection: Collection | None = None if record is None else Collection.decode(record)
+        self.collection: Collection | None = None
+
+    def resume(self) -> None:
+        """Find out whether a collection was left."""
+        record = self._database.get(_RECORD)
+        self.collection = None if record is None else Collection.decode(record)
 
     def close(self) -> None:
         """Release the database."""
@@ -75,7 +80,7 @@ class Marks:
 
     def hold(
         self,
-        batch: WriteBatch,
+        batch: Batch,
         blocks: Mapping[Cid, bytes],
         metadata: Mapping[bytes, bytes | None],
         store: Blockstore,
@@ -84,9 +89,8 @@ class Marks:
 
         BlockNotFound if a root leads to a block that is swept already.
         """
-        family = self._database.get_column_family_handle(self._marks_name)
         for cid in blocks:
-            batch.put(bytes(cid), HELD, family)
+            batch.put(self._marks_name, cid, HELD)
         if self.collection is None or self.collection.phase != SWEEPING:
             return
         finished: set[Cid] = set()
@@ -94,39 +98,39 @@ class Marks:
         while found := walk.step(_PIECE):
             finished.update(found)
             for cid in found:
-                batch.put(bytes(cid), BELOW, family)
+                batch.put(self._marks_name, cid, BELOW)
 
     # --- what the collector does ------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Begin a collection: no mark is left of an earlier one."""
-        batch = WriteBatch(raw_mode=True)
-        batch.delete_range(b"", _END, self._database.get_column_family_handle(self._marks_name))
+        batch = Batch(self._database)
+        batch.clear(self._marks_name, _END)
         self._write(batch, Collection())
 
     def add(self, found: Iterable[Cid], mark: bytes = BELOW) -> None:
         """Mark blocks."""
-        batch = WriteBatch(raw_mode=True)
-        family = self._database.get_column_family_handle(self._marks_name)
+        batch = Batch(self._database)
         count = 0
         for cid in found:
-            batch.put(bytes(cid), mark, family)
+            batch.put(self._marks_name, cid, mark)
             count += 1
         collection = self._running()
         self._write(batch, replace(collection, marked=collection.marked + count))
 
     def begin_sweep(self) -> None:
         """All that the roots lead to is marked: what has no mark may go."""
-        self._write(WriteBatch(raw_mode=True), replace(self._running(), phase=SWEEPING))
+        self._write(Batch(self._database), replace(self._running(), phase=SWEEPING))
 
     def sweep(self, blocks: Rdict, most: int) -> bool:
         """Drop the blocks without a mark among the next `most` ones; whether any are left to be looked at."""
         collection = self._running()
-        batch = WriteBatch(raw_mode=True)
-        family = self._database.get_column_family_handle(self._blocks_name)
+        if collection.phase != SWEEPING:
+            raise RuntimeError("the marking is not complete")
+        batch = Batch(self._database)
         unmarked, looked, cursor = _unmarked(blocks, self._marks, collection.cursor, most)
         for cid in unmarked:
-            batch.delete(cid, family)
+            batch.delete(self._blocks_name, cid)
         self._write(
             batch,
             replace(
@@ -140,16 +144,16 @@ class Marks:
 
     def end(self) -> None:
         """End the collection and forget its marks."""
-        batch = WriteBatch(raw_mode=True)
-        batch.delete_range(b"", _END, self._database.get_column_family_handle(self._marks_name))
-        batch.delete(_RECORD)
-        self._database.write(batch)
+        batch = Batch(self._database)
+        batch.clear(self._marks_name, _END)
+        batch.note(_RECORD, None)
+        batch.write()
         self.collection = None
 
-    def _write(self, batch: WriteBatch, collection: Collection) -> None:
-        batch.put(_RECORD, collection.encode())
+    def _write(self, batch: Batch, collection: Collection) -> None:
+        batch.note(_RECORD, collection.encode())
         # Not synced: RocksDB's log keeps the order, so that a crash loses the end of the collection and nothing else.
-        self._database.write(batch)
+        batch.write()
         self.collection = collection
 
     def _running(self) -> Collection:

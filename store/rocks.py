@@ -24,7 +24,6 @@ from rocksdict import (
     CompactOptions,
     Options,
     Rdict,
-    WriteBatch,
     WriteOptions,
 )
 
@@ -41,6 +40,8 @@ from store.blockstore import (
 )
 from store.cid import Cid, has_digest
 from store.marks import BELOW, Collection, Marks
+from store.rocks_batch import Batch
+from store.rocks_logs import check_logs
 from store.rocks_settings import database_options, family_options, store_error
 from store.roots import named_roots
 from store.walk import Walk
@@ -73,7 +74,7 @@ class RocksStore:
         self._lock = RLock()
         self._count: folders.CommitCount | None = None
         self._failed = False
-        self.commits = int.from_bytes(database.get(_COMMITS) or b"", "big")
+        self.commits = 0
         """How many commits the folder has seen since format 2."""
         self.path = path
 
@@ -105,27 +106,31 @@ class RocksStore:
         try:
             folders.enter(folder, read_only)
             acknowledged = 0 if recover else folders.acknowledged(folder)
+            check_logs(folder, cut=recover)
             with folders.readable(folder) if read_only else nullcontext(folder) as place:
                 database = Rdict(str(place), options=options, column_families=families, access_type=access)
         except Exception as error:  # noqa: BLE001 - rocksdict raises nothing more precise
             raise store_error(error, folder) from None
         store = cls(database, options, folder, read_only, sync)
         try:
-            store._check_commits(acknowledged)
-            if not read_only:
-                store._count = folders.CommitCount(folder)
-                store._count.write(store.commits)
+            store._resume(database, acknowledged)
         except Exception as error:  # noqa: BLE001 - as above
             store.close()
             raise store_error(error, folder) from None
         return store
 
-    def _check_commits(self, acknowledged: int) -> None:
+    def _resume(self, database: Rdict, acknowledged: int) -> None:
+        """Find out where the last process has left off."""
+        self.commits = int.from_bytes(database.get(_COMMITS) or b"", "big")
         if self.commits < acknowledged:
             raise StoreCorrupt(
                 f"the store in {self.path} is damaged: commit {acknowledged} was acknowledged, and {self.commits} is "
                 "the last one that is there; RocksStore.open(path, recover=True) accepts that and goes on from it"
             )
+        if self._marks is not None:
+            self._marks.resume()
+            self._count = folders.CommitCount(self.path)
+            self._count.write(self.commits)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -168,30 +173,27 @@ class RocksStore:
         with self._lock:
             database = self._open_database()
             check_expected(self, expected)
-            batch = WriteBatch(raw_mode=True)
-            # Handles are asked for each time: one that is kept would keep the folder locked after close.
-            family = database.get_column_family_handle(BLOCKS)
+            batch = Batch(database)
             if self.collection is not None:
                 held = dict(blocks)
                 self._call(self._collecting().hold, batch, held, metadata, self)
                 blocks = held.items()
             for cid, data in blocks:
-                batch.put(bytes(cid), data, family)
+                batch.put(BLOCKS, cid, data)
             for name, changes in ((METADATA, metadata), (CHAIN, index)):
-                family = database.get_column_family_handle(name)
                 for key, value in changes.items():
                     if value is None:
-                        batch.delete(key, family)
+                        batch.delete(name, key)
                     else:
-                        batch.put(key, value, family)
-            self._write(database, batch)
+                        batch.put(name, key, value)
+            self._write(batch)
 
-    def _write(self, database: Rdict, batch: WriteBatch) -> None:
+    def _write(self, batch: Batch) -> None:
         """Write a commit's batch with its number, and note the number once the batch is on the disk."""
         number = self.commits + 1
-        batch.put(_COMMITS, number.to_bytes(8, "big"))
+        batch.note(_COMMITS, number.to_bytes(8, "big"))
         try:
-            self._call(database.write, batch, self._write_options)
+            self._call(batch.write, self._write_options)
         except StoreError:
             self._failed = True
             raise

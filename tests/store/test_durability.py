@@ -16,7 +16,9 @@ from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
 from store.folder import COMMITS_FILE, FORMAT_FILE, marker
 from store.rocks import BLOCKS, RocksStore
+from store.rocks_logs import pieces
 from store.rocks_settings import database_options, family_options
+from tests.store.copies import copy_live
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"
 """A folder written by this program when its format was 1: two commits, `state` and then `later`."""
@@ -76,7 +78,7 @@ def folder_of_a_killed_writer(tmp_path: Path, commits: int) -> Path:
     with RocksStore.open(tmp_path / "live") as store:
         for number in range(1, commits + 1):
             commit(store, number)
-        return Path(shutil.copytree(tmp_path / "live", tmp_path / "killed"))
+        return copy_live(store, tmp_path / "killed")
 
 
 def test_a_log_that_is_gone_is_noticed_and_the_loss_can_be_accepted(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_commit_that_was_never_acknowledged_may_be_cut_off(tmp_path: Path) -> 
             commit(store, number)
         count = (store.path / COMMITS_FILE).read_bytes()
         commit(store, 4)
-        folder = Path(shutil.copytree(store.path, tmp_path / "killed"))
+        folder = copy_live(store, tmp_path / "killed")
     (folder / COMMITS_FILE).write_bytes(count)  # it died before it could acknowledge
     log = max(folder.glob("*.log"))
     log.write_bytes(log.read_bytes()[:-3])
@@ -146,6 +148,37 @@ def test_what_an_unsynced_store_commits_is_not_claimed_to_be_on_the_disk(tmp_pat
         assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000000\n"
     with RocksStore.open(tmp_path):
         assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000001\n"
+
+
+@pytest.mark.parametrize("kind", [0, 5, 6, 7, 8, 9, 130, 255])
+@pytest.mark.parametrize("file", ["MANIFEST-*", "*.log"])
+def test_a_log_record_of_a_kind_that_nobody_writes_is_an_error_and_no_endless_loop(
+    tmp_path: Path, file: str, kind: int
+) -> None:
+    folder = folder_of_a_killed_writer(tmp_path, 6)
+    log = max(folder.glob(file))
+    content = bytearray(log.read_bytes())
+    start = [piece.start for piece in pieces(bytes(content))][3]
+    content[start + 6] = kind
+    log.write_bytes(content)
+    for read_only in (True, False):
+        with pytest.raises(StoreCorrupt, match=rf"{log.name} is damaged: at byte {start}"):
+            RocksStore.open(folder, read_only=read_only)
+    if file == "*.log":
+        with RocksStore.open(folder, recover=True) as store:
+            assert store.metadata(b"number") == b"3"
+    else:
+        with pytest.raises(StoreCorrupt):
+            RocksStore.open(folder, recover=True)
+
+
+def test_a_program_that_holds_on_to_an_error_can_open_the_folder_again(tmp_path: Path) -> None:
+    store = RocksStore.open(tmp_path)
+    with pytest.raises(ValueError, match="unpack") as kept:
+        store.commit([(cid_of(b"state"), b"state"), "not a block"], {})  # type: ignore[list-item]
+    assert kept.value.__traceback__ is not None
+    store.close()
+    RocksStore.open(tmp_path).close()
 
 
 # --- disks that fail --------------------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""A write batch over named column families that holds on to none of them.
+
+rocksdict keeps a folder locked, even after `close`, while a handle of a column family lives; and an exception keeps the
+local variables of every function that it has left. So no handle is ever in a variable.
+"""
+
+from __future__ import annotations
+
+from rocksdict import Rdict, WriteBatch, WriteOptions
+
+
+class Batch:
+    """Puts and deletes that are written at once, or not at all."""
+
+    def __init__(self, database: Rdict) -> None:
+        self._database = database
+        self._batch = WriteBatch(raw_mode=True)
+
+    def put(self, family: str, key: bytes, value: bytes) -> None:
+        """Store a value."""
+        self._batch.put(bytes(key), value, self._database.get_column_family_handle(family))
+
+    def delete(self, family: str, key: bytes) -> None:
+        """Delete a key."""
+        self._batch.delete(key, self._database.get_column_family_handle(family))
+
+    def clear(self, family: str, end: bytes) -> None:
+        """Delete every key before `end`."""
+        self._batch.delete_range(b"", end, self._database.get_column_family_handle(family))
+
+    def note(self, key: bytes, value: bytes | None) -> None:
+        """Store a value in RocksDB's own default family, or delete it there."""
+        if value is None:
+            self._batch.delete(key)
+        else:
+            self._batch.put(key, value)
+
+    def write(self, options: WriteOptions | None = None) -> None:
+        """Write the batch."""
+        self._database.write(self._batch, options)

@@ -1,0 +1,46 @@
+"""The crash suite in small; `make crash` runs it in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash import faults, kills, sweep
+from tests.crash.__main__ import planted, unsynced_commits
+
+
+def test_killed_at_any_instant_a_store_reopens_at_an_acknowledged_state(tmp_path: Path) -> None:
+    result = kills.run(tmp_path / "store", 15, seed=20)
+    assert result.findings == []
+    assert result.kills == 15
+    assert result.commits > 50
+
+
+def test_a_store_that_is_damaged_below_rocksdb_reopens_whole_or_says_so(tmp_path: Path) -> None:
+    result = sweep.run(tmp_path, 8, seed=21, stride=300)
+    assert result.findings == []
+    assert {name.split(":")[0] for name in result.outcomes} >= {
+        *("cut at a record", "cut anywhere", "lost unsynced tail", "file gone", "file emptied"),
+        *("flip in log", "flip in sst", "flip in MANIFEST", "flip in CURRENT", "flip in FORMAT", "flip in COMMITS"),
+    }
+    assert sum(count for name, count in result.outcomes.items() if name.endswith("reopened")) > 50
+
+
+@pytest.mark.parametrize("reopen", [True, False], ids=["reopened", "same store"])
+@pytest.mark.parametrize("done_before", [True, False], ids=["written", "not written"])
+def test_when_a_write_fails_nothing_is_lost_and_nothing_is_left(reopen: bool, done_before: bool) -> None:
+    result = faults.run(reopen=reopen, done_before=done_before, every=4)
+    assert result.findings == []
+    assert result.faults >= 8
+
+
+def test_the_suite_finds_a_missing_sync() -> None:
+    assert unsynced_commits("none") == 0
+    found = planted("no-sync", 3, seed=22, commits=3)
+    assert found.keys() >= {"faults below RocksDB", "synced writes"}
+
+
+def test_the_suite_finds_a_missing_batch() -> None:
+    found = planted("no-batch", 20, seed=23, commits=3)
+    assert found.keys() >= {"kills", "faults below RocksDB"}

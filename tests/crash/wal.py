@@ -1,0 +1,17 @@
+"""Where the records of a RocksDB log end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from store.rocks_logs import FULL, LAST, pieces
+
+
+def newest_log(folder: Path) -> Path:
+    """The log that is written to."""
+    return max(folder.glob("*.log"))
+
+
+def record_ends(log: bytes) -> list[int]:
+    """The offset after each record, in order."""
+    return [piece.end for piece in pieces(log) if piece.kind in (FULL, LAST) and piece.end <= len(log)]
