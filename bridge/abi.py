@@ -14,9 +14,8 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from bridge.events import Log
+from bridge.reverts import error_text, revert_reason
 
-_ERROR = keccak(b"Error(string)")[:4]
-_PANIC = keccak(b"Panic(uint256)")[:4]
 _SELECTOR = 4
 
 
@@ -26,7 +25,7 @@ class AbiMismatch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DecodedLog:
-    """A log by its event's name, with the arguments by theirs."""
+    """A log by its event's name, with the arguments by theirs (by their place where they have none)."""
 
     event: str
     arguments: Mapping[str, Any]
@@ -64,30 +63,30 @@ class ContractInterface:
         return values[0] if len(values) == 1 else values or None
 
     def decode_log(self, log: Log) -> DecodedLog | None:
-        """A log by the interface's events, None if it is none of them. Indexed dynamic arguments stay hashes."""
-        event = self._events.get(log.topics[0]) if log.topics else None
+        """A log by the interface's events, None if it does not fit any. Indexed dynamic arguments stay hashes."""
+        event = self._events.get((log.topics[0], len(log.topics) - 1)) if log.topics else None
         if event is None:
             return None
-        indexed = [entry for entry in event["inputs"] if entry["indexed"]]
         plain = [entry for entry in event["inputs"] if not entry["indexed"]]
-        values = dict(zip((entry["name"] for entry in plain), _decode(plain, log.data, event["name"]), strict=True))
-        for entry, topic in zip(indexed, log.topics[1:], strict=True):
-            hashed = entry["type"] in ("string", "bytes") or entry["type"].endswith("]") or entry["type"] == "tuple"
-            values[entry["name"]] = topic if hashed else _decode([entry], topic, event["name"])[0]
-        return DecodedLog(event["name"], {entry["name"]: values[entry["name"]] for entry in event["inputs"]})
+        topics = iter(log.topics[1:])
+        try:
+            data = iter(_decode(plain, log.data, event["name"]))
+            values = [_topic(entry, next(topics)) if entry["indexed"] else next(data) for entry in event["inputs"]]
+        except AbiMismatch:
+            return None
+        return DecodedLog(str(event["name"]), dict(zip(_names(event), values, strict=True)))
 
     def decode_revert(self, data: bytes) -> str:
-        """Revert data in words: `Error(...)`'s text, a panic's code, a custom error with its arguments, or hex."""
-        selector, body = data[:_SELECTOR], data[_SELECTOR:]
-        if selector == _ERROR:
-            return str(_decode([{"type": "string"}], body, "Error")[0])
-        if selector == _PANIC:
-            return f"panic 0x{_decode([{'type': 'uint256'}], body, 'Panic')[0]:02x}"
-        error = self._errors.get(selector)
-        if error is None:
-            return f"0x{data.hex()}"
-        arguments = ", ".join(repr(value) for value in _decode(error["inputs"], body, error["name"]))
-        return f"{error['name']}({arguments})"
+        """Revert data in words: the text of an `Error`, a custom error with its arguments, else `revert_reason`."""
+        text = error_text(data)
+        error = self._errors.get(data[:_SELECTOR])
+        if text is not None or error is None:
+            return revert_reason(data) if text is None else text
+        try:
+            arguments = _decode(error["inputs"], data[_SELECTOR:], error["name"])
+        except AbiMismatch:
+            return revert_reason(data)
+        return f"{error['name']}({', '.join(repr(value) for value in arguments)})"
 
     def decode_call(self, calldata: bytes) -> DecodedCall | None:
         """A call by the function that calldata selects, None if the contract has none. Raises AbiMismatch."""
@@ -95,8 +94,7 @@ class ContractInterface:
         if function is None:
             return None
         values = _decode(function["inputs"], calldata[_SELECTOR:], function["name"])
-        names = (item["name"] or str(place) for place, item in enumerate(function["inputs"]))
-        return DecodedCall(str(function["name"]), dict(zip(names, values, strict=True)))
+        return DecodedCall(str(function["name"]), dict(zip(_names(function), values, strict=True)))
 
     def function_name(self, calldata: bytes) -> str | None:
         """The name of the function that calldata selects, None if the contract has none of that selector."""
@@ -116,8 +114,13 @@ class ContractInterface:
         return {_selector(entry): entry for entry in self.abi if entry["type"] == "function"}
 
     @cached_property
-    def _events(self) -> dict[bytes, Mapping[str, Any]]:
-        return {keccak(_signature(entry)): entry for entry in self.abi if entry["type"] == "event"}
+    def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
+        """By the hash of the signature and the number of indexed arguments: tokens differ in the second only."""
+        return {
+            (bytes(keccak(_signature(entry))), sum(item["indexed"] for item in entry["inputs"])): entry
+            for entry in self.abi
+            if entry["type"] == "event" and not entry.get("anonymous")
+        }
 
     @cached_property
     def _errors(self) -> dict[bytes, Mapping[str, Any]]:
@@ -126,6 +129,11 @@ class ContractInterface:
 
 def _signature(entry: Mapping[str, Any]) -> bytes:
     return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})".encode()
+
+
+def _names(entry: Mapping[str, Any]) -> list[str]:
+    """The arguments' names, of those without one their places."""
+    return [item["name"] or str(place) for place, item in enumerate(entry["inputs"])]
 
 
 def _selector(entry: Mapping[str, Any]) -> bytes:
@@ -141,19 +149,27 @@ def _type(item: Mapping[str, Any]) -> str:
 
 def _encode(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str) -> bytes:
     from eth_abi.abi import encode
-    from eth_abi.exceptions import EncodingError
+    from eth_abi.exceptions import EncodingError, ParseError
 
     try:
         return bytes(encode([_type(item) for item in items], list(values)))
-    except (EncodingError, TypeError, ValueError) as error:
+    except (EncodingError, ParseError, TypeError, ValueError) as error:
         raise AbiMismatch(f"{what}: {error}") from None
 
 
 def _decode(items: Sequence[Mapping[str, Any]], data: bytes, what: str) -> tuple[Any, ...]:
     from eth_abi.abi import decode
-    from eth_abi.exceptions import DecodingError
+    from eth_abi.exceptions import DecodingError, ParseError
 
     try:
         return tuple(decode([_type(item) for item in items], data))
-    except (DecodingError, OverflowError) as error:
+    except (DecodingError, ParseError, OverflowError, ValueError) as error:  # ValueError: text that is no UTF-8
         raise AbiMismatch(f"{what}: {error}") from None
+
+
+def _topic(entry: Mapping[str, Any], topic: bytes) -> Any:
+    """An indexed argument: its value, or the hash that stands for a dynamic one."""
+    kind = entry["type"]
+    if kind in ("string", "bytes", "tuple") or kind.endswith("]"):
+        return topic
+    return _decode([entry], topic, entry["name"])[0]

@@ -1,4 +1,4 @@
-"""What Ethereum's tools want to know of an executed message, from its receipt: logs' bloom, prices, reverts in words.
+"""What Ethereum's tools want to know of an executed message, from its receipt: logs' bloom, prices, failures in words.
 
 Also the form in which a message that was no transaction is shown as one. Rules: lotus node/impl/eth, and the yellow
 paper for the bloom.
@@ -18,6 +18,7 @@ from bridge.events import Log
 from bridge.filecoin_call import NO_CODEC, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, unwrap_return
+from bridge.reverts import revert_reason
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Message, Receipt
@@ -27,21 +28,6 @@ from store.cid import CBOR
 BLOOM_BYTES: Final = 256
 EMPTY_BLOOM: Final = bytes(BLOOM_BYTES)
 _BLOOM_BITS = BLOOM_BYTES * 8
-
-_ERROR = bytes.fromhex("08c379a0")  # Error(string)
-_PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
-_PANICS = {
-    0x00: "Panic()",
-    0x01: "Assert()",
-    0x11: "ArithmeticOverflow()",
-    0x12: "DivideByZero()",
-    0x21: "InvalidEnumVariant()",
-    0x22: "InvalidStorageArray()",
-    0x31: "PopEmptyArray()",
-    0x32: "ArrayIndexOutOfBounds()",
-    0x41: "OutOfMemory()",
-    0x51: "CalledUninitializedFunction()",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +77,6 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
     if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
         return b""
     return unwrap_return(receipt.return_data)
-
-
-def revert_reason(data: bytes) -> str:
-    """Revert data in words: `Error(text)`, a panic by its name, the data of a custom error in hex, `none`."""
-    if not data:
-        return "none"
-    selector, body = data[:4], data[4:]
-    if selector == _PANIC and len(body) == 32:
-        code = int.from_bytes(body, "big")
-        return _PANICS.get(code, f"Panic(0x{code:x})")
-    if selector == _ERROR and len(body) >= 64:
-        length = int.from_bytes(body[32:64], "big")
-        if body[:32] == (32).to_bytes(32, "big") and length <= len(body) - 64:
-            return f"Error({body[64 : 64 + length].decode('utf-8', 'replace')})"
-    return f"0x{data.hex()}"
 
 
 def failure_text(exit_code: int, data: bytes, words: str) -> str:

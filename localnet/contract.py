@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.abi import AbiMismatch, ContractInterface, DecodedLog
+from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 
@@ -77,10 +77,7 @@ class Contract:
 
     def reason(self, data: bytes) -> str:
         """Revert data in words, custom errors of this contract by their names."""
-        try:
-            return self.interface.decode_revert(data)
-        except AbiMismatch:
-            return f"0x{data.hex()}"
+        return self.interface.decode_revert(data)
 
     def __str__(self) -> str:
         return f"0x{self.address.hex()}"

@@ -15,7 +15,7 @@ from bridge.events import entries_to_log
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
-from bridge.receipts import revert_reason
+from bridge.reverts import revert_reason
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from localnet.native_methods import NativeMethod, ShapeMismatch, native_method, read_shape
@@ -130,10 +130,7 @@ def _event(event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
     log = entries_to_log(entries)
     if log is not None:
         for named in interfaces:
-            try:
-                decoded = named.interface.decode_log(log)
-            except AbiMismatch:
-                continue
+            decoded = named.interface.decode_log(log)
             if decoded is not None:
                 values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
                 return f"{decoded.event}({values})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from eth_abi.abi import encode as abi_encode
 from eth_bloom.bloom import BloomFilter
 from hypothesis import given
@@ -22,12 +21,12 @@ from bridge.receipts import (
     effective_gas_price,
     failure_text,
     return_bytes,
-    revert_reason,
     shown_input,
 )
 from hypervisor.address import Address
 from hypervisor.message import Message, Receipt
 from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from tests.bridge.errors import error_data
 
 SENDER = Address.delegated(10, bytes(20))
 CONTRACT = EthAddress(b"\x07" * 20)
@@ -56,36 +55,8 @@ def test_a_bloom_has_the_bits_of_what_is_in_it(entry: EmittedLog) -> None:
         assert bits & bloom_bits(item) == bloom_bits(item)
 
 
-def with_selector(signature: str, *arguments: Any) -> bytes:
-    """ABI-encoded data of an error."""
-    from eth_hash.auto import keccak
-
-    types = signature[signature.index("(") + 1 : -1].split(",")
-    return bytes(keccak(signature.encode())[:4]) + abi_encode(types, arguments)
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"", "none"),
-        (with_selector("Error(string)", "not enough"), "Error(not enough)"),
-        (with_selector("Error(string)", ""), "Error()"),
-        (with_selector("Panic(uint256)", 0x01), "Assert()"),
-        (with_selector("Panic(uint256)", 0x11), "ArithmeticOverflow()"),
-        (with_selector("Panic(uint256)", 0x12), "DivideByZero()"),
-        (with_selector("Panic(uint256)", 0x99), "Panic(0x99)"),
-        (bytes.fromhex("deadbeef"), "0xdeadbeef"),
-        # Cut short, or with a length behind the end: shown as it is.
-        (with_selector("Error(string)", "abc")[:40], "0x" + with_selector("Error(string)", "abc")[:40].hex()),
-        (bytes.fromhex("08c379a0") + b"\xff" * 64, "0x08c379a0" + "ff" * 64),
-    ],
-)
-def test_revert_data_in_words(data: bytes, words: str) -> None:
-    assert revert_reason(data) == words
-
-
 def test_a_failure_is_told_as_the_networks_nodes_do() -> None:
-    text = failure_text(33, with_selector("Error(string)", "no"), "contract reverted")
+    text = failure_text(33, error_data("Error(string)", "no"), "contract reverted")
     expected = "(exit=[EVM_CONTRACT_REVERTED(33)], revert reason=[Error(no)], vm error=[contract reverted])"
     assert text == f"message execution failed {expected}"
     assert failure_text(77, b"\x01", "") == (

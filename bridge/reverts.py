@@ -1,0 +1,49 @@
+"""What revert data says without the contract's interface: Solidity's own two errors, else hex.
+
+`Error(string)` comes from `require` and `revert`, `Panic(uint256)` from the compiler's checks. Custom errors take an
+interface (`bridge.abi`). Rules: the Solidity documentation, and lotus node/impl/eth for names and for what is shown of
+data that does not hold what its selector says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ERROR: Final = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC: Final = bytes.fromhex("4e487b71")  # Panic(uint256)
+_WORD: Final = 32
+_PANICS: Final = {
+    0x00: "Panic()",
+    0x01: "Assert()",
+    0x11: "ArithmeticOverflow()",
+    0x12: "DivideByZero()",
+    0x21: "InvalidEnumVariant()",
+    0x22: "InvalidStorageArray()",
+    0x31: "PopEmptyArray()",
+    0x32: "ArrayIndexOutOfBounds()",
+    0x41: "OutOfMemory()",
+    0x51: "CalledUninitializedFunction()",
+}
+
+
+def error_text(data: bytes) -> str | None:
+    """The text of an `Error(string)`, bytes that are no UTF-8 replaced; None for other data, and for a torn one."""
+    selector, head, length, text = data[:4], data[4:36], data[36:68], data[68:]
+    if selector != _ERROR or len(length) != _WORD or int.from_bytes(head, "big") != _WORD:
+        return None
+    size = int.from_bytes(length, "big")
+    return text[:size].decode("utf-8", "replace") if size <= len(text) else None
+
+
+def revert_reason(data: bytes) -> str:
+    """Revert data in words: `Error(text)`, a panic by its name, other data in hex, `none` for none."""
+    if not data:
+        return "none"
+    text = error_text(data)
+    if text is not None:
+        return f"Error({text})"
+    selector, body = data[:4], data[4:]
+    if selector == _PANIC and len(body) == _WORD:
+        code = int.from_bytes(body, "big")
+        return _PANICS.get(code, f"Panic(0x{code:x})")
+    return f"0x{data.hex()}"

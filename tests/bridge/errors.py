@@ -1,0 +1,14 @@
+"""Revert data as Solidity writes it, made with eth-abi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_abi.abi import encode as abi_encode
+from eth_hash.auto import keccak
+
+
+def error_data(signature: str, *arguments: Any) -> bytes:
+    """The data of an error with these arguments."""
+    types = signature[signature.index("(") + 1 : -1].split(",")
+    return keccak(signature.encode())[:4] + abi_encode(types, arguments)

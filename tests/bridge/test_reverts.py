@@ -1,0 +1,60 @@
+"""Revert data in words, without the contract's interface."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.reverts import error_text, revert_reason
+from tests.bridge.errors import error_data
+
+# The Solidity documentation's example: revert("Not enough Ether provided.").
+DOCUMENTED = bytes.fromhex(
+    "08c379a0"
+    "0000000000000000000000000000000000000000000000000000000000000020"
+    "000000000000000000000000000000000000000000000000000000000000001a"
+    "4e6f7420656e6f7567682045746865722070726f76696465642e000000000000"
+)
+
+
+def test_the_documentations_example() -> None:
+    assert error_text(DOCUMENTED) == "Not enough Ether provided."
+    assert revert_reason(DOCUMENTED) == "Error(Not enough Ether provided.)"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "none"),
+        (error_data("Error(string)", "not enough"), "Error(not enough)"),
+        (error_data("Error(string)", ""), "Error()"),
+        (error_data("Panic(uint256)", 0x01), "Assert()"),
+        (error_data("Panic(uint256)", 0x11), "ArithmeticOverflow()"),
+        (error_data("Panic(uint256)", 0x12), "DivideByZero()"),
+        (error_data("Panic(uint256)", 0x99), "Panic(0x99)"),
+        (bytes.fromhex("deadbeef"), "0xdeadbeef"),
+        # Cut short, or with a length behind the end: shown as it is.
+        (error_data("Error(string)", "abc")[:40], "0x" + error_data("Error(string)", "abc")[:40].hex()),
+        (bytes.fromhex("08c379a0") + b"\xff" * 64, "0x08c379a0" + "ff" * 64),
+    ],
+)
+def test_revert_data_in_words(data: bytes, words: str) -> None:
+    assert revert_reason(data) == words
+
+
+@given(st.text(max_size=100))
+def test_the_text_of_an_error_is_read_whole(text: str) -> None:
+    assert error_text(error_data("Error(string)", text)) == text
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    data = DOCUMENTED.replace(b"Ether", b"\xff\xfe\xfd\xfc\xfb")
+    assert error_text(data) == "Not enough \ufffd\ufffd\ufffd\ufffd\ufffd provided."
+
+
+@given(st.binary(max_size=200))
+def test_garbage_behind_the_selector_is_shown_as_it_is(body: bytes) -> None:
+    data = DOCUMENTED[:4] + body
+    text = error_text(data)
+    assert revert_reason(data) == (f"0x{data.hex()}" if text is None else f"Error({text})")
