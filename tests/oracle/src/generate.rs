@@ -1,4 +1,4 @@
-//! Makes vectors of plans: the state before, what the reference answers, and a table of what was covered.
+//! Makes vectors of plans: the state before, and what the reference answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use fvm::trace::ExecutionEvent;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::bundles::Bundles;
 use crate::car;
@@ -45,10 +45,7 @@ pub fn generate(plans: &[Plan], bundles: &Bundles, folder: &Path, only: &[String
         std::fs::write(folder.join(format!("{group}.jsonl.gz")), &data)?;
         eprintln!("{group}: {} vectors, {} bytes", table.vectors[*group], data.len());
     }
-    eprintln!("{} cases", table.cases);
-    if only.is_empty() {
-        std::fs::write(folder.join("coverage.json"), serde_json::to_string_pretty(&table.value())? + "\n")?;
-    }
+    eprintln!("{} cases: {:?}", table.cases, table.versions);
     Ok(())
 }
 
@@ -156,45 +153,19 @@ fn limits(vector: &Value, bundles: &Bundles, reference: &Reference) -> Result<Ve
     Ok(limits.iter().step_by(step).map(at).collect())
 }
 
-/// Counts for the coverage table.
+/// Counts for the summary.
 #[derive(Default)]
 struct Table {
-    cases: u64,
-    vectors: BTreeMap<String, u64>,
-    groups: BTreeMap<String, u64>,
-    versions: BTreeMap<u32, u64>,
-    syscalls: BTreeMap<String, BTreeMap<u32, u64>>,
+    cases: usize,
+    vectors: BTreeMap<String, usize>,
+    versions: BTreeMap<u32, usize>,
 }
 
 impl Table {
     fn add(&mut self, group: &str, version: u32, vector: &Value) {
-        let cases = vector["preconditions"]["variants"].as_array().map_or(0, Vec::len) as u64;
+        let cases = vector["preconditions"]["variants"].as_array().map_or(0, Vec::len);
         self.cases += cases;
         *self.vectors.entry(group.to_owned()).or_default() += 1;
-        *self.groups.entry(group.to_owned()).or_default() += cases;
         *self.versions.entry(version).or_default() += cases;
-        for cell in vector["_meta"]["syscalls"].as_array().into_iter().flatten() {
-            let (name, number) = cell.as_str().and_then(|text| text.split_once(':')).expect("name:number");
-            let row = self.syscalls.entry(name.to_owned()).or_default();
-            *row.entry(number.parse().expect("a number")).or_default() += 1;
-        }
-    }
-
-    fn value(&self) -> Value {
-        let keyed = |map: &BTreeMap<u32, u64>| -> Map<String, Value> {
-            map.iter().map(|(key, count)| (key.to_string(), (*count).into())).collect()
-        };
-        let syscalls: Map<String, Value> =
-            self.syscalls.iter().map(|(name, row)| (name.clone(), keyed(row).into())).collect();
-        let versions: Map<String, Value> =
-            self.versions.iter().map(|(version, count)| (format!("nv{version}"), (*count).into())).collect();
-        json!({
-            "source": SOURCE,
-            "cases": self.cases,
-            "cases_by_version": versions,
-            "cases_by_group": self.groups,
-            "vectors_by_group": self.vectors,
-            "vectors_by_syscall_and_error": syscalls,
-        })
     }
 }
