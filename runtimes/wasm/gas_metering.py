@@ -1,9 +1,9 @@
 """The second pass: which blocks of code are paid for where.
 
-A metered block is paid for at its beginning, by a call of the charging function that the encoder adds; a linearly
-priced instruction whose operand is not a constant pays for the operand on its own. The pass runs over the code of the
-stack limiter, so that one's instructions cost gas too: a counted call costs as much as its thirteen priced
-instructions. Rules: fvm-wasm-instrument 0.4, `gas_metering`.
+A metered block is paid for at its beginning; a linearly priced instruction whose operand is not a constant pays for the
+operand on its own. The network's pass runs over the code of its stack limiter, so that one's instructions cost gas
+too: a counted call costs as much as its thirteen priced instructions. What is written for a charge is the encoder's.
+Rules: fvm-wasm-instrument 0.4, `gas_metering`.
 """
 
 from dataclasses import dataclass
@@ -28,29 +28,37 @@ from runtimes.wasm.opcodes import (
 )
 
 COUNTED_CALL_PRICE = 13 * INSTRUCTION_PRICE
-"""`stack_limiter.counted_call`: fifteen instructions, of which unreachable and end are free."""
+"""A call of a function of the module, with the network's count of the stack around it: the counter's sum before, its
+check, the call, the counter's sum behind; fifteen instructions, of which unreachable and end are free."""
 
 _STRAIGHT_PRICE = [price if op != CALL else 0 for op, price in enumerate(PRICE)]
 
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """What a function pays: (offset in the module, milligas) of each block, in the order of the offsets; and
-    (offset, milligas a unit) of each instruction that pays for its operand when it runs."""
+    """What a function pays, and where it returns.
 
-    blocks: list[tuple[int, int]]
-    operands: list[tuple[int, int]]
+    `blocks` has (offset in the module, milligas, depth) of each metered block, in the order of the offsets; `operands`
+    (offset, milligas a unit, depth) of each instruction that pays for its operand when it runs; `returns` (offset,
+    offset behind, depth) of each `return`. A depth is the number of control blocks that are open there.
+    """
+
+    blocks: list[tuple[int, int, int]]
+    operands: list[tuple[int, int, int]]
+    returns: list[tuple[int, int, int]]
 
 
 class _Control:
-    """An open control block: its metered block (start index, start offset, price so far) and how far it may branch."""
+    """An open control block: its metered block (start index, start offset and depth, price so far) and how far it may
+    branch."""
 
-    __slots__ = ("farthest", "is_loop", "offset", "price", "start")
+    __slots__ = ("depth", "farthest", "is_loop", "offset", "price", "start")
 
-    def __init__(self, farthest: int, start: int, offset: int, is_loop: bool) -> None:
+    def __init__(self, farthest: int, start: int, offset: int, depth: int, is_loop: bool) -> None:
         self.farthest = farthest
         self.start = start
         self.offset = offset
+        self.depth = depth
         self.price = 0
         self.is_loop = is_loop
 
@@ -59,22 +67,22 @@ class _Meter:
     """The algorithm's state. The function itself is control block 0; indices count from the outside."""
 
     def __init__(self, offset: int) -> None:
-        self.stack = [_Control(0, 0, offset, False)]
-        self.blocks: list[tuple[int, int]] = []
+        self.stack = [_Control(0, 0, offset, 0, False)]
+        self.blocks: list[tuple[int, int, int]] = []
 
-    def open(self, start: int, offset: int, is_loop: bool) -> None:
-        self.stack.append(_Control(len(self.stack), start, offset, is_loop))
+    def open(self, start: int, offset: int, depth: int, is_loop: bool) -> None:
+        self.stack.append(_Control(len(self.stack), start, offset, depth, is_loop))
 
     def finish(self, index: int, offset: int) -> None:
         """End the metered block of the innermost control block; a new one begins behind instruction `index`."""
         stack = self.stack
         top = stack[-1]
-        start, begun_at, price = top.start, top.offset, top.price
-        top.start, top.offset, top.price = index + 1, offset, 0
+        start, begun_at, price, depth = top.start, top.offset, top.price, top.depth
+        top.start, top.offset, top.price, top.depth = index + 1, offset, 0, len(stack) - 1
         if len(stack) > 1 and stack[-2].start == start:
             stack[-2].price += price  # nothing branches between the two beginnings: paid for together
         elif price:
-            self.blocks.append((begun_at, price))
+            self.blocks.append((begun_at, price, depth))
 
     def close(self, index: int, offset: int) -> None:
         self.finish(index, offset)
@@ -100,7 +108,8 @@ class _Meter:
 def charges(body: Instructions, code_at: int, imported: int) -> Charges:
     """The charges of one function whose code begins at `code_at`; functions below `imported` are the host's."""
     meter = _Meter(code_at)
-    operand_charges: list[tuple[int, int]] = []
+    operand_charges: list[tuple[int, int, int]] = []
+    returns: list[tuple[int, int, int]] = []
     prices = list(accumulate(map(_STRAIGHT_PRICE.__getitem__, body.ops), initial=0))
     paid = 0
     for index, op, offset, behind, operands in body.marks:
@@ -112,16 +121,22 @@ def charges(body: Instructions, code_at: int, imported: int) -> Charges:
         elif op == END:
             meter.close(index, behind)
         elif op in (BR, BR_IF, BR_TABLE, RETURN):
+            if op == RETURN:
+                returns.append((offset, behind, len(meter.stack) - 1))
             meter.branch(index, behind, _targets(op, operands, len(meter.stack) - 1))
         elif op == BLOCK:
-            meter.open(top.start, top.offset, False)
+            meter.open(top.start, top.offset, top.depth, False)
         elif op in (IF, LOOP):
-            meter.open(index + 1, behind, op == LOOP)
+            meter.open(index + 1, behind, len(meter.stack), op == LOOP)
         elif op == ELSE:
             meter.finish(index, behind)
         elif op in LINEAR_PRICE:
-            top.price += _linear(op, operands, offset, operand_charges)
-    return Charges(sorted(meter.blocks), operand_charges)
+            unit = LINEAR_PRICE[op]
+            if operands:
+                top.price += _linear(unit, operands[0])
+            else:
+                operand_charges.append((offset, unit, len(meter.stack) - 1))
+    return Charges(sorted(meter.blocks), operand_charges, returns)
 
 
 def _targets(op: int, labels: tuple[int, ...], innermost: int) -> list[int]:
@@ -132,12 +147,8 @@ def _targets(op: int, labels: tuple[int, ...], innermost: int) -> list[int]:
     return [innermost - label for label in labels]
 
 
-def _linear(op: int, operands: tuple[int, ...], offset: int, later: list[tuple[int, int]]) -> int:
-    """The part of a linear price that is known now; what is not goes to `later`."""
-    unit = LINEAR_PRICE[op]
-    if not operands:
-        later.append((offset, unit))
-        return 0
-    if operands[0] < 0:
+def _linear(unit: int, operand: int) -> int:
+    """What a linearly priced instruction costs whose operand is the constant before it."""
+    if operand < 0:
         raise InvalidModule("a linearly priced instruction has a negative constant operand")
-    return operands[0] * unit
+    return operand * unit

@@ -1,8 +1,10 @@
 """Code CID to runnable module: parse, check, instrument, compile once; afterwards from memory or from disk."""
 
 import logging
+import os
 import struct
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule
@@ -39,6 +41,7 @@ class GuestModules:
         self._linked: dict[tuple[Cid, str], GuestModule] = {}
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
+        self._locks: dict[Cid, threading.Lock] = {}
 
     def find(self, code: Cid, revision: str) -> GuestModule | None:
         """The module if it is ready."""
@@ -57,12 +60,33 @@ class GuestModules:
 
     def compile(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
         """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
-        with self._lock:
-            ready = self._compiled.get(code)
-            if ready is None:
-                ready = self._from_disk(code) or self._make(code, bytes(wasm))
-                self._compiled[code] = ready
+        ready = self._compiled.get(code)
+        if ready is None:
+            with self._lock:
+                lock = self._locks.setdefault(code, threading.Lock())
+            with lock:
+                ready = self._compiled.get(code)
+                if ready is None:
+                    ready = self._from_disk(code) or self._make(code, bytes(wasm))
+                    self._compiled[code] = ready
         return ready
+
+    def compile_all(self, modules: Mapping[Cid, bytes]) -> None:
+        """Get several modules ready on all cores. Raises InvalidModule.
+
+        Compiling, loading and checking digests leave the GIL to others, so that while one module is compiled, the next
+        is instrumented. The small ones come first: the first has nothing to overlap with.
+        """
+        waiting = sorted(modules.items(), key=lambda item: len(item[1]))
+        if len(waiting) < 2:
+            for code, wasm in waiting:
+                self.compile(code, wasm)
+            return
+        from concurrent.futures import ThreadPoolExecutor  # only where there is something to share
+
+        with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
+            for _ in pool.map(lambda item: self.compile(*item), waiting):
+                pass
 
     def _key(self, code: Cid) -> bytes:
         revision = instrument.REVISION.to_bytes(4, "big")

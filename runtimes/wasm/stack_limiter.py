@@ -1,10 +1,11 @@
 """The first pass: how much of the stack a function takes, and the code that counts it.
 
-Every direct call, and every function that can be entered from outside (through an export or a table), adds the
-callee's cost to a counter, traps where the limit is passed, and takes it off again afterwards. So stack exhaustion is
-the same on every machine. Rules, oddities included: fvm-wasm-instrument 0.4, `stack_limiter`: local
-*groups* are counted, not locals; the height is sampled before each instruction, never where the innermost block cannot
-be reached; `else` changes nothing.
+Every function adds its cost to a counter when it is entered, traps where the limit is passed, and takes it off again
+when it is left. So stack exhaustion is the same on every machine. The network's pass writes the same around each call
+instead, and a thunk for each function that can be entered from outside: no guest can tell the difference, since all
+calls are counted and nothing happens in between; only its prices can be told (`gas_metering`). Rules, oddities
+included: fvm-wasm-instrument 0.4, `stack_limiter`: local *groups* are counted, not locals; the height is sampled before
+each instruction, never where the innermost block cannot be reached; `else` changes nothing.
 """
 
 from itertools import accumulate
@@ -148,14 +149,13 @@ def _mark(
         state.height += PUSHES[op]
 
 
-def counted_call(callee: int, cost: int, counter: int) -> bytes:
-    """The call of a function of our own, with its cost added to global `counter` before and taken off behind it."""
-    get, set_, amount = b"\x23" + u32(counter), b"\x24" + u32(counter), b"\x41" + signed(cost)
-    check = get + b"\x41" + signed(STACK_LIMIT) + b"\x4b\x04\x40\x00\x0b"  # > limit: if, unreachable, end
-    return get + amount + b"\x6a" + set_ + check + b"\x10" + u32(callee) + get + amount + b"\x6b" + set_
+def on_entry(cost: int, counter: int) -> bytes:
+    """Add a function's cost to global `counter`; where the limit is passed, leave the innermost block."""
+    get, set_ = b"\x23" + u32(counter), b"\x24" + u32(counter)
+    add = get + b"\x41" + signed(cost) + b"\x6a" + set_
+    return add + get + b"\x41" + signed(STACK_LIMIT) + b"\x4b\x0d\x00"  # i32.gt_u, br_if 0
 
 
-def thunk(callee: int, cost: int, counter: int, params: int) -> bytes:
-    """The body of a function that stands for `callee` where it is entered from outside."""
-    arguments = b"".join(b"\x20" + u32(index) for index in range(params))
-    return arguments + counted_call(callee, cost, counter) + b"\x0b"
+def on_exit(cost: int, counter: int) -> bytes:
+    """Take a function's cost off global `counter`."""
+    return b"\x23" + u32(counter) + b"\x41" + signed(cost) + b"\x6b\x24" + u32(counter)

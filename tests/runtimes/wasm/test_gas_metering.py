@@ -27,7 +27,7 @@ def charges_of(text: str) -> list[tuple[int, int]]:
     module = parse(data)
     body = module.bodies[0]
     found = charges(decode(data, body.code_at, body.end), body.code_at, len(module.imported_functions))
-    return [(len(disassemble(data[body.code_at : offset])), price) for offset, price in found.blocks]
+    return [(len(disassemble(data[body.code_at : offset])), price) for offset, price, _ in found.blocks]
 
 
 def test_the_published_fixture_with_a_price_of_one() -> None:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wasmtime import Engine, Func, Instance, Store, Trap
+from wasmtime import Engine, Func, Global, Instance, Memory, Store, Trap, WasmtimeError
 from wasmtime import Module as WasmtimeModule
 
 from hypervisor.errors import InvalidModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import FunctionBody, Module, parse
+from runtimes.wasm.module import parse
 from tests.conftest import data_file
 from tests.runtimes.wasm.guests import bundle_modules, wasm
-from tests.runtimes.wasm.plain_passes import Instruction, disassemble, metered
+from tests.runtimes.wasm.plain_encode import network_form, read_back, with_branches_for_returns
+from tests.runtimes.wasm.plain_passes import metered
 
 # Small actors of both eras; a whole bundle takes the plain passes half a minute.
 PLAIN_SAMPLES = [("v10-mainnet", 0), ("v10-mainnet", 15), ("v18-mainnet", 0), ("v18-mainnet", 12)]
 BUNDLES = ["v10-mainnet", "v18-mainnet", "v18-devnet", "v17-testing-fake-proofs"]
 
 
-def code_of(module: Module, body: FunctionBody) -> list[Instruction]:
-    return disassemble(module.data[body.code_at : body.end])
-
-
 def assert_equals_the_plain_passes(module_bytes: bytes) -> None:
     module = parse(module_bytes)
     expected, callees = metered(module)
     result = parse(instrument(module))
-    assert [code_of(result, body) for body in result.bodies[:-1]] == expected
+    assert read_back(module, result) == [with_branches_for_returns(code) for code in expected]
     defined = len(module.imported_functions) + len(module.bodies)
     thunks = {callee: defined + place for place, callee in enumerate(callees)}
     for before, after in zip(module.exports, result.exports, strict=False):
@@ -140,7 +139,7 @@ EXPRESSIONS = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6))
 def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements: list[str]) -> None:
     module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)
@@ -158,9 +157,92 @@ def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements
     WasmtimeModule.validate(Engine(), instrumented)
 
 
-def test_an_existing_type_of_the_charging_function_is_used_again() -> None:
-    module = parse(wasm('(module (memory (export "memory") 1) (func (param i64)) (func (export "f") (param i32)))'))
-    assert len(parse(instrument(module)).types) == len(module.types)
+# --- run against the network's form ------------------------------------------------------------------------------
+
+ENGINE = Engine()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of one call: its result or the trap's words, the counter, and the memory."""
+
+    outcome: object
+    counter: int
+    memory: bytes
+
+
+def ran(module: bytes, gas: int, argument: int) -> Ran:
+    store = Store(ENGINE)
+    store.set_limits(memory_size=1 << 20)
+    exports = Instance(store, WasmtimeModule(ENGINE, module), []).exports(store)
+    counter, function, memory = exports[GAS_EXPORT], exports["run"], exports["memory"]
+    assert isinstance(counter, Global)
+    assert isinstance(function, Func)
+    assert isinstance(memory, Memory)
+    counter.set_value(store, gas)
+    try:
+        outcome: object = function(store, argument)
+    except Trap as trap:
+        outcome = str(trap).splitlines()[-1]
+    except WasmtimeError as error:
+        outcome = str(error).splitlines()[-1]
+    return Ran(outcome, counter.value(store), bytes(memory.read(store)))
+
+
+def assert_runs_as_the_network_form(module: bytes, limits: list[int]) -> set[object]:
+    """Run with each gas limit and some arguments; the outcomes that were seen."""
+    parsed = parse(module)
+    ours, theirs = instrument(parsed), network_form(parsed)
+    seen = set()
+    for gas in limits:
+        for argument in (0, 1, 9, 400, 0xFFFF_FFFF - (1 << 32)):
+            result = ran(ours, gas, argument)
+            assert result == ran(theirs, gas, argument)
+            seen.add(result.outcome)
+    return seen
+
+
+# Falls `local 0` calls deep, through the table and directly; every way to leave a function is taken.
+FALL = """(module (type $t (func (param i32) (result i32))) (table 3 funcref) (elem (i32.const 1) $direct $through)
+    (memory (export "memory") 1) (global $g (mut i32) (i32.const 0))
+    (func $direct (type $t) (local i64 i32 f64)
+        (i32.store (i32.const 8) (local.get 0))
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 7))))
+        (global.set $g (i32.add (global.get $g) (i32.const 1)))
+        (block $b (result i32)
+            (br_if 1 (i32.const 9) (i32.eq (local.get 0) (i32.const 5000)))
+            (br_table $b 1 $b (i32.add (i32.const 1) (call $through (i32.sub (local.get 0) (i32.const 1))))
+                (i32.and (local.get 0) (i32.const 3)))))
+    (func $through (type $t)
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 11))))
+        (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 1)))
+    (func (export "run") (type $t) (call $direct (local.get 0))))"""
+
+
+def test_calls_run_as_in_the_network_form_until_stack_or_gas_end() -> None:
+    module = wasm(FALL)
+    limits = [10**12, *range(0, 3_000_000, 49_000)]
+    seen = assert_runs_as_the_network_form(module, limits)
+    assert len({outcome for outcome in seen if isinstance(outcome, int)}) >= 3
+    assert any("unreachable" in str(outcome) for outcome in seen)
+
+
+@settings(max_examples=40)
+@given(st.lists(statement(3, (True,)), min_size=1, max_size=6), st.integers(0, 600_000))
+def test_any_structure_of_code_runs_as_in_the_network_form(statements: list[str], gas: int) -> None:
+    module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)
+        (memory (export "memory") 1) (global (mut i32) (i32.const 0))
+        (func $f (param i32) (result i32) (local i64 i32)
+            (if (i32.le_u (local.get 0) (i32.const 1)) (then (return (local.get 0))))
+            (i32.add (call $f (i32.shr_u (local.get 0) (i32.const 1))) (i32.const 1)))
+        (func (export "run") (param i32) {" ".join(statements)}))""")
+    try:
+        metered(parse(module))
+    except AssertionError:  # code that the reference cannot follow
+        with pytest.raises(InvalidModule):
+            instrument(parse(module))
+        return
+    assert_runs_as_the_network_form(module, [gas, 10**10])
 
 
 def run_metered(text: str, gas: int, argument: int = 0) -> tuple[int, int]:

@@ -1,0 +1,158 @@
+"""An instrumented module in the network's own form: charges are calls of a function, the stack is counted around calls.
+
+The oracle of `runtimes.wasm.encode`, which writes other code of the same effect: either run both (`network_form`), or
+read ours back into this form (`read_back`).
+"""
+
+from __future__ import annotations
+
+from runtimes.wasm.binary import name, section, signed, u32, vector
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.module import Kind, Module, Section
+from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
+
+CHARGE_TYPE = b"\x60\x01\x7e\x00"
+CHARGE_BODY = bytes.fromhex("00 2300 2000 7d 2400 2300 4200 53 0440 00 0b 0b")
+
+
+def assemble(code: list[Instruction]) -> bytes:
+    """The bytes of instructions: the inverse of `disassemble`."""
+    out = bytearray()
+    for op, operands in code:
+        out.append(op)
+        if op in (0x02, 0x03, 0x04):
+            out.append(operands[0])
+        elif op == 0x0E:
+            out += u32(len(operands) - 1) + b"".join(map(u32, operands))
+        elif op in (0x41, 0x42):
+            out += signed(operands[0])
+        elif op in (0x43, 0x44):
+            out += operands[0].to_bytes(4 if op == 0x43 else 8, "little")
+        else:
+            out += b"".join(map(u32, operands))
+    return bytes(out)
+
+
+def network_form(module: Module) -> bytes:
+    """The module as the network's passes write it, but for the gas counter, which it exports like ours."""
+    codes, callees = metered(module)
+    defined = len(module.imported_functions) + len(module.bodies)
+    thunks = {callee: defined + place for place, callee in enumerate(callees)}
+    kinds = module.function_type_indices()
+    functions = [*module.functions, *(kinds[callee] for callee in callees), len(module.types)]
+    bodies = []
+    for position, code in enumerate(codes):
+        groups = b"\x00"
+        if position < len(module.bodies):
+            body = module.bodies[position]
+            declared = module.data[body.locals_at : body.code_at]
+            groups = u32(body.local_groups + 1) + declared + b"\x01\x7f"  # the temporary does no harm where unused
+        bodies.append(groups + assemble(code))
+    exports = [
+        name(export.name)
+        + bytes((export.kind,))
+        + u32(thunks.get(export.index, export.index) if export.kind == Kind.FUNCTION else export.index)
+        for export in module.exports
+        if export.kind != Kind.GLOBAL
+    ]
+    exports.append(name(GAS_EXPORT) + b"\x03\x00")
+    written = {
+        Section.TYPE: vector([*_types(module), CHARGE_TYPE]),
+        Section.FUNCTION: vector(map(u32, functions)),
+        Section.GLOBAL: vector(
+            [b"\x7e\x01\x42\x00\x0b", *(item.type + item.init for item in module.globals), b"\x7f\x01\x41\x00\x0b"]
+        ),
+        Section.EXPORT: vector(exports),
+        Section.ELEMENT: vector(
+            item.head + vector(u32(thunks.get(index, index)) for index in item.functions) for item in module.elements
+        ),
+        Section.CODE: vector(u32(len(body)) + body for body in [*bodies, CHARGE_BODY]),
+    }
+    order = (*range(Section.TYPE, Section.CODE), Section.DATA_COUNT, Section.CODE, Section.DATA)
+    parts = [
+        section(number, written[number] if number in written else module.raw[number])
+        for number in map(Section, order)
+        if number in module.raw or number in written
+    ]
+    return module.data[:8] + b"".join(parts)
+
+
+def _types(module: Module) -> list[bytes]:
+    return [
+        b"\x60" + u32(len(item.params)) + item.params + u32(len(item.results)) + item.results for item in module.types
+    ]
+
+
+# --- our form read back --------------------------------------------------------------------------------------------
+
+
+def read_back(module: Module, result: Module) -> list[list[Instruction]]:
+    """The code of every function of our instrumented module in the network's form.
+
+    Asserts on the way that every piece of ours is the one that belongs there. `return` comes back as a branch to the
+    function's label, which is what ours are.
+    """
+    costs = stack_costs(module)
+    counter = len(module.globals) + 1
+    charge = len(module.imported_functions) + len(result.bodies)
+    codes = []
+    for position, body in enumerate(result.bodies):
+        code = disassemble(result.data[body.code_at : body.end])
+        if position < len(module.bodies):
+            results = module.types[module.functions[position]].results
+            code = _unwrapped(code, costs[len(module.imported_functions) + position], counter, results)
+        codes.append(_network_code(code, costs, counter, charge))
+    return codes
+
+
+def with_branches_for_returns(code: list[Instruction]) -> list[Instruction]:
+    """The same code, each `return` written as a branch to the function's label."""
+    out, depth = [], 0
+    for op, operands in code:
+        out.append((0x0C, (depth,)) if op == 0x0F else (op, operands))
+        depth += (op in (0x02, 0x03, 0x04)) - (op == 0x0B)
+    return out
+
+
+def _unwrapped(code: list[Instruction], cost: int, counter: int, results: bytes) -> list[Instruction]:
+    """What lies inside the two blocks; asserts that the stack is counted before and behind it."""
+    get, set_ = (0x23, (counter,)), (0x24, (counter,))
+    head = [
+        (0x02, (0x40,)), get, (0x41, (cost,)), (0x6A, ()), set_, get, (0x41, (2048,)), (0x4B, ()), (0x0D, (0,)),
+        (0x02, (results[0] if results else 0x40,)),
+    ]  # fmt: skip
+    tail = [get, (0x41, (cost,)), (0x6B, ()), set_, (0x0F, ()), (0x0B, ()), (0x00, ()), (0x0B, ())]
+    assert code[: len(head)] == head
+    assert code[-len(tail) :] == tail
+    return code[len(head) : -len(tail)]
+
+
+def _network_code(code: list[Instruction], costs: list[int], counter: int, charge: int) -> list[Instruction]:
+    out: list[Instruction] = []
+    index = depth = 0
+    while index < len(code):
+        op, operands = code[index]
+        subtract: list[Instruction] = [(0x7D, ()), (0x24, (0,)), (0x23, (0,)), (0x42, (0,)), (0x53, ())]
+        runs_out: list[list[Instruction]] = [[(0x0D, (depth + 1,))], [(0x04, (0x40,)), (0x00, ()), (0x0B, ())]]
+        if (op, operands) == (0x23, (0,)):
+            amount = code[index + 1]
+            assert amount[0] == 0x42
+            assert code[index + 2 : index + 7] == subtract
+            (ending,) = (end for end in runs_out if code[index + 7 : index + 7 + len(end)] == end)
+            out += [amount, (0x10, (charge,))]
+            index += 7 + len(ending)
+            continue
+        if op == 0x22 and code[index + 1] == (0x23, (0,)):
+            assert code[index + 2] == (0x20, operands)
+            assert code[index + 3] == (0xAD, ())
+            assert code[index + 5 : index + 12] == [(0x7E, ()), *subtract, *runs_out[0]]
+            out += [(op, operands), *code[index + 2 : index + 6], (0x10, (charge,))]
+            index += 12
+            continue
+        if op == 0x10 and costs[operands[0]] > 0:
+            out += counted_call(operands[0], costs[operands[0]], counter)
+        else:
+            out.append((op, operands))
+        depth += (op in (0x02, 0x03, 0x04)) - (op == 0x0B)
+        index += 1
+    return out
