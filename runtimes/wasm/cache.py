@@ -73,9 +73,17 @@ class ModuleCache:
         assert self._folder is not None
         files = [path for path in self._folder.iterdir() if path.name != _SECRET]
         if len(files) > MAX_FILES:
-            files.sort(key=lambda path: path.stat().st_mtime)
+            files.sort(key=_written)
             for path in files[: len(files) - MAX_FILES]:
                 path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """When a file was written; at the beginning of time if another process has just dropped it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
 
 
 _SECRET = "secret"  # noqa: S105  # a file name

@@ -58,7 +58,7 @@ def told(boundary: str, module: bytes, gas_limit: int) -> Told:
         return (result.receipt, result.message, machine.root), recorder.events
 
 
-@pytest.mark.parametrize("gas_limit", [60_000_000, 2_600_000, 500_000, 130_000])
+@pytest.mark.parametrize("gas_limit", [200_000_000, 2_600_000, 500_000, 130_000])
 @pytest.mark.parametrize(
     "module",
     [
@@ -76,7 +76,7 @@ def test_both_boundaries_tell_the_same_stream(module: bytes, gas_limit: int) -> 
 
 
 def test_the_crossings_reach_their_end() -> None:
-    (receipt, _, _), events = told("raw", guest(CROSSINGS, *NAMES), 60_000_000)
+    (receipt, _, _), events = told("raw", guest(CROSSINGS, *NAMES), 200_000_000)
     assert receipt.exit_code == 77
     assert sum(isinstance(event, GasCharged) and event.name == "OnSyscall" for event in events) == 15
 

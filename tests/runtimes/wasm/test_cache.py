@@ -135,6 +135,21 @@ def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert [cache.load(key) is not None for key in keys] == [True, False, False, True, True]
 
 
+def test_files_that_another_process_drops_meanwhile_do_no_harm(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache_module, "MAX_FILES", 3)
+    cache = ModuleCache(folder)
+    keys = [cache_key(bytes([number])) for number in range(4)]
+    for key in keys[:3]:
+        cache.store(key, b"native code")
+    (folder / keys[0].hex()).unlink()
+    (folder / keys[0].hex()).symlink_to(folder / "nothing")  # listed, and not there
+    cache.store(keys[3], b"native code")
+    assert cache.load(keys[3]) == b"native code"
+    assert caplog.text == ""
+
+
 def test_the_folder_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", "off")
     assert default_folder() is None
