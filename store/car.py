@@ -1,7 +1,7 @@
 """CAR files: content-addressed archives, read and written as streams, never held in memory as a whole.
 
-Every block is checked against its CID before it is handed out. Version 1 is read and written; of version 2 the
-version 1 payload is read and the index is ignored. Rules: https://ipld.io/specs/transport/car/carv1/ and carv2/.
+Every block is checked against its CID before it is handed out. Version 1 is read and written here, and of version 2
+the version 1 payload is read; its index is `store.car_index`'s. Rules: https://ipld.io/specs/transport/car/.
 """
 
 from __future__ import annotations
@@ -29,15 +29,36 @@ class CarError(StoreError):
 
 
 class CarReader:
-    """A CAR being read: `roots` at once, then each (CID, block) once, by iteration."""
+    """A CAR being read: `version` and `roots` at once, then each (CID, block) once, by iteration.
 
-    def __init__(self, source: _Source, roots: tuple[Cid, ...], max_section: int) -> None:
+    `start` is the byte at which the version 1 payload starts, `position` the one before which everything was read,
+    `section` where the block that was handed out last starts; `index` is where a version 2 file says its index is.
+    """
+
+    def __init__(self, source: _Source, version: int, roots: tuple[Cid, ...], max_section: int) -> None:
+        self.version = version
         self.roots = roots
+        self.start = source.start
+        self.index = source.index
+        self.section = source.position
         self._source = source
         self._max_section = max_section
 
+    @property
+    def position(self) -> int:
+        """How many bytes have been read."""
+        return self._source.position
+
+    def go_to(self, position: int) -> None:
+        """Go on from a `position` that an earlier reader of the same file has been at; the stream must be seekable."""
+        self._source.seek(position)
+
     def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
-        while (length := self._source.varint(self._max_section, "section")) is not None:
+        while True:
+            self.section = self._source.position
+            length = self._source.varint(self._max_section, "section")
+            if length is None:
+                return
             section = self._source.take(length, "section")
             try:
                 cid, start = read_cid(section)
@@ -58,7 +79,9 @@ def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
     """
     source = _Source(stream)
     header = _header(source)
+    version = 1
     if header == {"version": 2}:
+        version = 2
         _enter_payload(source)
         header = _header(source)
     if header.get("version") != 1 or header.keys() != {"version", "roots"} or type(header["roots"]) is not list:
@@ -67,16 +90,30 @@ def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
         roots = tuple(unlink(root) for root in header["roots"])
     except CodecError as error:
         raise CarError(f"CAR header: a root that is no link: {error}") from None
-    return CarReader(source, roots, max_section)
+    return CarReader(source, version, roots, max_section)
 
 
-def write_car(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> None:
-    """Write a version 1 CAR: the header, then the blocks in the order in which they come."""
+def write_car(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
+    """Write a version 1 CAR: the header, then the blocks in the order in which they come; returns the bytes written."""
+    size = 0
+    for size in write_sections(stream, roots, blocks):  # noqa: B007 - the last one counts
+        pass
+    return size
+
+
+def write_sections(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> Iterator[int]:
+    """Write a version 1 CAR piece by piece: the bytes written after the header, and after each block."""
     header = encode({"roots": [link(root) for root in roots], "version": 1})
-    stream.write(write_uvarint(len(header)) + header)
+    head = write_uvarint(len(header)) + header
+    stream.write(head)
+    size = len(head)
+    yield size
     for cid, data in blocks:
-        stream.write(write_uvarint(len(cid) + len(data)) + cid)
+        head = write_uvarint(len(cid) + len(data)) + cid
+        stream.write(head)
         stream.write(data)
+        size += len(head) + len(data)
+        yield size
 
 
 def _header(source: _Source) -> dict[str, Any]:
@@ -97,10 +134,13 @@ def _enter_payload(source: _Source) -> None:
     fields = source.take(_V2_HEADER, "version 2 header")
     offset = int.from_bytes(fields[16:24], "little")
     size = int.from_bytes(fields[24:32], "little")
+    index = int.from_bytes(fields[32:40], "little")
     if offset < source.position:
         raise CarError(f"CAR version 2: the payload cannot start at byte {offset}")
+    if index and index < offset + size:
+        raise CarError(f"CAR version 2: the index cannot start at byte {index}")
     source.skip(offset - source.position)
-    source.limit = offset + size
+    source.start, source.limit, source.index = offset, offset + size, index or None
 
 
 class _Source:
@@ -109,7 +149,9 @@ class _Source:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.position = 0
+        self.start = 0
         self.limit: int | None = None
+        self.index: int | None = None
 
     def take(self, length: int, what: str) -> bytes:
         """Exactly `length` bytes; CarError if the stream has fewer. A false length costs no more than one chunk."""
@@ -130,6 +172,11 @@ class _Source:
             if not part:
                 raise CarError(f"CAR cut off at byte {self.position}: its payload starts after its end")
             length -= len(part)
+
+    def seek(self, position: int) -> None:
+        """Go to a byte."""
+        self._stream.seek(position)
+        self.position = position
 
     def varint(self, most: int, what: str) -> int | None:
         """The length of the next piece, or None at the end of the stream; CarError if it is 0 or above `most`."""

@@ -102,10 +102,12 @@ class Marks:
 
     # --- what the collector does ------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Begin a collection: no mark is left of an earlier one."""
+    def begin(self, forgotten: Iterable[tuple[str, bytes]]) -> None:
+        """Begin a collection: no mark is left of an earlier one. Entries of other families are forgotten with it."""
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
+        for family, key in forgotten:
+            batch.delete(family, key)
         self._write(batch, Collection())
 
     def add(self, found: Iterable[Cid], mark: bytes = BELOW) -> None:

@@ -43,7 +43,7 @@ from store.marks import BELOW, Collection, Marks
 from store.rocks_batch import Batch
 from store.rocks_logs import check_logs
 from store.rocks_settings import database_options, family_options, store_error
-from store.roots import named_roots
+from store.roots import IMPORT, named_roots
 from store.walk import Walk
 
 BLOCKS: Final = "blocks"
@@ -231,9 +231,12 @@ class RocksStore:
         return None if self._marks is None else self._marks.collection
 
     def begin_collection(self) -> None:
-        """Forget all marks; from now on commits mark what they store."""
+        """Forget all marks; from now on commits mark what they store.
+
+        An import that is under way is forgotten, too: what it has stored is below no root yet, and will be dropped.
+        """
         with self._lock:
-            self._call(self._collecting().begin)
+            self._call(self._collecting().begin, [(METADATA, IMPORT)])
 
     def add_marks(self, cids: Iterable[Cid], mark: bytes = BELOW) -> None:
         """Mark blocks (`store.marks`)."""

@@ -23,6 +23,8 @@ HEAD: Final = b"head"
 STORAGE_PREFIX: Final = b"storage/"
 PIN_PREFIX: Final = b"pin/"
 INSTALLED: Final = b"installed"
+IMPORT: Final = b"import"
+"""Where a CAR's import has got to (`store.transfer`): no root."""
 
 
 @dataclass(frozen=True, slots=True)
