@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import faults, kills, sweep
+from tests.crash import collection, faults, kills, sweep
 from tests.crash.__main__ import planted, unsynced_commits
 
 
@@ -44,3 +44,8 @@ def test_the_suite_finds_a_missing_sync() -> None:
 def test_the_suite_finds_a_missing_batch() -> None:
     found = planted("no-batch", 20, seed=23, commits=3)
     assert found.keys() >= {"kills", "faults below RocksDB"}
+
+
+def test_a_collection_beside_a_writer_drops_what_is_garbage_and_nothing_else(tmp_path: Path) -> None:
+    report = collection.check(tmp_path, 20_000, seed=24)
+    assert report["findings"] == []

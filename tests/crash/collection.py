@@ -1,0 +1,159 @@
+"""A million dropped blocks beside a writer: `make gc-check`. Exit code 1 if the collection does not keep its promises.
+
+A folder holds a state, a million blocks that a pin has kept until just now, and a writer that commits without a pause.
+After the collection, and a second one when the writer has stopped, what is kept is what a full traversal finds, and the
+folder takes at most 1.2 times the space of the same state exported and imported into a new folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from time import monotonic, sleep
+from typing import Any
+
+from store.buffered import BufferedStore
+from store.cid import Cid, cid_of
+from store.codec import encode, link
+from store.hamt import Hamt
+from store.rocks import RocksStore
+from store.roots import HEAD, pin, unpin
+from store.transfer import export_car, import_car
+from store.walk import reachable
+from tests.crash.states import collector, commit_next
+
+FANOUT = 500
+LARGEST = 1.2
+
+
+def main() -> int:
+    """Run the check; the exit code."""
+    options = argparse.ArgumentParser(prog="make gc-check", description=__doc__)
+    options.add_argument("--count", type=int, default=1_000_000, help="blocks that are dropped")
+    options.add_argument("--seed", type=int, default=1)
+    chosen = options.parse_args()
+    with TemporaryDirectory(prefix="collection-") as place:
+        report = check(Path(place), chosen.count, chosen.seed)
+    print(json.dumps(report, indent=1))
+    for finding in report["findings"]:
+        print(finding, file=sys.stderr)
+    return 1 if report["findings"] else 0
+
+
+def check(place: Path, count: int, seed: int) -> dict[str, Any]:
+    """The check; `findings` in the report is empty if all is well."""
+    start = monotonic()
+    with RocksStore.open(place / "store", sync=False) as store:
+        put_state(store, count // 10, seed)
+        put_garbage(store, count, seed)
+        unpin(store, "old")
+        writer = Writer(store)
+        first = collector(store).run()
+        writer.stop()
+        second = collector(store).run()
+        if first is None or second is None:
+            raise RuntimeError("a collection without a limit of time has ended early")
+        kept = set(store.cids())
+        roots = [Cid(store.metadata(HEAD) or b""), Cid(store.metadata(b"pin/state") or b"")]
+        live = reachable(store, roots) | {Cid(store.index(b"header") or b"")}
+        fresh = afresh(store, roots, place)
+        ratio = second.size_after / fresh
+    findings = [
+        *([f"kept {len(kept)} blocks, a traversal finds {len(live)}"] if kept != live else []),
+        *([f"only {first.dropped} of {count} blocks were dropped"] if first.dropped < count else []),
+        *([f"{ratio:.2f} times the space of a new folder, at most {LARGEST} are allowed"] if ratio > LARGEST else []),
+        *(["the writer did not write"] if writer.commits < 10 else []),
+        *([f"the writer failed: {writer.problem}"] if writer.problem else []),
+    ]
+    return {
+        "seed": seed,
+        "stages": {"dropped": first.dropped + second.dropped, "kept": len(kept), "commits beside": writer.commits},
+        "longest wait of a commit, ms": round(writer.longest * 1000, 1),
+        "bytes before": first.size_before,
+        "bytes after": second.size_after,
+        "bytes of a new folder": fresh,
+        "ratio": round(ratio, 3),
+        "seconds": round(monotonic() - start),
+        "findings": findings,
+    }
+
+
+class Writer:
+    """A thread that commits numbered states, until it is stopped."""
+
+    def __init__(self, store: RocksStore) -> None:
+        self.commits = 0
+        self.longest = 0.0
+        self.problem: Exception | None = None
+        self._store = store
+        self._stopped = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                start = monotonic()
+                commit_next(self._store)
+                self.longest = max(self.longest, monotonic() - start)
+                self.commits += 1
+                sleep(0.002)
+        except Exception as error:  # noqa: BLE001 - it is reported
+            self.problem = error
+
+    def stop(self) -> None:
+        """Stop after the commit that is under way."""
+        self._stopped.set()
+        self._thread.join()
+
+
+def put_state(store: RocksStore, entries: int, seed: int) -> None:
+    """A state that stays, pinned."""
+    rng = random.Random(seed)
+    buffer = BufferedStore(store)
+    tree = Hamt(buffer)
+    for number in range(entries):
+        tree.set(b"%d" % number, rng.randbytes(60))
+    root = tree.flush()
+    store.put_many(buffer.pending.items())
+    pin(store, "state", root)
+
+
+def put_garbage(store: RocksStore, count: int, seed: int) -> None:
+    """Blocks below a pin: leaves, lists of them, and the list of lists."""
+    lists: list[Cid] = []
+    for first in range(0, count, FANOUT):
+        rng = random.Random(seed * count + first)
+        leaves = list(_leaves(rng, min(FANOUT, count - first)))
+        data = encode([link(cid) for cid, _ in leaves])
+        lists.append(cid_of(data))
+        store.put_many([*leaves, (lists[-1], data)])
+    data = encode([link(cid) for cid in lists])
+    store.put(cid_of(data), data)
+    pin(store, "old", cid_of(data))
+
+
+def _leaves(rng: random.Random, count: int) -> Iterator[tuple[Cid, bytes]]:
+    for _ in range(count):
+        data = encode([rng.randbytes(rng.randrange(50, 400))])
+        yield cid_of(data), data
+
+
+def afresh(store: RocksStore, roots: list[Cid], place: Path) -> int:
+    """The bytes of a new folder with the same state."""
+    with (place / "state.car").open("wb") as file:
+        export_car(store, roots, file)
+    with RocksStore.open(place / "fresh", sync=False) as fresh:
+        import_car(fresh, place / "state.car")
+        fresh.compact()
+        return fresh.size()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
