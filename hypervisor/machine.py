@@ -246,11 +246,20 @@ class Hypervisor:
         name, runtime = self.registry.runtime_for(code)
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
-        runtime.prepare(code, module)
+        runtime.prepare({code: module})
         self.store.put(code, module)
         if code not in self._installed:
             self._installed = (*self._installed, code)
         return code
+
+    def prepare(self) -> None:
+        """Compile all modules of the bundle and of users now, on all cores, instead of each at its first call."""
+        names = self.registry.names()
+        native = [code for code in (*self.manifest.codes, *self._installed) if names.get(code, NATIVE) == NATIVE]
+        modules = {code: self.store.get(code) for code in native if self.store.has(code)}
+        if modules:
+            _, runtime = self.registry.runtime_for(next(iter(modules)))
+            runtime.prepare(modules)
 
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
         """Create an actor with `code`, running its constructor (method 1) as the init actor would.

@@ -41,5 +41,5 @@ class Runtime(Protocol):
         (exit 4). OutOfGas and Fatal propagate.
         """
 
-    def prepare(self, code: Cid, module: bytes) -> None:
-        """Check and compile a module before its first invocation; raises InvalidModule if the rules refuse it."""
+    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+        """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one."""

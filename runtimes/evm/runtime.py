@@ -1,5 +1,6 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from hypervisor.errors import ActorExit, RuntimeUnavailable
@@ -48,7 +49,7 @@ class EvmRuntime:
         syscalls.gas.settle()
         return outcome
 
-    def prepare(self, code: Cid, module: bytes) -> None:
+    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
     def _rules_of(self, kernel: Kernel) -> Rules:

@@ -5,6 +5,8 @@ charged, the guest told what is left, entered, and its last work charged before 
 running out of gas wins over every trap and exit.
 """
 
+from collections.abc import Mapping
+
 from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
@@ -37,9 +39,9 @@ class WasmRuntime:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
         self._modules = GuestModules(guest_engine(), ModuleCache(folder), chosen(services.options))
 
-    def prepare(self, code: Cid, module: bytes) -> None:
-        """Check and compile a module before its first invocation; raises InvalidModule if the rules refuse it."""
-        self._modules.compile(code, module)
+    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+        """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
+        self._modules.compile_all(modules)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the actor's `invoke` with the block `params`.

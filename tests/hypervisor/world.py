@@ -6,7 +6,7 @@ kernel and the handle of the parameters, as a guest does, and returns an `Outcom
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,8 +81,8 @@ class ScriptedRuntime:
         except ActorExit as exited:
             return Outcome(exited.code, BlockId(exited.block), exited.message)
 
-    def prepare(self, code: Cid, module: bytes) -> None:
-        if module.startswith(b"bad"):
+    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+        if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
+from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm import cache as cache_module
 from runtimes.wasm import instrument
+from runtimes.wasm import modules as modules_module
 from runtimes.wasm.cache import ModuleCache, cache_key, default_folder
-from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.engine import guest_engine, own_engine
 from runtimes.wasm.modules import GuestModules
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import guest, run
@@ -205,12 +208,88 @@ def test_an_artifact_that_wasmtime_cannot_load_is_compiled_again(folder: Path, l
     assert ModuleCache(folder).load(key) == payload
 
 
-def test_another_revision_of_the_passes_compiles_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def only_artifact(folder: Path) -> Path:
+    (artifact,) = (path for path in folder.iterdir() if path.name != "secret")
+    return artifact
+
+
+@pytest.mark.parametrize("part", [0, 1, 31, 32, 33, 42, 0.5, -1])
+def test_a_truncated_artifact_is_compiled_again_and_replaced(folder: Path, part: float) -> None:
+    Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
+    artifact = only_artifact(folder)
+    whole = artifact.read_bytes()
+    artifact.write_bytes(whole[: int(part * len(whole)) if 0 < part < 1 else int(part)])
+    again, afterwards = (Watched(guest_engine(), ModuleCache(folder)) for _ in range(2))
+    assert again.load(CODE, MODULE, "v4").facts.has_entry
+    afterwards.compile(CODE, MODULE)
+    assert (again.compiled, afterwards.compiled) == (1, 0)
+
+
+def test_an_artifact_planted_under_the_right_name_is_compiled_again(folder: Path, tmp_path: Path) -> None:
+    # another actor's native code, with a digest that another folder's secret made
+    other = guest("unreachable")
+    Watched(guest_engine(), ModuleCache(tmp_path / "foreign")).compile(CODE, other)
+    Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
+    only_artifact(folder).write_bytes(only_artifact(tmp_path / "foreign").read_bytes())
+    again = Watched(guest_engine(), ModuleCache(folder))
+    again.compile(CODE, MODULE)
+    assert again.compiled == 1
+
+
+def test_whatever_compiled_code_depends_on_is_part_of_its_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {Watched(guest_engine(), ModuleCache(folder))._key(CODE)}
+    for target, name, value in (
+        (instrument, "REVISION", instrument.REVISION + 1),
+        (modules_module, "WASMTIME_VERSION", "50.0.2"),
+        (modules_module, "cpu_features", lambda: b"another processor"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, value)
+            keys.add(Watched(guest_engine(), ModuleCache(folder))._key(CODE))
+    keys.add(Watched(own_engine(), ModuleCache(folder))._key(CODE))
+    keys.add(Watched(guest_engine(), ModuleCache(folder))._key(cid_of(b"other", RAW)))
+    assert len(keys) == 6
+
+
+def test_a_stale_artifact_is_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
     monkeypatch.setattr(instrument, "REVISION", instrument.REVISION + 1)
     again = Watched(guest_engine(), ModuleCache(folder))
     again.compile(CODE, MODULE)
     assert again.compiled == 1
+
+
+# --- several modules -------------------------------------------------------------------------------------------
+
+
+MANY = {cid_of(module, RAW): module for module in (guest(f"(i32.const {number})") for number in range(7))}
+
+
+def test_several_modules_are_compiled_once_each_whoever_asks(folder: Path) -> None:
+    modules, again = (Watched(guest_engine(), ModuleCache(folder)) for _ in range(2))
+    threads = [threading.Thread(target=modules.compile_all, args=(MANY,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again.compile_all(MANY)
+    assert (modules.compiled, again.compiled) == (len(MANY), 0)
+
+
+def test_one_bad_module_among_several_is_said(folder: Path) -> None:
+    modules = Watched(guest_engine(), ModuleCache(folder))
+    with pytest.raises(InvalidModule, match="not a WASM module"):
+        modules.compile_all({**MANY, cid_of(b"bad", RAW): b"bad"})
+    modules.compile_all({})
+
+
+def test_a_machine_prepares_its_bundle_and_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
+    with Hypervisor.open() as machine:
+        machine.install(MODULE)
+        machine.prepare()
+        native = {code for code in machine.manifest.codes if machine.registry.names().get(code, "wasm") == "wasm"}
+    assert len(list((tmp_path / "modules").iterdir())) == len(native | {CODE}) + 1  # the folder's secret
 
 
 def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> None:
