@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bridge.addresses import from_delegated
 from hypervisor.address import Address, Protocol
-from hypervisor.errors import AddressError
+from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
 from localnet.chain import Chain
 from store.blockstore import put_object
 
+LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
+"""Actors handle amounts in 128 bits with a sign."""
+
 
 def set_balance(chain: Chain, address: Address, amount: TokenAmount) -> None:
     """Give the actor behind an address another balance in attoFIL; an f1, f3 or f410 address becomes an account.
 
-    Raises AddressError for an f0 or f2 address that nobody has, and for a negative amount.
+    Raises AddressError for an f0 or f2 address that nobody has, InvalidInput for an amount that actors cannot hold.
     """
-    if amount < 0:
-        raise AddressError(f"a balance is not negative: {amount}")
+    if not 0 <= amount <= LARGEST_BALANCE:
+        raise InvalidInput(f"{amount} attoFIL cannot be a balance: expected 0 to 2^127 - 1")
     tree, manifest = chain.machine.state_tree, chain.machine.manifest
     actor = tree.lookup_id(address)
     state = None if actor is None else tree.get_actor(actor)

@@ -12,7 +12,7 @@ Every transaction gets a block of its own, at once, unless `automine` is off. Th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,15 +21,16 @@ from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
-from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.opening import AUTO, IN_MEMORY
+from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.chain import Chain
+from localnet.clock import ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import contract_state
 from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
@@ -43,8 +44,6 @@ from localnet.trace import Trace, trace
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +71,14 @@ class Network:
 
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own; a folder keeps the one it
         was made with). `evm` says who runs contracts (`hypervisor.machine`), `network` is the network version. Each of
-        the mnemonic's accounts has `balance` attoFIL under both of its addresses. `clock` gives Unix seconds.
+        the mnemonic's accounts has `balance` attoFIL under both of its addresses. `clock` gives Unix seconds. Storage
+        proofs are taken for valid unseen.
 
         Raises InvalidInput for a folder that was made with another bundle, and the errors of `Hypervisor.open`.
         """
         if isinstance(bundle, str | Path):
             bundle = Bundle.open(bundle)
         self.accounts = accounts(mnemonic, account_count)
-        self._clock = clock
         externs = ChainExterns()
         machine = Hypervisor.open(
             path,
@@ -88,6 +87,7 @@ class Network:
             evm=evm,
             genesis=network_genesis(self.accounts, balance),
             externs=externs,
+            proofs=AcceptProofs(),
         )
         try:
             supply = TokenAmount(2 * balance * account_count)
@@ -97,8 +97,7 @@ class Network:
             raise
         self.mempool = Mempool()
         self.automine = True
-        self._time_offset = 0
-        self._next_timestamp: int | None = None
+        self._clock = ChainClock(clock)
         self._snapshots: list[_Snapshot] = []
         self._by_address = {account.address: account for account in self.accounts}
 
@@ -320,16 +319,11 @@ class Network:
 
     def increase_time(self, seconds: int) -> int:
         """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`."""
-        if seconds < 0:
-            raise InvalidInput(f"time does not run backwards: {seconds} seconds")
-        self._time_offset += seconds
-        return self._time_offset
+        return self._clock.increase(seconds)
 
     def set_next_timestamp(self, timestamp: int) -> None:
         """The next block's time, in Unix seconds; the clock goes on from there."""
-        if timestamp <= self.head.timestamp:
-            raise InvalidInput(f"timestamp {timestamp} is not after the head's, {self.head.timestamp}")
-        self._next_timestamp = timestamp
+        self._clock.set_next(timestamp, self.head.timestamp)
 
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction."""
@@ -339,7 +333,7 @@ class Network:
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`. Waiting transactions are no part of it."""
-        self._snapshots.append(_Snapshot(self.head, self._time_offset))
+        self._snapshots.append(_Snapshot(self.head, self._clock.offset))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
@@ -350,21 +344,14 @@ class Network:
         del self._snapshots[snapshot - 1 :]
         self.chain.go_back(remembered.tipset)
         self.mempool = Mempool()
-        self._time_offset, self._next_timestamp = remembered.time_offset, None
+        self._clock.go_back(remembered.time_offset)
         return True
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
-        tipset = self.chain.produce(candidates, self._timestamp(), null_rounds)
-        if self._next_timestamp is not None:
-            self._time_offset = self._next_timestamp - int(self._clock())
-            self._next_timestamp = None
+        tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
+        self._clock.block_made()
         self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
         return tipset
-
-    def _timestamp(self) -> int:
-        if self._next_timestamp is not None:
-            return self._next_timestamp
-        return max(self.head.timestamp + 1, int(self._clock()) + self._time_offset)
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import orjson
 
 from localnet.rpc import blocks, control, fees, info, log_methods, state, transactions
 from localnet.rpc.errors import (
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
@@ -137,4 +138,8 @@ def _failed(request_id: Any, error: RpcError) -> dict[str, Any]:
 
 
 def _encoded(response: dict[str, Any]) -> bytes:
-    return orjson.dumps(response)
+    try:
+        return orjson.dumps(response)
+    except TypeError:
+        _LOG.exception("a result has no form in JSON")
+        return orjson.dumps(_failed(response["id"], RpcError(INTERNAL_ERROR, "internal error: no JSON")))

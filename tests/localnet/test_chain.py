@@ -173,6 +173,14 @@ class TestTime:
         with pytest.raises(InvalidInput, match="is not after the head's"):
             network.set_next_timestamp(START)
 
+    def test_time_ends_with_the_year_9999(self, network: Network) -> None:
+        with pytest.raises(InvalidInput, match="lies behind the year 9999"):
+            network.increase_time(1 << 64)
+        with pytest.raises(InvalidInput, match="lies behind the year 9999"):
+            network.set_next_timestamp(253_402_300_800)
+        network.set_next_timestamp(253_402_300_799)
+        assert network.mine().timestamp == 253_402_300_799
+
     def test_a_contract_sees_epoch_and_time_of_its_block(self, network: Network) -> None:
         # Init code that stores NUMBER and TIMESTAMP: 43 5f 55 42 60 01 55, and returns nothing.
         network.set_next_timestamp(START + 777)

@@ -17,7 +17,8 @@ from localnet import CallFailed, Contract, Network, TransactionFailed, Transacti
 from localnet.addresses import Target
 from localnet.contract import Artifact
 from localnet.errors import UnknownTransaction
-from tests.localnet.conftest import ARTIFACTS
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
 INBOX = ARTIFACTS / "Inbox.json"
@@ -339,3 +340,21 @@ def test_the_public_names_are_these() -> None:
         localnet.nothing  # noqa: B018
     assert Contract.__doc__
     assert Address.id(1)
+
+
+@pytest.mark.parametrize(("bundle", "version"), [("v16-testing-fake-proofs", 26), ("v10-mainnet", 18)])
+def test_older_networks_run_too(bundle: str, version: int) -> None:
+    with Network(bundle=data_file(f"bundles/{bundle}.car"), network=version, clock=Clock()) as network:
+        counter = network.deploy(COUNTER)
+        counter.send("increment")
+        network.mine(null_rounds=1)
+        assert counter.call("number") == 1
+        assert network.trace(network.block(2).transactions[0]).same
+
+
+def test_our_evm_runtime_runs_contracts_on_an_official_bundle() -> None:
+    with Network(bundle=data_file(BUNDLE), evm="py-evm", clock=Clock()) as network:
+        asker = network.deploy(ARTIFACTS / "DataCapName.json")
+        asker.send("keep")
+        assert asker.call("kept") == "DataCap"
+        assert network.trace(network.head.transactions[0]).calls[0]["runtime"] == "evm"

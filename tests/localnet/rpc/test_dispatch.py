@@ -159,6 +159,13 @@ def test_a_method_that_breaks_is_answered_and_the_next_one_too(
     assert rpc("eth_chainId") == "0x1df5e76"
 
 
+def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.network.Network.increase_time", lambda *_: 1 << 70)
+    with pytest.raises(Failed, match="internal error: no JSON") as failed:
+        rpc("evm_increaseTime", 1)
+    assert failed.value.code == -32603
+
+
 def test_every_method_says_what_it_answers() -> None:
     for name, method in method_table().items():
         assert method.summary.endswith("."), name

@@ -1,0 +1,62 @@
+"""The chain's time: a clock that can be set ahead, and a time for the next block.
+
+Time travel moves timestamps and leaves epochs alone. All times in Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hypervisor.errors import InvalidInput
+
+Clock = Callable[[], float]
+
+LATEST_TIME: Final = 253_402_300_799
+"""The end of the year 9999: as far as time travel goes."""
+
+
+class ChainClock:
+    """What time it is on the chain; `offset` is how far it runs ahead of the clock that it was given."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next: int | None = None
+        self.offset = 0
+
+    def increase(self, seconds: int) -> int:
+        """Run ahead by so much more; the whole offset. Raises InvalidInput."""
+        if seconds < 0:
+            raise InvalidInput(f"time does not run backwards: {seconds} seconds")
+        _check(self._now() + seconds)
+        self.offset += seconds
+        return self.offset
+
+    def set_next(self, timestamp: int, head: int) -> None:
+        """The time of the block after one of time `head`; the clock goes on from there. Raises InvalidInput."""
+        if timestamp <= head:
+            raise InvalidInput(f"timestamp {timestamp} is not after the head's, {head}")
+        _check(timestamp)
+        self._next = timestamp
+
+    def after(self, head: int) -> int:
+        """The time of the block after one of time `head`: the clock's, or a second later than `head`."""
+        return max(head + 1, self._now()) if self._next is None else self._next
+
+    def block_made(self) -> None:
+        """A block has taken the time that was set, if one was."""
+        if self._next is not None:
+            self.offset += self._next - self._now()
+            self._next = None
+
+    def go_back(self, offset: int) -> None:
+        """To an earlier offset, with no time set."""
+        self.offset, self._next = offset, None
+
+    def _now(self) -> int:
+        return int(self._clock()) + self.offset
+
+
+def _check(timestamp: int) -> None:
+    if timestamp > LATEST_TIME:
+        raise InvalidInput(f"timestamp {timestamp} lies behind the year 9999")
