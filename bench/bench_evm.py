@@ -151,6 +151,7 @@ class _BareHost:
 
     def __init__(self) -> None:
         self.gas = GasBudget(GasTracker(10**15))
+        self.steps = None
 
 
 _RULES = filecoin_rules(LATEST)

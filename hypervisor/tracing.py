@@ -6,7 +6,7 @@ elsewhere). Where nobody listens the tracer is None and no event object is built
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode
@@ -120,6 +120,12 @@ class Flushed:
     blocks: int
 
 
+class RuntimeEvent:
+    """An event of a runtime's own kind, such as an instruction of an interpreter."""
+
+    __slots__ = ()
+
+
 TraceEvent = (
     MessageStarted
     | MessageEnded
@@ -132,6 +138,7 @@ TraceEvent = (
     | EventEmitted
     | DebugLog
     | Flushed
+    | RuntimeEvent
 )
 
 
@@ -142,13 +149,29 @@ class Tracer(Protocol):
         """Take one event, in the order in which things happen."""
 
 
+@runtime_checkable
+class StepTracer(Tracer, Protocol):
+    """Who also wants every instruction: many times more events than all others together."""
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Take one event of an instruction, in order with those of `event`."""
+
+
 class Recorder:
-    """A tracer that keeps everything."""
+    """A tracer that keeps everything but instructions."""
 
     def __init__(self) -> None:
         self.events: list[TraceEvent] = []
 
     def event(self, event: TraceEvent, /) -> None:
+        self.events.append(event)
+
+
+class StepRecorder(Recorder):
+    """A tracer that keeps everything, instructions too."""
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Keep the event among the others."""
         self.events.append(event)
 
 

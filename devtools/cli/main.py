@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from devtools.cli import bundles, demo, doctor, node, trace, vectors
+from devtools.cli import bundles, demo, doctor, ethereum, node, trace, vectors
 
 USE_IT = "Use it"
 STATE = "Actors and state"
@@ -27,6 +27,7 @@ app.command("node", rich_help_panel=USE_IT)(node.node)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
+app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
 
 

@@ -17,7 +17,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes to use.", show_defa
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a case.")]
 
 _NOTHING_FOUND = 2
-_CORES = os.cpu_count() or 1
+CORES = os.cpu_count() or 1
 
 
 def conformance(
@@ -25,7 +25,7 @@ def conformance(
     bundle_dir: Annotated[
         Path | None, typer.Option(help="The folder of official bundles (default: bundles/ in FVM_DATA, ../shared).")
     ] = None,
-    workers: Workers = _CORES,
+    workers: Workers = CORES,
     as_json: AsJson = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show where a failing vector parts from the expected.")] = False,
     trace: Annotated[
@@ -59,7 +59,7 @@ def conformance(
     if trace is not None:
         records = _keep_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
-    _report(records, as_json, notes)
+    report(records, as_json, notes)
 
 
 def fevmtest(
@@ -68,7 +68,7 @@ def fevmtest(
     bundle: Annotated[
         Path | None, typer.Option(help="The official bundle of the cases (default: v18-devnet.car of FVM_DATA).")
     ] = None,
-    workers: Workers = _CORES,
+    workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
     """Run the golden cases of the official EVM actor: exit code, return value, events and every actor's state.
@@ -82,12 +82,18 @@ def fevmtest(
 
     files = room.find_files(paths)
     work = partial(room.run_file, bundle=bundle or _data("bundles") / "v18-devnet.car", evm=evm)
-    _report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 
 def _data(folder: str) -> Path:
     """A folder of the test data outside the project."""
     return Path(os.environ.get("FVM_DATA", "../shared")) / folder
+
+
+def _place(record: dict[str, Any]) -> str:
+    """What a person looks for: the vector or the case, of a state test with its fork and index."""
+    name = str(record.get("vector") or record.get("name") or record.get("file"))
+    return f"{name} {record['fork']} {record['index']}" if record.get("fork") else name
 
 
 def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
@@ -99,7 +105,7 @@ def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict
             yield record
 
 
-def _report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
+def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
     """Print every record, or the failures and a summary; end with the status that the contract names."""
     passed = failed = 0
     for record in records:
@@ -107,7 +113,7 @@ def _report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) 
         if as_json:
             typer.echo(json.dumps(record))
         elif not record["pass"]:
-            typer.echo(f"FAIL  {record.get('vector') or record.get('name')}: {record['error']}")
+            typer.echo(f"FAIL  {_place(record)}: {record['error']}")
             for line in record.get("diff", ()):
                 typer.echo(f"      {line}")
     for note in notes:

@@ -13,14 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
+from bridge.eip3155 import instructions, line, summary
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log
+from bridge.params import unwrap_return
 from devtools.vectors.ethereum_json import (
     BadFixture,
     read_access_list,
@@ -34,9 +36,11 @@ from devtools.vectors.ethereum_json import (
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor, transactions
 from runtimes.evm.ethereum.alloc import accounts, install, state_root
+from runtimes.evm.ethereum.executor import TransactionResult
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
 from store.cid import Cid
@@ -99,15 +103,22 @@ class FixtureExterns:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The JSON files among files and folders, each once, in a stable order."""
+    """The JSON files among files and folders, each once, in a stable order; BadFixture for a path that is neither."""
     found: dict[Path, None] = {}
     for path in paths:
+        if not path.exists():
+            raise BadFixture(f"{path} does not exist")
         found.update(dict.fromkeys(sorted(path.rglob("*.json")) if path.is_dir() else [path]))
     return list(found)
 
 
-def run_file(path: Path, fork: str | None = None, evm: str = "py-evm") -> list[dict[str, Any]]:
-    """The records of one file's cases for a fork (None: for all that are known). For worker processes."""
+def run_file(
+    path: Path, fork: str | None = None, evm: str = "py-evm", trace: TextIO | None = None
+) -> list[dict[str, Any]]:
+    """The records of one file's cases for a fork (None: for all that are known). For worker processes.
+
+    `trace` gets the lines of EIP-3155, each case's closed by a summary.
+    """
     try:
         tests = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(tests, Mapping):
@@ -117,18 +128,20 @@ def run_file(path: Path, fork: str | None = None, evm: str = "py-evm") -> list[d
     records = []
     for name, test in tests.items():
         try:
-            records += [result.record() for result in run_test(path.as_posix(), name, test, fork, evm)]
+            records += [result.record() for result in run_test(path.as_posix(), name, test, fork, evm, trace)]
         except HypervisorError as error:
             records.append(_unreadable(path, name, error))
     return records
 
 
-def run_test(file: str, name: str, test: Any, fork: str | None = None, evm: str = "py-evm") -> Iterator[CaseResult]:
+def run_test(
+    file: str, name: str, test: Any, fork: str | None = None, evm: str = "py-evm", trace: TextIO | None = None
+) -> Iterator[CaseResult]:
     """Run every case of one test."""
     for wanted in [fork] if fork else list(FORKS):
         outcomes = read_field(test, "post").get(wanted)
         if outcomes:
-            runner = TestRunner(test, wanted, evm)
+            runner = TestRunner(test, wanted, evm, trace)
             for index, outcome in enumerate(outcomes):
                 case = read_case(file, name, wanted, index, outcome)
                 yield CaseResult(case, runner.run(case))
@@ -137,7 +150,8 @@ def run_test(file: str, name: str, test: Any, fork: str | None = None, evm: str 
 class TestRunner:
     """One test under one fork: its accounts are made into actors once, each case starts from them."""
 
-    def __init__(self, test: Any, fork: str, evm: str = "py-evm") -> None:
+    def __init__(self, test: Any, fork: str, evm: str = "py-evm", trace: TextIO | None = None) -> None:
+        self._trace = trace
         env = read_field(test, "env")
         self._transaction = read_field(test, "transaction")
         self._machine = _base(evm).fork()
@@ -149,25 +163,40 @@ class TestRunner:
     def run(self, case: Case) -> str:
         """Run one case; what is different in words, nothing if it passed."""
         self._machine.restore(self._before)
-        refused = ""
-        logs: tuple[tuple[EthAddress, Log], ...] = ()
+        recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
+        refused, result = "", None
         try:
             transaction = read_transaction(self._transaction, case.indexes)
-            logs = EthereumExecutor(self._machine).apply_transaction(transaction).logs
+            result = EthereumExecutor(self._machine).apply_transaction(transaction)
         except InvalidTransaction as error:
             refused = error.refusal.name
-        differences = [*_compare_exception(refused, case.exception)]
-        if logs_hash(logs) != case.logs:
-            differences.append(f"logs hash 0x{logs_hash(logs).hex()}, expected 0x{case.logs.hex()}")
         root = state_root(dict(accounts(self._machine)))
-        if root != case.root:
-            differences.append(f"state root 0x{root.hex()}, expected 0x{case.root.hex()}")
+        differences = [*_compare_exception(refused, case.exception), *_compare(case, root, result)]
+        if recorder is not None and self._trace is not None:
+            _write_trace(self._trace, recorder, case, root, result, "; ".join(differences))
         return "; ".join(differences)
 
 
 def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
     """The hash by which a test names the logs."""
     return bytes(keccak(rlp.encode([[bytes(address), list(log.topics), log.data] for address, log in logs])))
+
+
+def _compare(case: Case, root: bytes, result: TransactionResult | None) -> Iterator[str]:
+    logs = logs_hash(() if result is None else result.logs)
+    if logs != case.logs:
+        yield f"logs hash 0x{logs.hex()}, expected 0x{case.logs.hex()}"
+    if root != case.root:
+        yield f"state root 0x{root.hex()}, expected 0x{case.root.hex()}"
+
+
+def _write_trace(
+    out: TextIO, recorder: StepRecorder, case: Case, root: bytes, result: TransactionResult | None, error: str
+) -> None:
+    for instruction in instructions(recorder.events):
+        out.write(json.dumps(line(instruction)) + "\n")
+    output, gas = (b"", 0) if result is None else (unwrap_return(result.output), result.gas_used)
+    out.write(json.dumps(summary(root, output, gas, not error, case.fork, error)) + "\n")
 
 
 def _compare_exception(refused: str, expected: str) -> Iterator[str]:
@@ -276,4 +305,4 @@ def _base(evm: str) -> Hypervisor:
 
 
 def _unreadable(path: Path, name: str, error: Exception) -> dict[str, Any]:
-    return {"file": path.as_posix(), "name": name, "fork": "", "index": 0, "pass": False, "error": f"{path}: {error}"}
+    return {"file": path.as_posix(), "name": name, "fork": "", "index": 0, "pass": False, "error": str(error)}

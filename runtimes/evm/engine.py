@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
+from hypervisor.tracing import StepTracer
 from runtimes.evm.code import Code
 from runtimes.evm.opcodes import Opcode
 
@@ -134,6 +135,13 @@ class Host(Protocol):
     """
 
     gas: GasBudget
+
+    @property
+    def steps(self) -> StepTracer | None:
+        """Who wants every instruction."""
+
+    def get_refund(self) -> int:
+        """The refund counter, for traces."""
 
     def get_storage(self, key: int) -> int:
         """The word in a slot, 0 if none was written."""

@@ -7,6 +7,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.events import Log, log_to_entries
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import StepTracer
 from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import Contract
 from runtimes.evm.engine import TxContext
@@ -37,6 +38,16 @@ class FilecoinHost:
         self._memory = 0
         self._tx_context: TxContext | None = None
         self._prev_randao: bytes | None = None
+
+    @property
+    def steps(self) -> StepTracer | None:
+        """Who wants every instruction."""
+        tracer = self.syscalls.kernel.tracer
+        return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
+
+    def get_refund(self) -> int:
+        """Filecoin refunds nothing."""
+        return 0
 
     # --- state ------------------------------------------------------------------------------------------------
 

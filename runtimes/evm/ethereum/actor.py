@@ -9,6 +9,7 @@ from typing import cast
 
 from bridge.addresses import EthAddress
 from bridge.cbor import ParamsError
+from bridge.evm_steps import EvmFault
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of
 from hypervisor.blocks import Block
@@ -19,7 +20,7 @@ from hypervisor.runtime import Outcome
 from hypervisor.types import METHOD_CONSTRUCTOR, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse
-from runtimes.evm.engine import Engine, EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.answers import answer, returned
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -27,6 +28,15 @@ from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import DAG_CBOR
 
 _RESERVED_BYTE = 0xEF  # EIP-3541
+
+
+def _answered(host: EthereumHost, ask: Ask) -> Answer:
+    try:
+        return answer(host, ask)
+    except OutOfGas:
+        if host.steps is not None:
+            host.steps.step(EvmFault(OutOfGas.__name__))
+        raise
 
 
 class Invocation:
@@ -104,7 +114,7 @@ class Invocation:
         engine = self._new_engine(calls.surroundings.fork)
         step = engine.start(frame, host)
         while not isinstance(step, FrameOutcome):
-            step = engine.resume(answer(host, step))
+            step = engine.resume(_answered(host, step))
         host.gas.settle()
         return step
 

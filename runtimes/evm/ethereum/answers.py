@@ -8,6 +8,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.cbor import byte_string
+from bridge.evm_steps import EvmCost
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -55,6 +56,8 @@ def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
             cost += prices.NEW_ACCOUNT
     host.charge(cost)
     limit = min(ask.gas, prices.all_but_one_64th(host.gas.remaining))
+    if host.steps is not None:
+        host.steps.step(EvmCost(cost + limit))
     if ask.value:
         limit += prices.CALL_STIPEND
         host.gas.remaining += prices.CALL_STIPEND
@@ -88,7 +91,10 @@ def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
     if size > prices.MAX_INIT_CODE_SIZE:
         raise OutOfGas(f"init code of {size} bytes is too long")
     per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
-    host.charge(per_word * prices.words(size))
+    cost = per_word * prices.words(size)
+    host.charge(cost)
+    if host.steps is not None:
+        host.steps.step(EvmCost(cost))
     limit = prices.all_but_one_64th(host.gas.remaining)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(host.actor)

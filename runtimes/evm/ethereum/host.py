@@ -14,6 +14,7 @@ from bridge.events import Log
 from bridge.gas import GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
+from hypervisor.tracing import StepTracer
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices
@@ -43,6 +44,16 @@ class EthereumHost:
         self.gas = GasBudget(calls.gas, 1)
         self._memory_words = 0
         self._memory_price = 0
+
+    @property
+    def steps(self) -> StepTracer | None:
+        """Who wants every instruction."""
+        tracer = self.calls.tracer
+        return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
+
+    def get_refund(self) -> int:
+        """The transaction's refund counter."""
+        return self.accounts.refund
 
     # --- gas --------------------------------------------------------------------------------------------------
 

@@ -168,6 +168,11 @@ def _check_room(transaction: Transaction, block: BlockLimits) -> None:
         raise InvalidTransaction(
             Refusal.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
         )
+    if transaction.blob_gas > block.blob_gas:
+        raise InvalidTransaction(
+            Refusal.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
+            f"{len(transaction.blob_hashes)} blobs are more than the block has room for",
+        )
     if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
         raise InvalidTransaction(
             Refusal.INVALID_CHAINID, f"the transaction is for chain {transaction.chain_id}, this is {block.chain_id}"
@@ -197,10 +202,6 @@ def _check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits) -> No
             raise InvalidTransaction(
                 Refusal.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH, f"blob hash 0x{blob_hash.hex()} of unknown version"
             )
-    if transaction.blob_gas > block.blob_gas:
-        raise InvalidTransaction(
-            Refusal.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED, f"{count} blobs are more than the block has room for"
-        )
     if transaction.max_fee_per_blob_gas < block.blob_base_fee:
         raise InvalidTransaction(
             Refusal.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,

@@ -15,6 +15,7 @@ from runtimes.evm.precompiles import bls12_381, bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_P256_FIELD: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 _WORD: Final = 32
 _ONE: Final = (1).to_bytes(_WORD, "big")
 MAX_MODEXP_LENGTH: Final = 1 << 32
@@ -95,6 +96,8 @@ def p256_verify(data: bytes) -> bytes:
     if len(data) != P256_INPUT:
         return b""
     r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
+    if x >= _P256_FIELD or y >= _P256_FIELD:  # the library would take them modulo the field
+        return b""
     try:
         key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         key.verify(utils.encode_dss_signature(r, s), data[:_WORD], ec.ECDSA(utils.Prehashed(hashes.SHA256())))

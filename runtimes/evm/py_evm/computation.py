@@ -8,9 +8,7 @@ from eth.exceptions import VMError
 from eth.vm.code_stream import CodeStream
 from eth.vm.forks.cancun.computation import CancunComputation
 from eth.vm.memory import Memory
-from eth.vm.message import Message
 from eth.vm.stack import Stack
-from eth_typing import Address
 
 from runtimes.evm.engine import U32_MAX, Frame, Host, Status
 
@@ -26,6 +24,19 @@ class FrameError(VMError):
         self.status = status
 
 
+class FrameMessage:
+    """What opcodes read of a message."""
+
+    __slots__ = ("data", "data_as_bytes", "is_static", "sender", "storage_address", "value")
+
+    def __init__(self, frame: Frame) -> None:
+        self.data = self.data_as_bytes = frame.calldata
+        self.is_static = frame.static
+        self.sender = frame.caller
+        self.storage_address = frame.address
+        self.value = frame.value
+
+
 class FrameComputation(CancunComputation):
     """The object that opcode functions are given."""
 
@@ -33,20 +44,23 @@ class FrameComputation(CancunComputation):
         # not the parent's __init__: it wants a state, a transaction and a gas meter, which no opcode here uses
         self.frame = frame
         self.host = host
-        self.msg = Message(
-            gas=0,
-            to=Address(frame.address),
-            sender=Address(frame.caller),
-            value=frame.value,
-            data=frame.calldata,
-            code=frame.code.data,
-            is_static=frame.static,
-        )
+        self.msg = FrameMessage(frame)  # type: ignore[assignment]  # the part of py-evm's message that is used
         self.code = CodeStream(frame.code.data)
-        self._stack = Stack()
+        self._stack = stack = Stack()
         self._memory = Memory()
         self._granted = 0
         self.answer_region = (0, 0)
+        # py-evm looks these up through a cached property, whose first look costs as much as ten opcodes
+        self.__dict__.update(
+            stack_pop_ints=stack.pop_ints,
+            stack_pop_bytes=stack.pop_bytes,
+            stack_pop_any=stack.pop_any,
+            stack_pop1_int=stack.pop1_int,
+            stack_pop1_bytes=stack.pop1_bytes,
+            stack_pop1_any=stack.pop1_any,
+            stack_push_int=stack.push_int,
+            stack_push_bytes=stack.push_bytes,
+        )
 
     def consume_gas(self, amount: int, reason: str) -> None:
         """Take EVM gas from the budget; raises OutOfGas through it.

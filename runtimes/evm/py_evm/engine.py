@@ -7,8 +7,11 @@ from types import MappingProxyType
 from eth.abc import OpcodeAPI
 from eth.exceptions import FullStack, Halt, InsufficientStack, InvalidJumpDestination, OutOfBoundsRead, Revert, VMError
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
+from eth.vm.stack import to_int
 
-from hypervisor.errors import Fatal
+from bridge.evm_steps import EvmCost, EvmFault, EvmStep
+from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.tracing import StepTracer
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, EngineRules, Frame, FrameOutcome, Host, Status, Step
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.ethereum import ETHEREUM
@@ -16,6 +19,8 @@ from runtimes.evm.py_evm.opcodes import OWN, undefined
 
 Function = Callable[[FrameComputation], CallAsk | CreateAsk | None]
 Row = tuple[int, Function]
+
+_STOP = 0
 
 _STATUS_OF_ERROR = {
     InsufficientStack: Status.STACK_UNDERFLOW,
@@ -37,6 +42,22 @@ class PyEvmTable:
         for number, opcode in rules.opcodes.items():
             rows[number] = (opcode.gas, own.get(opcode.name) or _function_of(CANCUN_OPCODES[number]))
         self.rows = tuple(rows)
+        self._names = {number: opcode.name for number, opcode in rules.opcodes.items()}
+
+    def step(self, computation: FrameComputation, position: int, opcode: int) -> EvmStep:
+        """The event of an instruction that is about to run."""
+        host = computation.host
+        stack = tuple(to_int(value) for value in computation._stack.values)  # type: ignore[attr-defined]
+        return EvmStep(
+            pc=position,
+            opcode=opcode,
+            name=self._names.get(opcode, f"opcode 0x{opcode:02x} not defined"),
+            gas=host.gas.remaining,
+            stack=stack,
+            memory=computation.memory_read_bytes(0, len(computation._memory)),
+            return_data=computation.return_data,
+            refund=host.get_refund(),
+        )
 
     def engine(self) -> "PyEvmEngine":
         """An engine for one frame."""
@@ -52,16 +73,18 @@ def _function_of(opcode: OpcodeAPI) -> Function:
 class PyEvmEngine:
     """Runs one frame; see `runtimes.evm.engine.Engine`."""
 
-    __slots__ = ("_asked", "_computation", "_table")
+    __slots__ = ("_asked", "_computation", "_steps", "_table")
 
     def __init__(self, table: PyEvmTable) -> None:
         self._table = table
         self._computation: FrameComputation | None = None
         self._asked: CallAsk | CreateAsk | None = None
+        self._steps: StepTracer | None = None
 
     def start(self, frame: Frame, host: Host) -> Step:
         """Run until the frame ends or asks."""
         self._computation = FrameComputation(frame, host)
+        self._steps = host.steps
         return self._guard(partial(self._run, self._computation))
 
     def resume(self, answer: Answer) -> Step:
@@ -87,6 +110,8 @@ class PyEvmEngine:
         return self._guard(go_on)
 
     def _run(self, computation: FrameComputation) -> Step:
+        if self._steps is not None:
+            return self._run_traced(computation, self._steps)
         rows, gas = self._table.rows, computation.host.gas
         stream, code = computation.code, computation.frame.code.data
         end = len(code)
@@ -103,6 +128,32 @@ class PyEvmEngine:
             if asked is not None:
                 self._asked = asked
                 return asked
+
+    def _run_traced(self, computation: FrameComputation, tracer: StepTracer) -> Step:
+        """The same with an event before and behind each instruction."""
+        gas, code = computation.host.gas, computation.frame.code.data
+        while True:
+            position = computation.code.program_counter
+            opcode = code[position] if position < len(code) else _STOP
+            before = gas.remaining
+            tracer.step(self._table.step(computation, position, opcode))
+            computation.code.program_counter = position + 1
+            price, function = self._table.rows[opcode]
+            try:
+                computation.pay(price)
+                self._asked = function(computation)
+            except (Halt, Revert):
+                tracer.step(EvmCost(before - gas.remaining))
+                raise
+            except FrameError as error:
+                tracer.step(EvmFault(error.status.name))
+                raise
+            except (VMError, OutOfGas) as error:
+                tracer.step(EvmFault(type(error).__name__))
+                raise
+            tracer.step(EvmCost(before - gas.remaining))
+            if self._asked is not None:
+                return self._asked
 
     def _guard(self, run: Callable[[], Step]) -> Step:
         """Run, and turn py-evm's ways to end a frame into an outcome."""

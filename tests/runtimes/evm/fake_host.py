@@ -11,6 +11,7 @@ from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
 from hypervisor.network_versions import LATEST, network_version
+from hypervisor.tracing import StepTracer
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, TxContext
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
@@ -31,6 +32,7 @@ class FakeHost:
     def __init__(self, gas: int = 10**12) -> None:
         self.tracker = GasTracker(gas)
         self.gas = GasBudget(self.tracker, RULES.gas_rate)
+        self.steps: StepTracer | None = None
         self.storage: dict[int, int] = {}
         self.transient: dict[int, int] = {}
         self.balances: dict[EthAddress, int] = {MYSELF: 1000, OTHER: 7}
@@ -38,6 +40,9 @@ class FakeHost:
         self.logs: list[tuple[list[bytes], bytes]] = []
         self.beneficiary: EthAddress | None = None
         self.granted: list[int] = []
+
+    def get_refund(self) -> int:
+        return 0
 
     def get_storage(self, key: int) -> int:
         return self.storage.get(key, 0)

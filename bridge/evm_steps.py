@@ -1,0 +1,38 @@
+"""What an EVM engine tells a tracer that wants every instruction. Traces of every format are made of these events.
+
+Between a call's `CallStarted` and its `CallEnded` a contract's frame is a row of steps, each with the costs that are
+known behind it, or with the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived
+budget under Filecoin's.
+"""
+
+from dataclasses import dataclass
+
+from hypervisor.tracing import RuntimeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EvmStep(RuntimeEvent):
+    """An instruction is about to run. The stack's top is last; `refund` is the counter of the whole transaction."""
+
+    pc: int
+    opcode: int
+    name: str
+    gas: int
+    stack: tuple[int, ...]
+    memory: bytes
+    return_data: bytes
+    refund: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvmCost(RuntimeEvent):
+    """A part of the cost of the last step of this frame; gas handed to a call counts, as geth shows it."""
+
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvmFault(RuntimeEvent):
+    """The last step of this frame failed, and the frame with it."""
+
+    reason: str
