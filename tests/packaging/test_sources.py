@@ -49,7 +49,7 @@ def test_the_lock_of_the_packages_names_no_index() -> None:
     assert "://" not in texts("requirements.lock")["requirements.lock"]
 
 
-def test_the_test_data_are_reached_by_one_door() -> None:
+def test_tests_reach_the_data_outside_the_project_by_one_door() -> None:
     read = re.compile(r"""environ(\.get\(|\[)["']FVM_DATA""")
-    readers = [name for name, text in texts("tests/*.py", "bench/*.py").items() if read.search(text)]
+    readers = [name for name, text in texts("tests/*.py").items() if read.search(text)]
     assert readers == [ONE_DOOR], "use its data_file"
