@@ -40,6 +40,6 @@ def verify(car: _Car = None) -> None:
     registry = Registry(RuntimeServices(), {})
     for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True):
         _, runtime = registry.runtime_for(code)
-        runtime.prepare(code, modules[code])
+        runtime.prepare({code: modules[code]})
         typer.echo(f"ok  {name}", err=True)
     typer.echo(f"{show(bundle.root)}: {len(bundle.manifest.codes)} actors, all valid under the runtime '{NATIVE}'")
