@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
+NATIVE_BYTES: Final = b"\xfe"
+NATIVE_CODE: Final = cid_of(NATIVE_BYTES, RAW)
+NATIVE_CODE_HASH: Final = keccak(NATIVE_BYTES)
+"""What contracts see of native actors: one byte, so that they have code."""
+
 NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
 """What an EVM actor is whose head is still the empty array: one that this message creates."""
 
@@ -146,6 +151,8 @@ class Accounts:
         """The code of a CID."""
         if cid == EMPTY_CODE:
             return b""
+        if cid == NATIVE_CODE:
+            return NATIVE_BYTES
         try:
             return self._store.get(cid)
         except BlockNotFound as error:
@@ -363,7 +370,8 @@ class Accounts:
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)
         if state is None or state.code != self.evm_code:
-            return EMPTY_CODE, EMPTY_CODE_HASH
+            is_native = state is not None and state.code not in self.account_codes
+            return (NATIVE_CODE, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
         code: tuple[Cid, bytes] | None = self._journal.get((_CODE, actor))
         if code is None:
             contract = self._contract(state)

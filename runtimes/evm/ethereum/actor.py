@@ -1,23 +1,30 @@
 """The EVM actor's methods under Ethereum's rules.
 
 A contract is called by InvokeEVM, runs another's code by a call to itself, and comes into being by a call of method 1
-with init code.
+with init code. Native actors call it and ask it as on the network.
 """
 
 from collections.abc import Callable
 from typing import cast
 
 from bridge.addresses import EthAddress
-from bridge.cbor import ParamsError
+from bridge.cbor import ParamsError, byte_string
 from bridge.evm_steps import EvmFault
+from bridge.filecoin_call import (
+    FIRST_CALLABLE_METHOD,
+    AbiError,
+    BlockTooLarge,
+    decode_method_return,
+    encode_method_calldata,
+)
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams, calldata_of
+from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, OutOfGas
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.runtime import Outcome
-from hypervisor.types import METHOD_CONSTRUCTOR, BlockId
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse
 from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
@@ -25,9 +32,12 @@ from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.answers import answer, returned
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
-from store.cid import DAG_CBOR
+from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
+from store.cid import CBOR, DAG_CBOR
+from store.codec import encode, link
 
 _RESERVED_BYTE = 0xEF  # EIP-3541
+_GET_STORAGE_AT = 5
 
 
 def _answered(host: EthereumHost, ask: Ask) -> Answer:
@@ -59,25 +69,46 @@ class Invocation:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(error)) from None
 
     def _method(self, params: Block | None) -> Outcome:
-        context = self._kernel.context
-        match context.method:
-            case number if number == INVOKE_EVM:
-                return self._invoke(b"" if params is None else calldata_of(params.codec, params.data))
-            case number if number == INVOKE_CONTRACT_DELEGATE:
-                return self._delegate(params)
-            case number if number == METHOD_CONSTRUCTOR:
-                return self._construct(b"" if params is None else params.data)
-            case number:
-                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the EVM actor has no method {number}")
+        number = self._kernel.context.method
+        if number == INVOKE_EVM:
+            return self._answer(self._invoke(b"" if params is None else calldata_of(params.codec, params.data)))
+        if number == INVOKE_CONTRACT_DELEGATE:
+            return self._delegate(params)
+        if number == METHOD_CONSTRUCTOR:
+            return self._construct(params)
+        if number in (GET_BYTECODE, GET_BYTECODE_HASH):
+            return self._about_code(number)
+        if number == _GET_STORAGE_AT:
+            return self._storage_at(params)
+        if number >= FIRST_CALLABLE_METHOD:
+            return self._filecoin_method(params)
+        raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the EVM actor has no method {number}")
 
-    def _invoke(self, calldata: bytes) -> Outcome:
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def _invoke(self, calldata: bytes) -> FrameOutcome:
         accounts, context = self._calls.accounts, self._kernel.context
         cid = accounts.code_cid(self._actor)
         delegate = accounts.delegate_of(self._actor) if self._calls.surroundings.fork.delegations else None
         if delegate is not None:
             cid = accounts.code_cid(accounts.find(delegate))
         code = self._codes.get(cid, accounts.code_block(cid))
-        return self._answer(self._frame(code, calldata, accounts.address_of(context.caller), context.value))
+        return self._frame(code, calldata, accounts.address_of(context.caller), context.value)
+
+    def _filecoin_method(self, params: Block | None) -> Outcome:
+        """Any number from 1024 up, called by a native actor, goes to the contract's handle_filecoin_method."""
+        codec, data = (0, b"") if params is None else (params.codec, params.data)
+        ended = self._invoke(encode_method_calldata(self._kernel.context.method, codec, data))
+        if ended.status is not Status.SUCCESS:
+            return self._answer(ended)
+        try:
+            exit_code, returned_data = decode_method_return(ended.data)
+        except (AbiError, BlockTooLarge) as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}") from None
+        block = NO_BLOCK if returned_data is None else self._kernel.ipld.create(CBOR, returned_data)
+        if 0 < exit_code < FIRST_USER_EXIT_CODE:
+            exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # the codes below are the system's
+        return Outcome(exit_code, block)
 
     def _delegate(self, params: Block | None) -> Outcome:
         context = self._kernel.context
@@ -89,10 +120,21 @@ class Invocation:
         code = self._codes.get(asked.code, self._calls.accounts.code_block(asked.code))
         return self._answer(self._frame(code, asked.calldata, asked.caller, asked.value))
 
-    def _construct(self, init_code: bytes) -> Outcome:
-        """Run init code; what it returns becomes the contract's code, at a price for each byte."""
+    # --- coming into being ------------------------------------------------------------------------------------
+
+    def _construct(self, params: Block | None) -> Outcome:
+        """Run init code; what it returns becomes the contract's code, at a price for each byte.
+
+        A creator calls with the init code as it stands; the init actor, where a native actor asked it to, with the
+        network's parameters.
+        """
         accounts, context = self._calls.accounts, self._kernel.context
-        caller = accounts.address_of(context.caller)
+        if context.caller == INIT_ACTOR:
+            asked = ConstructorParams.decode(b"" if params is None else params.data)
+            accounts.create(self._actor)
+            caller, init_code = asked.creator, asked.init_code
+        else:
+            caller, init_code = accounts.address_of(context.caller), b"" if params is None else params.data
         ended = self._frame(analyse(init_code), b"", caller, context.value)
         if ended.status is not Status.SUCCESS:
             return self._answer(ended)
@@ -106,11 +148,30 @@ class Invocation:
             accounts.set_code(self._actor, code)
         return Outcome(ExitCode.OK)
 
+    # --- questions of native actors ---------------------------------------------------------------------------
+
+    def _about_code(self, method: int) -> Outcome:
+        accounts = self._calls.accounts
+        if method == GET_BYTECODE_HASH:
+            return self._give(CBOR, byte_string(accounts.code_hash(self._actor)))
+        return self._give(DAG_CBOR, encode(link(accounts.code_cid(self._actor))))
+
+    def _storage_at(self, params: Block | None) -> Outcome:
+        key = storage_key(b"" if params is None else params.data)
+        if self._kernel.context.caller != SYSTEM_ACTOR:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{SYSTEM_ACTOR} may call this method")
+        return self._give(CBOR, storage_value(self._calls.accounts.load(self._actor, key)[0]))
+
+    def _give(self, codec: int, data: bytes) -> Outcome:
+        return Outcome(ExitCode.OK, self._kernel.ipld.accept(Block(codec, data)))
+
+    # --- a frame ----------------------------------------------------------------------------------------------
+
     def _frame(self, code: Code, calldata: bytes, caller: EthAddress, value: int) -> FrameOutcome:
         context, calls = self._kernel.context, self._calls
         address = calls.accounts.address_of(self._actor)
         frame = Frame(calls.surroundings.fork, code, calldata, caller, address, value, context.read_only)
-        host = EthereumHost(calls, self._actor, address, caller, value, context.read_only)
+        host = EthereumHost(self._kernel, calls, address, caller, value)
         engine = self._new_engine(calls.surroundings.fork)
         step = engine.start(frame, host)
         while not isinstance(step, FrameOutcome):
@@ -120,8 +181,7 @@ class Invocation:
 
     def _answer(self, ended: FrameOutcome) -> Outcome:
         if ended.status in (Status.SUCCESS, Status.REVERT):
-            block = self._kernel.ipld.accept(returned(ended.data)) if ended.data else BlockId(0)
-            return Outcome(ended.status, block)
+            return Outcome(ended.status, self._kernel.ipld.accept(returned(ended.data)))
         return self._failed(ended.status, ended.status.name)
 
     def _failed(self, exit_code: int, message: str) -> Outcome:

@@ -20,6 +20,7 @@ from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
 from runtimes.evm.ethereum import prices
+from runtimes.evm.ethereum.filecoin import answer_filecoin
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import CBOR, DAG_CBOR, RAW
 
@@ -63,6 +64,9 @@ def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
         host.gas.remaining += prices.CALL_STIPEND
         if ask.value > host.get_self_balance():
             return Answer(False)
+    name = host.calls.filecoin_precompiles.get(ask.address)
+    if name is not None:
+        return answer_filecoin(host, name, ask, limit)
     return _send(host, _call(host, ask, code_address, limit))
 
 

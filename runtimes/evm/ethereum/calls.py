@@ -6,7 +6,11 @@ the network's milligas: the gas it is given times the exchange rate, and its cal
 contract that it calls gets back to Ethereum's gas the same way.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
@@ -21,7 +25,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
-from hypervisor.network_versions import LATEST
+from hypervisor.network_versions import LATEST, network_version
 from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import EventEmitted
@@ -31,6 +35,8 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.precompiles.filecoin import FILECOIN
+from runtimes.evm.rules import filecoin_rules
 from store.cid import RAW, Cid
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
 MAX_FRAMES: Final = 1025
 """A transaction's first frame and 1,024 below it."""
 
+_NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 FREE: Final = LATEST.prices.successor(
@@ -87,6 +94,9 @@ class EthereumCalls(CallManager):
         self.surroundings = surroundings
         self.accounts = Accounts(machine, self.journal, surroundings.block.filecoin_addresses)
         self._precompiles = surroundings.fork.precompiles
+        self.filecoin_precompiles = _NONE
+        if surroundings.block.filecoin_addresses:
+            self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -131,7 +141,7 @@ class EthereumCalls(CallManager):
         is_contract = code == self.accounts.evm_code
         if is_contract == (self.prices is FREE):
             return super()._invoke(call, actor, code)
-        return self._in_ethereum_gas(call, actor, code) if is_contract else self._in_milligas(call, actor, code)
+        return self._invoke_contract(call, actor, code) if is_contract else self._invoke_native(call, actor, code)
 
     def exhaust(self) -> None:
         """Use up what is left in the gas frame in force."""
@@ -139,21 +149,28 @@ class EthereumCalls(CallManager):
 
     # --- between the two units --------------------------------------------------------------------------------
 
-    def _in_milligas(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        """A native actor, called by a contract or a transaction."""
-        outer, given = self.gas, self.gas.available
+    @contextmanager
+    def in_milligas(self, given: int) -> Iterator[None]:
+        """What runs inside has `given` gas, on the network's tracker and at its prices."""
+        outer = self.gas
         self.gas = GasTracker(given * DEFAULT_RATE, tracer=self.tracer)
         self.prices = self.network_prices
         try:
-            return super()._invoke(call, actor, code)
-        except OutOfGas as error:
-            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+            yield
         finally:
             used = min(given, -(-self.gas.used // DEFAULT_RATE))
             self.gas, self.prices = outer, FREE
             self.gas.charge("OnNativeCall", used)
 
-    def _in_ethereum_gas(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+    def _invoke_native(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        """A native actor, called by a contract or a transaction."""
+        try:
+            with self.in_milligas(self.gas.available):
+                return super()._invoke(call, actor, code)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+
+    def _invoke_contract(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
         """A contract, called by a native actor."""
         outer = self.gas
         self.gas = GasTracker(outer.available // DEFAULT_RATE, tracer=self.tracer)
@@ -187,6 +204,13 @@ class EthereumCalls(CallManager):
         if self.tracer is not None:
             listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
             self.tracer.event(EventEmitted(emitter, listed))
+
+
+@lru_cache
+def filecoin_precompiles(network: int) -> Mapping[EthAddress, str]:
+    """Filecoin's own precompiles in a network version, by address."""
+    precompiles = filecoin_rules(network_version(network)).precompiles
+    return MappingProxyType({address: name for address, name in precompiles.items() if name in FILECOIN})
 
 
 def ethereum_address(address: Address) -> EthAddress | None:

@@ -13,6 +13,7 @@ from bridge.addresses import EthAddress, create_address
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CreateReturn
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
@@ -99,7 +100,11 @@ class EthereumExecutor:
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
-        receipt = Receipt(result.exit_code, result.output, Gas(result.gas_used), events_root(result.events))
+        output = result.output
+        if result.created is not None:
+            actor = self._machine.state_tree.lookup_id(_delegated(result.created))
+            output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
+        receipt = Receipt(result.exit_code, output, Gas(result.gas_used), events_root(result.events))
         return ApplyResult(receipt, result.gas, result.events, result.message)
 
     def _whole(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
@@ -205,7 +210,7 @@ class _Application:
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
         accounts.warm(self._block.coinbase)
-        for address in self._fork.precompiles:
+        for address in (*self._fork.precompiles, *self._calls.filecoin_precompiles):
             accounts.warm(address)
         accounts.warm(transaction.sender)
         if transaction.to is not None:

@@ -14,8 +14,10 @@ from bridge.events import Log
 from bridge.gas import GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
+from hypervisor.kernel import Kernel
 from hypervisor.tracing import StepTracer
-from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -27,20 +29,22 @@ _BLOCK_HASHES: Final = 256
 class EthereumHost:
     """The world of one frame; see `runtimes.evm.engine.Host`.
 
-    `actor` and `address` are those in whose name the frame runs; `caller` and `value` the frame's.
+    `address` is that of the contract in whose name the frame runs, `calls` the kernel's; `caller` and `value` are the
+    frame's.
     """
 
     def __init__(
-        self, calls: EthereumCalls, actor: ActorID, address: EthAddress, caller: EthAddress, value: int, static: bool
+        self, kernel: Kernel, calls: EthereumCalls, address: EthAddress, caller: EthAddress, value: int
     ) -> None:
+        self.kernel = kernel
         self.calls = calls
         self.accounts = calls.accounts
         self.fork = calls.surroundings.fork
-        self.actor = actor
+        self.actor = kernel.context.receiver
         self.address = address
         self.caller = caller
         self.value = value
-        self.static = static
+        self.static = kernel.context.read_only
         self.gas = GasBudget(calls.gas, 1)
         self._memory_words = 0
         self._memory_price = 0
@@ -131,7 +135,7 @@ class EthereumHost:
         self.charge(self.access(address))
         actor = self.accounts.find(address)
         if actor is None or self.accounts.is_empty(actor):
-            return bytes(32)
+            return EMPTY_CODE_HASH if address in self.calls.filecoin_precompiles else bytes(32)
         return self.accounts.code_hash(actor)
 
     def copy_code(self, address: EthAddress) -> bytes:

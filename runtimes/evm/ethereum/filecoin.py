@@ -1,0 +1,70 @@
+"""Filecoin's precompiles under Ethereum's rules: the same functions, in the network's milligas.
+
+A contract reaches native actors by them as on Filecoin. What they use is converted like a native call's gas
+(`runtimes.evm.ethereum.calls`), and costs the contract whole Ethereum gas, rounded up. A failure costs no more than was
+used: the Filecoin network's rule.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bridge.gas import DEFAULT_RATE
+from hypervisor.address import Address
+from hypervisor.call import Call
+from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.kernel import Kernel, SendResult
+from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, Gas, MethodNumber, TokenAmount
+from runtimes.evm.engine import Answer, CallAsk
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.precompiles.filecoin import FILECOIN
+from runtimes.evm.rules import filecoin_rules
+from runtimes.evm.syscalls import Syscalls
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.host import EthereumHost
+
+_ALL_GAS: Final = (1 << 64) - 1
+
+
+class Door:
+    """What the precompiles need of a host: the kernel at the network's prices, and sends from the contract."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.syscalls = Syscalls(kernel, DEFAULT_RATE)
+        self.rules = filecoin_rules(kernel.machine.network)
+        self.contract = self
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Call another actor. The contract's state is in the journal, so there is nothing to write before."""
+        return self.syscalls.send(to, method, params, value, gas_limit, read_only)
+
+    def get_gas_left(self) -> Gas:
+        """Gas left, in the network's."""
+        return self.syscalls.gas_left()
+
+
+def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -> Answer:
+    """Carry out a call of one of the precompiles with at most `limit` gas."""
+    calls, kernel = host.calls, host.kernel
+    host.gas.settle()
+    try:
+        with calls.in_milligas(limit):
+            door = Door(Kernel(calls, kernel.context))
+            output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # what they use of a host
+            door.syscalls.gas.settle()
+        if ask.value:
+            to = host.accounts.filecoin_address(ask.address)
+            calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
+        return Answer(True, output)
+    except (PrecompileFailure, OutOfGas, SyscallError):
+        return Answer(False)
+    finally:
+        host.gas.refill()
