@@ -1,0 +1,54 @@
+"""IPLD schemas: the language is parsed, the schema checked, data read and written by it.
+
+`Schema.parse(text)` gives a schema; `read` turns data of the IPLD data model into values with the schema's names (typed
+views), `write` turns them back; both validate. Rules: https://ipld.io/docs/schemas/ and https://ipld.io/specs/schemas/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from store.schema.check import check
+from store.schema.dmt import schema_dmt
+from store.schema.language import parse
+from store.schema.reading import Reader
+from store.schema.types import PRELUDE, Record, SchemaError, Type
+from store.schema.writing import Writer
+
+__all__ = ["Record", "Schema", "SchemaError"]
+
+
+class Schema:
+    """A set of types that has been checked. Readers and writers of a type are made when they are first needed."""
+
+    def __init__(self, types: Mapping[str, Type], advanced: tuple[str, ...] = ()) -> None:
+        """A schema of these types; SchemaError if they do not make sense. The prelude's types may be left out."""
+        self.types: dict[str, Type] = dict(types)
+        self.advanced = advanced
+        self._known = {**PRELUDE, **self.types}
+        check(self._known, advanced)
+        self._reader = Reader(self._known)
+        self._writer = Writer(self._known)
+
+    @classmethod
+    def parse(cls, text: str) -> Schema:
+        """The schema that a text in the schema language declares; SchemaError with the line of what is wrong."""
+        return cls(*parse(text))
+
+    def read(self, name: str, data: Any) -> Any:
+        """The value of a type that `data` represents; SchemaError, with the path, if it represents none.
+
+        Structs become `Record`s with every field (None for an optional one that is absent, unless null is a value of
+        it: then it is left out); enums the names of their members; unions a `Record` of one member's name and value;
+        units None. Everything else is as it is in the data model.
+        """
+        return self._reader.named(name)(data)
+
+    def write(self, name: str, value: Any) -> Any:
+        """The data that represent a value of a type: the inverse of `read`. SchemaError, with the path."""
+        return self._writer.named(name)(value)
+
+    def describe(self) -> dict[str, Any]:
+        """The schema in the form that the specification gives it as data (the schema-schema's)."""
+        return schema_dmt(self.types, self.advanced)

@@ -1,0 +1,246 @@
+"""Whether a schema makes sense: every name is declared, every representation is possible, nothing refers to itself
+without a list, map, struct or link between, so that reading data always comes to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from store.schema.language import KINDS
+from store.schema.types import (
+    Advanced,
+    Bytes,
+    Copy,
+    Enum,
+    Inline,
+    Kinded,
+    Link,
+    List,
+    Map,
+    Prefix,
+    SchemaError,
+    Simple,
+    StringJoin,
+    StringPairs,
+    Struct,
+    StructMap,
+    Term,
+    Tuple,
+    Type,
+    Union,
+    Unit,
+)
+
+Types = Mapping[str, Type]
+
+
+def check(types: Types, advanced: tuple[str, ...]) -> None:
+    """Raise SchemaError, with the name of the type, for what cannot be."""
+    for name, kind in types.items():
+        try:
+            if not name[:1].isalpha():
+                raise SchemaError("a type's name begins with a letter")
+            for used in _names(kind):
+                if used not in types:
+                    raise SchemaError(f"the type {used} is not declared")
+            for layout in _layouts(kind):
+                if layout not in advanced:
+                    raise SchemaError(f"the advanced layout {layout} is not declared")
+            _check_cycle(types, name)
+        except SchemaError as error:
+            raise error.below(name) from None
+    for name, kind in types.items():  # now that every name leads somewhere
+        try:
+            _check_type(types, kind)
+        except SchemaError as error:
+            raise error.below(name) from None
+
+
+def resolve(types: Types, term: Term | Type) -> Type:
+    """The type that a term stands for, copies followed."""
+    kind = types[term] if isinstance(term, str) else term
+    while isinstance(kind, Copy):
+        kind = types[kind.source]
+    return kind
+
+
+def kinds_of(types: Types, term: Term) -> frozenset[str]:
+    """The kinds of data that represent a type; a union of kinds has several, `any` all."""
+    kind = resolve(types, term)
+    match kind:
+        case Simple(name):
+            return frozenset(KINDS) if name == "any" else frozenset({name})
+        case Bytes():
+            return frozenset({"bytes"})
+        case Link():
+            return frozenset({"link"})
+        case List():
+            return frozenset({"list"})
+        case Map(representation=representation) | Struct(representation=representation):
+            return frozenset({_kind_of(representation)})
+        case Enum():
+            return frozenset({"int" if kind.integers else "string"})
+        case Unit(representation):
+            return frozenset({{"null": "null", "emptymap": "map"}.get(representation, "bool")})
+        case Union(members, Kinded()):
+            return frozenset(members)
+        case Union(_, Prefix(of_bytes)):
+            return frozenset({"bytes" if of_bytes else "string"})
+        case _:
+            return frozenset({"map"})
+
+
+def _kind_of(representation: object) -> str:
+    if representation is None or isinstance(representation, StructMap | Advanced):
+        return "map"
+    return "string" if isinstance(representation, StringPairs | StringJoin) else "list"
+
+
+def _names(kind: Type) -> Iterator[str]:
+    """The names that a type uses. What is expected behind a link counts: a schema says all of it."""
+    match kind:
+        case Copy(source):
+            yield source
+        case Link(expected):
+            yield expected
+        case List(value):
+            yield from _term_names(value)
+        case Map(key, value):
+            yield key
+            yield from _term_names(value)
+        case Struct(fields):
+            for field in fields.values():
+                yield from _term_names(field.type)
+        case Union(members):
+            for member in members.values():
+                yield from _term_names(member)
+
+
+def _term_names(term: Term) -> Iterator[str]:
+    if isinstance(term, str):
+        yield term
+    else:
+        yield from _names(term)
+
+
+def _layouts(kind: Type) -> Iterator[str]:
+    match kind:
+        case Bytes(str(name)) | List(advanced=str(name)) | Map(representation=Advanced(name)):
+            yield name
+
+
+def _check_cycle(types: Types, name: str) -> None:
+    """Raise SchemaError where a type is, without anything in between, a part of itself."""
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        current = todo.pop()
+        for used in _immediate(types[current]):
+            if used == name:
+                raise SchemaError("a value of this type would consist of itself")
+            if used not in seen:
+                seen.add(used)
+                todo.append(used)
+
+
+def _immediate(kind: Type) -> Iterator[str]:
+    """The types of which a value is one at once: the same data are read again. A required field is never null."""
+    match kind:
+        case Copy(source):
+            yield source
+        case Union(members, Kinded() | Prefix() | Inline()):
+            yield from (member for member in members.values() if isinstance(member, str))
+        case Struct(fields):
+            yield from (
+                field.type
+                for field in fields.values()
+                if isinstance(field.type, str) and not field.optional and not field.nullable
+            )
+
+
+def _check_type(types: Types, kind: Type) -> None:
+    match kind:
+        case Map():
+            _check_map(types, kind)
+        case Struct():
+            _check_struct(types, kind)
+        case Enum(members, values):
+            represented = [values.get(member, member) for member in members]
+            if not members or len(set(represented)) != len(represented):
+                raise SchemaError("an enum has members, each with a value of its own")
+        case Union():
+            _check_union(types, kind)
+
+
+def _check_map(types: Types, kind: Map) -> None:
+    if kinds_of(types, kind.key) != {"string"}:
+        raise SchemaError(f"the keys of a map are strings, and {kind.key} is not represented by one")
+    if isinstance(kind.representation, StringPairs):
+        _check_text(types, "the values", kind.value)
+
+
+def _check_text(types: Types, what: str, term: Term) -> None:
+    if not kinds_of(types, term) <= {"string", "int", "bool"}:
+        raise SchemaError(f"{what} must be strings, integers or booleans to become a part of a string")
+
+
+def _check_struct(types: Types, kind: Struct) -> None:
+    match kind.representation:
+        case StructMap(rename):
+            keys = [rename.get(name, name) for name in kind.fields]
+            if len(set(keys)) != len(keys):
+                raise SchemaError("two fields have the same key")
+        case Tuple(order) | StringJoin(order=order):
+            if any(field.optional for field in kind.fields.values()):
+                raise SchemaError("a struct as a list or a joined string has no optional fields")
+            if order is not None and sorted(order) != sorted(kind.fields):
+                raise SchemaError("fieldOrder names each field once")
+    if isinstance(kind.representation, StringJoin | StringPairs):
+        for name, field in kind.fields.items():
+            _check_text(types, f"the field {name}", field.type)
+            if field.nullable:
+                raise SchemaError(f"the field {name} cannot be null in a string")
+
+
+def _check_union(types: Types, kind: Union) -> None:
+    if not kind.members:
+        raise SchemaError("a union has members")
+    for discriminant, member in kind.members.items():
+        kinds = kinds_of(types, member)
+        match kind.representation:
+            case Kinded():
+                if discriminant not in KINDS:
+                    raise SchemaError(f"'{discriminant}' is no kind of data (there are {', '.join(KINDS)})")
+                if discriminant not in kinds:
+                    raise SchemaError(f"no value of the member {member} is of the kind {discriminant}")
+            case Prefix(of_bytes):
+                expected = "bytes" if of_bytes else "string"
+                if kinds != {expected}:
+                    raise SchemaError(f"the member {member} is not represented by a {expected}")
+                if of_bytes and not _is_hex(discriminant):
+                    raise SchemaError(f"'{discriminant}' is not bytes in upper-case hexadecimal digits")
+            case Inline(key):
+                _check_inline(types, member, key)
+    if isinstance(kind.representation, Prefix):
+        _check_prefixes(list(kind.members))
+
+
+def _check_inline(types: Types, member: str | Link, key: str) -> None:
+    struct = resolve(types, member)
+    if not isinstance(struct, Struct) or not isinstance(struct.representation, StructMap):
+        raise SchemaError(f"the member {member} is no struct as a map, as an inline union needs")
+    if key in {struct.representation.rename.get(name, name) for name in struct.fields}:
+        raise SchemaError(f"the member {member} has the key '{key}' that tells the members")
+
+
+def _check_prefixes(prefixes: list[str]) -> None:
+    for prefix in prefixes:
+        if not prefix or any(other != prefix and other.startswith(prefix) for other in prefixes):
+            raise SchemaError(f"the prefix '{prefix}' does not tell one member from the others")
+
+
+def _is_hex(text: str) -> bool:
+    try:
+        return bytes.fromhex(text).hex().upper() == text
+    except ValueError:
+        return False

@@ -1,0 +1,396 @@
+"""The schema language: text to types.
+
+A hand-written parser, one method for each construct. Grammar: https://ipld.io/specs/schemas/ (the DSL).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from store.schema.types import (
+    Advanced,
+    Bytes,
+    Copy,
+    Enum,
+    Envelope,
+    Field,
+    Inline,
+    Keyed,
+    Kinded,
+    Link,
+    List,
+    ListPairs,
+    Map,
+    Prefix,
+    Scalar,
+    SchemaError,
+    Simple,
+    StringJoin,
+    StringPairs,
+    Struct,
+    StructMap,
+    Term,
+    Tuple,
+    Type,
+    Union,
+    Unit,
+)
+
+SIMPLE: Final = ("bool", "int", "float", "string", "any")
+KINDS: Final = ("bool", "string", "bytes", "int", "float", "map", "list", "link", "null")
+UNITS: Final = ("null", "true", "false", "emptymap")
+MAX_NESTING: Final = 64
+"""How deep types may be defined in place."""
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\r]+|\#[^\n]*) | (?P<line>\n) | (?P<string>"(?:[^"\\\n]|\\.)*") | (?P<number>-?\d+(?:\.\d+)?)
+    | (?P<word>[A-Za-z_][A-Za-z0-9_]*) | (?P<sign>[{}\[\]()&|:=,])""",
+    re.VERBOSE,
+)
+
+
+class Token(NamedTuple):
+    """A token: `kind` is string, number, word or sign (or end), `text` without quotes and escapes."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def parse(text: str) -> tuple[dict[str, Type], tuple[str, ...]]:
+    """The types that a text declares, and the names of its advanced layouts; SchemaError with the line."""
+    return _Parser(text).schema()
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    line, at = 1, 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise SchemaError(f"line {line}: {text[at]!r} has no place in a schema")
+        at = match.end()
+        kind = match.lastgroup or ""
+        if kind == "line":
+            line += 1
+        elif kind == "string":
+            try:
+                yield Token(kind, json.loads(match[0]), line)
+            except ValueError:
+                raise SchemaError(f"line {line}: the string {match[0]} has an unknown escape") from None
+        elif kind != "space":
+            yield Token(kind, match[0], line)
+    yield Token("end", "the end", line)
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._tokens = list(_tokens(text))
+        self._at = 0
+        self._depth = 0
+
+    # --- tokens -----------------------------------------------------------------------------------------------
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._at]
+
+    def _wrong(self, expected: str) -> SchemaError:
+        return SchemaError(f"line {self._next.line}: expected {expected}, found {self._next.text!r}")
+
+    def _take(self, kind: str, expected: str) -> str:
+        if self._next.kind != kind:
+            raise self._wrong(expected)
+        self._at += 1
+        return self._tokens[self._at - 1].text
+
+    def _is(self, text: str, kind: str = "sign") -> bool:
+        return self._next.kind == kind and self._next.text == text
+
+    def _skip(self, text: str, kind: str = "sign") -> bool:
+        if self._is(text, kind):
+            self._at += 1
+            return True
+        return False
+
+    def _need(self, text: str, kind: str = "sign") -> None:
+        if not self._skip(text, kind):
+            raise self._wrong(f"'{text}'")
+
+    def _word(self, expected: str) -> str:
+        return self._take("word", expected)
+
+    def _string(self) -> str:
+        return self._take("string", "a string in quotes")
+
+    # --- declarations -----------------------------------------------------------------------------------------
+
+    def schema(self) -> tuple[dict[str, Type], tuple[str, ...]]:
+        types: dict[str, Type] = {}
+        advanced: list[str] = []
+        while self._next.kind != "end":
+            line = self._next.line
+            if self._skip("advanced", "word"):
+                name = self._word("the name of an advanced layout")
+                again = name in advanced
+                advanced.append(name)
+            else:
+                self._need("type", "word")
+                name = self._word("the name of a type")
+                again = name in types
+                types[name] = self._definition()
+            if again:
+                raise SchemaError(f"line {line}: {name} is declared twice")
+        return types, tuple(advanced)
+
+    def _definition(self) -> Type:
+        if self._skip("="):
+            return Copy(self._word("the name of a type"))
+        if self._next.kind == "sign":
+            return self._inline(declared=True)
+        word = self._word("a kind of type")
+        if word in SIMPLE:
+            return Simple(word)
+        forms: dict[str, Callable[[], Type]] = {
+            "bytes": lambda: Bytes(self._advanced()),
+            "struct": self._struct,
+            "enum": self._enum,
+            "union": self._union,
+            "unit": self._unit,
+        }
+        if word not in forms:
+            self._at -= 1
+            raise self._wrong("a kind of type")
+        return forms[word]()
+
+    def _term(self) -> tuple[Term, bool]:
+        """A type where it is used, and whether it is nullable."""
+        nullable = self._skip("nullable", "word")
+        return (self._inline() if self._next.kind == "sign" else self._word("a type")), nullable
+
+    def _inline(self, declared: bool = False) -> Map | List | Link:
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise SchemaError(f"line {self._next.line}: more than {MAX_NESTING} types defined in one another")
+        try:
+            return self._collection(declared)
+        finally:
+            self._depth -= 1
+
+    def _collection(self, declared: bool) -> Map | List | Link:
+        if self._skip("&"):
+            return Link(self._word("the type behind the link"))
+        if self._skip("["):
+            value, nullable = self._term()
+            self._need("]")
+            return List(value, nullable, self._advanced() if declared else None)
+        self._need("{")
+        key = self._word("the type of the keys")
+        self._need(":")
+        value, nullable = self._term()
+        self._need("}")
+        return Map(key, value, nullable, self._map_representation() if declared else None)
+
+    # --- representations --------------------------------------------------------------------------------------
+
+    def _representation(self) -> str | None:
+        return self._word("a representation") if self._skip("representation", "word") else None
+
+    def _unknown(self, representation: str, kind: str) -> SchemaError:
+        self._at -= 1
+        return SchemaError(f"line {self._next.line}: {kind}s have no representation '{representation}'")
+
+    def _advanced(self) -> str | None:
+        representation = self._representation()
+        if representation is None or representation in ("bytes", "list"):
+            return None
+        if representation != "advanced":
+            raise self._unknown(representation, "such type")
+        return self._word("the name of an advanced layout")
+
+    def _map_representation(self) -> StringPairs | ListPairs | Advanced | None:
+        match self._representation():
+            case None | "map":
+                return None
+            case "listpairs":
+                return ListPairs()
+            case "stringpairs":
+                return self._string_pairs()
+            case "advanced":
+                return Advanced(self._word("the name of an advanced layout"))
+            case other:
+                raise self._unknown(other, "map")
+
+    def _string_pairs(self) -> StringPairs:
+        options = self._options({"innerDelim", "entryDelim"})
+        return StringPairs(_text(options, "innerDelim"), _text(options, "entryDelim"))
+
+    def _options(self, allowed: set[str]) -> dict[str, str | tuple[str, ...]]:
+        """What stands in braces after a representation: names with strings, or lists of strings."""
+        options: dict[str, str | tuple[str, ...]] = {}
+        if not self._skip("{"):
+            return options
+        while not self._skip("}"):
+            if self._next.text not in allowed:
+                raise self._wrong(f"one of {', '.join(sorted(allowed))}")
+            name = self._word("an option")
+            options[name] = self._strings() if self._is("[") else self._string()
+        return options
+
+    def _strings(self) -> tuple[str, ...]:
+        self._need("[")
+        found = []
+        while not self._skip("]"):
+            found.append(self._string())
+            self._skip(",")
+        return tuple(found)
+
+    # --- structs ----------------------------------------------------------------------------------------------
+
+    def _struct(self) -> Struct:
+        fields: dict[str, Field] = {}
+        rename: dict[str, str] = {}
+        implicit: dict[str, Scalar] = {}
+        self._need("{")
+        while not self._skip("}"):
+            line = self._next.line
+            name = self._word("the name of a field")
+            if name in fields:
+                raise SchemaError(f"line {line}: the field {name} is declared twice")
+            optional = nullable = False
+            # a field may be called as a modifier is, but its type may not
+            while self._is("optional", "word") or self._is("nullable", "word"):
+                optional, nullable = optional or self._is("optional", "word"), nullable or self._is("nullable", "word")
+                self._at += 1
+            fields[name] = Field(self._term()[0], optional, nullable)
+            if self._skip("("):
+                self._field_options(name, rename, implicit)
+        return Struct(fields, self._struct_representation(rename, implicit))
+
+    def _field_options(self, name: str, rename: dict[str, str], implicit: dict[str, Scalar]) -> None:
+        while not self._skip(")"):
+            if self._skip("rename", "word"):
+                rename[name] = self._string()
+            elif self._skip("implicit", "word"):
+                implicit[name] = self._scalar()
+            else:
+                raise self._wrong("'rename' or 'implicit'")
+
+    def _scalar(self) -> Scalar:
+        if self._next.kind == "string":
+            return self._string()
+        if self._next.kind == "number":
+            text = self._take("number", "a number")
+            return float(text) if "." in text else int(text)
+        word = self._word("a value")
+        if word not in ("true", "false"):
+            self._at -= 1
+            raise self._wrong("a value")
+        return word == "true"
+
+    def _struct_representation(
+        self, rename: Mapping[str, str], implicit: Mapping[str, Scalar]
+    ) -> StructMap | Tuple | StringJoin | StringPairs | ListPairs:
+        representation = self._representation()
+        if representation in (None, "map"):
+            return StructMap(rename, implicit)
+        if rename or implicit:
+            raise SchemaError(f"line {self._next.line}: only a struct as a map can rename fields or leave them out")
+        match representation:
+            case "tuple":
+                return Tuple(_order(self._options({"fieldOrder"})))
+            case "stringjoin":
+                options = self._options({"join", "fieldOrder"})
+                return StringJoin(_text(options, "join"), _order(options))
+            case "stringpairs":
+                return self._string_pairs()
+            case "listpairs":
+                return ListPairs()
+            case other:
+                raise self._unknown(str(other), "struct")
+
+    # --- enums, unions, units ---------------------------------------------------------------------------------
+
+    def _enum(self) -> Enum:
+        members: list[str] = []
+        texts: dict[str, str] = {}
+        self._need("{")
+        while self._skip("|"):
+            name = self._word("the name of a member")
+            if name in members:
+                raise SchemaError(f"line {self._next.line}: the member {name} is there twice")
+            members.append(name)
+            if self._skip("("):
+                texts[name] = self._string()
+                self._need(")")
+        self._need("}")
+        match self._representation():
+            case None | "string":
+                return Enum(tuple(members), texts)
+            case "int":
+                return Enum(tuple(members), self._integers(members, texts), integers=True)
+            case other:
+                raise self._unknown(other, "enum")
+
+    def _integers(self, members: list[str], texts: Mapping[str, str]) -> dict[str, int]:
+        try:
+            return {name: int(texts[name]) for name in members}
+        except (KeyError, ValueError):
+            raise SchemaError(
+                f'line {self._next.line}: an enum of integers has a number for each member, such as Foo ("1")'
+            ) from None
+
+    def _union(self) -> Union:
+        members: dict[str, str | Link] = {}
+        self._need("{")
+        while self._skip("|"):
+            member = Link(self._word("the type behind the link")) if self._skip("&") else self._word("a type")
+            if self._next.kind == "string":
+                discriminant = self._string()
+            else:
+                discriminant = self._word("what tells the member: a string in quotes, or a kind")
+            if discriminant in members:
+                raise SchemaError(f"line {self._next.line}: two members of a union have {discriminant!r}")
+            members[discriminant] = member
+        self._need("}")
+        self._need("representation", "word")
+        return Union(members, self._union_representation(self._word("a representation")))
+
+    def _union_representation(self, name: str) -> Keyed | Envelope | Inline | Prefix | Kinded:
+        match name:
+            case "keyed":
+                return Keyed()
+            case "kinded":
+                return Kinded()
+            case "stringprefix" | "bytesprefix":
+                return Prefix(of_bytes=name == "bytesprefix")
+            case "inline":
+                return Inline(_text(self._options({"discriminantKey"}), "discriminantKey"))
+            case "envelope":
+                options = self._options({"discriminantKey", "contentKey"})
+                return Envelope(_text(options, "discriminantKey"), _text(options, "contentKey"))
+            case other:
+                raise self._unknown(other, "union")
+
+    def _unit(self) -> Unit:
+        self._need("representation", "word")
+        name = self._word("a representation")
+        if name not in UNITS:
+            raise self._unknown(name, "unit")
+        return Unit(name)
+
+
+def _text(options: Mapping[str, str | tuple[str, ...]], name: str) -> str:
+    value = options.get(name)
+    if not isinstance(value, str):
+        raise SchemaError(f"the representation needs {name} and a string")
+    return value
+
+
+def _order(options: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...] | None:
+    value = options.get("fieldOrder")
+    if isinstance(value, str):
+        raise SchemaError('fieldOrder is a list of names, such as ["foo", "bar"]')
+    return value
