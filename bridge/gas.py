@@ -17,7 +17,7 @@ from hypervisor.types import Gas, Milligas
 
 DEFAULT_RATE: Final = Milligas(444 * MILLIGAS_PER_GAS)
 CHARGE_NAME: Final = "OnEvmGas"
-SLICE: Final = 100_000
+SLICE: Final = 20_000
 """EVM gas that the plain engine uses in a fraction of a second."""
 
 
@@ -36,6 +36,11 @@ class GasBudget:
         self._granted = 0
         self.remaining = 0
         self.refill()
+
+    @property
+    def left(self) -> int:
+        """EVM gas that the engine may still use, in this slice and in those to come."""
+        return self.remaining + self._tracker.available // self._rate - self._granted
 
     def settle(self) -> None:
         """Charge the tracker for what was used since the last settlement or refill."""

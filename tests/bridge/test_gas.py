@@ -70,6 +70,14 @@ def test_slices_change_neither_what_is_charged_nor_when_gas_runs_out(
     assert spend(GasBudget(sliced, rate, slice_), sliced) == spend(GasBudget(whole, rate), whole)
 
 
+def test_what_is_left_counts_the_slices_to_come() -> None:
+    budget = GasBudget(GasTracker(10_999), 10, 100)
+    budget.remaining -= 30
+    assert (budget.remaining, budget.left) == (70, 1069)
+    budget.overdraw(500)
+    assert (budget.remaining, budget.left) == (500, 1069)
+
+
 def test_an_engine_sees_within_a_slice_that_the_tracker_was_emptied() -> None:
     tracker = GasTracker(10**18)
     budget = GasBudget(tracker, slice_=1000)

@@ -56,7 +56,7 @@ def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
         if ask.kind is CallKind.CALL and not host.accounts.is_alive(ask.address):
             cost += prices.NEW_ACCOUNT
     host.charge(cost)
-    limit = min(ask.gas, prices.all_but_one_64th(host.gas.remaining))
+    limit = min(ask.gas, prices.all_but_one_64th(host.gas.left))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
     if ask.value:
@@ -99,7 +99,7 @@ def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
     host.charge(cost)
     if host.steps is not None:
         host.steps.step(EvmCost(cost))
-    limit = prices.all_but_one_64th(host.gas.remaining)
+    limit = prices.all_but_one_64th(host.gas.left)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(host.actor)
     if ask.value > host.get_self_balance() or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:

@@ -11,7 +11,7 @@ from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
-from bridge.gas import GasBudget
+from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
@@ -45,7 +45,7 @@ class EthereumHost:
         self.caller = caller
         self.value = value
         self.static = kernel.context.read_only
-        self.gas = GasBudget(calls.gas, 1)
+        self.gas = GasBudget(calls.gas, 1, SLICE)
         self._memory_words = 0
         self._memory_price = 0
 
@@ -85,7 +85,7 @@ class EthereumHost:
 
     def get_gas_left(self) -> int:
         """Gas left."""
-        return self.gas.remaining
+        return self.gas.left
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class EthereumHost:
 
     def set_storage(self, key: int, value: int) -> None:
         """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
-        if self.gas.remaining <= prices.CALL_STIPEND:
+        if self.gas.left <= prices.CALL_STIPEND:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
         current, warm = self.accounts.load(self.actor, key)
         cost, refund = prices.sstore(self.accounts.original(self.actor, key), current, value)

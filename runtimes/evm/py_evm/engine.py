@@ -52,7 +52,7 @@ class PyEvmTable:
             pc=position,
             opcode=opcode,
             name=self._names.get(opcode, f"opcode 0x{opcode:02x} not defined"),
-            gas=host.gas.remaining,
+            gas=host.gas.left,
             stack=stack,
             memory=computation.memory_read_bytes(0, len(computation._memory)),
             return_data=computation.return_data,
@@ -135,7 +135,7 @@ class PyEvmEngine:
         while True:
             position = computation.code.program_counter
             opcode = code[position] if position < len(code) else _STOP
-            before = gas.remaining
+            before = gas.left
             tracer.step(self._table.step(computation, position, opcode))
             computation.code.program_counter = position + 1
             price, function = self._table.rows[opcode]
@@ -143,7 +143,7 @@ class PyEvmEngine:
                 computation.pay(price)
                 self._asked = function(computation)
             except (Halt, Revert):
-                tracer.step(EvmCost(before - gas.remaining))
+                tracer.step(EvmCost(before - gas.left))
                 raise
             except FrameError as error:
                 tracer.step(EvmFault(error.status.name))
@@ -151,7 +151,7 @@ class PyEvmEngine:
             except (VMError, OutOfGas) as error:
                 tracer.step(EvmFault(type(error).__name__))
                 raise
-            tracer.step(EvmCost(before - gas.remaining))
+            tracer.step(EvmCost(before - gas.left))
             if self._asked is not None:
                 return self._asked
 
