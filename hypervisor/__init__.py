@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
     from hypervisor.message import Message, Receipt, SignedMessage
     from hypervisor.tracing import Recorder, call_tree
+    from hypervisor.types import TokenAmount, fil
 
 _HOMES = {
     "Address": "hypervisor.address",
@@ -28,7 +29,9 @@ _HOMES = {
     "Receipt": "hypervisor.message",
     "Recorder": "hypervisor.tracing",
     "SignedMessage": "hypervisor.message",
+    "TokenAmount": "hypervisor.types",
     "call_tree": "hypervisor.tracing",
+    "fil": "hypervisor.types",
 }
 
 __all__ = [
@@ -40,7 +43,9 @@ __all__ = [
     "Receipt",
     "Recorder",
     "SignedMessage",
+    "TokenAmount",
     "call_tree",
+    "fil",
 ]
 
 check_siblings(__file__)

@@ -13,6 +13,7 @@ from hypervisor.bundle import Manifest
 from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import (
+    ATTO_PER_FIL,
     BURNT_FUNDS_ACTOR,
     CRON_ACTOR,
     DATACAP_ACTOR,
@@ -33,7 +34,6 @@ from store.cid import EMPTY_ARRAY_CID, Cid
 from store.codec import encode, link
 from store.hamt import Hamt
 
-ATTO_PER_FIL = 10**18
 VERIFIED_REGISTRY_ROOT = ActorID(80)
 RESERVE_ACTOR = ActorID(90)
 REWARD_FUNDS = TokenAmount(1_100_000_000 * ATTO_PER_FIL)

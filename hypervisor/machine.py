@@ -298,6 +298,11 @@ class Hypervisor:
         actor = self.state_tree.lookup_id(address)
         return None if actor is None else self.state_tree.get_actor(actor)
 
+    def balance(self, address: Address) -> TokenAmount:
+        """The balance in attoFIL behind an address, 0 if there is no actor."""
+        state = self.actor(address)
+        return TokenAmount(0) if state is None else state.balance
+
     # --- state ------------------------------------------------------------------------------------------------
 
     @property

@@ -6,11 +6,19 @@ They cost nothing at run time and keep units apart: attoFIL, gas, milligas, epoc
 
 from typing import NewType
 
+ATTO_PER_FIL = 10**18
+
 ActorID = NewType("ActorID", int)
 """The number of an actor in the state tree (f0...)."""
 
 TokenAmount = NewType("TokenAmount", int)
 """An amount of money in attoFIL (10^-18 FIL)."""
+
+
+def fil(amount: int) -> TokenAmount:
+    """So many FIL in attoFIL."""
+    return TokenAmount(amount * ATTO_PER_FIL)
+
 
 Gas = NewType("Gas", int)
 """Filecoin gas, the unit of messages and receipts."""

@@ -13,8 +13,8 @@ from typing import Final
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.genesis import ATTO_PER_FIL, Genesis
-from hypervisor.types import TokenAmount
+from hypervisor.genesis import Genesis
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from store.codec import CodecError, decode_strict, encode
 

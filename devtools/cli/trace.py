@@ -109,7 +109,7 @@ def _line(call: dict[str, Any], callee: str, function: str, arguments: str) -> T
     from rich.text import Text
 
     from hypervisor.exit_codes import exit_name
-    from hypervisor.genesis import ATTO_PER_FIL
+    from hypervisor.types import ATTO_PER_FIL
 
     line = Text(f"{call['runtime'] or '-':<5}", style={"wasm": "magenta", "evm": "cyan"}.get(call["runtime"], "dim"))
     line.append(f"{call['to']} {callee} ", style="bold")

@@ -16,9 +16,8 @@ from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.genesis import ATTO_PER_FIL
 from hypervisor.tracing import CallNode, TraceEvent
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
 from store.cid import Cid
 from store.codec import decode, encode
 

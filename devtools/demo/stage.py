@@ -14,11 +14,10 @@ from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMe
 from hypervisor.errors import HypervisorError
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.genesis import ATTO_PER_FIL
 from hypervisor.message import Signature, SignatureType
 from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
 from hypervisor.tracing import TraceEvent
-from hypervisor.types import EAM_ACTOR, ActorID, MethodNumber, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, EAM_ACTOR, ActorID, MethodNumber, TokenAmount
 from store.codec import encode
 
 FUNDS = TokenAmount(1_000 * ATTO_PER_FIL)

@@ -14,9 +14,8 @@ from bridge.params import unwrap_return
 from devtools.demo.artifacts import contract
 from devtools.demo.scenario import Demo, Step
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.genesis import ATTO_PER_FIL
 from hypervisor.tracing import CallNode
-from hypervisor.types import ActorID
+from hypervisor.types import ATTO_PER_FIL, ActorID
 from store.cid import RAW, show
 
 _COUNTER_METHODS = ("Increment", "Get", "Deposit", "Deposits", "CallContract", "LastCall", "Fail")

@@ -12,7 +12,7 @@ from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoi
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.genesis import ATTO_PER_FIL
+from hypervisor.types import ATTO_PER_FIL
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
 from localnet.contract import Artifact

@@ -19,7 +19,9 @@ PUBLIC = [
     "Receipt",
     "Recorder",
     "SignedMessage",
+    "TokenAmount",
     "call_tree",
+    "fil",
 ]
 HEAVY = [
     "eth",
