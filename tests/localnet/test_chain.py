@@ -107,6 +107,7 @@ class TestGoingBack:
         assert receipt.block_number == other.block_number
         assert network.receipt(receipt.hash).execution.message.message.value == 6
         assert network.block(receipt.block_number) == receipt.tipset
+        assert network.chain.index.by_hash(other.tipset.hash) is None
         with pytest.raises(UnknownTransaction):
             network.receipt(other.hash)
         with pytest.raises(UnknownBlock):
@@ -323,6 +324,16 @@ class TestFolders:
             assert network.contract(counter.address, ARTIFACTS / "Counter.json").call("number") == 1
             assert network.balance(network.accounts[7]) == 77
             assert network.mine().height == expected[0].height + 1
+
+    def test_what_was_taken_back_stays_so(self, tmp_path: Path) -> None:
+        with Network(tmp_path / "chain", clock=Clock()) as network:
+            before, snapshot = network.head, network.snapshot()
+            network.set_balance(network.accounts[7], 77)
+            network.mine(3)
+            network.revert(snapshot)
+        with Network(tmp_path / "chain", clock=Clock()) as network:
+            assert network.head == before
+            assert network.head.state == network.machine.root
 
     def test_a_folder_of_another_bundle_is_refused(self, tmp_path: Path) -> None:
         from tests.conftest import data_file

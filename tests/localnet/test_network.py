@@ -108,6 +108,7 @@ def test_running_out_of_gas_is_a_failure_with_a_receipt(either: Network) -> None
     with pytest.raises(TransactionFailed, match="SYS_OUT_OF_GAS") as failed:
         either.send(counter, 0, data, gas_limit=1_500_000)
     assert failed.value.receipt.gas_used == 1_500_000
+    assert "milligas" in either.receipt(failed.value.receipt.hash).words
     assert counter.call("number") == 0
 
 
@@ -172,6 +173,16 @@ def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:
     receipt = either.send(inbox, 1, data, gas_limit=limit)
     assert receipt.succeeded
     assert receipt.gas_used <= limit <= 2 * receipt.gas_used
+
+
+def test_an_estimate_is_searched_for_where_what_is_used_does_not_suffice(either: Network) -> None:
+    # Reverts unless 500,000,000 gas are left: GAS, PUSH4, LT, PUSH1 13, JUMPI, PUSH0, PUSH0, REVERT, JUMPDEST, STOP.
+    runtime = bytes.fromhex("5a631dcd650010600d575f5ffd5b00")
+    address = either.send(None, 0, b"\x6e" + runtime + bytes.fromhex("5f52600f6011f3")).contract_address
+    assert address is not None
+    limit = either.estimate_gas(address)
+    assert 500_000_000 < limit < 1_300_000_000
+    assert either.send(address, gas_limit=limit).gas_used < 20_000_000
 
 
 def test_an_estimate_of_what_fails_says_why(either: Network) -> None:

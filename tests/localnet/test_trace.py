@@ -10,6 +10,8 @@ from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
+from hypervisor.message import Message
+from hypervisor.types import Gas, MethodNumber
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contract import Artifact
 from localnet.native_methods import ShapeMismatch, native_method, read_shape
@@ -71,6 +73,22 @@ def test_a_transaction_deep_in_a_block_is_executed_on_the_state_that_it_met(netw
     for transaction_hash in reversed(hashes):
         assert network.trace(transaction_hash).same
     assert counter.call("number") == 3
+
+
+def test_the_cron_of_null_rounds_before_it_is_part_of_what_it_met(official: Network) -> None:
+    # ThisEpochReward (method 3) of the reward actor answers with what cron wrote in the last epoch.
+    official.mine()
+    official.automine = False
+    sender = official.accounts[0]
+    message = Message(
+        Address.id(2), sender.native, method=MethodNumber(3), gas_limit=Gas(10**9), gas_fee_cap=official.base_fee
+    )
+    sent = official.submit_native(sender.sign_native(message))
+    official.mine(null_rounds=3)
+    trace = official.trace(sent)
+    assert trace.receipt.succeeded
+    assert trace.receipt.execution.receipt.return_data
+    assert trace.same
 
 
 def test_a_failure_is_told_with_its_reason(network: Network) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,6 +128,19 @@ def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
         assert status == 403
         assert "access-control-allow-origin" not in headers
         assert b"not a page of this machine" in body
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> None:
+    # Nagle's algorithm would hold the body back until the client has acknowledged the head: 40 ms.
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    taken = []
+    for _ in range(10):
+        start = perf_counter()
+        connection.request("POST", "/", CHAIN_ID)
+        connection.getresponse().read()
+        taken.append(perf_counter() - start)
+    connection.close()
+    assert min(taken) < 0.02
 
 
 def test_many_clients_at_once_lose_nothing(url: str) -> None:

@@ -347,6 +347,16 @@ class TestLogs:
         assert rpc("eth_getTransactionReceipt", sent)["logs"] == [found]
         assert int(rpc("eth_getTransactionReceipt", sent)["logsBloom"], 16) > 0
 
+    def test_its_index_counts_through_the_block(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        rpc("evm_setAutomine", False)
+        sent = [greet(rpc, inbox, gas="0x5000000") for _ in range(2)]
+        rpc("evm_mine")
+        receipts = [rpc("eth_getTransactionReceipt", entry) for entry in sent]
+        assert [receipt["logs"][0]["logIndex"] for receipt in receipts] == ["0x0", "0x1"]
+        assert [receipt["transactionIndex"] for receipt in receipts] == ["0x0", "0x1"]
+        assert [log["logIndex"] for log in rpc("eth_getLogs", {})] == ["0x0", "0x1"]
+
     def test_by_block_hash_range_and_topic(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         for text in ("a", "b"):
