@@ -1,8 +1,9 @@
-"""`hypervisor statetest`: Ethereum's own tests, run on this machine under Ethereum's rules."""
+"""`hypervisor statetest` and `hypervisor t8n`: Ethereum's own tests and its transition tool, under Ethereum's rules."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -34,3 +35,49 @@ def statetest(
     work = partial(room.run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
     results = run_all(work, files, 1 if trace else workers, "files of state tests")
     report((record for records in results for record in records), as_json, [])
+
+
+def t8n(
+    input_alloc: Annotated[
+        str, typer.Option("--input.alloc", help="Accounts before: a file, or stdin.")
+    ] = "alloc.json",
+    input_env: Annotated[str, typer.Option("--input.env", help="The block: a file, or stdin.")] = "env.json",
+    input_txs: Annotated[
+        str, typer.Option("--input.txs", help="Transactions: a JSON file, one of RLP in hex (.rlp), or stdin.")
+    ] = "txs.json",
+    output_basedir: Annotated[Path, typer.Option("--output.basedir", help="Where output files go.")] = Path(),
+    output_alloc: Annotated[
+        str, typer.Option("--output.alloc", help="Accounts after: a file, stdout or stderr.")
+    ] = "alloc.json",
+    output_result: Annotated[
+        str, typer.Option("--output.result", help="Roots and receipts: a file, stdout or stderr.")
+    ] = "result.json",
+    output_body: Annotated[
+        str, typer.Option("--output.body", help="Applied transactions in RLP: a file, stdout or stderr.")
+    ] = "",
+    fork: Annotated[str, typer.Option("--state.fork", help="The block's rules.")] = "Osaka",
+    chain_id: Annotated[int, typer.Option("--state.chainid", help="The chain.")] = 1,
+    reward: Annotated[int, typer.Option("--state.reward", help="Only -1 and 0: these blocks have no reward.")] = 0,
+    evm: Annotated[Literal["py-evm"], typer.Option(help="Who runs contracts.")] = "py-evm",
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Write every step of each transaction to trace-N-HASH.jsonl.")
+    ] = False,
+) -> None:
+    """Run a block on accounts, as Ethereum's transition tools do: alloc, env and txs in; result and alloc out.
+
+    Exit status: 0, also where transactions were rejected; 3 for an unknown fork or reward, 4 where a block hash is
+    missing, 10 for malformed input, 11 where a file cannot be read or written.
+    """
+    from devtools.vectors import t8n_files
+
+    request = t8n_files.Request(
+        inputs={"alloc": input_alloc, "env": input_env, "txs": input_txs},
+        outputs={"alloc": output_alloc, "result": output_result, "body": output_body},
+        folder=output_basedir,
+        fork=fork,
+        chain_id=chain_id,
+        reward=reward,
+        evm=evm,
+        trace=trace,
+    )
+    raise typer.Exit(t8n_files.run(request))

@@ -28,6 +28,7 @@ app.command("trace", rich_help_panel=USE_IT)(trace.trace)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
+app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
 
 

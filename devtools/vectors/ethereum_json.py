@@ -6,13 +6,13 @@ Numbers are hex strings, in older files decimal ones, and JSON integers; readers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import Account
-from runtimes.evm.ethereum.authorizations import recover_signer
 from runtimes.evm.ethereum.transactions import Authorization
 
 _BIG = "0x:bigint "
@@ -22,6 +22,15 @@ AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 
 class BadFixture(InvalidInput):
     """JSON that is not what its format says."""
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Errors of what is read inside name the place first."""
+    try:
+        yield
+    except BadFixture as error:
+        raise BadFixture(f"{place}: {error}") from None
 
 
 def read_field(fields: Any, name: str) -> Any:
@@ -94,10 +103,8 @@ def read_accounts(fields: Any, name: str) -> dict[EthAddress, Account]:
         raise BadFixture(f"'{name}' is {fields!r:.60}, expected an object of accounts")
     accounts = {}
     for address, account in fields.items():
-        try:
+        with within(f"{name}, account {address}"):
             accounts[read_address(address, "address")] = read_account(account)
-        except BadFixture as error:
-            raise BadFixture(f"'{name}', account {address}: {error}") from None
     return accounts
 
 
@@ -112,10 +119,12 @@ def read_access_list(items: Any) -> AccessList:
 
 
 def read_authorization(fields: Any) -> Authorization:
-    """An authorization of EIP-7702, its signer recovered from the signature."""
-    chain_id = read_number(read_field(fields, "chainId"), "chainId")
-    address = read_address(read_field(fields, "address"), "address")
-    nonce = read_number(read_field(fields, "nonce"), "nonce")
-    parity = read_number(fields.get("yParity", fields.get("v")), "yParity")
-    r, s = read_number(read_field(fields, "r"), "r"), read_number(read_field(fields, "s"), "s")
-    return Authorization(chain_id, address, nonce, recover_signer(chain_id, address, nonce, parity, r, s))
+    """An authorization of EIP-7702."""
+    return Authorization(
+        chain_id=read_number(read_field(fields, "chainId"), "chainId"),
+        address=read_address(read_field(fields, "address"), "address"),
+        nonce=read_number(read_field(fields, "nonce"), "nonce"),
+        parity=read_number(fields.get("yParity", fields.get("v")), "yParity"),
+        r=read_number(read_field(fields, "r"), "r"),
+        s=read_number(read_field(fields, "s"), "s"),
+    )

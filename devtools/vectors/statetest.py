@@ -32,6 +32,7 @@ from devtools.vectors.ethereum_json import (
     read_bytes,
     read_field,
     read_number,
+    within,
 )
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
@@ -40,7 +41,7 @@ from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor, transactions
 from runtimes.evm.ethereum.alloc import accounts, install, state_root
-from runtimes.evm.ethereum.executor import TransactionResult
+from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
 from store.cid import Cid
@@ -99,7 +100,12 @@ class FixtureExterns:
         return self._random
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        return Cid(_KECCAK_CID + keccak(str(epoch).encode()))
+        return self.block_cid(keccak(str(epoch).encode()))
+
+    @staticmethod
+    def block_cid(block_hash: bytes) -> Cid:
+        """A block's hash as the CID that externs give."""
+        return Cid(_KECCAK_CID + block_hash)
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -143,7 +149,8 @@ def run_test(
         if outcomes:
             runner = TestRunner(test, wanted, evm, trace)
             for index, outcome in enumerate(outcomes):
-                case = read_case(file, name, wanted, index, outcome)
+                with within(f"post, {wanted}, item {index}"):
+                    case = read_case(file, name, wanted, index, outcome)
                 yield CaseResult(case, runner.run(case))
 
 
@@ -154,9 +161,11 @@ class TestRunner:
         self._trace = trace
         env = read_field(test, "env")
         self._transaction = read_field(test, "transaction")
-        self._machine = _base(evm).fork()
-        self._machine.externs = FixtureExterns(read_bytes(env.get("currentRandom", "00" * 32), "currentRandom"))
-        self._machine.context = read_context(env, test.get("config", {}), fork)
+        self._machine = base_machine(evm).fork()
+        with within("env"):
+            random = read_bytes(env.get("currentRandom", "00" * 32), "currentRandom", 32)
+            self._machine.context = read_context(env, test.get("config", {}), fork)
+        self._machine.externs = FixtureExterns(random)
         install(self._machine, read_accounts(read_field(test, "pre"), "pre"))
         self._before: Snapshot = self._machine.snapshot()
 
@@ -166,7 +175,8 @@ class TestRunner:
         recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
         refused, result = "", None
         try:
-            transaction = read_transaction(self._transaction, case.indexes)
+            with within("transaction"):
+                transaction = read_transaction(self._transaction, case.indexes)
             result = EthereumExecutor(self._machine).apply_transaction(transaction)
         except InvalidTransaction as error:
             refused = error.refusal.name
@@ -299,7 +309,7 @@ def _pick(fields: Any, name: str, index: int) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _base(evm: str) -> Hypervisor:
+def base_machine(evm: str) -> Hypervisor:
     """The machine whose state every test starts from: the built-in actors and nobody else. One a process."""
     return Hypervisor.open(evm=evm)
 

@@ -97,6 +97,10 @@ class Accounts:
             self._journal.set((_ADDRESS, actor), address)
         return address
 
+    def name(self, actor: ActorID, address: EthAddress) -> None:
+        """Let an actor be known by another address in this message."""
+        self._journal.set((_ADDRESS, actor), address)
+
     def bring_into_being(self, address: EthAddress) -> ActorID:
         """An account without money for an address that nobody has, or whose account was removed."""
         delegated = Address.delegated(EAM_NAMESPACE, address)

@@ -1,66 +1,48 @@
-"""Applies one transaction under Ethereum's rules: checks, what is paid first, authorizations, the call, and the bill.
+"""The machine's executor where the rules are `ethereum`: transactions, and Filecoin's messages as transactions.
 
-It is the machine's executor where the rules are `ethereum`. A Filecoin message is taken as the transaction that it is:
-type 2, from its sender, its fee cap and premium as Ethereum's two fees, its gas limit in Ethereum's gas. Rules: the
-execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
+A message is taken as the transaction that it is: type 2, from its sender, its fee cap and premium as Ethereum's two
+fees, its gas limit in Ethereum's gas.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import EthAddress, create_address
-from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log, entries_to_log
-from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CreateReturn
+from bridge.addresses import EthAddress
+from bridge.params import CreateReturn, unwrap_return
 from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
-from hypervisor.errors import MessageError, OutOfGas, SyscallError
-from hypervisor.events import StampedEvent, events_root
+from hypervisor.errors import MessageError
+from hypervisor.events import events_root
 from hypervisor.executor import ApplyResult
-from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.gas import GasTracker
+from hypervisor.exit_codes import ExitCode
 from hypervisor.gas_outputs import GasOutputs
+from hypervisor.journal import Journal
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import MessageEnded, MessageStarted
-from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, Gas, TokenAmount
-from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum import prices, transactions
-from runtimes.evm.ethereum.accounts import is_delegation
-from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
-from runtimes.evm.ethereum.forks import Fork, fork_named
-from runtimes.evm.ethereum.messages import Entry, transaction_of
+from hypervisor.types import EAM_NAMESPACE, ActorID, Gas
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.transactions import (
-    Authorization,
+    DYNAMIC_FEE,
     BlockLimits,
     InvalidTransaction,
     Refusal,
     Transaction,
 )
-from store.cid import RAW
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 
+from runtimes.evm.ethereum.application import SYSTEM_ADDRESS, Application, TransactionResult, block_of
+
 _MAX_I64 = (1 << 63) - 1
+SYSTEM_CALL_GAS: Final = 30_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class TransactionResult:
-    """What became of a transaction. Gas in Ethereum's gas; `output` is what was returned or the words of a revert."""
-
-    success: bool
-    gas_used: int
-    output: bytes
-    logs: tuple[tuple[EthAddress, Log], ...]
-    created: EthAddress | None
-    events: tuple[StampedEvent, ...]
-    exit_code: int
-    message: str
-    gas: GasOutputs
+_EXIT_CODES = {
+    Refusal.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
+    Refusal.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
+    Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
+}
 
 
 class EthereumExecutor:
@@ -74,7 +56,26 @@ class EthereumExecutor:
 
         Raises InvalidTransaction, with nothing changed.
         """
-        return self._whole(lambda: _Application(self._machine, transaction, limits).apply())
+        return self._whole(lambda: Application(self._machine, transaction, limits).apply())
+
+    def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
+        """Call a contract in the name of the system: no fees, nothing warm, gas of its own.
+
+        What it returned, None where nothing is at the address or the call failed.
+        """
+        system = Transaction(DYNAMIC_FEE, SYSTEM_ADDRESS, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
+        result = self._whole(Application(self._machine, system, None).apply_of_system)
+        return unwrap_return(result.output) if result.success else None
+
+    def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
+        """Credit addresses with money from elsewhere, in wei; an account that stays empty is removed."""
+        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        for address, amount in amounts:
+            accounts.touch(address)
+            if amount:
+                actor = accounts.find(address)
+                accounts.add_balance(accounts.bring_into_being(address) if actor is None else actor, amount)
+        accounts.write_back()
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply a Filecoin message; its length on chain costs nothing under these rules.
@@ -95,14 +96,14 @@ class EthereumExecutor:
     def _refused_or_applied(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             transaction, entry = transaction_of(self._machine, message)
-            application = _Application(self._machine, transaction, None, entry)
+            application = Application(self._machine, transaction, None, entry)
             result = self._whole(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
         output = result.output
         if result.created is not None:
-            actor = self._machine.state_tree.lookup_id(_delegated(result.created))
+            actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), events_root(result.events))
         return ApplyResult(receipt, result.gas, result.events, result.message)
@@ -118,266 +119,3 @@ class EthereumExecutor:
             raise
         tree.commit()
         return result
-
-
-_EXIT_CODES = {
-    Refusal.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
-    Refusal.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
-    Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
-}
-_TOP_LEVEL = {
-    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
-    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
-}
-
-
-class _Application:
-    """One transaction on its way."""
-
-    def __init__(
-        self,
-        machine: "Hypervisor",
-        transaction: Transaction,
-        limits: BlockLimits | None,
-        entry: Entry | None = None,
-    ) -> None:
-        self._machine = machine
-        self._transaction = transaction
-        self._entry = entry
-        self._block = block_of(machine)
-        self._fork = fork_named(self._block.fork)
-        self._limits = limits or block_limits(machine)
-        self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer)
-        self._price = transaction.gas_price(machine.context.base_fee)
-        sender_address = transaction.sender
-        self._calls = EthereumCalls(
-            machine, self._gas, ActorID(0), _delegated(sender_address), transaction.nonce, self._surroundings()
-        )
-        self._accounts = self._calls.accounts
-
-    def apply(self) -> TransactionResult:
-        """Check, pay, call, settle."""
-        transactions.check(self._transaction, self._fork, self._limits)
-        sender = self._check_sender()
-        self._calls.origin = sender
-        self._prepay(sender)
-        self._warm_up()
-        refund = self._authorize()
-        result, created = self._call(sender)
-        return self._settle(sender, result, created, refund)
-
-    def apply_implicit(self) -> TransactionResult:
-        """Call for the system itself or for a question from outside: no checks, no fees, no nonce."""
-        sender = self._accounts.find(self._transaction.sender)
-        if sender is None:
-            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender does not exist")
-        self._calls.origin = sender
-        self._warm_up()
-        result, created = self._call(sender)
-        return self._finish(result, created, self._gas.used, GasOutputs())
-
-    # --- before -----------------------------------------------------------------------------------------------
-
-    def _check_sender(self) -> ActorID:
-        transaction, accounts = self._transaction, self._accounts
-        sender = accounts.find(transaction.sender)
-        nonce = 0 if sender is None else accounts.nonce(sender)
-        if transaction.nonce != nonce:
-            low = transaction.nonce < nonce
-            refusal = Refusal.NONCE_MISMATCH_TOO_LOW if low else Refusal.NONCE_MISMATCH_TOO_HIGH
-            raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
-        cost = transaction.gas_limit * transaction.max_fee + transaction.value
-        cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
-        balance = accounts.balance(sender)
-        if balance < cost:
-            raise InvalidTransaction(
-                Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
-            )
-        if sender is None:
-            return accounts.bring_into_being(transaction.sender)
-        code = accounts.code(sender)
-        if code and not (self._fork.delegations and is_delegation(code)):
-            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender is a contract")
-        return sender
-
-    def _prepay(self, sender: ActorID) -> None:
-        transaction = self._transaction
-        cost = transaction.gas_limit * self._price + transaction.blob_gas * self._limits.blob_base_fee
-        self._accounts.add_balance(sender, -cost)
-        self._accounts.set_nonce(sender, transaction.nonce + 1)
-        self._gas.charge("OnIntrinsicGas", transaction.intrinsic_gas())
-
-    def _warm_up(self) -> None:
-        transaction, accounts = self._transaction, self._accounts
-        accounts.warm(self._block.coinbase)
-        for address in (*self._fork.precompiles, *self._calls.filecoin_precompiles):
-            accounts.warm(address)
-        accounts.warm(transaction.sender)
-        if transaction.to is not None:
-            accounts.warm(transaction.to)
-        for address, slots in transaction.access_list:
-            accounts.warm(address)
-            for slot in slots:
-                accounts.warm_slot(address, slot)
-
-    def _authorize(self) -> int:
-        """Let accounts lend themselves code; gas to refund for those that existed. Bad authorizations are passed by."""
-        refund = 0
-        for authorization in self._transaction.authorizations:
-            signer = authorization.signer
-            if signer is None or not self._is_for_here(authorization):
-                continue
-            accounts = self._accounts
-            accounts.warm(signer)
-            actor = accounts.find(signer)
-            code = accounts.code(actor)
-            if code and not is_delegation(code):
-                continue
-            if authorization.nonce != (0 if actor is None else accounts.nonce(actor)):
-                continue
-            if actor is None:
-                actor = accounts.bring_into_being(signer)
-            else:
-                refund += prices.AUTHORIZATION_REFUND
-            accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
-            accounts.set_nonce(actor, authorization.nonce + 1)
-        return refund
-
-    def _is_for_here(self, authorization: Authorization) -> bool:
-        chain = self._machine.context.chain_id
-        return authorization.chain_id in (0, chain) and authorization.nonce < transactions.MAX_NONCE
-
-    # --- the call ---------------------------------------------------------------------------------------------
-
-    def _call(self, sender: ActorID) -> tuple[CallResult, EthAddress | None]:
-        transaction, accounts = self._transaction, self._accounts
-        value, data = TokenAmount(transaction.value), transaction.data
-        if self._entry is not None:
-            return self._send(Call(sender, self._entry.to, self._entry.method, self._entry.params, value)), None
-        params = Block(RAW, data) if data else None
-        if transaction.to is not None:
-            delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
-            if delegate is not None:
-                accounts.warm(delegate)
-            to = accounts.filecoin_address(transaction.to)
-            return self._send(Call(sender, to, INVOKE_EVM, params, value)), None
-        address = create_address(transaction.sender, transaction.nonce)
-        accounts.warm(address)
-        there = accounts.find(address)
-        if there is not None and accounts.collides(there):
-            self._calls.exhaust()
-            return CallResult(ExitCode.USR_FORBIDDEN, message="there is a contract already"), None
-        result = self._send(Call(sender, _delegated(address), METHOD_CONSTRUCTOR, params, value))
-        return result, address if result.exit_code == ExitCode.OK else None
-
-    def _send(self, call: Call) -> CallResult:
-        try:
-            return self._calls.send(call)
-        except OutOfGas as error:
-            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
-        except SyscallError as error:
-            return CallResult(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), message=error.message)
-
-    # --- after ------------------------------------------------------------------------------------------------
-
-    def _settle(
-        self, sender: ActorID, result: CallResult, created: EthAddress | None, refund: int
-    ) -> TransactionResult:
-        """Refund, pay the coinbase, burn the base fee, and write what changed."""
-        transaction, accounts = self._transaction, self._accounts
-        refund += accounts.refund
-        used = self._gas.used
-        used -= min(used // prices.REFUND_QUOTIENT, refund)
-        used = max(used, transaction.floor_gas(self._fork))
-        rest = (transaction.gas_limit - used) * self._price
-        accounts.add_balance(sender, rest)
-        tip, burnt = self._pay_coinbase(used)
-        accounts.touch(transaction.sender)
-        gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
-        return self._finish(result, created, used, gas)
-
-    def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
-        logs = tuple(self._logs())  # while those are there who emitted them
-        self._accounts.write_back()
-        return TransactionResult(
-            success=result.exit_code == ExitCode.OK,
-            gas_used=used,
-            output=result.block.data if result.block else b"",
-            logs=logs,
-            created=created,
-            events=tuple(self._calls.events),
-            exit_code=result.exit_code,
-            message=result.message,
-            gas=gas,
-        )
-
-    def _pay_coinbase(self, used: int) -> tuple[int, int]:
-        """Pay the tip and burn the rest; both in attoFIL."""
-        accounts, base_fee = self._accounts, self._machine.context.base_fee
-        coinbase = self._block.coinbase
-        tip = used * (self._price - base_fee)
-        accounts.touch(coinbase)
-        if tip:
-            actor = accounts.find(coinbase)
-            accounts.add_balance(accounts.bring_into_being(coinbase) if actor is None else actor, tip)
-        burnt = used * base_fee + self._transaction.blob_gas * self._limits.blob_base_fee
-        if burnt:
-            accounts.add_balance(BURNT_FUNDS_ACTOR, burnt)
-        return tip, burnt
-
-    def _logs(self) -> list[tuple[EthAddress, Log]]:
-        """The logs with the addresses of who emitted them."""
-        logs = []
-        for event in self._calls.events:
-            log = entries_to_log(event.entries)
-            if log is not None:
-                logs.append((self._accounts.address_of(event.emitter), log))
-        return logs
-
-    def _surroundings(self) -> Surroundings:
-        machine, transaction = self._machine, self._transaction
-        context = machine.context
-        return Surroundings(
-            fork=self._fork,
-            block=self._block,
-            context=TxContext(
-                gas_price=self._price,
-                coinbase=self._block.coinbase,
-                number=context.epoch,
-                timestamp=context.timestamp,
-                gas_limit=self._block.gas_limit,
-                chain_id=context.chain_id,
-                base_fee=context.base_fee,
-            ),
-            origin=transaction.sender,
-            blob_hashes=transaction.blob_hashes,
-            blob_base_fee=self._limits.blob_base_fee,
-        )
-
-
-def _delegated(address: EthAddress) -> Address:
-    return Address.delegated(EAM_NAMESPACE, address)
-
-
-def block_of(machine: "Hypervisor") -> EthereumBlock:
-    """The block's own part of the machine's context; defaults where it has none."""
-    block = machine.context.block
-    return block if isinstance(block, EthereumBlock) else EthereumBlock()
-
-
-def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
-    """The price of blob gas in a block."""
-    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, block.excess_blob_gas, fork.blobs.update_fraction)
-
-
-def block_limits(machine: "Hypervisor") -> BlockLimits:
-    """What a block offers its first transaction."""
-    block = block_of(machine)
-    fork = fork_named(block.fork)
-    return BlockLimits(
-        gas=block.gas_limit,
-        blob_gas=prices.BLOB * fork.blobs.maximum,
-        base_fee=machine.context.base_fee,
-        blob_base_fee=blob_base_fee(block, fork),
-        chain_id=machine.context.chain_id,
-    )

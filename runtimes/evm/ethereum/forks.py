@@ -77,6 +77,8 @@ class Fork:
     """EIP-7825."""
     bounded_modexp: bool = False
     """MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
+    bounded_blob_fee: bool = False
+    """The blob base fee follows the base fee downwards (EIP-7918)."""
     family: str = "ethereum"
     """Which forms of the opcodes engines use."""
 
@@ -125,6 +127,7 @@ OSAKA: Final = PRAGUE.successor(
     blobs=replace(PRAGUE.blobs, per_transaction=6),
     transaction_gas_cap=1 << 24,
     bounded_modexp=True,
+    bounded_blob_fee=True,
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from eth_hash.auto import keccak
+
+from bridge import rlp
 from bridge.addresses import EthAddress
 from hypervisor.errors import MessageError
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.signatures import HALF_ORDER, recover
 
 LEGACY: Final = 0
 ACCESS_LIST: Final = 1
@@ -19,6 +23,7 @@ DYNAMIC_FEE: Final = 2
 BLOB: Final = 3
 SET_CODE: Final = 4
 
+_AUTHORIZATION_MAGIC: Final = b"\x05"
 VERSIONED_HASH: Final = 1
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_VALUE: Final = (1 << 256) - 1
@@ -63,12 +68,21 @@ class InvalidTransaction(MessageError):
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """An account's word that it lends itself the code behind `address`; `signer` is None where nobody signed it."""
+    """An account's word that it lends itself the code behind `address`, with its signature."""
 
     chain_id: int
     address: EthAddress
     nonce: int
-    signer: EthAddress | None
+    parity: int
+    r: int
+    s: int
+
+    def signer(self) -> EthAddress | None:
+        """The account, None where the signature is nobody's or not canonical."""
+        if self.s > HALF_ORDER:
+            return None
+        content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
+        return recover(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)), self.parity, self.r, self.s)
 
 
 @dataclass(frozen=True, slots=True)

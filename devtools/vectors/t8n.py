@@ -1,0 +1,234 @@
+"""The transition tool: accounts, a block's environment and its transactions in, receipts and the accounts after out.
+
+The JSON is that of the tools which other people's test generators and fuzzers drive (`evm t8n` of go-ethereum, and the
+execution specifications' tool). Files are the command line's; here are values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import EthereumBlock
+from devtools.vectors import t8n_output as output
+from devtools.vectors.ethereum_json import (
+    BadFixture,
+    read_access_list,
+    read_accounts,
+    read_address,
+    read_authorization,
+    read_bytes,
+    read_field,
+    read_number,
+    within,
+)
+from devtools.vectors.statetest import RULES, FixtureExterns, base_machine
+from hypervisor.context import MachineContext
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import StepRecorder
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum import transactions
+from runtimes.evm.ethereum.alloc import accounts, install
+from runtimes.evm.ethereum.block_run import (
+    BlockRun,
+    Withdrawal,
+    next_base_fee,
+    next_excess_blob_gas,
+)
+from runtimes.evm.ethereum.forks import Fork, fork_named
+from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
+from runtimes.evm.ethereum.wire import Signature, SignedTransaction, WireError, decode, sign, signed
+from store.cid import Cid
+
+_KINDS = range(5)
+
+
+class MissingBlockHash(BadFixture):
+    """A contract asked for the hash of a block that the environment does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What the tool gives back. `trace` has the recorded events of each applied transaction, where that was wanted."""
+
+    result: dict[str, Any]
+    alloc: dict[str, Any]
+    body: str
+    traces: list[tuple[int, SignedTransaction, StepRecorder]] = field(default_factory=list)
+
+
+class GivenHashes(FixtureExterns):
+    """The chain as the environment names it."""
+
+    def __init__(self, random: bytes, hashes: Mapping[int, bytes]) -> None:
+        super().__init__(random)
+        self._hashes = hashes
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        if epoch not in self._hashes:
+            raise MissingBlockHash(f"'blockHashes' does not name block {epoch}, whose hash is asked for")
+        return self.block_cid(self._hashes[epoch])
+
+
+def transition(
+    alloc: Any, env: Any, txs: Any, fork_name: str, chain_id: int = 1, evm: str = "py-evm", trace: bool = False
+) -> Transition:
+    """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field."""
+    fork = fork_named(fork_name)
+    machine = base_machine(evm).fork()
+    with within("env"):
+        hashes, withdrawals = _hashes(env), [_withdrawal(item) for item in env.get("withdrawals") or ()]
+        random = read_bytes(env.get("currentRandom") or "00", "currentRandom")
+        root = env.get("parentBeaconBlockRoot")
+        beacon_root = None if root is None else read_bytes(root, "parentBeaconBlockRoot", 32)
+        machine.context = _context(env, fork, chain_id)
+    machine.externs = GivenHashes(random.rjust(32, b"\0"), hashes)
+    install(machine, read_accounts(alloc, "alloc"))
+    run = BlockRun(machine)
+    run.start(beacon_root, hashes.get(machine.context.epoch - 1))
+    rejected, traces = _apply_all(machine, run, txs, trace)
+    run.finish(withdrawals)
+    after = dict(accounts(machine))
+    result = output.result(run, rejected, after, None if env.get("withdrawals") is None else withdrawals)
+    body = rlp.encode([output.body_item(applied.signed.raw) for applied in run.applied])
+    return Transition(result, output.alloc(after), "0x" + body.hex(), traces)
+
+
+def _apply_all(
+    machine: Hypervisor, run: BlockRun, txs: Any, trace: bool
+) -> tuple[list[dict[str, Any]], list[tuple[int, SignedTransaction, StepRecorder]]]:
+    rejected, traces = [], []
+    for index, item in enumerate(_items(txs)):
+        recorder = machine.tracer = StepRecorder() if trace else None
+        try:
+            with within(f"txs, item {index}"):
+                transaction = _read_transaction(item)
+            run.apply(transaction)
+        except (InvalidTransaction, WireError) as error:
+            rejected.append({"index": index, "error": str(error)})
+        else:
+            if recorder is not None:
+                traces.append((index, transaction, recorder))
+    machine.tracer = None
+    return rejected, traces
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+def _context(env: Any, fork: Fork, chain_id: int) -> MachineContext:
+    return MachineContext(
+        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber")),
+        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp"),
+        base_fee=TokenAmount(_base_fee(env)),
+        chain_id=chain_id,
+        rules=RULES,
+        block=EthereumBlock(
+            fork=fork.name,
+            coinbase=read_address(read_field(env, "currentCoinbase"), "currentCoinbase"),
+            gas_limit=read_number(read_field(env, "currentGasLimit"), "currentGasLimit"),
+            excess_blob_gas=_excess_blob_gas(env, fork),
+            filecoin_addresses=False,
+        ),
+    )
+
+
+def _base_fee(env: Any) -> int:
+    """The block's, or what follows from its parent's."""
+    if env.get("currentBaseFee") is not None:
+        return read_number(env["currentBaseFee"], "currentBaseFee")
+    if env.get("parentBaseFee") is None:
+        raise BadFixture("one of the fields 'currentBaseFee' and 'parentBaseFee' is needed")
+    fee, used, limit = (_parent(env, name) for name in ("parentBaseFee", "parentGasUsed", "parentGasLimit"))
+    return next_base_fee(fee, used, limit)
+
+
+def _excess_blob_gas(env: Any, fork: Fork) -> int:
+    if env.get("currentExcessBlobGas") is not None:
+        return read_number(env["currentExcessBlobGas"], "currentExcessBlobGas")
+    if env.get("parentExcessBlobGas") is None:
+        return 0
+    excess, used = (
+        _parent(env, "parentExcessBlobGas"),
+        read_number(env.get("parentBlobGasUsed") or 0, "parentBlobGasUsed"),
+    )
+    return next_excess_blob_gas(fork, excess, used, read_number(env.get("parentBaseFee") or 0, "parentBaseFee"))
+
+
+def _parent(env: Any, name: str) -> int:
+    return read_number(read_field(env, name), name)
+
+
+def _hashes(env: Any) -> dict[int, bytes]:
+    found = env.get("blockHashes") or {}
+    if not isinstance(found, Mapping):
+        raise BadFixture(f"'blockHashes' is {found!r:.60}, expected an object")
+    return {read_number(key, "blockHashes"): read_bytes(value, "blockHashes", 32) for key, value in found.items()}
+
+
+def _withdrawal(item: Any) -> Withdrawal:
+    return Withdrawal(
+        index=read_number(read_field(item, "index"), "index"),
+        validator=read_number(read_field(item, "validatorIndex"), "validatorIndex"),
+        address=read_address(read_field(item, "address"), "address"),
+        amount=read_number(read_field(item, "amount"), "amount"),
+    )
+
+
+def _items(txs: Any) -> Sequence[Any]:
+    """The transactions one by one: JSON objects, or bytes of the wire."""
+    if isinstance(txs, str):
+        try:
+            items = rlp.read_list(rlp.decode(read_bytes(txs, "txs")))
+        except rlp.RlpError as error:
+            raise BadFixture(f"'txs' is no RLP list: {error}") from None
+        return [item if isinstance(item, bytes) else rlp.encode(item) for item in items]
+    if not isinstance(txs, list):
+        raise BadFixture(f"'txs' is {txs!r:.60}, expected a list or the hex of one in RLP")
+    return txs
+
+
+def _read_transaction(item: Any) -> SignedTransaction:
+    if isinstance(item, bytes):
+        return decode(item)
+    transaction = _transaction(item)
+    if item.get("secretKey") is not None and not read_number(item.get("r") or 0, "r"):
+        return sign(transaction, read_bytes(item["secretKey"], "secretKey", 32))
+    v = read_number(item.get("yParity", item.get("v")), "v")
+    parity = v
+    if transaction.type == transactions.LEGACY:
+        parity = v - 27 if v < 35 else (v - 35) % 2
+    return signed(transaction, Signature(parity, read_number(item.get("r"), "r"), read_number(item.get("s"), "s")))
+
+
+def _transaction(item: Any) -> Transaction:
+    kind = read_number(item.get("type") or 0, "type")
+    if kind not in _KINDS:
+        raise WireError(f"transactions of type {kind} are not known: expected 0 to 4")
+    is_legacy = kind <= transactions.ACCESS_LIST
+    fee = read_number(item.get("gasPrice" if is_legacy else "maxFeePerGas"), "gasPrice or maxFeePerGas")
+    v = read_number(item.get("v") or 0, "v")
+    chain_id: int | None = read_number(item.get("chainId") or 0, "chainId")
+    if kind == transactions.LEGACY:
+        protected = v >= 35 or (item.get("protected", True) and v == 0 and item.get("secretKey") is not None)
+        chain_id = ((v - 35) // 2 if v >= 35 else chain_id or 1) if protected else None
+    blobs, authorizations = item.get("blobVersionedHashes") or (), item.get("authorizationList") or ()
+    return Transaction(
+        type=kind,
+        sender=EthAddress(bytes(20)),
+        nonce=read_number(read_field(item, "nonce"), "nonce"),
+        to=read_address(item["to"], "to") if item.get("to") else None,
+        value=read_number(read_field(item, "value"), "value"),
+        data=read_bytes(item.get("input", item.get("data", "")), "input"),
+        gas_limit=read_number(item.get("gas", item.get("gasLimit")), "gas"),
+        max_fee=fee,
+        max_priority_fee=fee if is_legacy else read_number(item.get("maxPriorityFeePerGas"), "maxPriorityFeePerGas"),
+        chain_id=chain_id,
+        access_list=read_access_list(item.get("accessList")),
+        max_fee_per_blob_gas=read_number(item.get("maxFeePerBlobGas") or 0, "maxFeePerBlobGas"),
+        blob_hashes=tuple(read_bytes(each, "blobVersionedHashes", 32) for each in blobs),
+        authorizations=tuple(read_authorization(each) for each in authorizations),
+    )

@@ -1,0 +1,109 @@
+"""What the transition tool prints: the block's roots and receipts, and the accounts after it, as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import EthereumBlock
+from bridge.patricia import list_root
+from bridge.receipts import EmittedLog, bloom
+from runtimes.evm.ethereum.alloc import Account, state_root
+from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, log_fields, requests_hash
+
+
+def result(
+    run: BlockRun,
+    rejected: list[dict[str, Any]],
+    after: Mapping[EthAddress, Account],
+    withdrawals: Sequence[Withdrawal] | None,
+) -> dict[str, Any]:
+    """The result of a block: `rejected` as it stands, `withdrawals` where the environment named any."""
+    context, block = run.machine.context, run.machine.context.block
+    assert isinstance(block, EthereumBlock)
+    logs = [log for applied in run.applied for log in applied.logs()]
+    fields: dict[str, Any] = {
+        "stateRoot": _hex(state_root(after)),
+        "txRoot": _hex(list_root(applied.signed.raw for applied in run.applied)),
+        "receiptsRoot": _hex(list_root(applied.receipt() for applied in run.applied)),
+        "logsHash": _hex(_logs_hash(logs)),
+        "logsBloom": _hex(bloom(logs)),
+        "receipts": [_receipt(run, index, applied) for index, applied in enumerate(run.applied)],
+        "rejected": rejected,
+        "currentDifficulty": None,
+        "gasUsed": hex(run.gas_used),
+        "currentBaseFee": hex(context.base_fee),
+        "currentExcessBlobGas": hex(block.excess_blob_gas),
+        "blobGasUsed": hex(run.blob_gas_used),
+    }
+    if withdrawals is not None:
+        fields["withdrawalsRoot"] = _hex(list_root(withdrawal.rlp() for withdrawal in withdrawals))
+    if run.requests is not None:
+        fields["requestsHash"] = _hex(requests_hash(run.requests))
+        fields["requests"] = [_hex(request) for request in run.requests]
+    return fields
+
+
+def _receipt(run: BlockRun, index: int, applied: Applied) -> dict[str, Any]:
+    result, transaction = applied.result, applied.signed.transaction
+    created = result.created
+    return {
+        "type": hex(transaction.type),
+        "root": "0x",
+        "status": hex(int(result.success)),
+        "cumulativeGasUsed": hex(applied.cumulative_gas),
+        "logsBloom": _hex(bloom(applied.logs())),
+        "logs": [_log(applied, index, number, log) for number, log in enumerate(applied.logs())] or None,
+        "transactionHash": _hex(applied.signed.hash),
+        "contractAddress": _hex(created or bytes(20)),
+        "gasUsed": hex(result.gas_used),
+        "effectiveGasPrice": hex(transaction.gas_price(run.machine.context.base_fee)),
+        "blockHash": _hex(bytes(32)),
+        "transactionIndex": hex(index),
+    }
+
+
+def _log(applied: Applied, index: int, number: int, emitted: EmittedLog) -> dict[str, Any]:
+    return {
+        "address": _hex(emitted.address),
+        "topics": [_hex(topic) for topic in emitted.log.topics],
+        "data": _hex(emitted.log.data),
+        "transactionHash": _hex(applied.signed.hash),
+        "transactionIndex": hex(index),
+        "logIndex": hex(number),
+    }
+
+
+def alloc(accounts: Mapping[EthAddress, Account]) -> dict[str, Any]:
+    """Accounts by address."""
+    return {_hex(address): _account(account) for address, account in accounts.items()}
+
+
+def _account(account: Account) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if account.code:
+        fields["code"] = _hex(account.code)
+    if account.storage:
+        slots = sorted(account.storage.items())
+        fields["storage"] = {_hex(key.to_bytes(32, "big")): _hex(word.to_bytes(32, "big")) for key, word in slots}
+    fields["balance"] = hex(account.balance)
+    if account.nonce:
+        fields["nonce"] = hex(account.nonce)
+    return fields
+
+
+def _logs_hash(logs: Iterable[EmittedLog]) -> bytes:
+    return bytes(keccak(rlp.encode([log_fields(emitted.address, emitted.log) for emitted in logs])))
+
+
+def body_item(raw: bytes) -> rlp.Item:
+    """A transaction in a block's body: a legacy one is a list, another a byte string."""
+    return rlp.decode(raw) if raw[0] > 0x7F else raw
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

@@ -1,0 +1,327 @@
+"""One transaction under Ethereum's rules: checks, what is paid first, authorizations, the call, and the bill.
+
+Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.addresses import EthAddress, create_address
+from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log, entries_to_log
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import GasTracker
+from hypervisor.gas_outputs import GasOutputs
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    EAM_NAMESPACE,
+    METHOD_CONSTRUCTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    TokenAmount,
+)
+from runtimes.evm.engine import TxContext
+from runtimes.evm.ethereum import prices, transactions
+from runtimes.evm.ethereum.accounts import is_delegation
+from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
+from runtimes.evm.ethereum.forks import Fork, fork_named
+from runtimes.evm.ethereum.messages import Entry
+from runtimes.evm.ethereum.transactions import (
+    Authorization,
+    BlockLimits,
+    InvalidTransaction,
+    Refusal,
+    Transaction,
+)
+from store.cid import RAW
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+
+SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
+
+_TOP_LEVEL = {
+    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
+    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionResult:
+    """What became of a transaction. Gas in Ethereum's gas; `output` is what was returned or the words of a revert."""
+
+    success: bool
+    gas_used: int
+    output: bytes
+    logs: tuple[tuple[EthAddress, Log], ...]
+    created: EthAddress | None
+    events: tuple[StampedEvent, ...]
+    exit_code: int
+    message: str
+    gas: GasOutputs
+
+
+class Application:
+    """One transaction on its way."""
+
+    def __init__(
+        self,
+        machine: "Hypervisor",
+        transaction: Transaction,
+        limits: BlockLimits | None,
+        entry: Entry | None = None,
+    ) -> None:
+        self._machine = machine
+        self._transaction = transaction
+        self._entry = entry
+        self._block = block_of(machine)
+        self._fork = fork_named(self._block.fork)
+        self._limits = limits or block_limits(machine)
+        self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer)
+        self._price = transaction.gas_price(machine.context.base_fee)
+        sender_address = transaction.sender
+        self._calls = EthereumCalls(
+            machine, self._gas, ActorID(0), _delegated(sender_address), transaction.nonce, self._surroundings()
+        )
+        self._accounts = self._calls.accounts
+
+    def apply(self) -> TransactionResult:
+        """Check, pay, call, settle."""
+        transactions.check(self._transaction, self._fork, self._limits)
+        sender = self._check_sender()
+        self._calls.origin = sender
+        self._prepay(sender)
+        self._warm_up()
+        refund = self._authorize()
+        result, created = self._call(sender)
+        return self._settle(sender, result, created, refund)
+
+    def apply_implicit(self) -> TransactionResult:
+        """Call for the system itself or for a question from outside: no checks, no fees, no nonce."""
+        sender = self._accounts.find(self._transaction.sender)
+        if sender is None:
+            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender does not exist")
+        self._calls.origin = sender
+        self._warm_up()
+        result, created = self._call(sender)
+        return self._finish(result, created, self._gas.used, GasOutputs())
+
+    def apply_of_system(self) -> TransactionResult:
+        """Call in the name of the system's address, which has no account: the machine's own actor stands for it."""
+        self._calls.origin = SYSTEM_ACTOR
+        self._accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
+        result, created = self._call(SYSTEM_ACTOR)
+        return self._finish(result, created, self._gas.used, GasOutputs())
+
+    # --- before -----------------------------------------------------------------------------------------------
+
+    def _check_sender(self) -> ActorID:
+        transaction, accounts = self._transaction, self._accounts
+        sender = accounts.find(transaction.sender)
+        nonce = 0 if sender is None else accounts.nonce(sender)
+        if transaction.nonce != nonce:
+            low = transaction.nonce < nonce
+            refusal = Refusal.NONCE_MISMATCH_TOO_LOW if low else Refusal.NONCE_MISMATCH_TOO_HIGH
+            raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
+        cost = transaction.gas_limit * transaction.max_fee + transaction.value
+        cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
+        balance = accounts.balance(sender)
+        if balance < cost:
+            raise InvalidTransaction(
+                Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
+            )
+        if sender is None:
+            return accounts.bring_into_being(transaction.sender)
+        code = accounts.code(sender)
+        if code and not (self._fork.delegations and is_delegation(code)):
+            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender is a contract")
+        return sender
+
+    def _prepay(self, sender: ActorID) -> None:
+        transaction = self._transaction
+        cost = transaction.gas_limit * self._price + transaction.blob_gas * self._limits.blob_base_fee
+        self._accounts.add_balance(sender, -cost)
+        self._accounts.set_nonce(sender, transaction.nonce + 1)
+        self._gas.charge("OnIntrinsicGas", transaction.intrinsic_gas())
+
+    def _warm_up(self) -> None:
+        transaction, accounts = self._transaction, self._accounts
+        accounts.warm(self._block.coinbase)
+        for address in (*self._fork.precompiles, *self._calls.filecoin_precompiles):
+            accounts.warm(address)
+        accounts.warm(transaction.sender)
+        if transaction.to is not None:
+            accounts.warm(transaction.to)
+        for address, slots in transaction.access_list:
+            accounts.warm(address)
+            for slot in slots:
+                accounts.warm_slot(address, slot)
+
+    def _authorize(self) -> int:
+        """Let accounts lend themselves code; gas to refund for those that existed. Bad authorizations are passed by."""
+        refund = 0
+        for authorization in self._transaction.authorizations:
+            signer = authorization.signer()
+            if signer is None or not self._is_for_here(authorization):
+                continue
+            accounts = self._accounts
+            accounts.warm(signer)
+            actor = accounts.find(signer)
+            code = accounts.code(actor)
+            if code and not is_delegation(code):
+                continue
+            if authorization.nonce != (0 if actor is None else accounts.nonce(actor)):
+                continue
+            if actor is None:
+                actor = accounts.bring_into_being(signer)
+            else:
+                refund += prices.AUTHORIZATION_REFUND
+            accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
+            accounts.set_nonce(actor, authorization.nonce + 1)
+        return refund
+
+    def _is_for_here(self, authorization: Authorization) -> bool:
+        chain = self._machine.context.chain_id
+        return authorization.chain_id in (0, chain) and authorization.nonce < transactions.MAX_NONCE
+
+    # --- the call ---------------------------------------------------------------------------------------------
+
+    def _call(self, sender: ActorID) -> tuple[CallResult, EthAddress | None]:
+        transaction, accounts = self._transaction, self._accounts
+        value, data = TokenAmount(transaction.value), transaction.data
+        if self._entry is not None:
+            return self._send(Call(sender, self._entry.to, self._entry.method, self._entry.params, value)), None
+        params = Block(RAW, data) if data else None
+        if transaction.to is not None:
+            delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
+            if delegate is not None:
+                accounts.warm(delegate)
+            to = accounts.filecoin_address(transaction.to)
+            return self._send(Call(sender, to, INVOKE_EVM, params, value)), None
+        address = create_address(transaction.sender, transaction.nonce)
+        accounts.warm(address)
+        there = accounts.find(address)
+        if there is not None and accounts.collides(there):
+            self._calls.exhaust()
+            return CallResult(ExitCode.USR_FORBIDDEN, message="there is a contract already"), None
+        result = self._send(Call(sender, _delegated(address), METHOD_CONSTRUCTOR, params, value))
+        return result, address if result.exit_code == ExitCode.OK else None
+
+    def _send(self, call: Call) -> CallResult:
+        try:
+            return self._calls.send(call)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+        except SyscallError as error:
+            return CallResult(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), message=error.message)
+
+    # --- after ------------------------------------------------------------------------------------------------
+
+    def _settle(
+        self, sender: ActorID, result: CallResult, created: EthAddress | None, refund: int
+    ) -> TransactionResult:
+        """Refund, pay the coinbase, burn the base fee, and write what changed."""
+        transaction, accounts = self._transaction, self._accounts
+        refund += accounts.refund
+        used = self._gas.used
+        used -= min(used // prices.REFUND_QUOTIENT, refund)
+        used = max(used, transaction.floor_gas(self._fork))
+        rest = (transaction.gas_limit - used) * self._price
+        accounts.add_balance(sender, rest)
+        tip, burnt = self._pay_coinbase(used)
+        accounts.touch(transaction.sender)
+        gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
+        return self._finish(result, created, used, gas)
+
+    def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
+        logs = tuple(self._logs())  # while those are there who emitted them
+        self._accounts.write_back()
+        return TransactionResult(
+            success=result.exit_code == ExitCode.OK,
+            gas_used=used,
+            output=result.block.data if result.block else b"",
+            logs=logs,
+            created=created,
+            events=tuple(self._calls.events),
+            exit_code=result.exit_code,
+            message=result.message,
+            gas=gas,
+        )
+
+    def _pay_coinbase(self, used: int) -> tuple[int, int]:
+        """Pay the tip and burn the rest; both in attoFIL."""
+        accounts, base_fee = self._accounts, self._machine.context.base_fee
+        coinbase = self._block.coinbase
+        tip = used * (self._price - base_fee)
+        accounts.touch(coinbase)
+        if tip:
+            actor = accounts.find(coinbase)
+            accounts.add_balance(accounts.bring_into_being(coinbase) if actor is None else actor, tip)
+        burnt = used * base_fee + self._transaction.blob_gas * self._limits.blob_base_fee
+        if burnt:
+            accounts.add_balance(BURNT_FUNDS_ACTOR, burnt)
+        return tip, burnt
+
+    def _logs(self) -> list[tuple[EthAddress, Log]]:
+        """The logs with the addresses of who emitted them."""
+        logs = []
+        for event in self._calls.events:
+            log = entries_to_log(event.entries)
+            if log is not None:
+                logs.append((self._accounts.address_of(event.emitter), log))
+        return logs
+
+    def _surroundings(self) -> Surroundings:
+        machine, transaction = self._machine, self._transaction
+        context = machine.context
+        return Surroundings(
+            fork=self._fork,
+            block=self._block,
+            context=TxContext(
+                gas_price=self._price,
+                coinbase=self._block.coinbase,
+                number=context.epoch,
+                timestamp=context.timestamp,
+                gas_limit=self._block.gas_limit,
+                chain_id=context.chain_id,
+                base_fee=context.base_fee,
+            ),
+            origin=transaction.sender,
+            blob_hashes=transaction.blob_hashes,
+            blob_base_fee=self._limits.blob_base_fee,
+        )
+
+
+def _delegated(address: EthAddress) -> Address:
+    return Address.delegated(EAM_NAMESPACE, address)
+
+
+def block_of(machine: "Hypervisor") -> EthereumBlock:
+    """The block's own part of the machine's context; defaults where it has none."""
+    block = machine.context.block
+    return block if isinstance(block, EthereumBlock) else EthereumBlock()
+
+
+def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
+    """The price of blob gas in a block."""
+    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, block.excess_blob_gas, fork.blobs.update_fraction)
+
+
+def block_limits(machine: "Hypervisor") -> BlockLimits:
+    """What a block offers its first transaction."""
+    block = block_of(machine)
+    fork = fork_named(block.fork)
+    return BlockLimits(
+        gas=block.gas_limit,
+        blob_gas=prices.BLOB * fork.blobs.maximum,
+        base_fee=machine.context.base_fee,
+        blob_base_fee=blob_base_fee(block, fork),
+        chain_id=machine.context.chain_id,
+    )

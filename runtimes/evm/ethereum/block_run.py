@@ -1,0 +1,185 @@
+"""A block under Ethereum's rules: system calls, transactions one by one, receipts, withdrawals, requests.
+
+It is what a transition tool does: accounts before, a block's environment and its transactions in; receipts, refusals
+and the accounts after out. Rules: the execution specifications' `apply_body`; EIP-4788 (beacon roots), 2935 (block
+hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from bridge.receipts import EmittedLog, bloom
+from hypervisor.errors import InvalidInput
+from runtimes.evm.ethereum import prices
+from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.forks import Fork, fork_named
+from runtimes.evm.ethereum.transactions import LEGACY, BlockLimits
+from runtimes.evm.ethereum.wire import SignedTransaction
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
+
+BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
+BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
+WITHDRAWAL_REQUESTS: Final = EthAddress(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002"))
+CONSOLIDATION_REQUESTS: Final = EthAddress(bytes.fromhex("0000bbddc7ce488642fb579f8b00f3a590007251"))
+DEPOSIT_CONTRACT: Final = EthAddress(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
+DEPOSIT_EVENT: Final = bytes.fromhex("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5")
+
+_GWEI: Final = 10**9
+_DEPOSIT_LENGTH: Final = 576
+_DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
+"""Where the lengths of the five byte strings of a deposit lie in its log, and what they are."""
+_BLOB_BASE_COST: Final = 1 << 13
+
+
+class InvalidBlock(InvalidInput):
+    """What a block's transactions did is something that no block may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Money from the consensus layer. `amount` in gwei."""
+
+    index: int
+    validator: int
+    address: EthAddress
+    amount: int
+
+    def rlp(self) -> bytes:
+        """The withdrawal as a block holds it."""
+        numbers = rlp.number(self.index), rlp.number(self.validator)
+        return rlp.encode([*numbers, bytes(self.address), rlp.number(self.amount)])
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A transaction of the block with its result. Gas in Ethereum's gas, `cumulative_gas` with those before."""
+
+    signed: SignedTransaction
+    result: TransactionResult
+    cumulative_gas: int
+
+    def logs(self) -> list[EmittedLog]:
+        """The transaction's logs."""
+        return [EmittedLog(address, log) for address, log in self.result.logs]
+
+    def receipt(self) -> bytes:
+        """The receipt as the receipts' trie holds it."""
+        logs: list[rlp.Item] = [log_fields(address, log) for address, log in self.result.logs]
+        status = rlp.number(int(self.result.success))
+        body = rlp.encode([status, rlp.number(self.cumulative_gas), bloom(self.logs()), logs])
+        kind = self.signed.transaction.type
+        return body if kind == LEGACY else bytes([kind]) + body
+
+
+@dataclass(slots=True)
+class BlockRun:
+    """A block on its way: `start`, then transactions, then `finish`."""
+
+    machine: "Hypervisor"
+    applied: list[Applied] = field(default_factory=list)
+    gas_used: int = 0
+    blob_gas_used: int = 0
+    requests: list[bytes] | None = None
+
+    @property
+    def fork(self) -> Fork:
+        """The rules of the block."""
+        return fork_named(block_of(self.machine).fork)
+
+    def start(self, beacon_root: bytes | None, parent_hash: bytes | None) -> None:
+        """Tell the system contracts what came before; each is left out where it is not there."""
+        executor = EthereumExecutor(self.machine)
+        if beacon_root is not None:
+            executor.system_call(BEACON_ROOTS, beacon_root)
+        if parent_hash is not None and self.fork.block_hash_contract:
+            executor.system_call(BLOCK_HASHES, parent_hash)
+
+    def apply(self, signed: SignedTransaction) -> Applied:
+        """Apply a transaction. Raises InvalidTransaction, with nothing changed."""
+        whole = block_limits(self.machine)
+        limits = BlockLimits(
+            gas=whole.gas - self.gas_used,
+            blob_gas=whole.blob_gas - self.blob_gas_used,
+            base_fee=whole.base_fee,
+            blob_base_fee=whole.blob_base_fee,
+            chain_id=whole.chain_id,
+        )
+        result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, limits)
+        self.gas_used += result.gas_used
+        self.blob_gas_used += signed.transaction.blob_gas
+        applied = Applied(signed, result, self.gas_used)
+        self.applied.append(applied)
+        return applied
+
+    def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
+        """Pay withdrawals and collect requests. Raises InvalidBlock for a deposit that is none."""
+        executor = EthereumExecutor(self.machine)
+        executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
+        if self.fork.requests:
+            found = (
+                b"".join(self._deposits()),
+                executor.system_call(WITHDRAWAL_REQUESTS, b"") or b"",
+                executor.system_call(CONSOLIDATION_REQUESTS, b"") or b"",
+            )
+            self.requests = [bytes([kind]) + data for kind, data in enumerate(found) if data]
+
+    def _deposits(self) -> list[bytes]:
+        return [
+            deposit(log.data)
+            for applied in self.applied
+            for address, log in applied.result.logs
+            if address == DEPOSIT_CONTRACT and log.topics[:1] == (DEPOSIT_EVENT,)
+        ]
+
+
+def log_fields(address: EthAddress, log: Log) -> list[rlp.Item]:
+    """A log as receipts hold it."""
+    return [bytes(address), list(log.topics), log.data]
+
+
+def deposit(data: bytes) -> bytes:
+    """The request in a deposit's log: its five byte strings in a row. Raises InvalidBlock."""
+    if len(data) != _DEPOSIT_LENGTH:
+        raise InvalidBlock(f"a deposit's log has {_DEPOSIT_LENGTH} bytes, not {len(data)}")
+    parts = []
+    for index, (at, length) in enumerate(_DEPOSIT_PARTS):
+        offset = int.from_bytes(data[32 * index : 32 * index + 32], "big")
+        if offset != at or int.from_bytes(data[at : at + 32], "big") != length:
+            raise InvalidBlock(f"part {index} of a deposit's log lies or ends elsewhere than at {at}, {length}")
+        parts.append(data[at + 32 : at + 32 + length])
+    return b"".join(parts)
+
+
+def requests_hash(requests: Sequence[bytes]) -> bytes:
+    """The hash by which a block names its requests."""
+    return sha256(b"".join(sha256(request).digest() for request in requests)).digest()
+
+
+def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:
+    """A block's base fee from its parent's figures (EIP-1559)."""
+    target = gas_limit // 2
+    if gas_used == target:
+        return fee
+    if gas_used > target:
+        return fee + max(fee * (gas_used - target) // target // 8, 1)
+    return fee - fee * (target - gas_used) // target // 8
+
+
+def next_excess_blob_gas(fork: Fork, excess: int, blob_gas_used: int, base_fee: int) -> int:
+    """A block's excess of blob gas from its parent's figures (EIP-4844; EIP-7918 from Osaka on)."""
+    target, maximum = fork.blobs.target, fork.blobs.maximum
+    if excess + blob_gas_used < target * prices.BLOB:
+        return 0
+    if fork.bounded_blob_fee:
+        fee = prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fork.blobs.update_fraction)
+        if _BLOB_BASE_COST * base_fee > prices.BLOB * fee:
+            return excess + blob_gas_used * (maximum - target) // maximum
+    return excess + blob_gas_used - target * prices.BLOB
