@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from cbor2 import CBORDecodeError, CBORTag, loads
@@ -32,6 +32,13 @@ _USUAL_LINK = b"\x00" + USUAL_PREFIX
 _USUAL_LENGTH = 1 + USUAL_LENGTH
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
+
+
+PLAIN_KINDS: Final[Mapping[type, str]] = {
+    bool: "bool", int: "int", float: "float", str: "string", bytes: "bytes", list: "list", dict: "map",
+    type(None): "null",
+}  # fmt: skip
+"""The kinds of the IPLD data model, but for links, by the Python types that stand for them."""
 
 
 class CodecError(ValueError):
@@ -57,6 +64,14 @@ def unlink(value: Any) -> Cid:
         if type(raw) is bytes and raw[:1] == b"\x00":
             return Cid(raw[1:])
     raise CodecError(f"expected a link, found {_kind(value)}")
+
+
+def kind_of(value: Any) -> str:
+    """The kind that a value has in the IPLD data model; for what has none, the name of its Python type."""
+    known = PLAIN_KINDS.get(type(value))
+    if known is not None:
+        return known
+    return "link" if type(value) is CBORTag and value.tag == LINK_TAG else type(value).__name__
 
 
 def encode(value: Any) -> bytes:

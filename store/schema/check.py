@@ -70,6 +70,8 @@ def kinds_of(types: Types, term: Term) -> frozenset[str]:
     match kind:
         case Simple(name):
             return frozenset(KINDS) if name == "any" else frozenset({name})
+        case Bytes(str()) | List(advanced=str()) | Map(representation=Advanced()):
+            return frozenset(KINDS)  # what the layout consists of is its own affair
         case Bytes():
             return frozenset({"bytes"})
         case Link():
@@ -91,7 +93,7 @@ def kinds_of(types: Types, term: Term) -> frozenset[str]:
 
 
 def _kind_of(representation: object) -> str:
-    if representation is None or isinstance(representation, StructMap | Advanced):
+    if representation is None or isinstance(representation, StructMap):
         return "map"
     return "string" if isinstance(representation, StringPairs | StringJoin) else "list"
 
@@ -173,6 +175,8 @@ def _check_type(types: Types, kind: Type) -> None:
 
 
 def _check_map(types: Types, kind: Map) -> None:
+    if isinstance(kind.representation, Advanced):
+        return  # the keys are the layout's
     if kinds_of(types, kind.key) != {"string"}:
         raise SchemaError(f"the keys of a map are strings, and {kind.key} is not represented by one")
     if isinstance(kind.representation, StringPairs):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from store.codec import CodecError, unlink
+from store.codec import PLAIN_KINDS, kind_of
 from store.schema.check import resolve
 from store.schema.types import (
+    Advanced,
     Bytes,
     Enum,
     Envelope,
@@ -42,10 +43,6 @@ Read = Callable[[Any], Any]
 
 UNIT_DATA: Final[Mapping[str, Any]] = {"null": None, "true": True, "false": False, "emptymap": {}}
 
-_KIND_OF: Final[Mapping[type, str]] = {
-    bool: "bool", int: "int", float: "float", str: "string", bytes: "bytes", list: "list", dict: "map",
-    type(None): "null",
-}  # fmt: skip
 _ABSENT: Final = object()
 
 
@@ -74,8 +71,8 @@ class Reader:
     def _make(self, kind: Type) -> Read:
         kind = resolve(self._types, kind)
         match kind:
-            case Simple("any"):
-                return lambda data: data
+            case Simple("any") | Bytes(str()) | List(advanced=str()) | Map(representation=Advanced()):
+                return lambda data: data  # what a layout consists of is its own affair
             case Simple(name):
                 return _of_kind(name)
             case Bytes():
@@ -171,18 +168,6 @@ class Reader:
 # --- plain data -------------------------------------------------------------------------------------------------------
 
 
-def kind_of(data: Any) -> str:
-    """The kind of some data of the data model; an unknown one is named by its Python type."""
-    known = _KIND_OF.get(type(data))
-    if known is not None:
-        return known
-    try:
-        unlink(data)
-    except CodecError:
-        return type(data).__name__
-    return "link"
-
-
 def _expect(data: Any, kind: str) -> Any:
     if kind_of(data) != kind:
         raise SchemaError(f"expected {_a(kind)}, found {_a(kind_of(data))}")
@@ -194,7 +179,7 @@ def _a(kind: str) -> str:
 
 
 def _of_kind(kind: str) -> Read:
-    python = next(python for python, name in _KIND_OF.items() if name == kind)
+    python = next(python for python, name in PLAIN_KINDS.items() if name == kind)
 
     def read(data: Any) -> Any:
         return data if type(data) is python else _expect(data, kind)

@@ -8,6 +8,7 @@ from typing import Any
 from store.schema.check import resolve
 from store.schema.reading import UNIT_DATA, Reader
 from store.schema.types import (
+    Advanced,
     Enum,
     Envelope,
     Inline,
@@ -61,6 +62,8 @@ class Writer:
     def _make(self, kind: Type, name: str | None) -> Write:
         kind = resolve(self._types, kind)
         match kind:
+            case List(advanced=str()) | Map(representation=Advanced()):
+                return lambda value: value
             case List(value, nullable):
                 return _list(self._term(value, nullable))
             case Map():

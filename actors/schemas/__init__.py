@@ -1,0 +1,27 @@
+"""The built-in actors' interfaces as IPLD schemas, one file an actor: state, and parameters and returns of each method.
+
+Types are called `State`, `<Method>Params` and `<Method>Return`; a comment before each gives the method's numbers. The
+types that actors share are in common.ipldsch, which stands before every other. Layouts: builtin-actors v18, and where
+an older version has another one, a type that ends in its version. Parsing them is others' work (`store.schema`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+NAMES = (
+    "system", "init", "cron", "account", "storagepower", "storageminer", "storagemarket", "paymentchannel",
+    "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
+)  # fmt: skip
+"""The actors, as a bundle's manifest names and orders them."""
+
+_FOLDER = Path(__file__).parent
+
+
+@cache
+def schema_text(name: str) -> str:
+    """The schema of an actor, with the shared types; KeyError for a name that is none."""
+    if name not in NAMES:
+        raise KeyError(name)
+    return "\n".join((_FOLDER / f"{part}.ipldsch").read_text(encoding="utf-8") for part in ("common", name))

@@ -1,0 +1,84 @@
+"""Advanced layouts by name: HAMT1 to HAMT8, AMT, KAMT5, opened at the block that a link leads to.
+
+One way to look into each: by key (bytes for the maps, an index for the array), and all entries. Schemas name them
+(`advanced HAMT5`), paths and selectors do, too. A digit after AMT is the width that its root must say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from store.amt import MAX_INDEX, Amt
+from store.blockstore import Blockstore
+from store.cid import Cid
+from store.hamt import Hamt
+from store.kamt import Kamt
+
+_NAME: Final = re.compile(r"(HAMT)([1-8])|(AMT)([1-8])?|(KAMT)5")
+
+
+class LayoutError(ValueError):
+    """A layout that nobody knows, or a key that it cannot have."""
+
+
+class Layout:
+    """A layout by its name; LayoutError if there is none of that name."""
+
+    def __init__(self, name: str) -> None:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise LayoutError(f"'{name}' is no layout: there are HAMT1 to HAMT8, AMT and KAMT5")
+        self.name = name
+        self._kind = match[1] or match[3] or match[5]
+        width = match[2] or match[4]
+        self._width = None if width is None else int(width)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether keys are indices, and not bytes."""
+        return self._kind == "AMT"
+
+    def get(self, store: Blockstore, root: Cid, key: bytes | int) -> tuple[bool, Any]:
+        """Whether there is an entry, and its value. Raises LayoutError, BlockNotFound, and the layouts' NodeErrors."""
+        if isinstance(key, int):
+            if not self.is_list:
+                raise LayoutError(f"the keys of {self.name} are bytes, not numbers")
+            if not 0 <= key <= MAX_INDEX:
+                return False, None
+            array = self._amt(store, root)
+            return (key in array), array.get(key)
+        if self.is_list:
+            raise LayoutError(f"the keys of {self.name} are numbers, not bytes")
+        if self._kind == "KAMT":
+            return self._get_slot(store, root, key)
+        tree = Hamt(store, root, self._bits)
+        return (key in tree), tree.get(key)
+
+    def items(self, store: Blockstore, root: Cid) -> Iterator[tuple[bytes | int, Any]]:
+        """All entries, in the layout's own order."""
+        if self.is_list:
+            yield from self._amt(store, root).items()
+        elif self._kind == "HAMT":
+            yield from Hamt(store, root, self._bits).items()
+        else:
+            for key, value in Kamt(store, root).items():
+                yield _slot_bytes(key, 32), _slot_bytes(value)
+
+    @property
+    def _bits(self) -> int:
+        return self._width or 5
+
+    def _amt(self, store: Blockstore, root: Cid) -> Amt:
+        return Amt(store, root, self._width)
+
+    def _get_slot(self, store: Blockstore, root: Cid, key: bytes) -> tuple[bool, Any]:
+        if len(key) > 32:
+            raise LayoutError(f"the keys of {self.name} have 32 bytes, not {len(key)}")
+        value = Kamt(store, root).get(int.from_bytes(key, "big"))
+        return bool(value), _slot_bytes(value or 0)
+
+
+def _slot_bytes(number: int, length: int | None = None) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8 if length is None else length, "big")
