@@ -61,7 +61,7 @@ class Ipld:
     def open(self, cid: Cid) -> BlockStat:
         """Open a block of reachable state.
 
-        Errors: NOT_FOUND if it is not reachable. A reachable block that the store lacks is Fatal.
+        Errors: NOT_FOUND if it is not reachable, ILLEGAL_CODEC. A reachable block that the store lacks is Fatal.
         """
         prices, gas = self._calls.prices, self._calls.gas
         # charge
@@ -75,6 +75,7 @@ class Ipld:
         except BlockNotFound as error:
             raise Fatal(f"reachable state is missing: {error}") from error
         codec = codec_of(cid)
+        self._refuse_codec(codec)
         links = self._scan(codec, data, cid)
         gas.charge("OnBlockOpen", prices.block_open(len(data), len(links)))
         # return
@@ -85,8 +86,7 @@ class Ipld:
         # check
         if len(data) > MAX_BLOCK_SIZE:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes is over 1 MiB")
-        if self._tracks and codec not in ALLOWED_CODECS:
-            raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
+        self._refuse_codec(codec)
         links = self._scan(codec, data, None)
         # charge
         self._calls.gas.charge("OnBlockCreate", self._calls.prices.block_create(len(data), len(links)))
@@ -129,6 +129,10 @@ class Ipld:
         self.mark_reachable(cid)
         # return
         return cid
+
+    def _refuse_codec(self, codec: int) -> None:
+        if self._tracks and codec not in ALLOWED_CODECS:
+            raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
 
     def _scan(self, codec: int, data: bytes, cid: Cid | None) -> tuple[Cid, ...]:
         """The links of a block, and the charge for finding them, owed even where the scan fails."""

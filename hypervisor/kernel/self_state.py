@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
 from hypervisor.context import InvocationContext
-from hypervisor.errors import Fatal, SyscallError
+from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.ipld import Ipld
 from hypervisor.state_tree import ActorState
@@ -68,7 +68,7 @@ class SelfState:
         if actor.balance != 0:
             try:
                 self._calls.transfer(self._context.receiver, BURNT_FUNDS_ACTOR, actor.balance)
-            except SyscallError as error:
+            except (SyscallError, OutOfGas) as error:  # whatever stops it: the network's rule
                 raise Fatal(f"burning the balance of f0{self._context.receiver}: {error}") from error
         self._calls.delete_actor(self._context.receiver)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.address import Address
-from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.state_tree import ActorState
@@ -102,10 +102,11 @@ def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
         kernel.self_.self_destruct(burn=True)
 
 
-def test_burning_without_gas_is_out_of_gas_not_fatal() -> None:
+def test_burning_without_gas_is_fatal_as_measured_on_the_reference() -> None:
+    """Golden vector self/destroy/out-of-gas-while-burning: exit 10 where the burn's access cannot be paid."""
     world = World()
     kernel = world.kernel(world.actor(balance=5), limit=UPDATE - 1)
-    with pytest.raises(OutOfGas):
+    with pytest.raises(Fatal, match="burning"):
         kernel.self_.self_destruct(burn=True)
 
 
