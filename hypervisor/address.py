@@ -79,8 +79,7 @@ class Address:
         if not 2 <= len(data) <= MAX_ADDRESS or data[0] > Protocol.DELEGATED:
             raise AddressError(f"0x{data[: MAX_ADDRESS + 1].hex()} is not an address")
         protocol, payload = Protocol(data[0]), bytes(data[1:])
-        _check_payload(protocol, payload)
-        return cls(protocol, payload)
+        return cls(protocol, _checked_payload(protocol, payload))
 
     @classmethod
     def parse(cls, text: str) -> "Address":
@@ -97,8 +96,7 @@ class Address:
                 raise AddressError(f"'{text}' lacks the 'f' between namespace and subaddress")
             prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
         payload = prefix + _open_base32(rest, bytes([protocol]) + prefix, text)
-        _check_payload(protocol, payload)
-        return cls(protocol, payload)
+        return cls(protocol, _checked_payload(protocol, payload))
 
     def to_bytes(self) -> bytes:
         """The binary form, as messages and maps hold it."""
@@ -128,7 +126,8 @@ class Address:
         return f"f{self.protocol:d}{prefix}" + base64.b32encode(body + check).decode().lower().rstrip("=")
 
 
-def _check_payload(protocol: Protocol, payload: bytes) -> None:
+def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
+    """The payload, its number in the one form that is written; AddressError if the protocol has no such payload."""
     if protocol in (Protocol.SECP256K1, Protocol.ACTOR):
         if len(payload) != _HASH_PAYLOAD:
             raise AddressError(f"an f{protocol:d} payload has {_HASH_PAYLOAD} bytes, not {len(payload)}")
@@ -137,13 +136,15 @@ def _check_payload(protocol: Protocol, payload: bytes) -> None:
             raise AddressError(f"an f3 payload has {_BLS_PUBLIC_KEY} bytes, not {len(payload)}")
     else:
         try:
-            end = decode_uleb128(payload)[1]
+            number, end = decode_uleb128(payload)
         except ValueError as error:
             raise AddressError(f"0x{payload.hex()} is not an f{protocol:d} payload: {error}") from None
         if protocol is Protocol.ID and end != len(payload):
             raise AddressError(f"0x{payload.hex()} has bytes behind the actor ID")
         if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
             raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
+        return encode_uleb128(number) + payload[end:]
+    return payload
 
 
 def _parse_decimal(text: str, what: str) -> int:

@@ -1,4 +1,7 @@
-"""Unsigned LEB128 numbers, minimal form only, as addresses and map keys use them."""
+"""Unsigned LEB128 numbers as addresses and map keys use them: minimal form, at most ten bytes."""
+
+_MASK = (1 << 64) - 1
+_MAX_BYTES = 10
 
 
 def encode_uleb128(number: int) -> bytes:
@@ -12,19 +15,18 @@ def encode_uleb128(number: int) -> bytes:
 
 
 def decode_uleb128(data: bytes, offset: int = 0) -> tuple[int, int]:
-    """Read one number of at most 64 bits; returns it and the offset behind it.
+    """Read one number; returns it and the offset behind it.
 
-    Raises ValueError where it is cut short, longer than 64 bits, or not minimal.
+    Raises ValueError where it is cut short, longer than ten bytes, or not minimal. What ten bytes hold beyond 64 bits
+    is dropped, as the network's decoder does (crate unsigned-varint).
     """
     number = shift = 0
-    for position in range(offset, min(offset + 10, len(data))):
+    for position in range(offset, min(offset + _MAX_BYTES, len(data))):
         byte = data[position]
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             if byte == 0 and position > offset:
                 raise ValueError("number is not minimally encoded")
-            if number >= 1 << 64:
-                raise ValueError("number is longer than 64 bits")
-            return number, position + 1
+            return number & _MASK, position + 1
         shift += 7
     raise ValueError("number is cut short")

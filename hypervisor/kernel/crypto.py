@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -88,15 +89,25 @@ class Crypto:
         # return
         return public_key
 
-    def verify_bls_aggregate(self, signature: bytes, keys: Sequence[bytes], plaintexts: Sequence[bytes]) -> bool:
-        """Whether one BLS signature stands for every key and its plaintext."""
+    def verify_bls_aggregate(
+        self, signature: bytes, keys: Sequence[bytes], joined: bytes, lengths: Sequence[int]
+    ) -> bool:
+        """Whether one BLS signature stands for every key and its plaintext, all of them joined.
+
+        Errors: ILLEGAL_ARGUMENT, behind the charge, where the lengths are not those of the joined plaintexts.
+        """
         prices = self._calls.prices
         # charge
-        total = sum(len(plaintext) for plaintext in plaintexts)
+        total = len(joined)
         pairings = len(keys) + 1
         self._calls.gas.charge(
             "OnVerifyBlsAggregate",
             prices.bls_aggregate_pairing * pairings + prices.bls_aggregate_per_byte * total,
         )
+        # check
+        if sum(lengths) != total:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{total} bytes of plaintexts, not {sum(lengths)}")
         # return
+        ends = list(accumulate(lengths, initial=0))
+        plaintexts = [joined[start:end] for start, end in pairwise(ends)]
         return signatures.verify_bls_aggregate(signature, keys, plaintexts)

@@ -39,13 +39,9 @@ def verify_bls_aggregate(
     signature = call.memory.read(signature_offset, BLS_SIGNATURE_LENGTH)
     keys = _chunks(call.memory.read(keys_offset, count * BLS_PUBLIC_KEY_LENGTH), BLS_PUBLIC_KEY_LENGTH)
     lengths = [length for (length,) in U32.iter_unpack(call.memory.read(lengths_offset, count * U32.size))]
-    joined = call.memory.read(plaintexts_offset, sum(lengths))
-    plaintexts, position = [], 0
-    for length in lengths:
-        plaintexts.append(joined[position : position + length])
-        position += length
+    joined = call.memory.read(plaintexts_offset, sum(lengths) & _MAX_U32)  # the network's sum wraps
     # charge, do and return
-    return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, plaintexts) else NO
+    return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, joined, lengths) else NO
 
 
 def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: int) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel import Kernel
 from hypervisor.message import signing_digest
 from tests.hypervisor.test_signatures import (
     AGGREGATE_OF_NONE,
@@ -110,16 +111,30 @@ def test_a_signature_without_a_key_is_an_illegal_argument_and_paid(signature: by
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: recover(bytes(32), signature)) == SECP_PRICE * GAS
 
 
+def verify_aggregate(kernel: Kernel, signature: bytes, keys: list[bytes], texts: list[bytes]) -> bool:
+    return kernel.crypto.verify_bls_aggregate(signature, keys, b"".join(texts), [len(text) for text in texts])
+
+
 def test_an_aggregate_is_verified_for_its_pairings_and_bytes() -> None:
     kernel = World().kernel()
     keys, texts = [signer.payload for signer, _, _ in BLS], [text for _, text, _ in BLS]
     price = (PAIRING * 3 + 7 * sum(map(len, texts))) * GAS
-    assert used(kernel, lambda: kernel.crypto.verify_bls_aggregate(aggregate(), keys, texts)) == price
-    assert kernel.crypto.verify_bls_aggregate(aggregate(), keys, texts)
-    assert not kernel.crypto.verify_bls_aggregate(aggregate(), keys, [texts[0], texts[1] + b"\x00"])
+    assert used(kernel, lambda: verify_aggregate(kernel, aggregate(), keys, texts)) == price
+    assert verify_aggregate(kernel, aggregate(), keys, texts)
+    assert not verify_aggregate(kernel, aggregate(), keys, [texts[0], texts[1] + b"\x00"])
 
 
 def test_an_aggregate_of_nobody_is_valid_for_one_pairing() -> None:
     kernel = World().kernel()
-    assert used(kernel, lambda: kernel.crypto.verify_bls_aggregate(AGGREGATE_OF_NONE, [], [])) == PAIRING * GAS
-    assert kernel.crypto.verify_bls_aggregate(AGGREGATE_OF_NONE, [], [])
+    assert used(kernel, lambda: verify_aggregate(kernel, AGGREGATE_OF_NONE, [], [])) == PAIRING * GAS
+    assert verify_aggregate(kernel, AGGREGATE_OF_NONE, [], [])
+
+
+def test_lengths_that_do_not_add_up_are_refused_behind_the_charge() -> None:
+    # ref-fvm kernel/default.rs `verify_bls_aggregate`: charged by the bytes handed over, then cut into plaintexts
+    kernel = World().kernel()
+    keys = [signer.payload for signer, _, _ in BLS]
+    for lengths in ([1, 1], [2, 2], [3, 1 << 32]):
+        price = (PAIRING * 3 + 7 * 3) * GAS
+        verify = lambda lengths=lengths: kernel.crypto.verify_bls_aggregate(aggregate(), keys, b"abc", lengths)  # noqa: E731
+        assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, verify) == price
