@@ -97,8 +97,8 @@ def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
     """InvalidInput if somebody asks for a bundle that is not the one of an existing state."""
     if bundle is not None and bundle.manifest.data != manifest.data:
         raise InvalidInput(
-            f"the folder's state was made with the bundle of manifest {show(manifest.data)}, not with "
-            f"{show(bundle.manifest.data)}: leave the bundle out, or name another folder"
+            f"the folder's state was made with the bundle of manifest data {show(manifest.data)}, not with "
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, or name another folder"
         )
 
 

@@ -21,7 +21,8 @@ def list_actors(car: _Car = None) -> None:
 
     bundle = Bundle.embedded() if car is None else Bundle.open(car)
     modules = dict(bundle.blocks)
-    typer.echo(f"manifest {show(bundle.root)}")
+    typer.echo(f"manifest root {show(bundle.root)}")
+    typer.echo(f"manifest data {show(bundle.manifest.data)}")
     for number, (name, code) in enumerate(zip(ACTOR_NAMES, bundle.manifest.codes, strict=True), 1):
         module = modules[code]
         typer.echo(f"{number:>2}  {name:<17} {show(code)}  {len(module):>9,} bytes  {marked_runtime(module) or NATIVE}")
