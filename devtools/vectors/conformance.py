@@ -1,8 +1,8 @@
-"""Runs Filecoin's official message vectors on the machine and compares everything that they state.
+"""Runs message vectors, the official ones and this project's golden ones, and compares everything that they state.
 
-A vector is a JSON file: a CAR of the state that one message touches, the message, its receipt and the state root after
-it. The world around it (randomness, accepted proofs, circulating supply) is that of the reference driver, ref-fvm v3's
-testing/conformance. Official bundles are data of the caller.
+A vector is a JSON object: a CAR of the state before, messages, their receipts and the state root after them. Official
+ones are a file each; golden ones (tests/golden) stand one a line in a compressed file. The world around a vector is
+`devtools.vectors.world`'s; official bundles are data of the caller.
 """
 
 import base64
@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
-from hypervisor.context import MachineContext
-from hypervisor.errors import InvalidInput
+from devtools.vectors.world import ReplayExterns, context_of, proofs_of
+from hypervisor.address import Protocol
+from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
-from hypervisor.proofs import AcceptProofs
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
-from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import SYSTEM_ACTOR
 from store.blockstore import Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
@@ -31,11 +32,8 @@ from store.codec import unlink
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
 
-_EPOCH_SECONDS = 30
 _SIGNATURE_LENGTH = 69
-_DEFAULT_SUPPLY = 2_000_000_000 * 10**18
-_RANDOMNESS = b"i_am_random_____i_am_random_____"
-
+_GOLDEN = ".jsonl.gz"
 
 SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
 """A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
@@ -52,6 +50,8 @@ class Expected:
     exit_code: int
     return_data: bytes
     gas_used: int
+    events_root: Cid | None = None
+    penalty: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +89,11 @@ class VectorResult:
         return not self.differences
 
 
-class ReplayExterns:
-    """Randomness as the vector recorded it; everything else is not asked for."""
-
-    def __init__(self, recorded: list[dict[str, Any]]) -> None:
-        self._digests = {(entry["on"][0], entry["on"][1]): base64.b64decode(entry["ret"]) for entry in recorded}
-
-    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        return self._digests.get(("chain", epoch), _RANDOMNESS)
-
-    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        return self._digests.get(("beacon", epoch), _RANDOMNESS)
-
-    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        raise AssertionError(f"no vector asks for a tipset CID, but epoch {epoch} was asked for")
-
-
 def find_vectors(paths: Iterable[Path]) -> list[Path]:
     """The vector files among files and folders, each once, in a stable order."""
     found: dict[Path, None] = {}
     for path in paths:
-        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        files = sorted([*path.rglob("*.json"), *path.rglob(f"*{_GOLDEN}")]) if path.is_dir() else [path]
         found.update(dict.fromkeys(files))
     return list(found)
 
@@ -119,24 +103,37 @@ def is_skipped(path: Path) -> bool:
     return SKIPPED_BY_THE_REFERENCE in path.as_posix()
 
 
+def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
+    """The vectors of a file as they stand there. Raises BadVector for a file that has none."""
+    try:
+        if path.name.endswith(_GOLDEN):
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
+        else:
+            yield json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, EOFError, ValueError) as error:
+        raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
+
+
 def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
-    """Run every variant of a vector file; the state names the bundle that it was made with.
+    """Run every variant of a file's vectors; the state names the bundle that it was made with.
 
     Raises BadVector for a file that is no message vector, BundleError where its bundle is not at hand.
     """
-    try:
-        vector = json.loads(path.read_text(encoding="utf-8"))
-        variants = vector["preconditions"]["variants"]
-        blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
-        root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
-    except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
-        raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
-    for variant in variants:
+    for vector in read_vectors(path):
+        try:
+            variants = vector["preconditions"]["variants"]
+            blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
+            root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
+        except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError) as error:
+            raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
         state = MemoryStore()
         state.put_many(blocks.items())
-        store = OverlayStore(bundles.store(_manifest_of(state, root)))
-        store.put_many(blocks.items())
-        yield _run_variant(vector, variant, store, tracer)
+        bundle = bundles.store(_manifest_of(state, root))
+        for variant in variants:
+            store = OverlayStore(bundle)
+            store.put_many(blocks.items())
+            yield _run_variant(vector, variant, root, store, tracer)
 
 
 def _manifest_of(store: Store, root: Cid) -> Cid:
@@ -147,42 +144,67 @@ def _manifest_of(store: Store, root: Cid) -> Cid:
 
 
 def _run_variant(
-    vector: Mapping[str, Any], variant: Mapping[str, Any], store: Store, tracer: Tracer | None
+    vector: Mapping[str, Any], variant: Mapping[str, Any], before: Cid, store: Store, tracer: Tracer | None
 ) -> VectorResult:
-    preconditions, postconditions = vector["preconditions"], vector["postconditions"]
-    context = MachineContext(
-        network=network_version(variant["nv"]),
-        epoch=ChainEpoch(variant["epoch"]),
-        timestamp=variant["epoch"] * _EPOCH_SECONDS,
-        base_fee=TokenAmount(preconditions.get("basefee", 100)),
-        chain_id=0,
-        circulating_supply=TokenAmount(preconditions.get("circ_supply", _DEFAULT_SUPPLY)),
-    )
+    context = context_of(vector, variant, network_version(variant["nv"]))
     machine = Hypervisor.at(
-        store,
-        parse_cid(preconditions["state_tree"]["root_cid"]["/"]),
-        context,
-        externs=ReplayExterns(vector.get("randomness", [])),
-        proofs=AcceptProofs(),
-        tracer=tracer,
+        store, before, context, externs=ReplayExterns(vector), proofs=proofs_of(vector), tracer=tracer
     )
+    own = {**vector, **variant}
+    after = own["postconditions"]
     differences: list[str] = []
     receipts = []
-    for applied, receipt in zip(vector["apply_messages"], postconditions["receipts"], strict=True):
-        data = base64.b64decode(applied["bytes"])
-        message = Message.from_cbor(data)
-        carried = str(message.from_).startswith("f1")
-        result = machine.apply(message, len(data) + (_SIGNATURE_LENGTH if carried else 0))
-        expected = Expected(receipt["exit_code"], base64.b64decode(receipt["return"] or ""), receipt["gas_used"])
-        got = Expected(result.exit_code, result.return_data, result.gas_used)
+    for applied, receipt in zip(own["apply_messages"], after["receipts"], strict=True):
+        got, expected, found = _apply(machine, applied, receipt)
         receipts.append((got, expected))
-        differences += _compare(got, expected, result.message)
+        differences += found
     root = machine.root
-    wanted = parse_cid(postconditions["state_tree"]["root_cid"]["/"])
+    wanted = parse_cid(after["state_tree"]["root_cid"]["/"])
     if root != wanted:
         differences.append(f"state root {show(root)}, expected {show(wanted)}")
     name = vector.get("_meta", {}).get("id", "")
     return VectorResult(name, variant["id"], tuple(receipts), root, wanted, tuple(differences), machine)
+
+
+def _apply(
+    machine: Hypervisor, applied: Mapping[str, Any], receipt: Mapping[str, Any]
+) -> tuple[Expected, Expected, list[str]]:
+    """What came out of one message, what should, and every difference."""
+    data = base64.b64decode(applied["bytes"])
+    try:
+        result = _applied(machine, applied, data)
+    except MessageError as error:
+        nothing = Expected(-1, b"", 0)
+        found = [] if "refused" in receipt else [f"the message was refused: {error}"]
+        return nothing, nothing if not found else _expected(receipt), found
+    got = Expected(
+        result.exit_code, result.return_data, result.gas_used, result.receipt.events_root, result.gas.miner_penalty
+    )
+    if "refused" in receipt:
+        nothing = Expected(-1, b"", 0)
+        return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
+    expected = _expected(receipt)
+    words = f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
+    return got, expected, list(_compare(got, expected, words))
+
+
+def _applied(machine: Hypervisor, applied: Mapping[str, Any], data: bytes) -> ApplyResult:
+    message = Message.from_cbor(data)
+    if applied.get("implicit"):
+        return machine.apply_implicit(message)
+    carried = message.from_.protocol == Protocol.SECP256K1
+    return machine.apply(message, applied.get("raw_length", len(data) + (_SIGNATURE_LENGTH if carried else 0)))
+
+
+def _expected(receipt: Mapping[str, Any]) -> Expected:
+    events = receipt.get("events_root")
+    return Expected(
+        receipt["exit_code"],
+        base64.b64decode(receipt["return"] or ""),
+        receipt["gas_used"],
+        None if events is None else parse_cid(events["/"]),
+        int(receipt["penalty"]) if "penalty" in receipt else None,
+    )
 
 
 def _compare(got: Expected, expected: Expected, words: str) -> Iterator[str]:
@@ -192,3 +214,13 @@ def _compare(got: Expected, expected: Expected, words: str) -> Iterator[str]:
         yield f"return {got.return_data.hex()}, expected {expected.return_data.hex()}"
     if got.gas_used != expected.gas_used:
         yield f"gas {got.gas_used}, expected {expected.gas_used} ({got.gas_used - expected.gas_used:+})"
+    if expected.penalty is None:
+        return  # an official vector, which states no more
+    if got.events_root != expected.events_root:
+        yield f"events root {_shown(got.events_root)}, expected {_shown(expected.events_root)}"
+    if got.penalty != expected.penalty:
+        yield f"the miner's penalty {got.penalty}, expected {expected.penalty}"
+
+
+def _shown(root: Cid | None) -> str:
+    return "none" if root is None else show(root)

@@ -1,0 +1,106 @@
+"""The chain around a vector: its context, the randomness and tipsets that it recorded, its answers to proofs.
+
+The fields are the official test-vector format's, and those that the golden vectors add (tests/golden/README.md).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from hypervisor.context import MachineContext
+from hypervisor.externs import ExternError
+from hypervisor.network_versions import NetworkVersion
+from hypervisor.proofs import AcceptProofs, ConsensusFault, ProofVerifier, RefuseProofs
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from store.cid import Cid, parse_cid
+
+_EPOCH_SECONDS = 30
+_DEFAULT_BASE_FEE = 100
+_DEFAULT_SUPPLY = 2_000_000_000 * 10**18
+_RANDOMNESS = b"i_am_random_____i_am_random_____"
+
+
+def context_of(vector: Mapping[str, Any], variant: Mapping[str, Any], network: NetworkVersion) -> MachineContext:
+    """The epoch's context; what a vector does not state is as in the reference's driver (ref-fvm v3)."""
+    before = vector["preconditions"]
+    return MachineContext(
+        network=network,
+        epoch=ChainEpoch(variant["epoch"]),
+        timestamp=before.get("timestamp", variant["epoch"] * _EPOCH_SECONDS),
+        base_fee=TokenAmount(before.get("basefee", _DEFAULT_BASE_FEE)),
+        chain_id=before.get("chain_id", 0),
+        circulating_supply=TokenAmount(before.get("circ_supply", _DEFAULT_SUPPLY)),
+    )
+
+
+class ReplayExterns:
+    """Randomness as the vector recorded it, a fixed digest where it did not; tipsets that it names."""
+
+    def __init__(self, vector: Mapping[str, Any]) -> None:
+        self._digests = {tuple(entry["on"]): entry["ret"] for entry in vector.get("randomness") or []}
+        self._tipsets = {entry["epoch"]: parse_cid(entry["cid"]["/"]) for entry in vector.get("tipsets", [])}
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._digest("chain", epoch)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._digest("beacon", epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        if epoch not in self._tipsets:
+            raise ExternError(f"the vector knows of no tipset at epoch {epoch}")
+        return self._tipsets[epoch]
+
+    def _digest(self, kind: str, epoch: ChainEpoch) -> bytes:
+        if (kind, epoch) not in self._digests:
+            return _RANDOMNESS
+        recorded = self._digests[kind, epoch]
+        if recorded is None:
+            raise ExternError(f"the vector's chain has no {kind} randomness at epoch {epoch}")
+        return base64.b64decode(recorded)
+
+
+class ReplayFault(AcceptProofs):
+    """Proofs as accepted; a consensus fault is what the vector's chain says."""
+
+    def __init__(self, said: Mapping[str, int] | str | None) -> None:
+        self._said = said
+
+    def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
+        match self._said:
+            case None:
+                return None
+            case str():
+                raise ExternError("the vector's chain cannot read these block headers")
+            case said:
+                return ConsensusFault(ActorID(said["target"]), ChainEpoch(said["epoch"]), said["type"])
+
+
+class RejectProofs(ReplayFault):
+    """Takes no proof for valid."""
+
+    def verify_seals(self, infos: bytes, count: int) -> list[bool]:
+        return [False] * count
+
+    def verify_window_post(self, info: bytes) -> bool:
+        return False
+
+    def verify_aggregate_seals(self, info: bytes) -> bool:
+        return False
+
+    def verify_replica_update(self, info: bytes) -> bool:
+        return False
+
+
+def proofs_of(vector: Mapping[str, Any]) -> ProofVerifier:
+    """Who answers for proofs; `real` is what no vector needs an answer for, so that asking is a failure."""
+    said = vector.get("consensus_fault")
+    match vector.get("proofs"):
+        case "reject":
+            return RejectProofs(said)
+        case "real":
+            return RefuseProofs()
+        case _:
+            return ReplayFault(said)
