@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,7 +141,7 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> No
         connection.getresponse().read()
         taken.append(perf_counter() - start)
     connection.close()
-    assert min(taken) < 0.02
+    assert median(taken) < 0.03  # the first answers of a connection are acknowledged at once
 
 
 def test_many_clients_at_once_lose_nothing(url: str) -> None:
