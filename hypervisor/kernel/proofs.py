@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.externs import ExternError
 from hypervisor.proofs import ConsensusFault
 from hypervisor.sector_commitments import data_commitment, piece_commitment, sector_size, unsealed_cid
 from store.cid import Cid
@@ -93,11 +94,17 @@ class Proofs:
         return self._calls.machine.proofs.verify_seals(infos, len(fields))
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        """Whether block headers prove a consensus fault; None if they do not."""
+        """Whether block headers prove a consensus fault; None if they do not.
+
+        Errors: ILLEGAL_ARGUMENT where the chain cannot say.
+        """
         # charge
         self._calls.gas.charge("OnVerifyConsensusFault", self._calls.prices.verify_consensus_fault)
         # return
-        return self._calls.machine.proofs.verify_consensus_fault(first, second, extra)
+        try:
+            return self._calls.machine.proofs.verify_consensus_fault(first, second, extra)
+        except ExternError as error:
+            raise _illegal(f"consensus fault: {error}") from None
 
 
 def _decode(data: bytes, shape: Any, words: str) -> Any:
