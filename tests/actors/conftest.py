@@ -10,7 +10,7 @@ import pytest
 from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
 from tests.actors.people import GENESIS
-from tests.actors.twins import Twins
+from tests.actors.twins import COSTS, Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
 
 
@@ -27,8 +27,10 @@ def world(first_machine: Hypervisor) -> World:
 
 
 @pytest.fixture(scope="session")
-def first_twins(request: pytest.FixtureRequest) -> Twins:
-    return Twins.at_genesis(GENESIS, Path(request.config.cache.mkdir("guests")))
+def first_twins(request: pytest.FixtureRequest) -> Iterator[Twins]:
+    folder = Path(request.config.cache.mkdir("guests"))
+    yield Twins.at_genesis(GENESIS, folder)
+    (folder / "costs.txt").write_text(COSTS.table())
 
 
 @pytest.fixture

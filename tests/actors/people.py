@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import coincurve
+from py_ecc.bls.ciphersuites import G2Basic
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor import Address, Genesis
@@ -25,11 +26,12 @@ def account(number: int) -> Address:
 
 ALICE, BOB, CAROL, DAVE, STRANGER = (account(number) for number in range(1, 6))
 ETHEL = to_filecoin(EthAddress(bytes(range(1, 21))))
-PEOPLE = (ALICE, BOB, CAROL, DAVE, ETHEL)
+WORKER, OTHER_WORKER = (Address.bls(G2Basic.SkToPk(number)) for number in (1, 2))
+PEOPLE = (ALICE, BOB, CAROL, DAVE, ETHEL, WORKER, OTHER_WORKER)
 SECRETS = {account(number): secret_key(number) for number in range(1, 6)}
 
 GENESIS = Genesis(accounts={address: TokenAmount(1_000_000 * FIL) for address in PEOPLE})
-"""ALICE is f0100, and so on; STRANGER has no account yet."""
+"""ALICE is f0100, and so on; STRANGER has no account yet. Workers of miners need BLS keys."""
 
 
 def signature(signer: Address, message: bytes) -> bytes:

@@ -12,8 +12,12 @@ from hypervisor.types import (
     DATACAP_ACTOR,
     EAM_ACTOR,
     INIT_ACTOR,
+    MARKET_ACTOR,
     METHOD_CONSTRUCTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
     SYSTEM_ACTOR,
+    VERIFIED_REGISTRY_ACTOR,
     ActorID,
 )
 from store.cid import EMPTY_ARRAY_CID, show
@@ -36,6 +40,15 @@ HEADS = [
         encode(Address.id(6).to_bytes()),
         "bafy2bzacedvbi5u76loih5l52kha6yuq7tz25r76lthjofph2mcocmdwbb5q4",
     ),
+    ("reward", REWARD_ACTOR, encode(b""), "bafy2bzaceaslbmsgmgmfi6pn2osvqcfuqinauuyt67zifnefurhpk4zxd2fos"),
+    ("storagepower", POWER_ACTOR, b"", "bafy2bzaceasliok4bbcsxu5i47crjwa4kit7uwdz6257fu2o66vqtot3trak4"),
+    (
+        "verifiedregistry",
+        VERIFIED_REGISTRY_ACTOR,
+        encode(Address.id(80).to_bytes()),
+        "bafy2bzacea3u25p5rea2k2gs5k5ldo3jqwsfw7sra7sm4rmpdnx4snxapzgvk",
+    ),
+    ("storagemarket", MARKET_ACTOR, b"", "bafy2bzaceb3ikngdghhmbj2fxh5ovckfm7kecirnv5tef2ka6okhva6yv3pbm"),
     ("eam", EAM_ACTOR, b"", EMPTY_TUPLE),
 ]
 

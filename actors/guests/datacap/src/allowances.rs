@@ -63,8 +63,10 @@ pub fn revoke(call: Call) -> Reply {
     let owner = fvm_sdk::message::caller();
     let mut before = TokenAmount::default();
     if let Some(operator) = address::resolve(&operator) {
-        before = state.ledger.allowance(owner, operator)?;
-        state.ledger.set_allowance(owner, operator, TokenAmount::default())?;
+        state.ledger.update_allowance(owner, operator, |allowance| {
+            before = allowance;
+            Ok(TokenAmount::default())
+        })?;
     }
     state::save(&state)?;
     params::reply(&before)

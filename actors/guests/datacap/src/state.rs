@@ -72,7 +72,8 @@ impl Ledger {
     }
 
     pub fn allowance(&self, owner: ActorID, operator: ActorID) -> Result<TokenAmount, ActorError> {
-        Ok(self.allowances_of(owner)?.get(&key::unsigned(operator))?.cloned().unwrap_or_default())
+        let owners = self.load(&self.allowances)?;
+        Ok(self.allowances_of(owner, &owners)?.get(&key::unsigned(operator))?.cloned().unwrap_or_default())
     }
 
     /// Adds to an allowance, or takes away down to zero; returns the new one.
@@ -82,9 +83,7 @@ impl Ledger {
         operator: ActorID,
         change: &TokenAmount,
     ) -> Result<TokenAmount, ActorError> {
-        let after = (self.allowance(owner, operator)? + change).max(TokenAmount::zero());
-        self.set_allowance(owner, operator, after.clone())?;
-        Ok(after)
+        self.update_allowance(owner, operator, |before| Ok((before + change).max(TokenAmount::zero())))
     }
 
     /// Takes what an operator moves out of its allowance; an operator without any may not even move nothing.
@@ -94,33 +93,39 @@ impl Ledger {
         operator: ActorID,
         amount: &TokenAmount,
     ) -> Result<TokenAmount, ActorError> {
-        let allowance = self.allowance(owner, operator)?;
-        if &allowance < amount || (allowance.is_zero() && operator != owner) {
-            return Err(no_allowance(operator));
-        }
-        self.change_allowance(owner, operator, &-amount)
+        self.update_allowance(owner, operator, |before| {
+            if &before < amount || (before.is_zero() && operator != owner) {
+                return Err(no_allowance(operator));
+            }
+            Ok(before - amount)
+        })
     }
 
-    pub fn set_allowance(
+    /// Sets an allowance to what a function makes of the one before; returns the new one.
+    pub fn update_allowance(
         &mut self,
         owner: ActorID,
         operator: ActorID,
-        allowance: TokenAmount,
-    ) -> Result<(), ActorError> {
-        let mut of_owner = self.allowances_of(owner)?;
-        set_or_delete(&mut of_owner, operator, allowance)?;
-        let mut owners: Map<Cid> = self.load(&self.allowances)?;
-        if of_owner.is_empty() {
-            owners.delete(&key::unsigned(owner))?;
-        } else {
-            owners.set(key::unsigned(owner), of_owner.flush()?)?;
+        update: impl FnOnce(TokenAmount) -> Result<TokenAmount, ActorError>,
+    ) -> Result<TokenAmount, ActorError> {
+        let mut owners = self.load(&self.allowances)?;
+        let mut of_owner = self.allowances_of(owner, &owners)?;
+        let before: TokenAmount = of_owner.get(&key::unsigned(operator))?.cloned().unwrap_or_default();
+        let after = update(before.clone())?;
+        if before != after {
+            set_or_delete(&mut of_owner, operator, after.clone())?;
+            if of_owner.is_empty() {
+                owners.delete(&key::unsigned(owner))?;
+            } else {
+                owners.set(key::unsigned(owner), of_owner.flush()?)?;
+            }
+            self.allowances = owners.flush()?;
         }
-        self.allowances = owners.flush()?;
-        Ok(())
+        Ok(after)
     }
 
-    fn allowances_of(&self, owner: ActorID) -> Result<Map<TokenAmount>, ActorError> {
-        match self.load::<Cid>(&self.allowances)?.get(&key::unsigned(owner))? {
+    fn allowances_of(&self, owner: ActorID, owners: &Map<Cid>) -> Result<Map<TokenAmount>, ActorError> {
+        match owners.get(&key::unsigned(owner))? {
             Some(root) => self.load(root),
             None => Ok(map::empty_of_width(self.bit_width)),
         }

@@ -117,7 +117,8 @@ fn mint_to(state: &mut State, to: &Address, amount: &TokenAmount) -> Result<Acto
 
 fn let_move_everything(state: &mut State, owner: &Address, operator: &Address) -> Result<(), ActorError> {
     let everything = TokenAmount::from_atto(BigInt::from(INFINITE_BYTES) * UNITS_PER_BYTE);
-    state.ledger.set_allowance(known(owner)?, known(operator)?, everything)
+    state.ledger.update_allowance(known(owner)?, known(operator)?, |_| Ok(everything))?;
+    Ok(())
 }
 
 /// Burns somebody's tokens by the governor's word.

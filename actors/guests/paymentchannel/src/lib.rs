@@ -4,6 +4,7 @@ mod state;
 mod voucher;
 
 use actor_runtime::address::resolve_existing;
+use actor_runtime::policy::HOUR;
 use actor_runtime::send::send;
 use actor_runtime::{ActorError, Call, Kind, Reply, caller, entrypoint, ids, params};
 use fvm_ipld_encoding::strict_bytes;
@@ -21,7 +22,7 @@ const SETTLE: MethodNum = 3;
 const COLLECT: MethodNum = 4;
 
 /// Twelve hours, in which the other party can still show vouchers.
-const SETTLE_DELAY: ChainEpoch = 12 * 120;
+const SETTLE_DELAY: ChainEpoch = 12 * HOUR;
 const LONGEST_SECRET: usize = 256;
 const SETTLED: ExitCode = ExitCode::new(32);
 

@@ -1,9 +1,9 @@
 //! Vouchers: what one party has signed over to the other, off chain. A voucher names a lane and the amount redeemed on
 //! it in total, so that the newest replaces all before.
 
-use actor_runtime::send::{ask, send};
-use actor_runtime::{ActorError, address, params};
-use frc42_dispatch::method_hash;
+use actor_runtime::account::has_signed;
+use actor_runtime::send::send;
+use actor_runtime::{ActorError, address};
 use fvm_ipld_encoding::ipld_block::IpldBlock;
 use fvm_ipld_encoding::tuple::*;
 use fvm_ipld_encoding::{CBOR, RawBytes, strict_bytes, to_vec};
@@ -14,8 +14,6 @@ use fvm_shared::crypto::signature::Signature;
 use fvm_shared::econ::TokenAmount;
 
 use crate::state::{Lane, State, find_lane};
-
-const AUTHENTICATE_MESSAGE: MethodNum = method_hash!("AuthenticateMessage");
 
 #[derive(Serialize_tuple, Deserialize_tuple)]
 pub struct Voucher {
@@ -50,20 +48,10 @@ struct Merge {
     nonce: u64,
 }
 
-#[derive(Serialize_tuple)]
-struct AuthenticateParams {
-    #[serde(with = "strict_bytes")]
-    signature: Vec<u8>,
-    #[serde(with = "strict_bytes")]
-    message: Vec<u8>,
-}
-
 impl Voucher {
     /// What is signed: the voucher with null in the signature's place, which is how `self` is without it.
     pub fn must_be_signed_by(&self, signer: &Address, signature: Vec<u8>) -> Result<(), ActorError> {
-        let message = to_vec(self)?;
-        let answer = ask(signer, AUTHENTICATE_MESSAGE, params::cbor(&AuthenticateParams { signature, message })?)?;
-        if params::returned::<bool>(answer)? {
+        if has_signed(signer, signature, to_vec(self)?)? {
             return Ok(());
         }
         Err(ActorError::illegal_argument("the voucher is not signed by the other party"))

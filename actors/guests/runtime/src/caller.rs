@@ -1,6 +1,7 @@
 //! Who may call. Each check answers 18 (forbidden) when it fails; a method makes exactly one of them, after decoding
 //! its parameters. A method that anyone may call makes none.
 
+use fvm_shared::address::Address;
 use fvm_shared::{ActorID, MethodNum};
 
 use crate::kind::code_of;
@@ -12,6 +13,14 @@ pub fn must_be(id: ActorID) -> Result<(), ActorError> {
         return Ok(());
     }
     Err(ActorError::forbidden(format!("only f0{id} may call this method, not f0{caller}")))
+}
+
+pub fn must_be_one_of(addresses: &[Address]) -> Result<(), ActorError> {
+    let caller = Address::new_id(fvm_sdk::message::caller());
+    if addresses.contains(&caller) {
+        return Ok(());
+    }
+    Err(ActorError::forbidden(format!("{caller} may not call this method")))
 }
 
 pub fn must_be_kind(kind: Kind) -> Result<(), ActorError> {

@@ -6,16 +6,24 @@
 //!
 //! A method always decodes first, then checks its caller, then acts: callers can see that order in the exit code.
 
+pub mod account;
 pub mod address;
 pub mod array;
+pub mod batch;
 pub mod caller;
 pub mod entry;
 pub mod error;
+pub mod estimate;
+pub mod event;
+pub mod fixed;
 pub mod ids;
 pub mod key;
 pub mod kind;
 pub mod map;
+pub mod nested;
 pub mod params;
+pub mod piece;
+pub mod policy;
 pub mod receiver;
 pub mod send;
 pub mod state;
