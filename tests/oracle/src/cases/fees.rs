@@ -205,12 +205,6 @@ fn outputs(plans: &mut Plans) {
     plans.add("outputs/fatal-takes-all", |scene| {
         scene.guest(GUEST, &Guest::new().sys("vm.exit", args![40, 9, 0, 0])).invoke().gas_limit(3_000_000);
     });
-    plans.add("outputs/negative-premium", |scene| gift(scene, |message| message.gas_premium = atto(-5)));
-    plans.add("outputs/value-is-all-money", |scene| {
-        // The gas is paid before, so that value is short.
-        scene.balance(ALICE, atto(3_000_000_000));
-        gift(scene, |message| message.value = atto(1_000_000_001));
-    });
     plans.add("outputs/reward-actor-missing", |scene| {
         scene.remove(REWARD);
         gift(scene, |message| message.gas_premium = atto(0));

@@ -73,12 +73,10 @@ fn numeric(plans: &mut Plans) {
             add(format!("{kind}.{name}"), pairs(&INTEGERS, |_, _| true), kind, to);
         }
         for name in DIVISIONS.split(' ') {
-            add(
-                format!("{kind}.{name}"),
-                pairs(&INTEGERS, |a, b| b != "0" && (a, b) != (INTEGERS[4], "-1")),
-                kind,
-                kind,
-            );
+            // The smallest number by itself is left out: for a divisor known to be the smallest number, the compiler
+            // of the reference (Cranelift of wasmtime 36) shifts, and the quotient comes out as -1.
+            let smallest = |a: &str, b: &str| a == INTEGERS[4] && (b == "-1" || b == INTEGERS[4]);
+            add(format!("{kind}.{name}"), pairs(&INTEGERS, |a, b| b != "0" && !smallest(a, b)), kind, kind);
         }
         for name in ["clz", "ctz", "popcnt", "extend8_s", "extend16_s"] {
             add(format!("{kind}.{name}"), singles(&INTEGERS), kind, kind);
