@@ -1,0 +1,312 @@
+"""Walks by selector: which nodes they visit and match, and which blocks they read.
+
+A node comes before its children, children in the order in which the selector asks for them, else in that of the data.
+Keys of layouts that are bytes are written in hexadecimal digits. Rules: https://ipld.io/specs/selectors/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias
+
+from store.blockstore import Blockstore
+from store.cid import RAW, Cid, codec_of
+from store.codec import kind_of, unlink
+from store.layouts import Layout
+from store.paths import load
+from store.selectors import (
+    All,
+    AnyOf,
+    Edge,
+    Fields,
+    InterpretAs,
+    Matcher,
+    Range,
+    Recursive,
+    Selector,
+    SelectorError,
+)
+
+MAX_NODES: Final = 1 << 20
+"""How many nodes a walk visits, unless the caller says otherwise."""
+
+Segment: TypeAlias = "str | int"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A node on the walk: its path, its value (None for an opened layout), whether it was matched, and as what."""
+
+    path: tuple[Segment, ...]
+    value: Any
+    matched: bool
+    label: str | None = None
+
+
+def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Visit]:
+    """Walk from the block `root`, and yield each node that is visited.
+
+    Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError, and a layout's NodeError.
+    """
+    return _Walk(store, most, once=False).walk(_Node.of_block(store, root), selector)
+
+
+def covered(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[tuple[Cid, bytes]]:
+    """The blocks that a walk reads, each once, in the order in which it reads them: a part of a state, as for a CAR.
+
+    A link that the same selector has followed before is not followed again. Raises as `select` does.
+    """
+    recorder = _Recorder(store)
+    walk = _Walk(recorder, most, once=True)
+    for _ in walk.walk(_Node.of_block(recorder, root), selector):
+        yield from recorder.take()
+    yield from recorder.take()
+
+
+class _Recorder:
+    """A read-only store that hands out what was read for the first time."""
+
+    def __init__(self, store: Blockstore) -> None:
+        self._store = store
+        self._seen: set[Cid] = set()
+        self._new: list[tuple[Cid, bytes]] = []
+
+    def get(self, cid: Cid) -> bytes:
+        data = self._store.get(cid)
+        if cid not in self._seen:
+            self._seen.add(cid)
+            self._new.append((cid, data))
+        return data
+
+    def take(self) -> list[tuple[Cid, bytes]]:
+        """What was read since the last time."""
+        new, self._new = self._new, []
+        return new
+
+    def has(self, cid: Cid) -> bool:
+        return self._store.has(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        raise NotImplementedError
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A node: a value, the block that it is the root of (if it is), the layout that it was opened as (if it was)."""
+
+    value: Any
+    block: Cid | None = None
+    layout: Layout | None = None
+
+    @classmethod
+    def of_block(cls, store: Blockstore, cid: Cid) -> Self:
+        return cls(store.get(cid) if codec_of(cid) == RAW else load(store, cid), cid)
+
+
+class _Walk:
+    def __init__(self, store: Blockstore, most: int, once: bool) -> None:
+        self._store = store
+        self._left = most
+        self._followed: set[tuple[Cid, Selector]] | None = set() if once else None
+
+    def walk(self, node: _Node, selector: Selector) -> Iterator[Visit]:
+        path: list[Segment] = []
+        node, selector = self._opened(node, selector)
+        yield self._visit(node, selector, path)
+        todo = [self._children(node, selector)]
+        while todo:
+            found = next(todo[-1], None)
+            if found is None:
+                todo.pop()
+                if path:
+                    path.pop()
+                continue
+            segment, node, selector = found
+            path.append(segment)
+            node, selector = self._opened(node, selector)
+            yield self._visit(node, selector, path)
+            todo.append(self._children(node, selector))
+
+    def _visit(self, node: _Node, selector: Selector, path: list[Segment]) -> Visit:
+        self._left -= 1
+        if self._left < 0:
+            raise SelectorError("the walk visits more nodes than it may")
+        matcher = _decide(selector)
+        value = None if node.layout is not None else node.value
+        if matcher is not None and matcher.subset is not None:
+            value = _slice(value, matcher.subset)
+            if value is None:
+                matcher = None
+                value = node.value
+        return Visit(tuple(path), value, matcher is not None, None if matcher is None else matcher.label)
+
+    def _opened(self, node: _Node, selector: Selector) -> tuple[_Node, Selector]:
+        """The node as the layout that the selector says it is."""
+        current = selector.current if isinstance(selector, Recursive) else selector
+        if not isinstance(current, InterpretAs):
+            return node, selector
+        if node.block is None:
+            raise SelectorError(f"{current.layout} begins at a block, and this is none")
+        opened = _Node(None, node.block, Layout(current.layout))
+        if isinstance(selector, Recursive):
+            return opened, Recursive(selector.sequence, current.next, selector.depth, selector.stop_at)
+        return opened, current.next
+
+    def _children(self, node: _Node, selector: Selector) -> Iterator[tuple[Segment, _Node, Selector]]:
+        interests = _interests(selector)
+        entries = self._entries(node) if interests is None else self._chosen(node, interests)
+        for segment, value in entries:
+            below = _explore(selector, segment, value, self._is_list(node))
+            if below is None:
+                continue
+            if kind_of(value) != "link":
+                yield segment, _Node(value), below
+                continue
+            cid = unlink(value)
+            if self._followed is not None:
+                if (cid, below) in self._followed:
+                    continue
+                self._followed.add((cid, below))
+            yield segment, _Node.of_block(self._store, cid), below
+
+    def _is_list(self, node: _Node) -> bool:
+        return type(node.value) is list if node.layout is None else node.layout.is_list
+
+    def _entries(self, node: _Node) -> Iterator[tuple[Segment, Any]]:
+        if node.layout is not None:
+            assert node.block is not None
+            for key, value in node.layout.items(self._store, node.block):
+                yield (key.hex() if isinstance(key, bytes) else key), value
+        elif type(node.value) is list:
+            yield from enumerate(node.value)
+        elif type(node.value) is dict:
+            yield from node.value.items()
+
+    def _chosen(self, node: _Node, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
+        for interest in interests:
+            if isinstance(interest, str):
+                yield from self._named(node, interest)
+            elif node.layout is not None and node.layout.is_list:
+                for key, value in self._entries(node):
+                    if key in interest:
+                        yield key, value
+            elif type(node.value) is list:
+                for index in range(interest.start, min(interest.stop, len(node.value))):
+                    yield index, node.value[index]
+
+    def _named(self, node: _Node, name: str) -> Iterator[tuple[Segment, Any]]:
+        if node.layout is not None:
+            assert node.block is not None
+            try:
+                key: bytes | int = int(name) if node.layout.is_list else bytes.fromhex(name)
+            except ValueError:
+                return
+            there, value = node.layout.get(self._store, node.block, key)
+            if there:
+                yield name, value
+        elif type(node.value) is dict and name in node.value:
+            yield name, node.value[name]
+        elif type(node.value) is list and name.isdecimal() and int(name) < len(node.value):
+            yield int(name), node.value[int(name)]
+
+
+def _decide(selector: Selector) -> Matcher | None:
+    """The matcher, if a selector matches the node that it stands on."""
+    match selector:
+        case Matcher():
+            return selector
+        case Recursive(current=current):
+            return _decide(current)
+        case AnyOf(members):
+            return next((found for member in members if (found := _decide(member)) is not None), None)
+        case _:
+            return None
+
+
+def _interests(selector: Selector) -> list[str | range] | None:
+    """The children that a selector asks for, None for all of them."""
+    match selector:
+        case All():
+            return None
+        case Fields(fields):
+            return [name for name, _ in fields]
+        case Range(start, end):
+            return [range(start, end)]
+        case Recursive(current=current):
+            return _interests(current)
+        case AnyOf(members):
+            wanted: list[str | range] = []
+            for member in members:
+                more = _interests(member)
+                if more is None:
+                    return None
+                wanted += [interest for interest in more if interest not in wanted]
+            return wanted
+        case _:
+            return []
+
+
+def _explore(selector: Selector, segment: Segment, value: Any, of_list: bool) -> Selector | None:
+    """The selector for a child."""
+    match selector:
+        case All(below):
+            return below
+        case Fields(fields):
+            return next((below for name, below in fields if name == str(segment)), None)
+        case Range(start, end, below):
+            return below if of_list and isinstance(segment, int) and start <= segment < end else None
+        case Recursive():
+            return _explore_recursive(selector, segment, value, of_list)
+        case AnyOf(members):
+            explored = (_explore(member, segment, value, of_list) for member in members)
+            return _union([below for below in explored if below is not None])
+        case _:
+            return None
+
+
+def _explore_recursive(selector: Recursive, segment: Segment, value: Any, of_list: bool) -> Selector | None:
+    if selector.stop_at is not None and kind_of(value) == "link" and unlink(value) == selector.stop_at:
+        return None
+    below = _explore(selector.current, segment, value, of_list)
+    if below is None:
+        return None
+    if not _at_edge(below):
+        return Recursive(selector.sequence, below, selector.depth, selector.stop_at)
+    if selector.depth is not None and selector.depth < 2:
+        return _replace_edge(below, None)
+    depth = None if selector.depth is None else selector.depth - 1
+    current = _replace_edge(below, selector.sequence)
+    assert current is not None
+    return Recursive(selector.sequence, current, depth, selector.stop_at)
+
+
+def _at_edge(selector: Selector) -> bool:
+    return isinstance(selector, Edge) or (isinstance(selector, AnyOf) and any(map(_at_edge, selector.members)))
+
+
+def _replace_edge(selector: Selector, replacement: Selector | None) -> Selector | None:
+    if isinstance(selector, Edge):
+        return replacement
+    if isinstance(selector, AnyOf):
+        replaced = (_replace_edge(member, replacement) for member in selector.members)
+        return _union([member for member in replaced if member is not None])
+    return selector
+
+
+def _union(members: list[Selector]) -> Selector | None:
+    if len(members) < 2:
+        return members[0] if members else None
+    return AnyOf(tuple(members))
+
+
+def _slice(value: Any, subset: tuple[int, int]) -> Any:
+    """The part of a string or of bytes that a subset names, None where it names none."""
+    if not isinstance(value, str | bytes):
+        return None
+    start, end = (offset + len(value) if offset < 0 else offset for offset in subset)
+    start = max(start, 0)
+    return None if start > len(value) or end < start else value[start:end]
