@@ -25,12 +25,13 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, TokenAmount
-from runtimes.evm.code import Code, CodeCache, analyse
+from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse
 from runtimes.evm.contract import Contract
 from runtimes.evm.engine import EngineFactory, Frame, Status
 from runtimes.evm.execution import execute
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.rules import Rules
+from runtimes.evm.state import EvmState
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
@@ -52,8 +53,25 @@ class Invocation:
         return self.syscalls.kernel
 
     def contract(self) -> Contract:
-        """The contract as its state says."""
-        return Contract.load(self.syscalls, self.rules)
+        """The contract as its state says, in order to run; exit 23 where the state is broken."""
+        try:
+            return Contract.load(self.syscalls, self.rules)
+        except ActorExit as error:
+            raise ActorExit(ExitCode.USR_UNSPECIFIED, message=error.message) from None
+
+    def state(self) -> EvmState | None:
+        """The contract's state in order to look at it, None of a dead contract; exit 16 where it is broken."""
+        try:
+            return Contract.state(self.syscalls, self.rules)
+        except ActorExit as error:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=error.message) from None
+
+    def code(self, cid: Cid) -> bytes:
+        """The bytecode in a block; exit 17 where it cannot be opened."""
+        try:
+            return self.syscalls.open(cid)
+        except SyscallError as error:
+            raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"bytecode: {error}") from None
 
     def data(self) -> bytes:
         """The parameters' bytes; exit 16 if there are none."""
@@ -137,7 +155,7 @@ def _invoke_contract_delegate(invocation: Invocation) -> BlockId:
     params = DelegateCallParams.decode(invocation.params.data)
     invocation.require_caller(invocation.kernel.context.receiver)
     contract = invocation.contract()
-    code = invocation.syscalls.open(params.code)
+    code = invocation.code(params.code)
     analysed = invocation.codes.get(params.code, code)
     output = _run(invocation, contract, analysed, params.calldata, params.caller, params.value)
     contract.flush()
@@ -168,7 +186,7 @@ def _invoke(invocation: Invocation, calldata: bytes) -> bytes:
     contract = invocation.contract()
     if contract.bytecode is None:
         return b""
-    code = invocation.syscalls.open(contract.bytecode)
+    code = invocation.code(contract.bytecode)
     if not code:
         return b""
     context = invocation.kernel.context
@@ -209,19 +227,25 @@ def _run(
 
 def _get_bytecode(invocation: Invocation) -> BlockId:
     invocation.require_no_params()
-    bytecode: Cid | None = invocation.contract().bytecode
-    return invocation.syscalls.create(DAG_CBOR, encode(None if bytecode is None else link(bytecode)))
+    state = invocation.state()
+    return invocation.syscalls.create(DAG_CBOR, encode(None if state is None else link(state.bytecode)))
 
 
 def _get_bytecode_hash(invocation: Invocation) -> BlockId:
     invocation.require_no_params()
-    return _return_bytes(invocation, invocation.contract().bytecode_hash)
+    state = invocation.state()
+    return _return_bytes(invocation, EMPTY_CODE_HASH if state is None else state.bytecode_hash)
 
 
 def _get_storage_at(invocation: Invocation) -> BlockId:
     key = storage_key(invocation.data())
     invocation.require_caller(SYSTEM_ACTOR)
-    return invocation.syscalls.create(CBOR, storage_value(invocation.contract().storage.get(key)))
+    slots = Contract.load(invocation.syscalls, invocation.rules).storage
+    try:
+        value = slots.get(key)
+    except ActorExit as error:
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=error.message) from None
+    return invocation.syscalls.create(CBOR, storage_value(value))
 
 
 def _return_bytes(invocation: Invocation, data: bytes) -> BlockId:

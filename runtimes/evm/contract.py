@@ -6,7 +6,7 @@ delegate call to oneself), so it is read again where the head moved; a failed on
 """
 
 from hypervisor.address import Address
-from hypervisor.errors import ActorExit
+from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
@@ -15,7 +15,7 @@ from runtimes.evm.rules import Rules
 from runtimes.evm.state import EvmState, Lifespan, TransientData
 from runtimes.evm.storage import Slots
 from runtimes.evm.syscalls import Syscalls
-from store.cid import EMPTY_ARRAY_CID, RAW, Cid
+from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of
 from store.codec import CodecError
 
 _EIP_3541_BYTE = 0xEF
@@ -33,8 +33,8 @@ class Contract:
         self.lifespan = Lifespan(context.origin, context.nonce)
         self.bytecode: Cid | None = None
         self.bytecode_hash = EMPTY_CODE_HASH
-        self.storage = Slots(syscalls)
-        self.transient = Slots(syscalls)
+        self.storage = Slots(syscalls, rules)
+        self.transient = Slots(syscalls, rules)
         self.nonce = FIRST_NONCE
         self.tombstone: Lifespan | None = None
         self._saved_root: Cid | None = None
@@ -57,8 +57,15 @@ class Contract:
         return contract
 
     @classmethod
+    def state(cls, syscalls: Syscalls, rules: Rules) -> EvmState | None:
+        """The state as the head block says, without a look at the slots; None of a dead contract. Exit 21."""
+        contract = cls(syscalls, rules)
+        state = contract._read(syscalls.root())
+        return None if contract.is_dead(state) else state
+
+    @classmethod
     def load(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
-        """The contract as its head block says; a dead one is empty."""
+        """The contract as its head block says; a dead one is empty. Exits 21 and 20 where the state is broken."""
         contract = cls(syscalls, rules)
         contract._load(syscalls.root())
         return contract
@@ -144,8 +151,10 @@ class Contract:
 
     def _read(self, root: Cid) -> EvmState:
         try:
+            if codec_of(root) not in (CBOR, DAG_CBOR):
+                raise CodecError("neither CBOR nor DAG-CBOR")
             return EvmState.decode(self._syscalls.open(root))
-        except CodecError as error:
+        except (CodecError, SyscallError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is broken: {error}") from None
 
     def _load(self, root: Cid) -> None:
@@ -155,9 +164,10 @@ class Contract:
             return
         self.bytecode = state.bytecode
         self.bytecode_hash = state.bytecode_hash
-        self.storage = Slots(self._syscalls, state.storage)
+        self.storage = Slots(self._syscalls, self._rules, state.storage)
         alive = state.transient is not None and state.transient.lifespan == self.lifespan
-        self.transient = Slots(self._syscalls, state.transient.root if state.transient and alive else None)
+        transient_root = state.transient.root if state.transient and alive else None
+        self.transient = Slots(self._syscalls, self._rules, transient_root)
         self.nonce = state.nonce
         self.tombstone = state.tombstone
 

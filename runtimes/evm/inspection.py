@@ -15,7 +15,7 @@ from bridge.cbor import ParamsError, read_byte_string
 from hypervisor.address import Address
 from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.errors import ActorExit, SyscallError
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.types import MethodNumber
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import Contract
@@ -84,7 +84,10 @@ class Inspector:
         if found.address is None:
             return b""
         cid = self.bytecode_cid(found.address)
-        return b"" if cid is None else self._syscalls.open(cid)
+        try:
+            return b"" if cid is None else self._syscalls.open(cid)
+        except SyscallError as error:
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"bytecode: {error}") from None
 
     def code_hash(self, address: EthAddress) -> bytes:
         """EXTCODEHASH."""
@@ -114,7 +117,14 @@ class Inspector:
         try:
             result = self._contract.send(contract, method, read_only=True)
         except SyscallError as error:
-            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"asking {contract}: {error}") from None
+            raise ActorExit(ExitCode.USR_UNSPECIFIED, message=f"asking {contract}: {error}") from None
         if result.exit_code != ExitCode.OK:
-            raise ActorExit(result.exit_code, message=f"{contract} refused method {method}")
+            raise ActorExit(_passed_on(result.exit_code), message=f"{contract} refused method {method}")
         return self._syscalls.read(result.block_id, result.size)
+
+
+def _passed_on(exit_code: int) -> int:
+    """The exit code with which a frame ends that needed another actor's answer: it may not claim to be the system."""
+    if exit_code in (ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_ILLEGAL_EXIT_CODE, ExitCode.SYS_MISSING_RETURN):
+        return ExitCode.USR_UNSPECIFIED
+    return exit_code if exit_code >= FIRST_USER_EXIT_CODE else ExitCode.USR_ASSERTION_FAILED

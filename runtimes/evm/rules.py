@@ -72,6 +72,10 @@ class Rules:
     """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
     analysis_price: int = 87_000
     """Looking for jump destinations, for each instruction of the code that is about to run (measured)."""
+    node_read_price: int = 1_000_000
+    """Decoding a node of a storage tree, for each byte (measured); opening its block has the machine's price."""
+    node_write_price: int = 350_000
+    """Encoding one, for each byte (measured)."""
     memory_fill_price: int = _WASM_MEMORY_PER_BYTE
     memory_growth_price: int = _WASM_MEMORY_PER_BYTE
     """A byte of memory is zeroed, and where it lies beyond `free_memory` the instance grows by it: linear prices."""

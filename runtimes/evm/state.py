@@ -56,8 +56,8 @@ class EvmState:
         if not isinstance(fields, list) or len(fields) not in (5, 6):
             raise CodecError("a contract's state is a tuple of five or six")
         code, code_hash, storage, *middle, nonce, tombstone = fields
-        if not isinstance(code_hash, bytes) or len(code_hash) != 32 or not isinstance(nonce, int):
-            raise CodecError("a contract's state has a hash of 32 bytes and a number as nonce")
+        if not isinstance(code_hash, bytes) or len(code_hash) != 32:
+            raise CodecError("a contract's state has a hash of 32 bytes")
         transient = None
         if middle and middle[0] is not None:
             root, lifespan = _pair(middle[0])
@@ -67,7 +67,7 @@ class EvmState:
             code_hash,
             unlink(storage),
             transient,
-            nonce,
+            _u64(nonce),
             None if tombstone is None else _lifespan(tombstone),
         )
 
@@ -80,6 +80,10 @@ def _pair(value: object) -> tuple[object, object]:
 
 def _lifespan(value: object) -> Lifespan:
     origin, nonce = _pair(value)
-    if not isinstance(origin, int) or not isinstance(nonce, int):
-        raise CodecError("a lifespan is an actor's number and a nonce")
-    return Lifespan(ActorID(origin), nonce)
+    return Lifespan(ActorID(_u64(origin)), _u64(nonce))
+
+
+def _u64(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 64:
+        raise CodecError(f"{value!r:.40} in a contract's state is no unsigned number of 64 bits")
+    return value

@@ -4,13 +4,20 @@ Nodes are opened when a slot below them is first asked for and written once by `
 kernel's checks (reachability, size) and charges. Rules: builtin-actors actors/evm interpreter/system.rs.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from hypervisor.errors import Fatal
+from hypervisor.errors import ActorExit, Fatal, SyscallError
+from hypervisor.exit_codes import ExitCode
+from runtimes.evm.rules import Rules
 from runtimes.evm.syscalls import Syscalls
-from store.cid import Cid, cid_of, codec_of
-from store.kamt import Kamt
+from store.blockstore import StoreError
+from store.cid import CBOR, DAG_CBOR, Cid, cid_of, codec_of, show
+from store.kamt import Kamt, KamtError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
 EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
@@ -20,12 +27,17 @@ EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
 class KernelBlockstore:
     """The blocks that an actor can reach, as a blockstore for the trees of `store`."""
 
-    def __init__(self, syscalls: Syscalls) -> None:
+    def __init__(self, syscalls: Syscalls, rules: Rules) -> None:
         self._syscalls = syscalls
+        self._rules = rules
 
     def get(self, cid: Cid) -> bytes:
-        """Open and read a block."""
-        return self._syscalls.open(cid)
+        """Open and read a node; a block of another codec is none."""
+        if codec_of(cid) not in (CBOR, DAG_CBOR):
+            raise KamtError(f"node {show(cid)}: neither CBOR nor DAG-CBOR")
+        data = self._syscalls.open(cid)
+        self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_read_price)
+        return data
 
     def has(self, cid: Cid) -> bool:
         """Whether the actor may open the block."""
@@ -33,6 +45,7 @@ class KernelBlockstore:
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Create and link a block; what it links must have been put before."""
+        self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
         if self._syscalls.put(data, codec_of(cid)) != cid:
             raise Fatal("a tree node was put under a CID that is not its own")
 
@@ -42,17 +55,36 @@ class KernelBlockstore:
             self.put(cid, data)
 
 
-class Slots:
-    """256-bit slots; an absent one reads 0. The root is read at once, as the official actor does, others on demand."""
+def _sound(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate["Slots", P], R]:
+    """A method of `Slots` that ends the invocation (exit 20) where a node is none, or cannot be opened."""
 
-    def __init__(self, syscalls: Syscalls, root: Cid | None = None) -> None:
-        self._kamt = Kamt(KernelBlockstore(syscalls), root)
+    @wraps(method)
+    def checked(slots: "Slots", /, *arguments: P.args, **named: P.kwargs) -> R:
+        try:
+            return method(slots, *arguments, **named)
+        except (StoreError, SyscallError) as error:
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"the contract's slots: {error}") from None
+
+    return checked
+
+
+class Slots:
+    """256-bit slots; an absent one reads 0. The root is read at once, as the official actor does, others on demand.
+
+    A broken tree ends the invocation: every method may raise ActorExit.
+    """
+
+    @_sound
+    def __init__(self, syscalls: Syscalls, rules: Rules, root: Cid | None = None) -> None:
+        self._kamt = Kamt(KernelBlockstore(syscalls, rules), root)
         self._untouched = root is None
 
+    @_sound
     def get(self, key: int) -> int:
         """The word in a slot."""
         return self._kamt.get(key)
 
+    @_sound
     def set(self, key: int, value: int) -> bool:
         """Write a word, 0 removing the slot; says whether that changed anything."""
         if self._kamt.get(key) == value:
@@ -61,10 +93,12 @@ class Slots:
         self._untouched = False
         return True
 
+    @_sound
     def flush(self) -> Cid:
         """Write the changed nodes and answer the root."""
         return self._kamt.flush()
 
+    @_sound
     def flush_unless_empty(self) -> Cid | None:
         """Write the changed nodes and answer the root, or None where there is no slot."""
         if self._untouched:
