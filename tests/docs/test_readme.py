@@ -87,7 +87,7 @@ def test_what_works_now_is_offered_and_what_does_not_is_not() -> None:
 
 
 def test_the_actors_that_are_named_as_not_written_are_the_ones_that_answer_22() -> None:
-    named = re.search(r"answer exit code 22 to every method: ([a-z,\s]+)\.", README)
+    named = re.search(r"answers? exit code 22 to every method: ([a-z,\s]+)\.", README)
     assert named is not None
     bundle = Bundle.embedded()
     modules = dict(bundle.blocks)
