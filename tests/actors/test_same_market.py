@@ -269,7 +269,8 @@ def test_activation_puts_deals_into_sectors(market: Market, twins: Twins) -> Non
     twins.advance(epoch=900)
     market.as_miner(ACTIVATE, packed([
         [1, SEAL_2K, expiry, [1, 0]], [1, SEAL_2K, expiry, [3]], [2, SEAL_2K, expiry, [3]],
-        [4, SEAL_2K, expiry, [4, 44]], [5, SEAL_2K, expiry, []], [6, SEAL_2K, expiry - 1, [5]], [7, SEAL_2K, expiry, [6]],
+        [4, SEAL_2K, expiry, [4, 44]], [5, SEAL_2K, expiry, []], [6, SEAL_2K, expiry - 1, [5]],
+        [7, SEAL_2K, expiry, [6]],
     ], True))  # fmt: skip
     other = miner_of(create_miner(twins))
     twins.send_as(other, MARKET, ACTIVATE, packed([[1, SEAL_2K, expiry, [7]]], False))
