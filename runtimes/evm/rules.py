@@ -70,6 +70,8 @@ class Rules:
         + _OFFICIAL_SYSCALLS * _SYSCALL
     )
     """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
+    first_memory: int = (_OFFICIAL_PAGES + 1) * _PAGE
+    """What an invocation holds of the memory that all live calls share: the first memory, and a page for its heap."""
     analysis_price: int = 87_000
     """Looking for jump destinations, for each instruction of the code that is about to run (measured)."""
     node_read_price: int = 1_000_000

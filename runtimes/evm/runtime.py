@@ -39,6 +39,8 @@ class EvmRuntime:
         rules = self._rules_of(kernel)
         syscalls = Syscalls(kernel, rules.gas_rate)
         syscalls.charge("OnEvmFrame", rules.frame_price)
+        if not kernel.memory.grow(0, rules.first_memory):
+            return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:
             block = syscalls.params(params)
             returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self._codes, block))

@@ -123,6 +123,20 @@ def test_a_random_contract_does_the_same_on_both(code: bytes, calldata: bytes, v
     assert seen[0] == seen[1]
 
 
+@pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
+@pytest.mark.parametrize("mebibytes", [8, 20, 64])
+def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract that calls itself as long as it can: in less memory than the network's, so that depth is no limit."""
+    pair = twins()
+    pair.reset()
+    count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
+    contracts = [chain.deploy(count) for chain in pair.chains]
+    for module in ("hypervisor.memory", "runtimes.wasm.runtime"):
+        monkeypatch.setattr(f"{module}.MAX_TOTAL_MEMORY", mebibytes << 20)
+    frames = [chain.call(contract) for chain, contract in zip(pair.chains, contracts, strict=True)]
+    assert frames[0] == frames[1]
+
+
 COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "solidity", "trees")
 
 
