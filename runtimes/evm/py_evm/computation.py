@@ -10,10 +10,8 @@ from eth.vm.forks.cancun.computation import CancunComputation
 from eth.vm.memory import Memory
 from eth.vm.stack import Stack
 
+from hypervisor.errors import Fatal
 from runtimes.evm.engine import U32_MAX, Frame, Host, Status
-
-_WORD = 32
-_COPY_PER_WORD = 3
 
 
 class FrameError(VMError):
@@ -63,14 +61,8 @@ class FrameComputation(CancunComputation):
         )
 
     def consume_gas(self, amount: int, reason: str) -> None:
-        """Take EVM gas from the budget; raises OutOfGas through it.
-
-        py-evm's functions ask 3 gas for each word that they copy; the rules say what that costs.
-        """
-        if reason.startswith("EXP"):
-            self.pay(amount)
-        else:
-            self.pay_for_copy(amount * _WORD // _COPY_PER_WORD)
+        """What py-evm's functions call for a price of their own: those that do are not used here."""
+        raise Fatal(f"py-evm asks {amount} gas for '{reason}', which has no price in the rules")
 
     def pay_for_copy(self, size: int) -> None:
         """Take what copying so many bytes costs."""

@@ -1,4 +1,4 @@
-"""The opcodes that reach the machine, and the few that py-evm does otherwise.
+"""The opcodes that reach the machine, those with a price that depends on sizes, and the few that py-evm does otherwise.
 
 Each function takes its operands off the stack, checks, asks the host, and pushes. Those that leave the frame return
 an Ask; the engine puts the answer onto the stack. Everything not in `OWN` is py-evm's (Cancun).
@@ -13,6 +13,9 @@ from eth.exceptions import Halt, InvalidJumpDestination
 from bridge.addresses import word_to_address
 from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
+
+EXP_BYTE: Final = 50
+"""EVM gas for each byte of an exponent (EIP-160)."""
 
 
 def _require_writable(frame: FrameComputation) -> None:
@@ -31,6 +34,12 @@ def undefined(_: FrameComputation) -> None:
 
 def _clz(frame: FrameComputation) -> None:
     frame.stack_push_int(256 - frame.stack_pop1_int().bit_length())
+
+
+def _exp(frame: FrameComputation) -> None:
+    base, exponent = frame.stack_pop_ints(2)
+    frame.pay(EXP_BYTE * ((exponent.bit_length() + 7) // 8))
+    frame.stack_push_int(pow(base, exponent, 1 << 256))
 
 
 def _jump_to(frame: FrameComputation, destination: int) -> None:
@@ -90,6 +99,23 @@ def _extcodesize(frame: FrameComputation) -> None:
 
 def _extcodehash(frame: FrameComputation) -> None:
     frame.stack_push_bytes(frame.host.get_code_hash(word_to_address(frame.stack_pop1_int())))
+
+
+def _copy_from(source: Callable[[FrameComputation], bytes]) -> Callable[[FrameComputation], None]:
+    def copy(frame: FrameComputation) -> None:
+        start, offset, size = frame.stack_pop_ints(3)
+        frame.extend_memory(start, size)
+        frame.pay_for_copy(size)
+        frame.write(start, size, source(frame)[offset : offset + size])
+
+    return copy
+
+
+def _mcopy(frame: FrameComputation) -> None:
+    start, source, size = frame.stack_pop_ints(3)
+    frame.extend_memory(max(start, source), size)
+    frame.pay_for_copy(size)
+    frame.write(start, size, frame.region(source, size))
 
 
 def _extcodecopy(frame: FrameComputation) -> None:
@@ -191,6 +217,8 @@ def _selfdestruct(frame: FrameComputation) -> None:
 
 
 OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
+    "EXP": _exp, "CALLDATACOPY": _copy_from(lambda frame: frame.frame.calldata),
+    "CODECOPY": _copy_from(lambda frame: frame.frame.code.data), "MCOPY": _mcopy,
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),
     "EXTCODESIZE": _extcodesize, "EXTCODECOPY": _extcodecopy, "EXTCODEHASH": _extcodehash,
     "KECCAK256": _keccak256, "RETURNDATACOPY": _returndatacopy,

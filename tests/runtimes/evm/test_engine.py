@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from eth.vm.forks.cancun.computation import CancunComputation
+from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.errors import ActorExit, Fatal, OutOfGas
 from runtimes.evm.engine import Answer, CallAsk, CallKind, CreateAsk, FrameOutcome, Status
+from runtimes.evm.opcodes import NUMBERS
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
+from runtimes.evm.py_evm.opcodes import OWN
 from tests.runtimes.evm.assembler import assemble, returned_word
-from tests.runtimes.evm.fake_host import CALLER, MYSELF, ORIGIN, OTHER, TABLE, FakeHost, frame_of, rules_of, run
+from tests.runtimes.evm.fake_host import CALLER, MYSELF, ORIGIN, OTHER, RULES, TABLE, FakeHost, frame_of, rules_of, run
 
 U256 = (1 << 256) - 1
 words = st.integers(0, U256)
@@ -200,6 +205,58 @@ def test_every_opcode_takes_its_price_from_the_shared_budget() -> None:
     before = host.gas.remaining
     run(assemble("1 2 ADD POP"), host)
     assert before - host.gas.remaining == 1 + 1 + 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("program", "gas"),
+    [
+        # FILECOIN_OPCODES' flat prices, 50 for a byte of an exponent, 1 for 1,024 bytes copied
+        ("0 2 EXP", 1 + 1 + 10), ("255 2 EXP", 1 + 1 + 10 + 50), ("256 2 EXP", 1 + 1 + 10 + 100),
+        (f"{U256} 2 EXP", 3 + 1 + 10 + 1600), ("1023 0 0 CALLDATACOPY", 1 + 1 + 1 + 5),
+        ("1024 0 0 CALLDATACOPY", 1 + 1 + 1 + 5 + 1), ("4096 0 0 CODECOPY", 1 + 1 + 1 + 5 + 4),
+        ("4096 0 0 MCOPY", 1 + 1 + 1 + 6 + 4),
+    ],
+)  # fmt: skip
+def test_prices_that_depend_on_sizes(program: str, gas: int) -> None:
+    host = FakeHost()
+    before = host.gas.left
+    run(assemble(program), host)
+    assert before - host.gas.left == gas
+
+
+@given(st.integers(0, U256), st.integers(0, U256))
+def test_exp_is_that_of_py_evm(base: int, exponent: int) -> None:
+    pushed: list[int] = []
+    computation: Any = SimpleNamespace(
+        stack_pop_ints=lambda _count: (base, exponent), consume_gas=lambda *_, **__: None, stack_push_int=pushed.append
+    )
+    CANCUN_OPCODES[NUMBERS["EXP"]].logic_fn(computation)  # type: ignore[attr-defined]  # as every plain opcode has it
+    assert [word(returned_word(f"{exponent} {base} EXP"))] == pushed
+
+
+@given(st.binary(max_size=100), *[st.integers(0, 120)] * 3)
+def test_copied_bytes_have_zeros_behind_the_end_of_their_source(
+    data: bytes, start: int, source: int, size: int
+) -> None:
+    code = assemble(f"{size} {source} {start} CODECOPY 256 0 RETURN")
+    for name, origin, first in (
+        ("CALLDATACOPY", data, ""),
+        ("MCOPY", data, "CALLDATASIZE 0 0 CALLDATACOPY"),
+        ("CODECOPY", code, ""),
+    ):
+        program = code if name == "CODECOPY" else assemble(f"{first} {size} {source} {start} {name} 256 0 RETURN")
+        outcome = run(program, calldata=data)
+        assert isinstance(outcome, FrameOutcome)
+        memory = bytearray(data.ljust(256, b"\0") if first else bytes(256))
+        memory[start : start + size] = origin[source : source + size].ljust(size, b"\0")
+        assert outcome.data == memory
+
+
+def test_no_opcode_of_py_evm_that_is_in_use_has_a_price_of_its_own() -> None:
+    """Every other opcode of the newest rules, on words that make its loops run."""
+    for number, opcode in RULES.opcodes.items():
+        if opcode.name not in OWN and not opcode.name.startswith(("PUSH", "RETURN", "REVERT")):
+            run(assemble("64 " * 20) + bytes([number]))
 
 
 def test_an_endless_loop_runs_out_of_the_machines_gas() -> None:
