@@ -6,6 +6,7 @@ Numbers are hex strings, in older files decimal ones, and JSON integers; readers
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,8 @@ from runtimes.evm.ethereum.alloc import Account
 from runtimes.evm.ethereum.transactions import Authorization
 
 _BIG = "0x:bigint "
-_MAX_WORD = (1 << 256) - 1
+_HEX = re.compile("0[xX][0-9a-fA-F]*")
+_DECIMAL = re.compile("[0-9]{1,100}")
 AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 
 
@@ -33,6 +35,22 @@ def within(place: str) -> Iterator[None]:
         raise BadFixture(f"{place}: {error}") from None
 
 
+def read_object(value: Any, name: str) -> Mapping[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, Mapping):
+        raise BadFixture(f"'{name}' is {value!r:.60}, expected an object")
+    return value
+
+
+def read_list(value: Any, name: str) -> list[Any]:
+    """A JSON array; null counts as an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadFixture(f"'{name}' is {value!r:.60}, expected an array")
+    return value
+
+
 def read_field(fields: Any, name: str) -> Any:
     """A field that must be there."""
     if not isinstance(fields, Mapping):
@@ -42,24 +60,21 @@ def read_field(fields: Any, name: str) -> Any:
     return fields[name]
 
 
-def read_number(value: Any, name: str) -> int:
-    """A number that is not negative."""
-    try:
-        if isinstance(value, str):
-            text = value.removeprefix(_BIG)
-            number = (
-                int(text or "0", 16)
-                if text[:2] in ("0x", "0X") and len(text) > 2
-                else int(text.removeprefix("0x") or "0")
-            )
-        elif isinstance(value, int) and not isinstance(value, bool):
-            number = value
-        else:
-            raise ValueError
-        if number < 0:
-            raise ValueError
-    except ValueError:
-        raise BadFixture(f"'{name}' is {value!r:.60}, expected a number") from None
+def read_number(value: Any, name: str, bits: int | None = 256) -> int:
+    """A number that is not negative, of at most so many bits (None: any)."""
+    number = -1
+    if isinstance(value, str):
+        text = value.removeprefix(_BIG)
+        if _HEX.fullmatch(text):
+            number = int(text[2:] or "0", 16)
+        elif _DECIMAL.fullmatch(text):
+            number = int(text)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    if number < 0:
+        raise BadFixture(f"'{name}' is {value!r:.60}, expected a number")
+    if bits is not None and number >> bits:
+        raise BadFixture(f"'{name}' is {value!r:.60}, which is over {bits} bits")
     return number
 
 
@@ -81,28 +96,21 @@ def read_address(value: Any, name: str) -> EthAddress:
 
 def read_account(fields: Any) -> Account:
     """An account with balance, nonce, code and storage, each of which may be absent."""
-    if not isinstance(fields, Mapping):
-        raise BadFixture(f"an account is an object, not {fields!r:.60}")
-    storage = fields.get("storage") or {}
-    if not isinstance(storage, Mapping):
-        raise BadFixture(f"'storage' is {storage!r:.60}, expected an object")
+    account = read_object(fields, "account")
+    storage = read_object(account.get("storage") or {}, "storage")
     slots = {read_number(key, "storage"): read_number(word, "storage") for key, word in storage.items()}
-    if any(key > _MAX_WORD or word > _MAX_WORD for key, word in slots.items()):
-        raise BadFixture("'storage' has a key or a word over 256 bits")
     return Account(
-        balance=read_number(fields.get("balance", 0), "balance"),
-        nonce=read_number(fields.get("nonce", 0), "nonce"),
-        code=read_bytes(fields.get("code", ""), "code"),
+        balance=read_number(account.get("balance", 0), "balance"),
+        nonce=read_number(account.get("nonce", 0), "nonce", 64),
+        code=read_bytes(account.get("code", ""), "code"),
         storage={key: word for key, word in slots.items() if word},
     )
 
 
 def read_accounts(fields: Any, name: str) -> dict[EthAddress, Account]:
     """Accounts by address."""
-    if not isinstance(fields, Mapping):
-        raise BadFixture(f"'{name}' is {fields!r:.60}, expected an object of accounts")
     accounts = {}
-    for address, account in fields.items():
+    for address, account in read_object(fields, name).items():
         with within(f"{name}, account {address}"):
             accounts[read_address(address, "address")] = read_account(account)
     return accounts
@@ -111,15 +119,16 @@ def read_accounts(fields: Any, name: str) -> dict[EthAddress, Account]:
 def read_access_list(items: Any) -> AccessList:
     """An access list; null counts as an empty one."""
     entries = []
-    for item in items or ():
-        keys = read_field(item, "storageKeys") or ()
+    for item in read_list(items, "access list"):
+        keys = read_list(read_field(item, "storageKeys"), "storageKeys")
         slots = tuple(read_number(key, "storageKeys") for key in keys)
         entries.append((read_address(read_field(item, "address"), "address"), slots))
     return tuple(entries)
 
 
-def read_authorization(fields: Any) -> Authorization:
+def read_authorization(item: Any) -> Authorization:
     """An authorization of EIP-7702."""
+    fields = read_object(item, "authorization")
     return Authorization(
         chain_id=read_number(read_field(fields, "chainId"), "chainId"),
         address=read_address(read_field(fields, "address"), "address"),

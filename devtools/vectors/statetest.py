@@ -9,7 +9,7 @@ ethereum/tests, "State Tests".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +31,9 @@ from devtools.vectors.ethereum_json import (
     read_authorization,
     read_bytes,
     read_field,
+    read_list,
     read_number,
+    read_object,
     within,
 )
 from hypervisor.context import MachineContext
@@ -47,6 +49,9 @@ from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
 from store.cid import Cid
 
 RULES = "ethereum"
+EXCESS_BITS = 32
+"""An excess of blob gas beyond has a fee that nobody could pay, and would take ages to compute."""
+
 _DEFAULT_BASE_FEE = 10
 _KECCAK_CID = bytes.fromhex("01551b20")
 """What precedes the digest in a CID of raw bytes hashed with keccak-256."""
@@ -126,9 +131,7 @@ def run_file(
     `trace` gets the lines of EIP-3155, each case's closed by a summary.
     """
     try:
-        tests = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(tests, Mapping):
-            raise BadFixture("a file of state tests is an object")
+        tests = read_object(json.loads(path.read_text(encoding="utf-8")), path.name)
     except (OSError, ValueError) as error:
         return [_unreadable(path, "", error)]
     records = []
@@ -145,7 +148,7 @@ def run_test(
 ) -> Iterator[CaseResult]:
     """Run every case of one test."""
     for wanted in [fork] if fork else list(FORKS):
-        outcomes = read_field(test, "post").get(wanted)
+        outcomes = read_list(read_object(read_field(test, "post"), "post").get(wanted), wanted)
         if outcomes:
             runner = TestRunner(test, wanted, evm, trace)
             for index, outcome in enumerate(outcomes):
@@ -159,12 +162,12 @@ class TestRunner:
 
     def __init__(self, test: Any, fork: str, evm: str = "py-evm", trace: TextIO | None = None) -> None:
         self._trace = trace
-        env = read_field(test, "env")
-        self._transaction = read_field(test, "transaction")
+        env = read_object(read_field(test, "env"), "env")
+        self._transaction = read_object(read_field(test, "transaction"), "transaction")
         self._machine = base_machine(evm).fork()
         with within("env"):
             random = read_bytes(env.get("currentRandom", "00" * 32), "currentRandom", 32)
-            self._machine.context = read_context(env, test.get("config", {}), fork)
+            self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
         self._machine.externs = FixtureExterns(random)
         install(self._machine, read_accounts(read_field(test, "pre"), "pre"))
         self._before: Snapshot = self._machine.snapshot()
@@ -233,15 +236,15 @@ def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case
         ),
         root=read_bytes(read_field(outcome, "hash"), "hash", 32),
         logs=read_bytes(read_field(outcome, "logs"), "logs", 32),
-        exception=outcome.get("expectException") or "",
+        exception=str(outcome.get("expectException") or ""),
     )
 
 
 def read_context(env: Any, config: Any, fork: str) -> MachineContext:
     """The machine's context in a test's block."""
     return MachineContext(
-        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber")),
-        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp"),
+        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
+        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
         base_fee=TokenAmount(read_number(env.get("currentBaseFee", _DEFAULT_BASE_FEE), "currentBaseFee")),
         chain_id=read_number(config.get("chainid", 1), "chainid"),
         rules=RULES,
@@ -249,7 +252,7 @@ def read_context(env: Any, config: Any, fork: str) -> MachineContext:
             fork=fork,
             coinbase=read_address(read_field(env, "currentCoinbase"), "currentCoinbase"),
             gas_limit=read_number(read_field(env, "currentGasLimit"), "currentGasLimit"),
-            excess_blob_gas=read_number(env.get("currentExcessBlobGas", 0), "currentExcessBlobGas"),
+            excess_blob_gas=read_number(env.get("currentExcessBlobGas", 0), "currentExcessBlobGas", EXCESS_BITS),
             filecoin_addresses=False,
         ),
     )
@@ -259,7 +262,8 @@ def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
     """The transaction with the data, gas limit and value of a case."""
     data, gas, value = indexes
     to = read_field(fields, "to")
-    lists = fields.get("accessLists")
+    lists = read_list(fields.get("accessLists"), "accessLists")
+    listed = _pick(fields, "accessLists", data) if lists else None
     blobs, authorizations = fields.get("blobVersionedHashes"), fields.get("authorizationList")
     priority = fields.get("maxPriorityFeePerGas")
     price = read_number(fields.get("maxFeePerGas", fields.get("gasPrice", 0)), "gasPrice")
@@ -270,21 +274,23 @@ def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
     elif priority is not None:
         kind = transactions.DYNAMIC_FEE
     else:
-        kind = transactions.LEGACY if lists is None or lists[data] is None else transactions.ACCESS_LIST
+        kind = transactions.LEGACY if listed is None else transactions.ACCESS_LIST
     return Transaction(
         type=kind,
         sender=read_sender(fields),
         nonce=read_number(read_field(fields, "nonce"), "nonce"),
         to=read_address(to, "to") if to else None,
-        value=read_number(_pick(fields, "value", value), "value"),
+        value=read_number(_pick(fields, "value", value), "value", bits=None),
         data=read_bytes(_pick(fields, "data", data), "data"),
         gas_limit=read_number(_pick(fields, "gasLimit", gas), "gasLimit"),
         max_fee=price,
         max_priority_fee=price if priority is None else read_number(priority, "maxPriorityFeePerGas"),
-        access_list=read_access_list(lists[data]) if lists else (),
+        access_list=read_access_list(listed),
         max_fee_per_blob_gas=read_number(fields.get("maxFeePerBlobGas", 0), "maxFeePerBlobGas"),
-        blob_hashes=tuple(read_bytes(item, "blobVersionedHashes", 32) for item in blobs or ()),
-        authorizations=tuple(read_authorization(item) for item in authorizations or ()),
+        blob_hashes=tuple(
+            read_bytes(item, "blobVersionedHashes", 32) for item in read_list(blobs, "blobVersionedHashes")
+        ),
+        authorizations=tuple(read_authorization(item) for item in read_list(authorizations, "authorizationList")),
     )
 
 
@@ -294,13 +300,17 @@ def read_sender(fields: Any) -> EthAddress:
         return read_address(fields["sender"], "sender")
     from coincurve import PrivateKey
 
-    key = PrivateKey(read_bytes(read_field(fields, "secretKey"), "secretKey", 32))
+    secret = read_bytes(read_field(fields, "secretKey"), "secretKey", 32)
+    try:
+        key = PrivateKey(secret)
+    except ValueError as error:
+        raise BadFixture(f"'secretKey' is no key: {error}") from None
     return EthAddress(keccak(key.public_key.format(compressed=False)[1:])[12:])
 
 
 def _pick(fields: Any, name: str, index: int) -> Any:
-    items = read_field(fields, name)
-    if not isinstance(items, list) or index >= len(items):
+    items = read_list(read_field(fields, name), name)
+    if index >= len(items):
         raise BadFixture(f"'{name}' has no item {index}")
     return items[index]
 

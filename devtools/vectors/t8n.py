@@ -22,10 +22,12 @@ from devtools.vectors.ethereum_json import (
     read_authorization,
     read_bytes,
     read_field,
+    read_list,
     read_number,
+    read_object,
     within,
 )
-from devtools.vectors.statetest import RULES, FixtureExterns, base_machine
+from devtools.vectors.statetest import EXCESS_BITS, RULES, FixtureExterns, base_machine
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepRecorder
@@ -79,8 +81,12 @@ def transition(
     """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field."""
     fork = fork_named(fork_name)
     machine = base_machine(evm).fork()
+    env = read_object(env, "env")
     with within("env"):
-        hashes, withdrawals = _hashes(env), [_withdrawal(item) for item in env.get("withdrawals") or ()]
+        hashes, withdrawals = (
+            _hashes(env),
+            [_withdrawal(item) for item in read_list(env.get("withdrawals"), "withdrawals")],
+        )
         random = read_bytes(env.get("currentRandom") or "00", "currentRandom")
         root = env.get("parentBeaconBlockRoot")
         beacon_root = None if root is None else read_bytes(root, "parentBeaconBlockRoot", 32)
@@ -121,8 +127,8 @@ def _apply_all(
 
 def _context(env: Any, fork: Fork, chain_id: int) -> MachineContext:
     return MachineContext(
-        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber")),
-        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp"),
+        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
+        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
         base_fee=TokenAmount(_base_fee(env)),
         chain_id=chain_id,
         rules=RULES,
@@ -148,14 +154,13 @@ def _base_fee(env: Any) -> int:
 
 def _excess_blob_gas(env: Any, fork: Fork) -> int:
     if env.get("currentExcessBlobGas") is not None:
-        return read_number(env["currentExcessBlobGas"], "currentExcessBlobGas")
+        return read_number(env["currentExcessBlobGas"], "currentExcessBlobGas", EXCESS_BITS)
     if env.get("parentExcessBlobGas") is None:
         return 0
-    excess, used = (
-        _parent(env, "parentExcessBlobGas"),
-        read_number(env.get("parentBlobGasUsed") or 0, "parentBlobGasUsed"),
-    )
-    return next_excess_blob_gas(fork, excess, used, read_number(env.get("parentBaseFee") or 0, "parentBaseFee"))
+    excess = read_number(env["parentExcessBlobGas"], "parentExcessBlobGas", EXCESS_BITS)
+    used = read_number(env.get("parentBlobGasUsed") or 0, "parentBlobGasUsed", EXCESS_BITS)
+    fee = read_number(env.get("parentBaseFee") or 0, "parentBaseFee")
+    return next_excess_blob_gas(fork, excess, used, fee)
 
 
 def _parent(env: Any, name: str) -> int:
@@ -163,9 +168,7 @@ def _parent(env: Any, name: str) -> int:
 
 
 def _hashes(env: Any) -> dict[int, bytes]:
-    found = env.get("blockHashes") or {}
-    if not isinstance(found, Mapping):
-        raise BadFixture(f"'blockHashes' is {found!r:.60}, expected an object")
+    found = read_object(env.get("blockHashes") or {}, "blockHashes")
     return {read_number(key, "blockHashes"): read_bytes(value, "blockHashes", 32) for key, value in found.items()}
 
 
@@ -186,22 +189,27 @@ def _items(txs: Any) -> Sequence[Any]:
         except rlp.RlpError as error:
             raise BadFixture(f"'txs' is no RLP list: {error}") from None
         return [item if isinstance(item, bytes) else rlp.encode(item) for item in items]
-    if not isinstance(txs, list):
-        raise BadFixture(f"'txs' is {txs!r:.60}, expected a list or the hex of one in RLP")
-    return txs
+    return read_list(txs, "txs")
 
 
 def _read_transaction(item: Any) -> SignedTransaction:
     if isinstance(item, bytes):
         return decode(item)
-    transaction = _transaction(item)
+    transaction = _transaction(read_object(item, "transaction"))
     if item.get("secretKey") is not None and not read_number(item.get("r") or 0, "r"):
-        return sign(transaction, read_bytes(item["secretKey"], "secretKey", 32))
+        return _signed_here(transaction, read_bytes(item["secretKey"], "secretKey", 32))
     v = read_number(item.get("yParity", item.get("v")), "v")
     parity = v
     if transaction.type == transactions.LEGACY:
         parity = v - 27 if v < 35 else (v - 35) % 2
     return signed(transaction, Signature(parity, read_number(item.get("r"), "r"), read_number(item.get("s"), "s")))
+
+
+def _signed_here(transaction: Transaction, key: bytes) -> SignedTransaction:
+    try:
+        return sign(transaction, key)
+    except ValueError as error:
+        raise BadFixture(f"'secretKey' is no key: {error}") from None
 
 
 def _transaction(item: Any) -> Transaction:
@@ -215,7 +223,8 @@ def _transaction(item: Any) -> Transaction:
     if kind == transactions.LEGACY:
         protected = v >= 35 or (item.get("protected", True) and v == 0 and item.get("secretKey") is not None)
         chain_id = ((v - 35) // 2 if v >= 35 else chain_id or 1) if protected else None
-    blobs, authorizations = item.get("blobVersionedHashes") or (), item.get("authorizationList") or ()
+    blobs = read_list(item.get("blobVersionedHashes"), "blobVersionedHashes")
+    authorizations = read_list(item.get("authorizationList"), "authorizationList")
     return Transaction(
         type=kind,
         sender=EthAddress(bytes(20)),

@@ -1,0 +1,100 @@
+"""Ethereum's own state tests, through this project's dispatch, actors and storage: root, logs and exception exact.
+
+A fixed sample runs every time, all of them with `pytest -m long` or `hypervisor statetest`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.vectors.statetest import find_files, run_file, run_test
+from tests.conftest import data_file, fvm_data
+
+ROOTS = ("vectors/GeneralStateTests", "vectors/state_tests")
+LARGE = 300_000
+EVERY = 23
+"""Of the files below `LARGE` bytes every so many-th is in the sample, but none of the folders that take their time."""
+
+SLOW_FOLDERS = ("stTimeConsuming", "stZeroKnowledge", "stQuadraticComplexityTest", "VMTests")
+CHECKED = ("Cancun", "Prague", "Osaka")
+
+
+def every_file() -> list[Path]:
+    data = fvm_data()
+    return find_files([data / root for root in ROOTS]) if data else []
+
+
+def sample() -> list[Path]:
+    found = [path for path in every_file() if not any(folder in path.as_posix() for folder in SLOW_FOLDERS)]
+    return [path for path in found if path.stat().st_size < LARGE][::EVERY]
+
+
+def failures(path: Path) -> list[str]:
+    return [f"{record['name']} {record['index']}: {record['error']}" for record in run_file(path) if not record["pass"]]
+
+
+@pytest.mark.parametrize("path", sample(), ids=lambda path: path.stem)
+def test_a_file_of_the_sample_passes(path: Path) -> None:
+    assert not failures(path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", every_file(), ids=lambda path: path.stem)
+def test_a_file_passes(path: Path) -> None:
+    assert not failures(path)
+
+
+def test_the_files_hold_as_many_cases_as_their_providers_say() -> None:
+    counts = dict.fromkeys(CHECKED, 0)
+    data_file(ROOTS[0])
+    for path in every_file():
+        for test in json.loads(path.read_text(encoding="utf-8")).values():
+            for fork in CHECKED:
+                counts[fork] += len(test["post"].get(fork, ()))
+    assert counts == {"Cancun": 12_433, "Prague": 7_714, "Osaka": 8_290}
+
+
+# --- what is altered is noticed ---------------------------------------------------------------------------------------
+
+EXAMPLE = "vectors/GeneralStateTests/stExample/eip1559.json"
+REFUSED = "vectors/GeneralStateTests/stExample/invalidTr.json"
+
+
+def outcomes(file: str, change: dict[str, Any]) -> list[str]:
+    """The errors of a file's Cancun cases, with fields of the first one changed."""
+    errors = []
+    for name, test in json.loads(data_file(file).read_text(encoding="utf-8")).items():
+        changed = copy.deepcopy(test)
+        changed["post"]["Cancun"][0].update(change)
+        errors += [result.error for result in run_test(file, name, changed, "Cancun")]
+    return errors
+
+
+@pytest.mark.parametrize("file", [EXAMPLE, REFUSED])
+def test_untouched_files_pass(file: str) -> None:
+    assert not any(outcomes(file, {}))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        (EXAMPLE, {"hash": "0x" + "11" * 32}, "state root"),
+        (EXAMPLE, {"logs": "0x" + "22" * 32}, "logs hash"),
+        (EXAMPLE, {"expectException": "TransactionException.NONCE_IS_MAX"}, "the transaction is valid"),
+        (REFUSED, {"expectException": None}, "refused with"),
+        (
+            REFUSED,
+            {"expectException": "TransactionException.NONCE_IS_MAX"},
+            "NONCE_IS_MAX",
+        ),
+    ],
+)
+def test_an_altered_expectation_is_noticed(file: str, change: dict[str, Any], words: str) -> None:
+    first, *others = outcomes(file, change)
+    assert words in first
+    assert not any(others)

@@ -1,0 +1,106 @@
+"""Gas by hand: the tables of the proposals, and py-evm's figures."""
+
+from __future__ import annotations
+
+import pytest
+from eth.precompiles.bls12_381.constants import G1_MSM_DISCOUNTS, G2_MSM_DISCOUNTS
+from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtimes.evm.ethereum import precompiles, prices
+from runtimes.evm.ethereum.forks import CANCUN, OSAKA, PRAGUE
+
+# (original, current, new) -> price and refund of a warm slot, the table of EIP-2200 under EIP-2929 and EIP-3529
+SSTORE = [
+    (0, 0, 0, 100, 0),
+    (0, 0, 1, 20_000, 0),
+    (0, 1, 0, 100, 19_900),
+    (0, 1, 2, 100, 0),
+    (0, 1, 1, 100, 0),
+    (1, 0, 0, 100, 0),
+    (1, 0, 1, 100, -4_800 + 2_800),
+    (1, 0, 2, 100, -4_800),
+    (1, 2, 0, 100, 4_800),
+    (1, 2, 3, 100, 0),
+    (1, 2, 1, 100, 2_800),
+    (1, 1, 0, 2_900, 4_800),
+    (1, 1, 2, 2_900, 0),
+    (1, 1, 1, 100, 0),
+]
+
+
+@pytest.mark.parametrize(("original", "current", "new", "price", "refund"), SSTORE)
+def test_writing_a_warm_slot(original: int, current: int, new: int, price: int, refund: int) -> None:
+    assert prices.sstore(original, current, new) == (price, refund)
+
+
+@pytest.mark.parametrize(("count", "gas"), [(0, 0), (1, 3), (22, 66), (23, 70), (724, 3195), (32_768, 2_195_456)])
+def test_memory_is_linear_and_a_512th_of_the_square(count: int, gas: int) -> None:
+    assert prices.memory(count) == gas
+
+
+@given(st.integers(min_value=0, max_value=1 << 63))
+def test_a_call_gets_all_but_one_64th(gas: int) -> None:
+    assert prices.all_but_one_64th(gas) == gas - gas // 64
+
+
+@pytest.mark.parametrize(
+    ("excess", "fraction", "fee"),
+    [
+        (0, 3_338_477, 1),
+        (2_314_057, 3_338_477, 1),
+        (2_314_058, 3_338_477, 2),
+        (10 * 1024 * 1024, 3_338_477, 23),
+        (148_099_578, 3_338_477, 18_446_739_238_971_471_609),
+    ],
+)
+def test_the_blob_base_fee_is_that_of_eip_4844s_examples(excess: int, fraction: int, fee: int) -> None:
+    assert prices.fake_exponential(1, excess, fraction) == fee
+
+
+def test_flat_prices_are_py_evms_where_it_has_any() -> None:
+    dynamic = {"SSTORE", "SLOAD", "EXTCODESIZE", "EXTCODEHASH", "EXTCODECOPY", "BALANCE"}
+    dynamic |= {"CALL", "CALLCODE", "DELEGATECALL", "STATICCALL", "CREATE", "CREATE2", "SELFDESTRUCT"}
+    dynamic |= {"LOG1", "LOG2", "LOG3", "LOG4"}  # there the function takes 375 for each topic
+    compared = 0
+    for number, opcode in CANCUN.opcodes.items():
+        if opcode.name not in dynamic and number in CANCUN_OPCODES:
+            assert opcode.gas == CANCUN_OPCODES[number].gas_cost, opcode.name  # type: ignore[attr-defined]
+            compared += 1
+    assert compared > 120
+
+
+def test_the_forks_differ_as_their_proposals_say() -> None:
+    assert set(OSAKA.opcodes) - set(PRAGUE.opcodes) == {0x1E}
+    assert PRAGUE.opcodes == CANCUN.opcodes
+    assert [name for name in PRAGUE.precompiles.values() if name not in CANCUN.precompiles.values()] == [
+        name for name in PRAGUE.precompiles.values() if name.startswith("bls12")
+    ]
+    assert set(OSAKA.precompiles) - set(PRAGUE.precompiles) == {bytes(18) + b"\x01\x00"}
+
+
+def test_the_discounts_of_sums_of_products_are_py_evms() -> None:
+    point, scalar = 128, 32
+    for count in (*range(1, 129), 200):
+        g1 = G1_MSM_DISCOUNTS[min(count, 128) - 1]
+        g2 = G2_MSM_DISCOUNTS[min(count, 128) - 1]
+        assert precompiles.PRICES["bls12_g1msm"](bytes(count * (point + scalar))) == count * 12_000 * g1 // 1000
+        assert precompiles.PRICES["bls12_g2msm"](bytes(count * (2 * point + scalar))) == count * 22_500 * g2 // 1000
+
+
+@pytest.mark.parametrize(
+    ("lengths", "head", "before", "after"),
+    [
+        ((0, 0, 0), 0, 200, 500),
+        ((32, 32, 32), (1 << 256) - 1, 1360, 4080),
+        ((64, 64, 64), (1 << 256) - 1, 10_901, 98_176),
+        ((1024, 1, 1024), 3, 5461, 32_768),
+        ((1, 1, 1), 2, 200, 500),
+    ],
+)
+def test_modexp_costs_what_eip_2565_and_eip_7883_say(
+    lengths: tuple[int, int, int], head: int, before: int, after: int
+) -> None:
+    assert precompiles.modexp_price(lengths, head, bounded=False) == before
+    assert precompiles.modexp_price(lengths, head, bounded=True) == after
