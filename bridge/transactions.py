@@ -16,7 +16,7 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from bridge import rlp
-from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
+from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin, unmask_id
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
@@ -24,7 +24,7 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1
-from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, Gas, MethodNumber, TokenAmount
 
 LEGACY: Final = 0
 ACCESS_LIST: Final = 1
@@ -35,6 +35,7 @@ _EIP_155_PREFIX: Final = 2
 _ACCESS_LIST_PREFIX: Final = 3
 _SIGNATURE: Final = 65
 _U64_BYTES: Final = 8
+_U64_FIELDS: Final = ("nonce", "gas_limit")
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half the order of secp256k1: signatures with a greater s are not canonical (EIP-2)."""
 
@@ -48,6 +49,7 @@ class Transaction:
     """What a sender signs. Money in attoFIL; fees in attoFIL per gas; for types 0 and 1 both fees are the gas price.
 
     `chain_id` is None for a legacy transaction that is good on every chain; `to` is None where a contract is created.
+    Raises TransactionError for a negative number, and for a nonce or gas limit of more than 64 bits.
     """
 
     type: int
@@ -59,6 +61,12 @@ class Transaction:
     gas_limit: int
     max_fee: int
     max_priority_fee: int
+
+    def __post_init__(self) -> None:
+        for name in ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee"):
+            number, bits = getattr(self, name) or 0, 64 if name in _U64_FIELDS else 256
+            if number < 0 or number >> bits:
+                raise TransactionError(f"{name.replace('_', ' ')} {number} is no unsigned number of {bits} bits")
 
     def unsigned(self) -> bytes:
         """The bytes that are hashed and signed."""
@@ -85,9 +93,11 @@ class Transaction:
             to, method = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
         else:
             to, method = to_filecoin(self.to), INVOKE_EVM
+        if unmask_id(sender) is not None:
+            raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
         return Message(
             to,
-            Address.delegated(EAM_ACTOR, sender),
+            Address.delegated(EAM_NAMESPACE, sender),
             nonce=self.nonce,
             value=TokenAmount(self.value),
             method=method,

@@ -24,6 +24,7 @@ from bridge.transactions import (
     parse_transaction,
 )
 from hypervisor.address import Address
+from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
 
@@ -147,6 +148,34 @@ def test_the_receiver_decides_the_address_and_the_data_the_parameters() -> None:
     assert replace(base, data=b"\x01\x02").message(sender).params == bytes.fromhex("420102")
     created = replace(base, to=None, data=b"\xfe").message(sender)
     assert (created.to, created.method, created.params) == (Address.id(EAM_ACTOR), 4, bytes.fromhex("41fe"))
+
+
+def test_a_masked_id_sends_no_transaction() -> None:
+    with pytest.raises(AddressError, match="0xff00000000000000000000000000000000000005 is an actor's number"):
+        Transaction(DYNAMIC_FEE, CHAIN_ID, 0, None, 0, b"", 1, 1, 1).message(masked_id(5))
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "words"),
+    [
+        ("nonce", -1, "nonce -1 is no unsigned number of 64 bits"),
+        ("nonce", 1 << 64, "nonce 18446744073709551616 is no"),
+        ("gas_limit", -1, "gas limit -1 is no"),
+        ("gas_limit", 1 << 64, "gas limit 18446744073709551616 is no"),
+        ("chain_id", -1, "chain id -1 is no"),
+        ("value", -1, "value -1 is no unsigned number of 256 bits"),
+        ("value", 1 << 256, "of 256 bits"),
+        ("max_fee", -1, "max fee -1 is no"),
+        ("max_priority_fee", -1, "max priority fee -1 is no"),
+    ],
+)
+def test_numbers_that_no_transaction_can_hold_are_refused_by_name(field: str, number: int, words: str) -> None:
+    sound = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, None, 0, b"", 1, 1, 1)
+    with pytest.raises(TransactionError, match=words):
+        replace(sound, **{field: number})  # type: ignore[arg-type]
+    negative = message(value=TokenAmount(-1))
+    with pytest.raises(TransactionError, match="value -1"):
+        from_signed_message(SignedMessage(negative, Signature(SignatureType.DELEGATED, bytes(65))), CHAIN_ID)
 
 
 def test_a_signature_that_no_key_made_is_refused() -> None:
