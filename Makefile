@@ -8,7 +8,7 @@ VECTORS ?= $(wildcard $(or $(FVM_DATA),../shared)/vectors/fvm-nv18 tests/golden)
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance bench bench-store crash gc-check bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance bench crash gc-check bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -41,9 +41,6 @@ conformance: environment ## the official message vectors and the golden ones, al
 
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)
-
-bench-store: environment ## what a message costs at a thousand, a hundred thousand and a million actors
-	@$(RUN)/python -m bench $(ARGS) state
 
 crash: environment ## a thousand kills, faults below RocksDB, failing writes; ARGS="--count 50" is shorter
 	@$(RUN)/python -m tests.crash $(ARGS)

@@ -75,10 +75,15 @@ def test_the_tests_pass(code: str, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
-def test_the_printed_call_tree_is_what_the_demo_prints(tmp_path: Path) -> None:
+def test_the_printed_call_tree_is_what_the_demo_prints_but_for_the_gas_of_the_day(tmp_path: Path) -> None:
     done = subprocess.run([BIN / "hypervisor", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True)
     (shown,) = blocks("text")
-    assert shown.strip() in done.stdout
+    assert without_gas(shown).strip() in without_gas(done.stdout)
+
+
+def without_gas(text: str) -> str:
+    """The call trees without their gas figures, which move with every rebuild of a guest."""
+    return re.sub(r"gas [0-9,]+", "gas", text)
 
 
 def test_what_works_now_is_offered_and_what_does_not_is_not() -> None:

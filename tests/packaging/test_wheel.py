@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from actors.schemas import NAMES
 from tests.packaging.project import PACKAGES, PROJECT
 
 DATA = {
     "actors/bundle.car",
     "actors/bundle.json",
+    *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
     *(f"{package}/py.typed" for package in PACKAGES),
 }
