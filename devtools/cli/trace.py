@@ -92,36 +92,18 @@ def _tree(call: dict[str, Any], interfaces: list[NamedInterface]) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
+    from devtools.call_tree import EVENT_STYLE, GUIDE_STYLE, call_line
     from localnet.trace_words import describe
 
     words = describe(call, interfaces)
-    tree = Tree(_line(call, words.callee, words.function, words.arguments), guide_style="dim")
+    callee, method = f"{call['to']} {words.callee}", f"{words.function}{words.arguments}"
+    value, failed = int(call["value"]), bool(call["exitCode"] or call["error"])
+    line = call_line(call["runtime"], callee, method, value, call["exitCode"], call["error"], call["gas"])
+    tree = Tree(line, guide_style=GUIDE_STYLE)
     for inner in call["calls"]:
         tree.add(_tree(inner, interfaces))
     for event in words.events:
-        tree.add(Text(f"event {event}", style="yellow"))
+        tree.add(Text(f"event {event}", style=EVENT_STYLE))
     if words.result:
-        tree.add(Text(f"-> {words.result}", style="red" if _failed(call) else "green"))
+        tree.add(Text(f"-> {words.result}", style="red" if failed else "green"))
     return tree
-
-
-def _line(call: dict[str, Any], callee: str, function: str, arguments: str) -> Text:
-    from rich.text import Text
-
-    from hypervisor.exit_codes import exit_name
-    from hypervisor.types import ATTO_PER_FIL
-
-    line = Text(f"{call['runtime'] or '-':<5}", style={"wasm": "magenta", "evm": "cyan"}.get(call["runtime"], "dim"))
-    line.append(f"{call['to']} {callee} ", style="bold")
-    line.append(f"{function}{arguments}")
-    value = int(call["value"])
-    if value:
-        line.append(f"  value {value / ATTO_PER_FIL:g} FIL", style="green")
-    exit_words = call["error"] or (exit_name(call["exitCode"]) if call["exitCode"] else "0")
-    line.append(f"  exit {exit_words}", style="red" if _failed(call) else "dim")
-    line.append(f"  gas {call['gas']:,}", style="dim")
-    return line
-
-
-def _failed(call: dict[str, Any]) -> bool:
-    return bool(call["exitCode"] or call["error"])

@@ -11,11 +11,11 @@ from rich.tree import Tree
 
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import unwrap_return
+from devtools.call_tree import EVENT_STYLE, GUIDE_STYLE, call_line
 from devtools.demo.artifacts import contract
 from devtools.demo.scenario import Demo, Step
-from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import CallNode
-from hypervisor.types import ATTO_PER_FIL, ActorID
+from hypervisor.types import ActorID
 from store.cid import RAW, show
 
 _COUNTER_METHODS = ("Increment", "Get", "Deposit", "Deposits", "CallContract", "LastCall", "Fail")
@@ -23,7 +23,6 @@ _METHODS = {method_number(name): name for name in _COUNTER_METHODS}
 _EVM_METHODS = {3: "GetBytecode", 4: "GetBytecodeHash", 6: "InvokeContractDelegate"}
 _EAM_METHODS = {2: "Create", 3: "Create2", 4: "CreateExternal"}
 _INIT_METHODS = {2: "Exec", 3: "Exec4"}
-_STYLE = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 
 
 def print_step(console: Console, demo: Demo, step: Step) -> None:
@@ -35,7 +34,7 @@ def print_step(console: Console, demo: Demo, step: Step) -> None:
     for event in step.facts.get("events", []):
         values = ", ".join(f"{name}={value}" for name, value in event["values"].items())
         console.print(
-            Text(f"   event {event['event']} of {event['emitter']}: {values}", style="yellow"), soft_wrap=True
+            Text(f"   event {event['event']} of {event['emitter']}: {values}", style=EVENT_STYLE), soft_wrap=True
         )
     console.print(Text(f"   state root {show(step.root)}", style="dim"), soft_wrap=True)
 
@@ -59,7 +58,7 @@ def as_json(demo: Demo) -> dict[str, Any]:
 
 
 def _tree(demo: Demo, call: CallNode) -> Tree:
-    tree = Tree(_line(demo, call), guide_style="dim")
+    tree = Tree(_line(demo, call), guide_style=GUIDE_STYLE)
     for inner in call.calls:
         tree.add(_tree(demo, inner))
     return tree
@@ -67,17 +66,16 @@ def _tree(demo: Demo, call: CallNode) -> Tree:
 
 def _line(demo: Demo, call: CallNode) -> Text:
     fields = _call(demo, call)
-    line = Text()
-    line.append(f"{fields['runtime'] or '-':<5}", style=_STYLE.get(fields["runtime"], "green"))
-    line.append(f"{fields['to']} {fields['actor']} ", style="bold")
-    line.append(f"{fields['method']}  ")
-    line.append(f"value {_fil(fields['value'])}  ", style="dim" if not fields["value"] else "green")
-    failed = fields["exit_code"] != 0 or fields["error"]
-    line.append(f"exit {fields['error'] or fields['exit_code']}", style="red" if failed else "dim")
-    if fields["exit_code"] in tuple(ExitCode) and failed and not fields["error"]:
-        line.append(f" {exit_name(fields['exit_code'])}", style="red")
-    line.append(f"  gas {fields['gas']:,}", style="dim")
-    return line
+    callee = f"{fields['to']} {fields['actor']}"
+    return call_line(
+        fields["runtime"],
+        callee,
+        fields["method"],
+        fields["value"],
+        fields["exit_code"],
+        fields["error"],
+        fields["gas"],
+    )
 
 
 def _call(demo: Demo, call: CallNode) -> dict[str, Any]:
@@ -120,7 +118,3 @@ def _function(name: str, params: bytes, codec: int) -> str | None:
         return None
     calldata = params if codec == RAW else unwrap_return(params)
     return contract(artifact).interface.function_name(calldata)
-
-
-def _fil(atto: int) -> str:
-    return f"{atto / ATTO_PER_FIL:g} FIL" if atto else "0"
