@@ -36,7 +36,7 @@ def decode_json(text: str | bytes) -> Any:
     """
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        _check_depth(text)
+        _check_nesting(text)
         plain = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except CodecError:
         raise
@@ -45,7 +45,7 @@ def decode_json(text: str | bytes) -> Any:
     return _read(plain, MAX_DEPTH)
 
 
-def _check_depth(text: str) -> None:
+def _check_nesting(text: str) -> None:
     """Refuse deep nesting before the parser meets it: it recurses natively, as far as Python's recursion limit lets it.
 
     That limit is the process's, and other libraries raise it beyond what a thread's stack bears.
