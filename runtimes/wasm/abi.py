@@ -67,6 +67,9 @@ class Guest(Protocol):
     def enter(self, argument: int) -> int:
         """Call the function that was found, (i32) -> i32; raises Trap."""
 
+    def start(self) -> None:
+        """Call the function that was found, () -> (); raises Trap."""
+
 
 @dataclass(slots=True)
 class Invocation:

@@ -41,7 +41,13 @@ class Linked(Protocol):
     def end(self, invocation: Invocation) -> None:
         """Delete the store and all that is in it."""
 
-    def stray(self) -> BaseException | None:
+    def detach(self, invocation: Invocation) -> None:
+        """From now on a host function does not find the invocation."""
+
+    def attach(self, invocation: Invocation) -> None:
+        """It does again, as it does at first."""
+
+    def stray(self, invocation: Invocation) -> BaseException | None:
         """An error of a host function that did not find its invocation, handed out once."""
 
 
@@ -125,19 +131,28 @@ class _RawLinked:
         return invocation
 
     def instantiate(self, invocation: Invocation) -> None:
-        instance = invocation.instance
-        assert isinstance(instance, Instance)
-        instance.instantiate(self._linked.pointer)
+        _own(invocation).instantiate(self._linked.pointer)
 
     def end(self, invocation: Invocation) -> None:
-        instance = invocation.instance
-        assert isinstance(instance, Instance)
+        instance = _own(invocation)
         self._live.pop(instance.context, None)
         instance.close()
 
-    def stray(self) -> BaseException | None:
+    def detach(self, invocation: Invocation) -> None:
+        del self._live[_own(invocation).context]
+
+    def attach(self, invocation: Invocation) -> None:
+        self._live[_own(invocation).context] = invocation
+
+    def stray(self, invocation: Invocation) -> BaseException | None:  # nobody knows whose it is
         strays = self._boundary.strays
         return strays.pop() if strays else None
+
+
+def _own(invocation: Invocation) -> Instance:
+    instance = invocation.instance
+    assert isinstance(instance, Instance)
+    return instance
 
 
 def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:

@@ -8,7 +8,7 @@ in the module's bytes. Globals are listed apart because their indices shift. The
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.module import NUMBERS
+from runtimes.wasm.module import VALUE_TYPES
 from runtimes.wasm.opcodes import (
     I32_CONST,
     MEMORY_GROW,
@@ -103,8 +103,8 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
         return op, position + 1, _constant_before(code, position - 1, ops)
     if shape == Shape.BLOCK:
         kind = code[position]
-        if kind != EMPTY_BLOCK and kind not in NUMBERS:
-            raise InvalidModule(f"WASM module, offset {position}: a block's result is not one number or none")
+        if kind != EMPTY_BLOCK and kind not in VALUE_TYPES:
+            raise InvalidModule(f"WASM module, offset {position}: a block's result is not one value or none")
         return op, position + 1, (0 if kind == EMPTY_BLOCK else 1,)
     if shape == Shape.BR_TABLE:
         count, position = _u32(code, position)

@@ -15,8 +15,10 @@ function becomes
     end
     unreachable
 
-Functions that are entered from outside (exports, tables) pay for the network's thunk, so they have one: it charges and
-calls. Thunks follow the module's own functions, in the order of their callees. Custom sections are dropped.
+Functions that are entered from outside (exports, tables, the start) pay for the network's thunk, so they have one: it
+charges and calls. A reference in a global leads past the network's thunks, so that neither gas nor stack is counted:
+there stands a function that takes the callee's cost off the stack first. New functions follow the module's own. The
+start function becomes an export, since it needs a gas counter that is set. Custom sections are dropped.
 """
 
 from collections.abc import Callable
@@ -26,13 +28,14 @@ from runtimes.wasm import opcodes
 from runtimes.wasm.binary import name, section, signed, u32, vector
 from runtimes.wasm.code import Instructions
 from runtimes.wasm.gas_metering import COUNTED_CALL_PRICE, Charges
-from runtimes.wasm.module import FunctionBody, Kind, Module, Section
+from runtimes.wasm.module import FunctionBody, Global, Kind, Module, Section
 from runtimes.wasm.stack_limiter import on_entry, on_exit
 
 GAS_EXPORT = "\0gas"
+START_EXPORT = "\0start"
 GAS_GLOBAL = 0
 
-_BLOCK, _EMPTY, _END, _BRANCH, _UNREACHABLE = b"\x02", b"\x40", b"\x0b", b"\x0c", b"\x00"
+_BLOCK, _EMPTY, _END, _BRANCH, _UNREACHABLE, _REF_FUNC = b"\x02", b"\x40", b"\x0b", b"\x0c", b"\x00", b"\xd2"
 _COUNTER = b"\x23\x00"
 # counter -= the number on the stack; is it negative now?
 _SUBTRACT = b"\x7d\x24\x00" + _COUNTER + b"\x42\x00\x53"
@@ -57,6 +60,7 @@ class Encoder:
         self.imported = len(stack_costs) - len(functions)
         self.height_global = len(module.globals) + 1
         self.thunks = self._thunks()
+        self.uncounted = self._uncounted()
         self._charges: dict[tuple[int, int], bytes] = {}
 
     def encode(self) -> bytes:
@@ -73,7 +77,7 @@ class Encoder:
         sections = [
             section(number, rewritten[number]() if number in rewritten else self.module.raw[number])
             for number in order
-            if number in present
+            if number in present and number != Section.START
         ]
         return self.module.data[:8] + b"".join(sections)
 
@@ -82,17 +86,31 @@ class Encoder:
         entered = {export.index for export in self.module.exports if export.kind == Kind.FUNCTION}
         for segment in self.module.elements:
             entered.update(segment.functions)
+        if self.module.start is not None:
+            entered.add(self.module.start)
         callees = sorted(index for index in entered if self.stack_costs[index])
         return {callee: len(self.stack_costs) + position for position, callee in enumerate(callees)}
 
+    def _uncounted(self) -> dict[int, int]:
+        """The index of the function that stands for a callee to which a global refers."""
+        first = len(self.stack_costs) + len(self.thunks)
+        referred = {item.function for item in self.module.globals if item.function is not None}
+        callees = sorted(index for index in referred if self.stack_costs[index])
+        return {callee: first + position for position, callee in enumerate(callees)}
+
     def _function_section(self) -> bytes:
         indices = self.module.function_type_indices()
-        thunk_types = [indices[callee] for callee in self.thunks]
-        return vector(u32(index) for index in [*self.module.functions, *thunk_types])
+        added = [indices[callee] for callee in (*self.thunks, *self.uncounted)]
+        return vector(u32(index) for index in [*self.module.functions, *added])
 
     def _global_section(self) -> bytes:
         gas, height = b"\x7e\x01\x42\x00\x0b", b"\x7f\x01\x41\x00\x0b"
-        return vector([gas, *(item.type + item.init for item in self.module.globals), height])
+        return vector([gas, *map(self._global, self.module.globals), height])
+
+    def _global(self, item: Global) -> bytes:
+        if item.function is None:
+            return item.type + item.init
+        return item.type + _REF_FUNC + u32(self.uncounted.get(item.function, item.function)) + _END
 
     def _export_section(self) -> bytes:
         exports = []
@@ -104,6 +122,9 @@ class Encoder:
                 index += 1
             exports.append(name(export.name) + bytes((export.kind,)) + u32(index))
         exports.append(name(GAS_EXPORT) + bytes((Kind.GLOBAL, GAS_GLOBAL)))
+        if self.module.start is not None:
+            start = self.thunks.get(self.module.start, self.module.start)
+            exports.append(name(START_EXPORT) + bytes((Kind.FUNCTION,)) + u32(start))
         return vector(exports)
 
     def _element_section(self) -> bytes:
@@ -115,17 +136,23 @@ class Encoder:
     def _code_section(self) -> bytes:
         bodies = [self._body(index) for index in range(len(self.functions))]
         bodies += [self._thunk(callee) for callee in self.thunks]
+        bodies += [self._uncounted_call(callee) for callee in self.uncounted]
         return vector(u32(len(body)) + body for body in bodies)
 
     def _thunk(self, callee: int) -> bytes:
-        params = len(self.module.types[self.module.function_type_indices()[callee]].params)
+        params = self._params(callee)
         price = COUNTED_CALL_PRICE + opcodes.INSTRUCTION_PRICE * params
-        arguments = b"".join(b"\x20" + u32(index) for index in range(params))
         run_out = b"\x04\x40" + _UNREACHABLE + _END  # if: unreachable
-        return (
-            b"\x00" + _COUNTER + b"\x42" + signed(price) + _SUBTRACT + run_out + arguments
-            + b"\x10" + u32(callee) + _END
-        )  # fmt: skip
+        charge = _COUNTER + b"\x42" + signed(price) + _SUBTRACT + run_out
+        return b"\x00" + charge + _call(callee, params) + _END
+
+    def _uncounted_call(self, callee: int) -> bytes:
+        cost, params = self.stack_costs[callee], self._params(callee)
+        before, behind = on_exit(cost, self.height_global), on_exit(-cost, self.height_global)
+        return b"\x00" + before + _call(callee, params) + behind + _END
+
+    def _params(self, callee: int) -> int:
+        return len(self.module.types[self.module.function_type_indices()[callee]].params)
 
     def _body(self, position: int) -> bytes:
         body, function = self.module.bodies[position], self.functions[position]
@@ -175,6 +202,11 @@ class Encoder:
             code = _COUNTER + b"\x42" + signed(price) + _SUBTRACT + _BRANCH_IF + u32(depth + 1)
             self._charges[price, depth] = code
         return code
+
+
+def _call(callee: int, params: int) -> bytes:
+    """A call with the caller's own parameters."""
+    return b"".join(b"\x20" + u32(index) for index in range(params)) + b"\x10" + u32(callee)
 
 
 def _operand_charge(temporary: int, unit: int, depth: int) -> bytes:

@@ -11,7 +11,7 @@ from runtimes.wasm.gas_metering import charges
 from runtimes.wasm.module import Module
 from runtimes.wasm.stack_limiter import stack_cost
 
-REVISION = 2
+REVISION = 3
 
 
 def instrument(module: Module) -> bytes:

@@ -14,10 +14,10 @@ from runtimes.wasm.binary import Reader
 
 MAGIC = b"\0asm\x01\0\0\0"
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
-NUMBERS = frozenset({I32, I64, F32, F64})
-"""The value types that consensus has: no references, no vectors."""
 FUNCREF = 0x70
-END = 0x0B
+VALUE_TYPES = frozenset({I32, I64, F32, F64, FUNCREF})
+"""The value types that consensus has: numbers, and references to functions, which only tables and globals give."""
+END, REF_NULL, REF_FUNC = 0x0B, 0xD0, 0xD2
 
 
 class Section(IntEnum):
@@ -78,10 +78,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A global: its type's two bytes and its initial expression."""
+    """A global: its type's two bytes, its initial expression, and the function that this one refers to, if any."""
 
     type: bytes
     init: bytes
+    function: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +177,10 @@ def _types(reader: Reader, module: Module) -> None:
         if reader.byte() != 0x60:
             raise reader.fail("a type is not a function type")
         params, results = reader.take(reader.u32()), reader.take(reader.u32())
-        if not NUMBERS.issuperset(params + results) or len(results) > 1:
-            raise reader.fail("a function takes or returns what is not a number, or returns several")
+        if not VALUE_TYPES.issuperset(params + results) or len(results) > 1:
+            raise reader.fail(
+                "a function takes or returns another kind of value than consensus has, or returns several"
+            )
         module.types.append(FunctionType(params, results))
 
 
@@ -225,9 +228,24 @@ def _memories(reader: Reader, module: Module) -> None:
 def _globals(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         kind = reader.take(2)
-        if kind[0] not in NUMBERS:
-            raise reader.fail("a global is not a number")
-        module.globals.append(Global(kind, _constant(reader)))
+        if kind[0] not in VALUE_TYPES:
+            raise reader.fail("a global holds another kind of value than consensus has")
+        module.globals.append(
+            _function_reference(reader, kind) if kind[0] == FUNCREF else Global(kind, _constant(reader))
+        )
+
+
+def _function_reference(reader: Reader, kind: bytes) -> Global:
+    """A global that refers to a function or to none."""
+    start = reader.position
+    opcode = reader.byte()
+    if opcode not in (REF_NULL, REF_FUNC):
+        raise reader.fail("a global that refers to a function begins with ref.null or ref.func")
+    operand = reader.u32()
+    if (opcode == REF_NULL and operand != FUNCREF) or reader.byte() != END:
+        raise reader.fail("an initial value must be one constant instruction")
+    init = reader.data[start : reader.position]
+    return Global(kind, init, operand if opcode == REF_FUNC else None)
 
 
 def _constant(reader: Reader) -> bytes:
@@ -263,11 +281,11 @@ def _elements(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         start = reader.position
         flags = reader.u32()
-        if flags > 2:
-            raise reader.fail("an element segment is declarative or holds expressions")
+        if flags > 3:
+            raise reader.fail("an element segment holds expressions")
         if flags == 2 and reader.u32() != 0:
             raise reader.fail("an element segment is for a table other than the first")
-        if flags != 1:
+        if flags in (0, 2):
             _offset(reader)
         if flags != 0 and reader.byte() != 0:
             raise reader.fail("an element segment does not list functions")
@@ -286,8 +304,8 @@ def _code(reader: Reader, module: Module) -> None:
         locals_at, total = body.position, 0
         for _ in range(groups):
             total += body.u32()
-            if body.byte() not in NUMBERS:
-                raise body.fail("a local variable is not a number")
+            if body.byte() not in VALUE_TYPES:
+                raise body.fail("a local variable is of another kind than consensus has")
         if body.done or body.data[end - 1] != END:
             raise body.fail("a function does not end with `end`")
         module.bodies.append(FunctionBody(groups, total, locals_at, body.position, end))
@@ -330,7 +348,8 @@ def _check_indices(module: Module) -> None:
         raise InvalidModule("a function's type does not exist")
     used = [export.index for export in module.exports if export.kind == Kind.FUNCTION]
     used += [index for segment in module.elements for index in segment.functions]
+    used += [item.function for item in module.globals if item.function is not None]
     if module.start is not None:
         used.append(module.start)
     if any(index >= len(indices) for index in used):
-        raise InvalidModule("an export or an element names a function that does not exist")
+        raise InvalidModule("an export, an element, a global or the start names a function that does not exist")

@@ -5,7 +5,7 @@ import os
 import struct
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from hypervisor.errors import InvalidModule
 from runtimes.wasm import instrument
@@ -18,7 +18,7 @@ from runtimes.wasm.raw import WASMTIME_VERSION
 from runtimes.wasm.validate import ModuleFacts, check
 from store.cid import Cid, show
 
-_FACTS = struct.Struct("<II??")
+_FACTS = struct.Struct("<II???")
 _log = logging.getLogger(__name__)
 
 
@@ -109,6 +109,6 @@ class GuestModules:
         facts = check(module)
         self._engine.validate(wasm)
         compiled = self._engine.compile(instrument.instrument(module))
-        packed = _FACTS.pack(facts.pages, facts.table_elements, facts.table_is_paid, facts.has_entry)
+        packed = _FACTS.pack(*astuple(facts))
         self._cache.store(self._key(code), packed + compiled.serialize())
         return compiled, facts

@@ -2,7 +2,7 @@
 
 One row of `_ROWS` says it for a run of opcodes; the tables that the passes index are made of the rows. Two-byte
 instructions (prefix 0xFC) get a code of their own from 0xE0 on, which no one-byte instruction uses. Everything absent
-is refused: reference types, SIMD, threads, tail calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs
+is refused: references made in code, SIMD, threads, tail calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs
 `WasmGasPrices`, in milligas.
 """
 
@@ -47,7 +47,7 @@ BR, BR_IF, BR_TABLE, RETURN, CALL, CALL_INDIRECT, DROP, SELECT = 0x0C, 0x0D, 0x0
 LOCAL_GET, LOCAL_TEE, GLOBAL_GET, GLOBAL_SET = 0x20, 0x22, 0x23, 0x24
 I32_CONST, I64_CONST, MEMORY_GROW = 0x41, 0x42, 0x40
 MEMORY_INIT, DATA_DROP, MEMORY_COPY, MEMORY_FILL = 0xE8, 0xE9, 0xEA, 0xEB
-TABLE_INIT, ELEM_DROP, TABLE_COPY = 0xEC, 0xED, 0xEE
+TABLE_INIT, ELEM_DROP, TABLE_COPY, TABLE_GROW, TABLE_SIZE, TABLE_FILL = 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1
 
 # first opcode, last opcode, shape, values popped, values pushed, price in milligas
 _ROWS: tuple[tuple[int, int, Shape, int, int, int], ...] = (
@@ -69,6 +69,8 @@ _ROWS: tuple[tuple[int, int, Shape, int, int, int], ...] = (
     (LOCAL_TEE, LOCAL_TEE, Shape.INDEX, 1, 1, INSTRUCTION_PRICE),
     (GLOBAL_GET, GLOBAL_GET, Shape.GLOBAL, 0, 1, INSTRUCTION_PRICE),
     (GLOBAL_SET, GLOBAL_SET, Shape.GLOBAL, 1, 0, INSTRUCTION_PRICE),
+    (0x25, 0x25, Shape.INDEX, 1, 1, INSTRUCTION_PRICE),  # table.get
+    (0x26, 0x26, Shape.INDEX, 2, 0, INSTRUCTION_PRICE),  # table.set
     (0x28, 0x35, Shape.MEMORY, 1, 1, INSTRUCTION_PRICE),  # loads
     (0x36, 0x3E, Shape.MEMORY, 2, 0, INSTRUCTION_PRICE),  # stores
     (0x3F, 0x3F, Shape.ZERO, 0, 1, INSTRUCTION_PRICE),  # memory.size
@@ -98,6 +100,9 @@ _ROWS: tuple[tuple[int, int, Shape, int, int, int], ...] = (
     (TABLE_INIT, TABLE_INIT, Shape.MARK, 3, 0, INSTRUCTION_PRICE),
     (ELEM_DROP, ELEM_DROP, Shape.PLAIN, 0, 0, INSTRUCTION_PRICE),
     (TABLE_COPY, TABLE_COPY, Shape.MARK, 3, 0, INSTRUCTION_PRICE),
+    (TABLE_GROW, TABLE_GROW, Shape.MARK, 2, 1, INSTRUCTION_PRICE),
+    (TABLE_SIZE, TABLE_SIZE, Shape.PLAIN, 0, 1, INSTRUCTION_PRICE),
+    (TABLE_FILL, TABLE_FILL, Shape.MARK, 3, 0, INSTRUCTION_PRICE),
 )
 
 LINEAR_PRICE = {
@@ -107,10 +112,12 @@ LINEAR_PRICE = {
     MEMORY_FILL: MEMORY_COPY_PRICE,
     TABLE_INIT: TABLE_ENTRY_PRICE,
     TABLE_COPY: TABLE_ENTRY_PRICE,
+    TABLE_GROW: TABLE_ENTRY_PRICE,
+    TABLE_FILL: TABLE_ENTRY_PRICE,
 }
 """Milligas for each unit of the instruction's last operand (pages, bytes, elements), on top of its price."""
 
-PREFIXED_OPERANDS = (0,) * 8 + (2, 1, 2, 1, 2, 1, 2)
+PREFIXED_OPERANDS = (0,) * 8 + (2, 1, 2, 1, 2, 1, 2, 1, 1, 1)
 """How many indices follow each two-byte instruction, by its second byte."""
 
 SHAPE = bytearray([Shape.ILLEGAL]) * 256

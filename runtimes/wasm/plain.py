@@ -81,8 +81,7 @@ class _PlainLinked:
         return Invocation(kernel, instance, PlainMemory(instance))
 
     def instantiate(self, invocation: Invocation) -> None:
-        instance = invocation.instance
-        assert isinstance(instance, PlainInstance)
+        instance = _own(invocation)
         functions = [
             wasmtime.Func(instance.store, _function_type(syscall), _host_function(invocation, syscall, perform))
             for syscall, perform in self._imports
@@ -90,12 +89,23 @@ class _PlainLinked:
         instance.instantiate(self._module, functions)
 
     def end(self, invocation: Invocation) -> None:
-        instance = invocation.instance
-        assert isinstance(instance, PlainInstance)
-        instance.store.close()
+        _own(invocation).store.close()
 
-    def stray(self) -> BaseException | None:
-        return None  # a host function knows its invocation
+    def detach(self, invocation: Invocation) -> None:
+        _own(invocation).detached = True
+
+    def attach(self, invocation: Invocation) -> None:
+        _own(invocation).detached = False
+
+    def stray(self, invocation: Invocation) -> BaseException | None:
+        stray, _own(invocation).stray = _own(invocation).stray, None
+        return stray
+
+
+def _own(invocation: Invocation) -> PlainInstance:
+    instance = invocation.instance
+    assert isinstance(instance, PlainInstance)
+    return instance
 
 
 class _Stopped(Exception):
@@ -106,8 +116,12 @@ def _host_function(
     invocation: Invocation, syscall: Syscall, perform: Callable[[Invocation, tuple[int, ...]], int]
 ) -> Callable[..., int]:
     masks = [_MASKS[letter] for letter in syscall.letters]
+    instance = _own(invocation)
 
     def host_function(*arguments: int) -> int:
+        if instance.detached:
+            instance.stray = LookupError(f"{syscall.module}.{syscall.name} is called while no invocation is attached")
+            raise _Stopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
         except BaseException as error:  # noqa: BLE001  # kept, and raised behind the guest
@@ -122,6 +136,8 @@ class PlainInstance:
 
     def __init__(self, store: wasmtime.Store) -> None:
         self.store = store
+        self.detached = False
+        self.stray: BaseException | None = None
         self._exports: wasmtime._instance.InstanceExports | dict[str, object] = {}
         self._memory: wasmtime.Memory | None = None
         self._gas: wasmtime.Global | None = None
@@ -187,6 +203,16 @@ class PlainInstance:
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise _trap(failure) from None
         return int(answer) & _MASK
+
+    def start(self) -> None:
+        """Call the function that was found, () -> (); raises Trap."""
+        assert self._function is not None
+        try:
+            self._function(self.store)
+        except _Stopped:
+            raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            raise _trap(failure) from None
 
 
 def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:

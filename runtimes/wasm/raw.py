@@ -277,6 +277,10 @@ class Instance:
                 raise failure
         return words[self._CALL] & 0xFFFF_FFFF
 
+    def start(self) -> None:
+        """Call the function that was found, () -> (); raises Trap."""
+        self.enter(0)  # a longer array of arguments than the function has is allowed
+
     def close(self) -> None:
         """Delete the store and all that is in it."""
         store, self._store = self._store, 0

@@ -16,7 +16,7 @@ from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import Invocation
 from runtimes.wasm.boundary import chosen
 from runtimes.wasm.cache import ModuleCache, default_folder
-from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.engine import guest_engine
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
@@ -25,7 +25,7 @@ from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
 from store.cid import Cid, show
 
 TABLE_ELEMENT_BYTES = 8
-_GAS, _ENTRY = GAS_EXPORT.encode(), ENTRY_POINT.encode()
+_GAS, _START, _ENTRY = GAS_EXPORT.encode(), START_EXPORT.encode(), ENTRY_POINT.encode()
 
 
 class WasmRuntime:
@@ -85,6 +85,10 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
         return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
     if not instance.find_memory() or not instance.find_gas(_GAS):
         raise Fatal("a compiled module lacks its memory or its gas counter")
+    if module.facts.has_start:
+        failed = _start(invocation, module)
+        if failed is not None:
+            return failed
     if not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
     invocation.tell_gas()
@@ -93,7 +97,7 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
         handle = instance.enter(params)
     except Trap as caught:
         trap_ = caught
-    failure = invocation.failure or (module.linked.stray() if trap_ else None)
+    failure = invocation.failure or (module.linked.stray(invocation) if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
         raise failure  # a defect of ours or an interrupt: not the guest's, whatever its gas says
     invocation.charge_execution()
@@ -104,6 +108,30 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
     if trap_ is not None:
         return _trapped(trap_)
     return _returned(invocation.kernel, handle)
+
+
+def _start(invocation: Invocation, module: GuestModule) -> Outcome | None:
+    """Run the start function, which is part of instantiating; what became of it where it fails."""
+    instance = invocation.instance
+    if not instance.find_function(_START):
+        raise Fatal("a compiled module lacks its start function")
+    invocation.tell_gas()
+    trap = None
+    module.linked.detach(invocation)
+    try:
+        instance.start()
+    except Trap as caught:
+        trap = caught
+    stray = module.linked.stray(invocation) if trap else None
+    if stray is not None:
+        raise Fatal(
+            "an actor's start function makes a syscall, which the network's machine does not survive"
+        ) from stray
+    module.linked.attach(invocation)
+    invocation.charge_execution()
+    if trap is None:
+        return None
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
 
 
 def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:

@@ -1,7 +1,7 @@
 """What consensus asks of a module beyond being valid WebAssembly.
 
-wasmtime type-checks and refuses the features that are switched off; here is what its switches do not cover: no start
-function, no imports outside the ABI, one memory that is exported, tables and memories of bounded size. Rules: ref-fvm
+wasmtime type-checks and refuses the features that are switched off; here is what its switches do not cover: no
+imports outside the ABI, one memory that is exported, tables and memories of bounded size. Rules: ref-fvm
 fvm/src/engine and fvm/src/syscalls; fvm-wasm-instrument 0.4.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hypervisor.errors import InvalidModule
 from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.wasm.abi import REVISIONS, Revision
-from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import I32, FunctionType, Kind, Module
 from runtimes.wasm.opcodes import PAGE_BYTES
 
@@ -22,18 +22,17 @@ ENTRY_TYPE = FunctionType(bytes((I32,)), bytes((I32,)))
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
     """What an invocation must know of a module: pages and table elements at the start, whether the table is paid for
-    (it is if it is exported as `table`), and whether there is an `invoke` to enter."""
+    (it is if it is exported as `table`), whether there is an `invoke` to enter, and a start function before it."""
 
     pages: int
     table_elements: int
     table_is_paid: bool
     has_entry: bool
+    has_start: bool = False
 
 
 def check(module: Module) -> ModuleFacts:
     """Raise InvalidModule, with a sentence, unless the rules allow the module."""
-    if module.start is not None:
-        raise InvalidModule("the module has a start function: actors are entered through `invoke` only")
     _check_imports(module)
     if len(module.tables) > 1:
         raise InvalidModule(f"the module has {len(module.tables)} tables, at most one is allowed")
@@ -41,13 +40,13 @@ def check(module: Module) -> ModuleFacts:
     if elements > MAX_TABLE_ELEMENTS:
         raise InvalidModule(f"the module's table has {elements} elements, at most {MAX_TABLE_ELEMENTS} are allowed")
     pages = _check_memory(module)
-    if module.export(GAS_EXPORT) is not None:
-        raise InvalidModule("the module exports a name that is kept for the gas counter")
+    if module.export(GAS_EXPORT) is not None or module.export(START_EXPORT) is not None:
+        raise InvalidModule("the module exports a name that is kept for the gas counter or the start function")
     if not module.bodies:
         raise InvalidModule("the module has no code")
     table = module.export("table")
     paid = table is not None and table.kind == Kind.TABLE
-    return ModuleFacts(pages, elements, paid, _has_entry(module))
+    return ModuleFacts(pages, elements, paid, _has_entry(module), module.start is not None)
 
 
 def _check_imports(module: Module) -> None:

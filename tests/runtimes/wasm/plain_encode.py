@@ -7,7 +7,7 @@ read ours back into this form (`read_back`).
 from __future__ import annotations
 
 from runtimes.wasm.binary import name, section, signed, u32, vector
-from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import Kind, Module, Section
 from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
 
@@ -56,6 +56,8 @@ def network_form(module: Module) -> bytes:
         if export.kind != Kind.GLOBAL
     ]
     exports.append(name(GAS_EXPORT) + b"\x03\x00")
+    if module.start is not None:
+        exports.append(name(START_EXPORT) + b"\x00" + u32(thunks[module.start]))
     written = {
         Section.TYPE: vector([*_types(module), CHARGE_TYPE]),
         Section.FUNCTION: vector(map(u32, functions)),
@@ -72,7 +74,7 @@ def network_form(module: Module) -> bytes:
     parts = [
         section(number, written[number] if number in written else module.raw[number])
         for number in map(Section, order)
-        if number in module.raw or number in written
+        if (number in module.raw or number in written) and number != Section.START
     ]
     return module.data[:8] + b"".join(parts)
 
@@ -96,7 +98,10 @@ def read_back(module: Module, result: Module) -> list[list[Instruction]]:
     counter = len(module.globals) + 1
     charge = len(module.imported_functions) + len(result.bodies)
     codes = []
-    for position, body in enumerate(result.bodies):
+    references = {item.function for item in module.globals if item.function is not None}
+    defined = len(result.bodies) - len(references)  # functions that stand for references have no like in the network's
+    charge -= len(references)
+    for position, body in enumerate(result.bodies[:defined]):
         code = disassemble(result.data[body.code_at : body.end])
         if position < len(module.bodies):
             results = module.types[module.functions[position]].results

@@ -14,6 +14,7 @@ Instruction = tuple[int, tuple[int, ...]]
 FREE = {0x00, 0x01, 0x02, 0x03, 0x05, 0x0B, 0x0F, 0x1A}
 LINEAR = {
     (0x40,): 26_214_400, (0xFC, 8): 400, (0xFC, 10): 400, (0xFC, 11): 400, (0xFC, 12): 3_200, (0xFC, 14): 3_200,
+    (0xFC, 15): 3_200, (0xFC, 17): 3_200,
 }  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def disassemble(code: bytes) -> list[Instruction]:
         elif op == 0x0E:
             count, at = read_number(code, at)
             unsigned_count = count + 1
-        elif op in (0x0C, 0x0D, 0x10, 0x20, 0x21, 0x22, 0x23, 0x24, 0x3F, 0x40):
+        elif op in (0x0C, 0x0D, 0x10, *range(0x20, 0x27), 0x3F, 0x40):
             unsigned_count = 1
         elif op == 0x11 or 0x28 <= op <= 0x3E:
             unsigned_count = 2
@@ -57,7 +58,7 @@ def disassemble(code: bytes) -> list[Instruction]:
         elif op == 0xFC:
             second, at = read_number(code, at)
             operands = [second]
-            unsigned_count = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2}.get(second, 0)
+            unsigned_count = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2, 15: 1, 16: 1, 17: 1}.get(second, 0)
         for _ in range(unsigned_count):
             value, at = read_number(code, at)
             operands.append(value)
@@ -83,7 +84,8 @@ def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
     """What an instruction without control flow pops, in steps, and pushes."""
     if op == 0xFC:
         second = operands[0]
-        return ([1], 1) if second < 8 else ([], 0) if second in (9, 13) else ([3], 0)
+        table = {15: ([2], 1), 16: ([], 1)}
+        return ([1], 1) if second < 8 else ([], 0) if second in (9, 13) else table.get(second, ([3], 0))
     if op == 0x01:
         return [], 0
     if op == 0x1A:
@@ -94,7 +96,9 @@ def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
         return [], 1
     if op in (0x21, 0x24):
         return [1], 0
-    if op == 0x22 or 0x28 <= op <= 0x35 or op == 0x40:
+    if op == 0x26:
+        return [2], 0
+    if op == 0x25 or op == 0x22 or 0x28 <= op <= 0x35 or op == 0x40:
         return [1], 1
     if 0x36 <= op <= 0x3E:
         return [2], 0
@@ -290,6 +294,7 @@ def limited(module: Module) -> tuple[list[list[Instruction]], list[int]]:
         bodies.append(code)
     entered = {export.index for export in module.exports if export.kind == Kind.FUNCTION}
     entered |= {index for segment in module.elements for index in segment.functions}
+    entered |= {module.start} if module.start is not None else set()
     callees = sorted(index for index in entered if costs[index] > 0)
     for callee in callees:
         params = len(module.types[module.function_type_indices()[callee]].params)

@@ -157,6 +157,32 @@ def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements
     WasmtimeModule.validate(Engine(), instrumented)
 
 
+REFERENCES = """(module (type $t (func (param i32) (result i32))) (table $t 2 10 funcref) (memory (export "memory") 1)
+    (global $f funcref (ref.func $fall)) (global $none funcref (ref.null func)) (elem (i32.const 0) $counted)
+    (global $started (mut i32) (i32.const 0)) (func $s (global.set $started (i32.const 7))) (start $s)
+    (func $fall (type $t) (local funcref i64)
+        (local.set 1 (global.get $f))
+        (if (i32.eqz (local.get 0)) (then (return (global.get $started))))
+        (table.set $t (i32.const 1) (local.get 1))
+        (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1))
+            (i32.eqz (i32.rem_u (local.get 0) (i32.const 3)))))
+    (func $counted (type $t) (drop (table.grow $t (global.get $none) (i32.and (local.get 0) (i32.const 1))))
+        (table.fill $t (i32.const 1) (global.get $f) (i32.sub (table.size $t) (i32.const 1)))
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 3))))
+        (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 1)))
+    (func (export "run") (type $t) (call $fall (local.get 0))))"""
+
+
+def test_references_tables_and_a_start_come_out_as_the_plain_passes_write_them() -> None:
+    assert_equals_the_plain_passes(wasm(REFERENCES))
+
+
+def test_a_call_through_a_reference_in_a_global_counts_neither_stack_nor_gas_as_in_the_network_form() -> None:
+    seen = assert_runs_as_the_network_form(wasm(REFERENCES), [10**12, 10**15, *range(0, 1_500_000, 91_000)])
+    assert {0, 3} <= seen
+    assert any("unreachable" in str(outcome) for outcome in seen)
+
+
 # --- run against the network's form ------------------------------------------------------------------------------
 
 ENGINE = Engine()

@@ -63,7 +63,7 @@ def test_the_small_module_itself_is_accepted() -> None:
         (MAGIC + section(Section.TYPE, b"\xff\xff\xff\xff\x0f"), "4294967295 elements announced"),
         (MAGIC + section(Section.TYPE, b"\0\0"), "left over"),
         (MAGIC + section(Section.TYPE, b"\x01\x5f\0"), "not a function type"),
-        (MAGIC + section(Section.TYPE, b"\x01\x60\x01\x6f\0"), "not a number"),
+        (MAGIC + section(Section.TYPE, b"\x01\x60\x01\x6f\0"), "another kind of value"),
         (MAGIC + section(Section.TYPE, b"\x01\x60\0\x02\x7f\x7f"), "several"),
         (MAGIC + section(Section.IMPORT, b"\x01\x01\xff\x01a\0\0"), "not UTF-8"),
         (MAGIC + section(Section.IMPORT, b"\x01\x01a\x01b\x04\0"), "unknown kind 4"),
@@ -72,7 +72,7 @@ def test_the_small_module_itself_is_accepted() -> None:
         (MAGIC + section(Section.MEMORY, b"\x01\x04\x01"), "shared, 64-bit"),
         (MAGIC + section(Section.TABLE, b"\x01\x6f\0\0"), "function references"),
         (MAGIC + section(Section.EXPORT, b"\x01\x01a\0\x05"), "does not exist"),
-        (MAGIC + section(Section.GLOBAL, b"\x01\x70\0\xd0\x70\x0b"), "a global is not a number"),
+        (MAGIC + section(Section.GLOBAL, b"\x01\x70\0\xd0\x6f\x0b"), "one constant instruction"),
         (MAGIC + section(Section.GLOBAL, b"\x01\x7f\0\x41\x80\x80\x80\x80\x80\x80\0\x0b"), "longer than 5 bytes"),
         (MAGIC + section(Section.ELEMENT, b"\x01\x04\x41\0\x0b\0"), "holds expressions"),
         (MAGIC + section(Section.DATA, b"\x01\x02\x01\x41\0\x0b\0"), "other than the first"),
@@ -122,7 +122,7 @@ def test_the_frame_of_the_hostile_functions_is_sound() -> None:
         (b"\x01\xff\xff\xff\xff\x0f\x7f", b"\x0b"),  # four billion locals
         (b"\xff\xff\xff\xff\x0f", b"\x0b"),  # four billion groups of locals
         (b"\x02\xff\xff\xff\xff\x0f\x7f\xff\xff\xff\xff\x0f\x7f", b"\x0b"),
-        (b"\x01\x01\x70", b"\x0b"),  # a local that is a reference
+        (b"\x01\x01\x6f", b"\x0b"),  # a local that is a reference to something of the host
         (b"\0", b"\x0b\x0b"),  # an end too many
         (b"\0", b"\x02\x40\x0b"),  # an end too few
         (b"\0", b"\x0c\x05\x0b"),  # a branch out of the function
@@ -132,11 +132,11 @@ def test_the_frame_of_the_hostile_functions_is_sound() -> None:
         (b"\0", b"\x06\x40\x0b\x0b"),  # try
         (b"\0", b"\x12\0\x0b"),  # return_call
         (b"\0", b"\xd0\x70\x1a\x0b"),  # ref.null
-        (b"\0", b"\x41\0\x25\0\x1a\x0b"),  # table.get
+        (b"\0", b"\x41\0\x25\0\x1a\x0b"),  # table.get without a table
         (b"\0", b"\x41\0\x41\0\x41\0\x1c\x01\x7f\x1a\x0b"),  # select with a type
         (b"\0", b"\xfd\x0c" + bytes(16) + b"\x1a\x0b"),  # v128.const
         (b"\0", b"\xfe\x03\0\x0b"),  # atomic.fence
-        (b"\0", b"\xfc\x10\0\x1a\x0b"),  # table.size
+        (b"\0", b"\xfc\x10\0\x1a\x0b"),  # table.size without a table
         (b"\0", b"\xfc\x7f\x0b"),  # nothing at all
         (b"\0", b"\x02\0\x0b\x0b"),  # a block with a type of its own
         (b"\0", b"\x02\x70\0\x0b\x0b"),  # a block that results in a reference

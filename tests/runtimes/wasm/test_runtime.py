@@ -16,7 +16,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import ActorID, ChainEpoch
 from store.cid import RAW, cid_of
-from tests.runtimes.wasm.guests import FIRST_ID, call, data, guest, place, run, wasm
+from tests.runtimes.wasm.guests import FIRST_ID, call, data, guest, imports, place, run, wasm
 
 INVOKE, PAGE, THUNK = 75_000, 26_214.4, 56
 EMPTY = INVOKE + PAGE + THUNK
@@ -90,7 +90,6 @@ def test_modules_that_cannot_be_entered(machine: Hypervisor, module: str, exit_c
     [
         (b"\0asm\x01\0\0\0", "0 memories"),
         (b"no module", "not a WASM module"),
-        (wasm('(module (memory (export "memory") 1) (func $f) (start $f))'), "start function"),
         (guest("(i32.const 0)").replace(b"invoke", b"\xff\xff\xff\xff\xff\xff"), "UTF-8"),
     ],
 )
@@ -163,6 +162,49 @@ def test_execution_is_charged_under_names() -> None:
         ("OnSyscall", 14_000_000),
         ("wasm_exec", 0),
     ]
+
+
+# --- the start function ------------------------------------------------------------------------------------------
+
+START = '(memory (export "memory") 1) (func $s {start}) (start $s)'
+ANSWER = '(func (export "invoke") (param i32) (result i32) {body})'
+
+
+def started(start: str, body: str = "(i32.const 0)", fields: str = "") -> bytes:
+    return wasm(f"(module {imports('vm.exit', 'debug.enabled')} {START.format(start=start)} {fields}"
+                f" {ANSWER.format(body=body)})")  # fmt: skip
+
+
+def test_the_start_function_runs_before_invoke_and_is_paid_for(machine: Hypervisor) -> None:
+    # golden vectors modules/loading/start-*: thunk 52 and one instruction each
+    empty = run(machine, started(""))
+    assert (empty.exit_code, empty.gas_used) == (0, ceil(EMPTY + 4 + 52))
+    writes = started(
+        "(i32.store8 (i32.const 0) (i32.const 9))", "(i32.load8_u (i32.const 0))", '(data (i32.const 0) "x")'
+    )
+    assert run(machine, writes).exit_code == 11  # block 9 does not exist: what start wrote was read
+
+
+@pytest.mark.parametrize(
+    ("start", "exit_code"), [("unreachable", 4), ("(call $s)", 4), ("(drop (i32.load (i32.const -1)))", 4)]
+)
+def test_a_start_function_that_traps_ends_the_invocation(machine: Hypervisor, start: str, exit_code: int) -> None:
+    result = run(machine, started(start))
+    assert result.exit_code == exit_code
+    assert "cannot be instantiated" in result.message
+
+
+def test_a_start_function_runs_out_of_gas(machine: Hypervisor) -> None:
+    result = run(machine, started("(loop (br 0))"), gas_limit=500_000)
+    assert (result.exit_code, result.gas_used) == (7, 500_000)
+
+
+def test_a_start_function_that_makes_a_syscall_is_fatal_and_the_machine_lives_on(machine: Hypervisor) -> None:
+    # the reference's process ends here: the guest's memory is not known yet
+    result = run(machine, started("(drop (call $enabled (i32.const 0)))"), gas_limit=10**9)
+    assert (result.exit_code, result.gas_used) == (10, 10**9)
+    assert "makes a syscall" in str(result.fatal)
+    assert run(machine, started("")).exit_code == 0
 
 
 # --- memory -----------------------------------------------------------------------------------------------------

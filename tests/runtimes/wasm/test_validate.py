@@ -19,7 +19,10 @@ INVOKE = '(func (export "invoke") (param i32) (result i32) (i32.const 0))'
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (f"{MEMORY} {INVOKE} (func $s) (start $s)", "start function"),
+        (f"{MEMORY} {INVOKE} (func $s (param i32)) (start $s)", "start function"),
+        (f'{MEMORY} (global (export "\\00start") i32 (i32.const 0)) {INVOKE}', "kept for"),
+        (f"{MEMORY} (global externref (ref.null extern)) {INVOKE}", "another kind of value"),
+        (f"{MEMORY} (table 1 funcref) (func (drop (ref.is_null (table.get 0 (i32.const 0))))) {INVOKE}", "not part"),
         (f'(import "env" "abort" (func)) {MEMORY} {INVOKE}', "env.abort is no syscall"),
         (f'(import "gas" "gas_counter" (global (mut i64))) {MEMORY} {INVOKE}', "gas.gas_counter is not a function"),
         (f'(import "vm" "exit" (func (param i32))) {MEMORY} {INVOKE}', "vm.exit has another signature"),
@@ -42,7 +45,7 @@ INVOKE = '(func (export "invoke") (param i32) (result i32) (i32.const 0))'
         (f'{MEMORY} (data (i32.add (i32.const 1) (i32.const 2)) "x") {INVOKE}', "one constant instruction"),
         (f"{MEMORY} (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)) {INVOKE}", "holds expressions"),
         (f"{MEMORY} (func (result i32 i32) (i32.const 1) (i32.const 2)) {INVOKE}", "returns several"),
-        (f"{MEMORY} (func (param externref)) {INVOKE}", "not a number"),
+        (f"{MEMORY} (func (param externref)) {INVOKE}", "another kind of value"),
         (f"{MEMORY} (func (drop (ref.null func))) {INVOKE}", "not part of consensus"),
         (f"{MEMORY} (func (drop (v128.const i64x2 0 0))) {INVOKE}", "SIMD"),
         (f"{MEMORY} (func $f (return_call $f)) {INVOKE}", "tail call"),
@@ -98,10 +101,13 @@ def test_a_module_may_not_mix_two_revisions(machine: Hypervisor) -> None:
 
 
 def test_the_features_of_consensus_are_accepted(machine: Hypervisor) -> None:
-    body = """(func (drop (i32.extend8_s (i32.const 1))) (drop (i32.trunc_sat_f64_u (f64.const 1)))
+    body = """(func (local $r funcref) (drop (i32.extend8_s (i32.const 1))) (drop (i32.trunc_sat_f64_u (f64.const 1)))
         (memory.copy (i32.const 0) (i32.const 1) (i32.const 2)) (memory.fill (i32.const 0) (i32.const 1) (i32.const 2))
         (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1)) (data.drop $d)
         (table.copy (i32.const 0) (i32.const 1) (i32.const 1)) (table.init $e (i32.const 0) (i32.const 0) (i32.const 1))
-        (elem.drop $e))"""
+        (elem.drop $e) (local.set $r (table.get 0 (i32.const 0))) (table.set 0 (i32.const 1) (local.get $r))
+        (drop (table.grow 0 (global.get $h) (i32.const 1))) (table.fill 0 (i32.const 0) (local.get $r) (table.size 0)))
+        (global $h funcref (ref.func 0)) (elem declare func 0) (func (param funcref) (result funcref) (local.get 0))
+        (func $s) (start $s)"""
     fields = f'(table 3 funcref) (elem $e func 0) (data $d "x") (global (export "g") (mut i64) (i64.const 5)) {body}'
     assert machine.install(wasm(f"(module {MEMORY} {fields} {INVOKE})"))
