@@ -10,6 +10,7 @@ from typing import NewType
 
 from eth_hash.auto import keccak
 
+from bridge import rlp
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.types import EAM_NAMESPACE, ActorID
@@ -20,7 +21,6 @@ EthAddress = NewType("EthAddress", bytes)
 ETH_ADDRESS_LENGTH = 20
 ZERO_ADDRESS = EthAddress(bytes(ETH_ADDRESS_LENGTH))
 _MASK = b"\xff" + bytes(11)
-_WORD_PADDING = bytes(12)
 _MAX_NONCE = (1 << 64) - 1
 
 
@@ -71,19 +71,11 @@ def word_to_address(word: int) -> EthAddress:
     return EthAddress((word & ((1 << 160) - 1)).to_bytes(ETH_ADDRESS_LENGTH, "big"))
 
 
-def address_to_word(address: EthAddress) -> bytes:
-    """The 32-byte word of an address."""
-    return _WORD_PADDING + address
-
-
 def create_address(sender: EthAddress, nonce: int) -> EthAddress:
     """Where CREATE puts a contract: the last 20 bytes of keccak(rlp([sender, nonce]))."""
     if not 0 <= nonce <= _MAX_NONCE:
         raise AddressError(f"nonce {nonce} is not a 64-bit number")
-    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
-    item = number if len(number) == 1 and nonce < 0x80 else bytes([0x80 + len(number)]) + number
-    body = bytes([0x80 + ETH_ADDRESS_LENGTH]) + sender + item
-    return EthAddress(keccak(bytes([0xC0 + len(body)]) + body)[12:])
+    return EthAddress(keccak(rlp.encode([sender, rlp.number(nonce)]))[12:])
 
 
 def create2_address(sender: EthAddress, salt: bytes, init_code: bytes) -> EthAddress:

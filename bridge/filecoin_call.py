@@ -70,15 +70,6 @@ def decode_call(data: bytes, by_id: bool) -> ActorCall:
     return ActorCall(method, value, bool(flags & READ_ONLY_FLAG), codec, params, target)
 
 
-def encode_call(call: ActorCall) -> bytes:
-    """The precompile's input for `call`: what Solidity's abi.encode of the six arguments makes."""
-    tail = _bytes_tail(call.params)
-    head = [call.method, call.value, int(call.read_only), call.codec, 6 * _WORD]
-    if isinstance(call.target, int):
-        return _words(*head, call.target) + tail
-    return _words(*head, 6 * _WORD + len(tail)) + tail + _bytes_tail(call.target)
-
-
 def encode_call_return(exit_code: int, codec: int, data: bytes) -> bytes:
     """The precompile's output: (int256 exit, uint64 codec, bytes data); a negative exit is a refused send."""
     return _words(exit_code % (1 << 256), codec, 3 * _WORD) + _bytes_tail(data)
@@ -87,14 +78,6 @@ def encode_call_return(exit_code: int, codec: int, data: bytes) -> bytes:
 def refused_exit(error: ErrorNumber) -> int:
     """The exit word of a send that the machine refused before any actor ran."""
     return -int(error)
-
-
-def decode_call_return(data: bytes) -> tuple[int, int, bytes]:
-    """(exit, codec, data) from the precompile's output; AbiError."""
-    exit_word = int.from_bytes(_slice(data, 0, _WORD), "big")
-    codec = _number(data, 1, _U64)
-    content = _dynamic(data, _number(data, 2, _U32))
-    return exit_word - (1 << 256 if exit_word >> 255 else 0), codec, content
 
 
 def encode_method_calldata(method: int, codec: int, params: bytes) -> bytes:

@@ -3,43 +3,31 @@
 In a checkout they lie in examples/; a wheel carries copies beside this file.
 """
 
-import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bridge.abi import ContractInterface
+from localnet.contract import Artifact
 
 _PACKAGED = Path(__file__).parent / "compiled"
 _CHECKOUT = Path(__file__).parent.parent.parent / "examples"
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A contract as solc left it."""
-
-    name: str
-    interface: ContractInterface
-    bytecode: bytes
-
-
 @cache
 def contract(name: str) -> Artifact:
     """The artifact of a contract of examples/solidity."""
-    data = json.loads(_read(f"solidity/artifacts/{name}.json"))
-    return Artifact(name, ContractInterface(data["abi"]), bytes.fromhex(data["bytecode"].removeprefix("0x")))
+    return Artifact.load(_find(f"solidity/artifacts/{name}.json"))
 
 
 @cache
 def counter_module() -> bytes:
     """The native counter actor of examples/counter."""
-    return _read("counter/counter.wasm")
+    return _find("counter/counter.wasm").read_bytes()
 
 
-def _read(path: str) -> bytes:
+def _find(path: str) -> Path:
     for folder in (_PACKAGED, _CHECKOUT):
         if (folder / path).is_file():
-            return (folder / path).read_bytes()
+            return folder / path
     raise FileNotFoundError(
         f"the example {path} is neither in the package nor in a checkout: install the project again"
     )

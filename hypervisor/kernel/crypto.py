@@ -6,6 +6,8 @@ from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from eth_hash.auto import keccak
+
 from hypervisor import signatures
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import SyscallError
@@ -14,13 +16,6 @@ from hypervisor.message import SignatureType
 
 if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
-
-
-def keccak256(data: bytes) -> bytes:
-    """Keccak-256 as Ethereum has it."""
-    from Crypto.Hash import keccak
-
-    return bytes(keccak.new(digest_bits=256, data=data).digest())
 
 
 def ripemd160(data: bytes) -> bytes:
@@ -33,7 +28,7 @@ def ripemd160(data: bytes) -> bytes:
 HASH_FUNCTIONS: Mapping[int, Callable[[bytes], bytes]] = MappingProxyType(
     {
         0x12: lambda data: hashlib.sha256(data).digest(),
-        0x1B: keccak256,
+        0x1B: keccak,
         0x1053: ripemd160,
         0xB220: lambda data: hashlib.blake2b(data, digest_size=32).digest(),
         0xB240: lambda data: hashlib.blake2b(data, digest_size=64).digest(),

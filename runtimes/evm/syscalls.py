@@ -144,11 +144,6 @@ class Syscalls:
         with self._paid as kernel:
             return kernel.actors.get_builtin_actor_type(code)
 
-    def code_for_type(self, number: int) -> Cid:
-        """The code CID at a place of the manifest."""
-        with self._paid as kernel:
-            return kernel.actors.get_code_cid_for_type(number)
-
     def balance_of(self, actor: ActorID) -> TokenAmount:
         """An actor's balance; 0 if it does not exist."""
         try:

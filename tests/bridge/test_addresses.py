@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from bridge.addresses import (
     ZERO_ADDRESS,
     EthAddress,
-    address_to_word,
     create2_address,
     create_address,
     eth_address,
@@ -72,7 +71,6 @@ def test_an_unmasked_address_survives_the_way_to_filecoin_and_back(address: EthA
 def test_the_upper_twelve_bytes_of_a_word_do_not_matter(address: EthAddress, upper: int) -> None:
     word = upper << 160 | int.from_bytes(address, "big")
     assert word_to_address(word) == address
-    assert address_to_word(address) == bytes(12) + address
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from eth_hash.auto import keccak
 
 from hypervisor.address import Address
-from hypervisor.kernel.crypto import keccak256
 from hypervisor.message import Message, signing_digest
 from hypervisor.signatures import (
     recover_secp256k1,
@@ -95,7 +95,7 @@ def test_recovery_takes_a_high_s_as_ethereum_does() -> None:
     )
     key = recover_secp256k1(digest, signature)
     assert key is not None
-    assert keccak256(key[1:])[12:].hex() == "a94f5374fce5edbc8e2a8697c15331677e6ebf0b"
+    assert keccak(key[1:])[12:].hex() == "a94f5374fce5edbc8e2a8697c15331677e6ebf0b"
 
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

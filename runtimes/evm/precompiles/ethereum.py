@@ -11,6 +11,7 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
+from hypervisor.kernel import crypto
 from runtimes.evm.precompiles import bls12_381, bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
@@ -51,10 +52,7 @@ def sha256(data: bytes) -> bytes:
 
 def ripemd160(data: bytes) -> bytes:
     """RIPEMD-160, as a word."""
-    from Crypto.Hash import RIPEMD160
-
-    digest: bytes = RIPEMD160.new(data).digest()
-    return digest.rjust(_WORD, b"\0")
+    return crypto.ripemd160(data).rjust(_WORD, b"\0")
 
 
 def modexp_lengths(data: bytes) -> tuple[int, int, int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.events import Log, entries_to_log
-from bridge.filecoin_call import ActorCall, decode_call_return, encode_call, encode_method_calldata
+from bridge.filecoin_call import encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
 from hypervisor.address import Address
@@ -175,11 +177,11 @@ def test_parameters_that_claim_gigabytes_allocate_nothing(chain: Chain) -> None:
         RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN
     """)
     )
-    head = encode_call(ActorCall(0, 0, False, CBOR, b"", 100))[:-32]
+    head = abi_encode(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [0, 0, 0, CBOR, b"", 100])[:-32]
     for length, exit_code in ((1 << 30, 4), (1 << 31, 24)):
         assert chain.invoke(contract, head + length.to_bytes(32, "big")).exit_code == exit_code
     answer = chain.call(contract, head + (1 << 22).to_bytes(32, "big"))
-    assert decode_call_return(answer) == (-3, 0, b"")
+    assert abi_decode(["int256", "uint64", "bytes"], answer) == (-3, 0, b"")
 
 
 DEPTHS = [
