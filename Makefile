@@ -5,10 +5,11 @@ PYTHON ?=
 ARGS ?=
 BOUNDARY ?= raw
 VECTORS ?= $(wildcard $(or $(FVM_DATA),../shared)/vectors/fvm-nv18 tests/golden)
+STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests state_tests)
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance bench crash gc-check bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance bench crash gc-check statetest bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -38,6 +39,9 @@ conformance: environment ## the official message vectors and the golden ones, al
 	@mkdir -p build
 	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/hypervisor conformance --json $(VECTORS) $(ARGS) >build/conformance-$(BOUNDARY).jsonl
 	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/python -m pytest -q -m "" tests/conformance
+
+statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
+	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)
 
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)

@@ -9,6 +9,7 @@ ethereum/tests, "State Tests".
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,7 @@ from devtools.vectors.ethereum_json import (
     read_object,
     within,
 )
+from devtools.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.machine import Hypervisor, Snapshot
@@ -78,9 +80,10 @@ class CaseResult:
 
     case: Case
     error: str
+    seconds: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """The result as one JSON object of the command line's contract."""
+        """The result as one JSON object of the command line's contract, with the time it took."""
         case = self.case
         return {
             "file": case.file,
@@ -89,6 +92,7 @@ class CaseResult:
             "index": case.index,
             "pass": not self.error,
             "error": self.error,
+            SECONDS: self.seconds,
         }
 
 
@@ -154,7 +158,9 @@ def run_test(
             for index, outcome in enumerate(outcomes):
                 with within(f"post, {wanted}, item {index}"):
                     case = read_case(file, name, wanted, index, outcome)
-                yield CaseResult(case, runner.run(case))
+                begun = time.perf_counter()
+                error = runner.run(case)
+                yield CaseResult(case, error, time.perf_counter() - begun)
 
 
 class TestRunner:

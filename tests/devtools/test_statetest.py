@@ -53,15 +53,39 @@ def test_every_case_has_one_record_and_all_pass() -> None:
     assert done.returncode == 0
 
 
-def test_a_failing_case_is_told_with_its_place_and_the_status_is_1(tmp_path: Path) -> None:
+def test_the_run_ends_with_the_cases_of_each_fork_and_the_five_slowest() -> None:
+    done = run("statetest", "--workers", "1", data_file(EXAMPLE), data_file(SET_CODE))
+    posts = [test["post"] for file in (EXAMPLE, SET_CODE) for test in load(file).values()]
+    forks = ("Cancun", "Osaka", "Prague")
+    counts = [f"{fork}: {sum(len(post.get(fork, ())) for post in posts)} passed, 0 failed" for fork in forks]
+    lines = done.stderr.splitlines()
+    assert lines[1:4] == counts
+    seconds = [float(line.split(" s  ")[0]) for line in lines[4:]]
+    assert len(seconds) == 5
+    assert seconds == sorted(seconds, reverse=True)
+    assert seconds[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("hash", "0x" + "11" * 32, "state root 0x"),
+        ("logs", "0x" + "11" * 32, "logs hash 0x"),
+        ("expectException", "TransactionException.NONCE_IS_MAX", "the transaction is valid"),
+    ],
+)
+def test_one_altered_expectation_is_told_with_its_place_and_the_status_is_1(
+    field: str, value: str, words: str, tmp_path: Path
+) -> None:
     tests = load(EXAMPLE)
     (name, test), *_ = tests.items()
-    test["post"]["Cancun"][0]["hash"] = "0x" + "11" * 32
+    test["post"]["Cancun"][0][field] = value
     (tmp_path / "changed.json").write_text(json.dumps(tests), encoding="utf-8")
     done = run("statetest", tmp_path / "changed.json")
     assert done.returncode == 1
-    assert f"FAIL  {name} Cancun 0: state root 0x" in done.stdout
-    assert "expected 0x" + "11" * 32 in done.stdout
+    assert f"FAIL  {name} Cancun 0: {words}" in done.stdout
+    assert f"expected {value}" in done.stdout
+    assert "1 failed" in done.stderr
 
 
 def test_a_fork_without_cases_and_a_folder_without_files_are_status_2(tmp_path: Path) -> None:
