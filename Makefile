@@ -9,7 +9,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance bench crash gc-check statetest bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance bench crash gc-check records statetest bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ crash: environment ## a thousand kills, faults below RocksDB, failing writes; AR
 
 gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count 50000" is shorter
 	@$(RUN)/python -m tests.crash.collection $(ARGS)
+
+records: environment ## one per cent of each recorded run again, against bench/records; ARGS="fuzz" is one of them
+	@$(RUN)/python -m bench.recorded $(ARGS)
 
 bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
 	@$(RUN)/python actors/build.py $(ARGS)

@@ -1,52 +1,40 @@
 """The suite in full: `make crash`. Ends with exit code 1 if anything was lost, or if a planted defect was not found.
 
 Kills, then the sweep of faults below RocksDB, then failing writes; then the same, shorter, on a store without the sync
-and on one without the batch: each must be found, else the suite proves nothing. One JSON object on stdout tells all.
+and on one without the batch: each must be found, else the suite proves nothing. The outcome is a record
+(bench.recorded).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
 
+from bench.recorded import Record, finish, options
 from store.rocks import RocksStore
 from tests.crash import faults, kills, sweep
 from tests.crash.plants import PLANTS
 from tests.crash.states import commit_next
 
+PLANTED = ("no-sync", "no-batch")
+
 
 def main() -> int:
     """Run what the command line asks for; the exit code."""
-    options = argparse.ArgumentParser(prog="make crash", description=__doc__)
-    options.add_argument("--count", type=int, default=1000, help="kills; the sweep's history grows with it")
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--plant", choices=[*PLANTS, "all"], default="all", help="only this defect, or none")
-    chosen = options.parse_args()
-    start = monotonic()
-    report: dict[str, Any] = {"seed": chosen.seed, "count": chosen.count}
-    if chosen.plant in ("none", "all"):
-        report |= suite(chosen.count, chosen.seed)
-    else:
-        report["findings"] = []
-    plants = [name for name in PLANTS if name != "none" and chosen.plant in (name, "all")]
-    report["planted"] = {name: planted(name, max(chosen.count // 20, 5), chosen.seed) for name in plants}
-    report["seconds"] = round(monotonic() - start)
-    print(json.dumps(report, indent=1))
-    missed = [name for name, found in report["planted"].items() if not found]
-    for finding in report["findings"]:
-        print(f"LOST: {finding}", file=sys.stderr)
-    for name in missed:
-        print(f"the defect '{name}' was not found", file=sys.stderr)
-    return 1 if report["findings"] or missed else 0
+    parser = options(__doc__, 1000)
+    parser.add_argument("--plant", choices=PLANTED, action="append", help="only this defect; default: all")
+    chosen = parser.parse_args()
+    started = monotonic()
+    record = suite(chosen.count, chosen.seed)
+    for name in chosen.plant or PLANTED:
+        record.planted_defect[name] = planted(name, max(chosen.count // 20, 5), chosen.seed)
+    return finish(record, chosen, started)
 
 
-def suite(count: int, seed: int) -> dict[str, Any]:
-    """Every part, on the store as it is."""
+def suite(count: int, seed: int) -> Record:
+    """Every part, on the store as it is. The sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
         killed = kills.run(Path(place, "kills"), count, seed)
@@ -62,25 +50,21 @@ def suite(count: int, seed: int) -> dict[str, Any]:
             for done in (False, True)
         ]
     unsynced = unsynced_commits("none")
-    return {
-        "stages": {
-            "kills": killed.kills,
-            "commits acknowledged": killed.commits,
-            "faults below RocksDB": swept.faults,
-            "of these reopened": sum(n for name, n in swept.outcomes.items() if name.endswith("reopened")),
-            "failing writes": sum(part.faults for part in failing),
-        },
+    findings = [
+        *killed.findings,
+        *swept.findings,
+        *(finding for part in failing for finding in part.findings),
+        *([f"{unsynced} of 20 commits were not synced"] if unsynced else []),
+    ]
+    details = {
         "killed during": killed.during,
+        "commits acknowledged": killed.commits,
         "commits kept that were in flight": killed.in_flight_kept,
-        "outcomes": dict(sorted(swept.outcomes.items())),
-        "unsynced commits": unsynced,
-        "findings": [
-            *killed.findings,
-            *swept.findings,
-            *(finding for part in failing for finding in part.findings),
-            *([f"{unsynced} of 20 commits were not synced"] if unsynced else []),
-        ],
+        "faults below RocksDB": dict(sorted(swept.outcomes.items())),
+        "failing writes": sum(part.faults for part in failing),
     }
+    stages = {"killed": killed.kills, "reopened whole": killed.kills - len(killed.findings)}
+    return Record(seed, count, stages, findings, {}, details)
 
 
 def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, int]:

@@ -2,13 +2,13 @@
 
 A folder holds a state, a million blocks that a pin has kept until just now, and a writer that commits without a pause.
 After the collection, and a second one when the writer has stopped, what is kept is what a full traversal finds, and the
-folder takes at most 1.2 times the space of the same state exported and imported into a new folder.
+folder takes at most 1.2 times the space of the same state exported and imported into a new folder. The same, shorter,
+on a store that does not mark what is committed during a collection must be found out. The outcome is a record
+(bench.recorded).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import sys
 from collections.abc import Iterator
@@ -16,72 +16,89 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Any
 
+from bench.recorded import Record, finish, options
+from store.blockstore import StoreError
 from store.buffered import BufferedStore
 from store.cid import Cid, cid_of
 from store.codec import encode, link
+from store.collector import Collected
 from store.hamt import Hamt
 from store.rocks import RocksStore
 from store.roots import HEAD, pin, unpin
 from store.transfer import export_car, import_car
 from store.walk import reachable
+from tests.crash.plants import PLANTS
 from tests.crash.states import collector, commit_next
 
 FANOUT = 500
 LARGEST = 1.2
+PLANTED_COUNT = 20_000
 
 
 def main() -> int:
     """Run the check; the exit code."""
-    options = argparse.ArgumentParser(prog="make gc-check", description=__doc__)
-    options.add_argument("--count", type=int, default=1_000_000, help="blocks that are dropped")
-    options.add_argument("--seed", type=int, default=1)
-    chosen = options.parse_args()
+    chosen = options(__doc__, 1_000_000).parse_args()
+    started = monotonic()
     with TemporaryDirectory(prefix="collection-") as place:
-        report = check(Path(place), chosen.count, chosen.seed)
-    print(json.dumps(report, indent=1))
-    for finding in report["findings"]:
-        print(finding, file=sys.stderr)
-    return 1 if report["findings"] else 0
+        record = check(Path(place), chosen.count, chosen.seed)
+    with TemporaryDirectory(prefix="collection-") as place:
+        broken = check(Path(place), PLANTED_COUNT, chosen.seed, "no-marks")
+    record.planted_defect["no-marks"] = {"findings": len(broken.findings)}
+    return finish(record, chosen, started)
 
 
-def check(place: Path, count: int, seed: int) -> dict[str, Any]:
-    """The check; `findings` in the report is empty if all is well."""
-    start = monotonic()
-    with RocksStore.open(place / "store", sync=False) as store:
+def check(place: Path, count: int, seed: int, plant: str = "none") -> Record:
+    """The check; `findings` is empty if all is well."""
+    with PLANTS[plant].open(place / "store", sync=False) as store:
         put_state(store, count // 10, seed)
         put_garbage(store, count, seed)
         unpin(store, "old")
         writer = Writer(store)
         first = collector(store).run()
         writer.stop()
-        second = collector(store).run()
-        if first is None or second is None:
-            raise RuntimeError("a collection without a limit of time has ended early")
-        kept = set(store.cids())
-        roots = [Cid(store.metadata(HEAD) or b""), Cid(store.metadata(b"pin/state") or b"")]
-        live = reachable(store, roots) | {Cid(store.index(b"header") or b"")}
-        fresh = afresh(store, roots, place)
-        ratio = second.size_after / fresh
+        try:
+            second = collector(store).run()
+            return _compared(store, writer, first, second, place, count, seed)
+        except StoreError as error:
+            return Record(seed, count, {}, [f"a block that a root leads to is gone: {error}", *writer.problems], {})
+
+
+def _compared(
+    store: RocksStore,
+    writer: Writer,
+    first: Collected | None,
+    second: Collected | None,
+    place: Path,
+    count: int,
+    seed: int,
+) -> Record:
+    """What two collections have left, against a traversal and a new folder."""
+    if first is None or second is None:
+        raise RuntimeError("a collection without a limit of time has ended early")
+    kept = set(store.cids())
+    roots = [Cid(store.metadata(HEAD) or b""), Cid(store.metadata(b"pin/state") or b"")]
+    live = reachable(store, roots) | {Cid(store.index(b"header") or b"")}
+    fresh = afresh(store, roots, place)
+    ratio = second.size_after / fresh
     findings = [
         *([f"kept {len(kept)} blocks, a traversal finds {len(live)}"] if kept != live else []),
         *([f"only {first.dropped} of {count} blocks were dropped"] if first.dropped < count else []),
         *([f"{ratio:.2f} times the space of a new folder, at most {LARGEST} are allowed"] if ratio > LARGEST else []),
         *(["the writer did not write"] if writer.commits < 10 else []),
-        *([f"the writer failed: {writer.problem}"] if writer.problem else []),
+        *writer.problems,
     ]
-    return {
-        "seed": seed,
-        "stages": {"dropped": first.dropped + second.dropped, "kept": len(kept), "commits beside": writer.commits},
+    details = {
+        "dropped, with what held them and what the writer replaced": first.dropped + second.dropped,
+        "kept": len(kept),
+        "commits beside": writer.commits,
         "longest wait of a commit, ms": round(writer.longest * 1000, 1),
         "bytes before": first.size_before,
         "bytes after": second.size_after,
         "bytes of a new folder": fresh,
         "ratio": round(ratio, 3),
-        "seconds": round(monotonic() - start),
-        "findings": findings,
     }
+    return Record(seed, count, {"stored": count, "dropped": count - len(kept - live)}, findings, {}, details)
 
 
 class Writer:
@@ -90,7 +107,7 @@ class Writer:
     def __init__(self, store: RocksStore) -> None:
         self.commits = 0
         self.longest = 0.0
-        self.problem: Exception | None = None
+        self.problems: list[str] = []
         self._store = store
         self._stopped = Event()
         self._thread = Thread(target=self._run)
@@ -105,7 +122,7 @@ class Writer:
                 self.commits += 1
                 sleep(0.002)
         except Exception as error:  # noqa: BLE001 - it is reported
-            self.problem = error
+            self.problems.append(f"the writer failed: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
         """Stop after the commit that is under way."""

@@ -1,8 +1,10 @@
-"""Stores with a defect, which the suite must find: without the sync, and without the batch."""
+"""Stores with a defect, which the suite must find: without the sync, the batch, or the marks of a commit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+
+from rocksdict import Rdict
 
 from store.blockstore import NOTHING
 from store.cid import Cid
@@ -35,4 +37,13 @@ class NoBatch(RocksStore):
         super().commit((), {}, index)
 
 
-PLANTS: dict[str, type[RocksStore]] = {"none": RocksStore, "no-sync": NoSync, "no-batch": NoBatch}
+class NoMarks(RocksStore):
+    """Does not mark what a commit stores while a collection is in progress."""
+
+    def _resume(self, database: Rdict, acknowledged: int) -> None:
+        super()._resume(database, acknowledged)
+        if self._marks is not None:
+            setattr(self._marks, "hold", lambda *_: None)  # noqa: B010 - not a form that a type checker takes
+
+
+PLANTS: dict[str, type[RocksStore]] = {"none": RocksStore, "no-sync": NoSync, "no-batch": NoBatch, "no-marks": NoMarks}

@@ -1,18 +1,18 @@
 """Kills a node at random moments, again and again on one folder, and looks for receipts that are gone.
 
-    python -m tests.localnet.kill_run --kills 50 --seed 1 [--bundle CAR] [--defect write-behind] [--record FILE]
+    python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record FILE]
 
 Each round starts the node, sends transactions one after the other, notes each that has a receipt, kills the process
 (SIGKILL), starts it again and asks for every receipt noted in any round so far: each must be there, unchanged, in a
 block of the chain. Every other kill comes at a moment drawn from the seed, mostly in the middle of a transaction; the
-others right behind a receipt, where a write that is late is certain to be missed. Ends with 1 if one is lost. With a
-planted defect, which writes each block to the folder only when the next one comes, the same run must find losses.
+others right behind a receipt, where a write that is late is certain to be missed. Then the same, shorter, on a node
+with a planted defect, which writes each block to the folder only when the next one comes: it must find losses. What it
+came to is a record (bench.recorded).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import subprocess
@@ -24,9 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.recorded import Record, finish, options
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.cli.rpc_client import NodeError, ask
 from localnet.accounts import Account, accounts
+from tests.conftest import fvm_data
 
 CHAIN_ID = 31_415_926
 LONGEST = 0.8
@@ -43,8 +45,9 @@ class Run:
     folder: Path
     options: list[str]
     receipts: dict[str, Any] = field(default_factory=dict)
-    stages: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
+    with_receipt: int = 0
 
 
 class Node:
@@ -76,17 +79,18 @@ def rounds(run: Run, kills: int, seed: int) -> None:
         check(run, node.url)
         # The first transaction loads the actors' modules: the clock of the kill starts behind it.
         send(run, node.url, senders, randomness)
+        run.with_receipt += 1
         if number % 2:
             for _ in range(randomness.randrange(MOST_SENT)):
                 send(run, node.url, senders, randomness)
             node.kill()
-            run.stages["kills right behind a receipt"] += 1
+            run.counts["kills right behind a receipt"] += 1
         else:
             killer = _kill_after(node, randomness.random() * LONGEST)
             send_until_killed(run, node.url, senders, randomness)
             killer.wait()
             node.process.wait()
-            run.stages["kills at any moment"] += 1
+            run.counts["kills at any moment"] += 1
     node = Node(run)
     check(run, node.url)
     node.kill()
@@ -114,13 +118,13 @@ def send(run: Run, url: str, senders: tuple[Account, ...], randomness: random.Ra
     sender, receiver = randomness.sample(senders, 2)
     nonce = int(ask(url, "eth_getTransactionCount", _hex(sender.address), "latest"), 16)
     raw = _transfer(sender, receiver, nonce, randomness.randrange(1, 1000))
-    run.stages["sent"] += 1
+    run.counts["sent"] += 1
     sent = ask(url, "eth_sendRawTransaction", _hex(raw))
     receipt = ask(url, "eth_getTransactionReceipt", sent)
     if receipt is None:
         raise RuntimeError(f"the node took {sent} and has no receipt")
     run.receipts[sent] = receipt
-    run.stages["receipts"] += 1
+    run.counts["receipts"] += 1
 
 
 def check(run: Run, url: str) -> None:
@@ -132,7 +136,7 @@ def check(run: Run, url: str) -> None:
         if found != receipt or int(receipt["blockNumber"], 16) > head or transaction not in block["transactions"]:
             run.losses.append(f"{transaction} of block {int(receipt['blockNumber'], 16)}, head {head}")
             del run.receipts[transaction]
-        run.stages["checks"] += 1
+        run.counts["checks"] += 1
 
 
 def _transfer(sender: Account, receiver: Account, nonce: int, value: int) -> bytes:
@@ -182,55 +186,45 @@ def _write_behind(network: Any) -> None:
     store.index = lambda key: entries[key] if key in entries else index(key)
 
 
-def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> tuple[Run, float]:
-    """One run on a folder of its own, and how many seconds it took."""
-    options = [*(["--bundle", str(bundle)] if bundle else []), *(["--defect", defect] if defect else [])]
-    start = time.monotonic()
+def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
+    """One run on a folder of its own."""
+    options = [*(["--bundle", bundle.name] if bundle else []), *(["--defect", defect] if defect else [])]
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), options)
         rounds(run, kills, seed)
-    return run, round(time.monotonic() - start, 1)
+    return run
 
 
-def recorded(kills: int, seed: int, bundle: Path | None) -> tuple[dict[str, Any], bool]:
-    """A run and, with the same seed, one with the planted defect, as a record; and whether all is as it should be."""
-    run, seconds = play(kills, seed, bundle, None)
-    broken, _ = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
-    git = ["git", "rev-parse", "HEAD"]
-    record = {
-        "command": f"python -m tests.localnet.kill_run --kills {kills} --seed {seed}",
-        "bundle": bundle.name if bundle else "our own",
-        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
-        "seed": seed,
-        "duration_seconds": seconds,
-        "count": kills,
-        "stages": dict(run.stages),
-        "losses": run.losses,
-        "planted_defect": {"name": DEFECTS[0], "kills": PLANTED_KILLS, "losses_found": len(broken.losses)},
-    }
-    return record, not run.losses and bool(broken.losses) and run.stages["receipts"] > kills
+def recorded(kills: int, seed: int, bundle: Path | None) -> Record:
+    """A run and, with the same seed, one with the planted defect."""
+    run = play(kills, seed, bundle, None)
+    broken = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
+    stages = {"killed": kills, "killed with a receipt given since the start": run.with_receipt}
+    found = {DEFECTS[0]: {"losses": len(broken.losses)}}
+    return Record(seed, kills, stages, run.losses, found, dict(run.counts))
+
+
+def official(name: str) -> Path:
+    """A bundle of the test data."""
+    folder = fvm_data()
+    if folder is None:
+        raise SystemExit("--bundle needs the test data: set FVM_DATA to the folder that holds bundles/")
+    return folder / "bundles" / name
 
 
 def main() -> int:
-    """Returns the exit code: 0 where nothing was lost (with a planted defect: where it was found)."""
-    options = argparse.ArgumentParser(prog="kill_run", description=(__doc__ or "").split("\n\n")[0])
-    options.add_argument("--kills", type=int, default=50)
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--bundle", type=Path)
-    options.add_argument("--defect", choices=DEFECTS)
-    options.add_argument("--record", type=Path, help="run with a planted defect too, and write the record to this file")
-    options.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    chosen = options.parse_args()
+    """The exit code: 0 where nothing was lost, and losses were found with the planted defect."""
+    parser = options(__doc__, 50)
+    parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--defect", choices=DEFECTS, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    bundle = official(chosen.bundle) if chosen.bundle else None
     if chosen.serve:
-        serve(chosen.serve, chosen.bundle, chosen.defect)
+        serve(chosen.serve, bundle, chosen.defect)
         return 0
-    if chosen.record:
-        record, good = recorded(chosen.kills, chosen.seed, chosen.bundle)
-        chosen.record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        return int(not good)
-    run, seconds = play(chosen.kills, chosen.seed, chosen.bundle, chosen.defect)
-    print(json.dumps({"seconds": seconds, "stages": dict(run.stages), "losses": run.losses}))
-    return int(bool(run.losses) != bool(chosen.defect))
+    started = time.monotonic()
+    return finish(recorded(chosen.count, chosen.seed, bundle), chosen, started)
 
 
 if __name__ == "__main__":

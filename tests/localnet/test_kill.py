@@ -10,19 +10,19 @@ from tests.localnet.kill_run import play
 
 
 def test_no_receipt_is_lost_in_a_few_kills() -> None:
-    run, _ = play(kills=4, seed=2, bundle=None, defect=None)
+    run = play(kills=4, seed=2, bundle=None, defect=None)
     assert run.losses == []
-    assert run.stages["receipts"] > 0
+    assert run.counts["receipts"] > 0
 
 
 def test_a_node_that_writes_late_is_found_out() -> None:
-    run, _ = play(kills=4, seed=2, bundle=None, defect="write-behind")
+    run = play(kills=4, seed=2, bundle=None, defect="write-behind")
     assert len(run.losses) >= 2  # one for each kill right behind a receipt
 
 
 @pytest.mark.long
 def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
-    run, _ = play(kills=50, seed=3, bundle=data_file(BUNDLE), defect=None)
+    run = play(kills=50, seed=3, bundle=data_file(BUNDLE), defect=None)
     assert run.losses == []
-    assert run.stages["kills at any moment"] == run.stages["kills right behind a receipt"] == 25
-    assert run.stages["receipts"] > 50
+    assert run.counts["kills at any moment"] == run.counts["kills right behind a receipt"] == 25
+    assert run.counts["receipts"] > 50

@@ -1,0 +1,211 @@
+"""Recorded runs: the one form of the files in records/, how a long run writes its own, and `make records`.
+
+A run that takes long (kills, fuzz, differential cases) is a program `python -m MODULE --count N --seed S ...` that ends
+with `finish`: it prints its record, or writes it where `--record FILE` says. `python -m bench.recorded [NAME...]` plays
+one per cent of every record again, with its seed, on the code as it is now, and ends with exit code 1 unless each comes
+to the same: the same share of inputs at each stage, no finding, and each planted defect found. What is fast or slow is
+not looked at here: bench/targets.toml does that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+RECORDS = Path(__file__).with_name("records")
+PROJECT = RECORDS.parent.parent
+FEWEST = 10
+"""A replay is one per cent of a run, but never fewer inputs than this (or than the run had)."""
+TOLERANCE = 0.1
+"""How far a stage's share of the inputs may be from the record's."""
+EXECUTED = 1 / 3
+"""The share of inputs that must reach the last stage, else the run has tested little but its own refusals."""
+
+
+class RecordError(ValueError):
+    """A file is not a record."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What a run has come to.
+
+    `stages`: how many of the `count` inputs got how far, in the order in which an input passes them. `planted_defect`:
+    the name of each defect that the same run was given, with what it then found, by place. `details`: what else is
+    worth keeping; no replay looks at it.
+    """
+
+    seed: int
+    count: int
+    stages: dict[str, int]
+    findings: list[str]
+    planted_defect: dict[str, dict[str, int]]
+    details: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    commit: str = ""
+    duration_seconds: float = 0.0
+
+    @classmethod
+    def read(cls, file: Path) -> Record:
+        """Raises RecordError."""
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RecordError(f"{file.name} is no JSON: {error}") from None
+        names = [one.name for one in fields(cls)]
+        if not isinstance(content, dict) or sorted(content) != sorted(names):
+            raise RecordError(f"{file.name} does not have the fields {', '.join(sorted(names))}")
+        return cls(**content)
+
+    def share(self, stage: str) -> float:
+        """The part of the inputs that passed a stage."""
+        return self.stages[stage] / self.count
+
+    def problems(self) -> list[str]:
+        """Why the run does not prove what it should, in sentences; none if it does."""
+        last = [*self.stages][-1:]
+        return [
+            *self.findings,
+            *("no input reached any stage" for _ in range(not last)),
+            *(
+                f"only {self.stages[stage]} of {self.count} inputs: {stage}"
+                for stage in last
+                if self.share(stage) < EXECUTED
+            ),
+            *("no defect was planted" for _ in range(not self.planted_defect)),
+            *(
+                f"the defect '{name}' was not found"
+                for name, found in self.planted_defect.items()
+                if not any(found.values())
+            ),
+        ]
+
+
+def options(description: str | None, count: int) -> argparse.ArgumentParser:
+    """The options that every recorded run has; a program adds its own. `count`: how many inputs by default."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
+    parser.add_argument("--count", type=int, default=count, help=f"inputs; default: {count}")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the record to a file, not to stdout")
+    return parser
+
+
+def finish(record: Record, chosen: argparse.Namespace, started: float) -> int:
+    """Complete the record (command, commit, duration since `started` by time.monotonic) and write it; the exit code."""
+    record.command = shlex.join(["python", "-m", _module(), *_without_record(sys.argv[1:], record)])
+    record.commit = _commit()
+    record.duration_seconds = round(time.monotonic() - started, 1)
+    content = asdict(record)
+    first = ("command", "commit", "seed", "duration_seconds", "count", "stages", "findings", "planted_defect")
+    text = json.dumps({name: content[name] for name in (*first, "details")}, indent=2) + "\n"
+    if chosen.record is None:
+        sys.stdout.write(text)
+    else:
+        chosen.record.write_text(text, encoding="utf-8")
+    problems = record.problems()
+    for problem in problems:
+        print(f"FOUND: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _module() -> str:
+    specification = sys.modules["__main__"].__spec__
+    if specification is None:
+        raise RecordError("a recorded run is started as `python -m MODULE`, so that it can be started again")
+    return specification.name.removesuffix(".__main__")
+
+
+def _without_record(arguments: list[str], record: Record) -> list[str]:
+    """The arguments that say what was run, count and seed first, also where they were left to their defaults."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for name in ("--count", "--seed", "--record"):
+        parser.add_argument(name)
+    _, others = parser.parse_known_args(arguments)
+    return ["--count", str(record.count), "--seed", str(record.seed), *others]
+
+
+def _commit() -> str:
+    """The commit that the code is of, with a word where tracked files differ from it."""
+    git = ["git", "-C", str(PROJECT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--"], check=False).returncode  # noqa: S603
+    return f"{commit} and changes" if changed else commit
+
+
+# --- playing them again -----------------------------------------------------------------------------------------------
+
+
+def replay(name: str) -> Iterator[str]:
+    """Play one per cent of a record again; what is not as it was, in sentences."""
+    try:
+        old = Record.read(RECORDS / f"{name}.json")
+    except RecordError as error:
+        yield str(error)
+        return
+    with TemporaryDirectory(prefix="record-") as folder:
+        file = Path(folder, "record.json")
+        command = replay_command(old, file)
+        process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        if not file.exists():
+            yield f"`{old.command}` no longer runs: exit code {process.returncode}, no record"
+            return
+        new = Record.read(file)
+    yield from old.problems()
+    yield from new.problems()
+    yield from differences(old, new)
+
+
+def replay_command(old: Record, file: Path) -> list[str]:
+    """The command of a record, shortened; with this interpreter."""
+    python, *arguments = shlex.split(old.command)
+    if python != "python" or "--count" not in arguments:
+        raise RecordError(f"no command to shorten: {old.command}")
+    arguments[arguments.index("--count") + 1] = str(min(old.count, max(FEWEST, old.count // 100)))
+    return [sys.executable, *arguments, "--record", str(file)]
+
+
+def differences(old: Record, new: Record) -> Iterator[str]:
+    """Stages that another share of the inputs has passed than before, and defects that are no longer planted."""
+    if [*old.stages] != [*new.stages]:
+        yield f"the stages were {', '.join(old.stages)}, they are {', '.join(new.stages)}"
+        return
+    for stage in old.stages:
+        before, now = old.share(stage), new.share(stage)
+        if abs(before - now) > TOLERANCE:
+            yield f"{stage}: {now:.0%} of the inputs, {before:.0%} on record"
+    if gone := old.planted_defect.keys() - new.planted_defect.keys():
+        yield f"not planted any more: {', '.join(sorted(gone))}"
+
+
+def main() -> int:
+    """The exit code of `make records`."""
+    names = sorted(file.stem for file in RECORDS.glob("*.json"))
+    parser = argparse.ArgumentParser(prog="make records", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
+    chosen = parser.parse_args().names or names
+    if unknown := set(chosen) - set(names):
+        parser.error(f"no record {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    failed = 0
+    for name in chosen:
+        start = time.monotonic()
+        problems = list(replay(name))
+        failed += bool(problems)
+        print(f"{name}: {'DIFFERENT' if problems else 'the same'} in {time.monotonic() - start:.0f} s", flush=True)
+        for problem in problems:
+            print(f"  {problem}")
+    return 1 if failed or not names else 0
+
+
+if __name__ == "__main__":
+    os.nice(10)  # what people do beside it comes first
+    sys.exit(main())
