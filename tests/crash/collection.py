@@ -33,7 +33,8 @@ from tests.crash.states import collector, commit_next
 
 FANOUT = 500
 LARGEST = 1.2
-PLANTED_COUNT = 20_000
+PLANTED_COUNT = 100_000
+"""So many that the writer commits more than once while they are swept, on a busy machine too."""
 
 
 def main() -> int:

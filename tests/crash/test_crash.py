@@ -50,7 +50,3 @@ def test_a_collection_beside_a_writer_drops_what_is_garbage_and_nothing_else(tmp
     record = collection.check(tmp_path, 20_000, seed=24)
     assert record.findings == []
     assert record.stages["dropped"] == 20_000
-
-
-def test_a_collection_that_does_not_see_what_is_committed_beside_it_is_found_out(tmp_path: Path) -> None:
-    assert collection.check(tmp_path, 20_000, seed=24, plant="no-marks").findings
