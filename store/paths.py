@@ -20,6 +20,7 @@ from store.cid import Cid, has_digest, show
 from store.codec import CodecError, decode, kind_of, unlink
 from store.layouts import Layout, LayoutError
 from store.memory import MemoryStore
+from store.recorder import Recorder
 
 
 class PathError(ValueError):
@@ -110,10 +111,10 @@ def prove(store: Blockstore, root: Cid, path: Path) -> list[tuple[Cid, bytes]]:
 
     What a link at the end of the path leads to is not among them. Raises as `resolve` does, but for PathAbsent.
     """
-    recorder = _Recorder(store)
+    recorder = Recorder(store)
     with suppress(PathAbsent):
         resolve(recorder, root, path)
-    return list(recorder.read.items())
+    return recorder.take()
 
 
 def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
@@ -127,7 +128,7 @@ def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
         if not has_digest(cid, data):
             raise ProofError(f"the proof's block {show(cid)} does not have that hash")
         proof.put(cid, data)
-    recorder = _Recorder(proof)
+    recorder = Recorder(proof)
     absent = None
     try:
         value = resolve(recorder, root, path)
@@ -137,34 +138,12 @@ def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
         raise ProofError(f"the proof lacks the block {show(error.cid)}") from None
     except StoreCorrupt as error:
         raise ProofError(f"the proof holds {error}") from None
-    if len(recorder.read) != len(proof):
-        raise ProofError(f"{len(proof) - len(recorder.read)} blocks of the proof have nothing to do with the path")
+    read = recorder.take()
+    if len(read) != len(proof):
+        raise ProofError(f"{len(proof) - len(read)} blocks of the proof have nothing to do with the path")
     if absent is not None:
         raise absent
     return value
-
-
-class _Recorder:
-    """A read-only store that remembers what was read."""
-
-    def __init__(self, store: Blockstore) -> None:
-        self._store = store
-        self.read: dict[Cid, bytes] = {}
-
-    def get(self, cid: Cid) -> bytes:
-        data = self.read.get(cid)
-        if data is None:
-            data = self.read[cid] = self._store.get(cid)
-        return data
-
-    def has(self, cid: Cid) -> bool:
-        return self._store.has(cid)
-
-    def put(self, cid: Cid, data: bytes) -> None:
-        raise NotImplementedError
-
-    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        raise NotImplementedError
 
 
 def load(store: Blockstore, cid: Cid) -> Any:

@@ -6,7 +6,7 @@ Keys of layouts that are bytes are written in hexadecimal digits. Rules: https:/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
@@ -15,6 +15,7 @@ from store.cid import RAW, Cid, codec_of
 from store.codec import kind_of, unlink
 from store.layouts import Layout
 from store.paths import load
+from store.recorder import Recorder
 from store.selectors import (
     All,
     AnyOf,
@@ -57,41 +58,11 @@ def covered(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NO
 
     A link that the same selector has followed before is not followed again. Raises as `select` does.
     """
-    recorder = _Recorder(store)
+    recorder = Recorder(store)
     walk = _Walk(recorder, most, once=True)
     for _ in walk.walk(_Node.of_block(recorder, root), selector):
         yield from recorder.take()
     yield from recorder.take()
-
-
-class _Recorder:
-    """A read-only store that hands out what was read for the first time."""
-
-    def __init__(self, store: Blockstore) -> None:
-        self._store = store
-        self._seen: set[Cid] = set()
-        self._new: list[tuple[Cid, bytes]] = []
-
-    def get(self, cid: Cid) -> bytes:
-        data = self._store.get(cid)
-        if cid not in self._seen:
-            self._seen.add(cid)
-            self._new.append((cid, data))
-        return data
-
-    def take(self) -> list[tuple[Cid, bytes]]:
-        """What was read since the last time."""
-        new, self._new = self._new, []
-        return new
-
-    def has(self, cid: Cid) -> bool:
-        return self._store.has(cid)
-
-    def put(self, cid: Cid, data: bytes) -> None:
-        raise NotImplementedError
-
-    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from devtools.cli import bundles, demo, doctor, ethereum, node, trace, vectors
+from devtools.cli import bundles, car, demo, doctor, ethereum, gc, inspect, node, trace, vectors
 
 USE_IT = "Use it"
 STATE = "Actors and state"
@@ -25,11 +25,14 @@ app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
 app.command("node", rich_help_panel=USE_IT)(node.node)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
+app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
 app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
+app.add_typer(car.app, name="car", rich_help_panel=STATE)
+app.command("gc", rich_help_panel=STATE)(gc.gc)
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from store.schema.check import check
+from store.schema.check import check, resolve
 from store.schema.dmt import schema_dmt
 from store.schema.language import parse
 from store.schema.reading import Reader
-from store.schema.types import PRELUDE, Record, SchemaError, Type
+from store.schema.types import PRELUDE, Copy, Record, SchemaError, Term, Type
 from store.schema.writing import Writer
 
 __all__ = ["Record", "Schema", "SchemaError"]
@@ -48,6 +48,15 @@ class Schema:
     def write(self, name: str, value: Any) -> Any:
         """The data that represent a value of a type: the inverse of `read`. SchemaError, with the path."""
         return self._writer.named(name)(value)
+
+    def type_of(self, term: Term) -> Type:
+        """The type that a term stands for, copies followed; KeyError for a name that is none."""
+        return resolve(self._known, term)
+
+    def name_of(self, name: str) -> str:
+        """The name of the type that a name is a copy of, else the name itself."""
+        kind = self._known[name]
+        return self.name_of(kind.source) if isinstance(kind, Copy) else name
 
     def describe(self) -> dict[str, Any]:
         """The schema in the form that the specification gives it as data (the schema-schema's)."""

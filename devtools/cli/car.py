@@ -1,0 +1,142 @@
+"""`hypervisor car`: states in and out of folders, as content-addressed archives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from devtools.cli.folders import Folder
+
+if TYPE_CHECKING:
+    from store.transfer import CarSummary
+
+app = typer.Typer(help="States as CAR files: import, export and verify.", no_args_is_help=True)
+
+_File = Annotated[Path, typer.Argument(metavar="CAR", help="The file.", show_default=False)]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("verify")
+def verify(car: _File, as_json: _AsJson = False) -> None:
+    """Read a CAR to its end: the hash and form of every block, the index if there is one.
+
+    Exit status: 0 if it is whole, 1 if it is damaged or a root or link leads out of it.
+    """
+    from devtools.cli.progress import bytes_bar
+    from store.transfer import verify_car
+
+    with bytes_bar("verifying", car.stat().st_size) as progress:
+        summary = verify_car(car, progress=progress)
+    _report(summary, as_json)
+    if summary.missing:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    folder: Folder,
+    car: _File,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CID", help="Export what is below this block; may be given several times.", show_default="the state"
+        ),
+    ] = None,
+    selector: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only what this IPLD selector (DAG-JSON) goes through.")
+    ] = None,
+    indexed: Annotated[bool, typer.Option("--indexed", help="Write version 2, with an index.")] = False,
+) -> None:
+    """Write a folder's state, or what is below other blocks, to a CAR. A node may have the folder open.
+
+    Example: hypervisor car export chain state.car
+    """
+    from devtools.cli.folders import head_of, open_folder
+    from devtools.cli.progress import bytes_bar
+    from hypervisor.errors import InvalidInput
+    from store.cid import parse_cid, show
+    from store.dag_json import decode_json
+    from store.selection import covered
+    from store.selectors import SelectorError, parse_selector
+    from store.transfer import export_car, write_blocks
+
+    with open_folder(folder) as store, bytes_bar("exporting") as progress:
+        roots = [parse_cid(text) for text in root or ()] or [head_of(store)]
+        partial = car.with_name(car.name + ".part")
+        try:
+            with partial.open("wb") as file:
+                if selector is None:
+                    count = export_car(store, roots, file, indexed=indexed, progress=progress)
+                else:
+                    if len(roots) > 1:
+                        raise InvalidInput("a selector starts at one root: give --root once")
+                    try:
+                        chosen = parse_selector(decode_json(selector.read_text(encoding="utf-8")))
+                    except (SelectorError, ValueError) as error:
+                        raise InvalidInput(f"{selector}: {error}") from None
+                    blocks = covered(store, roots[0], chosen)
+                    count = write_blocks(file, roots, blocks, indexed=indexed, progress=progress)
+            partial.replace(car)
+        finally:
+            partial.unlink(missing_ok=True)
+    typer.echo(f"{car}: {count:,} blocks below {', '.join(map(show, roots))}")
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder; a new one is made.", show_default=False)],
+    car: _File,
+    pin: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name that keeps it from being collected (default: the file's)."),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Links may lead out of the file.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Verify a CAR and store its blocks: all of them or none. An import that was interrupted goes on.
+
+    The first root is pinned: `hypervisor inspect DIR --root CID` looks into it, `hypervisor gc` keeps it.
+
+    Example: hypervisor car import chain state.car --pin yesterday
+    """
+    from devtools.cli.progress import bytes_bar
+    from hypervisor.errors import InvalidInput
+    from store.car import read_car
+    from store.rocks import RocksStore
+    from store.roots import PIN_PREFIX
+    from store.transfer import import_car
+
+    with car.open("rb") as file:
+        roots = read_car(file).roots
+    if not roots:
+        raise InvalidInput(f"{car} has no root that could be pinned")
+    names = {PIN_PREFIX + (pin or car.stem).encode(): roots[0]}
+    with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
+        summary = import_car(store, car, names, partial=partial, progress=progress)
+    _report(summary, as_json)
+
+
+def _report(summary: CarSummary, as_json: bool) -> None:
+    from store.cid import show
+
+    found: dict[str, Any] = {
+        "version": summary.version,
+        "roots": [show(root) for root in summary.roots],
+        "size": summary.size,
+        "blocks": summary.blocks,
+        "duplicates": summary.duplicates,
+        "unreferenced": summary.unreferenced,
+        "missing": sorted(show(cid) for cid in summary.missing),
+        "indexed": summary.indexed,
+    }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        text = f"{value:,}" if type(value) is int else value
+        if isinstance(value, list):
+            text = ", ".join(value[:3]) + (f" and {len(value) - 3:,} more" if len(value) > 3 else "") or "none"
+        typer.echo(f"{name:<13}{text}")

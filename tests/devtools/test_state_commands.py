@@ -1,0 +1,123 @@
+"""`hypervisor inspect`, `car` and `gc` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from devtools.cli.main import app
+from localnet import Network
+from store.car import read_car
+from store.cid import show
+from store.paths import Path as StatePath
+from store.paths import verify
+
+FIL = 10**18
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chain")
+    with Network(folder) as network:
+        for _ in range(3):
+            network.send(network.accounts[1].address, value=FIL)
+    return folder
+
+
+def root_of(folder: Path) -> str:
+    with Network(folder) as network:
+        return show(network.machine.root)
+
+
+def test_inspect_prints_a_line_for_each_value_or_json(chain: Path) -> None:
+    assert run("inspect", chain, "f03/state/entries/0").stdout == "receiver  f04\nmethod_num  5\n"
+    assert json.loads(run("inspect", chain, "f03/state/entries/0", "--json").stdout) == {
+        "receiver": "f04", "method_num": 5,
+    }  # fmt: skip
+    assert run("inspect", chain).stdout.splitlines()[3].split() == ["f03", "cron", "0", "attoFIL"]
+
+
+def test_inspect_works_beside_a_node_that_has_the_folder_open(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        network.send(network.accounts[1].address, value=FIL)
+        path = f"{network.accounts[1].delegated}/balance"
+        assert run("inspect", tmp_path, path).stdout == f"{10_001 * FIL}\n"
+
+
+def test_a_proof_shows_what_inspect_showed_without_the_folder(chain: Path, tmp_path: Path) -> None:
+    proof = tmp_path / "proof.car"
+    assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0
+    with proof.open("rb") as file:
+        reader = read_car(file)
+        blocks = list(reader)
+    assert [show(root) for root in reader.roots] == [root_of(chain)]
+    # state tree [version, actors, info]; the cron actor f03 [code, head, ...]; its state [[[receiver, method], ...]]
+    path = StatePath.parse("1/HAMT5:0x0003/1/0/0/0")
+    assert verify(reader.roots[0], path, blocks) == bytes([0, 4])
+
+
+def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tmp_path: Path) -> None:
+    car, root = tmp_path / "state.car", root_of(chain)
+    assert f"blocks below {root}" in run("car", "export", chain, car).stdout
+    assert json.loads(run("car", "verify", car, "--json").stdout)["roots"] == [root]
+    found = run("car", "import", tmp_path / "other", car, "--json")
+    assert json.loads(found.stdout)["missing"] == []
+    before = run("inspect", chain, "f02/state").stdout
+    assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
+    assert run("gc", tmp_path / "other", "--json").exit_code == 0
+    assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
+
+
+def test_an_indexed_export_is_version_2(chain: Path, tmp_path: Path) -> None:
+    assert run("car", "export", chain, tmp_path / "2.car", "--indexed").exit_code == 0
+    summary = json.loads(run("car", "verify", tmp_path / "2.car", "--json").stdout)
+    assert (summary["version"], summary["indexed"]) == (2, True)
+
+
+def test_a_selector_exports_a_part(chain: Path, tmp_path: Path) -> None:
+    selector = tmp_path / "root-only.json"
+    selector.write_text('{".": {}}')
+    assert run("car", "export", chain, tmp_path / "part.car", "--selector", selector).exit_code == 0
+    verified = run("car", "verify", tmp_path / "part.car", "--json")
+    assert verified.exit_code == 1
+    assert json.loads(verified.stdout)["blocks"] == 1
+    refused = run("car", "import", tmp_path / "part", tmp_path / "part.car")
+    assert "links lead out of the file" in str(refused.exception)
+    assert run("car", "import", tmp_path / "part", tmp_path / "part.car", "--partial").exit_code == 0
+
+
+def test_a_damaged_file_is_refused_and_a_failed_export_leaves_none(chain: Path, tmp_path: Path) -> None:
+    car = tmp_path / "state.car"
+    run("car", "export", chain, car)
+    data = bytearray(car.read_bytes())
+    data[-1] ^= 1
+    car.write_bytes(data)
+    assert "does not have that hash" in str(run("car", "verify", car).exception)
+    absent = "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfaa"
+    assert run("car", "export", chain, tmp_path / "none.car", "--root", absent).exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.car"]
+
+
+def test_gc_says_what_it_did_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        for _ in range(5):
+            network.send(network.accounts[1].address, value=FIL)
+    assert run("gc", tmp_path, "--states", 1, "--seconds", 0).exit_code == 3
+    done = json.loads(run("gc", tmp_path, "--states", 1, "--json").stdout)
+    assert done["dropped"] > 0
+    assert json.loads(run("gc", tmp_path, "--states", 1, "--json").stdout)["dropped"] == 0
+    with Network(tmp_path) as network:
+        assert network.balance(network.accounts[1].address) == 10_005 * FIL
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for command in (["inspect"], ["gc"], ["car", "export"]):
+        found = run(*command, tmp_path / "nowhere", *(["x.car"] if command[0] == "car" else []))
+        assert "there is no folder" in str(found.exception)
