@@ -16,6 +16,7 @@ mod plan;
 mod replay;
 mod scene;
 mod store;
+mod time;
 mod vector;
 mod world;
 
@@ -30,7 +31,7 @@ usage: oracle generate --bundles DIR --out DIR [--only PART,...]
        oracle list
        oracle run   --bundles DIR [--trace] [--only PART,...] VECTOR...
        oracle check --bundles DIR [--only PART,...] [--sample N] VECTOR...
-       oracle time  --bundles DIR [--only PART,...] [--milliseconds N] VECTOR...";
+       oracle time  --bundles DIR [--only PART,...] [--milliseconds N] [--on-request] VECTOR...";
 
 /// 1,024 nested calls need about 36 MiB of native stack, guests' own frames not counted.
 const STACK: usize = 512 << 20;
@@ -41,6 +42,7 @@ struct Arguments {
     out: Option<PathBuf>,
     only: Vec<String>,
     trace: bool,
+    on_request: bool,
     sample: Option<usize>,
     milliseconds: Option<u64>,
     files: Vec<PathBuf>,
@@ -58,6 +60,7 @@ impl Arguments {
                 "--sample" => arguments.sample = Some(value()?.parse()?),
                 "--milliseconds" => arguments.milliseconds = Some(value()?.parse()?),
                 "--trace" => arguments.trace = true,
+                "--on-request" => arguments.on_request = true,
                 _ if word.starts_with('-') => bail!("{word} is not known\n{USAGE}"),
                 _ => arguments.files.push(word.into()),
             }
@@ -92,7 +95,8 @@ fn run() -> Result<bool> {
         }
         "time" => {
             let milliseconds = arguments.milliseconds.unwrap_or(50);
-            replay::time(&arguments.bundles()?, &arguments.files, &arguments.only, milliseconds)?;
+            let measure = if arguments.on_request { time::on_request } else { time::time };
+            measure(&arguments.bundles()?, &arguments.files, &arguments.only, milliseconds)?;
         }
         _ => bail!("{command} is not known\n{USAGE}"),
     }

@@ -1,7 +1,6 @@
-//! Applies vectors that exist: print, compare, measure.
+//! Applies vectors that exist: print, compare.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fvm::trace::ExecutionEvent;
@@ -10,9 +9,6 @@ use serde_json::{Value, json};
 use crate::bundles::Bundles;
 use crate::vector::{Job, cid_value, gunzip, jobs, postconditions};
 use crate::world::{Outcome, Reference};
-
-const FEWEST_ROUNDS: usize = 3;
-const MOST_ROUNDS: usize = 1000;
 
 /// The vectors of a file: one as JSON, or one a line, compressed or not.
 fn read(path: &Path) -> Result<Vec<Value>> {
@@ -24,7 +20,12 @@ fn read(path: &Path) -> Result<Vec<Value>> {
 }
 
 /// Do something with every variant of the files' vectors whose id contains one of `only`.
-fn each(bundles: &Bundles, files: &[PathBuf], only: &[String], mut visit: impl FnMut(Job) -> Result<()>) -> Result<()> {
+pub fn each(
+    bundles: &Bundles,
+    files: &[PathBuf],
+    only: &[String],
+    mut visit: impl FnMut(Job) -> Result<()>,
+) -> Result<()> {
     for path in files {
         for vector in read(path).with_context(|| path.display().to_string())? {
             let jobs = jobs(&vector, bundles).with_context(|| path.display().to_string())?;
@@ -93,29 +94,4 @@ pub fn check(bundles: &Bundles, files: &[PathBuf], only: &[String], sample: Opti
     }
     eprintln!("{equal} equal, {different} different");
     Ok(different == 0)
-}
-
-/// Measure each variant's messages with compiled modules: microseconds of execution, one JSON object a line.
-pub fn time(bundles: &Bundles, files: &[PathBuf], only: &[String], milliseconds: u64) -> Result<()> {
-    let reference = Reference::new();
-    let budget = Duration::from_millis(milliseconds);
-    each(bundles, files, only, |job| {
-        let messages = job.run(&reference, false)?.elapsed.len();
-        let mut rounds: Vec<Vec<Duration>> = Vec::new();
-        let mut spent = Duration::ZERO;
-        while rounds.len() < FEWEST_ROUNDS || (spent < budget && rounds.len() < MOST_ROUNDS) {
-            let elapsed = job.run(&reference, false)?.elapsed;
-            spent += elapsed.iter().sum::<Duration>();
-            rounds.push(elapsed);
-        }
-        let figures: Vec<Value> = (0..messages).map(|index| figures(rounds.iter().map(|round| round[index]))).collect();
-        println!("{}", json!({ "id": job.id, "rounds": rounds.len(), "messages": figures }));
-        Ok(())
-    })
-}
-
-fn figures(durations: impl Iterator<Item = Duration>) -> Value {
-    let mut micros: Vec<f64> = durations.map(|duration| duration.as_nanos() as f64 / 1000.0).collect();
-    micros.sort_by(f64::total_cmp);
-    json!({ "median_us": micros[micros.len() / 2], "least_us": micros[0] })
 }
