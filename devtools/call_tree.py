@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.text import Text
 
 from hypervisor.exit_codes import exit_name
@@ -10,7 +11,13 @@ from hypervisor.types import ATTO_PER_FIL
 GUIDE_STYLE = "dim"
 EVENT_STYLE = "yellow"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
+_WIDTH = 1_000_000
 _DECIMALS = len(str(ATTO_PER_FIL)) - 1
+
+
+def tree_console() -> Console:
+    """A console for call trees: a call has one line, however long and deep; a terminal folds it, nothing cuts it."""
+    return Console(highlight=False, soft_wrap=True, width=_WIDTH)
 
 
 def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int) -> Text:

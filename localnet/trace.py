@@ -60,6 +60,18 @@ def trace(chain: Chain, receipt: TransactionReceipt) -> Trace:
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     """A call with the calls under it. Gas in gas, value in attoFIL (decimal text)."""
+    nodes = [call]
+    for node in nodes:  # without recursion: calls go 1,024 deep
+        nodes.extend(node.calls)
+    written: dict[int, dict[str, Any]] = {}
+    for node in reversed(nodes):
+        inner = [written.pop(id(below)) for below in node.calls]
+        written[id(node)] = {**_call(machine, node), "calls": inner}
+    return written[id(call)]
+
+
+def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
+    """A call by itself."""
     start, end = call.start, call.end
     actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
     return {
@@ -80,7 +92,6 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "returnCodec": end.return_codec if end else 0,
         "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
         "events": [_event(machine, event) for event in call.events],
-        "calls": [call_json(machine, inner) for inner in call.calls],
     }
 
 

@@ -21,11 +21,10 @@ def demo(
     A real solc artifact, a real WASM module, a RocksDB folder that is closed and opened again. Each line of a call tree
     names the runtime, the actor, the method, the value, the exit code and the gas.
     """
-    from rich.console import Console
-
+    from devtools.call_tree import tree_console
     from devtools.demo import scenario, view
 
-    console = Console(highlight=False)
+    console = tree_console()
     with ExitStack() as cleanup:
         if state is None:
             folder = Path(tempfile.mkdtemp(prefix="hypervisor-demo-"))

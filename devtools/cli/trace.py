@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
     from localnet.trace_words import NamedInterface
 
+_NOT_REPRODUCED = (
+    "executed again, it gave another receipt: contracts ran under another --evm, or another version of this program"
+)
+
 
 def trace(
     transaction: Annotated[str, typer.Argument(metavar="TXHASH", help="The transaction's hash.")],
     rpc: Annotated[str, typer.Option(metavar="URL", help="The node to ask.")] = "http://127.0.0.1:8545",
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
+    ] = None,
+    evm: Annotated[
+        Literal["official", "py-evm"] | None,
+        typer.Option(help="With --state: who ran contracts (default: as for `hypervisor node`)."),
     ] = None,
     abi: Annotated[
         list[Path] | None,
@@ -34,17 +42,15 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
-    found = _from_folder(state, transaction) if state else _from_node(rpc, transaction)
+    found = _from_folder(state, evm, transaction) if state else _from_node(rpc, transaction)
     if as_json:
         typer.echo(json.dumps(found))
         return
-    from rich.console import Console
+    from devtools.call_tree import tree_console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = tree_console()
     console.print(_title(found))
-    interfaces = [_interface(path) for path in abi or []]
-    for call in found["calls"]:
-        console.print(_tree(call, interfaces))
+    console.print(_tree(found["calls"], [_interface(path) for path in abi or []]))
 
 
 def _from_node(url: str, transaction: str) -> dict[str, Any]:
@@ -54,9 +60,12 @@ def _from_node(url: str, transaction: str) -> dict[str, Any]:
     return found
 
 
-def _from_folder(folder: Path, transaction: str) -> dict[str, Any]:
+def _from_folder(folder: Path, evm: str | None, transaction: str) -> dict[str, Any]:
     from hypervisor.errors import InvalidInput
+    from hypervisor.opening import AUTO
     from localnet import Network
+    from localnet.index import ChainIndex
+    from store.rocks import RocksStore
 
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {folder}")
@@ -64,7 +73,10 @@ def _from_folder(folder: Path, transaction: str) -> dict[str, Any]:
         wanted = bytes.fromhex(transaction.removeprefix("0x"))
     except ValueError:
         raise InvalidInput(f"'{transaction}' is no transaction hash: expected 0x and 64 hex digits") from None
-    with Network(folder) as network:
+    with RocksStore.open(folder, read_only=True) as store:
+        if ChainIndex(store).head < 0:  # a network would begin a chain there
+            raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
+    with Network(folder, evm=evm or AUTO) as network:
         return network.trace(wanted).as_json()
 
 
@@ -84,26 +96,42 @@ def _title(found: dict[str, Any]) -> Text:
     if found["words"]:
         title.append(f"\n{found['words']}", style="red")
     if not found["reproduced"]:
-        title.append("\nexecuted again, it gave another receipt: the state was changed by hand since", style="yellow")
+        title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
     return title
 
 
-def _tree(call: dict[str, Any], interfaces: list[NamedInterface]) -> Tree:
+def _tree(calls: list[dict[str, Any]], interfaces: list[NamedInterface]) -> Tree:
+    """The calls, each with those under it, its events and its result; without recursion, for they go 1,024 deep."""
     from rich.text import Text
     from rich.tree import Tree
 
-    from devtools.call_tree import EVENT_STYLE, GUIDE_STYLE, call_line
+    from devtools.call_tree import GUIDE_STYLE
+
+    tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
+    todo: list[tuple[Tree, Text | dict[str, Any]]] = [(tree, call) for call in reversed(calls)]
+    while todo:
+        above, item = todo.pop()
+        if isinstance(item, Text):
+            above.add(item)
+        else:
+            line, notes = _call(item, interfaces)
+            node = above.add(line)
+            todo.extend((node, part) for part in reversed([*item["calls"], *notes]))
+    return tree
+
+
+def _call(call: dict[str, Any], interfaces: list[NamedInterface]) -> tuple[Text, list[Text]]:
+    """A call's line, and the lines under it: events and result."""
+    from rich.text import Text
+
+    from devtools.call_tree import EVENT_STYLE, call_line
     from localnet.trace_words import describe
 
     words = describe(call, interfaces)
     callee, method = f"{call['to']} {words.callee}", f"{words.function}{words.arguments}"
     value, failed = int(call["value"]), bool(call["exitCode"] or call["error"])
     line = call_line(call["runtime"], callee, method, value, call["exitCode"], call["error"], call["gas"])
-    tree = Tree(line, guide_style=GUIDE_STYLE)
-    for inner in call["calls"]:
-        tree.add(_tree(inner, interfaces))
-    for event in words.events:
-        tree.add(Text(f"event {event}", style=EVENT_STYLE))
+    notes = [Text(f"event {event}", style=EVENT_STYLE) for event in words.events]
     if words.result:
-        tree.add(Text(f"-> {words.result}", style="red" if failed else "green"))
-    return tree
+        notes.append(Text(f"-> {words.result}", style="red" if failed else "green"))
+    return line, notes

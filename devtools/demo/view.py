@@ -30,13 +30,11 @@ def print_step(console: Console, demo: Demo, step: Step) -> None:
     number = len(demo.steps)
     console.print(f"\n[bold]{number}. {escape(step.title)}[/bold]")
     for call in step.calls:
-        console.print(_tree(demo, call), soft_wrap=True)
+        console.print(_tree(demo, call))
     for event in step.facts.get("events", []):
         values = ", ".join(f"{name}={value}" for name, value in event["values"].items())
-        console.print(
-            Text(f"   event {event['event']} of {event['emitter']}: {values}", style=EVENT_STYLE), soft_wrap=True
-        )
-    console.print(Text(f"   state root {show(step.root)}", style="dim"), soft_wrap=True)
+        console.print(Text(f"   event {event['event']} of {event['emitter']}: {values}", style=EVENT_STYLE))
+    console.print(Text(f"   state root {show(step.root)}", style="dim"))
 
 
 def as_json(demo: Demo) -> dict[str, Any]:

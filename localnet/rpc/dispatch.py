@@ -24,7 +24,7 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.values import shown
+from localnet.rpc.values import as_json, shown
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
@@ -139,7 +139,7 @@ def _failed(request_id: Any, error: RpcError) -> dict[str, Any]:
 
 def _encoded(response: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(response)
+        return as_json(response)
     except TypeError:
         _LOG.exception("a result has no form in JSON")
         return orjson.dumps(_failed(response["id"], RpcError(INTERNAL_ERROR, "internal error: no JSON")))

@@ -6,8 +6,10 @@ Every reader raises RpcError -32602 with the value that it could not read. Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+import orjson
 
 from bridge.addresses import EthAddress
 from localnet.rpc.errors import RpcError, invalid_params
@@ -18,6 +20,7 @@ _QUANTITY: Final = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)")
 _MAX_QUANTITY_DIGITS = 64
 _MAX_WORD_DIGITS = 64
 _SHOWN = 40
+_END: Final = object()
 
 
 def quantity(value: Any) -> int:
@@ -137,3 +140,38 @@ def as_quantity(value: int) -> str:
 def as_data(value: bytes) -> str:
     """Bytes as data."""
     return "0x" + value.hex()
+
+
+def as_json(value: Any) -> bytes:
+    """An answer as JSON, however deep it is. TypeError for what JSON cannot hold."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # orjson goes 254 levels deep, and a call tree has two for each call
+        return b"".join(_pieces(value))
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    """The JSON of a value, in pieces and without recursion."""
+    open_: list[tuple[Iterator[tuple[bytes, Any]], bytes]] = [(iter([(b"", value)]), b"")]
+    while open_:
+        parts, end = open_[-1]
+        text, item = next(parts, (end, _END))
+        yield text
+        if item is _END:
+            open_.pop()
+        elif isinstance(item, dict):
+            yield b"{"
+            open_.append((_members(item), b"}"))
+        elif isinstance(item, list):
+            yield b"["
+            open_.append((((b"," if place else b"", part) for place, part in enumerate(item)), b"]"))
+        else:
+            yield orjson.dumps(item)
+
+
+def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
+    """What stands before each member of an object, and the member."""
+    for place, (name, part) in enumerate(value.items()):
+        if not isinstance(name, str):
+            raise TypeError(f"{shown(name)} is no name of a member")
+        yield (b"," if place else b"") + orjson.dumps(name) + b":", part

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtools.call_tree import call_line, show_fil
+from devtools.call_tree import call_line, show_fil, tree_console
+from devtools.cli.trace import _tree
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,18 @@ def test_no_atto_is_lost(amount: int) -> None:
 )  # fmt: skip
 def test_a_call_is_one_line(fields: tuple[str, str, str, int, int, str, int], words: str) -> None:
     assert call_line(*fields).plain == words
+
+
+def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    call: dict[str, Any] = {
+        "runtime": "wasm", "from": "f0100", "to": "f0101", "address": None, "actor": "account", "method": 0,
+        "value": "0", "params": "0x", "paramsCodec": 0, "readOnly": False, "exitCode": 0, "error": "", "words": "",
+        "return": "0x", "returnCodec": 0, "gas": 7, "events": [], "calls": [],
+    }  # fmt: skip
+    for _ in range(1024):
+        call = {**call, "calls": [call]}
+    tree_console().print(_tree([call], []))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1025
+    assert lines[0].startswith("wasm f0101 account Send()")
+    assert all(line.endswith("value 0  exit 0  gas 7") for line in lines)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -79,8 +82,10 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
-    assert 'Inbox greet(text="hi")' in offline.stdout
-    assert "event Greeted(" in offline.stdout
+    (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]
+    assert re.search(r"value 0  exit 0  gas [0-9,]+$", line)
+    (event,) = [line for line in offline.stdout.splitlines() if "event Greeted(" in line]
+    assert event.endswith(f'from={ALICE}, value=0, text="hi", greetings=1)')  # longer than a terminal is wide
     tree = json.loads(run("trace", call, "--state", state, "--json").stdout)
     assert (tree["transactionHash"], tree["reproduced"], len(tree["calls"])) == (call, True, 1)
 
@@ -121,6 +126,40 @@ def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], words: str) -
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path) -> None:
+    from hypervisor import Hypervisor
+
+    empty, machine = tmp_path / "empty", tmp_path / "machine"
+    empty.mkdir()
+    with Hypervisor.open(machine) as opened:
+        root = opened.root
+    for folder in (empty, machine):
+        done = run("trace", "0x" + "11" * 32, "--state", folder)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert str(folder) in done.stderr
+    assert "holds no chain" in done.stderr
+    assert list(empty.iterdir()) == []
+    with Hypervisor.open(machine) as opened:
+        assert (opened.root, opened.base.index(b"head")) == (root, None)
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"5", b"{}", b'{"error": "no"}', b'{"error": {}}'])
+def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request).start()
+        with pytest.raises(NodeError, match="answers what is no JSON-RPC"):
+            ask(f"http://127.0.0.1:{server.server_port}", "eth_chainId")
 
 
 def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from bridge.addresses import masked_id
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.message import Message
-from hypervisor.types import Gas, MethodNumber
+from hypervisor.tracing import CallEnded, CallStarted, call_tree
+from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contract import Artifact
 from localnet.native_methods import ShapeMismatch, native_method, read_shape
-from localnet.trace import Trace
+from localnet.trace import Trace, call_json
 from localnet.trace_words import NamedInterface, describe
 from store.codec import encode
 from tests.localnet.conftest import ARTIFACTS
@@ -132,6 +133,16 @@ def test_a_transfer_that_never_reached_anybody(official: Network) -> None:
     assert (words.callee, words.function, call["exitCode"]) == ("storagepower", "InvokeEVM", 22) or (
         words.callee == "storagepower" and call["exitCode"] == 22
     )
+
+
+def test_a_call_tree_is_as_deep_as_calls_go(network: Network) -> None:
+    sender = Address.id(100)
+    call = CallStarted(ActorID(100), sender, MethodNumber(0), TokenAmount(0), b"", 0, False, 0)
+    (node,) = call_tree([call] * 1024 + [CallEnded(0, b"", 0, 0)] * 1024)
+    found, depth = call_json(network.machine, node), 1
+    while found["calls"]:
+        (found,), depth = found["calls"], depth + 1
+    assert (depth, found["to"]) == (1024, "f0100")
 
 
 class TestNativeMethods:

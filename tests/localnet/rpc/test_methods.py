@@ -527,6 +527,17 @@ class TestControls:
             rpc("hypervisor_trace", NO_HASH)
         assert failed.value.code == -32001
 
+    def test_a_call_tree_of_a_recursion_down_to_the_last_gas(self, rpc: Client) -> None:
+        # Calls itself with all gas, which the rule of 63/64 ends after some 290 calls.
+        runtime = "5f5f5f5f5f305af100"
+        created = rpc("eth_sendTransaction", {"from": ALICE, "data": f"0x68{runtime}5f5260096017f3"})
+        contract = rpc("eth_getTransactionReceipt", created)["contractAddress"]
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": contract, "gas": hex(10_000_000_000)})
+        calls, depth = rpc("hypervisor_trace", sent)["calls"], 0
+        while calls:
+            calls, depth = calls[0]["calls"], depth + 1
+        assert depth > 250
+
     def test_addresses_of_both_worlds(self, rpc: Client, network: Network) -> None:
         account = network.accounts[0]
         filecoin = rpc("Filecoin.EthAddressToFilecoinAddress", ALICE)

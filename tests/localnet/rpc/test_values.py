@@ -168,3 +168,32 @@ class TestLogFilters:
     def test_what_is_no_filter(self, value: Any) -> None:
         with pytest.raises(RpcError, match="invalid params"):
             log_request(value)
+
+
+class TestAnswers:
+    """Answers as JSON."""
+
+    @given(value=ANYTHING)
+    def test_a_deep_answer_is_written_as_a_shallow_one_is(self, value: Any) -> None:
+        try:
+            shallow = values.as_json(value)
+        except TypeError:  # a number of more than 64 bits
+            with pytest.raises(TypeError):
+                values.as_json(_wrapped(value, 300))
+        else:
+            assert values.as_json(_wrapped(value, 300)) == b"[" * 300 + shallow + b"]" * 300
+
+    def test_there_is_no_depth_that_is_too_much(self) -> None:
+        assert values.as_json(_wrapped({}, 20_000)) == b"[" * 20_000 + b"{}" + b"]" * 20_000
+
+    @pytest.mark.parametrize("value", [b"bytes", {1: 2}, {"name": object()}])
+    def test_what_json_cannot_hold_is_refused_at_any_depth(self, value: Any) -> None:
+        for depth in (0, 300):
+            with pytest.raises(TypeError):
+                values.as_json(_wrapped(value, depth))
+
+
+def _wrapped(value: Any, depth: int) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
