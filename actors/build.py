@@ -5,8 +5,9 @@
 
 A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
 flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
-compared, and the last line is NOT REBUILT. The example actor (`examples/counter`) is built and compared in the same
-way. This tool needs Python alone and imports no package of the project.
+compared, and the last line is NOT REBUILT. The crates that stand alone, the example actor (`examples/counter`) and the
+curve of the EVM's precompiles (`runtimes/evm/guests/bn254`), are built and compared in the same way. This tool needs
+Python alone and imports no package of the project.
 
 The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -29,6 +30,8 @@ ACTORS = Path(__file__).resolve().parent
 PROJECT = ACTORS.parent
 GUESTS = ACTORS / "guests"
 COUNTER = PROJECT / "examples" / "counter"
+BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
+ALONE = (COUNTER, BN254)  # each folder's name is its crate's
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
@@ -72,10 +75,10 @@ class ToolchainMissing(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """What the compiler made: the bundle's modules by actor name in manifest order, and the example actor."""
+    """What the compiler made: the bundle's modules by actor name in manifest order, and those that stand alone."""
 
     modules: dict[str, bytes]
-    counter: bytes
+    alone: dict[Path, bytes]
 
 
 def main() -> int:
@@ -123,7 +126,7 @@ def find_compiler() -> str:
         raise ToolchainMissing(f"this needs Rust {toolchain()}: {remedy}") from None
     if not (sysroot() / "lib" / "rustlib" / TARGET / "lib").is_dir():
         raise ToolchainMissing(f"this needs Rust's target {TARGET}: {remedy}")
-    for workspace in (GUESTS, COUNTER):
+    for workspace in (GUESTS, *ALONE):
         fetch = ["rustup", "run", toolchain(), "cargo", "fetch", "--quiet", "--locked", "--target", TARGET]
         if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:  # noqa: S603
             raise ToolchainMissing(
@@ -156,7 +159,12 @@ def build() -> Built:
     for name, crate in MANIFEST.items():
         if name not in absent:
             modules[name] = compile_crate(GUESTS, crate)
-    return Built({name: modules[name] for name in MANIFEST}, compile_crate(COUNTER, "counter"))
+    return Built({name: modules[name] for name in MANIFEST}, compile_alone())
+
+
+def compile_alone() -> dict[Path, bytes]:
+    """The modules that are no part of the bundle, by their folders."""
+    return {folder: compile_crate(folder, folder.name) for folder in ALONE}
 
 
 def compile_crate(workspace: Path, crate: str, **settings: str) -> bytes:
@@ -193,19 +201,22 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
         "flags": list(FLAGS),
         "actors": {name: {"cid": show_cid(codes[name]), "size": len(module)} for name, module in built.modules.items()},
     }
-    counter = {
-        "cid": show_cid(make_cid(RAW, built.counter)),
-        "size": len(built.counter),
-        "source_hash": source_hash(COUNTER),
+    files = {ACTORS / "bundle.car": write_car(root_cid, blocks), ACTORS / "bundle.json": write_json(record)}
+    for folder, module in built.alone.items():
+        files |= outputs_alone(folder, module, compiler)
+    return files
+
+
+def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, bytes]:
+    """The committed files of a crate that stands alone: the module and its record."""
+    record = {
+        "cid": show_cid(make_cid(RAW, module)),
+        "size": len(module),
+        "source_hash": source_hash(folder),
         "compiler": compiler,
         "flags": list(FLAGS),
     }
-    return {
-        ACTORS / "bundle.car": write_car(root_cid, blocks),
-        ACTORS / "bundle.json": write_json(record),
-        COUNTER / "counter.wasm": built.counter,
-        COUNTER / "counter.json": write_json(counter),
-    }
+    return {folder / f"{folder.name}.wasm": module, folder / f"{folder.name}.json": write_json(record)}
 
 
 def source_hash(workspace: Path) -> str:
@@ -231,7 +242,7 @@ def recorded(path: Path) -> dict[str, Any]:
 
 def report_not_rebuilt(reason: str) -> int:
     """Without the compiler: do the sources at least belong to what is committed?"""
-    records = {GUESTS: ACTORS / "bundle.json", COUNTER: COUNTER / "counter.json"}
+    records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in ALONE}
     changed = [
         folder for folder, record in records.items() if recorded(record).get("source_hash") != source_hash(folder)
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import dag_cbor
@@ -85,12 +87,12 @@ def test_the_record_tells_the_truth(manifest: list[Any], blocks: list[tuple[CID 
 
 def test_the_bundle_was_built_from_the_sources_in_the_tree() -> None:
     assert loader.bundle_record().source_hash == build.source_hash(build.GUESTS), "run `make bundle`"
-    counter = json.loads((build.COUNTER / "counter.json").read_text())
-    assert counter["source_hash"] == build.source_hash(build.COUNTER), "run `make bundle`"
 
 
-def test_the_example_actor_is_the_recorded_one() -> None:
-    counter = json.loads((build.COUNTER / "counter.json").read_text())
-    module = (build.COUNTER / "counter.wasm").read_bytes()
-    assert counter["size"] == len(module)
-    assert CID.decode(counter["cid"]).digest == multihash.digest(module, "blake2b-256")
+@pytest.mark.parametrize("folder", build.ALONE, ids=attrgetter("name"))
+def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
+    record = json.loads((folder / f"{folder.name}.json").read_text())
+    module = (folder / f"{folder.name}.wasm").read_bytes()
+    assert record["source_hash"] == build.source_hash(folder), "run `make bundle`"
+    assert record["size"] == len(module)
+    assert CID.decode(record["cid"]).digest == multihash.digest(module, "blake2b-256")

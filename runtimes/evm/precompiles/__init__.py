@@ -6,7 +6,7 @@ from runtimes.evm.host import FilecoinHost
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
-from runtimes.evm.precompiles.prices import PRICES
+from runtimes.evm.precompiles.prices import PRICES, REFUSED
 
 __all__ = ["PrecompileFailure", "run_precompile"]
 
@@ -19,5 +19,18 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     pure = ETHEREUM.get(name)
     if pure is None:
         return FILECOIN[name](host, ask)
-    host.syscalls.charge("OnEvmPrecompile", to_milligas(PRICES[name](ask.data)))
-    return pure(ask.data)
+    price = to_milligas(PRICES[name](ask.data))
+    if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid
+        _charge(host, price)
+        return pure(ask.data)
+    try:
+        output = pure(ask.data)
+    except PrecompileFailure:
+        _charge(host, min(price, to_milligas(REFUSED[name])))
+        raise
+    _charge(host, price)
+    return output
+
+
+def _charge(host: FilecoinHost, milligas: int) -> None:
+    host.syscalls.charge("OnEvmPrecompile", milligas)

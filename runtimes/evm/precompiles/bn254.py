@@ -1,82 +1,80 @@
-"""Addition, multiplication and pairing on the curve alt_bn128 (EIP-196, EIP-197), on py_ecc."""
+"""Addition, multiplication and pairing on the curve alt_bn128 (EIP-196, EIP-197).
 
-from functools import lru_cache
-from types import ModuleType
-from typing import Any
+The curve is arkworks' (`runtimes/evm/guests/bn254`), as a WASM module of ours on wasmtime: no wheel of a maintained
+library offers it. Here are the lengths, there the numbers. Each call has an instance of its own, so calls share
+nothing and may come from any thread.
+"""
 
-from runtimes.evm.imports import recursion_limit_kept
+import atexit
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hypervisor.errors import Fatal
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
-_COORDINATE = 32
-_PAIR = 192
+if TYPE_CHECKING:
+    import wasmtime
 
-
-@lru_cache(maxsize=1)
-def _curve() -> ModuleType:
-    with recursion_limit_kept():
-        from py_ecc import optimized_bn128
-
-    return optimized_bn128
+_MODULE: Final = Path(__file__).parent.parent / "guests" / "bn254" / "bn254.wasm"
+_COORDINATE: Final = 32
+_POINT: Final = 64
+_PAIR: Final = 192
+_REFUSALS: Final = {
+    1: "bn254 coordinate above the field's modulus",
+    2: "bn254 point is not on the curve",
+    3: "bn254 point is not in the group",
+}
 
 
 def add(data: bytes) -> bytes:
     """The sum of two points; input is cut or extended with zeros to 128 bytes."""
-    padded = data[:128].ljust(128, b"\0")
-    return _encode(_curve().add(_g1(padded[:64]), _g1(padded[64:])))
+    return _run("add", data[: 2 * _POINT].ljust(2 * _POINT, b"\0"))
 
 
 def multiply(data: bytes) -> bytes:
     """A point times a number; input is cut or extended with zeros to 96 bytes."""
-    padded = data[:96].ljust(96, b"\0")
-    return _encode(_curve().multiply(_g1(padded[:64]), int.from_bytes(padded[64:], "big")))
+    size = _POINT + _COORDINATE
+    return _run("multiply", data[:size].ljust(size, b"\0"))
 
 
 def pairing(data: bytes) -> bytes:
     """A word of 1 where the product of the pairings is one, else of 0; input is any number of 192-byte pairs."""
     if len(data) % _PAIR:
         raise PrecompileFailure(f"bn254 pairing of {len(data)} bytes: expected a multiple of {_PAIR}")
-    curve = _curve()
-    product = curve.FQ12.one()
-    for start in range(0, len(data), _PAIR):
-        p, q = _g1(data[start : start + 64]), _g2(data[start + 64 : start + _PAIR])
-        product *= curve.pairing(q, p, final_exponentiate=False)
-    return int(curve.final_exponentiate(product) == curve.FQ12.one()).to_bytes(32, "big")
+    is_one = _run("pairing", data, len(data))[0] if data else 1
+    return is_one.to_bytes(32, "big")
 
 
-def _coordinate(data: bytes, index: int) -> int:
-    number = int.from_bytes(data[index * _COORDINATE : (index + 1) * _COORDINATE], "big")
-    if number >= _curve().field_modulus:
-        raise PrecompileFailure("bn254 coordinate above the field's modulus")
-    return number
+@cache
+def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
+    """Compiled when first used, which takes a fifth of a second. It is code alone and holds no state."""
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    module = wasmtime.Module(engine, _MODULE.read_bytes())
+    atexit.register(engine.close)  # wasmtime-py's own way fails while the interpreter ends
+    atexit.register(module.close)
+    return module, engine
 
 
-def _g1(data: bytes) -> Any:
-    curve = _curve()
-    x, y = _coordinate(data, 0), _coordinate(data, 1)
-    if x == y == 0:
-        return curve.Z1
-    point = (curve.FQ(x), curve.FQ(y), curve.FQ.one())
-    if not curve.is_on_curve(point, curve.b):
-        raise PrecompileFailure("bn254 point is not on the curve")
-    return point
+def _run(function: str, data: bytes, *more: int) -> bytes:
+    """Call the module's function on the input, and return the first 64 bytes of what it wrote over it."""
+    import wasmtime
 
-
-def _g2(data: bytes) -> Any:
-    curve = _curve()
-    x_imaginary, x_real, y_imaginary, y_real = (_coordinate(data, index) for index in range(4))
-    x, y = curve.FQ2([x_real, x_imaginary]), curve.FQ2([y_real, y_imaginary])
-    zero = curve.FQ2.zero()
-    if x == zero and y == zero:
-        return curve.Z2
-    point = (x, y, curve.FQ2.one())
-    if not curve.is_on_curve(point, curve.b2) or not curve.is_inf(curve.multiply(point, curve.curve_order)):
-        raise PrecompileFailure("bn254 point is not in the group")
-    return point
-
-
-def _encode(point: Any) -> bytes:
-    curve = _curve()
-    if curve.is_inf(point):
-        return bytes(64)
-    x, y = curve.normalize(point)
-    return int(x).to_bytes(_COORDINATE, "big") + int(y).to_bytes(_COORDINATE, "big")
+    module, engine = _module()
+    with wasmtime.Store(engine) as store:
+        exports = wasmtime.Instance(store, module, []).exports(store)
+        memory, reserve, work = exports["memory"], exports["reserve"], exports[function]
+        assert isinstance(memory, wasmtime.Memory)
+        assert isinstance(reserve, wasmtime.Func)
+        assert isinstance(work, wasmtime.Func)
+        try:
+            start = reserve(store, len(data))
+            memory.write(store, data, start)
+            status = work(store, start, *more)
+        except wasmtime.Trap as trap:
+            raise Fatal(f"bn254 {function} of {len(data)} bytes: {trap}") from trap
+        if status:
+            raise PrecompileFailure(_REFUSALS[status])
+        return bytes(memory.read(store, start, start + _POINT))

@@ -17,6 +17,8 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _P256_FIELD: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_P256_B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 _WORD: Final = 32
 _ONE: Final = (1).to_bytes(_WORD, "big")
 MAX_MODEXP_LENGTH: Final = 1 << 32
@@ -85,6 +87,14 @@ def blake2f(data: bytes) -> bytes:
     return result
 
 
+def is_p256_question(data: bytes) -> bool:
+    """Whether a signature must be computed with at all: its numbers are in range and its key is on the curve."""
+    r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
+    if not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER and x < _P256_FIELD and y < _P256_FIELD):
+        return False
+    return (y * y - x * x * x + 3 * x - _P256_B) % _P256_FIELD == 0
+
+
 def p256_verify(data: bytes) -> bytes:
     """A word of 1 where an ECDSA signature on P-256 is good, else nothing; never fails (EIP-7951, FIP-0113)."""
     from cryptography.exceptions import InvalidSignature
@@ -93,9 +103,9 @@ def p256_verify(data: bytes) -> bytes:
 
     if len(data) != P256_INPUT:
         return b""
-    r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
-    if x >= _P256_FIELD or y >= _P256_FIELD:  # the library would take them modulo the field
+    if not is_p256_question(data):  # the library would take coordinates modulo the field
         return b""
+    r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
     try:
         key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         key.verify(utils.encode_dss_signature(r, s), data[:_WORD], ec.ECDSA(utils.Prehashed(hashes.SHA256())))

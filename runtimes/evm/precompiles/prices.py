@@ -1,16 +1,23 @@
 """What Ethereum's precompiles cost under Filecoin's rules, in gas.
 
 The official EVM actor runs them as WASM (hashes and recovery as syscalls), so they cost what that execution costs.
-The figures are fitted to what the official actor (v18) executed for the golden cases' inputs: within a tenth for
-additions, hashes, recovery, maps, blake2f and P-256, within a third for products, pairings and modexp, whose real cost
-depends on the bits of the input. Input of a wrong length is refused before anything is computed, and costs nothing.
+The figures are fitted to what the official actor (v18) executed for chosen inputs: within a tenth, but for modexp,
+whose real cost depends on more than the bits that are counted here. Points at infinity and numbers out of range end a
+computation early, and cost less; so does input that is refused (`REFUSED`). Input of a wrong length costs nothing.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, MAX_MODEXP_LENGTH, P256_INPUT, modexp_lengths, number
+from runtimes.evm.precompiles.ethereum import (
+    BLAKE2F_INPUT,
+    MAX_MODEXP_LENGTH,
+    P256_INPUT,
+    is_p256_question,
+    modexp_lengths,
+    number,
+)
 
 _SYSCALL: Final = 14_000
 _BN254_ORDER: Final = 0x30644E72E131A029B85045B68181585D2833E84879B9709143E1F593F0000001
@@ -37,20 +44,84 @@ def _modexp(data: bytes) -> int:
     return 10_000 + _MODEXP_RATE * (-(-max(base, modulus) // 8)) ** 2 * iterations // 3
 
 
+def _bn254_add(data: bytes) -> int:
+    points = sum(any(data[start : start + 64]) for start in (0, 64))
+    return (16_000, 153_000, 915_000)[points]
+
+
 def _bn254_multiply(data: bytes) -> int:
-    return 200_000 + 236_000 * (number(data, 64, 32) % _BN254_ORDER).bit_length()
+    """Doublings and additions: one for each bit, one for each bit that is set."""
+    factor = number(data, 64, 32) % _BN254_ORDER
+    bits = factor.bit_length()
+    if not any(data[:64]):
+        return 92_000 + 59_000 * bits
+    if bits < 2:
+        return 170_000 + 80_000 * bits
+    return 641_000 + 109_000 * bits + 229_000 * (factor.bit_count() - 1)
+
+
+def _bn254_pairing(data: bytes) -> int:
+    """A point of the second group is checked even where its partner is at infinity; the last step is done once."""
+    if len(data) % 192:
+        return 0
+    pairs = [_halves(data[start : start + 192], 64) for start in range(0, len(data), 192)]
+    live, checked = pairs.count((True, True)), pairs.count((False, True))
+    once = 371_400_000 if live else 0
+    return 48_000 + 20_000 * len(pairs) + once + 356_000_000 * live + 195_000_000 * checked
+
+
+def _halves(pair: bytes, first: int) -> tuple[bool, bool]:
+    """Which of a pair's points are not at infinity."""
+    return any(pair[:first]), any(pair[first:])
 
 
 def _fixed(price: int, length: int) -> Price:
     return lambda data: price if len(data) == length else 0
 
 
-def _per_item(base: int, each: int, size: int) -> Price:
-    return lambda data: base + each * (len(data) // size) if data and len(data) % size == 0 else 0
+def _bls12_add(price: int, with_infinity: int, length: int) -> Price:
+    def of(data: bytes) -> int:
+        if len(data) != length:
+            return 0
+        return price if all(_halves(data, length // 2)) else with_infinity
+
+    return of
+
+
+def _bls12_multiply(check: int, alone: int, once: int, each: int, size: int) -> Price:
+    """Each point is checked; the sum of one is a product, that of several is made in windows."""
+
+    def of(data: bytes) -> int:
+        count, rest = divmod(len(data), size)
+        if rest or not count:
+            return 0
+        terms = (_halves(data[start : start + size], size - 32) for start in range(0, len(data), size))
+        if (True, True) not in terms:
+            return check * count
+        return check * count + (alone if count == 1 else once + each * count)
+
+    return of
+
+
+def _bls12_pairing(data: bytes) -> int:
+    """Both points of each pair are checked; only pairs without infinity are computed, the last step once."""
+    if len(data) % 384:
+        return 0
+    pairs = [_halves(data[start : start + 384], 128) for start in range(0, len(data), 384)]
+    live = pairs.count((True, True))
+    return 91_000_000 * len(pairs) + (328_300_000 if live else 0) + 275_100_000 * live
 
 
 def _blake2f(data: bytes) -> int:
-    return 6_500 + 2_080 * int.from_bytes(data[:4], "big") if len(data) == BLAKE2F_INPUT else 0
+    if len(data) != BLAKE2F_INPUT or data[-1] > 1:
+        return 0
+    return 6_500 + 2_080 * int.from_bytes(data[:4], "big")
+
+
+def _p256(data: bytes) -> int:
+    if len(data) != P256_INPUT:
+        return 0
+    return 105_000_000 if is_p256_question(data) else 1_000
 
 
 PRICES: Final[Mapping[str, Price]] = MappingProxyType({
@@ -59,17 +130,33 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "ripemd160": _hash(6_000, 35),
     "identity": lambda _: 4_000,
     "modexp": _modexp,
-    "bn254_add": lambda _: 880_000,
+    "bn254_add": _bn254_add,
     "bn254_mul": _bn254_multiply,
-    "bn254_pairing": _per_item(480_000_000, 250_000_000, 192),
+    "bn254_pairing": _bn254_pairing,
     "blake2f": _blake2f,
-    "bls12_g1add": _fixed(2_615_000, 256),
-    "bls12_g1msm": _per_item(80_000_000, 50_000_000, 160),
-    "bls12_g2add": _fixed(4_400_000, 512),
-    "bls12_g2msm": _per_item(120_000_000, 100_000_000, 288),
-    "bls12_pairing_check": _per_item(335_000_000, 360_000_000, 384),
+    "bls12_g1add": _bls12_add(2_615_000, 391_000, 256),
+    "bls12_g1msm": _bls12_multiply(40_100_000, 77_000_000, 70_800_000, 35_000_000, 160),
+    "bls12_g2add": _bls12_add(4_400_000, 889_000, 512),
+    "bls12_g2msm": _bls12_multiply(50_900_000, 168_000_000, 167_100_000, 99_000_000, 288),
+    "bls12_pairing_check": _bls12_pairing,
     "bls12_map_fp_to_g1": _fixed(35_560_000, 64),
     "bls12_map_fp2_to_g2": _fixed(134_460_000, 128),
-    "p256_verify": _fixed(105_000_000, P256_INPUT),
+    "p256_verify": _p256,
 })  # fmt: skip
 """By name, as `Rules.precompiles` gives them to addresses."""
+
+REFUSED: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "bn254_add": 47_000,
+        "bn254_mul": 47_000,
+        "bn254_pairing": 59_000,
+        "bls12_g1add": 181_000,
+        "bls12_g1msm": 184_000,
+        "bls12_g2add": 415_000,
+        "bls12_g2msm": 418_000,
+        "bls12_pairing_check": 182_000,
+        "bls12_map_fp_to_g1": 600,
+        "bls12_map_fp2_to_g2": 600,
+    }
+)
+"""What those cost that may refuse input of the right length, where they do: the first point is none of the curve."""

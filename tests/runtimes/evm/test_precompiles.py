@@ -1,4 +1,4 @@
-"""Ethereum's precompiles against py-evm, eth-keys, py_ecc and Python itself."""
+"""Ethereum's precompiles against py-evm, eth-keys, py_ecc and Python itself; `test_bn254` has those on that curve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.prices import PRICES
 
 stock: Any = precompiles  # py-evm's: the oracle
-BN254_G1 = (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
 BLS_G1 = bytes.fromhex(
     "0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00a"
     "db22c6bb0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae4"
@@ -91,20 +90,6 @@ def test_modexp_refuses_a_length_of_32_bits() -> None:
 def test_modexp_prices_what_would_take_for_ever_before_it_is_computed() -> None:
     long = (2**31).to_bytes(32, "big")
     assert PRICES["modexp"](long + long + long + b"\xff" * 64) > 10**15
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1), st.binary(max_size=20))
-def test_bn254_addition_and_multiplication_are_py_evms(left: int, right: int, junk: bytes) -> None:
-    products = []
-    for scalar in (left, right):
-        data = BN254_G1 + scalar.to_bytes(32, "big")
-        product = ours("bn254_mul", data)
-        assert product is not None
-        assert product == by_py_evm(stock.ecmul(gas_cost=6000), data)
-        products.append(product)
-    assert ours("bn254_add", b"".join(products)) == by_py_evm(stock.ecadd(gas_cost=150), b"".join(products))
-    assert ours("bn254_add", products[0] + junk) == by_py_evm(stock.ecadd(gas_cost=150), products[0] + junk)
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 12, 1000])
