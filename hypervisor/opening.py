@@ -93,6 +93,19 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
     return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
 
 
+def check_network(base: Store, network: int | None) -> None:
+    """InvalidInput if somebody asks for a network version that is not the one of an existing state."""
+    record = base.metadata(MACHINE)
+    if network is None or record is None:
+        return
+    recorded = decode_strict(record)["network"]
+    if recorded != network:
+        raise InvalidInput(
+            f"the folder's state is of network version {recorded}, not of {network}: leave the network out, or name "
+            "another folder"
+        )
+
+
 def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
     """InvalidInput if somebody asks for a bundle that is not the one of an existing state."""
     if bundle is not None and bundle.manifest.data != manifest.data:

@@ -15,7 +15,7 @@ Target = Account | Contract | Address | bytes | str
 """How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
-"""What stands for a receiver that nobody is."""
+"""What stands for a sender or a receiver that nobody is."""
 
 
 def filecoin_address(target: Target) -> Address:
@@ -34,7 +34,7 @@ def filecoin_address(target: Target) -> Address:
 
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
-    """The Ethereum address of a target; UNRESOLVED for an f1, f2 or f3 address that nobody has. Raises AddressError."""
+    """The Ethereum address of a target. Raises AddressError, also for an f1, f2 or f3 address that nobody has yet."""
     match target:
         case Account() | Contract():
             return target.address
@@ -49,9 +49,17 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
         return delegated
     actor = machine.state_tree.lookup_id(target)
     if actor is None:
-        return UNRESOLVED
+        raise AddressError(f"{target} has no Ethereum address: there is no actor behind it")
     state = machine.state_tree.get_actor(actor)
     return to_ethereum(actor, None if state is None else state.delegated_address)
+
+
+def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
+    """The Ethereum address under which a message shows its sender or receiver; UNRESOLVED for one that nobody has."""
+    try:
+        return ethereum_address(machine, address)
+    except AddressError:
+        return UNRESOLVED  # on the network it is shown so, too
 
 
 def _from_hex(text: str) -> EthAddress:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from bridge.addresses import EthAddress
 from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transactions import SignedTransaction, TransactionError, from_signed_message, parse_transaction
+from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR
-from localnet.addresses import ethereum_address
+from localnet.addresses import shown_address
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import TransactionRefused
 from localnet.execution import Candidate
@@ -66,7 +67,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     if not verify(signature.data, message.from_, message.cid()):
         raise TransactionRefused("signature", f"the signature of message {show(message.cid())} is not its sender's")
     digest = bytes(signed.cid()[-32:])
-    return Candidate(digest, NATIVE, signed, ethereum_address(machine, message.from_), _receiver(machine, message))
+    return Candidate(digest, NATIVE, signed, shown_address(machine, message.from_), _receiver(machine, message))
 
 
 def _require_unsigned_amounts(message: Message) -> None:
@@ -99,24 +100,30 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: int) -> None:
     _check_sender(machine, candidate)
 
 
+def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
+    """Raises TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
+    balance = machine.balance(sender)
+    if balance < needed:
+        raise TransactionRefused(
+            "funds",
+            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance} attoFIL, "
+            f"the transaction may cost {needed}",
+        )
+
+
 def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
     message = candidate.bare
     sender = machine.actor(message.from_)
-    balance, nonce = (0, 0) if sender is None else (sender.balance, sender.nonce)
+    nonce = 0 if sender is None else sender.nonce
     if sender is not None and machine.manifest.name_of(sender.code) not in ("account", "ethaccount", "placeholder"):
         raise TransactionRefused("sender", f"{message.from_} is no account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    if balance < candidate.most:
-        raise TransactionRefused(
-            "funds",
-            f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
-            f"the transaction may cost {candidate.most}",
-        )
+    check_funds(machine, message.from_, candidate.sender, candidate.most)
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
     """The receiver as Ethereum's tools are shown it: none where a contract is created."""
     if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
         return None
-    return ethereum_address(machine, message.to)
+    return shown_address(machine, message.to)

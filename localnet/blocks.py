@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.message import Receipt
+from hypervisor.message import Receipt, SignatureType, SignedMessage
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object, put_object
@@ -74,10 +74,15 @@ def block_hash(key: Cid) -> bytes:
     return bytes(key[-32:])
 
 
-def put_messages(store: Blockstore, messages: Iterable[Cid]) -> Cid:
-    """Store the lists of a block's messages: none with BLS signatures, `messages` with the others."""
-    signed = _put_list(store, [link(cid) for cid in messages])
-    return put_object(store, [link(_put_list(store, [])), link(signed)])
+def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
+    """Store a block's messages and the lists of them: bare those with BLS signatures, signed the others."""
+    bare: list[Any] = []
+    signed: list[Any] = []
+    for message in messages:
+        cid, is_bls = message.cid(), message.signature.type is SignatureType.BLS
+        store.put(cid, message.message.to_cbor() if is_bls else message.to_cbor())
+        (bare if is_bls else signed).append(link(cid))
+    return put_object(store, [link(_put_list(store, bare)), link(_put_list(store, signed))])
 
 
 def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
 from hypervisor.machine import Hypervisor, Snapshot
-from hypervisor.message import Message, SignedMessage
+from hypervisor.message import Message, SignatureType
 from hypervisor.types import ChainEpoch, Gas
 from localnet.base_fee import MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.blocks import BlockHeader, put_messages, put_receipts, tipset_key
@@ -19,7 +19,6 @@ from localnet.externs import ChainExterns
 from localnet.genesis import NetworkRecord
 from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
 from localnet.records import GENESIS_PARENT, Execution, Tipset
-from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
@@ -46,8 +45,8 @@ class Chain:
     def produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0) -> Tipset:
         """Execute a tipset after the head and commit it; null rounds come before it.
 
-        Candidates that cannot be executed now (nonce, funds) are left out: the tipset's `transactions` says which are
-        in. Raises Fatal, and the store's errors, with the chain as it was.
+        Candidates that cannot be executed now (nonce, funds, fee cap) are left out: the tipset's `transactions` says
+        which are in. Raises Fatal, and the store's errors, with the chain as it was.
         """
         before = self.machine.snapshot()
         try:
@@ -62,7 +61,9 @@ class Chain:
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         begin_epoch(self.machine, parent, height, timestamp)
-        executions = list(execute(self.machine, candidates))
+        # On the network, too, the messages of a block with BLS signatures come first.
+        ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
+        executions = list(execute(self.machine, ordered))
         end_epoch(self.machine, sum(tip for _, tip in executions))
         return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
 
@@ -95,7 +96,7 @@ class Chain:
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
         blocks = BufferedStore(MemoryStore())
-        messages = put_messages(blocks, [_put_message(blocks, execution.message) for execution in executions])
+        messages = put_messages(blocks, [execution.message for execution in executions])
         base_fee = parent.next_base_fee
         header = BlockHeader(height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee)
         block = header.put(blocks)
@@ -153,12 +154,6 @@ class Chain:
             circulating_supply=self.network.circulating_supply,
         )
         self._externs.executing = tipset.height
-
-
-def _put_message(blocks: Blockstore, message: SignedMessage) -> Cid:
-    cid = message.cid()
-    blocks.put(cid, message.to_cbor())
-    return cid
 
 
 def _bid(message: Message) -> GasBid:

@@ -60,12 +60,15 @@ class Contract:
         self.interface = interface
 
     def call(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> Any:
-        """What a function answers, with nothing kept: one value bare, several as a tuple. Raises CallFailed."""
+        """What a function answers, with nothing kept: one value bare, several as a tuple.
+
+        `value` in attoFIL. Raises CallFailed, AbiMismatch.
+        """
         data = self.interface.encode_call(function, *arguments)
         return self.interface.decode_result(function, self._network.call(self.address, data, value, sender=sender))
 
     def send(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> TransactionReceipt:
-        """A transaction that calls a function. Raises TransactionFailed, TransactionRefused."""
+        """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`."""
         data = self.interface.encode_call(function, *arguments)
         return self._network.send(self.address, value, data, sender=sender)
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from bridge.addresses import from_delegated
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
 from localnet.chain import Chain
+from localnet.genesis import LARGEST_BALANCE
 from store.blockstore import put_object
-
-LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
-"""Actors handle amounts in 128 bits with a sign."""
 
 
 def set_balance(chain: Chain, address: Address, amount: TokenAmount) -> None:

@@ -78,19 +78,24 @@ def end_epoch(machine: Hypervisor, tips: int) -> None:
 
 
 def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
-    """Each candidate that nonce and funds let execute, with its tip in attoFIL. Raises Fatal."""
+    """Each candidate that nonce, funds and fee cap let execute, with its tip in attoFIL. Raises Fatal."""
     for candidate in candidates:
-        if is_admissible(machine, candidate):
+        if is_admissible(machine, candidate, machine.context.base_fee):
             result = machine.apply(candidate.message)
             if result.fatal is not None:
                 raise result.fatal
             yield _execution(machine, candidate, result), result.gas.miner_tip
 
 
-def is_admissible(machine: Hypervisor, candidate: Candidate) -> bool:
-    """Whether the sender's nonce and funds let the message be executed now."""
-    sender = machine.actor(candidate.bare.from_)
-    return sender is not None and sender.nonce == candidate.bare.nonce and sender.balance >= candidate.most
+def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
+    """Whether the sender's nonce and funds, and the fee cap, let the message be executed now.
+
+    So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
+    """
+    sender, message = machine.actor(candidate.bare.from_), candidate.bare
+    if sender is None or message.gas_fee_cap < base_fee:
+        return False
+    return sender.nonce == message.nonce and sender.balance >= candidate.most
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:

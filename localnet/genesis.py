@@ -20,11 +20,19 @@ from store.codec import CodecError, decode_strict, encode
 
 NETWORK_NAME: Final = "localnet"
 DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
+LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
+"""Actors handle amounts in 128 bits with a sign."""
+
 _FORMAT: Final = 1
 
 
 def network_genesis(accounts: Sequence[Account], balance: TokenAmount, name: str = NETWORK_NAME) -> Genesis:
-    """The genesis with `balance` attoFIL under each of the accounts' addresses. Native addresses get the lower IDs."""
+    """The genesis with `balance` attoFIL under each of the accounts' addresses. Native addresses get the lower IDs.
+
+    Raises InvalidInput for an amount that accounts cannot have.
+    """
+    if not 0 <= 2 * len(accounts) * balance <= LARGEST_BALANCE:
+        raise InvalidInput(f"{len(accounts)} accounts cannot have {balance} attoFIL each under two addresses")
     funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))

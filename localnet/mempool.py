@@ -16,7 +16,7 @@ from localnet.execution import Candidate
 
 MAX_WAITING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
-_REPLACEMENT: Final = (5, 4)
+_REPLACEMENT_PERCENT: Final = 110
 
 NonceOf = Callable[[Address], int]
 
@@ -44,10 +44,11 @@ class Mempool:
         other = self._by_sender.get(message.from_, {}).get(message.nonce)
         if candidate.hash in self._by_hash:
             raise TransactionRefused("known", "already known")
-        if other is not None and message.gas_premium * _REPLACEMENT[1] < other.bare.gas_premium * _REPLACEMENT[0]:
+        least = 0 if other is None else other.bare.gas_premium * _REPLACEMENT_PERCENT // 100 + 1
+        if message.gas_premium < least:
             raise TransactionRefused(
                 "underpriced",
-                f"replacement transaction underpriced: the premium must be a quarter above {other.bare.gas_premium}",
+                f"replacement transaction underpriced: the premium must be at least {least}, not {message.gas_premium}",
             )
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")

@@ -11,19 +11,21 @@ Every transaction gets a block of its own, at once, unless `automine` is off. Th
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.opening import AUTO, IN_MEMORY
+from hypervisor.opening import AUTO, IN_MEMORY, check_network
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate
@@ -33,8 +35,9 @@ from localnet.chain import Chain
 from localnet.clock import ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import contract_state
+from localnet.controls import set_balance
 from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
-from localnet.execution import Candidate
+from localnet.execution import Candidate, is_admissible
 from localnet.externs import ChainExterns
 from localnet.genesis import DEFAULT_BALANCE, NETWORK_NAME, NetworkRecord, network_genesis
 from localnet.mempool import Mempool
@@ -44,6 +47,8 @@ from localnet.trace import Trace, trace
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +74,18 @@ class Network:
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
-        `bundle` is a bundle of built-in actors or its CAR file (default: this project's own; a folder keeps the one it
-        was made with). `evm` says who runs contracts (`hypervisor.machine`), `network` is the network version. Each of
-        the mnemonic's accounts has `balance` attoFIL under both of its addresses. `clock` gives Unix seconds. Storage
-        proofs are taken for valid unseen.
+        `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
+        version (default: the newest); a folder keeps both. `evm` says who runs contracts (`hypervisor.machine`). The
+        mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under both of its addresses.
+        `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`).
 
-        Raises InvalidInput for a folder that was made with another bundle, and the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle or network version, for a count or a balance that cannot be,
+        and the errors of `Hypervisor.open`.
         """
         if isinstance(bundle, str | Path):
             bundle = Bundle.open(bundle)
+        if account_count < 1:
+            raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
         externs = ChainExterns()
         machine = Hypervisor.open(
@@ -90,6 +98,7 @@ class Network:
             proofs=AcceptProofs(),
         )
         try:
+            check_network(machine.base, network)
             supply = TokenAmount(2 * balance * account_count)
             self.chain = Chain(machine, externs, NetworkRecord(NETWORK_NAME, circulating_supply=supply), int(clock()))
         except BaseException:
@@ -164,7 +173,7 @@ class Network:
     ) -> Contract:
         """Deploy a compiled contract (a compiler's JSON file, or its content) with its constructor's arguments.
 
-        Raises TransactionFailed, TransactionRefused, InvalidInput for a file that is no artifact.
+        Raises the errors of `send`, InvalidInput for a file that is no artifact, AbiMismatch for other arguments.
         """
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
@@ -176,7 +185,7 @@ class Network:
         return Contract(self, address, artifact.interface)
 
     def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
-        """A contract that is there already, with the interface of its artifact."""
+        """A contract that is there already, with the interface of its artifact. Raises AddressError, InvalidInput."""
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
         return Contract(self, self.address(address), artifact.interface)
@@ -193,18 +202,18 @@ class Network:
         """A transaction of an unlocked account (default: the first), executed in a block of its own.
 
         `to` is None to create a contract; value in attoFIL; the gas limit is estimated by default. Raises
-        TransactionFailed where the execution fails, TransactionRefused where there is none.
+        TransactionFailed where the execution fails, TransactionRefused where there is none, CallFailed where already
+        the estimate of its gas fails.
         """
         sender = sender or self.accounts[0]
-        receiver = None if to is None else self.address(to)
+        request = self._request(to, data, value, sender)
         if gas_limit is None:
-            request = CallRequest(receiver, data, TokenAmount(value), sender.address)
-            gas_limit = simulate.estimate(self.machine, request)
+            gas_limit = self.gas_limit(request)
         transaction = Transaction(
             type=DYNAMIC_FEE,
             chain_id=self.chain_id,
             nonce=self.pending_nonce(sender.delegated),
-            to=receiver,
+            to=request.to,
             value=value,
             data=data,
             gas_limit=gas_limit,
@@ -241,12 +250,17 @@ class Network:
         )
         return self._finished(self.submit_native(sender.sign_native(message)))
 
+    def gas_limit(self, request: CallRequest) -> Gas:
+        """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
+        admission.check_funds(self.machine, to_filecoin(request.sender), request.sender, request.value)
+        return simulate.estimate(self.machine, request)
+
     def submit(self, raw: bytes) -> bytes:
         """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
         return self._take(admission.from_raw(raw, self.chain_id))
 
     def submit_native(self, signed: SignedMessage) -> bytes:
-        """Take a signed Filecoin message; returns the hash under which Ethereum's tools find it."""
+        """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
         return self._take(admission.from_native(self.machine, signed))
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
@@ -271,15 +285,15 @@ class Network:
         return candidate.hash
 
     def _mine_ready(self, sender: Address) -> None:
-        """A block for each waiting message of a sender, as far as nonces and funds go."""
-        while ready := self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
-            try:
-                mined = self._produce(ready[:1])
-            except BaseException:
-                self.mempool.drop(ready[0])
-                raise
-            if not mined.transactions:
+        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
+        for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
+            if not is_admissible(self.machine, candidate, self.base_fee):
                 return
+            try:
+                self._produce([candidate])
+            except BaseException:
+                self.mempool.drop(candidate)
+                raise
 
     def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
         receipt = self.receipt(transaction_hash)
@@ -290,18 +304,19 @@ class Network:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
-        """What a call returns, with nothing kept. Raises CallFailed."""
-        from_ = self.accounts[0].address if sender is None else self.address(sender)
-        receiver = None if to is None else self.address(to)
-        return simulate.call(self.machine, CallRequest(receiver, data, TokenAmount(value), from_))
+        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
+        return simulate.call(self.machine, self._request(to, data, value, sender))
 
     def estimate_gas(
         self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None
     ) -> Gas:
-        """A gas limit that suffices. Raises CallFailed."""
-        from_ = self.accounts[0].address if sender is None else self.address(sender)
+        """A gas limit that suffices; value in attoFIL. Raises CallFailed, AddressError."""
+        return simulate.estimate(self.machine, self._request(to, data, value, sender))
+
+    def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
         receiver = None if to is None else self.address(to)
-        return simulate.estimate(self.machine, CallRequest(receiver, data, TokenAmount(value), from_))
+        from_ = self.accounts[0].address if sender is None else self.address(sender)
+        return CallRequest(receiver, data, TokenAmount(value), from_)
 
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
@@ -318,26 +333,30 @@ class Network:
         return self.head
 
     def increase_time(self, seconds: int) -> int:
-        """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`."""
+        """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`.
+
+        In seconds. Raises InvalidInput for a time that runs backwards or behind the year 9999.
+        """
         return self._clock.increase(seconds)
 
     def set_next_timestamp(self, timestamp: int) -> None:
-        """The next block's time, in Unix seconds; the clock goes on from there."""
+        """The next block's time, in Unix seconds; the clock goes on from there. Raises InvalidInput."""
         self._clock.set_next(timestamp, self.head.timestamp)
 
     def set_balance(self, target: Target, amount: int) -> None:
-        """Give an account or actor another balance, in attoFIL, without a transaction."""
-        from localnet.controls import set_balance
-
+        """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
         set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
 
     def snapshot(self) -> int:
-        """Remember the chain as it is now; the number is for `revert`. Waiting transactions are no part of it."""
+        """Remember the chain as it is now; the number is for `revert`."""
         self._snapshots.append(_Snapshot(self.head, self._clock.offset))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
-        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot."""
+        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot.
+
+        Waiting transactions are no part of it, and are forgotten.
+        """
         if not 1 <= snapshot <= len(self._snapshots):
             return False
         remembered = self._snapshots[snapshot - 1]
@@ -351,6 +370,9 @@ class Network:
         tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
         self._clock.block_made()
         self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
+        if _LOG.isEnabledFor(logging.INFO):
+            for receipt in self.chain.index.receipts(tipset):
+                _LOG.info("%s", receipt)
         return tipset
 
     # --- the end ----------------------------------------------------------------------------------------------

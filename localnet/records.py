@@ -13,7 +13,7 @@ from bridge.events import entries_to_log
 from bridge.receipts import EmittedLog, created_contract, effective_gas_price, return_bytes
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.blocks import block_hash
@@ -225,6 +225,16 @@ class TransactionReceipt:
     def from_(self) -> Address:
         """The sender as the message has it."""
         return self.execution.message.message.from_
+
+    def __str__(self) -> str:
+        """One line for people."""
+        to, created = self.execution.to, self.contract_address
+        receiver = (
+            f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
+        )
+        end = "ok" if self.succeeded else f"failed: {exit_name(self.exit_code)}"
+        sender = self.execution.sender.hex()
+        return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
 
 
 def _receipt(fields: list[Any]) -> Receipt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,8 +35,9 @@ def node(
 ) -> None:
     """Run a local network that Ethereum's tools can talk to.
 
-    Ten accounts have 10,000 FIL each and are unlocked. Their keys are known to everybody: use them here only. In a
-    folder (--state), a transaction that has a receipt is kept, whatever happens to the process.
+    Ten accounts with 10,000 FIL each are unlocked. Their keys are known to everybody: use them here only. In a folder
+    (--state), a transaction that has a receipt is kept, whatever happens to the process. Each transaction is printed in
+    a line when it has one. Storage proofs are taken for valid unseen.
 
     Example: hypervisor node --bundle builtin-actors.car --state chain
     """
@@ -53,6 +56,7 @@ def node(
             def announce() -> None:
                 if not silent:
                     _print_accounts(opened)
+                    _print_transactions()
                     typer.echo(f"\nListening on {server.url} (chain id {opened.chain_id}, block {opened.block_number})")
                 write_url()
 
@@ -70,8 +74,18 @@ def _network_version(name: str | None) -> int | None:
     return int(number)
 
 
+def _print_transactions() -> None:
+    """Print what the network logs: each transaction that has a receipt."""
+    logging.raiseExceptions = False  # the node goes on where nobody reads any more
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("localnet.network")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+
+
 def _print_accounts(network: Network) -> None:
-    typer.echo("Accounts (10,000 FIL under each address; the keys are public, so never use them elsewhere)\n")
+    typer.echo("Accounts (10,000 FIL at first under each address; the keys are public: never use them elsewhere)\n")
     for number, account in enumerate(network.accounts):
         typer.echo(f"({number}) 0x{account.address.hex()}  {account.native}")
         typer.echo(f"    key 0x{account.private_key.hex()}")

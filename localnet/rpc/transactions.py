@@ -6,7 +6,6 @@ from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
-from localnet import simulate
 from localnet.accounts import Account
 from localnet.network import PRIORITY_FEE
 from localnet.records import Tipset
@@ -90,7 +89,7 @@ def _signed(node: Node, request: TransactionRequest) -> SignedTransaction:
     cap, priority = _fees(node, request)
     gas = request.gas
     if gas is None:
-        gas = simulate.estimate(network.machine, request.call(request.sender))
+        gas = network.gas_limit(request.call(request.sender))
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(request.sender))
     return account.sign(
         Transaction(

@@ -74,12 +74,20 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         assert "eam CreateExternal(" in shown.stdout
         process.terminate()
         assert process.communicate(timeout=START)[0] == ""
-    with running(tmp_path / "ready", "--state", str(state)) as (url, _):
+    with running(tmp_path / "ready", "--state", str(state)) as (url, process):
         assert ask(url, "eth_getTransactionReceipt", sent) == receipt
         locked = run("trace", sent, "--state", state)
         assert (locked.returncode, "is open in another process" in locked.stderr) == (1, True)
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
+        process.terminate()
+        told = process.communicate(timeout=START)[0].splitlines()[-1]
+        assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
+    other = run("node", "--state", state, "--network", "nv27")
+    assert (other.returncode, other.stderr.startswith("error: the folder's state is of network version 28")) == (
+        1,
+        True,
+    )
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]

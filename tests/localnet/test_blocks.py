@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypervisor.message import Receipt
+from hypervisor.address import Address
+from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.blocks import BlockHeader, block_hash, put_messages, put_receipts, tipset_key
 from store.blockstore import get_object
 from store.cid import cid_of, parse_cid, show
-from store.codec import unlink
+from store.codec import link, unlink
 from store.memory import MemoryStore
 
 
@@ -30,10 +31,16 @@ def test_a_list_holds_its_values_eight_to_a_node() -> None:
 
 def test_a_blocks_messages_are_two_lists() -> None:
     store = MemoryStore()
-    message = cid_of(b"message")
-    bls, signed = get_object(store, put_messages(store, [message]))
-    assert unlink(bls) == put_receipts(store, [])
-    assert unlink(get_object(store, unlink(signed))[2][2][0]) == message
+    message = Message(Address.id(1), Address.id(2))
+    bare = SignedMessage(message, Signature(SignatureType.BLS, bytes(96)))
+    signed = SignedMessage(message, Signature(SignatureType.SECP256K1, bytes(65)))
+    lists = get_object(store, put_messages(store, [signed, bare]))
+    of_bls, of_others = (unlink(get_object(store, unlink(found))[2][2][0]) for found in lists)
+    # Of a message with a BLS signature the chain holds the message, whose CID the network knows it by.
+    assert (of_bls, of_others) == (message.cid(), signed.cid())
+    assert store.get(of_bls) == message.to_cbor()
+    assert store.get(of_others) == signed.to_cbor()
+    assert get_object(store, put_messages(store, [])) == [link(put_receipts(store, []))] * 2
 
 
 def test_a_header_is_a_tuple_of_sixteen() -> None:

@@ -7,10 +7,10 @@ from time import perf_counter
 
 import pytest
 
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Receipt, SignedMessage
-from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch
+from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
+from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
 from localnet.blocks import put_receipts, tipset_key
 from localnet.errors import UnknownBlock, UnknownTransaction
@@ -222,14 +222,14 @@ class TestWaiting:
         network.mine()
         assert network.head.transactions == (dear, cheap)
 
-    def test_a_replacement_pays_a_quarter_more(self, network: Network) -> None:
+    def test_a_replacement_pays_more_than_a_tenth_more(self, network: Network) -> None:
         network.automine = False
         first = network.submit(_transfer(network, 0, premium=100_000))
         with pytest.raises(TransactionRefused, match="already known"):
             network.submit(_transfer(network, 0, premium=100_000))
-        with pytest.raises(TransactionRefused, match="replacement transaction underpriced"):
-            network.submit(_transfer(network, 0, premium=124_999))
-        second = network.submit(_transfer(network, 0, premium=125_000))
+        with pytest.raises(TransactionRefused, match="underpriced: the premium must be at least 110001, not 110000"):
+            network.submit(_transfer(network, 0, premium=110_000))
+        second = network.submit(_transfer(network, 0, premium=110_001))
         network.mine()
         assert network.head.transactions == (second,)
         assert network.mempool.get(first) is None
@@ -250,6 +250,40 @@ class TestWaiting:
         network.mine()
         assert network.head.transactions == (first,)
         assert network.mempool.get(second) is not None
+
+    def test_what_waited_and_cannot_run_makes_no_block(self, network: Network) -> None:
+        most = 9_999 * 10**18
+        late = network.submit(_transfer(network, 1, value=most))
+        first = network.submit(_transfer(network, 0, value=most))
+        assert network.head.transactions == (first,)
+        assert network.mempool.get(late) is not None
+
+    def test_a_fee_cap_below_the_base_fee_stays_out(self, network: Network) -> None:
+        from dataclasses import replace
+
+        network.automine = False
+        sent = network.submit(_transfer(network, 0))
+        network.chain.head = replace(network.head, next_base_fee=TokenAmount(1_000_001))
+        waiting = network.mempool.get(sent)
+        assert waiting is not None
+        assert network.chain.produce([waiting], network.head.timestamp + 1).transactions == ()
+
+    def test_messages_with_bls_signatures_go_first(self, network: Network) -> None:
+        from py_ecc.bls.ciphersuites import G2Basic
+
+        network.automine = False
+        other = network.submit(_transfer(network, 0, premium=300_000))
+        key = Address(Protocol.BLS, bytes(G2Basic.SkToPk(7)))
+        network.set_balance(key, 10**18)
+        message = Message(network.accounts[1].native, key, gas_limit=Gas(5_000_000), gas_fee_cap=TokenAmount(10**6))
+        signature = Signature(SignatureType.BLS, bytes(G2Basic.Sign(7, message.cid())))
+        sent = network.submit_native(SignedMessage(message, signature))
+        assert sent == message.cid()[-32:]
+        network.mine()
+        assert network.head.transactions == (sent, other)
+        assert network.receipt(sent).succeeded
+        assert network.machine.store.get(message.cid()) == message.to_cbor()
+        assert network.trace(other).same
 
     def test_so_many_may_wait_and_no_more(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("localnet.mempool.MAX_WAITING", 2)
@@ -342,6 +376,14 @@ class TestFolders:
         Network(tmp_path / "chain").close()
         with pytest.raises(InvalidInput, match="was made with the bundle"):
             Network(tmp_path / "chain", bundle=data_file(BUNDLE))
+
+    def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
+        Network(tmp_path / "chain", network=27).close()
+        with pytest.raises(InvalidInput, match="is of network version 27, not of 28"):
+            Network(tmp_path / "chain", network=28)
+        for version in (None, 27):
+            with Network(tmp_path / "chain", network=version) as network:
+                assert network.machine.context.network.number == 27
 
     def test_a_folder_that_was_left_before_its_first_tipset_gets_it(self, tmp_path: Path) -> None:
         # A process may be killed between the genesis state and the first tipset.

@@ -12,7 +12,7 @@ from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoi
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.types import ATTO_PER_FIL
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
 from localnet.contract import Artifact
@@ -161,6 +161,39 @@ def test_an_address_is_given_in_any_form(network: Network) -> None:
             network.balance(wrong)
 
 
+def test_a_key_address_that_nobody_has_yet_is_no_ethereum_address(network: Network) -> None:
+    nobody = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
+    for ask in (network.address, network.call, network.send):
+        with pytest.raises(AddressError, match=f"{nobody} has no Ethereum address"):
+            ask(nobody)
+    network.send_native(nobody, value=5)
+    assert network.balance(network.address(nobody)) == 5
+
+
+def test_accounts_and_balances_are_what_a_network_can_have() -> None:
+    for options in ({"account_count": 0}, {"balance": -1}, {"balance": 1 << 127}):
+        with pytest.raises(InvalidInput, match="accounts"):
+            Network(**options)  # type: ignore[arg-type]
+    with Network(account_count=1, balance=TokenAmount(ATTO_PER_FIL)) as network:
+        assert network.balance(network.accounts[0].native) == ATTO_PER_FIL
+
+
+def test_a_receipt_is_told_in_a_line(network: Network) -> None:
+    one, other = network.accounts[:2]
+    sent = network.send(other, 5)
+    end = f"gas {sent.gas_used:,}"
+    assert str(sent) == f"block 1  0x{sent.hash.hex()}  0x{one.address.hex()} -> 0x{other.address.hex()}  ok  {end}"
+    inbox = network.deploy(INBOX)
+    deployed = network.receipt(network.head.transactions[0])
+    assert f" -> new contract {inbox}  ok  gas " in str(deployed)
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(inbox, 0, inbox.interface.encode_call("refuse", "no"), gas_limit=90_000_000)
+    assert "  failed: EVM_CONTRACT_REVERTED  gas " in str(failed.value.receipt)
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(None, 0, b"\xfe", gas_limit=90_000_000)
+    assert " -> no contract  failed: " in str(failed.value.receipt)
+
+
 def test_nobody_has_no_balance_nonce_or_code(network: Network) -> None:
     nobody = b"\x99" * 20
     assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
@@ -246,6 +279,13 @@ class TestRefusals:
         network.send(network.accounts[1], 1)
         with pytest.raises(TransactionRefused, match="nonce too low: next nonce 1, tx nonce 0"):
             network.submit(network.accounts[0].sign(self.transaction(network)).raw())
+
+    def test_a_value_that_is_not_there_is_refused_before_gas_is_estimated(self, network: Network) -> None:
+        before = (network.head, network.machine.root, len(network.mempool))
+        with pytest.raises(TransactionRefused, match="insufficient funds") as refused:
+            network.send(network.accounts[1], FUNDS + 1)
+        assert refused.value.reason == "funds"
+        assert (network.head, network.machine.root, len(network.mempool)) == before
 
     def test_a_stranger_has_no_funds(self, network: Network) -> None:
         with pytest.raises(TransactionRefused, match="insufficient funds"):

@@ -228,6 +228,9 @@ class TestTransactions:
             with pytest.raises(Failed) as failed:
                 rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000", **fields})
             assert failed.value.code == -32003
+        with pytest.raises(Failed, match="insufficient funds") as failed:
+            rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": hex(10**23)})
+        assert failed.value.code == -32003
         with pytest.raises(Failed, match="malformed") as failed:
             rpc("eth_sendRawTransaction", "0x02c0")
         assert failed.value.code == -32003
@@ -545,9 +548,10 @@ class TestControls:
         assert rpc("Filecoin.FilecoinAddressToEthAddress", filecoin) == ALICE
         native = rpc("Filecoin.FilecoinAddressToEthAddress", str(account.native), "latest")
         assert native == "0x" + masked_id(100).hex()
-        with pytest.raises(Failed) as failed:
-            rpc("Filecoin.FilecoinAddressToEthAddress", "f9nobody")
-        assert failed.value.code == -32602
+        for nobody in ("f9nobody", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"):
+            with pytest.raises(Failed) as failed:
+                rpc("Filecoin.FilecoinAddressToEthAddress", nobody)
+            assert failed.value.code == -32602
 
 
 def test_answers_are_plain_json(rpc: Client) -> None:
