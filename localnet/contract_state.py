@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bridge.params import unwrap_return
 from hypervisor.address import Address
+from hypervisor.errors import Fatal
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -46,10 +47,12 @@ def code_of(machine: Hypervisor, address: Address) -> bytes:
 
 
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
-    """The 32 bytes of a contract's storage slot; zeros for everybody else."""
+    """The 32 bytes of a contract's storage slot; zeros for everybody else. Raises Fatal."""
     actor = machine.actor(address)
     if actor is None or contract_state(machine, actor) is None:
         return bytes(_WORD)
     params = encode([slot.to_bytes(_WORD, "big").lstrip(b"\0")])
     result = machine.call(Message(address, Address.id(SYSTEM_ACTOR), method=_GET_STORAGE_AT, params=params))
-    return unwrap_return(result.return_data).rjust(_WORD, b"\0") if not result.exit_code else bytes(_WORD)
+    if result.exit_code:
+        raise result.fatal or Fatal(f"{address} exited with {result.exit_code} when asked for slot {slot:#x}")
+    return unwrap_return(result.return_data).rjust(_WORD, b"\0")

@@ -127,6 +127,5 @@ def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: by
     system = Address.id(SYSTEM_ACTOR)
     message = Message(Address.id(to), system, nonce=machine.context.epoch, method=method, params=params, gas_limit=gas)
     result = machine.apply_implicit(message)
-    # An actor that a bundle does not have yet answers 22; on the network the tipset would be invalid.
-    if result.exit_code not in (ExitCode.OK, ExitCode.USR_UNHANDLED_MESSAGE):
+    if result.exit_code != ExitCode.OK:  # on the network the tipset would be invalid
         raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")

@@ -50,7 +50,9 @@ def estimate(machine: Hypervisor, request: CallRequest, pending: Sequence[Signed
     """A gas limit that suffices for the message after the sender's `pending` ones. Raises CallFailed."""
     with machine.trial():
         for message in pending:
-            machine.apply(message)
+            result = machine.apply(message)
+            if result.fatal is not None:
+                raise result.fatal
         highest = Gas(min(request.gas or BLOCK_GAS_LIMIT, BLOCK_GAS_LIMIT))
         first = _trial_run(machine, request, highest)
         _succeed(_message(machine, request, highest), first)

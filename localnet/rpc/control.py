@@ -16,9 +16,11 @@ def snapshot(node: Node) -> str:
     return as_quantity(node.network.snapshot())
 
 
-def revert(node: Node, name: int) -> bool:
+def revert(node: Node, snapshot_id: int) -> bool:
     """Go back to a snapshot, which is used up with all after it; false where there is none."""
-    return node.network.revert(name)
+    reverted = node.network.revert(snapshot_id)
+    node.filters.go_back(node.network.block_number)
+    return reverted
 
 
 def mine_one(node: Node, options: Any = None) -> str:
@@ -30,7 +32,7 @@ def mine_one(node: Node, options: Any = None) -> str:
         timestamp, blocks = (None if options is None else number(options)), None
     if timestamp is not None:
         node.network.set_next_timestamp(timestamp)
-    _mine(node, 1 if blocks is None else blocks)
+    mine(node, 1 if blocks is None else blocks)
     return "0x0"
 
 
@@ -89,11 +91,6 @@ def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
 def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # noqa: ARG001
     """The Ethereum address of a Filecoin one: f410 where the actor has it, else the masked ID."""
     return as_data(node.network.address(owner))
-
-
-def _mine(node: Node, blocks: int) -> None:
-    _check_count(node, blocks)
-    node.network.mine(blocks)
 
 
 def _check_count(node: Node, count: int) -> None:

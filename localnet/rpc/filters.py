@@ -1,7 +1,7 @@
 """Filters that clients poll: what is new since they last asked.
 
-At most a hundred at a time; one that is not asked for an hour is gone. Where the chain went back below what a filter
-has seen, it goes on from the new head.
+At most a hundred at a time; one that is not asked for an hour is gone. Where the chain goes back below what a filter
+has seen, it goes on from there.
 """
 
 from __future__ import annotations
@@ -44,21 +44,26 @@ class Filters:
     def add(self, new: Filter) -> bytes:
         """Keep a filter; its id of 32 bytes. Raises RpcError -32005 where there are too many."""
         oldest = time.monotonic() - LIFETIME
-        self._filters = {name: kept for name, kept in self._filters.items() if kept.asked >= oldest}
+        self._filters = {key: kept for key, kept in self._filters.items() if kept.asked >= oldest}
         if len(self._filters) >= MAX_FILTERS:
             raise RpcError(LIMIT_EXCEEDED, f"at most {MAX_FILTERS} filters at a time: uninstall some")
-        name = secrets.token_bytes(32)
-        self._filters[name] = new
-        return name
+        filter_id = secrets.token_bytes(32)
+        self._filters[filter_id] = new
+        return filter_id
 
-    def get(self, name: bytes) -> Filter:
+    def go_back(self, head: int) -> None:
+        """The chain went back to a height: what comes above it is new to every filter."""
+        for kept in self._filters.values():
+            kept.seen = min(kept.seen, head)
+
+    def get(self, filter_id: bytes) -> Filter:
         """The filter. Raises RpcError -32001 where there is none."""
-        found = self._filters.get(name)
+        found = self._filters.get(filter_id)
         if found is None or found.asked < time.monotonic() - LIFETIME:
             raise RpcError(NOT_FOUND, "filter not found")
         found.asked = time.monotonic()
         return found
 
-    def remove(self, name: bytes) -> bool:
+    def remove(self, filter_id: bytes) -> bool:
         """Forget a filter; False where there was none."""
-        return self._filters.pop(name, None) is not None
+        return self._filters.pop(filter_id, None) is not None

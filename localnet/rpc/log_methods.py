@@ -50,15 +50,15 @@ def new_pending_transaction_filter(node: Node) -> str:
     return _added(node, Filter(TRANSACTIONS, node.network.block_number))
 
 
-def uninstall_filter(node: Node, name: bytes) -> bool:
+def uninstall_filter(node: Node, filter_id: bytes) -> bool:
     """Forget a filter; false where there was none."""
-    return node.filters.remove(name)
+    return node.filters.remove(filter_id)
 
 
-def get_filter_changes(node: Node, name: bytes) -> list[Any]:
+def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     """What is new since the filter was asked last: logs, block hashes or transaction hashes."""
-    found, index = node.filters.get(name), node.network.chain.index
-    first, last = min(found.seen, index.head) + 1, index.head
+    found, index = node.filters.get(filter_id), node.network.chain.index
+    first, last = found.seen + 1, index.head
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
@@ -73,9 +73,9 @@ def get_filter_changes(node: Node, name: bytes) -> list[Any]:
     return [as_data(transaction) for transaction in new]
 
 
-def get_filter_logs(node: Node, name: bytes) -> list[dict[str, Any]]:
+def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     """Every log that a filter wants, told already or not."""
-    found, index = node.filters.get(name), node.network.chain.index
+    found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")
     last = index.head if found.last is None else min(index.head, found.last)

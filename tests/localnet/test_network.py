@@ -11,11 +11,12 @@ import pytest
 from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.address import Address
-from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.errors import AddressError, Fatal, InvalidInput
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
 from localnet.contract import Artifact
+from localnet.contract_state import code_of, storage_of
 from localnet.errors import UnknownTransaction
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
@@ -197,6 +198,30 @@ def test_a_receipt_is_told_in_a_line(network: Network) -> None:
 def test_nobody_has_no_balance_nonce_or_code(network: Network) -> None:
     nobody = b"\x99" * 20
     assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
+
+
+def test_a_destroyed_contract_has_no_code_nonce_or_storage(either: Network) -> None:
+    # Init code stores 1 at slot 0 and leaves PUSH0, SELFDESTRUCT. As the tests of lotus have it (eth_bytecode_test).
+    address = either.send(None, 0, bytes.fromhex("60015f55615fff5f526002601ef3")).contract_address
+    assert address is not None
+    target = to_filecoin(address)
+
+    def seen() -> tuple[bytes, int, int]:
+        slot = int.from_bytes(storage_of(either.machine, target, 0), "big")
+        return code_of(either.machine, target), either.nonce(address), slot
+
+    assert seen() == (b"\x5f\xff", 1, 1)
+    either.send(address)
+    assert seen() == (b"", 0, 0)
+
+
+def test_a_contract_that_does_not_tell_its_storage_is_a_defect(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = network.deploy(COUNTER)
+    monkeypatch.setattr("localnet.contract_state._GET_STORAGE_AT", 6)
+    with pytest.raises(Fatal, match=r"exited with .* when asked for slot 0x7"):
+        storage_of(network.machine, to_filecoin(counter.address), 7)
 
 
 def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:

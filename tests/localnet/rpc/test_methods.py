@@ -425,6 +425,19 @@ class TestLogs:
         sent = greet(rpc, inbox, "other")
         assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", name)] == [sent]
 
+    def test_a_filter_misses_nothing_that_came_after_the_chain_went_back(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        snapshot, logs = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
+        blocks, transactions = rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")
+        greet(rpc, inbox)
+        for name in (logs, blocks, transactions):
+            assert len(rpc("eth_getFilterChanges", name)) == 1
+        rpc("evm_revert", snapshot)
+        sent = [greet(rpc, inbox, text) for text in ("other", "branch")]
+        assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", logs)] == sent
+        assert len(rpc("eth_getFilterChanges", blocks)) == 2
+        assert rpc("eth_getFilterChanges", transactions) == sent
+
     def test_filters_are_few_and_do_not_live_for_ever(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         first = rpc("eth_newBlockFilter")
         for _ in range(99):
