@@ -1,0 +1,83 @@
+"""Records of long runs: what a file must hold, and what `make records` calls different."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import recorded
+from bench.recorded import RECORDS, Record, RecordError, differences, replay, replay_command
+
+HALF = {"made": 1000, "executed": 500}
+
+
+def record(**changed: Any) -> Record:
+    sound: dict[str, Any] = {
+        "seed": 7,
+        "count": 1000,
+        "stages": HALF,
+        "findings": [],
+        "planted_defect": {"swapped": {"cases": 3}},
+        "command": "python -m tests.bench.sample --count 1000 --seed 7 --fast",
+    }
+    return Record(**sound | changed)
+
+
+@pytest.mark.parametrize("file", sorted(RECORDS.glob("*.json")), ids=lambda file: file.stem)
+def test_every_record_of_the_project_proves_what_it_should(file: Path) -> None:
+    kept = Record.read(file)
+    assert kept.problems() == []
+    assert set(kept.commit) <= set("0123456789abcdef")  # not of code that nobody can look at
+    assert replay_command(kept, file)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"findings": ["a hang"]}, "a hang"),
+        ({"stages": {"made": 1000, "executed": 333}}, "only 333 of 1000 inputs: executed"),
+        ({"stages": {}}, "no input reached any stage"),
+        ({"planted_defect": {}}, "no defect was planted"),
+        ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the defect 'swapped' was not found"),
+    ],
+)
+def test_a_run_that_proves_nothing_says_so(changed: dict[str, Any], problem: str) -> None:
+    assert record(**changed).problems() == [problem]
+
+
+def test_a_replay_is_one_per_cent_with_the_same_seed_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "new.json"
+    wanted = ["-m", "tests.bench.sample", "--count", "10", "--seed", "7", "--fast", "--record", str(file)]
+    assert replay_command(record(), file)[1:] == wanted
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        ({"count": 10, "stages": {"made": 10, "executed": 6}}, None),
+        ({"count": 10, "stages": {"made": 10, "executed": 7}}, "executed: 70% of the inputs, 50% on record"),
+        ({"stages": {"executed": 500}}, "the stages were made, executed, they are executed"),
+        ({"planted_defect": {"another": {"cases": 1}}}, "not planted any more: swapped"),
+    ],
+)
+def test_a_share_off_by_more_than_a_tenth_is_different(changed: dict[str, Any], difference: str | None) -> None:
+    assert list(differences(record(), record(**changed))) == ([difference] if difference else [])
+
+
+def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")
+    (tmp_path / "gone.json").write_text(json.dumps(asdict(gone)))
+    assert [*replay("gone")] == [f"`{gone.command}` no longer runs: exit code 1, no record"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"command": "python -m tests.crash"}'])
+def test_what_is_no_record_is_refused(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(content)
+    with pytest.raises(RecordError, match=r"broken\.json"):
+        Record.read(file)
