@@ -40,13 +40,16 @@ class DecodedCall:
 
 
 class ContractInterface:
-    """A contract's functions, events and errors, from the ABI JSON that solc writes."""
+    """A contract's functions, events and errors, from the ABI JSON that solc writes.
+
+    A function is given by its name, or, where several have the name, by its signature: `safeMint(address,uint256)`.
+    """
 
     def __init__(self, abi: Sequence[Mapping[str, Any]]) -> None:
         self.abi = tuple(abi)
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
-        """Calldata of a call by the function's name. Raises AbiMismatch."""
+        """Calldata of a call of a function; of those with the name, the one that takes so many. Raises AbiMismatch."""
         function = self._function(name, len(arguments))
         return _selector(function) + _encode(function["inputs"], arguments, name)
 
@@ -61,6 +64,13 @@ class ContractInterface:
         function = self._function(name, None)
         values = _decode(function["outputs"], data, name)
         return values[0] if len(values) == 1 else values or None
+
+    def decode_answer(self, calldata: bytes, data: bytes) -> Any:
+        """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch."""
+        function = self._functions.get(calldata[:_SELECTOR])
+        if function is None:
+            raise AbiMismatch(f"no function has the selector 0x{calldata[:_SELECTOR].hex()}")
+        return self.decode_result(_signature(function), data)
 
     def decode_log(self, log: Log) -> DecodedLog | None:
         """A log by the interface's events, None if it does not fit any. Indexed dynamic arguments stay hashes."""
@@ -102,22 +112,29 @@ class ContractInterface:
         return None if entry is None else str(entry["name"])
 
     def _function(self, name: str, arguments: int | None) -> Mapping[str, Any]:
-        named = [entry for entry in self.abi if entry["type"] == "function" and entry["name"] == name]
-        fitting = [entry for entry in named if arguments is None or len(entry["inputs"]) == arguments]
-        if len(fitting) != 1:
-            known = ", ".join(sorted({entry["name"] for entry in self.abi if entry["type"] == "function"}))
-            raise AbiMismatch(f"no single function '{name}' takes {arguments} arguments; the contract has: {known}")
-        return fitting[0]
+        functions = self._signatures
+        named = {signature: entry for signature, entry in functions.items() if name in (entry["name"], signature)}
+        fitting = [entry for entry in named.values() if arguments is None or len(entry["inputs"]) == arguments]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise AbiMismatch(f"several functions are called '{name}': name one of {', '.join(sorted(named))}")
+        wanted = f"'{name}'" if arguments is None else f"'{name}' of {arguments} arguments"
+        raise AbiMismatch(f"no function {wanted}; the contract has: {', '.join(sorted(named or functions))}")
+
+    @cached_property
+    def _signatures(self) -> dict[str, Mapping[str, Any]]:
+        return {_signature(entry): entry for entry in self.abi if entry["type"] == "function"}
 
     @cached_property
     def _functions(self) -> dict[bytes, Mapping[str, Any]]:
-        return {_selector(entry): entry for entry in self.abi if entry["type"] == "function"}
+        return {_selector(entry): entry for entry in self._signatures.values()}
 
     @cached_property
     def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
         """By the hash of the signature and the number of indexed arguments: tokens differ in the second only."""
         return {
-            (bytes(keccak(_signature(entry))), sum(item["indexed"] for item in entry["inputs"])): entry
+            (bytes(keccak(_signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
             for entry in self.abi
             if entry["type"] == "event" and not entry.get("anonymous")
         }
@@ -127,8 +144,8 @@ class ContractInterface:
         return {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
 
 
-def _signature(entry: Mapping[str, Any]) -> bytes:
-    return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})".encode()
+def _signature(entry: Mapping[str, Any]) -> str:
+    return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})"
 
 
 def _names(entry: Mapping[str, Any]) -> list[str]:
@@ -137,7 +154,7 @@ def _names(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _selector(entry: Mapping[str, Any]) -> bytes:
-    return bytes(keccak(_signature(entry))[:_SELECTOR])
+    return bytes(keccak(_signature(entry).encode())[:_SELECTOR])
 
 
 def _type(item: Mapping[str, Any]) -> str:

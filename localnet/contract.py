@@ -52,7 +52,7 @@ class Artifact:
 
 
 class Contract:
-    """A contract on a network. Functions by name: `call` reads, `send` makes a transaction."""
+    """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction."""
 
     def __init__(self, network: Network, address: EthAddress, interface: ContractInterface) -> None:
         self._network = network
@@ -65,7 +65,7 @@ class Contract:
         `value` in attoFIL. Raises CallFailed, AbiMismatch.
         """
         data = self.interface.encode_call(function, *arguments)
-        return self.interface.decode_result(function, self._network.call(self.address, data, value, sender=sender))
+        return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
 
     def send(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> TransactionReceipt:
         """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`."""

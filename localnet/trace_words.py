@@ -84,7 +84,7 @@ def _contract_call(
                 continue
             arguments = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
             if call["exitCode"] == ExitCode.OK and not call["error"]:
-                result = _shown(named.interface.decode_result(decoded.function, returned))
+                result = _shown(named.interface.decode_answer(calldata, returned))
             else:
                 result = named.interface.decode_revert(returned) if returned else ""
         except AbiMismatch:

@@ -154,6 +154,28 @@ class TestCalls:
         assert ALL.encode_call("twice", 1)[:4] == keccak(b"twice(uint8)")[:4]
         assert ALL.encode_call("twice", 1, 2)[:4] == keccak(b"twice(uint8,uint8)")[:4]
 
+    def test_overloads_of_as_many_arguments_are_told_apart_by_their_signatures(self) -> None:
+        one = function("get", [item("uint8", "at")], [item("uint256")])
+        other = function("get", [item("tuple[2]", "at", components=POINT["components"])], [item("string")])
+        interface = ContractInterface([one, other])
+        first = interface.encode_call("get(uint8)", 1)
+        second = interface.encode_call("get((uint8,string)[2])", [(1, "x"), (2, "y")])
+        assert (first[:4], second[:4]) == (keccak(b"get(uint8)")[:4], keccak(b"get((uint8,string)[2])")[:4])
+        answer = abi_encode(["string"], ["text"])
+        assert interface.decode_answer(first, bytes(31) + b"\x07") == 7
+        assert interface.decode_answer(second, answer) == interface.decode_result("get((uint8,string)[2])", answer)
+        assert interface.decode_answer(second, answer) == "text"
+        both = r"several functions are called 'get': name one of get\(\(uint8,string\)\[2\]\), get\(uint8\)"
+        for refused in (lambda: interface.encode_call("get", 1), lambda: interface.decode_result("get", answer)):
+            with pytest.raises(AbiMismatch, match=both):
+                refused()
+        with pytest.raises(AbiMismatch, match=r"no function 'get' of 2 arguments; the contract has: get\(\(uint8"):
+            interface.encode_call("get", 1, 2)
+        with pytest.raises(AbiMismatch, match=r"no function 'put'; the contract has: get\(\(uint8"):
+            interface.decode_result("put", answer)
+        with pytest.raises(AbiMismatch, match="no function has the selector 0xdeadbeef"):
+            interface.decode_answer(b"\xde\xad\xbe\xef", answer)
+
     def test_calldata_that_does_not_fit(self) -> None:
         assert ALL.decode_call(b"") is None
         assert ALL.decode_call(b"\xde\xad\xbe\xef") is None

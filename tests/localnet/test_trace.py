@@ -208,3 +208,18 @@ def test_calldata_of_nobodys_function_is_shown_by_its_selector() -> None:
     }  # fmt: skip
     words = describe(call, [NamedInterface("Empty", ContractInterface([]))])
     assert (words.callee, words.function, words.arguments, words.result) == ("contract", "0xdeadbeef", "(0x01)", "")
+
+
+def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> None:
+    abi: list[dict[str, Any]] = [
+        {"type": "function", "name": "get", "inputs": [{"name": "at", "type": kind}], "outputs": [{"type": answer}]}
+        for kind, answer in (("uint8", "uint256"), ("bool", "bool"))
+    ]
+    interface = ContractInterface(abi)
+    calldata = interface.encode_call("get(bool)", True)
+    call = {
+        "actor": "evm", "method": 3844450837, "params": "0x" + encode(calldata).hex(), "paramsCodec": 0x51,
+        "return": "0x" + encode((1).to_bytes(32, "big")).hex(), "exitCode": 0, "error": "", "events": [],
+    }  # fmt: skip
+    words = describe(call, [NamedInterface("Two", interface)])
+    assert (words.function, words.arguments, words.result) == ("get", "(at=True)", "True")
