@@ -9,7 +9,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance bench crash gc-check records statetest bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance bench crash gc-check records statetest differential bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ conformance: environment ## the official message vectors and the golden ones, al
 
 statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)
+
+differential: environment ## contracts on the EVM runtime and on the official EVM actor (needs an official bundle, Node.js)
+	@$(RUN)/python -m tests.differential $(ARGS)
 
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)

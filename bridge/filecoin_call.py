@@ -7,6 +7,7 @@ bytes data). Rules: FIP-0054, FIP-0076 in the shape that the official EVM actor 
 behind the end yield zeros, numbers wider than their field are refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +39,17 @@ class BlockTooLarge(ValueError):
         self.length = length
 
 
+Hold = Callable[[int], None]
+"""Told the length of each content before it is read: pays for it, or raises. What no block may have is read no further
+than to the first byte too many."""
+
+
+def within_block(length: int) -> None:
+    """Refuse content that no block could hold."""
+    if length > MAX_BLOCK_SIZE:
+        raise BlockTooLarge(length)
+
+
 @dataclass(frozen=True, slots=True)
 class ActorCall:
     """What a contract asks of call_actor: `target` is address bytes or an actor's number, by the precompile used."""
@@ -50,19 +62,16 @@ class ActorCall:
     target: bytes | int
 
 
-def decode_call(data: bytes, by_id: bool) -> ActorCall:
-    """Read the input of call_actor_id (`by_id`) or call_actor.
-
-    AbiError where the precompile must fail; BlockTooLarge for parameters or an address that no block could hold.
-    """
+def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCall:
+    """Read the input of call_actor_id (`by_id`) or call_actor. AbiError where the precompile must fail."""
     method, value = _number(data, 0, _U64), _number(data, 1, None)
     flags, codec = _number(data, 2, _U64), _number(data, 3, _U64)
     params_offset = _number(data, 4, _U32)
     last = _number(data, 5, _U64 if by_id else _U32)
-    params = _dynamic(data, params_offset)
-    target = last if by_id else _dynamic(data, last)
     if flags & ~READ_ONLY_FLAG:
         raise AbiError(f"send flags 0x{flags:x}: only bit 0 (read-only) exists")
+    params = _dynamic(data, params_offset, hold)
+    target = last if by_id else _dynamic(data, last, hold)
     if method != 0 and method < FIRST_CALLABLE_METHOD:
         raise AbiError(f"method {method}: contracts may call 0 and from {FIRST_CALLABLE_METHOD} up")
     if codec != CBOR and (codec != NO_CODEC or params):
@@ -85,16 +94,16 @@ def encode_method_calldata(method: int, codec: int, params: bytes) -> bytes:
     return HANDLE_FILECOIN_METHOD + _words(method, codec, 3 * _WORD) + _bytes_tail(params)
 
 
-def decode_method_return(data: bytes) -> tuple[int, bytes | None]:
+def decode_method_return(data: bytes, hold: Hold = within_block) -> tuple[int, bytes | None]:
     """(exit code, CBOR return data or None) from what handle_filecoin_method answered.
 
     An empty answer is exit 0 without data. AbiError where a number does not fit, where codec 0 comes with data, or
-    where the codec is neither 0 nor CBOR; BlockTooLarge for data that no block could hold.
+    where the codec is neither 0 nor CBOR.
     """
     if not data:
         return 0, None
     exit_code, codec = _number(data, 0, _U32), _number(data, 1, _U64)
-    content = _dynamic(data, _number(data, 2, _U32))
+    content = _dynamic(data, _number(data, 2, _U32), hold)
     if codec == NO_CODEC:
         if content:
             raise AbiError(f"codec 0 with {len(content)} bytes of data")
@@ -120,11 +129,10 @@ def _number_at(data: bytes, start: int, maximum: int | None) -> int:
     return number
 
 
-def _dynamic(data: bytes, offset: int) -> bytes:
+def _dynamic(data: bytes, offset: int, hold: Hold) -> bytes:
     length = _number_at(data, offset, _U32)
-    if length > MAX_BLOCK_SIZE:
-        raise BlockTooLarge(length)
-    return _slice(data, offset + _WORD, length)
+    hold(length)
+    return _slice(data, offset + _WORD, min(length, MAX_BLOCK_SIZE + 1))
 
 
 def _words(*numbers: int) -> bytes:

@@ -6,6 +6,7 @@ actors/evm/src/lib.rs). A method function takes the invocation and answers the b
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -14,7 +15,6 @@ from bridge.cbor import ParamsError, byte_string
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
-    BlockTooLarge,
     decode_method_return,
     encode_method_calldata,
 )
@@ -30,6 +30,7 @@ from runtimes.evm.contract import Contract
 from runtimes.evm.engine import EngineFactory, Frame, Status
 from runtimes.evm.execution import execute
 from runtimes.evm.host import FilecoinHost
+from runtimes.evm.memory import hold
 from runtimes.evm.rules import Rules
 from runtimes.evm.state import EvmState
 from runtimes.evm.syscalls import Syscalls
@@ -168,11 +169,9 @@ def _handle_filecoin_method(invocation: Invocation) -> BlockId:
     codec, data = (0, b"") if params is None else (params.codec, params.data)
     output = _invoke(invocation, encode_method_calldata(invocation.kernel.context.method, codec, data))
     try:
-        exit_code, answer = decode_method_return(output)
+        exit_code, answer = decode_method_return(output, partial(hold, invocation.syscalls, invocation.rules))
     except AbiError as error:
         raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}") from None
-    except BlockTooLarge as error:
-        raise _too_large(invocation.rules, error.length) from None
     block = NO_BLOCK if answer is None else invocation.syscalls.create(CBOR, answer)
     if exit_code == ExitCode.OK:
         return block
@@ -250,13 +249,6 @@ def _get_storage_at(invocation: Invocation) -> BlockId:
 
 def _return_bytes(invocation: Invocation, data: bytes) -> BlockId:
     return invocation.syscalls.create(CBOR, byte_string(data))
-
-
-def _too_large(rules: Rules, length: int) -> ActorExit:
-    """The end of a frame whose answer no block could hold; see `FilecoinHost.grow_memory` for the two codes."""
-    fits = length <= rules.max_frame_memory or length >= 1 << 31
-    code = ExitCode.USR_ASSERTION_FAILED if fits else ExitCode.SYS_ILLEGAL_INSTRUCTION
-    return ActorExit(code, message=f"an answer of {length} bytes")
 
 
 _METHODS: Final[Mapping[int, Callable[[Invocation], BlockId]]] = MappingProxyType({

@@ -12,13 +12,13 @@ from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import Contract
 from runtimes.evm.engine import TxContext
 from runtimes.evm.inspection import Inspector
+from runtimes.evm.memory import TWO_GIB, charge_memory, hold
 from runtimes.evm.rules import Rules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import split_cid
 
 _BLOCK_HASHES: Final = 256
 _PREVRANDAO_TAG: Final = 10
-_TWO_GIB: Final = 2 << 30
 
 
 class FilecoinHost:
@@ -161,24 +161,17 @@ class FilecoinHost:
         """
         rules, have = self.rules, self._memory
         wanted = -(-size // rules.memory_page) * rules.memory_page
-        if wanted >= _TWO_GIB:
+        if wanted >= TWO_GIB:
             raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"memory of {size} bytes: capacity overflow")
-        if wanted > rules.max_frame_memory or not self.syscalls.kernel.memory.grow(have, wanted):
-            raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be had")
         growth = max(wanted, rules.free_memory) - max(have, rules.free_memory)
+        if wanted > rules.max_frame_memory or not self.syscalls.kernel.memory.grow(have, wanted):
+            charge_memory(self.syscalls, growth * rules.memory_growth_price)  # the instance pays before it is refused
+            raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be had")
         price = (wanted - have) * rules.memory_fill_price + growth * rules.memory_growth_price
-        self.syscalls.charge("OnEvmMemory", price)
+        charge_memory(self.syscalls, price)
         self._memory = wanted
         return wanted
 
     def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
-        """Pay for so many copies of data beside the frame's memory, as the official module makes them.
-
-        What its first memory holds is free; what no instance can hold ends the frame with `failure`.
-        """
-        needed = size * copies
-        if needed <= self.rules.free_memory:
-            return
-        if self._memory + needed > self.rules.max_frame_memory:
-            raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be held")
-        self.syscalls.charge("OnEvmMemory", needed * (self.rules.memory_fill_price + self.rules.memory_growth_price))
+        """Pay for so many copies of data beside the frame's memory, as the official module makes them."""
+        hold(self.syscalls, self.rules, size, copies, beside=self._memory, failure=failure)

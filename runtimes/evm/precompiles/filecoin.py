@@ -10,14 +10,13 @@ from typing import Final
 from bridge.filecoin_call import (
     AbiError,
     ActorCall,
-    BlockTooLarge,
     decode_call,
     encode_call_return,
     refused_exit,
 )
 from hypervisor.address import Address
-from hypervisor.errors import ActorExit, AddressError, SyscallError
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.errors import AddressError, SyscallError
+from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallAsk, CallKind
 from runtimes.evm.gas_limits import gas_limit
@@ -71,11 +70,9 @@ def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
     if ask.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:
-        call = decode_call(ask.data, by_id)
+        call = decode_call(ask.data, by_id, hold=lambda length: host.hold(length, copies=1))
     except AbiError as error:
         raise PrecompileFailure(str(error)) from None
-    except BlockTooLarge as error:
-        return _refuse_size(host, error.length)
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
         return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
@@ -93,15 +90,6 @@ def _send(host: FilecoinHost, target: Address, call: ActorCall, limit: int) -> b
     if result.block_id == NO_BLOCK:
         return encode_call_return(result.exit_code, 0, b"")
     return encode_call_return(result.exit_code, result.codec, host.syscalls.read(result.block_id, result.size))
-
-
-def _refuse_size(host: FilecoinHost, length: int) -> bytes:
-    """Parameters over the limit of a block; far over it, the official module cannot even hold them."""
-    if length >= 1 << 31:
-        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{length} bytes of parameters: capacity overflow")
-    if length > host.rules.max_frame_memory:
-        raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{length} bytes of parameters cannot be held")
-    return encode_call_return(refused_exit(ErrorNumber.LIMIT_EXCEEDED), 0, b"")
 
 
 def _word(data: bytes) -> int:

@@ -1,0 +1,68 @@
+"""Cases for the two machines, drawn from a seed: two contracts of the grammar, some fixed ones, messages to them."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+from typing import Final
+
+from bridge.addresses import EthAddress
+from runtimes.evm.ethereum.alloc import Account
+from tests.differential.grammar import THEMES, WORDS, Grammar
+from tests.differential.twins import CallOf, Case
+from tests.runtimes.evm.assembler import assemble, deployer
+
+SENDER: Final = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
+FIRST, SECOND = (EthAddress(bytes([0xC0 + index]) * 20) for index in range(2))
+_HELPERS: Final = (
+    "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN",
+    "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 REVERT",
+    "1 0 SLOAD ADD 0 SSTORE CALLER 0 MSTORE CALLVALUE 32 MSTORE 64 0 RETURN",
+    "CALLER SELFDESTRUCT",
+    "7 0 0 LOG1 7 7 TSTORE INVALID",
+    "0 0 0 0 CALLVALUE CALLER GAS CALL 0 SSTORE",
+)
+"""Contracts that the generated ones call: echo, refuse, count and name the caller, die, fail, call back."""
+_DEPLOYED: Final = 8
+"""Of so many cases one brings its first contract into being by a message."""
+_NOISE: Final = 40
+"""Of so many cases one has a first contract of bytes that no grammar made."""
+
+
+@cache
+def helpers() -> dict[EthAddress, Account]:
+    """The fixed contracts by address."""
+    return {
+        EthAddress(bytes([0xD0 + index]) * 20): Account(1000, 1, assemble(code), {})
+        for index, code in enumerate(_HELPERS)
+    }
+
+
+def generate(seed: int, index: int) -> Case:
+    """The case of this number in the run of this seed."""
+    random = Random(f"{seed}:{index}")
+    theme = random.choice([*THEMES])
+    targets = (FIRST, SECOND, *helpers())
+    codes = [assemble(Grammar(random, theme, targets).program()) for _ in range(2)]
+    if random.randrange(_NOISE) == 0:
+        codes[0] = random.randbytes(random.randrange(200))
+    accounts = {
+        SENDER: Account(10**24, random.randrange(3)),
+        FIRST: Account(random.choice((0, 7, 10**18)), 1, codes[0], _slots(random)),
+        SECOND: Account(7, 1, codes[1], {}),
+        **helpers(),
+    }
+    calls = [_call(random) for _ in range(2)]
+    if random.randrange(_DEPLOYED) == 0:
+        calls.insert(0, CallOf(SENDER, None, random.choice((deployer(codes[0]), codes[0])), random.choice((0, 9))))
+    return Case(f"{seed}:{index}", theme, accounts, calls)
+
+
+def _slots(random: Random) -> dict[int, int]:
+    keys = random.sample((0, 1, 31, 1 << 128, (1 << 255) + 1), random.randrange(4))
+    return {key: random.choice((1, 7, *WORDS[-4:])) for key in keys}
+
+
+def _call(random: Random) -> CallOf:
+    data = random.randbytes(random.choice((0, 4, 32, 36, 64, 68, 96)))
+    return CallOf(SENDER, random.choice((FIRST, FIRST, FIRST, SECOND)), data, random.choice((0, 0, 0, 5)))

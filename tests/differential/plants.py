@@ -1,0 +1,46 @@
+"""Defects of the EVM runtime, which a run must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+from unittest.mock import patch
+
+from hypervisor.network_versions import NetworkVersion
+from runtimes.evm.contract import Contract
+from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.rules import Rules, filecoin_rules
+
+
+@contextmanager
+def _swapped_opcode() -> Iterator[None]:
+    """BALANCE does what EXTCODESIZE should do, and the other way about."""
+
+    def swapped(network: NetworkVersion) -> Rules:
+        rules = filecoin_rules(network)
+        first, second = NUMBERS["BALANCE"], NUMBERS["EXTCODESIZE"]
+        opcodes = {**rules.opcodes, first: rules.opcodes[second], second: rules.opcodes[first]}
+        return replace(rules, opcodes=MappingProxyType(opcodes))
+
+    with patch("runtimes.evm.runtime.filecoin_rules", swapped):
+        yield
+
+
+@contextmanager
+def _no_reload() -> Iterator[None]:
+    """A contract does not see what a call that came back to it has changed."""
+
+    def stay(contract: Contract) -> None:
+        """Keep the state of before."""
+
+    with patch.object(Contract, "reload", stay):
+        yield
+
+
+NONE: Final = "none"
+PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType(
+    {NONE: nullcontext, "swapped-opcode": _swapped_opcode, "no-reload": _no_reload}
+)

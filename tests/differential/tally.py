@@ -1,0 +1,95 @@
+"""What a run of cases adds up to: stages, findings, exit codes, and gas by class as a ratio."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+from hypervisor.exit_codes import ExitCode
+from tests.differential.twins import Case, Compared, Outcome, Twins
+
+RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
+STAGES: Final = (RAN, FINISHED, LEFT)
+_OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_EMPTY: Final = (b"", b"\x40")
+"""Return data that says nothing: none, or an empty byte string in CBOR."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over cases. `gas` has, for each class, the EVM runtime's and the official actor's gas of every message."""
+
+    count: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    found_by_theme: Counter[str] = field(default_factory=Counter)
+    gas_decided: int = 0
+    exits: Counter[int] = field(default_factory=Counter)
+    gas: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, compared: Compared) -> None:
+        """Count one case."""
+        self.count += 1
+        case = compared.case
+        if compared.gas_decided:
+            self.gas_decided += 1
+        elif compared.difference:
+            self.findings.append(f"{case.theme} {case.name}: {compared.difference}")
+            self.found_by_theme[case.theme] += 1
+        self.stages.update(_stages(compared.official))
+        for ours, official in zip(compared.ours, compared.official, strict=True):
+            self.exits[official.exit_code] += 1
+            if ours.exit_code == official.exit_code != ExitCode.SYS_OUT_OF_GAS:
+                self.gas[case.theme].append((ours.gas, official.gas))
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's sums."""
+        self.count += other.count
+        self.stages.update(other.stages)
+        self.findings += other.findings
+        self.found_by_theme.update(other.found_by_theme)
+        self.gas_decided += other.gas_decided
+        self.exits.update(other.exits)
+        for theme, pairs in other.gas.items():
+            self.gas[theme] += pairs
+
+    def ratios(self) -> dict[str, dict[str, float]]:
+        """For each class the ratio of all its gas to the official actor's, and quantiles over single messages."""
+        return {theme: _ratios(pairs) for theme, pairs in sorted(self.gas.items()) if pairs}
+
+    def details(self) -> dict[str, Any]:
+        """What a record keeps beside stages and findings."""
+        return {
+            "messages by exit code": {str(code): count for code, count in sorted(self.exits.items())},
+            "cases that gas decided": self.gas_decided,
+            "gas, EVM runtime to official actor": self.ratios(),
+        }
+
+
+def run(twins: Twins, cases: Iterable[Case]) -> Tally:
+    """Compare every case."""
+    tally = Tally()
+    for case in cases:
+        tally.add(twins.compare(case))
+    return tally
+
+
+def _stages(outcomes: tuple[Outcome, ...]) -> list[str]:
+    finished = [outcome for outcome in outcomes if outcome.exit_code in _OWN_ENDS]
+    left = any(outcome.events or outcome.return_data not in _EMPTY for outcome in finished)
+    reached = (bool(outcomes), bool(finished), left)
+    return [name for name, passed in zip(STAGES, reached, strict=True) if passed]
+
+
+def _ratios(pairs: list[tuple[int, int]]) -> dict[str, float]:
+    single = sorted(ours / official for ours, official in pairs)
+    last = len(single) - 1
+    return {
+        "all": round(sum(ours for ours, _ in pairs) / sum(official for _, official in pairs), 3),
+        "5%": round(single[last * 5 // 100], 3),
+        "median": round(median(single), 3),
+        "95%": round(single[last * 95 // 100], 3),
+    }

@@ -1,0 +1,71 @@
+"""What the run of generated cases found once, a short run of it, and that it finds what it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import EthAddress
+from runtimes.evm.ethereum.alloc import Account
+from store.cid import CBOR, DAG_CBOR
+from tests.conftest import data_file, fvm_data
+from tests.differential.__main__ import BUNDLE, compare, twins
+from tests.differential.generator import SENDER, generate
+from tests.differential.plants import NONE, PLANTS
+from tests.differential.tally import STAGES
+from tests.differential.twins import CallOf, Case
+from tests.runtimes.evm.assembler import assemble
+
+pytestmark = pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
+
+CONTRACT = EthAddress(b"\xaa" * 20)
+FORWARD = "CALLDATASIZE 0 0 CALLDATACOPY {out} 0 CALLDATASIZE 0 {address} GAS DELEGATECALL {out} MSTORE {all} 0 RETURN"
+CALL_ACTOR, CALL_ACTOR_ID = ((0xFE << 152) + index for index in (3, 5))
+TOO_MUCH = (2 << 20, 100 << 20, 0x51000000, 1 << 31, 1 << 32)
+"""Lengths that no block, no instance's memory, no 32-bit number can hold."""
+
+
+def difference(address: int, data: bytes) -> str:
+    """What differs where a precompile is delegate-called."""
+    data_file(BUNDLE)
+    code = assemble(FORWARD.format(address=address, out=96, all=128))
+    accounts = {SENDER: Account(10**24), CONTRACT: Account(5, 1, code)}
+    return twins(NONE).compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference
+
+
+def words(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(32, "big") for number in numbers)
+
+
+@pytest.mark.parametrize("length", TOO_MUCH, ids=hex)
+@pytest.mark.parametrize(
+    ("method", "value", "flags", "codec"),
+    [(0, 0, 0, CBOR), (0, 0, 2, CBOR), (5, 0, 0, CBOR), (0, 0, 0, DAG_CBOR), (0, 0, 0, 0), (0, 1 << 200, 0, CBOR)],
+)
+def test_parameters_of_any_length_are_refused_in_the_official_order(
+    method: int, value: int, flags: int, codec: int, length: int
+) -> None:
+    head = (method, value, flags, codec, 192)
+    assert not difference(CALL_ACTOR_ID, words(*head, 100, length))
+    assert not difference(CALL_ACTOR, words(*head, 224, 0, length))
+    assert not difference(CALL_ACTOR, words(*head, 224, length, 2) + b"\x00\x64")
+
+
+def test_rounds_without_end_cost_nothing_where_the_last_byte_is_wrong() -> None:
+    assert not difference(9, b"\xff" * 213)
+
+
+def test_cases_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+    assert generate(1, 7) == generate(1, 7)
+    assert generate(1, 7) != generate(2, 7) != generate(2, 8)
+
+
+def test_generated_contracts_do_the_same_on_both_machines() -> None:
+    tally = compare(seed=7, count=250, workers=1)
+    assert not tally.findings
+    assert tally.stages[STAGES[-1]] > tally.count / 2
+    assert tally.gas_decided < tally.count / 50
+
+
+@pytest.mark.parametrize("defect", [name for name in PLANTS if name != NONE])
+def test_a_planted_defect_is_found(defect: str) -> None:
+    assert compare(seed=1, count=250, workers=1, plant=defect).findings

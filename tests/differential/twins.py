@@ -1,0 +1,162 @@
+"""Two machines over one official bundle: one runs contracts on the EVM runtime, the other on the official EVM actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.tracing import CallEnded, Recorder
+from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
+from runtimes.evm.ethereum.alloc import Account, install
+from store.cid import Cid
+
+RUNNERS: Final = ("py-evm", "official")
+EPOCH: Final = ChainEpoch(700)
+TIMESTAMP: Final = 1_700_000_123
+GAS_LIMIT: Final = Gas(1_000_000_000)
+"""Of a message: enough for a hundred frames, and used up in half a second by code that never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOf:
+    """A message: a call of a contract, or a creation where `to` is None. Value in attoFIL."""
+
+    sender: EthAddress
+    to: EthAddress | None
+    data: bytes = b""
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Accounts, and the messages that are applied to them in order. `theme` is the class under which gas is told."""
+
+    name: str
+    theme: str
+    accounts: Mapping[EthAddress, Account]
+    calls: Sequence[CallOf]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one message did: all of it must be the same on both machines, but the gas."""
+
+    exit_code: int
+    return_data: bytes
+    events: tuple[StampedEvent, ...]
+    root: Cid
+    gas: int
+
+    def differences(self, other: Outcome) -> Iterator[str]:
+        """The names of the fields that are not equal."""
+        for name in ("exit_code", "return_data", "events", "root"):
+            if getattr(self, name) != getattr(other, name):
+                yield name
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A case on both machines. `difference` is empty where they agree.
+
+    `gas_decided`: they differ, and where their calls first end otherwise one of the two ran out of gas. As the EVM
+    runtime's gas is derived, that may happen on one of them alone; it is no finding.
+    """
+
+    case: Case
+    ours: tuple[Outcome, ...]
+    official: tuple[Outcome, ...]
+    difference: str = ""
+    gas_decided: bool = False
+
+
+class Twin:
+    """One of the two machines."""
+
+    def __init__(self, bundle: Bundle, evm: str) -> None:
+        context = MachineContext(epoch=EPOCH, timestamp=TIMESTAMP)
+        self.machine = Hypervisor.open(bundle=bundle, evm=evm, context=context)
+        self._empty = self.machine.snapshot()
+
+    def run(self, case: Case) -> Iterator[Outcome]:
+        """Start from the case's accounts and apply its messages."""
+        self.machine.restore(self._empty)
+        install(self.machine, case.accounts)
+        nonces = {address: account.nonce for address, account in case.accounts.items()}
+        for call in case.calls:
+            yield self._apply(call, nonces[call.sender])
+            nonces[call.sender] += 1
+
+    def ends(self, case: Case) -> list[int]:
+        """The exit code of every call of a case, in the order in which they end."""
+        recorder = self.machine.tracer = Recorder()
+        try:
+            for _ in self.run(case):
+                pass
+        finally:
+            self.machine.tracer = None
+        return [event.exit_code for event in recorder.events if isinstance(event, CallEnded)]
+
+    def _apply(self, call: CallOf, nonce: int) -> Outcome:
+        creation = call.to is None
+        message = Message(
+            to=Address.id(EAM_ACTOR) if call.to is None else to_filecoin(call.to),
+            from_=to_filecoin(call.sender),
+            nonce=nonce,
+            value=TokenAmount(call.value),
+            method=MethodNumber(CREATE_EXTERNAL_METHOD if creation else INVOKE_EVM),
+            params=byte_string(call.data) if call.data or creation else b"",
+            gas_limit=GAS_LIMIT,
+        )
+        result = self.machine.apply(message)
+        if result.fatal is not None:
+            raise result.fatal
+        return Outcome(int(result.exit_code), result.return_data, result.events, self.machine.root, result.gas_used)
+
+
+class Twins:
+    """Both machines."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.ours, self.official = (Twin(bundle, evm) for evm in RUNNERS)
+
+    def compare(self, case: Case) -> Compared:
+        """Run a case on both, up to the first message that is not the same."""
+        ours: list[Outcome] = []
+        official: list[Outcome] = []
+        try:
+            for mine, other in zip(self.ours.run(case), self.official.run(case), strict=True):
+                ours.append(mine)
+                official.append(other)
+                found = list(mine.differences(other))
+                if found:
+                    return self._judge(case, ours, official, f"message {len(ours) - 1}: {_words(mine, other, found)}")
+        except HypervisorError as error:
+            return Compared(case, tuple(ours), tuple(official), f"message {len(ours)}: {type(error).__name__}: {error}")
+        return Compared(case, tuple(ours), tuple(official))
+
+    def _judge(self, case: Case, ours: list[Outcome], official: list[Outcome], difference: str) -> Compared:
+        ends = zip(self.ours.ends(case), self.official.ends(case), strict=False)
+        parted = next((pair for pair in ends if pair[0] != pair[1]), ())
+        return Compared(case, tuple(ours), tuple(official), difference, ExitCode.SYS_OUT_OF_GAS in parted)
+
+
+def _words(mine: Outcome, other: Outcome, names: list[str]) -> str:
+    text = []
+    for name in names:
+        values = [getattr(outcome, name) for outcome in (mine, other)]
+        shown = [value.hex() if isinstance(value, bytes) else str(value) for value in values]
+        text.append(f"{name} {shown[0]:.200} here, {shown[1]:.200} of the official actor")
+    return "; ".join(text)
