@@ -4,8 +4,8 @@ A transaction becomes a message of the sender's f410 address: to the Ethereum ad
 creates a contract, else to InvokeEVM of the receiver. Its signature is carried with type 3 (delegated) in a form that
 tells the kinds of transaction apart, so that the transaction, and with it its hash, can be made again from the message.
 Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
-Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03. Access lists
-must be empty: a message has no room for them.
+Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
+send nothing else work on a local network. Access lists must be empty: a message has no room for them.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
             return _parse_typed(DYNAMIC_FEE, rlp.read_list(rlp.decode(raw[1:]), 12))
     except (rlp.RlpError, AddressError) as error:
         raise TransactionError(f"the transaction is malformed: {error}") from None
-    raise TransactionError(f"transactions of type {raw[0]} are not supported: expected type 0, 1 or 2")
+    raise TransactionError(f"transactions of type {raw[0]} are not supported: expected a list (type 0), or type 1 or 2")
 
 
 def _parse_legacy(fields: list[rlp.Item]) -> SignedTransaction:

@@ -30,6 +30,8 @@ _MAX_VALUE = 2_000_000_000 * 10**18
 
 def from_raw(raw: bytes, chain_id: int) -> Candidate:
     """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
+    if len(raw) > 2 * MAX_MESSAGE_BYTES:  # before millions of items are decoded: its message can be no shorter
+        raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
         signed = parse_transaction(raw)
         return from_transaction(signed, chain_id, signed.sender())

@@ -84,19 +84,21 @@ class _RpcEndpoint:
         await send({"type": "http.response.body", "body": answer})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, None where it is too large."""
+        """The body, None where it is too large; nothing where the client went away in the middle of it."""
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > self._limit:
             return None
         parts, size, more = [], 0, True
         while more:
             message = await receive()
+            if message["type"] != "http.request":
+                return b""
             part = message.get("body", b"")
             size += len(part)
             if size > self._limit:
                 return None
             parts.append(part)
-            more = message["type"] == "http.request" and message.get("more_body", False)
+            more = message.get("more_body", False)
         return b"".join(parts)
 
 

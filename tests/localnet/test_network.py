@@ -289,7 +289,8 @@ class TestRefusals:
             ({"max_fee": 10**22}, r"insufficient funds for gas \* price \+ value"),
             ({"value": 1 << 200}, "more than all the FIL"),
             ({"nonce": 5_000}, "nonce too high"),
-            ({"data": bytes(70_000)}, "oversized data"),
+            ({"data": bytes(70_000)}, "oversized data: message of"),
+            ({"data": bytes(140_000)}, "oversized data: transaction of"),
         ],
     )
     def test_a_transaction_is_refused_in_words_that_tools_know(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.rpc.http import is_own_host, is_own_origin
-from localnet.rpc.node import Limits
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.http import application, is_own_host, is_own_origin
+from localnet.rpc.node import Limits, Node
 from localnet.rpc.server import Server, ready_file, serving
 from tests.localnet.conftest import ARTIFACTS
 
@@ -81,6 +83,44 @@ def test_a_body_over_the_limit_is_refused_and_the_next_request_answered(url: str
 
 def _chunked(size: int) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (size, b" " * size)
+
+
+def test_a_request_whose_client_goes_away_in_the_middle_is_not_carried_out() -> None:
+    mine = b'{"jsonrpc":"2.0","id":1,"method":"evm_mine"}'
+    sent: list[Any] = []
+
+    async def on_owner(work: Any) -> Any:
+        return work()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask(*received: dict[str, Any]) -> None:
+        messages = iter(received)
+
+        async def receive() -> Any:
+            return next(messages)
+
+        headers = [(b"host", b"localhost")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": headers,
+        }
+        await application(node, Dispatcher(node, on_owner))(scope, receive, send)
+
+    with Network() as network:
+        node = Node(network)
+        asyncio.run(ask({"type": "http.request", "body": mine, "more_body": True}, {"type": "http.disconnect"}))
+        assert network.block_number == 0
+        asyncio.run(
+            ask({"type": "http.request", "body": mine, "more_body": True}, {"type": "http.request", "body": b" "})
+        )
+        assert network.block_number == 1
+    assert json.loads(sent[-1]["body"])["result"] == "0x0"
 
 
 def test_a_body_at_the_limit_is_taken(url: str) -> None:
