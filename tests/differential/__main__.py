@@ -7,21 +7,15 @@ the seed and a number: `python -m tests.differential --case SEED:NUMBER` shows o
 from __future__ import annotations
 
 import sys
-from functools import lru_cache, partial
 from time import monotonic
 
 from bench.recorded import Record, finish, options
-from devtools.vectors.pool import run_all
-from hypervisor.bundle import Bundle
-from tests.conftest import fvm_data
+from tests.differential.comparison import compare, twins
 from tests.differential.generator import generate
 from tests.differential.plants import NONE, PLANTS
 from tests.differential.show import show
-from tests.differential.tally import STAGES, Tally, run
-from tests.differential.twins import Twins
+from tests.differential.tally import STAGES
 
-BUNDLE = "bundles/v18-devnet.car"
-CHUNK = 250
 MOST_FINDINGS = 20
 
 
@@ -51,33 +45,6 @@ def planted(name: str, seed: int, count: int) -> dict[str, int]:
     """In how many cases of a shorter run a defect is found, by the cases' class."""
     tally = compare(seed, max(count // 20, 200), 1, name)
     return dict(sorted(tally.found_by_theme.items()))
-
-
-def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
-    """The first `count` cases of a seed."""
-    total = Tally()
-    starts = range(0, count, CHUNK)
-    work = partial(compare_some, seed, count, plant)
-    for number, part in enumerate(run_all(work, starts, workers, "chunks of cases"), 1):
-        total.merge(part)
-        if number % 40 == 0:
-            print(f"{total.count} cases, {len(total.findings)} findings", file=sys.stderr, flush=True)
-    return total
-
-
-def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
-    """One chunk of the cases, for a worker."""
-    with PLANTS[plant]():
-        return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
-
-
-@lru_cache(maxsize=1)
-def twins(plant: str) -> Twins:
-    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
-    data = fvm_data()
-    if data is None:
-        raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")
-    return Twins(Bundle.open(data / BUNDLE))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import Account
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, fvm_data
-from tests.differential.__main__ import BUNDLE, compare, twins
+from tests.differential.comparison import BUNDLE, compare, twins
 from tests.differential.generator import SENDER, generate
 from tests.differential.plants import NONE, PLANTS
 from tests.differential.tally import STAGES

@@ -8,6 +8,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
+from bridge.evm_steps import EvmStep
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
 from hypervisor.address import Address
@@ -18,7 +19,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.tracing import CallEnded, Recorder
+from hypervisor.tracing import CallEnded, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import Account, install
 from store.cid import Cid
@@ -28,6 +29,9 @@ EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
 GAS_LIMIT: Final = Gas(1_000_000_000)
 """Of a message: enough for a hundred frames, and used up in half a second by code that never ends."""
+
+
+_CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ class Outcome:
 class Compared:
     """A case on both machines. `difference` is empty where they agree.
 
-    `gas_decided`: they differ, and where their calls first end otherwise one of the two ran out of gas. As the EVM
-    runtime's gas is derived, that may happen on one of them alone; it is no finding.
+    `gas_decided`: they differ, and where their calls first end otherwise one of the two ran out of gas; or the code has
+    read how much is left. As the EVM runtime's gas is derived, that is no finding.
     """
 
     case: Case
@@ -109,6 +113,16 @@ class Twin:
             self.machine.tracer = None
         return [event.exit_code for event in recorder.events if isinstance(event, CallEnded)]
 
+    def reads_gas(self, case: Case) -> bool:
+        """Whether code looks at the gas that is left, other than to give it to a call. On the EVM runtime only."""
+        reader = self.machine.tracer = _GasReader()
+        try:
+            for _ in self.run(case):
+                pass
+        finally:
+            self.machine.tracer = None
+        return reader.found
+
     def _apply(self, call: CallOf, nonce: int) -> Outcome:
         creation = call.to is None
         message = Message(
@@ -124,6 +138,22 @@ class Twin:
         if result.fatal is not None:
             raise result.fatal
         return Outcome(int(result.exit_code), result.return_data, result.events, self.machine.root, result.gas_used)
+
+
+class _GasReader:
+    """Listens for the GAS opcode with anything but a call behind it."""
+
+    def __init__(self) -> None:
+        self.found = False
+        self._last = ""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Nothing that is not an instruction matters."""
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        if isinstance(event, EvmStep):
+            self.found |= self._last == "GAS" and event.name not in _CALLS
+            self._last = event.name
 
 
 class Twins:
@@ -150,7 +180,8 @@ class Twins:
     def _judge(self, case: Case, ours: list[Outcome], official: list[Outcome], difference: str) -> Compared:
         ends = zip(self.ours.ends(case), self.official.ends(case), strict=False)
         parted = next((pair for pair in ends if pair[0] != pair[1]), ())
-        return Compared(case, tuple(ours), tuple(official), difference, ExitCode.SYS_OUT_OF_GAS in parted)
+        decided = ExitCode.SYS_OUT_OF_GAS in parted or self.ours.reads_gas(case)
+        return Compared(case, tuple(ours), tuple(official), difference, decided)
 
 
 def _words(mine: Outcome, other: Outcome, names: list[str]) -> str:

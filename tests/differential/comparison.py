@@ -1,0 +1,44 @@
+"""Generated cases over worker processes, which find their work here (a program's own module they could not import)."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache, partial
+
+from devtools.vectors.pool import run_all
+from hypervisor.bundle import Bundle
+from tests.conftest import fvm_data
+from tests.differential.generator import generate
+from tests.differential.plants import NONE, PLANTS
+from tests.differential.tally import Tally, run
+from tests.differential.twins import Twins
+
+BUNDLE = "bundles/v18-devnet.car"
+CHUNK = 250
+
+
+def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
+    """The first `count` cases of a seed."""
+    total = Tally()
+    starts = range(0, count, CHUNK)
+    work = partial(compare_some, seed, count, plant)
+    for number, part in enumerate(run_all(work, starts, workers, "chunks of cases"), 1):
+        total.merge(part)
+        if number % 40 == 0:
+            print(f"{total.count} cases, {len(total.findings)} findings", file=sys.stderr, flush=True)
+    return total
+
+
+def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+    """One chunk of the cases, for a worker."""
+    with PLANTS[plant]():
+        return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
+
+
+@lru_cache(maxsize=1)
+def twins(plant: str) -> Twins:
+    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    data = fvm_data()
+    if data is None:
+        raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")
+    return Twins(Bundle.open(data / BUNDLE))

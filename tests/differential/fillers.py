@@ -1,0 +1,53 @@
+"""The contracts of Ethereum's state tests as cases: their accounts and transactions, under Filecoin's rules.
+
+What they expect is Ethereum's and not looked at; both machines must do the same. Blobs and authorizations are no part
+of a Filecoin message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.addresses import unmask_id
+from devtools.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
+from devtools.vectors.statetest import read_sender
+from runtimes.evm.ethereum.alloc import Account
+from tests.differential.twins import CallOf, Case
+
+SOURCES: Final = ("vectors/GeneralStateTests", "vectors/state_tests")
+MOST_MESSAGES: Final = 12
+"""Of one test: some hold thousands of the same kind."""
+MOST_MONEY: Final = 10**27
+"""Filecoin has no more attoFIL than fit 128 bits; what a test gives beyond is cut."""
+
+
+def read_file(path: Path) -> Iterator[Case]:
+    """The cases of a file, one for each test that a Filecoin message can express."""
+    for name, test in json.loads(path.read_text(encoding="utf-8")).items():
+        case = _read(name, path.parent.name, test)
+        if case is not None:
+            yield case
+
+
+def _read(name: str, folder: str, test: Any) -> Case | None:
+    transaction = test["transaction"]
+    accounts = read_accounts(test["pre"], "pre")
+    sender = read_sender(transaction)
+    if {"blobVersionedHashes", "authorizationList"} & {*transaction} or accounts.get(sender, Account()).code:
+        return None
+    if any(unmask_id(address) is not None for address in accounts):
+        return None
+    data = [read_bytes(item, "data") for item in transaction["data"]]
+    accounts[sender] = Account(10**24, accounts.get(sender, Account()).nonce)
+    kept = {address: _affordable(account) for address, account in accounts.items()}
+    to = read_address(transaction["to"], "to") if transaction["to"] else None
+    values = [min(read_number(item, "value", bits=None), 10**18) for item in transaction["value"]]
+    calls = [CallOf(sender, to, item, value) for item in data for value in values]
+    return Case(name, folder, kept, calls[:MOST_MESSAGES])
+
+
+def _affordable(account: Account) -> Account:
+    return Account(min(account.balance, MOST_MONEY), account.nonce, account.code, account.storage)
