@@ -22,7 +22,10 @@ class ConsensusFault:
 
 
 class ProofVerifier(Protocol):
-    """Answers for proofs; each argument is the CBOR that the actor handed over, already checked for its shape."""
+    """Answers for proofs; each argument is the CBOR that the actor handed over, already checked for its shape.
+
+    ExternError where there is no answer, as for bytes that are no proof at all: the actor's error is ILLEGAL_ARGUMENT.
+    """
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         """One answer for each of `count` seal proofs."""

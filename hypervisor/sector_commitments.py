@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from store.cid import FIL_COMMITMENT_UNSEALED, Cid, CidError, split_cid
+from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid, CidError, split_cid
 from store.varint import write_uvarint
 
 SHA2_256_TRUNC254_PADDED = 0x1012
+POSEIDON_BLS12_381_A1_FC1 = 0xB401
 NODE_SIZE = 32
 _SECTOR_SIZES = (2 << 10, 8 << 20, 512 << 20, 32 << 30, 64 << 30)
 _PROOF_TYPES = 20
@@ -23,13 +24,22 @@ def sector_size(proof_type: int) -> int | None:
 
 
 def piece_commitment(cid: Cid) -> bytes:
-    """The 32 bytes inside a piece CID; ValueError if it is none."""
+    """The 32 bytes inside the CID of a piece or of a sector's data; ValueError if it is none."""
+    return _commitment(cid, FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED)
+
+
+def replica_commitment(cid: Cid) -> bytes:
+    """The 32 bytes inside the CID of a sealed sector; ValueError if it is none."""
+    return _commitment(cid, FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1)
+
+
+def _commitment(cid: Cid, wanted_codec: int, wanted_hash: int) -> bytes:
     try:
         _, codec, hash_code, digest = split_cid(cid)
     except CidError as error:
         raise ValueError(str(error)) from None
-    if codec != FIL_COMMITMENT_UNSEALED or hash_code != SHA2_256_TRUNC254_PADDED or len(digest) != NODE_SIZE:
-        raise ValueError(f"{cid.hex()} is not the CID of a piece")
+    if codec != wanted_codec or hash_code != wanted_hash or len(digest) != NODE_SIZE:
+        raise ValueError(f"{cid.hex()} is not a commitment of codec {wanted_codec:#x}")
     return digest
 
 

@@ -11,7 +11,7 @@ from base64 import b32decode, b32encode
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
-from store.varint import VarintError, read_uvarint, write_uvarint
+from store.varint import VarintError, read_wide_uvarint, write_uvarint, write_wide_uvarint
 
 if TYPE_CHECKING:
     from multiformats import CID
@@ -93,8 +93,12 @@ def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")
         return Cid(buffer[offset:end]), end
-    _, end = _read_parts(buffer, offset)
-    return Cid(buffer[offset:end]), end
+    parts, end = _read_parts(buffer, offset)
+    if parts.version == 0:
+        return Cid(buffer[offset:end]), end
+    numbers = (parts.codec, parts.hash_code, len(parts.digest))
+    # Written again: a number may have been spelt with bits that are lost.
+    return Cid(b"\x01" + b"".join(map(write_wide_uvarint, numbers)) + parts.digest), end
 
 
 def split_cid(cid: bytes) -> CidParts:
@@ -134,7 +138,7 @@ def parse_cid(text: str) -> Cid:
 
     try:
         return from_public(CID.decode(text))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, IndexError) as error:  # the last of these where nothing follows the base's sign
         raise CidError(f"{text!r} is not a CID: {error}") from None
 
 
@@ -161,12 +165,12 @@ def _read_parts(buffer: bytes, offset: int) -> tuple[CidParts, int]:
             raise CidError("the digest of the CID is cut off")
         return CidParts(0, DAG_PB, SHA2_256, bytes(buffer[offset + 2 : end])), end
     try:
-        version, position = read_uvarint(buffer, offset)
+        version, position = read_wide_uvarint(buffer, offset)
         if version != 1:
             raise CidError(f"CID version {version} is not known")
-        codec, position = read_uvarint(buffer, position)
-        hash_code, position = read_uvarint(buffer, position)
-        length, position = read_uvarint(buffer, position)
+        codec, position = read_wide_uvarint(buffer, position)
+        hash_code, position = read_wide_uvarint(buffer, position)
+        length, position = read_wide_uvarint(buffer, position)
     except VarintError as error:
         raise CidError(f"not a CID: {error}") from None
     if length > MAX_DIGEST:

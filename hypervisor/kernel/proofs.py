@@ -3,32 +3,51 @@
 Rules: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
+from hypervisor.kernel.proof_inputs import Kind, Shape, read_proof_input
 from hypervisor.proofs import ConsensusFault
-from hypervisor.sector_commitments import data_commitment, piece_commitment, sector_size, unsealed_cid
+from hypervisor.sector_commitments import (
+    data_commitment,
+    piece_commitment,
+    replica_commitment,
+    sector_size,
+    unsealed_cid,
+)
 from store.cid import Cid
-from store.codec import CodecError, decode_strict, unlink
+from store.codec import CodecError
 
 if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
 
-_WINDOW_POST_TYPES = range(5, 15)
+_Answer = TypeVar("_Answer")
 
-# Shapes of the CBOR: a type, `_LINK`, [shape of every item], or a tuple with a shape for each field.
-_LINK = object()
-_PIECES = [(int, _LINK)]
-_WINDOW_PROOF = (bytes, [(int, bytes)], [(int, int, _LINK)], int)
-_AGGREGATE = (int, int, int, bytes, [(int, bytes, bytes, _LINK, _LINK)])
-_REPLICA_UPDATE = (int, _LINK, _LINK, _LINK, [int])  # the proof is a list of numbers: the network's rule
-_SEALS = [(int, (int, int), [int], bytes, bytes, bytes, _LINK, _LINK)]
+_FIRST_WINDOW_POST = 10
+_WINDOW_POST_TYPES = range(_FIRST_WINDOW_POST, 15)  # by sector size, in the order of seal types
+_AGGREGATE_TYPES = range(2)
+_UPDATE_TYPES = range(5)
+_RANDOMNESS_LENGTH = 32
+
+_SEAL = (Kind.SIGNED, (Kind.UNSIGNED, Kind.UNSIGNED), [Kind.UNSIGNED], Kind.BYTES, Kind.BYTES, Kind.BYTES,
+         Kind.LINK, Kind.LINK)  # fmt: skip
+_PIECES = [(Kind.UNSIGNED, Kind.LINK)]
+_WINDOW_PROOF = (Kind.BYTES, [(Kind.SIGNED, Kind.BYTES)], [(Kind.SIGNED, Kind.UNSIGNED, Kind.LINK)], Kind.UNSIGNED)
+_AGGREGATED = (Kind.UNSIGNED, Kind.BYTES, Kind.BYTES, Kind.LINK, Kind.LINK)
+_AGGREGATE = (Kind.UNSIGNED, Kind.SIGNED, Kind.SIGNED, Kind.BYTES, [_AGGREGATED])
+# The proof of an update is a list of numbers: the network's rule.
+_REPLICA_UPDATE = (Kind.SIGNED, Kind.LINK, Kind.LINK, Kind.LINK, [Kind.OCTET])
 
 
 class Proofs:
-    """Proofs of storage and faults for one invocation. CBOR of another shape is ILLEGAL_ARGUMENT, without charge."""
+    """Proofs of storage and faults for one invocation.
+
+    CBOR of another shape is ILLEGAL_ARGUMENT, without charge. So is, after the charge, what cannot be a proof of its
+    kind (nobody is asked) and what the verifier cannot judge.
+    """
 
     __slots__ = ("_calls",)
 
@@ -41,12 +60,12 @@ class Proofs:
         size = sector_size(proof_type)
         if size is None:
             raise _illegal(f"seal proof {proof_type} is not known")
-        fields = _decode(pieces, _PIECES, "pieces are a list of size and CID")
+        fields = _read(pieces, _PIECES, "pieces")
         # charge
         self._calls.gas.charge("OnComputeUnsealedSectorCid", self._calls.prices.unsealed_sector_cid)
         # do
         try:
-            layout = [(length, piece_commitment(unlink(piece))) for length, piece in fields]
+            layout = [(length, piece_commitment(piece)) for length, piece in fields]
             return unsealed_cid(data_commitment(size, layout))
         except ValueError as error:
             raise _illegal(f"pieces: {error}") from None
@@ -54,44 +73,59 @@ class Proofs:
     def verify_post(self, info: bytes) -> bool:
         """A window proof: [randomness, [[type, proof], ...], [[type, number, sealed CID], ...], prover]."""
         # check
-        randomness, proofs, sectors, _ = _decode(info, _WINDOW_PROOF, "a window proof is a tuple of four")
+        randomness, proofs, sectors, _ = _read(info, _WINDOW_PROOF, "window proof")
         # charge
         self._calls.gas.charge("OnVerifyPost", self._calls.prices.verify_post.of(len(sectors)))
         # do
-        types = {proof_type for proof_type, _ in proofs}
-        if len(types) != 1 or next(iter(types)) not in _WINDOW_POST_TYPES or len(randomness) != 32:
-            raise _illegal("a window proof needs proofs of one window type, and 32 bytes of randomness")
-        return self._calls.machine.proofs.verify_window_post(info)
+        try:
+            _check_window_proof(randomness, [proof_type for proof_type, _ in proofs], sectors)
+        except ValueError as error:
+            raise _illegal(f"window proof: {error}") from None
+        return _answer("window proof", lambda: self._calls.machine.proofs.verify_window_post(info))
 
     def verify_aggregate_seals(self, info: bytes) -> bool:
-        """An aggregate: [miner, seal type, aggregate type, proof, [[number, ...], ...]]."""
+        """An aggregate: [miner, seal type, aggregate type, proof, [[number, randomness, seed, sealed, data], ...]]."""
         # check
-        _, seal_type, _, _, sectors = _decode(info, _AGGREGATE, "an aggregate is a tuple of five")
+        _, seal_type, aggregate_type, _, sectors = _read(info, _AGGREGATE, "aggregate")
         # charge
         table = self._calls.prices.verify_aggregate
         self._calls.gas.charge("OnVerifyAggregateSeals", table.get(seal_type, table[8]).of(len(sectors)))
         # do
-        if not sectors:
-            raise _illegal("an aggregate of no sectors")
-        return self._calls.machine.proofs.verify_aggregate_seals(info)
+        try:
+            _check_aggregate(seal_type, aggregate_type, sectors)
+        except ValueError as error:
+            raise _illegal(f"aggregate: {error}") from None
+        return _answer("aggregate", lambda: self._calls.machine.proofs.verify_aggregate_seals(info))
 
     def verify_replica_update(self, info: bytes) -> bool:
         """A replica update: [type, old sealed CID, new sealed CID, new unsealed CID, proof as a list of ints]."""
         # check
-        _decode(info, _REPLICA_UPDATE, "a replica update is a tuple of five")
+        update_type, old, new, data, _ = _read(info, _REPLICA_UPDATE, "replica update")
         # charge
         self._calls.gas.charge("OnVerifyReplicaUpdate", self._calls.prices.verify_replica_update)
-        # return
-        return self._calls.machine.proofs.verify_replica_update(info)
+        # do
+        try:
+            _check_replica_update(update_type, old, new, data)
+        except ValueError as error:
+            raise _illegal(f"replica update: {error}") from None
+        return _answer("replica update", lambda: self._calls.machine.proofs.verify_replica_update(info))
+
+    def count_seals(self, infos: bytes) -> int:
+        """How many answers `batch_verify_seals` will have; the guest's place for them is checked before the charge."""
+        return len(_read(infos, [_SEAL], "seals"))
 
     def batch_verify_seals(self, infos: bytes) -> list[bool]:
-        """Seal proofs, one answer each."""
+        """Seal proofs, one answer each; what cannot be one is answered with False."""
         # check
-        fields = _decode(infos, _SEALS, "seals are a list of tuples of eight")
+        fields = _read(infos, [_SEAL], "seals")
         # charge
         self._calls.gas.charge("OnVerifySeals", self._calls.prices.verify_seal * len(fields))
         # return
-        return self._calls.machine.proofs.verify_seals(infos, len(fields))
+        possible = [_can_be_seal(*seal) for seal in fields]
+        if not any(possible):
+            return possible
+        answers = self._calls.machine.proofs.verify_seals(infos, len(fields))
+        return [answer and can for answer, can in zip(answers, possible, strict=True)]
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
         """Whether block headers prove a consensus fault; None if they do not.
@@ -101,38 +135,81 @@ class Proofs:
         # charge
         self._calls.gas.charge("OnVerifyConsensusFault", self._calls.prices.verify_consensus_fault)
         # return
-        try:
-            return self._calls.machine.proofs.verify_consensus_fault(first, second, extra)
-        except ExternError as error:
-            raise _illegal(f"consensus fault: {error}") from None
+        verify = self._calls.machine.proofs.verify_consensus_fault
+        return _answer("consensus fault", lambda: verify(first, second, extra))
 
 
-def _decode(data: bytes, shape: Any, words: str) -> Any:
+def _read(data: bytes, shape: Shape, what: str) -> Any:
     try:
-        value = decode_strict(data)
+        return read_proof_input(data, shape)
     except CodecError as error:
-        raise _illegal(f"{words}: {error}") from None
-    if not _has_shape(value, shape):
-        raise _illegal(words)
-    return value
+        raise _illegal(f"{what}: {error}") from None
 
 
-def _has_shape(value: Any, shape: Any) -> bool:
-    if isinstance(shape, list):
-        return isinstance(value, list) and all(_has_shape(item, shape[0]) for item in value)
-    if isinstance(shape, tuple):
-        return isinstance(value, list) and len(value) == len(shape) and all(map(_has_shape, value, shape))
-    if shape is _LINK:
-        return _is_link(value)
-    return type(value) is shape  # exactly: a boolean is no number
+def _check_window_proof(randomness: bytes, types: list[int], sectors: list[tuple[int, int, Cid]]) -> None:
+    """ValueError for what is no window proof, whatever its bytes."""
+    if len(set(types)) != 1 or types[0] not in _WINDOW_POST_TYPES:
+        raise ValueError(f"needs proofs of one window type, has {sorted(set(types))}")
+    _check_randomness(randomness)
+    for seal_type, number, sealed in sectors:
+        size = sector_size(seal_type)
+        if size is None or size != sector_size(types[0] - _FIRST_WINDOW_POST):
+            raise ValueError(f"sector {number} of seal type {seal_type} has no proof of type {types[0]}")
+        replica_commitment(sealed)
 
 
-def _is_link(value: Any) -> bool:
+def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[tuple[int, bytes, bytes, Cid, Cid]]) -> None:
+    """ValueError for what is no aggregate, whatever its bytes."""
+    if not sectors:
+        raise ValueError("there are no sectors")
+    if sector_size(seal_type) is None or aggregate_type not in _AGGREGATE_TYPES:
+        raise ValueError(f"seal type {seal_type} or aggregate type {aggregate_type} is not known")
+    for _, randomness, seed, sealed, data in sectors:
+        replica_commitment(sealed)
+        piece_commitment(data)
+        _check_randomness(randomness)
+        _check_randomness(seed)
+
+
+def _check_replica_update(update_type: int, old: Cid, new: Cid, data: Cid) -> None:
+    """ValueError for what is no update, whatever its bytes."""
+    if update_type not in _UPDATE_TYPES:
+        raise ValueError(f"type {update_type} is not known")
+    replica_commitment(old)
+    replica_commitment(new)
+    piece_commitment(data)
+
+
+def _can_be_seal(
+    seal_type: int,
+    _sector: object,
+    _deals: object,
+    randomness: bytes,
+    seed: bytes,
+    _proof: bytes,
+    sealed: Cid,
+    data: Cid,
+) -> bool:
     try:
-        unlink(value)
-    except CodecError:
+        replica_commitment(sealed)
+        piece_commitment(data)
+        _check_randomness(randomness)
+        _check_randomness(seed)
+    except ValueError:
         return False
-    return True
+    return sector_size(seal_type) is not None
+
+
+def _check_randomness(randomness: bytes) -> None:
+    if len(randomness) != _RANDOMNESS_LENGTH:
+        raise ValueError(f"randomness of {len(randomness)} bytes")
+
+
+def _answer(what: str, ask: Callable[[], _Answer]) -> _Answer:
+    try:
+        return ask()
+    except ExternError as error:
+        raise _illegal(f"{what}: {error}") from None
 
 
 def _illegal(message: str) -> SyscallError:

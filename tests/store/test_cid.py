@@ -81,6 +81,7 @@ def test_a_version_0_cid_is_read_and_shown() -> None:
         b"\x01\x71\x00\x41" + bytes(65),  # the network takes digests of at most 64 bytes
         b"\x81\x00\x71\x00\x00",  # a version longer than it needs to be
         b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x01" + b"\x80" * 10 + b"\x01\x00\x00",
     ],
 )
 def test_bytes_that_are_no_cid_are_a_cid_error(raw: bytes) -> None:
@@ -88,6 +89,18 @@ def test_bytes_that_are_no_cid_are_a_cid_error(raw: bytes) -> None:
         read_cid(raw)
     with pytest.raises(CidError):
         split_cid(raw)
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [(b"\xff" * 8 + b"\x7f", (1 << 63) - 1), (b"\x80" * 9 + b"\x01", 1 << 63), (b"\xf1" + b"\x80" * 8 + b"\x02", 0x71)],
+)
+def test_a_number_of_a_cid_has_64_bits_and_what_is_beyond_is_lost(number: bytes, value: int) -> None:
+    """Golden vectors `decoder/cid/codec-*`: the network's readers take ten bytes, multiformats' rule nine."""
+    cid, end = read_cid(b"\x01" + number + b"\x00\x01x")
+    assert end == 1 + len(number) + 3
+    assert split_cid(cid).codec == value
+    assert cid == b"\x01" + (number if value != 0x71 else b"\x71") + b"\x00\x01x"
 
 
 def test_bytes_after_a_cid_are_a_cid_error() -> None:

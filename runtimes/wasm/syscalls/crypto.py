@@ -128,6 +128,7 @@ def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: in
     """Which seal proofs hold: a byte for each, 1 or 0, behind the result pointer."""
     # check
     infos = call.memory.read(offset, length)
+    call.memory.check(result_offset, call.kernel.proofs.count_seals(infos))
     # charge and do
     answers = call.kernel.proofs.batch_verify_seals(infos)
     # return

@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
 from hypervisor.proofs import AcceptProofs, ConsensusFault, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch
-from store.cid import FIL_COMMITMENT_SEALED, SHA2_256, cid_of, parse_cid
+from store.cid import Cid, parse_cid
 from store.codec import encode, link
 from tests.hypervisor.world import GAS, World, refused, used
 
 ILLEGAL = ErrorNumber.ILLEGAL_ARGUMENT
-SEALED = link(cid_of(b"sealed", FIL_COMMITMENT_SEALED, SHA2_256))
+SEALED = link(Cid(bytes.fromhex("0182e20381e80220") + bytes(31) + b"\1"))
+ZERO_32_GIB = "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"
+PIECE = link(parse_cid(ZERO_32_GIB))
+SEAL = [8, [1000, 1], [], bytes(32), bytes(32), bytes(192), SEALED, PIECE]
 WINDOW_32_GIB = 13
 FAULT = ConsensusFault(ActorID(1_000), ChainEpoch(77), 1)
 
@@ -61,19 +65,18 @@ def window(
     return encode([randomness, proofs, [[8, 1, SEALED]] if sectors is None else sectors, prover])
 
 
-def aggregate(seal_type: object = 8, sectors: object = 4, proof: object = b"proof") -> bytes:
+def aggregate(seal_type: object = 8, sectors: object = 4, proof: object = b"proof", kind: int = 0) -> bytes:
     if isinstance(sectors, int):
-        sectors = [[number, bytes(32), bytes(32), SEALED, SEALED] for number in range(sectors)]
-    return encode([1000, seal_type, 0, proof, sectors])
+        sectors = [[number, bytes(32), bytes(32), SEALED, PIECE] for number in range(sectors)]
+    return encode([1000, seal_type, kind, proof, sectors])
 
 
-def update(proof: object = (1, 2, 3)) -> bytes:
-    return encode([3, SEALED, SEALED, SEALED, proof])
+def update(proof: object = (1, 2, 3), kind: int = 3, new: object = None, data: object = None) -> bytes:
+    return encode([kind, SEALED, SEALED if new is None else new, PIECE if data is None else data, proof])
 
 
 def seals(count: int) -> bytes:
-    one = [8, [1000, 1], [], bytes(32), bytes(32), bytes(192), SEALED, SEALED]
-    return encode([one] * count)
+    return encode([SEAL] * count)
 
 
 @pytest.mark.parametrize("sectors", [0, 1, 10])
@@ -94,10 +97,28 @@ def test_a_window_proof_costs_its_challenged_sectors_and_is_the_verifiers(sector
         window(proofs=[[3, b""]]),
         window(proofs=[[99, b""]]),
         window(proofs=[[-1, b""]]),
+        window(proofs=[[8, b""]]),
         window(randomness=bytes(31)),
         window(randomness=bytes(33)),
+        window(sectors=[[9, 1, SEALED]]),
+        window(sectors=[[20, 1, SEALED]]),
+        window(sectors=[[-1, 1, SEALED]]),
+        window(sectors=[[8, 1, PIECE]]),
     ],
-    ids=["none", "two types", "winning", "unknown", "negative", "31 bytes", "33 bytes"],
+    ids=[
+        "none",
+        "two types",
+        "winning",
+        "unknown",
+        "negative",
+        "version 1",
+        "31 bytes",
+        "33 bytes",
+        "other size",
+        "unknown seal",
+        "negative seal",
+        "unsealed",
+    ],
 )
 def test_a_window_proof_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
     verifier = Verifier()
@@ -156,9 +177,27 @@ def test_an_aggregate_costs_by_its_type_and_number(network: int, seal_type: int,
     assert verifier.asked == [("aggregate", info)]
 
 
-def test_an_aggregate_of_nothing_is_refused() -> None:
-    kernel = kernel_of(Verifier())
-    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_aggregate_seals(aggregate(sectors=0))) == 0
+@pytest.mark.parametrize(
+    "info",
+    [
+        aggregate(sectors=0),
+        aggregate(20),
+        aggregate(-1),
+        aggregate(kind=2),
+        aggregate(sectors=[[1, bytes(31), bytes(32), SEALED, PIECE]]),
+        aggregate(sectors=[[1, bytes(32), bytes(33), SEALED, PIECE]]),
+        aggregate(sectors=[[1, bytes(32), bytes(32), PIECE, PIECE]]),
+        aggregate(sectors=[[1, bytes(32), bytes(32), SEALED, SEALED]]),
+    ],
+    ids=["nothing", "unknown", "negative", "aggregate type", "randomness", "seed", "not sealed", "not data"],
+)
+def test_an_aggregate_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
+    """Golden vectors `proofs/aggregate/hopeless-*`, `decoder/hopeless/aggregate-*`."""
+    verifier = Verifier()
+    kernel = kernel_of(verifier)
+    count = 0 if info == aggregate(sectors=0) else 1
+    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_aggregate_seals(info)) >= count * 359_272 * GAS
+    assert not verifier.asked
 
 
 @pytest.mark.parametrize(
@@ -178,6 +217,37 @@ def test_a_replica_update_has_one_price_and_its_proof_is_a_list_of_numbers() -> 
     assert verifier.asked == [("update", update())]
     for info in (b"", encode([1, 2, 3, 4]), update(b"\x01\x02")):
         assert refused(ILLEGAL, kernel, lambda i=info: kernel.proofs.verify_replica_update(i)) == 0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("info", [update(kind=5), update(kind=-1), update(new=PIECE), update(data=SEALED)])
+def test_an_update_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
+    """Golden vectors `proofs/replica/hopeless-*`, `decoder/hopeless/update-*`."""
+    verifier = Verifier()
+    kernel = kernel_of(verifier)
+    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_replica_update(info)) == 36_316_136 * GAS
+    assert not verifier.asked
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(0, 20), (0, -1), (3, bytes(31)), (4, b""), (6, PIECE), (7, SEALED)],
+    ids=["unknown", "negative", "randomness", "seed", "not sealed", "not data"],
+)
+def test_a_seal_that_cannot_be_one_is_answered_with_no(field: int, value: object) -> None:
+    """Golden vectors `decoder/hopeless/seal-*`: a batch has an answer for each, whatever it is."""
+    bad = [*SEAL[:field], value, *SEAL[field + 1 :]]
+    kernel = kernel_of(AcceptProofs())
+    assert kernel.proofs.batch_verify_seals(encode([SEAL, bad, SEAL])) == [True, False, True]
+    assert kernel_of(RefuseProofs()).proofs.batch_verify_seals(encode([bad, bad])) == [False, False]
+
+
+def test_what_the_verifier_cannot_judge_is_illegal() -> None:
+    class Puzzled(Verifier):
+        def verify_window_post(self, info: bytes) -> bool:
+            raise ExternError("these bytes are no proof")
+
+    kernel = kernel_of(Puzzled())
+    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_post(window())) == (117_680_921 + 43_780) * GAS
 
 
 @pytest.mark.parametrize(("network", "gas"), [(18, 2_000), (24, 2_000), (25, 42_000_000), (28, 42_000_000)])
@@ -235,8 +305,6 @@ def test_a_machine_that_accepts_proofs_takes_them_all_and_sees_no_fault() -> Non
 
 # --- commitments --------------------------------------------------------------------------------------------------
 
-ZERO_32_GIB = "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"
-
 
 @pytest.mark.parametrize("proof_type", [3, 8, 13, 18])
 def test_an_empty_sector_has_the_networks_commitment(proof_type: int) -> None:
@@ -251,9 +319,6 @@ def test_an_unknown_seal_is_refused_for_free(proof_type: int) -> None:
     kernel = kernel_of()
     compute = kernel.proofs.compute_unsealed_sector_cid
     assert refused(ILLEGAL, kernel, lambda: compute(proof_type, encode([]))) == 0
-
-
-PIECE = link(parse_cid(ZERO_32_GIB))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.proofs import AcceptProofs
-from store.cid import RAW, cid_of
+from store.cid import Cid
 from store.codec import encode, link
 from tests.runtimes.wasm.guests import (
     ILLEGAL_ARGUMENT,
@@ -147,11 +147,12 @@ def trusting() -> Iterator[Hypervisor]:
 PAIR = "(i32.const 100) (i32.const {length})"
 
 
-CID = link(cid_of(b"", RAW))
-REPLICA_UPDATE = encode([4, CID, CID, CID, [1, 2, 3]])
-AGGREGATE = encode([1000, 8, 0, b"proof", [[1, b"r", b"i", CID, CID]]])
-SEAL = [8, [1000, 1], [5, 6], b"r" * 32, b"i" * 32, b"proof", CID, CID]
-WINDOW_PROOF = encode([b"r" * 32, [[13, b"proof"]], [[13, 1, CID]], 1000])
+SEALED = link(Cid(bytes.fromhex("0182e20381e80220") + b"s" * 32))
+UNSEALED = link(Cid(bytes.fromhex("0181e203922020") + b"u" * 32))
+REPLICA_UPDATE = encode([4, SEALED, SEALED, UNSEALED, [1, 2, 3]])
+AGGREGATE = encode([1000, 8, 0, b"proof", [[1, b"r" * 32, b"i" * 32, SEALED, UNSEALED]]])
+SEAL = [8, [1000, 1], [5, 6], b"r" * 32, b"i" * 32, b"proof", SEALED, UNSEALED]
+WINDOW_PROOF = encode([b"r" * 32, [[13, b"proof"]], [[13, 1, SEALED]], 1000])
 
 
 @pytest.mark.parametrize(

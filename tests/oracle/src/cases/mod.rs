@@ -2,6 +2,7 @@
 
 mod actor;
 mod crypto;
+mod decoder;
 mod events;
 mod evm;
 mod fees;
@@ -32,5 +33,6 @@ pub fn plans() -> Vec<Plan> {
     metering::plans(&mut plans);
     official::plans(&mut plans);
     evm::plans(&mut plans);
+    decoder::plans(&mut plans);
     plans.all
 }

@@ -29,22 +29,22 @@ pub fn plans(plans: &mut Plans) {
     consensus_fault(plans);
 }
 
-const INPUT: i64 = 0x4000;
+pub const INPUT: i64 = 0x4000;
 
-fn unsealed(byte: u8) -> Cid {
+pub fn unsealed(byte: u8) -> Cid {
     Cid::new_v1(0xf101, Multihash::wrap(0x1012, &[byte & 0x3f; 32]).expect("it fits"))
 }
 
-fn sealed(byte: u8) -> Cid {
+pub fn sealed(byte: u8) -> Cid {
     Cid::new_v1(0xf102, Multihash::wrap(0xb401, &[byte; 32]).expect("it fits"))
 }
 
-fn piece(size: u64, cid: &Cid) -> Vec<u8> {
+pub fn piece(size: u64, cid: &Cid) -> Vec<u8> {
     array(&[number(size), link(cid)])
 }
 
 /// Ask for the commitment of pieces that are given as CBOR.
-fn commit(scene: &mut Scene, proof_type: i64, pieces: &[u8]) {
+pub fn commit(scene: &mut Scene, proof_type: i64, pieces: &[u8]) {
     let guest = Guest::new()
         .data(INPUT, pieces)
         .sys("crypto.compute_unsealed_sector_cid", args![proof_type, INPUT, pieces.len() as i64, BUF, 100])
@@ -52,7 +52,7 @@ fn commit(scene: &mut Scene, proof_type: i64, pieces: &[u8]) {
     scene.guest(GUEST, &guest).invoke();
 }
 
-const SECTOR_2K: i64 = 5;
+pub const SECTOR_2K: i64 = 5;
 
 fn commitment(plans: &mut Plans) {
     for kind in (0..=20).chain([-1, 100, i64::MAX]) {
@@ -205,17 +205,17 @@ fn decoder(plans: &mut Plans) {
 }
 
 /// Hand CBOR to a syscall of two arguments.
-fn ask(scene: &mut Scene, name: &'static str, input: &[u8]) {
+pub fn ask(scene: &mut Scene, name: &'static str, input: &[u8]) {
     let guest = Guest::new().data(INPUT, input).sys(name, args![INPUT, input.len() as i64]);
     scene.guest(GUEST, &guest).invoke();
 }
 
-fn randomness() -> Randomness {
+pub fn randomness() -> Randomness {
     Randomness(vec![0x55; 32])
 }
 
 /// A window proof over sectors of one seal type.
-fn post(kinds: &[i64], seal: i64, sectors: u64, commitment: fn(u8) -> Cid) -> Vec<u8> {
+pub fn post(kinds: &[i64], seal: i64, sectors: u64, commitment: fn(u8) -> Cid) -> Vec<u8> {
     let proof = |kind: &i64| PoStProof { post_proof: RegisteredPoStProof::from(*kind), proof_bytes: vec![1, 2, 3] };
     let sector = |index| SectorInfo {
         proof: RegisteredSealProof::from(seal),
@@ -257,7 +257,7 @@ fn window_post(plans: &mut Plans) {
         ("type-of-version-1", post(&[8], 3, 1, sealed)),
         ("unknown-type", post(&[15], 8, 1, sealed)),
         ("sectors-of-other-size", post(&[13], 9, 1, sealed)),
-        ("sectors-of-version-1", post(&[13], 3, 1, sealed)),
+        ("sectors-of-negative-type", post(&[13], -1, 1, sealed)),
         ("sectors-of-unknown-type", post(&[13], 99, 1, sealed)),
         ("unsealed-commitment", post(&[13], 8, 1, unsealed)),
         ("commitment-of-another-hash", post(&[13], 8, 1, |byte| super::ipld::blake(0xf102, &[byte]))),
@@ -288,7 +288,7 @@ fn outside(plans: &mut Plans, name: &'static str, short: &str) {
         .covers(name, 1);
 }
 
-fn seal(kind: i64) -> SealVerifyInfo {
+pub fn seal(kind: i64) -> SealVerifyInfo {
     SealVerifyInfo {
         registered_proof: RegisteredSealProof::from(kind),
         sector_id: SectorID { miner: 1000, number: 7 },

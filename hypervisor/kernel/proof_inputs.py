@@ -1,0 +1,158 @@
+"""What the decoder of proof syscalls takes for CBOR, which is not what DAG-CBOR allows.
+
+The reference decodes by type, with a reader that accepts long forms of integers, lengths and tags, byte strings in
+pieces, and a plain integer's head where that of an array, a byte string or a tag is expected; arrays in pieces and
+integers beyond their type are refused. What passes here is charged for, so the rules are the network's. Source: ref-fvm
+syscalls/filecoin.rs `read_cbor`, serde_ipld_dagcbor 0.6 de.rs, cbor4ii 0.2 core/dec.rs; golden vectors
+`proofs/decoder/*` and `decoder/*`.
+"""
+
+from enum import Enum
+from typing import Any, Final, assert_never
+
+from store.cid import Cid, CidError, read_cid
+from store.codec import LINK_TAG, CodecError
+
+
+class Kind(Enum):
+    """What is no array: integers by their range, byte strings, and links, of which the first CID counts."""
+
+    UNSIGNED = "an integer of 64 bits"
+    SIGNED = "a signed integer of 64 bits"
+    OCTET = "an integer of 8 bits"
+    BYTES = "a byte string"
+    LINK = "a link"
+
+
+Shape = Kind | list[Any] | tuple[Any, ...]
+"""A kind; [the shape of every item] of an array; or the shapes of all items of an array of that length."""
+
+_UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
+_BREAK: Final = 0xFF
+_IN_PIECES: Final = 0x1F
+_MAX_DEPTH: Final = 256
+_SIGNED_LIMIT: Final = 1 << 63
+
+
+def read_proof_input(data: bytes, shape: Shape) -> Any:
+    """The value of that shape, links as `Cid`; CodecError if the bytes are not one, and nothing else."""
+    reader = _Reader(data)
+    value = reader.value(shape, 0)
+    if reader.position != len(data):
+        raise CodecError(f"{len(data) - reader.position} bytes follow the value")
+    return value
+
+
+class _Reader:
+    """A position in the bytes."""
+
+    __slots__ = ("_data", "position")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.position = 0
+
+    def value(self, shape: Shape, depth: int) -> Any:
+        """The value at the position, inside of `depth` arrays."""
+        if isinstance(shape, list):
+            return [self.value(shape[0], depth + 1) for _ in range(self._array())]
+        if isinstance(shape, tuple):
+            length = self._array()
+            if length != len(shape):
+                raise CodecError(f"an array of {length} items, expected {len(shape)}")
+            return [self.value(item, depth + 1) for item in shape]
+        match shape:
+            case Kind.UNSIGNED:
+                return self._integer(shape, 8)
+            case Kind.OCTET:
+                return self._integer(shape, 1)
+            case Kind.SIGNED:
+                return self._signed()
+            case Kind.BYTES:
+                return self._bytes(depth)
+            case Kind.LINK:
+                return self._link(depth)
+            case _:
+                assert_never(shape)
+
+    def _integer(self, kind: Kind, widest: int) -> int:
+        head = self._take(1)[0]
+        if head >> 5 != _UNSIGNED:
+            raise CodecError(f"expected {kind.value}, found byte {head:#04x}")
+        return self._argument(head, widest)
+
+    def _signed(self) -> int:
+        head = self._take(1)[0]
+        major = head >> 5
+        if major not in (_UNSIGNED, _NEGATIVE):
+            raise CodecError(f"expected {Kind.SIGNED.value}, found byte {head:#04x}")
+        number = self._argument(head & 0x1F, 8)
+        if number >= _SIGNED_LIMIT:
+            raise CodecError(f"{number} is more than a signed integer of 64 bits holds")
+        return number if major == _UNSIGNED else ~number
+
+    def _array(self) -> int:
+        length = self._length(_ARRAY)
+        if length is None:
+            raise CodecError("an array in pieces")
+        return length
+
+    def _bytes(self, depth: int) -> bytes:
+        """A byte string; one in pieces may itself have such pieces, as deep as arrays may be."""
+        pieces = []
+        opened = 0
+        while True:
+            if opened and self._peek() == _BREAK:
+                self.position += 1
+                opened -= 1
+            else:
+                if depth + opened > _MAX_DEPTH:
+                    raise CodecError(f"more than {_MAX_DEPTH} levels")
+                length = self._length(_BYTES)
+                if length is None:
+                    opened += 1
+                else:
+                    pieces.append(self._take(length))
+            if not opened:
+                return b"".join(pieces)
+
+    def _link(self, depth: int) -> Cid:
+        tag = self._argument(self._take(1)[0] & ~(_TAG << 5), 8)
+        if tag != LINK_TAG or self._peek() >> 5 != _BYTES:
+            raise CodecError("expected a link")
+        raw = self._bytes(depth)
+        if raw[:1] != b"\x00":
+            raise CodecError("a link starts with the byte 0x00")
+        try:
+            return read_cid(raw, 1)[0]  # whatever follows the CID is ignored
+        except CidError as error:
+            raise CodecError(f"a link holds a CID: {error}") from None
+
+    def _length(self, major: int) -> int | None:
+        """The length in a head of that major type, None for one in pieces."""
+        head = self._take(1)[0]
+        if head == major << 5 | _IN_PIECES:
+            return None
+        # The network's rule: bits of the major type are masked, not compared, so that an integer's head passes too.
+        return self._argument(head & ~(major << 5), 8)
+
+    def _argument(self, rest: int, widest: int) -> int:
+        """The number of a head without its major type, in itself or in at most `widest` bytes behind it."""
+        if rest < 24:
+            return rest
+        if rest <= 27 and (width := 1 << (rest - 24)) <= widest:
+            return int.from_bytes(self._take(width))
+        raise CodecError(f"byte {self.position - 1} begins nothing that is expected there")
+
+    def _peek(self) -> int:
+        if self.position >= len(self._data):
+            raise CodecError("the value is cut off")
+        return self._data[self.position]
+
+    def _take(self, count: int) -> bytes:
+        end = self.position + count
+        if end > len(self._data):
+            raise CodecError("the value is cut off")
+        taken = self._data[self.position : end]
+        self.position = end
+        return taken
