@@ -17,10 +17,9 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from actors.schemas import schema_text
+from bridge.actor_schemas import ANY, actor_schema, meaning, term_below
 from bridge.addresses import eth_address, to_filecoin
 from hypervisor.address import Address
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundle import Manifest
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.state_tree import ActorState, StateTree
@@ -32,11 +31,8 @@ from store.layouts import Layout
 from store.paths import load
 from store.recorder import Recorder
 from store.schema import Schema, SchemaError
-from store.schema.types import Advanced, Link, List, Map, Struct, Term, Type
+from store.schema.types import Advanced, Link, List, Map, Term, Type
 from store.varint import VarintError, read_uvarint, write_uvarint
-
-ANY: Final = "Any"
-"""The type of what no schema speaks of."""
 
 
 class NothingThere(HypervisorError):
@@ -131,7 +127,7 @@ class Inspector:
         name = self._manifest and self._manifest.name_of(actor.code)
         if name is None:
             return Place(_plain(), ANY, data)
-        schema = _schema(name)
+        schema = actor_schema(name)
         for version in [term for term in schema.types if term == "State" or term.startswith("StateV")]:
             try:
                 return Place(schema, version, schema.read(version, data))
@@ -166,11 +162,11 @@ class Inspector:
         if isinstance(value, dict):
             if step not in value:
                 raise NothingThere(f"there is no '{step}', only {_names(value)}")
-            return Place(place.schema, _term_below(kind, step), value[step])
+            return Place(place.schema, term_below(place.schema, place.term, step), value[step])
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
                 raise NothingThere(f"there is no entry {step} in a list of {len(value)}")
-            return Place(place.schema, _term_below(kind, step), value[int(step)])
+            return Place(place.schema, term_below(place.schema, place.term, step), value[int(step)])
         raise NothingThere(f"there is no '{step}' in {_article(kind_of(value))}")
 
     # --- values -----------------------------------------------------------------------------------------------
@@ -199,11 +195,6 @@ def parse_address(text: str) -> Address:
 
 
 @cache
-def _schema(actor: str) -> Schema:
-    return Schema.parse(schema_text(actor))
-
-
-@cache
 def _plain() -> Schema:
     return Schema({})
 
@@ -213,17 +204,6 @@ def _layout(kind: Type) -> str | None:
     if isinstance(kind, Map) and isinstance(kind.representation, Advanced):
         return kind.representation.name
     return kind.advanced if isinstance(kind, List) else None
-
-
-def _term_below(kind: Type, step: str) -> Term:
-    """The type of what is one step below a value in the same block."""
-    match kind:
-        case Struct(fields):
-            return fields[step].type
-        case Map(_, value) | List(value):
-            return value
-        case _:
-            return ANY
 
 
 def _entry(schema: Schema, kind: Map | List, value: Any) -> Place:
@@ -278,14 +258,6 @@ _KEYS: Final[Mapping[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]]
 }  # fmt: skip
 """How keys of maps over several blocks are written (actors/schemas/common.ipldsch), as text and as bytes."""
 
-_BYTES: Final[Mapping[str, Callable[[bytes], str]]] = {
-    "BigInt": lambda data: str(decode_bigint(data)),
-    "TokenAmount": lambda data: str(decode_bigint(data)),
-    "DataCap": lambda data: str(decode_bigint(data)),
-    "Address": _address,
-}
-"""Byte strings that have a meaning of their own."""
-
 
 def _key_from_text(schema: Schema, kind: Map | List, text: str) -> bytes | int:
     try:
@@ -310,18 +282,14 @@ def _key_as_text(schema: Schema, kind: Map | List, key: bytes | int) -> str:
 
 def _json(schema: Schema, term: Term, value: Any) -> Any:
     """A value in its block as JSON, by its type's name; links stay links."""
-    kind = schema.type_of(term)
     match value:
         case bytes():
-            name = schema.name_of(term) if isinstance(term, str) else ""
-            try:
-                return _BYTES[name](value) if name in _BYTES else _hex(value)
-            except HypervisorError:
-                return _hex(value)
+            found = meaning(schema, term, value)
+            return _hex(found) if isinstance(found, bytes) else str(found)
         case dict():
-            return {str(key): _json(schema, _term_below(kind, key), item) for key, item in value.items()}
+            return {str(key): _json(schema, term_below(schema, term, key), item) for key, item in value.items()}
         case list():
-            return [_json(schema, _term_below(kind, ""), item) for item in value]
+            return [_json(schema, term_below(schema, term, ""), item) for item in value]
         case _:
             return _link(unlink(value)) if kind_of(value) == "link" else value
 

@@ -1,4 +1,4 @@
-"""A call tree in words: functions and arguments by contracts' ABIs, native methods by name and shape.
+"""A call tree in words: functions and arguments by contracts' ABIs, native methods and values by the actors' schemas.
 
 A pure function of the tree that `localnet.trace` makes; what nobody knows stays as bytes.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface
+from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
 from bridge.cbor import ParamsError
 from bridge.events import entries_to_log
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
@@ -18,8 +19,10 @@ from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.reverts import revert_reason
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
-from localnet.native_methods import NativeMethod, ShapeMismatch, native_method, read_shape
-from store.cid import RAW
+from store.cid import RAW, show
+from store.codec import CodecError, decode_strict, kind_of, unlink
+from store.schema import Schema, SchemaError
+from store.schema.types import Struct, Term, Union
 
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
@@ -51,10 +54,9 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Word
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, interfaces, events)
-    method = native_method(call["actor"], call["method"])
-    name = method.name if method else str(call["method"])
-    callee = call["actor"] or "?"
-    return Words(callee, name, _shaped(method, data, True), _result(call, method, answer), events)
+    method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
+    arguments = _typed(call["actor"], method.params, data)
+    return Words(call["actor"] or "?", method.name, f"({arguments})", _result(call, method.answer, answer), events)
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
@@ -101,25 +103,45 @@ def _selector(calldata: bytes) -> str:
     return f"0x{calldata[:4].hex()}" if len(calldata) >= 4 else "fallback"
 
 
-def _result(call: dict[str, Any], method: NativeMethod | None, answer: bytes) -> str:
+def _result(call: dict[str, Any], type_: str | None, answer: bytes) -> str:
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     if failed and call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
         return revert_reason(unwrap_return(answer))
-    return _bytes(answer) if failed else _shaped(method, answer, False)
+    return _bytes(answer) if failed else _typed(call["actor"], type_, answer)
 
 
-def _shaped(method: NativeMethod | None, data: bytes, is_params: bool) -> str:
-    """Parameters or an answer by the method's shape; parameters in brackets."""
-    words = ""
-    if data:
-        try:
-            shape = None if method is None else method.params if is_params else method.answer
-            value = read_shape(shape, data)
-            several = is_params and isinstance(value, list)
-            words = ", ".join(_shown(item) for item in value) if several else _shown(value)
-        except ShapeMismatch:
-            words = _bytes(data)
-    return f"({words})" if is_params else words
+def _typed(actor: str, type_: str | None, data: bytes) -> str:
+    """Parameters or an answer by the type that they have in the actor's schema; as bytes where they have none."""
+    if type_ is None or not data:
+        return _bytes(data)
+    schema = actor_schema(actor)
+    try:
+        value = schema.read(type_, decode_strict(data))
+    except (CodecError, SchemaError):
+        return _bytes(data)
+    words = _value(schema, type_, value)
+    return words[1:-1] if isinstance(schema.type_of(type_), Struct) else words
+
+
+def _value(schema: Schema, term: Term, value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bytes():
+            found = meaning(schema, term, value)
+            return (_bytes(found) or "0x") if isinstance(found, bytes) else str(found)
+        case str():
+            return f'"{value}"'
+        case dict() if isinstance(schema.type_of(term), Union):
+            ((member, inner),) = value.items()
+            return _value(schema, member, inner)
+        case dict():
+            items = (f"{name}={_value(schema, term_below(schema, term, name), item)}" for name, item in value.items())
+            return f"{{{', '.join(items)}}}"
+        case list():
+            return f"[{', '.join(_value(schema, term_below(schema, term, ''), item) for item in value)}]"
+        case _:
+            return show(unlink(value)) if kind_of(value) == "link" else str(value)
 
 
 def _event(event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:

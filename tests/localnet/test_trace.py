@@ -15,10 +15,10 @@ from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contract import Artifact
-from localnet.native_methods import ShapeMismatch, native_method, read_shape
 from localnet.trace import Trace, call_json
 from localnet.trace_words import NamedInterface, describe
-from store.codec import encode
+from store.cid import RAW, cid_of, show
+from store.codec import encode, link
 from tests.localnet.conftest import ARTIFACTS
 
 BRIDGE = Artifact.load(ARTIFACTS / "Bridge.json")
@@ -145,60 +145,36 @@ def test_a_call_tree_is_as_deep_as_calls_go(network: Network) -> None:
     assert (depth, found["to"]) == (1024, "f0100")
 
 
-class TestNativeMethods:
-    """Names and shapes; numbers from the list of the exported methods."""
+def native_call(actor: str, number: int, params: bytes = b"", answer: bytes = b"") -> dict[str, Any]:
+    return {
+        "actor": actor, "method": number, "params": f"0x{params.hex()}", "paramsCodec": 0x51,
+        "return": f"0x{answer.hex()}", "exitCode": 0, "error": "", "events": [],
+    }  # fmt: skip
 
-    @pytest.mark.parametrize(
-        ("actor", "number", "name"),
-        [
-            ("datacap", 48890204, "Name"),
-            ("datacap", 80475954, "Transfer"),
-            ("datacap", 1777121560, "IncreaseAllowance"),
-            ("storagepower", 1173380165, "CreateMiner"),
-            ("storagepower", 3753401894, "MinerRawPower"),
-            ("storageminer", 3275365574, "GetOwner"),
-            ("storageminer", 2280458852, "WithdrawBalance"),
-            ("storagemarket", 726108461, "GetBalance"),
-            ("verifiedregistry", 3916220144, "AddVerifiedClient"),
-            ("account", 2643134072, "AuthenticateMessage"),
-            ("evm", 3844450837, "InvokeEVM"),
-            ("evm", 3, "GetBytecode"),
-            ("eam", 4, "CreateExternal"),
-            ("init", 3, "Exec4"),
-            ("reward", 2, "AwardBlockReward"),
-            ("cron", 2, "EpochTick"),
-            ("multisig", 3726118371, "Receive"),
-            ("anything", 0, "Send"),
-            ("anything", 1, "Constructor"),
-        ],
-    )
-    def test_a_number_has_its_name(self, actor: str, number: int, name: str) -> None:
-        method = native_method(actor, number)
-        assert method is not None
-        assert method.name == name
 
-    def test_an_unknown_number_has_none(self) -> None:
-        assert native_method("datacap", 5) is None
-        assert native_method("nobody", 48890204) is None
+def test_values_of_native_methods_are_told_by_the_names_of_their_schema() -> None:
+    params = encode([Address.id(7).to_bytes(), encode_bigint(10**18), b"\x01"])
+    answer = encode([encode_bigint(1), encode_bigint(2), b""])
+    words = describe(native_call("datacap", 80475954, params, answer), [])
+    assert (words.callee, words.function) == ("datacap", "Transfer")
+    assert words.arguments == "(to=f07, amount=1000000000000000000, operator_data=0x01)"
+    assert words.result == "from_balance=1, to_balance=2, recipient_data=0x"
+    owner = describe(native_call("storageminer", 3275365574, b"", encode([Address.id(100).to_bytes(), None])), [])
+    assert (owner.function, owner.arguments, owner.result) == ("GetOwner", "()", "owner=f0100, proposed=null")
+    addresses = describe(native_call("storageminer", 1332909407, b"", encode([[b"\x01", b"\x02"]])), [])
+    assert addresses.result == "multi_addrs=[0x01, 0x02]"
+    code = describe(native_call("evm", 3, b"", encode(link(cid_of(b"code", RAW)))), [])
+    assert code.result == show(cid_of(b"code", RAW))
 
-    def test_values_are_read_by_their_shape(self) -> None:
-        transfer = native_method("datacap", 80475954)
-        assert transfer is not None
-        params = encode([Address.id(7).to_bytes(), encode_bigint(10**18), b"\x01"])
-        assert read_shape(transfer.params, params) == ["f07", 10**18, "0x01"]
-        owner = native_method("storageminer", 3275365574)
-        assert owner is not None
-        assert read_shape(owner.answer, encode([Address.id(100).to_bytes(), None])) == ["f0100", None]
-        addresses = native_method("storageminer", 1332909407)
-        assert addresses is not None
-        assert read_shape(addresses.answer, encode([[b"\x01", b"\x02"]])) == [["0x01", "0x02"]]
 
-    @pytest.mark.parametrize("data", [b"", b"\xff", encode(5), encode([1, 2]), encode([b"\x09\x09", b"", b""])])
-    def test_a_value_of_another_shape_is_said_to_be_so(self, data: bytes) -> None:
-        transfer = native_method("datacap", 80475954)
-        assert transfer is not None
-        with pytest.raises(ShapeMismatch):
-            read_shape(transfer.params, data)
+@pytest.mark.parametrize("data", [b"\xff", encode(5), encode([1, 2]), encode([b"\x09\x09", 5, b""])])
+def test_a_value_of_another_shape_stays_bytes(data: bytes) -> None:
+    assert describe(native_call("datacap", 80475954, data), []).arguments == f"(0x{data.hex()})"
+
+
+def test_a_method_that_nobody_knows_is_its_number() -> None:
+    words = describe(native_call("", 12345, b"\x05"), [])
+    assert (words.callee, words.function, words.arguments, words.result) == ("?", "12345", "(0x05)", "")
 
 
 def test_calldata_of_nobodys_function_is_shown_by_its_selector() -> None:
