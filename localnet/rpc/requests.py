@@ -51,6 +51,9 @@ def transaction(value: Any) -> TransactionRequest:
     priority = field(given, "maxPriorityFeePerGas", quantity)
     if gas_price is not None and (max_fee is not None or priority is not None):
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    kind = _type(given, gas_price)
+    if kind != DYNAMIC_FEE and (max_fee is not None or priority is not None):
+        raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
     gas = field(given, "gas", quantity)
     return TransactionRequest(
         sender=field(given, "from", address),
@@ -59,7 +62,7 @@ def transaction(value: Any) -> TransactionRequest:
         value=TokenAmount(field(given, "value", quantity) or 0),
         gas=None if gas is None else Gas(gas),
         nonce=field(given, "nonce", quantity),
-        type=_type(given, gas_price),
+        type=kind,
         gas_price=gas_price,
         max_fee=max_fee,
         max_priority_fee=priority,

@@ -9,13 +9,16 @@ import pytest
 
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
+from hypervisor.externs import ExternError
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
 from localnet.blocks import put_receipts, tipset_key
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.execution import begin_epoch
-from store.blockstore import get_object
+from localnet.externs import ChainExterns
+from localnet.records import NullRound
+from store.blockstore import StoreCorrupt, get_object
 from store.codec import unlink
 from store.memory import MemoryStore
 from tests.localnet.conftest import ARTIFACTS, START, Clock
@@ -81,6 +84,31 @@ def test_the_base_fee_of_each_tipset_is_what_its_parent_led_to(network: Network)
     parent = network.head
     network.mine()
     assert network.head.base_fee == parent.next_base_fee == 100
+
+
+def test_the_future_and_the_time_before_genesis_have_no_answers(network: Network) -> None:
+    externs, head = network.machine.externs, network.block_number
+    with pytest.raises(ExternError, match=f"epoch {head + 1} is in the future"):
+        externs.chain_randomness(ChainEpoch(head + 1))
+    with pytest.raises(ExternError, match="no tipset at or before epoch -1"):
+        externs.tipset_cid(ChainEpoch(-1))
+    with pytest.raises(ExternError, match="there is no chain yet"):
+        ChainExterns().tipset_cid(ChainEpoch(0))
+
+
+def test_an_index_with_holes_is_a_damaged_store(network: Network) -> None:
+    receipt = network.send(network.accounts[1], 5)
+    height = receipt.block_number.to_bytes(8, "big")
+    index, flush = network.chain.index, network.machine.flush
+    flush((), {b"x" + height + bytes(4): None})
+    with pytest.raises(StoreCorrupt, match=f"no execution 0 of height {receipt.block_number}"):
+        network.receipt(receipt.hash)
+    flush((), {b"h" + height: NullRound(0, 9).encode()})
+    with pytest.raises(StoreCorrupt, match=f"no tipset at height {receipt.block_number}"):
+        index.tipset(receipt.block_number)
+    flush((), {b"h" + height: None})
+    with pytest.raises(StoreCorrupt, match=f"no entry for height {receipt.block_number}"):
+        index.at(receipt.block_number)
 
 
 class TestGoingBack:

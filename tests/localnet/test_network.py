@@ -10,7 +10,7 @@ import pytest
 
 from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, Fatal, InvalidInput
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
@@ -195,6 +195,16 @@ def test_a_receipt_is_told_in_a_line(network: Network) -> None:
     assert " -> no contract  failed: " in str(failed.value.receipt)
 
 
+def test_a_balance_is_given_to_keys_and_to_actors_that_are_there(network: Network) -> None:
+    key = Address(Protocol.BLS, bytes(48))
+    for target in (b"\x77" * 20, key, network.accounts[0]):
+        network.set_balance(target, 9)
+        assert network.balance(target) == 9
+    for nobody in ("f0987654", Address.actor(b"nobody")):
+        with pytest.raises(AddressError, match="none can be made at such an address"):
+            network.set_balance(nobody, 9)
+
+
 def test_nobody_has_no_balance_nonce_or_code(network: Network) -> None:
     nobody = b"\x99" * 20
     assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
@@ -316,6 +326,22 @@ class TestRefusals:
     def test_a_stranger_has_no_funds(self, network: Network) -> None:
         with pytest.raises(TransactionRefused, match="insufficient funds"):
             network.submit(self.transaction(network).sign(b"\x01" * 32).raw())
+
+    def test_only_accounts_send(self, network: Network) -> None:
+        # As Ethereum has it (EIP-3607): an address with code sends nothing, whoever has its key.
+        from dataclasses import replace
+
+        sender, tree = network.accounts[0], network.machine.state_tree
+        actor, account = tree.lookup_id(sender.delegated), network.machine.actor(sender.delegated)
+        assert actor is not None
+        assert account is not None
+        mark = tree.begin()
+        tree.set_actor(actor, replace(account, code=network.machine.manifest.code("multisig")))
+        try:
+            with pytest.raises(TransactionRefused, match="is no account: only accounts send transactions"):
+                network.submit(sender.sign(self.transaction(network)).raw())
+        finally:
+            tree.rollback(mark)
 
     def test_bytes_that_are_no_transaction(self, network: Network) -> None:
         for raw in (b"", b"\x02", b"\x05\xc0", b"\xff" * 10):

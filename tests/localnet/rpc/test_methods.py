@@ -407,6 +407,27 @@ class TestLogs:
             rpc("eth_getFilterChanges", logs)
         assert failed.value.code == -32001
 
+    def test_what_a_filter_is_not_asked_for(self, narrow_rpc: Client) -> None:
+        with pytest.raises(Failed, match="a filter has no blockHash") as failed:
+            narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
+        assert failed.value.code == -32602
+        with pytest.raises(Failed, match="only a filter for logs has logs") as failed:
+            narrow_rpc("eth_getFilterLogs", narrow_rpc("eth_newBlockFilter"))
+        assert failed.value.code == -32602
+        everything = narrow_rpc("eth_newFilter", {"fromBlock": "0x0"})
+        assert narrow_rpc("eth_getFilterLogs", everything) == []
+        narrow_rpc("anvil_mine", 6)
+        with pytest.raises(Failed, match="block range exceeds the limit of 5") as failed:
+            narrow_rpc("eth_getFilterLogs", everything)
+        assert failed.value.code == -32005
+
+    def test_a_filter_ends_where_it_was_told_to(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        name = rpc("eth_newFilter", {"fromBlock": "0x0", "toBlock": "0x2"})
+        sent = [greet(rpc, inbox) for _ in range(2)]
+        for method in ("eth_getFilterChanges", "eth_getFilterLogs"):
+            assert [log["transactionHash"] for log in rpc(method, name)] == sent[:1]
+
     def test_a_waiting_transaction_is_told_once(self, rpc: Client) -> None:
         name = rpc("eth_newPendingTransactionFilter")
         rpc("evm_setAutomine", False)

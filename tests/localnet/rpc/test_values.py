@@ -132,6 +132,8 @@ class TestTransactionObjects:
             ({"to": "0x1"}, "to: '0x1' is no address"),
             ({"gasPrice": "0x1", "maxFeePerGas": "0x1"}, "both gasPrice and"),
             ({"type": "0x3"}, "type 3 are not supported"),
+            ({"type": "0x0", "maxFeePerGas": "0x1"}, "a transaction of type 0 has a gasPrice"),
+            ({"type": "0x1", "maxPriorityFeePerGas": "0x1"}, "a transaction of type 1 has a gasPrice"),
             ({"accessList": [{"address": "0x" + "11" * 20, "storageKeys": []}]}, "accessList"),
             ({"authorizationList": [{}]}, "authorizationList"),
             ("0x", "is no transaction"),
