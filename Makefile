@@ -44,6 +44,7 @@ statetest: environment ## Ethereum's state tests, all that are here, with the ca
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)
 
 differential: environment ## contracts on the EVM runtime and on the official EVM actor (needs an official bundle, Node.js)
+	@corpus=$$(scripts/corpus) && $(RUN)/python -m tests.differential.corpus $$corpus
 	@$(RUN)/python -m tests.differential $(ARGS)
 
 bench: environment ## speed, held against bench/targets.toml

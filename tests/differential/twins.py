@@ -27,6 +27,7 @@ from store.cid import Cid
 RUNNERS: Final = ("py-evm", "official")
 EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
+EPOCH_SECONDS: Final = 30
 GAS_LIMIT: Final = Gas(1_000_000_000)
 """Of a message: enough for a hundred frames, and used up in half a second by code that never ends."""
 
@@ -36,12 +37,16 @@ _CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
 
 @dataclass(frozen=True, slots=True)
 class CallOf:
-    """A message: a call of a contract, or a creation where `to` is None. Value in attoFIL."""
+    """A message: a call of a contract, or a creation where `to` is None.
+
+    Value in attoFIL; `later`: how many epochs behind the case's first.
+    """
 
     sender: EthAddress
     to: EthAddress | None
     data: bytes = b""
     value: int = 0
+    later: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ class Twin:
             params=byte_string(call.data) if call.data or creation else b"",
             gas_limit=GAS_LIMIT,
         )
+        self.machine.advance(epoch=ChainEpoch(EPOCH + call.later), timestamp=TIMESTAMP + EPOCH_SECONDS * call.later)
         result = self.machine.apply(message)
         if result.fatal is not None:
             raise result.fatal

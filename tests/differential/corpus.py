@@ -1,0 +1,77 @@
+"""The corpus on both machines: compiled Solidity by its scenarios, and the contracts of Ethereum's state tests.
+
+`python -m tests.differential.corpus ARTIFACTS`, where scripts/corpus has compiled them; ends with exit code 1 where
+anything differs, or where a scenario does not do what it is for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from devtools.vectors.pool import run_all
+from tests.conftest import fvm_data
+from tests.differential.comparison import twins
+from tests.differential.fillers import SOURCES
+from tests.differential.fillers import read_file as read_fillers
+from tests.differential.plants import NONE
+from tests.differential.scenarios import SCENARIOS, Artifacts, Script
+from tests.differential.tally import Tally, run
+
+
+def main() -> int:
+    """Run all of it, or every so many-th file of state tests; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("artifacts", type=Path, help="the folder of compiled contracts")
+    parser.add_argument("--every", type=int, default=1, help="of the files of state tests every so many-th only")
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    chosen = parser.parse_args()
+    solidity = Tally()
+    broken = []
+    for name in SCENARIOS:
+        tally, unexpected = run_scenario(chosen.artifacts, name)
+        solidity.merge(tally)
+        broken += unexpected
+    files = sorted(path for source in SOURCES for path in ((fvm_data() or Path()) / source).rglob("*.json"))
+    fillers = Tally()
+    for part in run_all(run_fillers, files[:: chosen.every], chosen.workers, "files of state tests"):
+        fillers.merge(part)
+    sys.stdout.writelines(f"{line}\n" for line in (*told("Solidity", solidity), *told("state tests", fillers)))
+    sys.stdout.writelines(f"NOT AS MEANT: {words}\n" for words in broken)
+    return int(bool(solidity.findings or fillers.findings or broken or not fillers.count))
+
+
+def run_scenario(artifacts: Path, name: str) -> tuple[Tally, list[str]]:
+    """A scenario on both machines, and which of its messages did not succeed or fail as meant."""
+    script = Script(Artifacts(artifacts))
+    SCENARIOS[name](script)
+    compared = twins(NONE).compare(script.case(name))
+    tally = Tally()
+    tally.add(compared)
+    return tally, [
+        f"{name}, message {number}: exit {outcome.exit_code}, return 0x{outcome.return_data.hex()}"
+        for number, outcome in enumerate(compared.official)
+        if bool(outcome.exit_code) != (number in script.fails)
+    ]
+
+
+def run_fillers(path: Path) -> Tally:
+    """One file of state tests, for a worker."""
+    return run(twins(NONE), read_fillers(path))
+
+
+def told(what: str, tally: Tally) -> Iterator[str]:
+    """What came of a part, for a person."""
+    messages = sum(tally.exits.values())
+    yield f"{what}: {tally.count} cases, {messages} messages, {len(tally.findings)} differ"
+    yield f"  {tally.gas_decided} cases were decided by gas, and are no difference"
+    for theme, ratios in tally.ratios().items():
+        spread = f"{ratios['5%']:.2f} to {ratios['95%']:.2f}"
+        yield f"  gas of {theme}: {ratios['all']:.3f} of the official actor's, of single messages {spread}"
+    yield from (f"DIFFERENT: {finding}" for finding in tally.findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
