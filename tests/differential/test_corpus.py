@@ -37,7 +37,7 @@ def test_a_scenario_does_the_same_on_both_machines(name: str) -> None:
 
 def test_contracts_of_state_tests_do_the_same_on_both_machines() -> None:
     tallies = [run_fillers(path) for path in sorted(data_file(EXAMPLES).glob("*.json"))]
-    assert sum(tally.count for tally in tallies) > 10
+    assert sum(tally.count for tally in tallies) > 5
     assert not any(tally.findings for tally in tallies)
 
 
