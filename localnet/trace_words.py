@@ -56,7 +56,9 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Word
         return _contract_call(call, calldata, answer, interfaces, events)
     method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
     arguments = _typed(call["actor"], method.params, data)
-    return Words(call["actor"] or "?", method.name, f"({arguments})", _result(call, method.answer, answer), events)
+    failed = call["exitCode"] != ExitCode.OK or call["error"]
+    result = _failure(call, answer) if failed else _typed(call["actor"], method.answer, answer)
+    return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
@@ -88,12 +90,11 @@ def _contract_call(
             if call["exitCode"] == ExitCode.OK and not call["error"]:
                 result = _shown(named.interface.decode_answer(calldata, returned))
             else:
-                result = named.interface.decode_revert(returned) if returned else ""
+                result = named.interface.decode_revert(returned) if returned else call["words"]
         except AbiMismatch:
             continue
         return Words(named.name, decoded.function, f"({arguments})", result, events)
-    failed = call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED
-    result = revert_reason(returned) if failed else _bytes(returned)
+    result = _failure(call, answer) if call["exitCode"] or call["error"] else _bytes(returned)
     return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
 
 
@@ -103,11 +104,12 @@ def _selector(calldata: bytes) -> str:
     return f"0x{calldata[:4].hex()}" if len(calldata) >= 4 else "fallback"
 
 
-def _result(call: dict[str, Any], type_: str | None, answer: bytes) -> str:
-    failed = call["exitCode"] != ExitCode.OK or call["error"]
-    if failed and call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
-        return revert_reason(unwrap_return(answer))
-    return _bytes(answer) if failed else _typed(call["actor"], type_, answer)
+def _failure(call: dict[str, Any], answer: bytes) -> str:
+    """What a failed call says of itself: the reason of a revert, other data, or the actor's own words."""
+    if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
+        data = unwrap_return(answer)
+        return revert_reason(data) if data else str(call["words"])
+    return _bytes(answer) or str(call["words"])
 
 
 def _typed(actor: str, type_: str | None, data: bytes) -> str:

@@ -105,6 +105,18 @@ def test_a_failure_is_told_with_its_reason(network: Network) -> None:
     assert trace.as_json()["exit"] == "EVM_CONTRACT_REVERTED"
 
 
+def test_a_failure_without_data_is_told_in_the_machines_words(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(inbox, 0, b"\xde\xad\xbe\xef", gas_limit=90_000_000)
+    (call,) = network.trace(failed.value.receipt.hash).calls
+    assert describe(call, []).result == call["words"] != ""
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(inbox, 5, inbox.interface.encode_call("greetings"), gas_limit=90_000_000)
+    (call,) = network.trace(failed.value.receipt.hash).calls
+    assert describe(call, [NamedInterface("Inbox", inbox.interface)]).result == call["words"] != ""
+
+
 def test_events_are_decoded_where_the_abi_is_known(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     receipt = inbox.send("greet", "hi", value=2)
@@ -130,9 +142,8 @@ def test_a_transfer_that_never_reached_anybody(official: Network) -> None:
         official.send(masked_id(4), 1, gas_limit=9_000_000)
     (call,) = official.trace(failed.value.receipt.hash).calls
     words = describe(call, [])
-    assert (words.callee, words.function, call["exitCode"]) == ("storagepower", "InvokeEVM", 22) or (
-        words.callee == "storagepower" and call["exitCode"] == 22
-    )
+    assert (words.callee, words.function, call["exitCode"]) == ("storagepower", "3844450837", 22)
+    assert words.result == "invalid method: 3844450837"  # the actor's own words
 
 
 def test_a_call_tree_is_as_deep_as_calls_go(network: Network) -> None:
