@@ -34,7 +34,7 @@ class Chain:
         externs.attach(self.index)
         self._externs = externs
         known = self.index.network()
-        self.network = known or record
+        self.record = known or record
         if known is None or self.index.head < 0:
             self._begin(timestamp)
         self.head = self.index.tipset(self.index.head)
@@ -91,7 +91,7 @@ class Chain:
             transactions=(),
         )
         self._enter(tipset)
-        self.machine.flush(blocks.pending.items(), {**network_entries(self.network), **tipset_entries(tipset, [])})
+        self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
@@ -151,7 +151,7 @@ class Chain:
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            circulating_supply=self.network.circulating_supply,
+            circulating_supply=self.record.circulating_supply,
         )
         self._externs.executing = tipset.height
 
