@@ -4,12 +4,13 @@
 PYTHON ?=
 ARGS ?=
 BOUNDARY ?= raw
+BOUNDARIES := $(if $(filter both,$(BOUNDARY)),raw plain,$(BOUNDARY))
 VECTORS ?= $(wildcard $(or $(FVM_DATA),../shared)/vectors/fvm-nv18 tests/golden)
 STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests state_tests)
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance bench crash gc-check records statetest differential bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench crash gc-check records statetest differential bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -35,10 +36,20 @@ clients: environment ## all clients' tests, with npm's programs installed (needs
 	@scripts/clients >/dev/null
 	@$(RUN)/python -m pytest -m "" tests/clients $(ARGS)
 
-conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain
+conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain|both
 	@mkdir -p build
-	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/hypervisor conformance --json $(VECTORS) $(ARGS) >build/conformance-$(BOUNDARY).jsonl
-	@FVM_BOUNDARY=$(BOUNDARY) $(RUN)/python -m pytest -q -m "" tests/conformance
+	@for boundary in $(BOUNDARIES); do \
+		FVM_BOUNDARY=$$boundary $(RUN)/hypervisor conformance --json $(VECTORS) $(ARGS) \
+			>build/conformance-$$boundary.jsonl || exit; \
+	done
+	@set -- $(BOUNDARIES:%=build/conformance-%.jsonl); [ -z "$$2" ] || { cmp "$$1" "$$2" && echo "$$1 and $$2 are equal"; }
+	@FVM_BOUNDARY=$(firstword $(BOUNDARIES)) $(RUN)/python -m pytest -q -m "" tests/conformance
+
+golden-coverage: environment ## golden vectors by network version, and by syscall and error number
+	@$(RUN)/python -m tests.conformance.coverage
+
+oracle-diff: environment ## make 20 golden vectors again with the reference and compare (needs Rust)
+	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
 
 statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)

@@ -1,0 +1,56 @@
+"""The golden set leaves no cell of syscall by error number empty without a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+from tests.conformance.coverage import (
+    REASONS,
+    SYSCALLS,
+    Coverage,
+    Reason,
+    error_names,
+    golden_coverage,
+    problems,
+    stated_reasons,
+)
+
+TEXT = REASONS.read_text(encoding="utf-8")
+
+coverage = cache(golden_coverage)
+
+
+def test_every_cell_is_covered_or_has_a_reason() -> None:
+    assert problems(coverage(), stated_reasons(TEXT), error_names(TEXT)) == []
+
+
+def test_the_columns_are_the_error_numbers_of_the_network() -> None:
+    """FVM error numbers 1 to 13, facts of ref-fvm shared/src/error.rs, and 0 for success."""
+    assert list(error_names(TEXT)) == list(range(14))
+
+
+def test_a_cell_that_nothing_covers_is_noticed() -> None:
+    cells = Counter(coverage().cells)
+    del cells["ipld.block_link", 12]
+    (problem,) = problems(Coverage(coverage().versions, cells), stated_reasons(TEXT), error_names(TEXT))
+    assert problem == "ipld.block_link never answers 12 (BUFFER_TOO_SMALL), and no reason is stated"
+
+
+def test_a_reason_for_what_happens_after_all_is_noticed() -> None:
+    reasons = stated_reasons(TEXT) | {("send.send", 5): Reason("money is plenty", "nowhere")}
+    (problem,) = problems(coverage(), reasons, error_names(TEXT))
+    assert problem.startswith("send.send answers 5 (INSUFFICIENT_FUNDS), which is stated to be impossible")
+
+
+def test_a_version_without_cases_and_a_small_set_are_noticed() -> None:
+    few = Coverage(Counter({28: 299}), coverage().cells)
+    found = problems(few, stated_reasons(TEXT), error_names(TEXT))
+    assert found[0] == "299 cases, at least 300 are promised"
+    assert "no case of network version 21" in found
+    assert len(found) == 8
+
+
+def test_the_rows_are_the_syscalls_of_the_later_abi() -> None:
+    assert len(SYSCALLS) == 41
+    assert "crypto.verify_bls_aggregate" in SYSCALLS
