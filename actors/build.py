@@ -36,14 +36,14 @@ BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
 # The official names in the official order: a place in this list is an actor's type number. Beside each the crate that
-# it is built from; `absent_actor` stands for the actors that the bundle does not offer.
+# it is built from.
 MANIFEST = {
     "system": "system_actor",
     "init": "init_actor",
     "cron": "cron_actor",
     "account": "account_actor",
     "storagepower": "storagepower_actor",
-    "storageminer": "absent_actor",
+    "storageminer": "storageminer_actor",
     "storagemarket": "storagemarket_actor",
     "paymentchannel": "paymentchannel_actor",
     "multisig": "multisig_actor",
@@ -151,15 +151,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def build() -> Built:
-    """Compile every guest; the crate of the absent actors once for each name."""
-    absent = [name for name, crate in MANIFEST.items() if crate == "absent_actor"]
-    modules = {}
-    for name in absent:
-        modules[name] = compile_crate(GUESTS, "absent_actor", ABSENT_ACTOR=name)
-    for name, crate in MANIFEST.items():
-        if name not in absent:
-            modules[name] = compile_crate(GUESTS, crate)
-    return Built({name: modules[name] for name in MANIFEST}, compile_alone())
+    """Compile every guest."""
+    return Built({name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}, compile_alone())
 
 
 def compile_alone() -> dict[Path, bytes]:
@@ -167,7 +160,7 @@ def compile_alone() -> dict[Path, bytes]:
     return {folder: compile_crate(folder, folder.name) for folder in ALONE}
 
 
-def compile_crate(workspace: Path, crate: str, **settings: str) -> bytes:
+def compile_crate(workspace: Path, crate: str) -> bytes:
     """Compile one crate of a workspace, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
@@ -175,7 +168,7 @@ def compile_crate(workspace: Path, crate: str, **settings: str) -> bytes:
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run(  # noqa: S603
         [*command, "--target", TARGET, "--package", crate],
-        env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags), **settings),
+        env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags)),
         cwd=workspace,
         check=True,
     )

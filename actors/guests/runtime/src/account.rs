@@ -3,12 +3,14 @@
 use frc42_dispatch::method_hash;
 use fvm_ipld_encoding::strict_bytes;
 use fvm_ipld_encoding::tuple::*;
-use fvm_shared::MethodNum;
 use fvm_shared::address::Address;
+use fvm_shared::econ::TokenAmount;
+use fvm_shared::{ActorID, MethodNum};
 
-use crate::send::ask;
+use crate::send::{ask, send};
 use crate::{ActorError, params};
 
+const PUBKEY_ADDRESS: MethodNum = 2;
 const AUTHENTICATE_MESSAGE: MethodNum = method_hash!("AuthenticateMessage");
 
 #[derive(Serialize_tuple)]
@@ -24,4 +26,9 @@ struct AuthenticateParams {
 pub fn has_signed(signer: &Address, signature: Vec<u8>, message: Vec<u8>) -> Result<bool, ActorError> {
     let order = params::cbor(&AuthenticateParams { signature, message })?;
     params::returned(ask(signer, AUTHENTICATE_MESSAGE, order)?)
+}
+
+/// The f1 or f3 address of an account's key.
+pub fn public_key(account: ActorID) -> Result<Address, ActorError> {
+    params::returned(send(&Address::new_id(account), PUBKEY_ADDRESS, None, TokenAmount::default())?)
 }

@@ -2,8 +2,11 @@
 
 use cid::Cid;
 use fvm_ipld_blockstore::{Block, Blockstore};
+use fvm_ipld_encoding::{DAG_CBOR, from_slice, to_vec};
 use fvm_shared::error::ErrorNumber;
 use multihash_codetable::Code;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::ActorError;
 
@@ -17,6 +20,18 @@ pub fn put(codec: u64, data: &[u8]) -> Result<Cid, ActorError> {
 
 fn write(codec: u64, data: &[u8]) -> Result<Cid, ErrorNumber> {
     fvm_sdk::ipld::put(BLAKE2B_256, DIGEST_LENGTH, codec, data)
+}
+
+/// Stores an object as a block of DAG-CBOR and gives its CID.
+pub fn put_object<T: Serialize>(object: &T) -> Result<Cid, ActorError> {
+    put(DAG_CBOR, &to_vec(object)?)
+}
+
+/// The object in a block of the actor's state; 20 if it is not there or something else.
+pub fn get_object<T: DeserializeOwned>(cid: &Cid) -> Result<T, ActorError> {
+    let block =
+        fvm_sdk::ipld::get(cid).map_err(|_| ActorError::illegal_state("a block of the state cannot be read"))?;
+    from_slice(&block).map_err(|_| ActorError::illegal_state("a block of the state cannot be decoded"))
 }
 
 pub struct ActorStore;

@@ -1,0 +1,110 @@
+"""Messages that bring sectors onto a network with proofs that nobody looks at, and the times at which they are due.
+
+Sealing and proving are not done here: the bytes of a proof are zeros. A network that takes such proofs (fake-proofs
+bundles, `AcceptProofs`) has the sectors as if they had been sealed. Rules: builtin-actors miner, methods 28, 34 and 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1
+from hypervisor.types import ChainEpoch, MethodNumber
+from store.cid import FIL_COMMITMENT_SEALED, Cid
+from store.codec import encode, link
+from store.varint import write_uvarint
+
+PRE_COMMIT_SECTORS: Final = MethodNumber(28)
+PROVE_COMMIT_SECTORS: Final = MethodNumber(34)
+SUBMIT_WINDOWED_POST: Final = MethodNumber(5)
+
+PROVING_PERIOD: Final = 2880
+DEADLINE: Final = 60
+"""Epochs: sectors are proven once in a period, in one of its 48 deadlines."""
+
+PROVE_COMMIT_DELAY: Final = 150
+"""Epochs between promise and proof, of the slowest networks; development networks ask for 10."""
+
+_CHAIN_COMMIT: Final = 9
+"""The domain of the randomness that ties a proof to a chain."""
+
+_SEAL_PROOF_BYTES: Final = 192
+_POST_PROOF_BYTES: Final = 192
+_WINDOW_TO_SEAL: Final = 5
+"""Numbers between a proof of window PoSt and the seal of the sectors that it speaks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A verified client's piece, with its padded bytes, and the allocation that it fills."""
+
+    cid: Cid
+    size: int
+    client: int
+    allocation: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSector:
+    """A sector to be: its number, and the one piece in it, if there is one."""
+
+    number: int
+    piece: Piece | None = None
+
+
+def sealed_cid(miner: int, number: int) -> Cid:
+    """What would commit to a replica: another one for each sector."""
+    digest = bytearray(hashlib.blake2b(miner.to_bytes(8, "big") + number.to_bytes(8, "big"), digest_size=32).digest())
+    digest[31] &= 0x3F
+    kind = write_uvarint(FIL_COMMITMENT_SEALED) + write_uvarint(POSEIDON_BLS12_381_A1_FC1)
+    return Cid(b"\x01" + kind + b"\x20" + bytes(digest))
+
+
+def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now: int, expiration: int) -> bytes:
+    """Parameters of PreCommitSectorBatch2, for an epoch after 0."""
+    infos = [
+        [
+            window_proof - _WINDOW_TO_SEAL,
+            sector.number,
+            link(sealed_cid(miner, sector.number)),
+            max(0, now - 1),
+            [],
+            expiration,
+            link(sector.piece.cid) if sector.piece else None,
+        ]
+        for sector in sectors
+    ]
+    return encode([infos])
+
+
+def prove_commit(sectors: Sequence[NewSector]) -> bytes:
+    """Parameters of ProveCommitSectors3: every sector has to succeed."""
+    manifests = [[sector.number, [_manifest(sector.piece)] if sector.piece else []] for sector in sectors]
+    return encode([manifests, [bytes(_SEAL_PROOF_BYTES)] * len(sectors), b"", None, True, False])
+
+
+def _manifest(piece: Piece) -> list[Any]:
+    return [link(piece.cid), piece.size, [piece.client, piece.allocation], []]
+
+
+def window_post(window_proof: int, deadline: int, partitions: Sequence[int], epoch: ChainEpoch, ticket: bytes) -> bytes:
+    """Parameters of SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`, of the deadline's time."""
+    proof = [window_proof, bytes(_POST_PROOF_BYTES)]
+    return encode([deadline, [[index, b""] for index in partitions], [proof], epoch, commitment(epoch, ticket)])
+
+
+def commitment(epoch: ChainEpoch, ticket: bytes) -> bytes:
+    """The randomness that a proof names to be bound to the chain with this ticket."""
+    drawn = _CHAIN_COMMIT.to_bytes(8, "big") + ticket + epoch.to_bytes(8, "big", signed=True)
+    return hashlib.blake2b(drawn, digest_size=32).digest()
+
+
+def next_opening(period_start: int, deadline: int, now: int) -> int:
+    """The first epoch of a deadline's next window that is not before `now`; within the open one: `now`."""
+    opening = period_start + deadline * DEADLINE
+    passed = (now - opening) // PROVING_PERIOD
+    opening += passed * PROVING_PERIOD
+    return now if opening <= now < opening + DEADLINE else opening + PROVING_PERIOD * (opening < now)
