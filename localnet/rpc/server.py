@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -23,7 +24,10 @@ from localnet.rpc.worker import Worker
 HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
-_GRACE = 5
+_GRACE = 1.0
+"""Seconds in which what is being answered when the server is to stop may end by itself."""
+_LAST_GRACE = 10
+"""Seconds in which it ends when it has been interrupted."""
 
 
 class Server:
@@ -49,12 +53,17 @@ class Server:
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=_GRACE,
+                timeout_graceful_shutdown=_LAST_GRACE,
             )
         )
+        self._server.on_overdue = self._worker.interrupt
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered."""
+        """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered.
+
+        A request that is being answered then has a second; after that, the message that it runs is ended, and leaves
+        no trace.
+        """
         self._server.on_ready = on_ready
         try:
             self._server.run(sockets=[self._socket])
@@ -107,6 +116,7 @@ class _Uvicorn(uvicorn.Server):
     """Says when it is ready; ends normally on SIGINT and SIGTERM, so that what is open is closed."""
 
     on_ready: Callable[[], None] = staticmethod(lambda: None)
+    on_overdue: Callable[[], None] = staticmethod(lambda: None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -124,6 +134,13 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        overdue = asyncio.get_running_loop().call_later(_GRACE, self.on_overdue)
+        try:
+            await super().shutdown(sockets=sockets)
+        finally:
+            overdue.cancel()
 
 
 def _bound(port: int) -> socket.socket:

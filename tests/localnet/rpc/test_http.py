@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -232,6 +232,23 @@ def test_running_out_of_gas_is_an_error_and_the_node_goes_on(url: str) -> None:
     assert error["code"] == 3
     assert "SYS_OUT_OF_GAS" in error["message"]
     assert ask(url, "eth_chainId") == "0x1df5e76"
+
+
+def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
+    # All the gas of a block takes half a minute under the plain engine.
+    errors: list[dict[str, Any]] = []
+    with Network() as network:
+        with serving(network) as url:
+            threads = [threading.Thread(target=lambda: errors.append(_loop(url, 10_000_000_000))) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            sleep(1)
+            start = perf_counter()
+        assert perf_counter() - start < 10
+        for thread in threads:
+            thread.join()
+        assert [(error["code"], error["message"]) for error in errors] == [(-32000, "the node is stopping")] * 2
+        assert network.send(network.accounts[1], 5).succeeded
 
 
 def test_a_port_that_is_taken_is_named(url: str) -> None:
