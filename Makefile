@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench crash gc-check records statetest differential bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench crash gc-check fuzz records statetest differential bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ crash: environment ## a thousand kills, faults below RocksDB, failing writes; AR
 
 gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count 50000" is shorter
 	@$(RUN)/python -m tests.crash.collection $(ARGS)
+
+fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them
+	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)
 
 records: environment ## one per cent of each recorded run again, against bench/records; ARGS="fuzz" is one of them
 	@$(RUN)/python -m bench.recorded $(ARGS)

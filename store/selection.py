@@ -6,7 +6,7 @@ Keys of layouts that are bytes are written in hexadecimal digits. Rules: https:/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
@@ -268,10 +268,21 @@ def _replace_edge(selector: Selector, replacement: Selector | None) -> Selector 
     return selector
 
 
-def _union(members: list[Selector]) -> Selector | None:
-    if len(members) < 2:
-        return members[0] if members else None
-    return AnyOf(tuple(members))
+def _union(members: Iterable[Selector]) -> Selector | None:
+    """One selector of several; each once, else a recursion with two edges would double them at every level."""
+    different = tuple(dict.fromkeys(_flat(members)))
+    if len(different) < 2:
+        return different[0] if different else None
+    return AnyOf(different)
+
+
+def _flat(members: Iterable[Selector]) -> Iterator[Selector]:
+    """The members, and for a union among them its members."""
+    for member in members:
+        if isinstance(member, AnyOf):
+            yield from _flat(member.members)
+        else:
+            yield member
 
 
 def _slice(value: Any, subset: tuple[int, int]) -> Any:

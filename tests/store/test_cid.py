@@ -120,6 +120,7 @@ def test_bytes_after_a_cid_are_a_cid_error() -> None:
         "hello",
         "bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4",
         "b!",
+        "\0",  # a base's sign with nothing behind it
     ],
 )
 def test_text_that_is_no_cid_is_a_cid_error(text: str) -> None:

@@ -138,6 +138,18 @@ def test_blocks_that_lead_to_themselves_end_at_the_limit() -> None:
     assert [found for found, _ in covered(store, cid, EVERYTHING)] == [cid]
 
 
+def test_a_recursion_with_several_edges_does_not_grow_on_its_way_down() -> None:
+    """Two edges for each child made two of every selector at every level: 2^200 of them here."""
+    below: dict[str, Any] = {"a": {">": {"@": {}}}}
+    selector = parse_selector({"R": {"l": {"none": {}}, ":>": {"|": [MATCH, below, {"|": [below, below]}]}}})
+    data: Any = "leaf"
+    for _ in range(200):
+        data = [data]
+    store = MemoryStore()
+    visits = [*select(store, put_object(store, data), selector)]
+    assert [len(visit.path) for visit in visits if visit.matched] == [*range(201)]
+
+
 def test_a_recursion_stops_at_a_link() -> None:
     store = MemoryStore()
     chain = [put_object(store, ["genesis"])]

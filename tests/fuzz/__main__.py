@@ -1,0 +1,144 @@
+"""The fuzzer in full: `make fuzz` (a minute for each target), or a recorded run of so many inputs over all targets.
+
+Each target runs in a process of its own (`worker`), which gets its part of the inputs by its share. Afterwards every
+target that has a planted defect runs with it, with the same seed and at most as many inputs as without: it must be
+found. Ends with exit code 1 on any finding; the inputs that caused one are kept in build/fuzz.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from bench.recorded import PROJECT, Record, finish, options
+from tests.fuzz.target import keep, kept, load, names
+
+FOUND = PROJECT / "build" / "fuzz"
+FEWEST = 200
+"""Inputs of the smallest target in a short run, and of a run with a planted defect."""
+KEPT, KEPT_LENGTH = 50, 1500
+"""How many inputs of a target are kept, and how long they are at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one process has come to."""
+
+    count: int
+    passed: int
+    findings: list[str]
+    interesting: list[bytes] = field(default_factory=list)
+
+
+def main() -> int:
+    """The exit code."""
+    parser = options(__doc__, 1_000_000)
+    parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
+    parser.add_argument("--seconds", type=float, help="for each target, instead of a count")
+    parser.add_argument("--keep", action="store_true", help="keep inputs that reach what the kept ones do not")
+    chosen = parser.parse_args()
+    FOUND.mkdir(parents=True, exist_ok=True)
+    started = monotonic()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = [None] * len(chosen.targets) if chosen.seconds else split(chosen.count, chosen.targets)
+        waiting = {
+            name: pool.submit(play, name, part, chosen.seconds, chosen.seed)
+            for name, part in zip(chosen.targets, parts, strict=True)
+        }
+        outcomes = {name: future.result() for name, future in waiting.items()}
+    if chosen.keep:
+        for name, outcome in outcomes.items():
+            keep(name, [*kept(name), *outcome.interesting][:KEPT])
+    record = summary(outcomes, chosen.seed)
+    for name, outcome in outcomes.items():
+        for plant in load(name).plants:
+            _say(f"{name}: {plant}")
+            found = play(name, max(outcome.count, FEWEST), None, chosen.seed, plant)
+            record.planted_defect[f"{name}: {plant}"] = {"findings": len(found.findings)}
+            record.details[f"{name}: {plant}"] = f"found by input {found.count}"
+    if chosen.seconds:
+        return _say_problems(record)
+    return finish(record, chosen, started)
+
+
+def split(count: int, targets: Iterable[str]) -> list[int]:
+    """How many inputs each target gets; together `count`."""
+    shares = [load(name).share for name in targets]
+    parts = [count * share // sum(shares) for share in shares]
+    parts[0] += count - sum(parts)
+    return parts
+
+
+def play(name: str, count: int | None, seconds: float | None, seed: int, plant: str | None = None) -> Outcome:
+    """Run one target in its process."""
+    with TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
+        place, corpus = FOUND / ("planted" if plant else ""), Path(folder)
+        place.mkdir(exist_ok=True)
+        out, log = place / f"{name}.json", place / f"{name}.log"
+        out.unlink(missing_ok=True)
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "tests.fuzz.worker",
+                name,
+                "--seed",
+                str(seed),
+                "--out",
+                str(out),
+                "--corpus",
+                folder,
+            ),
+            *(() if count is None else ("--count", str(count))),
+            *(() if seconds is None else ("--seconds", str(seconds))),
+            *(() if plant is None else ("--plant", plant)),
+        ]
+        start = monotonic()
+        environment = os.environ | {"PYTHONHASHSEED": "0", "FVM_CACHE_DIR": str(FOUND / "modules")}
+        with log.open("wb") as file:
+            ended = subprocess.run(command, cwd=PROJECT, env=environment, stdout=file, stderr=file, check=False)
+        if not out.exists():
+            words = f"{name}: the process ended with {ended.returncode}; see {log} and the input beside it"
+            return Outcome(0, 0, [words])
+        found = json.loads(out.read_text())
+        seeded = {path.name for path in corpus.glob("seed-*")}
+        interesting = sorted(path.read_bytes() for path in corpus.iterdir() if path.name not in seeded)
+    if plant is None:
+        passed = found["passed"] / found["count"]
+        _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {monotonic() - start:.0f} s")
+    small = sorted((data for data in interesting if len(data) <= KEPT_LENGTH), key=len)
+    return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1])
+
+
+def summary(outcomes: dict[str, Outcome], seed: int) -> Record:
+    """One record of all targets."""
+    count = sum(outcome.count for outcome in outcomes.values())
+    passed = sum(outcome.passed for outcome in outcomes.values())
+    findings = [finding for outcome in outcomes.values() for finding in outcome.findings]
+    details = {
+        name: {"inputs": outcome.count, "past the decoder": outcome.passed} for name, outcome in outcomes.items()
+    }
+    return Record(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _say_problems(record: Record) -> int:
+    problems = record.problems()
+    for problem in problems:
+        _say(f"FOUND: {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

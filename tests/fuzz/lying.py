@@ -1,0 +1,118 @@
+"""Trees of nodes whose links lead anywhere: in cycles, to nodes of another kind, to nothing.
+
+An input is DAG-CBOR: [number, nodes, operations]. A link to a CID leads to the node whose number its last byte gives,
+whatever the hash, so that a mutation of one byte wires the tree anew; an honest store would need a collision for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+from store.blockstore import BlockNotFound, StoreError
+from store.cid import Cid, cid_of
+from store.codec import CodecError, decode, decode_strict, encode, link
+from store.memory import MemoryStore
+from tests.fuzz import trees
+
+MOST_READS = 200
+MOST_ITEMS = 60
+"""A cycle has no end but the limit on the depth, which two links on each level put out of reach."""
+
+
+class Enough(Exception):
+    """An input has read as many nodes as it may."""
+
+
+class LyingStore(MemoryStore):
+    """Blocks by the last byte of a CID, until one is stored under its own."""
+
+    def __init__(self, nodes: list[Any]) -> None:
+        super().__init__()
+        self._nodes = [encode(node) for node in nodes]
+        self._reads = 0
+
+    def get(self, cid: Cid) -> bytes:
+        """The block; Enough after so many."""
+        self._reads += 1
+        if self._reads > MOST_READS:
+            raise Enough
+        if self.has(cid):
+            return super().get(cid)
+        if cid[-1] >= len(self._nodes):
+            raise BlockNotFound(cid)
+        return self._nodes[cid[-1]]
+
+
+def place(number: int) -> Cid:
+    """The CID under which an input's nodes know each other."""
+    return Cid(cid_of(b"")[:-1] + bytes((number,)))
+
+
+def run(data: bytes, use: Callable[[LyingStore, int, list[Any]], None]) -> bool:
+    """Read an input and use it. Whether the root was read: a node that is none ends it before."""
+    try:
+        number, nodes, operations = decode_strict(data)
+        store = LyingStore(nodes)
+    except (CodecError, ValueError, TypeError):
+        return False
+    if type(number) is not int or not nodes or type(operations) is not list:
+        return False
+    try:
+        use(store, number, operations)
+    except Enough:
+        return True
+    except StoreError:
+        return store._reads > 1
+    return True
+
+
+def renamed(root: Cid, store: MemoryStore, number: int, operations: list[Any]) -> bytes:
+    """An honest tree as an input."""
+    cids = [root, *(cid for cid in store._blocks if cid != root)]
+    blocks = [decode(store.get(cid)) for cid in cids]
+    places = {cid: place(at) for at, cid in enumerate(cids)}
+    return encode([number, [_relinked(block, places) for block in blocks], operations])
+
+
+def _relinked(value: Any, places: dict[Cid, Cid]) -> Any:
+    if isinstance(value, list):
+        return [_relinked(item, places) for item in value]
+    if hasattr(value, "tag"):
+        cid = Cid(value.value[1:])
+        return link(places.get(cid, cid))
+    return value
+
+
+def mutation(seeds: Callable[[], Iterable[bytes]]) -> Callable[[bytes, Random], bytes]:
+    """New wiring, changed nodes, other operations."""
+
+    def mutate(data: bytes, rng: Random) -> bytes:
+        try:
+            number, nodes, operations = decode_strict(data)
+            assert type(nodes) is type(operations) is list
+            assert nodes
+        except (CodecError, ValueError, TypeError, AssertionError):
+            number, nodes, operations = decode_strict(rng.choice([*seeds()]))
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            nodes = _rewired(nodes, rng, len(nodes))
+        if rng.random() < 0.3:
+            at = rng.randrange(len(nodes))
+            nodes[at] = trees.mutated(nodes[at], rng)
+        if rng.random() < 0.5:
+            operations = [*operations, [rng.randrange(4), trees.number(rng), rng.randbytes(rng.randrange(9))]][-20:]
+        try:
+            return encode([number, nodes, operations])
+        except CodecError:
+            return data
+
+    return mutate
+
+
+def _rewired(value: Any, rng: Random, count: int) -> Any:
+    if isinstance(value, list):
+        return [_rewired(item, rng, count) for item in value]
+    if hasattr(value, "tag") and rng.random() < 0.3:
+        return link(place(rng.randrange(count + 1)))
+    return value

@@ -1,0 +1,204 @@
+"""A guest that does what its parameters say: every syscall with any argument, and what else a hostile guest would try.
+
+A program is a row of instructions: one byte, then eight bytes for each argument. The guest is compiled once, so that an
+input costs a message and no compilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+from hypervisor.address import Address
+from runtimes.wasm.abi import REVISIONS
+from tests.fuzz import trees
+from tests.runtimes.wasm.guests import imports, wasm
+
+START = 65_536
+"""Where the program lies in the guest's memory: the page behind it is all that is there."""
+SELF, BUFFER, CONTENT = 64, 1024, 2048
+"""Places in memory: the guest's own address; room for results; a small block of DAG-CBOR."""
+GUEST = Address.id(1000)
+
+SYSCALLS = tuple(sorted(REVISIONS["v4"].items()))
+"""What instructions 0 to n do: the syscalls by their names, each with as many arguments as it has."""
+
+OTHERS = {
+    "grow": ("(drop (memory.grow {0}))", 1),
+    "fill": ("(memory.fill {0} {1} {2})", 3),
+    "copy": ("(memory.copy {0} {1} {2})", 3),
+    "store": ("(i64.store {0} {w1})", 2),
+    "load": ("(drop (i64.load offset=4294967295 {0}))", 1),
+    "recurse": ("(drop (call $recurse {0}))", 1),
+    "loop": (
+        "(local.set $count {0}) (loop $l (br_if $l (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))",
+        1,
+    ),
+    "indirect": ("(drop (call_indirect (param i32) (result i32) {0} {1}))", 2),
+    "table": ("(table.init 0 {0} {1} {2})", 3),
+    "divide": ("(drop (i32.div_s {0} {1}))", 2),
+    "truncate": ("(drop (i32.trunc_f64_s (f64.reinterpret_i64 {w0})))", 1),
+    "jump": ("(local.set $at (i32.add (i32.const 65536) (i32.and {0} (i32.const 4095)))) (br $next)", 1),
+    "return": ("(return {0})", 1),
+    "trap": ("unreachable", 0),
+}
+"""Instructions beyond the syscalls: text of the guest's code, and how many arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One instruction: its number and its arguments, each an unsigned number of 64 bits."""
+
+    number: int
+    arguments: tuple[int, ...]
+
+    def encode(self) -> bytes:
+        """The bytes of a program."""
+        return bytes((self.number,)) + b"".join(argument.to_bytes(8, "little") for argument in self.arguments)
+
+
+NAMES = (*(f"{module}.{name}" for (module, name), _ in SYSCALLS), *OTHERS)
+COUNTS = (*(len(syscall.letters) for _, syscall in SYSCALLS), *(count for _, count in OTHERS.values()))
+_NUMBERS = {name: at for at, name in enumerate(NAMES)}
+
+
+def operation(name: str, *arguments: int) -> Operation:
+    """An instruction by its name; arguments that are left out are 0."""
+    number = _NUMBERS[name]
+    given = (*arguments, *(0 for _ in range(COUNTS[number] - len(arguments))))
+    return Operation(number, tuple(argument % 2**64 for argument in given))
+
+
+def read(program: bytes) -> list[Operation]:
+    """The instructions of a program, as far as it has whole ones."""
+    found, at = [], 0
+    while at < len(program):
+        number = program[at] % len(NAMES)
+        end = at + 1 + 8 * COUNTS[number]
+        if end > len(program):
+            break
+        arguments = tuple(int.from_bytes(program[place : place + 8], "little") for place in range(at + 1, end, 8))
+        found.append(Operation(number, arguments))
+        at = end
+    return found
+
+
+def write(operations: list[Operation]) -> bytes:
+    """The inverse of `read`."""
+    return b"".join(one.encode() for one in operations)
+
+
+@cache
+def guest() -> bytes:
+    """The module."""
+    cases = [_syscall(name, module, syscall.letters) for (module, name), syscall in SYSCALLS]
+    cases += [_other(code, count) for code, count in OTHERS.values()]
+    blocks = "(block $default " + "".join(f"(block $c{at} " for at in reversed(range(len(cases))))
+    labels = " ".join(f"$c{at}" for at in range(len(cases)))
+    modulo = f"(i32.rem_u (i32.load8_u (local.get $at)) (i32.const {len(cases)}))"
+    bodies = "".join(f") {case} (br $next) " for case in cases)
+    own = "".join(f"\\{byte:02x}" for byte in GUEST.to_bytes())
+    return wasm(f"""(module
+        {imports(*(f"{module}.{name}" for (module, name), _ in SYSCALLS))}
+        (memory (export "memory") 2)
+        (table 10 funcref) (elem (i32.const 0) func $recurse $invoke)
+        (elem func $recurse $recurse)
+        (data (i32.const {SELF}) "{own}")
+        (data (i32.const {CONTENT}) "\\82\\01\\40")
+        (func $recurse (param i32) (result i32)
+            (if (result i32) (local.get 0)
+                (then (i32.add (i32.const 1) (call $recurse (i32.sub (local.get 0) (i32.const 1)))))
+                (else (i32.const 0))))
+        (func $invoke (export "invoke") (param i32) (result i32) (local $at i32) (local $end i32) (local $count i32)
+            (drop (call $block_read (i32.const 0) (local.get 0) (i32.const 0) (i32.const {START}) (i32.const 65536)))
+            (local.set $end (i32.add (i32.const 131072) (i32.load (i32.const 0))))
+            (local.set $at (i32.const {START}))
+            (loop $next
+                (if (i32.ge_u (local.get $at) (local.get $end)) (then (return (i32.const 0))))
+                {blocks}
+                (br_table {labels} $default {modulo})
+                {bodies}
+            )
+            unreachable)
+            (i32.const 0)))""")
+
+
+def _argument(at: int, count: int) -> str:
+    """The argument that lies so far before the place where the next instruction begins."""
+    return f"(i64.load (i32.sub (local.get $at) (i32.const {8 * (count - at)})))"
+
+
+def _step(count: int) -> str:
+    return f"(local.set $at (i32.add (local.get $at) (i32.const {1 + 8 * count})))"
+
+
+def _syscall(name: str, module: str, letters: str) -> str:
+    count = len(letters)
+    values = (
+        _argument(at, count) if letter in "qQ" else f"(i32.wrap_i64 {_argument(at, count)})"
+        for at, letter in enumerate(letters)
+    )
+    return f"{_step(count)} (i32.store (i32.const 16) (call ${name} {' '.join(values)}))"
+
+
+def _other(code: str, count: int) -> str:
+    wide = {f"w{at}": _argument(at, count) for at in range(count)}
+    narrow = (f"(i32.wrap_i64 {_argument(at, count)})" for at in range(count))
+    return f"{_step(count)} {code.format(*narrow, **wide)}"
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def random_operation(rng: Random) -> Operation:
+    """Any instruction, with arguments that are sensible as often as not."""
+    number = rng.randrange(len(NAMES))
+    letters = SYSCALLS[number][1].letters if number < len(SYSCALLS) else "I" * COUNTS[number]
+    return Operation(number, tuple(_plausible(rng) % 2**64 for _ in letters))
+
+
+_PLACES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    SELF,
+    BUFFER,
+    CONTENT,
+    START,
+    131_072,
+    131_064,
+    2**32 - 1,
+    0x71,
+    0x55,
+    0x51,
+    0xB220,
+    32,
+    38,
+    100,
+)
+
+
+def _plausible(rng: Random) -> int:
+    if rng.random() < 0.75:
+        return rng.choice(_PLACES)
+    return trees.number(rng, rng.choice(_PLACES))
+
+
+def changed(operations: list[Operation], rng: Random) -> list[Operation]:
+    """Another program: instructions added, dropped, moved, or with another argument."""
+    operations = list(operations)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        at = rng.randrange(len(operations) + 1)
+        choice = rng.randrange(6)
+        if choice < 3 or not operations:
+            operations.insert(at, random_operation(rng))
+        elif choice == 3:
+            del operations[at - 1]
+        else:
+            one = operations[at - 1]
+            arguments = tuple(_plausible(rng) % 2**64 if rng.random() < 0.4 else argument for argument in one.arguments)
+            operations[at - 1] = Operation(one.number, arguments)
+    return operations[:40]

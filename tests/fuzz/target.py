@@ -1,0 +1,90 @@
+"""What a target of the fuzzer is, and where its inputs come from.
+
+A module `targets/NAME.py` offers `TARGET`. A target's `run` gives an input to the code under test and says whether it
+got past the decoder, to the code behind it; the errors that this code documents are no finding, any other exception
+is, and so are a hang, a crash of the process, and more memory than the worker's limit (`worker`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from types import MappingProxyType
+
+from store.codec import CodecError, decode, decode_strict, encode
+from tests.fuzz import targets, trees
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One decoder, or the machine.
+
+    `mutate` changes an input in ways that keep its form, so that it gets past the decoder; where it is given something
+    that has no form, it starts from a seed. `share` is the weight of the target in a run of so many inputs. `plants`
+    are defects by name: each function puts one into this process.
+    """
+
+    run: Callable[[bytes], bool]
+    seeds: Callable[[], Iterable[bytes]]
+    mutate: Callable[[bytes, Random], bytes]
+    share: int
+    longest: int = 4096
+    plants: Mapping[str, Callable[[], None]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def names() -> list[str]:
+    """The names of all targets."""
+    return sorted(module.name for module in pkgutil.iter_modules(targets.__path__))
+
+
+def load(name: str) -> Target:
+    """A target by its name."""
+    target = import_module(f"tests.fuzz.targets.{name}").TARGET
+    assert isinstance(target, Target)
+    return target
+
+
+def kept(name: str) -> list[bytes]:
+    """The inputs that are kept of a target: they reach what others did not, or were a finding once."""
+    file = CORPUS / f"{name}.gz"
+    inputs: list[bytes] = decode(gzip.decompress(file.read_bytes())) if file.exists() else []
+    return inputs
+
+
+def keep(name: str, inputs: Iterable[bytes]) -> None:
+    """Replace the inputs that are kept of a target."""
+    data = encode(sorted(set(inputs), key=lambda item: (len(item), item)))
+    (CORPUS / f"{name}.gz").write_bytes(gzip.compress(data, 9, mtime=0))
+
+
+def cbor_mutation(seeds: Callable[[], Iterable[bytes]]) -> Callable[[bytes, Random], bytes]:
+    """Changes to DAG-CBOR that leave it DAG-CBOR."""
+
+    @cache
+    def formed() -> list[bytes]:
+        return [data for data in seeds() if _is_formed(data)]
+
+    def mutate(data: bytes, rng: Random) -> bytes:
+        value = decode(data if _is_formed(data) else rng.choice(formed()))
+        try:
+            return encode(trees.mutated(value, rng))
+        except CodecError:  # too deep, or a number that CBOR does not have
+            return data
+
+    return mutate
+
+
+def _is_formed(data: bytes) -> bool:
+    try:
+        decode_strict(data)
+    except CodecError:
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""AMT nodes, wired at will: changes and walks end with a value, or with an error of the array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from store.amt import MAX_INDEX, Amt
+from store.memory import MemoryStore
+from tests.fuzz import lying
+from tests.fuzz.target import Target
+
+
+def run(data: bytes) -> bool:
+    return lying.run(data, _use)
+
+
+def _use(store: lying.LyingStore, _width: int, operations: list[Any]) -> None:
+    array = Amt(store, lying.place(0))
+    for operation in operations[:20]:
+        match operation:
+            case [0, int(index), bytes(value)] if 0 <= index <= MAX_INDEX:
+                array.set(index, value)
+                assert array.get(index) == value
+            case [1, int(index), bytes()] if 0 <= index <= MAX_INDEX:
+                array.delete(index)
+                assert index not in array
+            case [int(), int(index), bytes()] if 0 <= index <= MAX_INDEX:
+                array.get(index)
+    for _ in islice(array.items(), lying.MOST_ITEMS):
+        pass
+    values = [*islice(array.items(), lying.MOST_ITEMS)]
+    again = Amt(store, array.flush())
+    assert [*islice(again.items(), lying.MOST_ITEMS)] == values
+
+
+def seeds() -> Iterator[bytes]:
+    for width, indices in ((3, ()), (3, (0, 1, 9)), (3, range(70)), (5, (0, 10**6)), (1, range(9)), (8, (MAX_INDEX,))):
+        store = MemoryStore()
+        array = Amt(store, None, width)
+        for index in indices:
+            array.set(index, b"%d" % index)
+        yield lying.renamed(array.flush(), store, width, [[0, 7, b"new"], [1, 9, b""], [2, 1, b""]])
+
+
+TARGET = Target(run, seeds, lying.mutation(seeds), share=8, longest=6000)

@@ -1,0 +1,96 @@
+"""The whole machine: guests that try everything, as messages.
+
+A message ends with an exit code, within its gas, and where that is not 0, the state is as it was; taken back, the state
+is as it was in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from random import Random
+
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.state_tree import StateTree
+from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, changed, guest, operation, read, write
+from tests.fuzz.target import Target
+from tests.runtimes.wasm.guests import call, place
+
+GAS = (2_000_000, 20_000_000, 100_000_000, 300_000_000)
+ENTERED = 141_000
+"""Gas that an invocation has used when the guest comes to its first instruction."""
+FATAL = ("has no verifier for", "exited with a block that does not exist", "burning the balance")
+"""What a guest can do to end a whole message: ask for a proof that nobody looks at here, exit with a block that is not
+there, delete itself with too little gas to burn what it has."""
+
+
+def run(data: bytes) -> bool:
+    if not data:
+        return False
+    machine, start = _machine()
+    limit = GAS[data[0] % len(GAS)]
+    written = len(machine.store.pending)
+    result = call(machine, GUEST, data[1:], limit, 2)
+    _check(result, limit)
+    if machine.root != start.root:
+        assert result.exit_code == 0, f"exit {result.exit_code} has changed the state"
+        machine.restore(start)
+        assert machine.root == start.root
+    machine.store.forget_after(written)
+    return len(read(data[1:])) > 0 and result.gas_used > ENTERED
+
+
+def _check(result: ApplyResult, limit: int) -> None:
+    assert 0 <= result.exit_code < 2**32
+    assert 0 <= result.gas_used <= limit
+    assert len(result.return_data) <= 1 << 20
+    if result.fatal is not None:  # what the network answers with the end of the message, too
+        assert (result.exit_code, result.gas_used) == (10, limit)
+        assert any(words in str(result.fatal) for words in FATAL), result.fatal
+
+
+@cache
+def _machine() -> tuple[Hypervisor, Snapshot]:
+    machine = Hypervisor.open()
+    place(machine, guest(), balance=10**18)
+    return machine, machine.snapshot()
+
+
+def seeds() -> Iterator[bytes]:
+    send = (BUFFER, SELF, 3, 2)
+    block = operation("ipld.block_create", BUFFER, 0x71, CONTENT, 3)
+    link = operation("ipld.block_link", BUFFER, 2, 0xB220, 32, BUFFER, 64)
+    root = operation("self.root", BUFFER, BUFFER + 8, 100)
+    opened = operation("ipld.block_open", BUFFER, BUFFER + 8)
+    new_address = operation("actor.next_actor_address", BUFFER, BUFFER + 8, 64)
+    programs = [
+        *([operation(name, BUFFER)] for name in NAMES),
+        [block, link, operation("self.set_root", BUFFER), operation("vm.exit", 33, 0, SELF, 3)],
+        [operation("send.send", *send, 1, 0, 0, 0, 0)],
+        [root, opened, operation("ipld.block_read", 8, 2, 0, 100, 9)],
+        [operation("event.emit_event", CONTENT, 1, CONTENT, 10, CONTENT, 10)],
+        [operation("grow", 100), operation("grow", 2**31), operation("fill", 0, 255, 2**32 - 1)],
+        [new_address, operation("actor.create_actor", 2000, BUFFER, SELF, 3)],
+        [operation("self.self_destruct", 1), operation("send.send", *send, 0, 1, 0, 0, 1)],
+        *([operation(name, number)] for name, number in (("recurse", 10_000), ("loop", 0), ("jump", 0))),
+        [operation("indirect", 1, 1)],
+        [operation("gas.charge", SELF, 3, 2**63)],
+        [operation("ipld.block_create", BUFFER, 0x55, START, 60), operation("send.send", *send, 2, 0, 0, 10**8, 0)],
+    ]
+    for gas, program in enumerate(programs):
+        yield bytes((gas % len(GAS),)) + write(program)
+
+
+def mutate(data: bytes, rng: Random) -> bytes:
+    """Other instructions and arguments."""
+    gas = data[:1] if data and rng.random() < 0.7 else bytes((rng.randrange(len(GAS)),))
+    return gas + write(changed(read(data[1:]), rng))
+
+
+def _forgetful() -> None:
+    """A failed call keeps what it has changed."""
+    setattr(StateTree, "rollback", lambda tree, _mark: tree.commit())  # noqa: B010 - no form that a type checker takes
+
+
+TARGET = Target(run, seeds, mutate, share=20, longest=3000, plants={"a failure is not taken back": _forgetful})

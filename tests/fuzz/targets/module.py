@@ -1,0 +1,98 @@
+"""WASM modules: parsed, checked, instrumented; what wasmtime takes before it takes after, and runs to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+
+import actors
+from hypervisor.errors import InvalidModule
+from hypervisor.machine import Hypervisor
+from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module import parse
+from runtimes.wasm.validate import check
+from store.car import read_car
+from tests.conftest import fvm_data
+from tests.fuzz import trees
+from tests.fuzz.target import Target
+from tests.fuzz.wasm_modules import generated
+from tests.runtimes.wasm.guests import guest
+from tests.runtimes.wasm.guests import run as run_on
+
+LARGEST = 110_000
+GAS = 20_000_000
+RUNS = 100
+"""How many modules a machine runs before a new one takes its place: it keeps what it has compiled."""
+
+
+def run(data: bytes) -> bool:
+    engine = guest_engine()
+    try:
+        module = parse(data)
+        facts = check(module)
+        engine.validate(data)
+        instrumented = instrument(module)
+    except InvalidModule:
+        return False
+    engine.validate(instrumented)
+    if facts.has_entry and len(data) < 5000 and blake2b(data).digest()[0] % 8 == 0:
+        _execute(data)
+    return True
+
+
+def _execute(data: bytes) -> None:
+    _counted[0] += 1
+    if _counted[0] % RUNS == 0:
+        _machine.cache_clear()
+    machine = _machine()
+    start = machine.snapshot()
+    result = run_on(machine, data, gas_limit=GAS)
+    assert result.fatal is None, result.fatal
+    assert 0 <= result.gas_used <= GAS
+    machine.restore(start)
+    assert machine.root == start.root
+
+
+_counted = [0]
+
+
+@cache
+def _machine() -> Hypervisor:
+    return Hypervisor.open()
+
+
+@cache
+def _real() -> list[bytes]:
+    """Modules of our bundle and, where it is there, of an official one."""
+    files = [Path(actors.__file__).parent / "bundle.car"]
+    folder = fvm_data()
+    if folder is not None:
+        files.append(folder / "bundles" / "v18-devnet.car")
+    modules = []
+    for path in files:
+        with path.open("rb") as file:
+            modules += [block for _, block in read_car(file) if block.startswith(b"\0asm") and len(block) < LARGEST]
+    return modules
+
+
+def seeds() -> Iterator[bytes]:
+    yield guest("(i32.const 0)")
+    yield guest("(loop (br 0)) unreachable", pages="17 100")
+    yield guest("(call $exit (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0))", "vm.exit")
+    yield guest("(call_indirect (result i32) (i32.const 0))", fields="(table 2 funcref) (elem (i32.const 0) 0)")
+    yield from (generated(Random(seed)) for seed in range(12))
+    yield from _real()
+
+
+def mutate(data: bytes, rng: Random) -> bytes:
+    """A new module; one in five a known one with a few bytes changed."""
+    if rng.random() < 0.8:
+        return generated(rng)
+    return trees.scrambled(data, rng)
+
+
+TARGET = Target(run, seeds, mutate, share=4, longest=LARGEST)

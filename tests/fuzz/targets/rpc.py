@@ -1,0 +1,171 @@
+"""Bodies of JSON-RPC requests: every one gets an answer, and none of them says that the node itself is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+from typing import Any
+
+from localnet import Network
+from localnet.accounts import accounts
+from localnet.rpc.dispatch import Dispatcher, method_table
+from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from localnet.rpc.node import Limits, Node
+from tests.fuzz import trees
+from tests.fuzz.target import Target
+
+REQUESTS = 400
+"""Requests that one network answers before a new one takes its place: it keeps all that it mines."""
+UNREAD = (PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
+
+
+def run(data: bytes) -> bool:
+    _asked[0] += 1
+    if _asked[0] % REQUESTS == 0:
+        _dispatcher().node.network.close()
+        _dispatcher.cache_clear()
+    answer = asyncio.run(_dispatcher().dispatcher.answer(data))
+    if not answer:
+        return True  # notifications
+    response = json.loads(answer)
+    answers = response if isinstance(response, list) else [response]
+    return max(map(_is_answered, answers))  # every one is looked at
+
+
+def _is_answered(response: dict[str, Any]) -> bool:
+    """Whether a method has run."""
+    assert response["jsonrpc"] == "2.0"
+    assert ("error" in response) != ("result" in response)
+    code = response.get("error", {}).get("code")
+    assert code != INTERNAL_ERROR, response
+    return code not in UNREAD
+
+
+class _Served:
+    """A network, and what answers for it."""
+
+    def __init__(self) -> None:
+        limits = Limits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
+        self.node = Node(Network(), limits)
+        self.dispatcher = Dispatcher(self.node, _at_once)
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+_asked = [0]
+
+
+@cache
+def _dispatcher() -> _Served:
+    return _Served()
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _values() -> list[Any]:
+    own, other = ("0x" + account.address.hex() for account in accounts()[:2])
+    call = {"from": own, "to": other, "value": "0x1", "data": "0x", "gas": "0x5f5e100"}
+    created = {"from": own, "data": "0x600a600c600039600a6000f3602a60005260206000f3"}
+    logs = {"fromBlock": "0x0", "toBlock": "latest", "address": own, "topics": [None, ["0x" + "00" * 32]]}
+    return [
+        own,
+        other,
+        call,
+        created,
+        logs,
+        "latest",
+        "pending",
+        "earliest",
+        "safe",
+        "0x0",
+        "0x1",
+        "0x2",
+        "0x" + "ff" * 32,
+        "0x" + "00" * 32,
+        True,
+        False,
+        None,
+        1,
+        5,
+        "0x",
+        "0xdeadbeef",
+        [],
+        [25.0, 75.0],
+        {"blockNumber": "0x1"},
+        {"tracer": "callTracer"},
+        {},
+        {"type": "0x2", **call, "maxFeePerGas": "0x3b9aca00", "maxPriorityFeePerGas": "0x1"},
+        ["trace"],
+        "f01000",
+        "f00",
+    ]
+
+
+def _request(rng: Random) -> dict[str, Any]:
+    name, method = rng.choice(sorted(method_table().items()))
+    params = [_fitting(at, rng) for at in method.parameters][: rng.choice((9, 9, 9, 1, 2))]
+    if params and rng.random() < 0.3:
+        at = rng.randrange(len(params))
+        params[at] = trees.mutated(params[at], rng)
+    return {"jsonrpc": "2.0", "id": 1, "method": name, "params": params}
+
+
+def _fitting(parameter: str, rng: Random) -> Any:
+    """A value of the kind that a parameter's name suggests; else any."""
+    own, other, call, created, logs = _values()[:5]
+    blocks = ("latest", "latest", "0x0", "0x1", "pending", "earliest")
+    kinds: dict[str, tuple[Any, ...]] = {
+        "block": blocks,
+        "number": blocks,
+        "newest": blocks,
+        "address": (own, other),
+        "request": (call, created),
+        "transaction": (call, created),
+        "criteria": (logs,),
+        "data": ("0x", "0xdeadbeef"),
+        "slot": ("0x0", "0x1"),
+        "count": ("0x1", "0x2"),
+        "full": (True, False),
+        "seconds": (1, 5),
+        "hash": ("0x" + "11" * 32,),
+        "index": ("0x0",),
+    }
+    found = next((values for word, values in kinds.items() if word in parameter), ())
+    return rng.choice(found) if found and rng.random() < 0.85 else rng.choice(_values())
+
+
+def seeds() -> Iterator[bytes]:
+    for name in sorted(method_table()):
+        yield _encoded({"jsonrpc": "2.0", "id": 1, "method": name, "params": []})
+    rng = Random(2)
+    yield _encoded([_request(rng), _request(rng)])
+    yield b"{"
+
+
+def mutate(data: bytes, rng: Random) -> bytes:
+    """A new request, sometimes a batch, sometimes malformed."""
+    request = _request(rng)
+    match rng.randrange(20):
+        case 0:
+            return _encoded([request, _request(rng), rng.choice(_values())])
+        case 1:
+            return _encoded(trees.mutated(request, rng))
+        case 2:
+            del request["id"]
+            return _encoded(request)
+        case _:
+            return _encoded(request)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, default=repr).encode()
+
+
+TARGET = Target(run, seeds, mutate, share=6, longest=2000)

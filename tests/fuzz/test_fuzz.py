@@ -1,0 +1,31 @@
+"""The fuzzer in small: every kept input again, without atheris; one short run with it, which finds a planted defect."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from bench.recorded import PROJECT
+from tests.fuzz.target import kept, load, names
+
+LARGEST = 4000
+"""Longer seeds (modules of real actors) are for the long runs."""
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
+    target = load(name)
+    inputs = [data for data in (*target.seeds(), *kept(name)) if len(data) <= LARGEST]
+    passed = sum(target.run(data) for data in inputs)
+    assert passed >= len(inputs) / 10
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")
+def test_a_short_run_finds_the_defect_that_is_planted() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--count", "500", "--targets", "codec"]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert '"findings": 1' in ended.stdout

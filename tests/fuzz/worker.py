@@ -1,0 +1,126 @@
+"""One target in a process of its own, with limits: `python -m tests.fuzz.worker NAME --count N --seed S --out FILE`.
+
+The process is libFuzzer's (atheris): it chooses inputs by the branches of our packages that they reach. It ends itself
+after so many inputs or seconds and writes what it has done; where it does not come to that (a crash, a hang, too much
+memory), libFuzzer leaves the input in the folder of FILE, and whoever started it (`__main__`) sees that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import traceback
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import NoReturn
+
+import atheris
+
+DATA_LIMIT = 3 << 30
+"""Bytes that the process may have written to: where an input asks for more, that is a MemoryError, and a finding."""
+RESIDENT_LIMIT = 1536
+"""Mebibytes that it may hold in the end: what one input leaves behind is small, what all leave would show."""
+LONGEST = 30
+"""Seconds that one input may take, on a busy machine."""
+FORMED = 0.6
+"""How often an input is changed in a way that keeps its form; else libFuzzer changes its bytes."""
+OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
+
+with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target
+    from tests.fuzz.target import Target, kept, load
+
+
+class Worker:
+    """Counts inputs, stops the process."""
+
+    def __init__(self, name: str, target: Target, options: argparse.Namespace) -> None:
+        self._name = name
+        self._target = target
+        self._count: int | None = options.count
+        self._until = None if options.seconds is None else monotonic() + options.seconds
+        self._out: Path = options.out
+        self._seeds = [*target.seeds(), *kept(name)]
+        self._done = self._passed = 0
+
+    def one(self, data: bytes) -> None:
+        """Run one input."""
+        self._done += 1
+        try:
+            self._passed += self._target.run(data)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is a finding
+            self._end([self._finding(data, error)])
+        if self._done == self._count or (self._until is not None and monotonic() > self._until):
+            self._end([])
+
+    def mutate(self, data: bytes, most: int, seed: int) -> bytes:
+        """libFuzzer asks for an input that is like another one."""
+        rng = Random(seed)
+        if rng.random() < FORMED:
+            changed = self._target.mutate(data, rng)
+            if len(changed) <= most:
+                return changed
+            data = rng.choice(self._seeds)[:most]
+            changed = self._target.mutate(data, rng)
+            return changed if len(changed) <= most else data
+        return bytes(atheris.Mutate(data, most))
+
+    def start(self, folder: Path, seed: int) -> None:
+        """Run until the end of the process; what is found to be of interest is left in a folder."""
+        for number, data in enumerate(self._seeds):
+            (folder / f"seed-{number:04}").write_bytes(data)
+        arguments = [
+            f"-seed={seed}",
+            f"-max_len={self._target.longest}",
+            f"-timeout={LONGEST}",
+            f"-rss_limit_mb={RESIDENT_LIMIT}",
+            f"-artifact_prefix={self._out.parent}/{self._name}-",
+            "-verbosity=0",
+            "-print_final_stats=0",
+            "-len_control=0",
+            "-reload=0",
+            str(folder),
+        ]
+        self._target.run(self._seeds[0])  # what is made once (machines, compiled modules) is not an input's time
+        atheris.Setup([sys.argv[0], *arguments], self.one, custom_mutator=self.mutate)
+        atheris.Fuzz()
+
+    def _finding(self, data: bytes, error: BaseException) -> str:
+        file = self._out.parent / f"{self._name}-found"
+        file.write_bytes(data)
+        traceback.print_exception(error)
+        return f"{self._name}, input {self._done} ({file}): {type(error).__name__}: {error}"
+
+    def _end(self, findings: list[str]) -> NoReturn:
+        self._out.write_text(json.dumps({"count": self._done, "passed": self._passed, "findings": findings}))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # libFuzzer never returns
+
+
+def main() -> None:
+    """Never returns."""
+    options = argparse.ArgumentParser(prog="tests.fuzz.worker", description=(__doc__ or "").split("\n\n")[0])
+    options.add_argument("name")
+    options.add_argument("--count", type=int)
+    options.add_argument("--seconds", type=float)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--out", type=Path, required=True, help="where the outcome is written, beside what was found")
+    options.add_argument("--corpus", type=Path, required=True, help="an empty folder")
+    options.add_argument("--plant", help="put this defect of the target's in")
+    chosen = options.parse_args()
+    logging.disable(logging.CRITICAL)
+    with atheris.instrument_imports(include=OURS):
+        target = load(chosen.name)
+    if chosen.plant:
+        target.plants[chosen.plant]()
+    resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT, DATA_LIMIT))
+    Worker(chosen.name, target, chosen).start(chosen.corpus, chosen.seed)
+
+
+if __name__ == "__main__":
+    main()
