@@ -35,6 +35,12 @@ def error_text(data: bytes) -> str | None:
     return text[:size].decode("utf-8", "replace") if size <= len(text) else None
 
 
+def panic_code(data: bytes) -> int | None:
+    """The number of a `Panic(uint256)`; None for other data."""
+    selector, body = data[:4], data[4:]
+    return int.from_bytes(body, "big") if selector == _PANIC and len(body) == _WORD else None
+
+
 def revert_reason(data: bytes) -> str:
     """Revert data in words: `Error(text)`, a panic by its name, other data in hex, `none` for none."""
     if not data:
@@ -42,8 +48,5 @@ def revert_reason(data: bytes) -> str:
     text = error_text(data)
     if text is not None:
         return f"Error({text})"
-    selector, body = data[:4], data[4:]
-    if selector == _PANIC and len(body) == _WORD:
-        code = int.from_bytes(body, "big")
-        return _PANICS.get(code, f"Panic(0x{code:x})")
-    return f"0x{data.hex()}"
+    code = panic_code(data)
+    return f"0x{data.hex()}" if code is None else _PANICS.get(code, f"Panic(0x{code:x})")

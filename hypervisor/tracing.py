@@ -177,7 +177,10 @@ class StepRecorder(Recorder):
 
 @dataclass(slots=True)
 class CallNode:
-    """One call of a call tree, with the calls and events under it in order."""
+    """One call of a call tree, with the calls and events under it in order.
+
+    `calls_before` says for each of the events how many of the calls came before it.
+    """
 
     start: CallStarted
     actor: ActorID | None = None
@@ -187,6 +190,7 @@ class CallNode:
     end: CallEnded | None = None
     calls: list["CallNode"] = field(default_factory=list)
     events: list[EventEmitted] = field(default_factory=list)
+    calls_before: list[int] = field(default_factory=list)
 
     @property
     def succeeded(self) -> bool:
@@ -213,6 +217,7 @@ def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
                 open_calls[-1].created = event.actor
             case EventEmitted() if open_calls:
                 open_calls[-1].events.append(event)
+                open_calls[-1].calls_before.append(len(open_calls[-1].calls))
             case _:
                 pass
     return roots

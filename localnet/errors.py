@@ -5,7 +5,8 @@ NetworkError
 |- TransactionFailed     a transaction in a block whose execution failed; `receipt` has it all
 |- CallFailed            a call or an estimate that failed; exit code, revert data
 |- UnknownBlock          a block that the chain does not have
-`- UnknownTransaction    a transaction that no block of the chain has
+|- UnknownTransaction    a transaction that no block of the chain has
+`- NotReproduced         a transaction that cannot be executed again, the state having been changed by hand
 """
 
 from __future__ import annotations
@@ -56,3 +57,7 @@ class UnknownBlock(NetworkError):
 
 class UnknownTransaction(NetworkError):
     """No block of the chain has a transaction of this hash."""
+
+
+class NotReproduced(NetworkError):
+    """What a transaction met is not there any more."""

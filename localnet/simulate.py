@@ -7,9 +7,9 @@ quarter above what was used, tried out, and searched for where it does not suffi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.receipts import return_bytes
@@ -20,10 +20,12 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import ActorState
+from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import CallFailed
 
+T = TypeVar("T")
 _HEADROOM: Final = (5, 4)
 _ACCURACY: Final = 100
 
@@ -44,6 +46,23 @@ def call(machine: Hypervisor, request: CallRequest) -> bytes:
     with machine.trial():
         message = _message(machine, request, Gas(BLOCK_GAS_LIMIT))
         return _succeed(message, machine.apply_implicit(message))
+
+
+def listened(machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T]) -> T:
+    """What `read` answers after a call with a tracer, before the call is taken back.
+
+    The call may fail; raises what the tracer raises, with nothing kept either.
+    """
+    with machine.trial():
+        message = _message(machine, request, Gas(BLOCK_GAS_LIMIT))
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            fatal = machine.apply_implicit(message).fatal
+        finally:
+            machine.tracer = before
+        if fatal is not None:
+            raise fatal
+        return read()
 
 
 def estimate(machine: Hypervisor, request: CallRequest, pending: Sequence[SignedMessage] = ()) -> Gas:

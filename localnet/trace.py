@@ -13,11 +13,12 @@ from bridge.addresses import to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
-from hypervisor.tracing import CallNode, EventEmitted, Recorder, call_tree
+from hypervisor.message import Receipt
+from hypervisor.tracing import CallNode, EventEmitted, Recorder, Tracer, call_tree
 from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.execution import Candidate, begin_epoch, execute
-from localnet.records import Execution, TransactionReceipt
+from localnet.records import Execution, Tipset, TransactionReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,45 @@ class Trace:
 
 def trace(chain: Chain, receipt: TransactionReceipt) -> Trace:
     """Execute a tipset's messages again up to a transaction, and that one with a tracer."""
-    tipset = receipt.tipset
-    machine = chain.machine_before(tipset)
-    if tipset.parent >= 0:
-        begin_epoch(machine, chain.index.tipset(tipset.parent), tipset.height, tipset.timestamp)
-    for place in range(receipt.index):
-        list(execute(machine, [_candidate(chain.index.receipt_at(tipset, place).execution)]))
-    recorder = machine.tracer = Recorder()
-    again = list(execute(machine, [_candidate(receipt.execution)]))
-    machine.tracer = None
-    same = [execution.receipt for execution, _ in again] == [receipt.execution.receipt]
-    return Trace(receipt, tuple(call_json(machine, call) for call in call_tree(recorder.events)), same)
+    recorder = Recorder()
+    replay = Replay(chain, receipt.tipset, receipt.index)
+    same = replay.next(recorder) == receipt.execution.receipt
+    return Trace(receipt, tuple(call_json(replay.machine, call) for call in call_tree(recorder.events)), same)
+
+
+class Replay:
+    """A tipset's messages, executed again on a machine of its own, from the one with the number `first` on."""
+
+    def __init__(self, chain: Chain, tipset: Tipset, first: int = 0) -> None:
+        self._chain, self._tipset, self._place = chain, tipset, 0
+        self.machine = chain.machine_before(tipset)
+        if tipset.parent >= 0:
+            begin_epoch(self.machine, chain.index.tipset(tipset.parent), tipset.height, tipset.timestamp)
+        while self._place < first:
+            self.next(None)
+
+    def next(self, tracer: Tracer | None) -> Receipt | None:
+        """Execute the next message with a tracer; its receipt, or None where it cannot be executed any more.
+
+        The machine is then in the state that the message left.
+        """
+        receipt = self._execute(tracer)
+        self._place += 1
+        return receipt
+
+    def rehearse(self, tracer: Tracer) -> None:
+        """Execute the next message with a tracer that may raise, and take it back."""
+        with self.machine.trial():
+            self._execute(tracer)
+
+    def _execute(self, tracer: Tracer | None) -> Receipt | None:
+        execution = self._chain.index.receipt_at(self._tipset, self._place).execution
+        self.machine.tracer = tracer
+        try:
+            again = [done.receipt for done, _ in execute(self.machine, [_candidate(execution)])]
+        finally:
+            self.machine.tracer = None
+        return again[0] if again else None
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from localnet.rpc import blocks, control, fees, info, log_methods, state, transactions
+from localnet.rpc import blocks, control, fees, info, log_methods, state, traces, transactions
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -29,7 +29,7 @@ from localnet.rpc.values import as_json, shown
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 
-_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, control)
+_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, traces, control)
 _LOG = logging.getLogger(__name__)
 
 

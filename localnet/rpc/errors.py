@@ -8,8 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch
+from bridge.traces.struct_logs import LogTooLong
 from hypervisor.errors import HypervisorError, InvalidInput
-from localnet.errors import CallFailed, TransactionRefused, UnknownBlock, UnknownTransaction
+from localnet.errors import (
+    CallFailed,
+    NotReproduced,
+    TransactionRefused,
+    UnknownBlock,
+    UnknownTransaction,
+)
 from store.blockstore import StoreError
 
 PARSE_ERROR: Final = -32700
@@ -58,6 +65,10 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(REJECTED, str(error))
         case UnknownBlock() | UnknownTransaction():
             return RpcError(NOT_FOUND, str(error))
+        case LogTooLong():
+            return RpcError(LIMIT_EXCEEDED, str(error))
+        case NotReproduced():
+            return RpcError(SERVER_ERROR, str(error))
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
         case HypervisorError() | StoreError():

@@ -1,0 +1,313 @@
+"""The calls of a transaction as Ethereum knows them, out of the tracer's stream under Filecoin's rules.
+
+A call tree holds more than Ethereum has: a creation is a call of the address manager that calls the init actor that
+calls a constructor, a delegate call asks for the code and then calls the contract itself, and code is asked for by
+calls too. Here each becomes one frame or none; a native actor's frame has for input the calldata of
+handle_filecoin_method and for output the same three words as the call_actor precompile's. Rules: the trace_ methods of
+Filecoin's nodes (lotus node/impl/eth/trace.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bridge.addresses import EthAddress, from_delegated, masked_id
+from bridge.cbor import ParamsError, Reader
+from bridge.events import Log, entries_to_log
+from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import (
+    CREATE2_METHOD,
+    CREATE_EXTERNAL_METHOD,
+    CREATE_METHOD,
+    CreateReturn,
+    DelegateCallParams,
+    calldata_of,
+)
+from hypervisor.address import Address
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.tracing import CallEnded, CallNode, TraceEvent, call_tree
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from store.cid import Cid
+
+UNKNOWN_CODE: Final = b"\xfe"
+"""Stands for code that no contract can have (EIP-3541): what a creation made is not part of the stream."""
+
+_EXEC, _EXEC4 = 2, 3
+_RESURRECT, _GET_BYTECODE, _INVOKE_DELEGATE = 2, 3, 6
+_FIRST_PUBLIC_METHOD: Final = 1024
+_NEVER_BEGAN: Final = (ExitCode.SYS_INSUFFICIENT_FUNDS, ExitCode.SYS_ASSERTION_FAILED)
+_UNFINISHED: Final = CallEnded(ExitCode.SYS_ASSERTION_FAILED, b"", 0, 0, "FATAL")
+
+
+class Directory(Protocol):
+    """What the stream does not say of actors."""
+
+    def lookup(self, address: Address) -> ActorID | None:
+        """The actor that has an address."""
+
+    def delegated_address(self, actor: ActorID) -> Address | None:
+        """An actor's f4 address."""
+
+    def is_contract(self, code: Cid) -> bool:
+        """Whether code is the EVM actor's."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLog:
+    """A log; `place` counts the frames that its frame had called before."""
+
+    address: EthAddress
+    log: Log
+    place: int
+
+
+@dataclass(slots=True)
+class EthereumFrame:
+    """One call. `kind` is an opcode's name; `to` is None where nothing was created. Gas in gas, value in attoFIL.
+
+    `exit_code` is 0 where the call succeeded. `native` says that a native actor (or an account) was called.
+    """
+
+    kind: str
+    sender: EthAddress
+    to: EthAddress | None
+    value: int
+    gas: int
+    gas_used: int
+    input: bytes
+    output: bytes
+    exit_code: int
+    native: bool = False
+    frames: list[EthereumFrame] = field(default_factory=list)
+    logs: list[FrameLog] = field(default_factory=list)
+
+    @property
+    def creates(self) -> bool:
+        """Whether this is a creation."""
+        return self.kind in ("CREATE", "CREATE2")
+
+
+def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[EthereumFrame]:
+    """The frames of each of a stream's top-level calls. A top-level call always has one."""
+    return [_Fold(directory).top(node) for node in call_tree(events)]
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Who calls: its address, whether it is a contract, and whose code it asked for last."""
+
+    address: EthAddress
+    is_contract: bool = False
+    last_code: EthAddress | None = None
+
+
+class _Fold:
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._names: dict[ActorID, EthAddress] = {}
+
+    def top(self, node: CallNode) -> EthereumFrame:
+        caller = _Caller(self._name(node.start.from_))
+        found = self._frame(node, caller)
+        if found is None:
+            found = self._native(node, caller), node
+        self._descend(*found)
+        return found[0]
+
+    # --- the tree -----------------------------------------------------------------------------------------------
+
+    def _descend(self, frame: EthereumFrame, inside: CallNode) -> None:
+        """Fill in what lies under a frame, whose calls and events are those of `inside`.
+
+        Without recursion: calls go 1,024 deep.
+        """
+        todo = [(frame, inside)]
+        while todo:
+            frame, node = todo.pop()
+            actor = self._actor(node)
+            caller = _Caller(
+                masked_id(0) if actor is None else self._name(actor),
+                node.code is not None and self._directory.is_contract(node.code),
+            )
+            places = [0]
+            for call in node.calls:
+                found = self._frame(call, caller) if _began(call) else None
+                if found is not None:
+                    frame.frames.append(found[0])
+                    todo.append(found)
+                places.append(len(frame.frames))
+            for event, before in zip(node.events, node.calls_before, strict=True):
+                log = entries_to_log([EventEntry(*entry) for entry in event.entries])
+                if log is not None:
+                    frame.logs.append(FrameLog(self._name(event.emitter), log, places[before]))
+
+    def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
+        """A call's frame, and the call whose calls are under it; None where Ethereum would know nothing of it."""
+        start = node.start
+        if self._actor(node) is None:
+            return None
+        if start.method == INVOKE_EVM:
+            return self._contract_call(node, caller), node
+        if start.to == Address.id(EAM_ACTOR) and start.method in (
+            CREATE_METHOD,
+            CREATE2_METHOD,
+            CREATE_EXTERNAL_METHOD,
+        ):
+            return self._creation(node, caller)
+        if start.to == Address.id(INIT_ACTOR) and start.method in (_EXEC, _EXEC4):
+            return self._native_creation(node, caller)
+        if caller.is_contract and 0 < start.method < _FIRST_PUBLIC_METHOD:
+            return self._private(node, caller)
+        return self._native(node, caller), node
+
+    # --- frames -------------------------------------------------------------------------------------------------
+
+    def _contract_call(self, node: CallNode, caller: _Caller) -> EthereumFrame:
+        end = node.end or _UNFINISHED
+        try:
+            data, output = _payload(node.start.params_codec, node.start.params), _payload_of(end)
+        except ParamsError:
+            return self._native(node, caller)
+        frame = self._call(node, caller, data, output)
+        frame.native = node.code is None or not self._directory.is_contract(node.code)
+        return frame
+
+    def _native(self, node: CallNode, caller: _Caller) -> EthereumFrame:
+        start, end = node.start, node.end or _UNFINISHED
+        data = encode_method_calldata(start.method, start.params_codec, start.params)
+        output = encode_call_return(end.exit_code, end.return_codec, end.return_data)
+        frame = self._call(node, caller, data, output)
+        frame.native = True
+        return frame
+
+    def _call(self, node: CallNode, caller: _Caller, data: bytes, output: bytes) -> EthereumFrame:
+        actor = self._actor(node)
+        to = from_delegated(node.start.to) if actor is None else self._name(actor)
+        return _made("STATICCALL" if node.start.read_only else "CALL", node, caller.address, to, data, output)
+
+    def _creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
+        """A contract's creation by the address manager. One that fails before its code runs leaves no frame."""
+        constructor = _constructor(node)
+        if constructor is None or node.start.read_only:
+            return None
+        end = node.end or _UNFINISHED
+        kind = "CREATE2" if node.start.method == CREATE2_METHOD else "CREATE"
+        try:
+            frame = _made(kind, node, caller.address, None, _init_code(node), b"")
+            if end.exit_code == ExitCode.OK:
+                frame.to, frame.output = CreateReturn.decode(end.return_data).eth_address, UNKNOWN_CODE
+            elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+                frame.output = _payload_of(constructor.end or _UNFINISHED)
+        except ParamsError:
+            return self._native(node, caller), node
+        self._learn_created(node, constructor)
+        return frame, constructor
+
+    def _native_creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
+        """An actor's creation by the init actor: there is no init code to show."""
+        constructor = next((call for call in node.calls if call.start.method == METHOD_CONSTRUCTOR), None)
+        if constructor is None or node.start.read_only:
+            return None
+        frame = _made("CREATE", node, caller.address, None, UNKNOWN_CODE, b"")
+        frame.native = True
+        actor = self._actor(constructor)
+        if frame.exit_code == ExitCode.OK and actor is not None:
+            frame.to, frame.output = self._name(actor), UNKNOWN_CODE
+        return frame, constructor
+
+    def _private(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
+        """What contracts ask actors on their own: of these a delegate call alone is a frame."""
+        start, end = node.start, node.end or _UNFINISHED
+        if start.method == _GET_BYTECODE:
+            actor = self._actor(node)
+            caller.last_code = self._name(actor) if actor is not None and end.exit_code == ExitCode.OK else None
+        if start.method != _INVOKE_DELEGATE or caller.last_code is None:
+            return None
+        try:
+            params, output = DelegateCallParams.decode(start.params), _payload_of(end)
+        except ParamsError:
+            return None
+        frame = _made("DELEGATECALL", node, caller.address, caller.last_code, params.calldata, output)
+        frame.value = params.value
+        return frame, node
+
+    # --- names --------------------------------------------------------------------------------------------------
+
+    def _actor(self, node: CallNode) -> ActorID | None:
+        """Who was called. Money alone is dispatched to no runtime: then the address says it."""
+        actor = node.actor
+        if actor is None:
+            actor = node.created if node.created is not None else self._directory.lookup(node.start.to)
+        address = from_delegated(node.start.to)
+        if actor is not None and address is not None:
+            self._names[actor] = address
+        return actor
+
+    def _learn_created(self, node: CallNode, constructor: CallNode) -> None:
+        """The address of a contract that may be gone again: the init actor was given it."""
+        actor = constructor.actor
+        exec4 = next((call for call in node.calls if constructor in call.calls), None)
+        if actor is None or exec4 is None:
+            return
+        try:
+            reader = Reader(exec4.start.params)
+            reader.array(3)
+            reader.link(), reader.byte_string()
+            self._names[actor] = EthAddress(reader.byte_string())
+        except ParamsError:
+            return
+
+    def _name(self, actor: ActorID) -> EthAddress:
+        known = self._names.get(actor)
+        if known is None:
+            delegated = self._directory.delegated_address(actor)
+            known = self._names[actor] = (None if delegated is None else from_delegated(delegated)) or masked_id(actor)
+        return known
+
+
+def _made(
+    kind: str, node: CallNode, sender: EthAddress, to: EthAddress | None, data: bytes, out: bytes
+) -> EthereumFrame:
+    start, end = node.start, node.end or _UNFINISHED
+    gas, used = start.gas_available // MILLIGAS_PER_GAS, -(-end.gas_used // MILLIGAS_PER_GAS)
+    exit_code = end.exit_code or (ExitCode.SYS_ASSERTION_FAILED if end.error else ExitCode.OK)
+    return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
+
+
+def _began(node: CallNode) -> bool:
+    """Whether a call came so far that Ethereum would know of it: no syscall error, and its value was there."""
+    end = node.end or _UNFINISHED
+    refused = bool(end.error) and end.error != "OUT_OF_GAS"
+    return not refused and end.exit_code not in _NEVER_BEGAN
+
+
+def _constructor(creation: CallNode) -> CallNode | None:
+    """The call under the address manager's that ran init code: of a constructor, or a destroyed contract's return."""
+    for call in creation.calls:
+        if call.start.to == Address.id(INIT_ACTOR):
+            return next((inner for inner in call.calls if inner.start.method == METHOD_CONSTRUCTOR), None)
+        if call.start.method == _RESURRECT:
+            return call
+    return None
+
+
+def _init_code(creation: CallNode) -> bytes:
+    start = creation.start
+    if start.method == CREATE_EXTERNAL_METHOD:
+        return _payload(start.params_codec, start.params)
+    reader = Reader(start.params)
+    reader.array(2)
+    return reader.byte_string()
+
+
+def _payload(codec: int, data: bytes) -> bytes:
+    return b"" if codec == NO_CODEC and not data else calldata_of(codec, data)
+
+
+def _payload_of(end: CallEnded) -> bytes:
+    return _payload(end.return_codec, end.return_data)

@@ -1,0 +1,81 @@
+"""Parity's traces: frames in a flat list, each with its place in the tree. geth's flatCallTracer has the same shape.
+
+Filecoin's nodes serve this form (trace_block, trace_transaction); their words for failures and their stand-in for code
+that a creation made are used here. Rules: lotus node/impl/eth/trace.go; openethereum's trace module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.traces.frames import EthereumFrame
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
+
+_WORDS: Final[Mapping[int, str]] = {
+    ExitCode.EVM_CONTRACT_REVERTED: "Reverted",
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "invalid instruction",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "undefined instruction",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "stack underflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "stack overflow",
+    ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "illegal memory access",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
+    ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "self destruct failed",
+}
+
+
+def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
+    """A frame and all under it, each before those under it."""
+    found: list[dict[str, Any]] = []
+    todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
+    while todo:
+        frame, address = todo.pop()
+        found.append(_written(frame, address))
+        todo.extend((inner, (*address, place)) for place, inner in reversed(list(enumerate(frame.frames))))
+    return found
+
+
+def failure(exit_code: int) -> str:
+    """The words of Filecoin's nodes for an exit code that is not 0."""
+    if exit_code == ExitCode.SYS_OUT_OF_GAS:
+        return "out of gas"
+    if exit_code < FIRST_USER_EXIT_CODE:
+        return f"vm error: {exit_code_words(exit_code)}"
+    return _WORDS.get(exit_code, f"actor error: {exit_code_words(exit_code)}")
+
+
+def exit_code_words(exit_code: int) -> str:
+    """An exit code as the nodes print it, such as ErrForbidden(18); a code without a name is its number.
+
+    Source: go-state-types exitcode/names.go.
+    """
+    if exit_code == ExitCode.SYS_ASSERTION_FAILED:
+        return f"SysFatal({exit_code})"
+    named = exit_code in ExitCode.__members__.values() and exit_code <= ExitCode.USR_NOT_PAYABLE
+    if not named:
+        return str(exit_code)
+    kind, *words = ExitCode(exit_code).name.split("_")
+    return ("SysErr" if kind == "SYS" else "Err") + "".join(word.title() for word in words) + f"({exit_code})"
+
+
+def _written(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
+    if frame.exit_code:
+        shown["error"] = failure(frame.exit_code)
+    action: dict[str, Any] = {
+        "from": _data(frame.sender), "gas": hex(frame.gas), "value": hex(frame.value)
+    }  # fmt: skip
+    result: dict[str, Any] = {"gasUsed": hex(frame.gas_used)}
+    if frame.creates:
+        action["init"] = _data(frame.input)
+        result |= {"address": None if frame.to is None else _data(frame.to), "code": _data(frame.output)}
+    else:
+        action |= {"callType": frame.kind.lower(), "to": _data(frame.to or b""), "input": _data(frame.input)}
+        result["output"] = _data(frame.output)
+    return shown | {
+        "subtraces": len(frame.frames), "traceAddress": list(address), "action": action, "result": result
+    }  # fmt: skip
+
+
+def _data(data: bytes) -> str:
+    return "0x" + data.hex()

@@ -1,0 +1,123 @@
+"""Methods that trace transactions and calls: geth's debug_ and Parity's trace_.
+
+Rules: execution-apis src/debug/trace.yaml and src/schemas/opcode-tracer.yaml; geth's page on built-in tracers; lotus
+node/impl/eth/trace.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.addresses import ZERO_ADDRESS
+from bridge.traces.struct_logs import StructLogOptions
+from localnet import ethereum_traces
+from localnet.ethereum_traces import STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.records import GENESIS_PARENT, Tipset
+from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
+from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.requests import TransactionRequest, no_overrides, transaction
+from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
+
+_DEFAULT = TraceOptions()
+_PARITY_TYPES = ("trace",)
+
+
+def trace_options(value: Any) -> TraceOptions:
+    """A reader of geth's configuration of a trace. What bears on time and printing only is not looked at."""
+    given = fields(value, "trace configuration")
+    tracer = field(given, "tracer", text) or STRUCT_LOGS
+    if tracer not in TRACERS:
+        raise invalid_params(f"tracer: {shown(tracer)} is not offered: expected {', '.join(TRACERS[1:])}, or none")
+    for name in ("stateOverrides", "blockOverrides"):
+        field(given, name, no_overrides)
+    config = field(given, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
+
+    def chosen(of: dict[str, Any], name: str) -> bool:
+        return field(of, name, boolean) or False
+
+    return TraceOptions(
+        tracer=tracer,
+        struct_logs=StructLogOptions(
+            enable_memory=chosen(given, "enableMemory"),
+            disable_stack=chosen(given, "disableStack"),
+            disable_storage=chosen(given, "disableStorage"),
+            enable_return_data=chosen(given, "enableReturnData"),
+            limit=field(given, "limit", number) or 0,
+        ),
+        only_top_call=chosen(config, "onlyTopCall"),
+        with_log=chosen(config, "withLog"),
+    )
+
+
+def debug_trace_transaction(node: Node, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
+    """A transaction as geth traces it: its instructions, or by a tracer (callTracer, flatCallTracer) its calls."""
+    return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
+
+
+def debug_trace_call(node: Node, request: TransactionRequest, at: BlockRef, options: TraceOptions = _DEFAULT) -> Any:
+    """A call as geth traces it, with nothing kept."""
+    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS), options)
+
+
+def debug_trace_block_by_number(node: Node, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
+    """All transactions of the block at a height, as geth traces them."""
+    return _traced(node, resolve(node.network, number), options)
+
+
+def debug_trace_block_by_hash(node: Node, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
+    """All transactions of the block with a hash, as geth traces them."""
+    return _traced(node, resolve(node.network, BlockRef(hash=block_hash)), options)
+
+
+def trace_transaction(node: Node, transaction_hash: bytes) -> list[Any]:
+    """A transaction's calls as Parity lists them, those of native actors too."""
+    receipt = node.network.receipt(transaction_hash)
+    found = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
+    return [trace for traces in found for trace in traces.placed()]
+
+
+def trace_block(node: Node, at: BlockRef = LATEST) -> list[Any]:
+    """The calls of all transactions of a block as Parity lists them."""
+    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
+    return [trace for traces in found for trace in traces.placed()]
+
+
+def replay_block(node: Node, at: BlockRef, kinds: list[str]) -> list[Any]:
+    """The calls of each transaction of a block, with what it returned; the one kind of trace is `trace`."""
+    if tuple(kinds) != _PARITY_TYPES:
+        raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(list(_PARITY_TYPES))}")
+    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
+    return [
+        {
+            "transactionHash": as_data(traces.receipt.hash),
+            "output": traces.traces[0]["result"].get("output", "0x"),
+            "trace": traces.traces,
+            "stateDiff": None,
+            "vmTrace": None,
+        }
+        for traces in found
+    ]
+
+
+def _traced(node: Node, tipset: Tipset, options: TraceOptions) -> list[Any]:
+    traces = ethereum_traces.trace_block(node.network.chain, _traceable(tipset), options)
+    return [{"txHash": as_data(receipt.hash), "result": result} for receipt, result in traces]
+
+
+def _traceable(tipset: Tipset) -> Tipset:
+    if tipset.parent == GENESIS_PARENT:
+        raise RpcError(SERVER_ERROR, "genesis is not traceable")
+    return tipset
+
+
+METHODS = (
+    Method("debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction),
+    Method("debug_traceCall", (transaction, block, optional(trace_options)), debug_trace_call),
+    Method("debug_traceBlockByNumber", (number_or_tag, optional(trace_options)), debug_trace_block_by_number),
+    Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash),
+    Method("trace_transaction", (hash32,), trace_transaction),
+    Method("trace_block", (optional(block),), trace_block),
+    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block),
+)

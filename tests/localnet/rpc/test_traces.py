@@ -1,0 +1,323 @@
+"""Traces of transactions and calls in geth's and Parity's forms, over both runtimes.
+
+Shapes: geth's page on built-in tracers, the execution-apis, and what Filecoin's nodes answer (facts of lotus
+node/impl/eth/trace.go): calldata of handle_filecoin_method for a native call, 0xfe for code that a creation made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress, create2_address, create_address, masked_id, to_filecoin
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from localnet import Network
+from localnet.contract import Artifact, Contract
+from localnet.rpc.node import Node
+from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.rpc.conftest import Client, Failed
+from tests.runtimes.evm.assembler import assemble, deployer
+
+ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+CALLS = {"tracer": "callTracer"}
+CALLS_AND_LOGS = {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
+DATACAP, NAME = 7, 48890204
+HANDLE = "0x868e10c4"
+
+
+def hexed(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def word(number: int) -> str:
+    return f"{number:064x}"
+
+
+def deploy(network: Network, program: str) -> EthAddress:
+    """The address of a contract with a program of mnemonics."""
+    init = deployer(assemble(program))
+    receipt = network.send(None, 0, init, gas_limit=10**9)
+    assert receipt.contract_address is not None
+    return receipt.contract_address
+
+
+def transaction(network: Network, to: EthAddress, data: bytes = b"", value: int = 0) -> str:
+    """The hash of a transaction, whether it fails or not."""
+    sender = network.accounts[0]
+    nonce = network.pending_nonce(to_filecoin(sender.address))
+    call = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, value, data, 10**9, 10**9, 10**5)
+    return hexed(network.submit(sender.sign(call).raw()))
+
+
+def at(address: bytes) -> str:
+    """The address as a program pushes it."""
+    return hexed(address)
+
+
+# --- geth ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tree_of_calls_with_its_logs_and_failures(network: Network) -> None:
+    """One contract calls another in each way; what fails below takes its logs along."""
+    rpc = Client(Node(network))
+    callee = deploy(network, "0 0 LOG0 CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN")
+    failing = deploy(network, f"0 0 LOG0 0 0 0 0 0 {at(callee)} GAS CALL POP 0xdead 0 MSTORE 2 30 REVERT")
+    caller = deploy(
+        network,
+        f"""
+        0 0 LOG0
+        0xaa 0 MSTORE8
+        0 0 1 0 5 {at(callee)} GAS CALL POP
+        0 0 LOG0
+        0 0 1 0 {at(callee)} GAS DELEGATECALL POP
+        0 0 0 0 0 {at(failing)} GAS CALL POP
+        0 0 1 0 {at(failing)} GAS STATICCALL POP
+        STOP
+        """,
+    )
+    sent = transaction(network, caller, b"\xbb", value=9)
+    top = rpc("debug_traceTransaction", sent, CALLS_AND_LOGS)
+    receipt = rpc("eth_getTransactionReceipt", sent)
+    assert (top["type"], top["from"], top["to"], top["value"], top["input"]) == (
+        "CALL", ALICE, hexed(caller), "0x9", "0xbb"
+    )  # fmt: skip
+    assert (top["gas"], top["gasUsed"]) == (hex(10**9), receipt["gasUsed"])
+    assert "error" not in top
+    called, delegated, failed, read = top["calls"]
+    assert (called["type"], called["from"], called["to"], called["value"]) == (
+        "CALL", hexed(caller), hexed(callee), "0x5"
+    )  # fmt: skip
+    assert (called["input"], called["output"]) == ("0xaa", "0xaa")
+    assert (delegated["type"], delegated["from"], delegated["to"], delegated["value"]) == (
+        "DELEGATECALL", hexed(caller), hexed(callee), "0x9"
+    )  # fmt: skip
+    assert (delegated["input"], delegated["output"]) == ("0xaa", "0xaa")
+    assert (failed["error"], failed["output"], failed["calls"][0]["to"]) == (
+        "execution reverted",
+        "0xdead",
+        hexed(callee),
+    )
+    assert "revertReason" not in failed  # the data is none of Solidity's errors
+    assert (read["type"], read["error"]) == ("STATICCALL", "write protection")
+    assert "value" not in read
+    assert [(log["index"], log["position"]) for log in top["logs"]] == [("0x0", "0x0"), ("0x2", "0x1")]
+    assert [(log["index"], log["address"]) for log in called["logs"]] == [("0x1", hexed(callee))]
+    assert [(log["index"], log["address"]) for log in delegated["logs"]] == [("0x3", hexed(caller))]
+    assert not any("logs" in frame for frame in (failed, failed["calls"][0], read))
+    assert len(receipt["logs"]) == 4
+    only = rpc("debug_traceTransaction", sent, {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}})
+    assert only == {name: value for name, value in top.items() if name not in ("calls", "logs")}
+
+
+def test_creations_have_the_contracts_addresses_and_code(network: Network) -> None:
+    rpc = Client(Node(network))
+    code = assemble("0x2a 0 MSTORE 32 0 RETURN")
+    init = deployer(code)
+    push = " ".join(f"{byte} {place} MSTORE8" for place, byte in enumerate(init))
+    factory = deploy(
+        network, f"{push} {len(init)} 0 3 CREATE POP 7 {len(init)} 0 0 CREATE2 POP 7 {len(init)} 0 0 CREATE2 POP STOP"
+    )
+    sent = transaction(network, factory, value=3)
+    first, second, again = rpc("debug_traceTransaction", sent, CALLS)["calls"]
+    assert (first["type"], first["from"], first["to"]) == ("CREATE", hexed(factory), hexed(create_address(factory, 1)))
+    salt = (7).to_bytes(32, "big")
+    assert (second["type"], second["to"]) == ("CREATE2", hexed(create2_address(factory, salt, init)))
+    for frame, value in ((first, 3), (second, 0)):
+        assert (frame["input"], frame["output"], frame["value"]) == (hexed(init), hexed(code), hex(value))
+    # The contract of the same salt is asked whether it would live again, and forbids it.
+    assert (again["type"], again["error"], "to" in again) == ("CREATE2", "actor error: USR_FORBIDDEN", False)
+    flat = rpc("trace_transaction", sent)
+    assert [(trace["type"], trace["traceAddress"], trace["subtraces"], trace.get("error")) for trace in flat] == [
+        ("call", [], 3, None),
+        ("create", [0], 0, None),
+        ("create", [1], 0, None),
+        ("create", [2], 0, "actor error: ErrForbidden(18)"),
+    ]
+    assert flat[1]["action"] == {
+        "from": hexed(factory), "gas": first["gas"], "value": "0x3", "init": hexed(init)
+    }  # fmt: skip
+    assert flat[1]["result"] == {"gasUsed": first["gasUsed"], "address": first["to"], "code": "0xfe"}
+    (log, *_) = rpc("debug_traceTransaction", sent)["structLogs"]
+    assert log == {"pc": 0, "op": "PUSH1", "gas": log["gas"], "gasCost": log["gasCost"], "depth": 1, "stack": []}
+
+
+def test_a_constructor_that_reverts_tells_why(network: Network) -> None:
+    rpc = Client(Node(network))
+    call = {"from": ALICE, "data": hexed(assemble("0xdead 0 MSTORE 2 30 REVERT"))}
+    top = rpc("debug_traceCall", call, "latest", CALLS)
+    assert (top["type"], top["error"], top["output"]) == ("CREATE", "execution reverted", "0xdead")
+    assert "to" not in top
+    logs = rpc("debug_traceCall", call, "latest")
+    assert (logs["failed"], logs["returnValue"]) == (True, "0xdead")
+    assert [log["op"] for log in logs["structLogs"]] == ["PUSH2", "PUSH0", "MSTORE", "PUSH1", "PUSH1", "REVERT"]
+    assert {log["depth"] for log in logs["structLogs"]} == {1}
+
+
+def test_reasons_of_solidity_are_read(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    data = inbox.interface.encode_call("refuse", "no way")
+    top = Client(Node(network))("debug_traceCall", {"to": hexed(inbox.address), "data": hexed(data)}, "latest", CALLS)
+    assert (top["error"], top["revertReason"]) == ("execution reverted", "no way")
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("again: @again JUMP", "out of gas"),
+        ("INVALID", "invalid opcode: INVALID"),
+        ("ADD", "stack underflow"),
+        ("1 JUMP", "invalid jump destination"),
+    ],
+)
+def test_what_ends_a_frame_is_told_in_geths_words(network: Network, program: str, error: str) -> None:
+    callee = deploy(network, program)
+    caller = deploy(network, f"0 0 0 0 0 {at(callee)} 20000000 CALL STOP")
+    (inner,) = Client(Node(network))("debug_traceCall", {"to": hexed(caller)}, "latest", CALLS)["calls"]
+    assert inner["error"] == error
+
+
+def test_a_call_of_nobody_yet_leaves_no_trace_behind(network: Network) -> None:
+    rpc = Client(Node(network))
+    nobody = "0x" + "77" * 20
+    top = rpc("debug_traceCall", {"from": nobody, "to": "0x" + "88" * 20}, "latest", CALLS)
+    assert (top["from"], top["to"], top["input"]) == (nobody, "0x" + "88" * 20, "0x")
+    assert network.machine.tracer is None
+    assert rpc("eth_getTransactionCount", nobody) == "0x0"
+
+
+# --- both runtimes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(either: Network) -> tuple[Network, Contract]:
+    """A contract that calls native actors."""
+    return either, either.deploy(Artifact.load(ARTIFACTS / "Bridge.json"))
+
+
+def test_a_native_actor_that_a_contract_asks_has_a_frame(asking: tuple[Network, Contract]) -> None:
+    network, bridge = asking
+    rpc = Client(Node(network))
+    sent = hexed(bridge.send("callNative", DATACAP, NAME, b"").hash)
+    (inner,) = rpc("debug_traceTransaction", sent, CALLS)["calls"]
+    assert (inner["type"], inner["from"], inner["to"]) == ("CALL", hexed(bridge.address), hexed(masked_id(DATACAP)))
+    # handle_filecoin_method(Name, no codec, no parameters) -> (exit 0, CBOR, "DataCap" as CBOR text)
+    assert inner["input"] == HANDLE + word(NAME) + word(0) + word(96) + word(0)
+    text = b"\x67DataCap"
+    assert inner["output"] == "0x" + word(0) + word(0x51) + word(96) + word(len(text)) + text.hex().ljust(64, "0")
+    flat = rpc("trace_transaction", sent)
+    assert [trace["traceAddress"] for trace in flat] == [[], [0]]
+    assert flat[1]["action"] | flat[1]["result"] == {
+        "callType": "call", "from": inner["from"], "to": inner["to"], "value": "0x0", "gas": inner["gas"],
+        "input": inner["input"], "output": inner["output"], "gasUsed": inner["gasUsed"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "exit_code", "name", "network_name"),
+    [(2_000, 18, "USR_FORBIDDEN", "ErrForbidden"), (1 << 24, 22, "USR_UNHANDLED_MESSAGE", "ErrUnhandledMessage")],
+    ids=["a private method", "no method"],
+)
+def test_what_a_native_actor_refuses_is_told_by_its_exit_code(
+    asking: tuple[Network, Contract], method: int, exit_code: int, name: str, network_name: str
+) -> None:
+    network, bridge = asking
+    rpc = Client(Node(network))
+    sent = hexed(bridge.send("callNative", DATACAP, method, b"").hash)
+    (inner,) = rpc("debug_traceTransaction", sent, CALLS)["calls"]
+    assert inner["error"] == f"actor error: {name}"
+    _, flat = rpc("trace_transaction", sent)
+    assert flat["error"] == f"actor error: {network_name}({exit_code})"
+    assert flat["result"]["output"][2:66] == word(exit_code)
+
+
+def test_a_block_is_traced_whole(network: Network) -> None:
+    rpc = Client(Node(network))
+    counter = network.deploy(ARTIFACTS / "Counter.json")
+    network.automine = False
+    data = counter.interface.encode_call("increment")
+    sent = [hexed(network.submit(_signed(network, nonce, counter.address, data))) for nonce in range(3)]
+    network.mine()
+    block = rpc("eth_getBlockByNumber", "latest")
+    traced = rpc("debug_traceBlockByNumber", "latest", CALLS)
+    assert [entry["txHash"] for entry in traced] == sent
+    assert traced == rpc("debug_traceBlockByHash", block["hash"], CALLS)
+    assert [entry["result"] for entry in traced] == [rpc("debug_traceTransaction", hash_, CALLS) for hash_ in sent]
+    logs = [rpc("debug_traceTransaction", hash_)["structLogs"] for hash_ in sent]
+    stored = [[log["storage"] for log in entry if log["op"] == "SSTORE"] for entry in logs]
+    assert stored == [[{"0x" + word(0): "0x" + word(number)}] for number in (1, 2, 3)]
+    flat = rpc("trace_block", "latest")
+    assert [(trace["transactionHash"], trace["transactionPosition"]) for trace in flat] == list(
+        zip(sent, range(3), strict=True)
+    )
+    assert {(trace["blockHash"], trace["blockNumber"]) for trace in flat} == {(block["hash"], int(block["number"], 16))}
+    assert [trace for hash_ in sent for trace in rpc("trace_transaction", hash_)] == flat
+    assert rpc("debug_traceTransaction", sent[1], {"tracer": "flatCallTracer"})[0]["transactionPosition"] == 1
+    replayed = rpc("trace_replayBlockTransactions", "latest", ["trace"])
+    assert [entry["transactionHash"] for entry in replayed] == sent
+    bare = ("type", "subtraces", "traceAddress", "action", "result")
+    assert [trace for entry in replayed for trace in entry["trace"]] == [
+        {name: trace[name] for name in bare} for trace in flat
+    ]
+
+
+def _signed(network: Network, nonce: int, to: EthAddress, data: bytes) -> bytes:
+    call = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 0, data, 10**8, 10**9, 10**5)
+    return network.accounts[5].sign(call).raw()
+
+
+def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
+    rpc = Client(Node(network))
+    diver = deploy(network, "0 0 0 0 0 ADDRESS GAS CALL STOP")
+    top = rpc("debug_traceCall", {"to": hexed(diver)}, "latest", CALLS)
+    depth = 1
+    while "calls" in top:
+        (top,), depth = top["calls"], depth + 1
+    assert depth > 200
+    assert top["error"] == "out of gas" or depth == 1024
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"tracer": "prestateTracer2"},
+            "tracer: 'prestateTracer2' is not offered: expected callTracer, flatCallTracer",
+        ),
+        ({"tracer": 1}, "tracer: 1 is no string"),
+        ({"enableMemory": "yes"}, "enableMemory: 'yes' is neither true nor false"),
+        ({"limit": -1}, "limit: -1 is no quantity"),
+        ({"tracerConfig": [], "tracer": "callTracer"}, "tracerConfig: [] is no tracer's configuration"),
+        ({"stateOverrides": {"0x": 1}}, "overrides are not supported"),
+        ([], "[] is no trace configuration"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused_by_its_field(rpc: Client, config: Any, words: str) -> None:
+    with pytest.raises(Failed) as failed:
+        rpc("debug_traceCall", {"to": ALICE}, "latest", config)
+    assert failed.value.code == -32602
+    assert words in failed.value.message
+
+
+def test_genesis_and_what_nobody_knows_cannot_be_traced(rpc: Client) -> None:
+    for method in ("debug_traceBlockByNumber", "trace_block"):
+        with pytest.raises(Failed, match="-32000: genesis is not traceable"):
+            rpc(method, "0x0")
+    with pytest.raises(Failed, match="-32001"):
+        rpc("debug_traceTransaction", "0x" + "99" * 32)
+    with pytest.raises(Failed, match=r"-32602.*expected \['trace'\]"):
+        rpc("trace_replayBlockTransactions", "latest", ["vmTrace"])
+
+
+def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(network: Network) -> None:
+    rpc = Client(Node(network))
+    endless = deploy(network, "again: @again JUMP")
+    with pytest.raises(Failed, match=r"-32005: the log of instructions is too long at .* set a limit"):
+        rpc("debug_traceCall", {"to": hexed(endless)}, "latest")
+    caller = deploy(network, f"0 0 0 0 0 {at(endless)} 40000000 CALL STOP")
+    logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
+    assert [log["op"] for log in logs["structLogs"][-3:]] == ["CALL", "JUMPDEST", "PUSH2"]
+    assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
