@@ -57,7 +57,7 @@ def estimate_gas(
     call_request = request.call(ZERO_ADDRESS)
     sender = to_filecoin(call_request.sender)
     waiting = node.network.mempool.ready_of(sender, nonce_of(node.network.machine, sender))
-    pending = [candidate.message for candidate in waiting] if resolve(node.network, at) is node.network.head else []
+    pending = [candidate.message for candidate in waiting] if resolve(node.network, at) == node.network.head else []
     return as_quantity(simulate.estimate(node.machine_at(at), call_request, pending))
 
 

@@ -175,6 +175,17 @@ class TestCalls:
         receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**request, "gas": gas}))
         assert receipt["status"] == "0x1"
 
+    def test_an_estimate_stands_on_what_waits(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        rpc("evm_setAutomine", False)
+        request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", "x")}
+        first = int(rpc("eth_estimateGas", request), 16)
+        greet(rpc, inbox, gas="0x5000000")  # the first greeting writes a slot that was empty, the next ones do not
+        head = rpc("eth_getBlockByNumber", "latest", False)
+        later = {int(rpc("eth_estimateGas", request, at), 16) for at in ("latest", "pending", head["number"])}
+        assert len(later) == 1
+        assert later != {first}
+
 
 class TestTransactions:
     """Sending and looking up."""
