@@ -119,6 +119,8 @@ class CallManager:
         """The call within its own gas limit, if it has one: running out of that one is an exit, not the end."""
         if call.gas_limit is not None:
             self.gas.push(call.gas_limit)
+            if self.machine.context.network.rules.refused_depth_keeps_limit:
+                self._check_depth()  # before anything closes the limit's frame: that generation's oversight
         try:
             return self._deeper(call)
         except OutOfGas as error:
@@ -130,9 +132,12 @@ class CallManager:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(exhausted))
         raise exhausted
 
-    def _deeper(self, call: Call) -> CallResult:
+    def _check_depth(self) -> None:
         if self.depth >= self.max_depth:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
+
+    def _deeper(self, call: Call) -> CallResult:
+        self._check_depth()
         memory = self.memory.used
         self.depth += 1
         try:

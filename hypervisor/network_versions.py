@@ -26,6 +26,8 @@ class MachineRules:
     """Self-destruct takes a burn flag; before, a beneficiary."""
     tipset_lookback: int | None
     """How many epochs back a tipset CID may be asked for; None: any."""
+    refused_depth_keeps_limit: bool
+    """A call that is refused for its depth leaves its own gas limit in force (ref-fvm v3 call_manager `send`)."""
 
 
 MACHINE_V3 = MachineRules(
@@ -35,6 +37,7 @@ MACHINE_V3 = MachineRules(
     events_in_buffers=False,
     self_destruct_burns=False,
     tipset_lookback=900,
+    refused_depth_keeps_limit=True,
 )
 MACHINE_V4 = MachineRules(
     abi="v4",
@@ -43,6 +46,7 @@ MACHINE_V4 = MachineRules(
     events_in_buffers=True,
     self_destruct_burns=True,
     tipset_lookback=None,
+    refused_depth_keeps_limit=False,
 )
 
 

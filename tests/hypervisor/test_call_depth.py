@@ -70,6 +70,32 @@ def test_a_refused_depth_costs_nothing_and_a_bare_send_counts_as_a_call() -> Non
     assert notes.items == [0, 0]
 
 
+@pytest.mark.parametrize(("network", "stays"), [(18, True), (20, True), (21, False), (28, False)])
+def test_a_refused_depth_keeps_the_limit_of_its_call_before_version_21(network: int, stays: bool) -> None:
+    """ref-fvm v3.14.1 call_manager/default.rs `send` returns before `pop_limit`; v4.8.4 `call_actor` pops always.
+
+    Whoever returns next closes the forgotten frame in place of its own, and what lies outside is never added up again.
+    """
+    world, notes = World(network), Notes()
+
+    def script(kernel: Kernel, _params: BlockId) -> None:
+        bottom = kernel.calls.depth == MAX_CALL_DEPTH
+        limit = 5_000 if bottom else None
+        before = kernel.calls.gas.available
+        try:
+            kernel.send(Address.id(kernel.context.receiver), METHOD, gas_limit=limit)
+        except SyscallError:
+            notes.add((before, kernel.calls.gas.available))
+            kernel.calls.gas.charge("OnTest", 1_000 * 1_000)
+
+    result = world.send(world.actor(script), gas_limit=1_000_000_000)
+    assert result.exit_code == 0
+    ((before, after),) = notes.items
+    assert after == (5_000 * 1_000 if stays else before)
+    # With the frame goes all that was used outside: inclusion and a thousand invocations.
+    assert (result.gas_used == 1_000) is stays
+
+
 def test_depth_is_left_level_by_level_and_can_be_used_again() -> None:
     world, notes = World(), Notes()
 
