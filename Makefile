@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench crash gc-check fuzz records statetest differential bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential bundle lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -35,6 +35,10 @@ first-node: environment ## forge, cast and ethers against a node on an official 
 clients: environment ## all clients' tests, with npm's programs installed (needs Node.js)
 	@scripts/clients >/dev/null
 	@$(RUN)/python -m pytest -m "" tests/clients $(ARGS)
+
+bridge: environment ## filecoin-solidity's functions, each against the native call (needs Node.js); ARGS=--write renews the table
+	@$(RUN)/python -m tests.integration.filecoin_solidity $(ARGS)
+	@$(RUN)/python -m pytest -q -m "" tests/integration
 
 conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain|both
 	@mkdir -p build

@@ -1,0 +1,31 @@
+"""Every function of the Solidity libraries on both bundles, held against docs/bridge.md; `--write` renews its table."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.filecoin_solidity import table
+
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "filecoin-solidity"
+
+
+def main() -> int:
+    artifacts = Path(subprocess.run([SCRIPT], check=True, capture_output=True, text=True).stdout.strip())
+    rows, problems = table.run(artifacts)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    found = table.rendered(rows)
+    if "--write" in sys.argv:
+        table.write(found)
+    elif found != table.documented():
+        print("error: the table in docs/bridge.md is another: `make bridge ARGS=--write` renews it", file=sys.stderr)
+        return 1
+    cells = [cell for row in rows.values() for cell in row[2:]]
+    print(f"{len(rows)} functions, {cells.count(table.EQUAL)} of {len(cells)} cells equal to the native call")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""A machine on which every function of the libraries has something to do: miners, deals, claims, allowances.
+
+The callers are deployed and have funds; each is given what its API needs, such as a miner of its own. What only one
+case needs is done before that case.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.abi import ContractInterface
+from bridge.addresses import to_filecoin
+from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.bundle import Bundle
+from hypervisor.executor import ApplyResult
+from hypervisor.proofs import AcceptProofs
+from hypervisor.types import (
+    DATACAP_ACTOR,
+    EAM_ACTOR,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    VERIFIED_REGISTRY_ACTOR,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from store.codec import decode, encode
+from tests.actors.people import ALICE, BOB, ETHEL, FIL, GENESIS, WORKER, amount, packed, raw
+from tests.actors.test_same_market import ACTIVATE, ADD, PUBLISH, SEAL_2K, Deal
+from tests.actors.test_same_power import CREATE_MINER, UPDATE_CLAIM, UPDATE_PLEDGE, WINDOW_2K
+from tests.actors.test_same_registry import ADD_CLIENT, ADD_VERIFIER, BYTE, CLAIM, DAY, KIB, ROOT, TERM_MIN, piece
+
+GAS_LIMIT: Final = Gas(10**13)
+APIS: Final = (
+    "AccountAPI", "DataCapAPI", "MarketAPI", "MinerAPI", "PowerAPI", "PrecompilesAPI", "SendAPI", "VerifRegAPI",
+)  # fmt: skip
+VERIFIER: Final = "verifier"
+"""A second caller of VerifRegAPI, since a verifier may hold no datacap itself."""
+APPLY_REWARDS: Final = 14
+MARKET, POWER = Address.id(MARKET_ACTOR), Address.id(POWER_ACTOR)
+REGISTRY, DATACAP = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(DATACAP_ACTOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A contract that passes on calls to one API."""
+
+    address: Address
+    id: ActorID
+    interface: ContractInterface
+
+
+class Stage:
+    """The machine, and who is on it. `mine` belongs to the caller of MinerAPI, `seller` to MarketAPI's, `theirs` to
+    ALICE; `theirs` provides deal 0, claims 1 (BOB's) and 4 (of VerifRegAPI's caller)."""
+
+    def __init__(self, bundle: Bundle, artifacts: Path, evm: str = "py-evm") -> None:
+        self.machine = Hypervisor.open(bundle=bundle, genesis=GENESIS, evm=evm, proofs=AcceptProofs())
+        self.callers = {api: self._deploy(artifacts / f"{api}.json") for api in APIS}
+        self.callers[VERIFIER] = self._deploy(artifacts / "VerifRegAPI.json")
+        for caller in self.callers.values():
+            self.send(caller.address, 0, value=1000 * FIL)
+        self.mine, self.seller, self.theirs = (
+            self._create_miner(owner) for owner in (self.address("MinerAPI"), self.address("MarketAPI"), ALICE)
+        )
+        self._give_datacap()
+        self._make_claims()
+        self._publish_deal()
+        self.send_as(self.theirs, POWER, UPDATE_CLAIM, packed(amount(1 << 40), amount(10 << 40)))
+
+    def address(self, api: str) -> Address:
+        return self.callers[api].address
+
+    def id_of(self, address: Address) -> int:
+        actor = self.machine.state_tree.lookup_id(address)
+        assert actor is not None, f"nobody is at {address}"
+        return actor
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def apply(self, to: Address, method: int, params: bytes, value: int, sender: Address) -> ApplyResult:
+        """A chain message of an account's, without fees."""
+        account = self.machine.actor(sender)
+        nonce = account.nonce if account else 0
+        message = Message(to, sender, nonce, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT)
+        return self.machine.apply(message)
+
+    def call(self, caller: Caller, function: str, arguments: tuple[Any, ...]) -> ApplyResult:
+        """A transaction of ETHEL's to a function of a caller."""
+        calldata = caller.interface.encode_call(function, *arguments)
+        return self.apply(caller.address, INVOKE_EVM, invoke_params(calldata), 0, ETHEL)
+
+    def implicit(self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0) -> ApplyResult:
+        """The same call as if an actor of any kind had made it."""
+        message = Message(
+            to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT
+        )
+        return self.machine.apply_implicit(message)
+
+    # Preparations must succeed.
+
+    def send(self, to: Address, method: int, params: bytes = b"", value: int = 0, sender: Address = ALICE) -> Any:
+        return _answer(self.apply(to, method, params, value, sender))
+
+    def send_as(self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0) -> Any:
+        return _answer(self.implicit(sender, to, method, params, value))
+
+    # --- preparations -----------------------------------------------------------------------------------------
+
+    def _deploy(self, artifact: Path) -> Caller:
+        """A contract without code stands in for a caller that is not compiled."""
+        content: dict[str, Any] = {"abi": [], "bytecode": "0x"}
+        if artifact.exists():
+            content = json.loads(artifact.read_text())
+        code = bytes.fromhex(content["bytecode"].removeprefix("0x"))
+        result = self.apply(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(code), 0, ETHEL)
+        assert result.exit_code == 0, f"{artifact}: {result.message}"
+        created = CreateReturn.decode(result.return_data)
+        return Caller(to_filecoin(created.eth_address), created.actor, ContractInterface(content["abi"]))
+
+    def _create_miner(self, owner: Address) -> int:
+        params = packed(raw(owner), raw(WORKER), WINDOW_2K, b"peer", [b"one", b"two"])
+        address, _ = self.send(POWER, CREATE_MINER, params, 10 * FIL)
+        return int(self.id_of(Address.from_bytes(address)))
+
+    def _give_datacap(self) -> None:
+        for verifier in (ALICE, self.address(VERIFIER)):
+            self.send_as(ROOT, REGISTRY, ADD_VERIFIER, packed(raw(verifier), amount(10**9)))
+        for client in (BOB, self.address("DataCapAPI"), self.address("VerifRegAPI")):
+            self.send(REGISTRY, ADD_CLIENT, packed(raw(client), amount(10**6)))
+        allowed = packed(raw(self.address("DataCapAPI")), amount(5 * KIB * BYTE))
+        self.send(DATACAP, method_number("IncreaseAllowance"), allowed, sender=BOB)
+
+    def allocation(self, number: int) -> list[Any]:
+        """A request that ends with the 60th day, for a piece of a KiB to be kept for 180 days at `theirs`."""
+        return [self.theirs, piece(number), KIB, TERM_MIN, TERM_MIN + DAY, 60 * DAY]
+
+    def _make_claims(self) -> None:
+        """Allocations 1 to 3 are BOB's, 4 and 5 of VerifRegAPI's caller; 1 and 4 are claimed."""
+        bob, client = self.id_of(BOB), self.callers["VerifRegAPI"].id
+        for holder, numbers in ((bob, (1, 2, 3)), (client, (4, 5))):
+            wanted = packed([self.allocation(number) for number in numbers], [])
+            params = packed(raw(REGISTRY), amount(len(numbers) * KIB * BYTE), wanted)
+            self.send_as(holder, DATACAP, method_number("Transfer"), params)
+        stored = [[bob, 1, piece(1), KIB], [client, 4, piece(4), KIB]]
+        sectors = [[7, TERM_MIN + 100, stored]]
+        self.send_as(self.theirs, REGISTRY, CLAIM, packed(sectors, True))
+
+    def _publish_deal(self) -> None:
+        for whose in (BOB, Address.id(self.theirs), Address.id(self.seller), self.address("MarketAPI")):
+            self.send(MARKET, ADD, encode(raw(whose)), 10**9)
+        self.send(MARKET, PUBLISH, packed([Deal(Address.id(self.theirs)).signed()]))
+        self.send_as(self.theirs, MARKET, ACTIVATE, packed([[7, SEAL_2K, 1300 * DAY, [0]]], False))
+
+    def owe(self) -> None:
+        """Leave `mine` with a debt that it could pay from what is sent to it then."""
+        # What a miner locks at its creation is in no total of pledges, but is taken out of it when it is slashed.
+        self.send_as(self.mine, POWER, UPDATE_PLEDGE, encode(amount(100 * FIL)))
+        self.send_as(REWARD_ACTOR, Address.id(self.mine), APPLY_REWARDS, packed(amount(0), amount(1000 * FIL)))
+        self.send(Address.id(self.mine), 0, value=2000 * FIL)
+
+    def at(self, epoch: int) -> None:
+        self.machine.advance(epoch=ChainEpoch(epoch))
+
+
+def _answer(result: ApplyResult) -> Any:
+    assert result.exit_code == 0, f"exit {result.exit_code}: {result.message}"
+    return decode(result.return_data) if result.return_data else None
