@@ -1,0 +1,55 @@
+"""docs/fidelity.md tells the truth: every quirk has its vectors and its test, the golden set has the stated numbers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from devtools.vectors.conformance import find_vectors, read_vectors
+from tests.conformance.coverage import GOLDEN, VERSIONS, golden_coverage
+
+TESTS = Path(__file__).resolve().parent.parent
+PAGE = (TESTS.parent / "docs" / "fidelity.md").read_text(encoding="utf-8")
+QUIRKS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| `([^|`]+)::([^|`]+)` \|$", PAGE, re.MULTILINE)
+
+
+@cache
+def names() -> frozenset[str]:
+    """Golden vectors, without their network versions."""
+    vectors = (vector for path in find_vectors([GOLDEN]) for vector in read_vectors(path))
+    return frozenset(vector["_meta"]["id"].partition("@")[0] for vector in vectors)
+
+
+def test_every_quirk_of_the_reference_that_is_known_has_a_row() -> None:
+    assert len(QUIRKS) == 23  # the twenty that reading found, and three that came out since
+
+
+@pytest.mark.parametrize("row", QUIRKS, ids=lambda row: row[4])
+def test_a_quirk_has_a_source_vectors_and_a_test(row: tuple[str, str, str, str, str]) -> None:
+    _, source, vectors, file, function = row
+    assert ".rs" in source
+    for pattern in re.findall(r"`([^`]+)`", vectors):
+        assert any(fnmatch(name, pattern) for name in names()), pattern
+    assert "`" in vectors or vectors.startswith("none: ")
+    defined = {node.name for node in ast.parse((TESTS / file).read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert function in defined
+
+
+def test_every_vector_that_the_text_names_is_there() -> None:
+    groups = "|".join(sorted({name.partition("/")[0] for name in names()}))
+    for pattern in re.findall(rf"`((?:{groups})/[^` ]+)`", PAGE):
+        if not pattern.endswith((".py", ".rs")) and "::" not in pattern:
+            assert any(fnmatch(name, pattern) for name in names()), pattern
+
+
+def test_the_numbers_of_the_golden_set_are_the_files() -> None:
+    versions = golden_coverage().versions
+    counts = [versions[version] for version in VERSIONS]
+    row = " | ".join(f"{count:,}" for count in [*counts, sum(counts)])
+    assert f"| cases | {row} |" in PAGE
+    assert f"the golden set: {sum(counts):,} cases" in PAGE
