@@ -20,6 +20,7 @@ from store.codec import CodecError
 
 _EIP_3541_BYTE = 0xEF
 FIRST_NONCE = 1
+_LAST_NONCE = (1 << 64) - 1
 
 
 class Contract:
@@ -92,8 +93,10 @@ class Contract:
             self._saved_root = None
 
     def next_nonce(self) -> int:
-        """The nonce for a creation; the one after it becomes the contract's."""
+        """The nonce for a creation; the one after it becomes the contract's. Exit 24 where there is none after it."""
         nonce = self.nonce
+        if nonce == _LAST_NONCE:
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message="the contract's nonce is at its end")
         self.nonce += 1
         self._saved_root = None
         return nonce

@@ -43,7 +43,7 @@ def main() -> int:
 
 def planted(name: str, seed: int, count: int) -> dict[str, int]:
     """In how many cases of a shorter run a defect is found, by the cases' class."""
-    tally = compare(seed, max(count // 20, 200), 1, name)
+    tally = compare(seed, max(count // 50, 200), 1, name)
     return dict(sorted(tally.found_by_theme.items()))
 
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from bridge.addresses import EthAddress
+from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import Account
 from tests.differential.grammar import THEMES, WORDS, Grammar
 from tests.differential.twins import CallOf, Case
@@ -23,6 +24,8 @@ _HELPERS: Final = (
     "0 0 0 0 CALLVALUE CALLER GAS CALL 0 SSTORE",
 )
 """Contracts that the generated ones call: echo, refuse, count and name the caller, die, fail, call back."""
+_GAS_LIMIT: Final = Gas(250_000_000)
+"""Enough for a hundred frames; code that never ends uses it up in a tenth of a second."""
 _DEPLOYED: Final = 8
 """Of so many cases one brings its first contract into being by a message."""
 _NOISE: Final = 40
@@ -55,7 +58,7 @@ def generate(seed: int, index: int) -> Case:
     calls = [_call(random) for _ in range(2)]
     if random.randrange(_DEPLOYED) == 0:
         calls.insert(0, CallOf(SENDER, None, random.choice((deployer(codes[0]), codes[0])), random.choice((0, 9))))
-    return Case(f"{seed}:{index}", theme, accounts, calls)
+    return Case(f"{seed}:{index}", theme, accounts, calls, _GAS_LIMIT)
 
 
 def _slots(random: Random) -> dict[int, int]:

@@ -50,6 +50,26 @@ def test_parameters_of_any_length_are_refused_in_the_official_order(
     assert not difference(CALL_ACTOR, words(*head, 224, length, 2) + b"\x00\x64")
 
 
+@pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])
+def test_a_contract_whose_nonce_is_at_its_end_creates_no_more(nonce: int) -> None:
+    data_file(BUNDLE)
+    code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
+    accounts = {SENDER: Account(10**24), CONTRACT: Account(0, nonce, code)}
+    assert not twins(NONE).compare(Case("nonce", "one", accounts, [CallOf(SENDER, CONTRACT)])).difference
+
+
+def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
+    """Lengths, and a tail that is shorter than they say."""
+    return words(base, exponent, modulus) + b"\x03" * 40
+
+
+@pytest.mark.parametrize("length", [10_000, 1 << 20, 520 << 20, 1 << 31, 1 << 32])
+def test_numbers_of_modexp_are_written_out_as_the_official_module_does(length: int) -> None:
+    assert not difference(5, words_of_modexp(length, 1, 1))
+    assert not difference(5, words_of_modexp(1, length, 1))
+    assert not difference(5, words_of_modexp(1, 1, length))
+
+
 def test_rounds_without_end_cost_nothing_where_the_last_byte_is_wrong() -> None:
     assert not difference(9, b"\xff" * 213)
 

@@ -29,7 +29,7 @@ EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
 EPOCH_SECONDS: Final = 30
 GAS_LIMIT: Final = Gas(1_000_000_000)
-"""Of a message: enough for a hundred frames, and used up in half a second by code that never ends."""
+"""Of a message, unless its case says otherwise."""
 
 
 _CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
@@ -51,12 +51,16 @@ class CallOf:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Accounts, and the messages that are applied to them in order. `theme` is the class under which gas is told."""
+    """Accounts, and the messages that are applied to them in order. `theme` is the class under which gas is told.
+
+    `gas_limit` is that of each message.
+    """
 
     name: str
     theme: str
     accounts: Mapping[EthAddress, Account]
     calls: Sequence[CallOf]
+    gas_limit: Gas = GAS_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Twin:
         install(self.machine, case.accounts)
         nonces = {address: account.nonce for address, account in case.accounts.items()}
         for call in case.calls:
-            yield self._apply(call, nonces[call.sender])
+            yield self._apply(call, nonces[call.sender], case.gas_limit)
             nonces[call.sender] += 1
 
     def ends(self, case: Case) -> list[int]:
@@ -128,7 +132,7 @@ class Twin:
             self.machine.tracer = None
         return reader.found
 
-    def _apply(self, call: CallOf, nonce: int) -> Outcome:
+    def _apply(self, call: CallOf, nonce: int, gas_limit: Gas) -> Outcome:
         creation = call.to is None
         message = Message(
             to=Address.id(EAM_ACTOR) if call.to is None else to_filecoin(call.to),
@@ -137,7 +141,7 @@ class Twin:
             value=TokenAmount(call.value),
             method=MethodNumber(CREATE_EXTERNAL_METHOD if creation else INVOKE_EVM),
             params=byte_string(call.data) if call.data or creation else b"",
-            gas_limit=GAS_LIMIT,
+            gas_limit=gas_limit,
         )
         self.machine.advance(epoch=ChainEpoch(EPOCH + call.later), timestamp=TIMESTAMP + EPOCH_SECONDS * call.later)
         result = self.machine.apply(message)

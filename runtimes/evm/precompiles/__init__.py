@@ -1,9 +1,11 @@
 """The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which reach the machine)."""
 
+from hypervisor.errors import ActorExit
+from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
 from runtimes.evm.engine import CallAsk
 from runtimes.evm.host import FilecoinHost
-from runtimes.evm.precompiles.ethereum import ETHEREUM
+from runtimes.evm.precompiles.ethereum import ETHEREUM, MAX_MODEXP_LENGTH, modexp_lengths
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.precompiles.prices import PRICES, REFUSED
@@ -19,6 +21,8 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     pure = ETHEREUM.get(name)
     if pure is None:
         return FILECOIN[name](host, ask)
+    if name == "modexp":
+        _hold_numbers(host, modexp_lengths(ask.data))
     price = to_milligas(PRICES[name](ask.data))
     if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid
         _charge(host, price)
@@ -30,6 +34,19 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
         raise
     _charge(host, price)
     return output
+
+
+def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:
+    """The official module writes out each number as long as its length says, and the answer beside the modulus."""
+    if max(lengths) >= MAX_MODEXP_LENGTH:
+        return
+    most = host.rules.max_frame_memory
+    if max(lengths) > most:
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"a number of {max(lengths)} bytes")
+    for length in lengths:
+        host.hold(length, copies=1)
+    modulus = lengths[2]
+    host.hold(modulus, copies=1 if 2 * modulus <= most else 2)
 
 
 def _charge(host: FilecoinHost, milligas: int) -> None:

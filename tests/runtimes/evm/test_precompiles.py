@@ -88,8 +88,9 @@ def test_modexp_refuses_a_length_of_32_bits() -> None:
 
 
 def test_modexp_prices_what_would_take_for_ever_before_it_is_computed() -> None:
-    long = (2**31).to_bytes(32, "big")
-    assert PRICES["modexp"](long + long + long + b"\xff" * 64) > 10**15
+    one, many, long = (length.to_bytes(32, "big") for length in (1, 32, 2**31))
+    assert PRICES["modexp"](one + many + long + b"\xff" * 64) > 10**15
+    assert PRICES["modexp"](one + long + one + b"\xff" * 64) < 10**5  # the modulus is behind the end: zero
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 12, 1000])
