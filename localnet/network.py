@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -44,6 +44,9 @@ from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from localnet.miner import Miner
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
@@ -203,7 +206,7 @@ class Network:
 
         `to` is None to create a contract; value in attoFIL; the gas limit is estimated by default. Raises
         TransactionFailed where the execution fails, TransactionRefused where there is none, CallFailed where already
-        the estimate of its gas fails.
+        the estimate of its gas fails; UnknownTransaction where it waits, with `automine` off: `submit` is for that.
         """
         sender = sender or self.accounts[0]
         request = self._request(to, data, value, sender)
@@ -234,7 +237,7 @@ class Network:
     ) -> TransactionReceipt:
         """A message of an account's native (f1) address to a method of an actor, signed with its key.
 
-        `params` are CBOR. Raises TransactionFailed, TransactionRefused.
+        `params` are CBOR, value in attoFIL. Raises the errors of `send` but CallFailed.
         """
         sender = sender or self.accounts[0]
         message = Message(
@@ -325,7 +328,9 @@ class Network:
     # --- chain and time ---------------------------------------------------------------------------------------
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
-        """Make blocks of what waits, each after so many null rounds; the new head."""
+        """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
+        if blocks < 0 or null_rounds < 0:
+            raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
         for _ in range(blocks):
             self._produce(
                 self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.base_fee), null_rounds
@@ -346,6 +351,30 @@ class Network:
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
         set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
+
+    def grant_datacap(self, target: Target, size: int) -> None:
+        """Make an account a verified client with DataCap for so many bytes more, without a transaction."""
+        from localnet.datacap import grant
+
+        grant(self.chain, filecoin_address(target), size)
+
+    def create_miner(
+        self,
+        owner: Account | None = None,
+        sectors: int = 1,
+        *,
+        claims: bool = False,
+        expiration: int | None = None,
+    ) -> Miner:
+        """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
+
+        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
+        `localnet.miner` says where the sectors come from. On an official bundle this mines up to two days of null
+        rounds. Raises TransactionFailed, TransactionRefused.
+        """
+        from localnet.miner import create_miner
+
+        return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""

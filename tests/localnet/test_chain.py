@@ -69,6 +69,14 @@ def test_a_null_round_has_cron_and_no_block(official: Network) -> None:
     assert official.machine.externs.tipset_cid(ChainEpoch(height + 2)) == parent.key
 
 
+@pytest.mark.parametrize("counts", [(-1, 0), (1, -1)])
+def test_blocks_and_null_rounds_are_counted_from_nothing(network: Network, counts: tuple[int, int]) -> None:
+    head = network.head
+    with pytest.raises(InvalidInput, match="neither can be negative"):
+        network.mine(counts[0], null_rounds=counts[1])
+    assert network.mine(0) == network.head == head
+
+
 def test_a_null_rounds_ticket_is_that_of_the_tipset_after_it(network: Network) -> None:
     height = network.block_number
     network.mine(null_rounds=2)
@@ -236,6 +244,14 @@ class TestWaiting:
         network.mine()
         assert network.head.transactions == tuple(hashes)
         assert len(network.mempool) == 0
+
+    def test_send_says_that_its_transaction_waits(self, network: Network) -> None:
+        network.automine = False
+        with pytest.raises(UnknownTransaction, match="waits for a block"):
+            network.send(network.accounts[1], 5)
+        (waiting,) = network.mempool
+        network.mine()
+        assert network.receipt(waiting.hash).succeeded
 
     def test_a_gap_waits_until_it_is_filled(self, network: Network) -> None:
         late = network.submit(_transfer(network, 1))
