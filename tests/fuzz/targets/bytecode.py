@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from hypervisor.address import Address
@@ -14,19 +14,16 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
-from hypervisor.types import ActorID, Gas, TokenAmount
-from runtimes.evm.opcodes import NUMBERS
+from hypervisor.types import Gas, TokenAmount
 from runtimes.evm.state import EvmState
 from store.cid import RAW, cid_of
 from store.kamt import Kamt
 from tests.fuzz import trees
+from tests.fuzz.evm_programs import CONTRACT, OPCODES, program, push
 from tests.fuzz.target import Target
 
 SENDER = to_filecoin(EthAddress(bytes(range(1, 21))))
-CONTRACT = ActorID(1000)
 GAS = (3_000_000, 30_000_000, 200_000_000)
-MAX_CODE = 24_576
-"""What the actor lets a contract have; the limit of an input is below it."""
 
 
 def run(data: bytes) -> bool:
@@ -73,40 +70,6 @@ def _put(machine: Hypervisor, code: bytes) -> None:
     machine.state_tree.set_actor(CONTRACT, actor)
 
 
-_OPCODES = tuple(sorted(NUMBERS.values()))
-_PLACES = (0, 1, 4, 31, 32, 33, 64, 1024, 2**16, 2**24, 2**32, 2**64 - 1, 2**64, 2**255, 2**256 - 1)
-_ADDRESSES = (
-    masked_id(int(CONTRACT)),
-    masked_id(0),
-    masked_id(99),
-    bytes(range(1, 21)),
-    *(bytes(19) + bytes((at,)) for at in range(1, 19)),
-    *(b"\xfe" + bytes(18) + bytes((at,)) for at in range(1, 6)),
-)
-
-
-def _program(rng: Random) -> bytes:
-    """Instructions with about as many operands as they take."""
-    parts: list[bytes] = []
-    for _ in range(rng.randrange(1, 40)):
-        parts += [_push(rng) for _ in range(rng.choice((0, 1, 2, 2, 3, 7)))]
-        parts.append(bytes((rng.choice(_OPCODES),)))
-        if rng.random() < 0.1:
-            parts.append(b"\x5b")
-        if rng.random() < 0.05:
-            place = rng.randrange(len(b"".join(parts)) + 1) % 256
-            parts.append(bytes((0x60, place, rng.choice((0x56, 0x57)))))
-    return b"".join(parts)
-
-
-def _push(rng: Random) -> bytes:
-    if rng.random() < 0.2:
-        return b"\x73" + bytes(rng.choice(_ADDRESSES))
-    number = rng.choice(_PLACES) if rng.random() < 0.9 else rng.getrandbits(256)
-    width = max(1, (number.bit_length() + 7) // 8)
-    return bytes((0x5F + width,)) + number.to_bytes(width, "big")
-
-
 def _input(rng: Random, code: bytes) -> bytes:
     calldata = rng.randbytes(rng.choice((0, 0, 4, 36, 100)))
     return bytes((rng.randrange(256), len(calldata))) + calldata + code
@@ -114,8 +77,8 @@ def _input(rng: Random, code: bytes) -> bytes:
 
 def seeds() -> Iterator[bytes]:
     rng = Random(5)
-    for opcode in _OPCODES:
-        yield _input(rng, b"".join(_push(rng) for _ in range(7)) + bytes((opcode,)))
+    for opcode in OPCODES:
+        yield _input(rng, b"".join(push(rng) for _ in range(7)) + bytes((opcode,)))
     forever = bytes.fromhex("5b600056")
     calls_itself = bytes.fromhex("5f5f5f5f5f305af1")
     destroys = bytes.fromhex("30ff")
@@ -127,7 +90,7 @@ def seeds() -> Iterator[bytes]:
 def mutate(data: bytes, rng: Random) -> bytes:
     """A new program, or a known one with some bytes changed."""
     if rng.random() < 0.6 or len(data) < 3:
-        return _input(rng, _program(rng))
+        return _input(rng, program(rng))
     length = data[1]
     return data[: 2 + length] + trees.scrambled(data[2 + length :], rng)
 

@@ -20,6 +20,8 @@ from tests.runtimes.wasm.guests import call, place
 GAS = (2_000_000, 20_000_000, 100_000_000, 300_000_000)
 ENTERED = 141_000
 """Gas that an invocation has used when the guest comes to its first instruction."""
+COMPARED = 25
+"""One input in so many runs over both boundaries."""
 FATAL = ("has no verifier for", "exited with a block that does not exist", "burning the balance")
 """What a guest can do to end a whole message: ask for a proof that nobody looks at here, exit with a block that is not
 there, delete itself with too little gas to burn what it has."""
@@ -33,12 +35,26 @@ def run(data: bytes) -> bool:
     written = len(machine.store.pending)
     result = call(machine, GUEST, data[1:], limit, 2)
     _check(result, limit)
+    if len(data) % COMPARED == 0:
+        _compare(data[1:], limit, result)
     if machine.root != start.root:
         assert result.exit_code == 0, f"exit {result.exit_code} has changed the state"
         machine.restore(start)
         assert machine.root == start.root
     machine.store.forget_after(written)
     return len(read(data[1:])) > 0 and result.gas_used > ENTERED
+
+
+def _compare(program: bytes, limit: int, result: ApplyResult) -> None:
+    """The same over the plain boundary, which has no pointers: its oracle."""
+    machine, start = _machine("plain")
+    plain = call(machine, GUEST, program, limit, 2)
+    assert plain.receipt == result.receipt, (
+        f"{result.receipt} over the raw boundary, {plain.receipt} over the plain one"
+    )
+    assert (plain.fatal is None) == (result.fatal is None)
+    if machine.root != start.root:
+        machine.restore(start)
 
 
 def _check(result: ApplyResult, limit: int) -> None:
@@ -51,8 +67,8 @@ def _check(result: ApplyResult, limit: int) -> None:
 
 
 @cache
-def _machine() -> tuple[Hypervisor, Snapshot]:
-    machine = Hypervisor.open()
+def _machine(boundary: str = "raw") -> tuple[Hypervisor, Snapshot]:
+    machine = Hypervisor.open(options={"boundary": boundary})
     place(machine, guest(), balance=10**18)
     return machine, machine.snapshot()
 
@@ -68,6 +84,7 @@ def seeds() -> Iterator[bytes]:
         *([operation(name, BUFFER)] for name in NAMES),
         [block, link, operation("self.set_root", BUFFER), operation("vm.exit", 33, 0, SELF, 3)],
         [operation("send.send", *send, 1, 0, 0, 0, 0)],
+        *([operation("send.send", *send, 1, 0, 0, 2**64 - 1, 0)] for _ in GAS),
         [root, opened, operation("ipld.block_read", 8, 2, 0, 100, 9)],
         [operation("event.emit_event", CONTENT, 1, CONTENT, 10, CONTENT, 10)],
         [operation("grow", 100), operation("grow", 2**31), operation("fill", 0, 255, 2**32 - 1)],

@@ -9,6 +9,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from bridge.transactions import Transaction
 from localnet import Network
 from localnet.accounts import accounts
 from localnet.rpc.dispatch import Dispatcher, method_table
@@ -19,6 +20,7 @@ from tests.fuzz.target import Target
 
 REQUESTS = 400
 """Requests that one network answers before a new one takes its place: it keeps all that it mines."""
+CHAIN = 31_415_926
 UNREAD = (PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
 
 
@@ -121,24 +123,47 @@ def _fitting(parameter: str, rng: Random) -> Any:
     """A value of the kind that a parameter's name suggests; else any."""
     own, other, call, created, logs = _values()[:5]
     blocks = ("latest", "latest", "0x0", "0x1", "pending", "earliest")
+    transactions = (call, created, logs)
     kinds: dict[str, tuple[Any, ...]] = {
-        "block": blocks,
+        "filter": ("0x1", "0x2"),
+        "block_hash": ("0x" + "11" * 32,),
+        "hash": ("0x" + "11" * 32,),
+        "raw": _raw(),
+        "owner": (own, other),
+        "address": (own, other),
+        "request": transactions,
+        "transaction": transactions,
         "number": blocks,
         "newest": blocks,
-        "address": (own, other),
-        "request": (call, created),
-        "transaction": (call, created),
-        "criteria": (logs,),
+        "ref": blocks,
+        "at": blocks,
+        "block": blocks,
+        "content": ("0x", "0xdeadbeef"),
         "data": ("0x", "0xdeadbeef"),
         "slot": ("0x0", "0x1"),
         "count": ("0x1", "0x2"),
+        "index": ("0x0",),
         "full": (True, False),
         "seconds": (1, 5),
-        "hash": ("0x" + "11" * 32,),
-        "index": ("0x0",),
+        "timestamp": (2_000_000_000,),
+        "percentiles": ([1.0, 50.0], None),
+        "amount": ("0x1", "0xde0b6b3a7640000"),
+        "options": ({"tracer": "callTracer"}, {}, None),
     }
     found = next((values for word, values in kinds.items() if word in parameter), ())
     return rng.choice(found) if found and rng.random() < 0.85 else rng.choice(_values())
+
+
+@cache
+def _raw() -> tuple[str, ...]:
+    """Signed transactions, of which the first of each kind is good on a new network."""
+    sender, receiver = accounts()[:2]
+    made = (
+        Transaction(kind, CHAIN, nonce, receiver.address, 1, b"", 100_000_000, 10**9, 10**9 if kind == 0 else 1)
+        for kind in (0, 2)
+        for nonce in (0, 1, 2)
+    )
+    return tuple("0x" + sender.sign(transaction).raw().hex() for transaction in made)
 
 
 def seeds() -> Iterator[bytes]:

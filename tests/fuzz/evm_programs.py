@@ -1,0 +1,46 @@
+"""EVM bytecode that means nothing: instructions with about as many operands as they take."""
+
+from __future__ import annotations
+
+from random import Random
+
+from bridge.addresses import masked_id
+from hypervisor.types import ActorID
+from runtimes.evm.opcodes import NUMBERS
+
+CONTRACT = ActorID(1000)
+"""The actor that programs know as their own, or as another."""
+
+OPCODES = tuple(sorted(NUMBERS.values()))
+_PLACES = (0, 1, 4, 31, 32, 33, 64, 1024, 2**16, 2**24, 2**32, 2**64 - 1, 2**64, 2**255, 2**256 - 1)
+_ADDRESSES = (
+    masked_id(int(CONTRACT)),
+    masked_id(0),
+    masked_id(99),
+    bytes(range(1, 21)),
+    *(bytes(19) + bytes((at,)) for at in range(1, 19)),
+    *(b"\xfe" + bytes(18) + bytes((at,)) for at in range(1, 6)),
+)
+
+
+def program(rng: Random) -> bytes:
+    """Instructions with about as many operands as they take."""
+    parts: list[bytes] = []
+    for _ in range(rng.randrange(1, 40)):
+        parts += [push(rng) for _ in range(rng.choice((0, 1, 2, 2, 3, 7)))]
+        parts.append(bytes((rng.choice(OPCODES),)))
+        if rng.random() < 0.1:
+            parts.append(b"\x5b")
+        if rng.random() < 0.05:
+            place = rng.randrange(len(b"".join(parts)) + 1) % 256
+            parts.append(bytes((0x60, place, rng.choice((0x56, 0x57)))))
+    return b"".join(parts)
+
+
+def push(rng: Random) -> bytes:
+    """An operand: a number that is often at an edge, or an address."""
+    if rng.random() < 0.2:
+        return b"\x73" + bytes(rng.choice(_ADDRESSES))
+    number = rng.choice(_PLACES) if rng.random() < 0.9 else rng.getrandbits(256)
+    width = max(1, (number.bit_length() + 7) // 8)
+    return bytes((0x5F + width,)) + number.to_bytes(width, "big")
