@@ -1,0 +1,64 @@
+"""A sample of the golden vectors in every run of the tests; `make conformance` runs all of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.conformance import VectorResult, find_vectors, run_vector
+from hypervisor.network_versions import NetworkVersion, network_version
+from tests.conformance.coverage import GOLDEN, VERSIONS
+from tests.conformance.oracle_diff import Vectors, by_id, sample
+from tests.conftest import data_file
+
+COUNT = 45
+SEED = 3
+
+
+@cache
+def chosen() -> Vectors:
+    """Some of every file, at every network version."""
+    return sample([by_id(path) for path in find_vectors([GOLDEN])], COUNT, SEED)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The sample as a file of golden vectors."""
+    path = tmp_path / "sample.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in chosen().values()).encode()))
+    return path
+
+
+def results(file: Path) -> Iterator[VectorResult]:
+    return run_vector(file, BundleFolder(data_file("bundles")))
+
+
+def test_the_sample_is_of_every_network_version() -> None:
+    assert {int(name.rpartition("@nv")[2]) for name in chosen()} == set(VERSIONS)
+
+
+@pytest.mark.parametrize("boundary", ["raw", "plain"])
+def test_the_machine_answers_as_the_reference_did(file: Path, boundary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVM_BOUNDARY", boundary)
+    done = list(results(file))
+    assert {result.vector: result.differences for result in done if not result.passed} == {}
+    assert {result.vector for result in done} == set(chosen())
+
+
+def test_a_gas_too_much_for_a_syscall_is_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted defect: most messages that reach an actor then cost another amount."""
+
+    def planted(number: int) -> NetworkVersion:
+        row = network_version(number)
+        return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
+
+    monkeypatch.setattr("devtools.vectors.conformance.network_version", planted)
+    noticed = {result.vector for result in results(file) if not result.passed}
+    assert len(noticed) > COUNT // 2
