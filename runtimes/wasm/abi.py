@@ -95,15 +95,12 @@ class Invocation:
         self.told = left if left < MAX_COUNTER else MAX_COUNTER
         self.instance.set_gas(self.told)
 
-    def follow_memory(self) -> None:
-        """Look where the guest's memory is now."""
-        self.memory.follow(*self.instance.memory())
-
     def account_memory(self) -> None:
         """Count how far the guest's memory has grown, before another guest takes its share."""
-        if self.memory.size > self.counted:
-            self.kernel.memory.grow(self.counted, self.memory.size)
-            self.counted = self.memory.size
+        size = self.memory.follow()
+        if size > self.counted:
+            self.kernel.memory.grow(self.counted, size)
+            self.counted = size
 
 
 def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
@@ -114,8 +111,7 @@ def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
         kernel, memory = invocation.kernel, invocation.memory
         invocation.charge_execution()
         kernel.gas.charge("OnSyscall", kernel.prices.syscall)
-        invocation.follow_memory()
-        if size and arguments[0] + size > memory.size:
+        if size and not memory.reaches(arguments[0] + size):
             return ErrorNumber.ILLEGAL_ARGUMENT  # without `tell_gas`: the network's oversight, see above
         try:
             if size:

@@ -127,7 +127,7 @@ class _RawLinked:
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
         instance = Instance(self._engine.lib, self._engine.pointer, memory_bytes, table_elements)
-        invocation = self._live[instance.context] = Invocation(kernel, instance, GuestMemory())
+        invocation = self._live[instance.context] = Invocation(kernel, instance, GuestMemory(instance.memory))
         return invocation
 
     def instantiate(self, invocation: Invocation) -> None:

@@ -5,6 +5,7 @@ its end. Whatever does not fit, and whatever does not parse, is ILLEGAL_ARGUMENT
 """
 
 import ctypes
+from collections.abc import Callable
 
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, SyscallError
@@ -16,26 +17,35 @@ _LONGEST_CID = 4 * 10 + MAX_DIGEST
 
 
 class GuestMemory:
-    """The memory of one guest during one syscall or after it; `follow` must be called whenever the guest has run."""
+    """The memory of one guest, looked at through its instance.
 
-    __slots__ = ("_base", "_view", "size")
+    Memory never moves (the engines' setting `memory_may_move`) and never shrinks, so it is looked at again only where a
+    slice seems to reach behind its end.
+    """
 
-    def __init__(self) -> None:
-        self._base = 0
+    __slots__ = ("_look", "_view", "size")
+
+    def __init__(self, look: Callable[[], tuple[int, int]]) -> None:
+        """`look` gives the address and the size in bytes of the memory, as they are now."""
+        self._look = look
         self._view = memoryview(bytearray())
         self.size = 0
 
-    def follow(self, base: int, size: int) -> None:
-        """Take over the address and the size in bytes, as wasmtime has them now."""
-        if base != self._base or size != self.size:
-            self._base = base
+    def follow(self) -> int:
+        """Look how large the memory is now, in bytes."""
+        base, size = self._look()
+        if size != self.size:
             self.size = size
-            bytes_ = (ctypes.c_ubyte * size).from_address(base) if size else bytearray()
-            self._view = memoryview(bytes_).cast("B")
+            self._view = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+        return size
+
+    def reaches(self, end: int) -> bool:
+        """Whether the memory has so many bytes."""
+        return end <= self.size or end <= self.follow()
 
     def check(self, offset: int, length: int) -> None:
         """Raise ILLEGAL_ARGUMENT unless the slice lies within memory."""
-        if offset + length > self.size:
+        if not self.reaches(offset + length):
             raise SyscallError(
                 ErrorNumber.ILLEGAL_ARGUMENT, f"buffer {offset} (length {length}) out of bounds: {self.size} bytes"
             )
@@ -57,8 +67,9 @@ class GuestMemory:
     def read_cid(self, offset: int) -> Cid:
         """The CID that begins at `offset`, however long it is."""
         self.check(offset, 0)
+        length = _LONGEST_CID if self.reaches(offset + _LONGEST_CID) else self.size - offset
         try:
-            cid, _ = read_cid(self.read(offset, min(_LONGEST_CID, self.size - offset)))
+            cid, _ = read_cid(self.read(offset, length))
         except CidError as error:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"no CID lies at {offset}: {error}") from None
         return cid

@@ -228,12 +228,13 @@ class PlainMemory(GuestMemory):
     __slots__ = ("_instance",)
 
     def __init__(self, instance: PlainInstance) -> None:
-        super().__init__()
+        super().__init__(instance.memory)
         self._instance = instance
 
-    def follow(self, base: int, size: int) -> None:
-        """Take over the size; there is no address to keep."""
-        self.size = size
+    def follow(self) -> int:
+        """Look at the size; there is no address to keep."""
+        _, self.size = self._look()
+        return self.size
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of a slice."""

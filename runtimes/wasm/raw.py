@@ -11,7 +11,8 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
    where Python runs signal handlers between any two instructions (`Instance.enter` refuses), and with a good part of
    the recursion limit left (hypervisor/deep_stack).
 4. Callback objects outlive the linker that they were defined in, and every instance made from it.
-5. Base and size of a guest's memory are read again in every host function and after every entry: memory may grow.
+5. A guest's memory grows but never moves (an engine setting): its size is read again before a slice behind the last
+   known end is refused (`memory.GuestMemory`).
 6. A guest's pointer is checked as a Python integer before memory is touched (`memory.GuestMemory`).
 7. Signatures are checked when a module is linked, never when it runs: `invoke` must be (i32) -> i32.
 8. A failure comes back as an error or as a trap: both pointers are looked at, and both are freed.
@@ -56,8 +57,9 @@ HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_
 _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
 _VALUE_I64 = 1
 
-# name: (result, arguments)
-_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+# name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut to 32 bits.
+# To convert three numbers takes longer than the call itself, and these two are made around every syscall.
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_store_new": (c_size_t, (c_size_t, c_size_t, c_size_t)),
     "wasmtime_store_delete": (None, (c_size_t,)),
     "wasmtime_store_context": (c_size_t, (c_size_t,)),
@@ -68,8 +70,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wasmtime_func_call_unchecked": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)),
     "wasmtime_memory_data": (c_size_t, (c_size_t, c_size_t)),
     "wasmtime_memory_data_size": (c_size_t, (c_size_t, c_size_t)),
-    "wasmtime_global_get": (None, (c_size_t, c_size_t, c_size_t)),
-    "wasmtime_global_set": (c_size_t, (c_size_t, c_size_t, c_size_t)),
+    "wasmtime_global_get": (None, None),
+    "wasmtime_global_set": (c_size_t, None),
     "wasmtime_trap_new_code": (c_size_t, (c_uint8,)),
     "wasmtime_trap_code": (c_bool, (c_size_t, c_void_p)),
     "wasm_trap_message": (None, (c_size_t, c_void_p)),
@@ -203,7 +205,7 @@ class Instance:
     `context` identifies the store in host functions (`Library.caller_context`).
     """
 
-    __slots__ = ("_at", "_lib", "_store", "_words", "context")
+    __slots__ = ("_at", "_gas", "_lib", "_store", "_words", "context")
 
     # Places in the block of words that is handed to wasmtime by address.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
@@ -215,6 +217,8 @@ class Instance:
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
+        places = self.context, self._at + 8 * self._GLOBAL + 8, self._at + 8 * self._VALUE
+        self._gas = tuple(map(c_size_t, places))
         lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
 
     def instantiate(self, pre: int) -> None:
@@ -246,15 +250,13 @@ class Instance:
 
     def gas(self) -> int:
         """The gas counter; negative where the guest ran out."""
-        at = self._at
-        self._lib.global_get(self.context, at + 56, at + 112)
-        return self._words[15]
+        self._lib.global_get(*self._gas)
+        return self._words[self._VALUE + 1]
 
     def set_gas(self, milligas: int) -> None:
         """Set the gas counter."""
-        self._words[15] = milligas
-        at = self._at
-        error = self._lib.global_set(self.context, at + 56, at + 112)
+        self._words[self._VALUE + 1] = milligas
+        error = self._lib.global_set(*self._gas)
         if error:
             raise Trap(None, self._lib.take_error(error))
 

@@ -176,10 +176,34 @@ def test_rule_5_a_grown_memory_is_seen_in_the_same_invocation(machine: Hyperviso
     assert (result.exit_code, result.return_data) == (1000, (100).to_bytes(8, "little"))
 
 
+def test_rule_5_memory_stays_where_it_is_when_it_grows_to_its_limit() -> None:
+    places = []
+
+    def host(_environment: int, _caller: int, _slots: int, _count: int) -> int:
+        places.append(instance.memory())
+        return 0
+
+    growing = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 0)
+        (func (export "invoke") (param i32) (result i32)
+            (drop (call $host (i32.const 0))) (drop (memory.grow (i32.const 1))) (drop (call $host (i32.const 0)))
+            (drop (memory.grow (i32.const 8191))) (call $host (i32.const 0))))"""
+    module = linked(growing, host)
+    instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000)
+    instance.instantiate(module.pointer)
+    assert instance.find_memory()
+    assert instance.find_gas(GAS_EXPORT.encode())
+    assert instance.find_function(b"invoke")
+    instance.set_gas(10**12)
+    on_a_thread(lambda: instance.enter(0))
+    instance.close()
+    (first, empty), (second, page), (third, all_) = places
+    assert (empty, page, all_) == (0, 1 << 16, 512 << 20)
+    assert first == second == third
+
+
 def test_rule_6_memory_is_never_touched_outside_its_bounds() -> None:
-    memory = GuestMemory()
     content = ctypes.create_string_buffer(b"\x11" * 100, 100)
-    memory.follow(ctypes.addressof(content), 64)
+    memory = GuestMemory(lambda: (ctypes.addressof(content), 64))
     for offset, length in [(0, 65), (64, 1), (65, 0), (1 << 32, 0), ((1 << 32) - 1, (1 << 32) - 1), (63, 2)]:
         with pytest.raises(Exception, match="out of bounds"):
             memory.read(offset, length)
@@ -198,8 +222,7 @@ def test_rule_6_an_empty_memory_can_be_read_nowhere_but_at_its_beginning(machine
         (func (export "invoke") (param i32) (result i32)
             (drop (call $exit (i32.const 77) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable))""")
     assert run(machine, empty).exit_code == 77
-    memory = GuestMemory()
-    memory.follow(0, 0)
+    memory = GuestMemory(lambda: (0, 0))
     memory.write(0, b"")
     assert memory.read(0, 0) == b""
 
