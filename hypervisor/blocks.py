@@ -5,6 +5,7 @@ links, and how much work it took, so that the kernel can charge it. It is laxer 
 takes non-minimal integers and any key order here.
 """
 
+import re
 from dataclasses import dataclass
 
 from hypervisor.errors import SyscallError
@@ -18,11 +19,14 @@ from store.cid import (
     FIL_COMMITMENT_UNSEALED,
     IDENTITY,
     RAW,
+    USUAL_LENGTH,
+    USUAL_PREFIX,
     Cid,
     CidError,
     read_cid,
     split_cid,
 )
+from store.codec import LINK_HEAD, LINK_TAG
 
 MAX_BLOCK_SIZE = 1 << 20
 MAX_BLOCKS = (1 << 31) - 1
@@ -142,27 +146,49 @@ class _Scanner:
 
     def scan(self, data: bytes) -> None:
         position, size, remaining = 0, len(data), 1
-        while remaining > 0:
-            remaining -= 1
+        while remaining:
             self.fields += 1
-            major, value, position = _header(data, position)
-            if major in (2, 3):
-                position += value
+            if position >= size:
+                raise _ScanStopped(ErrorNumber.SERIALIZATION)
+            step, change = _STEPS[data[position]]
+            if step:
+                if step == 1 and remaining >= _LONG:
+                    run = _ONE_BYTE_VALUES.match(data, position, min(position + remaining, size))
+                    if run:
+                        step = run.end() - position
+                        change = -step
+                        self.fields += step - 1
+                position += step
                 if position > size:
                     raise _ScanStopped(ErrorNumber.SERIALIZATION)
-            elif major == 4:
-                remaining += value
-            elif major == 5:
-                remaining += 2 * value
-            elif major == 6:
-                if value != 42:
-                    remaining += 1
-                else:
-                    position = self._link(data, position)
+                remaining += change
+            elif data.startswith(_USUAL_LINK, position) and position + _USUAL_LINK_LENGTH <= size:
+                self.cids += 1
+                self.links.append(Cid(data[position + len(LINK_HEAD) : position + _USUAL_LINK_LENGTH]))
+                position += _USUAL_LINK_LENGTH
+                remaining -= 1
+            else:
+                position, change = self._rare(data, position)
+                remaining += change
             if remaining >= 1 << 64:
                 raise _ScanStopped(ErrorNumber.SERIALIZATION)
         if position != size:
             raise _ScanStopped(ErrorNumber.SERIALIZATION)
+
+    def _rare(self, data: bytes, position: int) -> tuple[int, int]:
+        """Where the scan goes on after a value whose head is long or a tag, and the change of the values to come."""
+        major, value, position = _header(data, position)
+        if major in (2, 3):
+            if position + value > len(data):
+                raise _ScanStopped(ErrorNumber.SERIALIZATION)
+            return position + value, -1
+        if major == 4:
+            return position, value - 1
+        if major == 5:
+            return position, 2 * value - 1
+        if major == 6:
+            return (self._link(data, position), -1) if value == LINK_TAG else (position, 0)
+        return position, -1
 
     def _link(self, data: bytes, position: int) -> int:
         self.cids += 1
@@ -210,3 +236,24 @@ def _header(data: bytes, position: int) -> tuple[int, int, int]:
     if end > len(data):
         raise _ScanStopped(ErrorNumber.SERIALIZATION)
     return major, int.from_bytes(data[position:end], "big"), end
+
+
+def _step(first: int) -> tuple[int, int]:
+    """By the first byte of a value: how far to the next, and the change of the values to come; (0, 0): see `_rare`."""
+    major, low = first >> 5, first & 0x1F
+    if major in (0, 1, 7) and low < 28:
+        return (1 if low < 24 else 1 + (1 << (low - 24))), -1
+    if low < 24 and major in (2, 3):
+        return 1 + low, -1
+    if low < 24 and major in (4, 5):
+        return 1, low * (major - 3) - 1
+    return 0, 0
+
+
+_STEPS = tuple(map(_step, range(256)))
+_USUAL_LINK = LINK_HEAD + USUAL_PREFIX
+_USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
+_ONE_BYTE = bytes(first for first in range(256) if _STEPS[first] == (1, -1))
+_LONG = 64
+_ONE_BYTE_VALUES = re.compile(b"[%b]{%d,}" % (re.escape(_ONE_BYTE), _LONG // 2))
+"""A block of a mebibyte can hold as many values, each of which costs gas: the network's machine takes 2 ms for it."""

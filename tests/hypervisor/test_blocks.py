@@ -41,6 +41,16 @@ def test_a_tuple_with_a_link_has_four_fields_and_one_cid() -> None:
     assert scan(data) == LinkScan((FOOBAR,), fields=4, cids=1)
 
 
+@pytest.mark.parametrize("length", [62, 63, 64, 65, 300])
+@pytest.mark.parametrize("value", [0, 23, -24, False, None, b"", "", [], {}])
+def test_every_value_of_a_long_run_is_a_field(value: object, length: int) -> None:
+    assert scan(encode([value] * length)) == LinkScan((), fields=1 + length, cids=0)
+    data = encode([[value] * length, link(FOOBAR), 1])
+    assert scan(data) == LinkScan((FOOBAR,), fields=1 + (1 + length) + 1 + 1, cids=1)
+    assert scan(data + b"\x00").error is ErrorNumber.SERIALIZATION
+    assert scan(data[:-1]).error is ErrorNumber.SERIALIZATION
+
+
 @pytest.mark.parametrize("codec", [RAW, CBOR])
 def test_only_dag_cbor_has_links_and_costs_work(codec: int) -> None:
     assert scan(encode([0, link(FOOBAR), 1]), codec) == LinkScan((), 0, 0)
