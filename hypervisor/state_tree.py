@@ -6,7 +6,6 @@ Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +56,11 @@ class ActorState:
 
     def with_balance(self, balance: int) -> "ActorState":
         """The same actor with another balance."""
-        return replace(self, balance=TokenAmount(balance))
+        return ActorState(self.code, self.head, self.nonce, TokenAmount(balance), self.delegated_address)
+
+    def with_head(self, head: Cid) -> "ActorState":
+        """The same actor with another state."""
+        return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,11 @@ class StateTree:
         """The actor's state, None where there is none."""
         if actor in self._actors:
             return self._actors.get(actor)
-        with _reading(f"actor f0{actor} in the state tree"):
+        try:
             fields = self._hamt.get(_key(actor))
             state = None if fields is None else ActorState.from_fields(fields)
+        except _MALFORMED as error:
+            raise _unreadable(f"actor f0{actor} in the state tree", error) from error
         self._actors.set(actor, state)
         return state
 
@@ -137,12 +142,14 @@ class StateTree:
 
     def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
         """Every actor of the flushed tree, in the tree's own order."""
-        with _reading("the actors of the state tree"):
+        try:
             for key, fields in self._hamt.items():
                 identity = Address.from_bytes(key).actor_id()
                 if identity is None:
                     raise ValueError(f"the key 0x{key.hex()} is no ID address")
                 yield identity, ActorState.from_fields(fields)
+        except _MALFORMED as error:
+            raise _unreadable("the actors of the state tree", error) from error
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -153,10 +160,12 @@ class StateTree:
         known = self._resolved.get(address)
         if known is not None:
             return known
-        with _reading(f"the address {address} in the init actor's state"):
+        try:
             found = self._address_hamt(self.init_state()).get(address.to_bytes())
             if found is not None and not _is_id(found):
                 raise ValueError(f"it leads to {found!r:.40}")
+        except _MALFORMED as error:
+            raise _unreadable(f"the address {address} in the init actor's state", error) from error
         if found is None:
             return None
         self._resolved.set(address, ActorID(found))
@@ -182,15 +191,17 @@ class StateTree:
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
-        with _reading("the state of the init actor (f01)"):
+        try:
             return InitState.from_fields(get_object(self.store, actor.head))
+        except _MALFORMED as error:
+            raise _unreadable("the state of the init actor (f01)", error) from error
 
     def set_init_state(self, state: InitState) -> None:
         """Rewrite the init actor's state."""
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
-        self.set_actor(INIT_ACTOR, replace(actor, head=put_object(self.store, state.fields())))
+        self.set_actor(INIT_ACTOR, actor.with_head(put_object(self.store, state.fields())))
 
     def _address_hamt(self, init: InitState) -> Hamt:
         if self._address_map is None or self._address_map[0] != init.address_map:
@@ -245,13 +256,9 @@ def _is_id(number: Any) -> bool:
     return type(number) is int and 0 <= number < (1 << 64) - 1
 
 
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
+def _unreadable(what: str, error: Exception) -> Fatal:
     """What the state lacks, or holds in another shape than the machine's own, is fatal."""
-    try:
-        yield
-    except _MALFORMED as error:
-        raise Fatal(f"{what} cannot be read: {error}") from error
+    return Fatal(f"{what} cannot be read: {error}")
 
 
 def _key(actor: ActorID) -> bytes:

@@ -7,15 +7,21 @@ read from its most significant bit, `bit_width` bits a level; the last level tak
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
+from cbor2 import CBORTag
+
 from store.blockstore import Blockstore, NodeError
-from store.cid import DAG_CBOR, USUAL_LENGTH, Cid, CidError, codec_of, show
-from store.codec import LINK_HEAD, CodecError, bytes_head, decode, encode, link, unlink
+from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, codec_of, show
+from store.codec import LINK_HEAD, LINK_TAG, CodecError, bytes_head, decode, encode, link, unlink
 
 PATH_BITS: Final = 256
+_USUAL_LINK: Final = b"\x00" + USUAL_PREFIX
+_LINK_LENGTH: Final = 1 + USUAL_LENGTH
 
 
+@cache
 def path_levels(bit_width: int) -> tuple[tuple[int, int], ...]:
     """Shift and mask that give the slot of a 256-bit path at each level; ValueError unless 1 <= bit_width <= 8."""
     if not 1 <= bit_width <= 8:
@@ -37,6 +43,9 @@ def load_value(store: Blockstore, cid: Cid, error: type[NodeError]) -> Any:
 
 def child_cid(pointer: Any, error: type[NodeError]) -> Cid:
     """The CID of a child node; `error` unless the pointer is a link to a DAG-CBOR block."""
+    raw = pointer.value if type(pointer) is CBORTag and pointer.tag == LINK_TAG else None
+    if type(raw) is bytes and len(raw) == _LINK_LENGTH and raw.startswith(_USUAL_LINK):
+        return Cid(raw[1:])
     try:
         cid = unlink(pointer)
         codec = codec_of(cid)

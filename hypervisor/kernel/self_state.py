@@ -1,6 +1,5 @@
 """The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; FIP-0073."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
@@ -45,7 +44,7 @@ class SelfState:
         # do
         if not self._ipld.is_reachable(cid):
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
-        self._calls.set_actor(self._context.receiver, replace(self._own(), head=cid))
+        self._calls.set_actor(self._context.receiver, self._own().with_head(cid))
 
     def current_balance(self) -> TokenAmount:
         """The actor's balance in attoFIL, 0 once it is deleted."""
