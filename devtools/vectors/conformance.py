@@ -9,7 +9,7 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,26 @@ def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
         raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
 
 
-def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
-    """Run every variant of a file's vectors; the state names the bundle that it was made with.
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One variant of a vector, ready to run: a machine at the state before, the messages, and what comes after."""
+
+    vector: str
+    name: str
+    machine: Hypervisor
+    messages: tuple[Mapping[str, Any], ...]
+    after: Mapping[str, Any]
+
+
+def open_vector(
+    path: Path,
+    bundles: BundleFolder,
+    tracer: Tracer | None = None,
+    wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
+) -> Iterator[Variant]:
+    """The variants of a file's vectors, all or those that are wanted by `<vector>:<variant>` and what comes after.
+
+    The state names the bundle that it was made with.
 
     Raises BadVector for a file that is no message vector, BundleError where its bundle is not at hand.
     """
@@ -131,9 +149,22 @@ def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) 
         state.put_many(blocks.items())
         bundle = bundles.store(_manifest_of(state, root))
         for variant in variants:
+            own = {**vector, **variant}
+            name = vector.get("_meta", {}).get("id", "")
+            if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
+                continue
             store = OverlayStore(bundle)
             store.put_many(blocks.items())
-            yield _run_variant(vector, variant, root, store, tracer)
+            context = context_of(vector, variant, network_version(variant["nv"]))
+            machine = Hypervisor.at(
+                store, root, context, externs=ReplayExterns(vector), proofs=proofs_of(vector), tracer=tracer
+            )
+            yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
+
+
+def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
+    """Run every variant of a file's vectors. Raises as `open_vector`."""
+    return map(_run, open_vector(path, bundles, tracer))
 
 
 def _manifest_of(store: Store, root: Cid) -> Cid:
@@ -143,36 +174,28 @@ def _manifest_of(store: Store, root: Cid) -> Cid:
     return unlink(get_object(store, system.head)[0])
 
 
-def _run_variant(
-    vector: Mapping[str, Any], variant: Mapping[str, Any], before: Cid, store: Store, tracer: Tracer | None
-) -> VectorResult:
-    context = context_of(vector, variant, network_version(variant["nv"]))
-    machine = Hypervisor.at(
-        store, before, context, externs=ReplayExterns(vector), proofs=proofs_of(vector), tracer=tracer
-    )
-    own = {**vector, **variant}
-    after = own["postconditions"]
+def _run(variant: Variant) -> VectorResult:
     differences: list[str] = []
     receipts = []
-    for applied, receipt in zip(own["apply_messages"], after["receipts"], strict=True):
-        got, expected, found = _apply(machine, applied, receipt)
+    for applied, receipt in zip(variant.messages, variant.after["receipts"], strict=True):
+        got, expected, found = _apply(variant.machine, applied, receipt)
         receipts.append((got, expected))
         differences += found
-    root = machine.root
-    wanted = parse_cid(after["state_tree"]["root_cid"]["/"])
+    root = variant.machine.root
+    wanted = parse_cid(variant.after["state_tree"]["root_cid"]["/"])
     if root != wanted:
         differences.append(f"state root {show(root)}, expected {show(wanted)}")
-    name = vector.get("_meta", {}).get("id", "")
-    return VectorResult(name, variant["id"], tuple(receipts), root, wanted, tuple(differences), machine)
+    return VectorResult(
+        variant.vector, variant.name, tuple(receipts), root, wanted, tuple(differences), variant.machine
+    )
 
 
 def _apply(
     machine: Hypervisor, applied: Mapping[str, Any], receipt: Mapping[str, Any]
 ) -> tuple[Expected, Expected, list[str]]:
     """What came out of one message, what should, and every difference."""
-    data = base64.b64decode(applied["bytes"])
     try:
-        result = _applied(machine, applied, data)
+        result = apply_message(machine, *read_message(applied))
     except MessageError as error:
         nothing = Expected(-1, b"", 0)
         found = [] if "refused" in receipt else [f"the message was refused: {error}"]
@@ -188,12 +211,19 @@ def _apply(
     return got, expected, list(_compare(got, expected, words))
 
 
-def _applied(machine: Hypervisor, applied: Mapping[str, Any], data: bytes) -> ApplyResult:
+def read_message(applied: Mapping[str, Any]) -> tuple[Message, int | None]:
+    """A vector's message and its length on chain in bytes, None where it is implicit."""
+    data = base64.b64decode(applied["bytes"])
     message = Message.from_cbor(data)
     if applied.get("implicit"):
-        return machine.apply_implicit(message)
+        return message, None
     carried = message.from_.protocol == Protocol.SECP256K1
-    return machine.apply(message, applied.get("raw_length", len(data) + (_SIGNATURE_LENGTH if carried else 0)))
+    return message, applied.get("raw_length", len(data) + (_SIGNATURE_LENGTH if carried else 0))
+
+
+def apply_message(machine: Hypervisor, message: Message, raw_length: int | None) -> ApplyResult:
+    """Apply what `read_message` gave; raises MessageError."""
+    return machine.apply_implicit(message) if raw_length is None else machine.apply(message, raw_length)
 
 
 def _expected(receipt: Mapping[str, Any]) -> Expected:

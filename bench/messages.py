@@ -1,0 +1,102 @@
+"""How long this machine takes for the messages of vectors, measured as tests/oracle measures the reference.
+
+A variant is applied again and again, each time to a fresh machine over a fresh copy of its state, the runtimes shared
+so that modules are ready; only `apply` is timed. `python -m bench.messages` prints every variant beside ref-fvm: the
+way to find what is slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import count as count_from
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.reference import PROJECT, Reference
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.conformance import Variant, apply_message, find_vectors, open_vector, read_message
+from hypervisor.errors import MessageError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+
+Wanted = Callable[[str, Mapping[str, Any]], bool]
+"""Whether a variant is wanted, by its name and what comes after it."""
+
+FEWEST_ROUNDS = 3
+GOLDEN = PROJECT / "tests" / "golden"
+
+
+def name_of(variant: Variant) -> str:
+    """The variant as the reference is asked for it."""
+    return f"{variant.vector}:{variant.name}"
+
+
+def microseconds(variant: Variant, milliseconds: float = 20) -> list[float]:
+    """The least time of each message over rounds that take so long together."""
+    messages = [read_message(applied) for applied in variant.messages]
+    stacks = variant.machine.stacks
+    stacks.run(lambda: None, lambda: None)  # a machine that has run keeps its thread
+    try:
+        _round(variant.machine, messages)
+        rounds: list[list[float]] = []
+        spent = 0.0
+        while len(rounds) < FEWEST_ROUNDS or spent < milliseconds * 1e3:
+            rounds.append(_round(variant.machine, messages))
+            spent += sum(rounds[-1])
+    finally:
+        stacks.dismiss()
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> list[float]:
+    """Microseconds of each message on a machine of the same state."""
+    fork = machine.fork()
+    fork.stacks = machine.stacks
+    times = []
+    for message, raw_length in messages:
+        start = perf_counter()
+        with suppress(MessageError):  # the reference refuses the same ones
+            apply_message(fork, message, raw_length)
+        times.append((perf_counter() - start) * 1e6)
+    return times
+
+
+def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[Variant]:
+    """The variants of vectors that are wanted."""
+    folder = BundleFolder(bundles)
+    for path in files:
+        yield from open_vector(path, folder, wanted=wanted)
+
+
+def some(part: str = "", every: int = 1) -> Wanted:
+    """Wants those whose name contains `part`, every so many of them."""
+    count = count_from(0)
+    return lambda name, _after: part in name and next(count) % every == 0
+
+
+def main() -> int:
+    """One JSON object a variant: its messages' microseconds, ours and the reference's."""
+    options = argparse.ArgumentParser(prog="python -m bench.messages", description=__doc__)
+    options.add_argument("--bundles", type=Path, default=PROJECT / ".." / "shared" / "bundles")
+    options.add_argument("--only", default="", help="variants whose name contains this")
+    options.add_argument("--every", type=int, default=1, help="every so many of them")
+    options.add_argument("--milliseconds", type=int, default=20, help="to measure a variant for")
+    options.add_argument("--alone", action="store_true", help="without the reference")
+    options.add_argument("vectors", nargs="*", type=Path, default=[GOLDEN])
+    chosen = options.parse_args()
+    files = find_vectors(chosen.vectors)
+    reference = None if chosen.alone else Reference(chosen.bundles, files, chosen.only, chosen.milliseconds)
+    for variant in variants(files, chosen.bundles, some(chosen.only, chosen.every)):
+        theirs = None if reference is None else reference.microseconds(name_of(variant))
+        ours = microseconds(variant, chosen.milliseconds)
+        print(json.dumps({"id": name_of(variant), "us": ours, "reference_us": theirs}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

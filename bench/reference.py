@@ -1,0 +1,69 @@
+"""The reference implementation as a peer: tests/oracle in its timing mode, asked for one variant at a time.
+
+It is a Rust program. Where it was built (`cargo build --release` in tests/oracle) it is used; where cargo is at hand it
+is built first, which takes some minutes; else there is no peer, and rows that need it are not run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+PROJECT = Path(__file__).resolve().parent.parent
+FOLDER = PROJECT / "tests" / "oracle"
+PROGRAM = FOLDER / "target" / "release" / "oracle"
+
+
+class NoReference(Exception):
+    """The reference cannot be run here; the words say what is missing."""
+
+
+def reference_program() -> Path:
+    """The built oracle; NoReference where there is none and none can be made."""
+    if PROGRAM.is_file():
+        return PROGRAM
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise NoReference("no ref-fvm: neither tests/oracle is built nor is cargo there to build it")
+    command = [cargo, "build", "--release", "--locked"]
+    built = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)  # noqa: S603
+    if built.returncode:
+        raise NoReference(f"no ref-fvm: tests/oracle cannot be built: {built.stderr.strip().splitlines()[-1]}")
+    return PROGRAM
+
+
+class Reference:
+    """One process of the oracle that measures what it is asked for, until it is left."""
+
+    def __init__(self, bundles: Path, vectors: Iterable[Path], only: str = "", milliseconds: int = 20) -> None:
+        """Read the vectors whose id contains `only`; each variant is measured for so many milliseconds."""
+        command = [str(reference_program()), "time", "--bundles", str(bundles), "--milliseconds", str(milliseconds)]
+        command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        )
+
+    def microseconds(self, variant: str) -> list[float]:
+        """The least time of each message of a variant (`<vector>:<variant>`). NoReference if the process ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(variant + "\n")
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            assert self._process.stderr is not None
+            raise NoReference(f"ref-fvm ended: {self._process.stderr.read().strip()[-300:]}")
+        return [message["least_us"] for message in json.loads(answer)["messages"]]
+
+    def __enter__(self) -> Reference:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
