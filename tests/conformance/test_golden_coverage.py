@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
 
+import pytest
+
+from devtools.vectors.conformance import read_vectors
 from tests.conformance.coverage import (
+    GOLDEN,
     REASONS,
     SYSCALLS,
+    VERSIONS,
     Coverage,
     Reason,
     error_names,
@@ -54,3 +59,15 @@ def test_a_version_without_cases_and_a_small_set_are_noticed() -> None:
 def test_the_rows_are_the_syscalls_of_the_later_abi() -> None:
     assert len(SYSCALLS) == 41
     assert "crypto.verify_bls_aggregate" in SYSCALLS
+
+
+@pytest.mark.parametrize("group", ["official", "evm"])
+def test_the_official_actors_are_asked_the_same_at_every_network_version(group: str) -> None:
+    """But for sweeps of the gas limit and calls to the end of depth or gas, of which a few versions are enough."""
+    versions = defaultdict(set)
+    for vector in read_vectors(GOLDEN / f"{group}.jsonl.gz"):
+        name, _, version = vector["_meta"]["id"].partition("@nv")
+        versions[name].add(int(version))
+    some = {name for name, asked in versions.items() if asked != set(VERSIONS)}
+    assert all(any(word in name for word in ("swept", "self-", "to-the-end")) for name in some)
+    assert len(versions) - len(some) > 50
