@@ -57,8 +57,8 @@ HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_
 _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
 _VALUE_I64 = 1
 
-# name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut to 32 bits.
-# To convert three numbers takes longer than the call itself, and these two are made around every syscall.
+# name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut off.
+# To convert three numbers takes longer than the call itself, and these two are called around every syscall.
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_store_new": (c_size_t, (c_size_t, c_size_t, c_size_t)),
     "wasmtime_store_delete": (None, (c_size_t,)),
