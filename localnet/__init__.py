@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from localnet.accounts import Account
     from localnet.contract import Artifact, Contract
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.miner import Miner
     from localnet.network import Network
     from localnet.records import TransactionReceipt
 
@@ -19,6 +20,7 @@ _HOMES = {
     "Artifact": "localnet.contract",
     "CallFailed": "localnet.errors",
     "Contract": "localnet.contract",
+    "Miner": "localnet.miner",
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
     "TransactionFailed": "localnet.errors",
@@ -31,6 +33,7 @@ __all__ = [
     "Artifact",
     "CallFailed",
     "Contract",
+    "Miner",
     "Network",
     "NetworkError",
     "TransactionFailed",

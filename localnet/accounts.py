@@ -19,6 +19,11 @@ from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
 
+BLS_ACCOUNT = Address.bls(
+    bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
+)
+"""The BLS key of the secret number 1, for what takes no other: miners' workers. Nobody signs with it here."""
+
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HARDENED = 1 << 31

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -44,6 +44,9 @@ from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from localnet.miner import Miner
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
@@ -348,6 +351,30 @@ class Network:
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
         set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
+
+    def grant_datacap(self, target: Target, size: int) -> None:
+        """Make an account a verified client with DataCap for so many bytes more, without a transaction."""
+        from localnet.datacap import grant
+
+        grant(self.chain, filecoin_address(target), size)
+
+    def create_miner(
+        self,
+        owner: Account | None = None,
+        sectors: int = 1,
+        *,
+        claims: bool = False,
+        expiration: int | None = None,
+    ) -> Miner:
+        """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
+
+        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
+        `localnet.miner` says where the sectors come from. On an official bundle this mines up to two days of null
+        rounds. Raises TransactionFailed, TransactionRefused.
+        """
+        from localnet.miner import create_miner
+
+        return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""

@@ -7,13 +7,13 @@ bundles, `AcceptProofs`) has the sectors as if they had been sealed. Rules: buil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1
+from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
 from hypervisor.types import ChainEpoch, MethodNumber
-from store.cid import FIL_COMMITMENT_SEALED, Cid
+from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid
 from store.codec import encode, link
 from store.varint import write_uvarint
 
@@ -57,10 +57,8 @@ class NewSector:
 
 def sealed_cid(miner: int, number: int) -> Cid:
     """What would commit to a replica: another one for each sector."""
-    digest = bytearray(hashlib.blake2b(miner.to_bytes(8, "big") + number.to_bytes(8, "big"), digest_size=32).digest())
-    digest[31] &= 0x3F
-    kind = write_uvarint(FIL_COMMITMENT_SEALED) + write_uvarint(POSEIDON_BLS12_381_A1_FC1)
-    return Cid(b"\x01" + kind + b"\x20" + bytes(digest))
+    seed = miner.to_bytes(8, "big") + number.to_bytes(8, "big")
+    return _commitment(FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1, seed)
 
 
 def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now: int, expiration: int) -> bytes:
@@ -93,10 +91,50 @@ def _manifest(piece: Piece) -> list[Any]:
 def window_post(window_proof: int, deadline: int, partitions: Sequence[int], epoch: ChainEpoch, ticket: bytes) -> bytes:
     """Parameters of SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`, of the deadline's time."""
     proof = [window_proof, bytes(_POST_PROOF_BYTES)]
-    return encode([deadline, [[index, b""] for index in partitions], [proof], epoch, commitment(epoch, ticket)])
+    return encode([deadline, [[index, b""] for index in partitions], [proof], epoch, post_commitment(epoch, ticket)])
 
 
-def commitment(epoch: ChainEpoch, ticket: bytes) -> bytes:
+def bitfield(numbers: Iterable[int]) -> bytes:
+    """A set of numbers in RLE+: lengths of runs, short ones in few bits. Source: fvm_ipld_bitfield."""
+    bits = [0, 0]  # the version
+    last = -1
+    runs: list[int] = []
+    for number in sorted(set(numbers)):
+        if number == last + 1 and runs:
+            runs[-1] += 1
+        else:
+            runs += [number - last - 1, 1]
+        last = number
+    if not runs:
+        return b""
+    bits.append(int(runs[0] == 0))  # whether the first run is of members
+    for length in runs[1:] if runs[0] == 0 else runs:
+        bits += _run(length)
+    packed = sum(bit << place for place, bit in enumerate(bits))
+    return packed.to_bytes((packed.bit_length() + 7) // 8, "little")
+
+
+def _run(length: int) -> list[int]:
+    """One bit for 1, six for up to 15, a varint for more; the low bits come first."""
+    if length == 1:
+        return [1]
+    if length < 16:
+        return [0, 1, *(length >> place & 1 for place in range(4))]
+    return [0, 0, *(byte >> place & 1 for byte in write_uvarint(length) for place in range(8))]
+
+
+def unsealed_cid(seed: bytes) -> Cid:
+    """The CID of a piece of data that nobody has."""
+    return _commitment(FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED, seed)
+
+
+def _commitment(codec: int, hash_code: int, seed: bytes) -> Cid:
+    digest = bytearray(hashlib.blake2b(seed, digest_size=32).digest())
+    digest[31] &= 0x3F  # a number of the proofs' field
+    return Cid(b"\x01" + write_uvarint(codec) + write_uvarint(hash_code) + b"\x20" + bytes(digest))
+
+
+def post_commitment(epoch: ChainEpoch, ticket: bytes) -> bytes:
     """The randomness that a proof names to be bound to the chain with this ticket."""
     drawn = _CHAIN_COMMIT.to_bytes(8, "big") + ticket + epoch.to_bytes(8, "big", signed=True)
     return hashlib.blake2b(drawn, digest_size=32).digest()

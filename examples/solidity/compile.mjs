@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import solc from "solc";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const deployed = ["Bridge", "Counter", "DataCapName", "Inbox", "Recursion"];
+const deployed = ["Bridge", "Counter", "DataCapName", "Inbox", "Recursion", "SectorStatus"];
 
 const settings = {
   evmVersion: "shanghai",

@@ -1,0 +1,215 @@
+"""`Miner`: a storage miner of a local network, with sectors that nobody had to seal.
+
+On this project's own bundle they come from the development-only methods of its miner actor; on an official bundle from
+the network's own messages (`localnet.onboarding`), with proofs that this network takes unseen. Either way sectors stay
+well only while they are proven once a day: `prove`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.method_numbers import method_number
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.message import Message
+from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from localnet import onboarding
+from localnet.accounts import BLS_ACCOUNT, Account
+from localnet.datacap import allocate
+from localnet.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
+from localnet.records import TransactionReceipt
+from store.blockstore import get_object
+from store.codec import decode, encode, link
+
+if TYPE_CHECKING:
+    from localnet.network import Network
+
+WINDOW_PROOF: Final = 10
+SECTOR_SIZE: Final = 2048
+"""Sectors of 2 KiB, which all development networks have."""
+
+LIFETIME: Final = 540 * PROVING_PERIOD
+"""Epochs for which sectors are committed if nothing else is asked for."""
+
+FUNDS: Final = TokenAmount(10**18)
+"""attoFIL that a miner brings: its deposit and its sectors' pledge are far less."""
+
+DEVELOPMENT_COMMIT: Final = method_number("DevelopmentOnlyCommitSectors")
+DEVELOPMENT_PROVE: Final = method_number("DevelopmentOnlyProveDeadline")
+_DECLARE_FAULTS: Final = MethodNumber(10)
+_UPDATE_PLEDGE_TOTAL: Final = MethodNumber(6)
+_LOCKED: Final = 2
+_PERIOD_START: Final = 10
+"""Fields of a miner's state."""
+_MOST_PARTITIONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SectorState:
+    """How a sector is (`dead`, `active` or `faulty`), and where; both places are -1 for one that is nowhere."""
+
+    status: str
+    deadline: int
+    partition: int
+
+
+class Miner:
+    """A miner on a network, and the sectors that it was made with."""
+
+    def __init__(self, network: Network, actor: ActorID, owner: Account) -> None:
+        self.network, self.id, self.owner = network, actor, owner
+        self.sectors: tuple[int, ...] = ()
+
+    @property
+    def address(self) -> Address:
+        """The f0 address."""
+        return Address.id(self.id)
+
+    def sector(self, number: int) -> SectorState:
+        """A sector as the miner actor describes it."""
+        status, location = self._ask("GenerateSectorLocation", encode([number]))
+        deadline, partition = decode(location)
+        return SectorState(("dead", "active", "faulty")[status], deadline, partition)
+
+    def power(self) -> tuple[int, int]:
+        """Bytes that the miner claims: raw, and adjusted by quality."""
+        raw, quality = self._ask("MinerPower", encode(self.id), Address.id(POWER_ACTOR))
+        return decode_bigint(raw), decode_bigint(quality)
+
+    def pledge(self) -> TokenAmount:
+        """attoFIL that its sectors bind."""
+        return TokenAmount(decode_bigint(self._ask("InitialPledge", b"")))
+
+    def send(self, method: int, params: bytes = b"", value: int = 0) -> TransactionReceipt:
+        """A message of the owner's. Raises TransactionFailed, TransactionRefused."""
+        return self.network.send_native(
+            self.address, method, params, value=value, sender=self.owner, gas_limit=5_000_000_000
+        )
+
+    def prove(self) -> None:
+        """Prove all sectors once: mines null rounds up to a day until each of their deadlines has been open."""
+        for deadline, partitions in self._due():
+            opening = self.opening(deadline)
+            if opening - 1 > self.network.block_number:
+                self.network.mine(null_rounds=opening - 2 - self.network.block_number)
+            if self._has(DEVELOPMENT_PROVE):
+                self.send(DEVELOPMENT_PROVE)
+                continue
+            for first in range(0, len(partitions), _MOST_PARTITIONS):
+                before = ChainEpoch(self.network.block_number)
+                ticket = self.network.machine.externs.chain_randomness(before)
+                chosen = partitions[first : first + _MOST_PARTITIONS]
+                post = onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket)
+                self.send(onboarding.SUBMIT_WINDOWED_POST, post)
+
+    def declare_faults(self, *numbers: int) -> None:
+        """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it."""
+        places = {number: self.sector(number) for number in numbers}
+        faults = [[place.deadline, place.partition, onboarding.bitfield([number])] for number, place in places.items()]
+        self.send(_DECLARE_FAULTS, encode([faults]))
+
+    # --- bringing sectors in ------------------------------------------------------------------------------------
+
+    def commit(self, count: int, *, claims: bool = False, expiration: int | None = None) -> None:
+        """Add sectors with power; with `claims` each holds a piece of the owner's, as a verified client.
+
+        `expiration` is an epoch; an official actor takes 180 to 1278 days from now. Mines as far as it must: on an
+        official bundle until each sector has been proven, a day at most.
+        """
+        until = self.network.block_number + LIFETIME if expiration is None else expiration
+        pieces = allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
+        if self._has(DEVELOPMENT_COMMIT):
+            wanted = [[_allocation(piece)] if piece else [] for piece in pieces]
+            numbers = self._numbers(self.send(DEVELOPMENT_COMMIT, encode([wanted, until])))
+            self.sectors += numbers
+            return
+        first = len(self.sectors)
+        sectors = [NewSector(first + place, piece) for place, piece in enumerate(pieces)]
+        now = self.network.block_number
+        promise = onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, now, until)
+        self.send(onboarding.PRE_COMMIT_SECTORS, promise)
+        self.network.mine(null_rounds=onboarding.PROVE_COMMIT_DELAY)
+        self.send(onboarding.PROVE_COMMIT_SECTORS, onboarding.prove_commit(sectors))
+        self.sectors += tuple(sector.number for sector in sectors)
+        self.network.mine(null_rounds=DEADLINE)
+        self.prove()
+
+    def _numbers(self, receipt: TransactionReceipt) -> tuple[int, ...]:
+        return tuple(decode(receipt.return_data))
+
+    def _due(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Deadlines with live sectors and their partitions, soonest first."""
+        places: dict[int, set[int]] = {}
+        for number in self.sectors:
+            place = self.sector(number)
+            if place.status != "dead":
+                places.setdefault(place.deadline, set()).add(place.partition)
+        for deadline in sorted(places, key=self.opening):
+            yield deadline, sorted(places[deadline])
+
+    def opening(self, deadline: int) -> int:
+        """The first epoch of a deadline's next window; the next epoch, if the window is open."""
+        start = int(_state(self.network, self.address)[_PERIOD_START])
+        return onboarding.next_opening(start, deadline, self.network.block_number + 1)
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def _ask(self, name: str, params: bytes, to: Address | None = None) -> Any:
+        message = Message(to or self.address, self.owner.native, method=method_number(name), params=params)
+        result = self.network.machine.call(message)
+        if result.exit_code:
+            raise InvalidInput(f"{name} of {message.to} exits with {result.exit_code}: {result.message}")
+        return decode(result.return_data)
+
+    def _has(self, method: MethodNumber) -> bool:
+        """Whether the miner actor knows a method: it refuses parameters of the wrong kind, not the number."""
+        probe = Message(self.address, self.owner.native, method=method, params=encode("no parameters of any method"))
+        return self.network.machine.call(probe).exit_code != ExitCode.USR_UNHANDLED_MESSAGE
+
+
+def create_miner(
+    network: Network, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
+) -> Miner:
+    """A new miner of an account's, with so many sectors. Raises TransactionFailed, TransactionRefused."""
+    network.send_native(BLS_ACCOUNT, sender=owner)
+    params = encode([owner.native.to_bytes(), BLS_ACCOUNT.to_bytes(), WINDOW_PROOF, b"", []])
+    receipt = network.send_native(
+        Address.id(POWER_ACTOR), method_number("CreateMiner"), params, value=FUNDS, sender=owner
+    )
+    actor = Address.from_bytes(decode(receipt.return_data)[0]).actor_id()
+    assert actor is not None, "the power actor answers an f0 address"
+    miner = Miner(network, actor, owner)
+    _report_deposit(network, miner)
+    if sectors:
+        miner.commit(sectors, claims=claims, expiration=expiration)
+    return miner
+
+
+def _state(network: Network, actor: Address) -> list[Any]:
+    state = network.machine.actor(actor)
+    assert state is not None, "miners are never deleted"
+    fields: list[Any] = get_object(network.machine.store, state.head)
+    return fields
+
+
+def _report_deposit(network: Network, miner: Miner) -> None:
+    """Add a new miner's deposit to power's total of pledges, by hand.
+
+    The actors take it out as it vests but never put it in: on a network that binds little else the total would become
+    negative, and the miner's events would fail and cost it its claim.
+    """
+    deposit = _state(network, miner.address)[_LOCKED]
+    report = Message(Address.id(POWER_ACTOR), miner.address, method=_UPDATE_PLEDGE_TOTAL, params=encode(deposit))
+    result = network.machine.apply_implicit(report)
+    if result.exit_code:
+        raise InvalidInput(f"power refuses a deposit with exit code {result.exit_code}: {result.message}")
+    network.chain.keep_changes()
+
+
+def _allocation(piece: Piece) -> list[Any]:
+    return [piece.client, piece.allocation, link(piece.cid), piece.size]

@@ -1,0 +1,178 @@
+"""A storage miner with sectors, on our own bundle and on an official one, and what Solidity is told about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hypervisor import Address, Message
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import InvalidInput
+from hypervisor.types import POWER_ACTOR, ChainEpoch, MethodNumber
+from localnet import Contract, Network, TransactionFailed
+from localnet.miner import DEVELOPMENT_PROVE, Miner, SectorState
+from localnet.onboarding import PROVING_PERIOD, bitfield
+from localnet.simulate import CallRequest, call
+from store.blockstore import get_object
+from store.codec import encode
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+
+DEAD, ACTIVE, FAULTY = 0, 1, 2
+PLEDGE = 59_604_643_840
+"""attoFIL that 2 KiB bind, at the cap of 1 FIL for 32 GiB: actors.md 4.15."""
+
+DEFERRED_EVENT = MethodNumber(12)
+ESTIMATE = [encode_bigint(1 << 128), b""]
+
+
+@dataclass
+class Stage:
+    """A network with a miner of three sectors, and a contract that asks about them."""
+
+    network: Network
+    miner: Miner
+    contract: Contract
+
+    def locate(self, sector: int) -> tuple[int, bytes]:
+        status, location = self.contract.call("locate", self.miner.id, sector)
+        return status, location
+
+    def is_still(self, sector: int, status: int, location: bytes) -> bool:
+        answer: bool = self.contract.call("isStill", self.miner.id, sector, status, location)
+        return answer
+
+    def ask_at(self, epoch: int, function: str, *arguments: Any) -> Any:
+        """What the contract would be told after the end of a deadline at a later epoch."""
+        machine = self.network.machine.fork()
+        machine.advance(epoch=ChainEpoch(epoch))
+        event = encode([encode([1]), ESTIMATE, ESTIMATE])
+        ended = machine.apply_implicit(
+            Message(self.miner.address, Address.id(POWER_ACTOR), method=DEFERRED_EVENT, params=event)
+        )
+        assert ended.exit_code == 0, ended.message
+        interface = self.contract.interface
+        request = CallRequest(self.contract.address, interface.encode_call(function, self.miner.id, *arguments))
+        return interface.decode_result(function, call(machine, request))
+
+    def end_of_deadline(self, deadline: int, since: int) -> int:
+        """The last epoch of the first window of a deadline that ends at or after an epoch."""
+        end = self.miner.opening(deadline) + 59
+        return end + -(-(since - end) // PROVING_PERIOD) * PROVING_PERIOD
+
+
+@pytest.fixture(scope="module", params=["own", pytest.param("official", marks=pytest.mark.long)])
+def first_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    bundle = data_file(BUNDLE) if request.param == "official" else None
+    with Network(bundle=bundle, clock=Clock()) as network:
+        contract = network.deploy(ARTIFACTS / "SectorStatus.json")
+        miner = network.create_miner(network.accounts[1], sectors=3)
+        network.mine(null_rounds=60)  # the first proofs' deadline is over
+        yield Stage(network, miner, contract)
+
+
+@pytest.fixture
+def stage(first_stage: Stage) -> Iterator[Stage]:
+    snapshot = first_stage.network.snapshot()
+    yield first_stage
+    first_stage.network.revert(snapshot)
+
+
+def test_the_miner_has_live_sectors_power_and_pledge(stage: Stage) -> None:
+    assert stage.miner.sectors == (0, 1, 2)
+    assert stage.miner.power() == (3 * 2048, 3 * 2048)
+    assert stage.miner.pledge() == 3 * PLEDGE
+    assert {stage.miner.sector(number).status for number in (0, 1, 2)} == {"active"}
+    assert stage.miner.sector(3) == SectorState("dead", -1, -1)
+
+
+def test_solidity_is_told_where_a_sector_is_and_how_it_is(stage: Stage) -> None:
+    for number in (0, 1, 2):
+        status, location = stage.locate(number)
+        place = stage.miner.sector(number)
+        assert (status, location) == (ACTIVE, encode([place.deadline, place.partition]))
+        assert [stage.is_still(number, status, location) for status in (DEAD, ACTIVE, FAULTY)] == [False, True, False]
+        assert stage.contract.call("expiration", stage.miner.id, number) > stage.network.block_number
+    assert stage.locate(3) == (DEAD, encode([-1, -1]))
+    assert stage.is_still(3, DEAD, encode([-1, -1]))
+
+
+def test_solidity_is_told_of_a_declared_fault(stage: Stage) -> None:
+    location = stage.locate(0)[1]
+    stage.miner.declare_faults(0)
+    assert [stage.locate(number)[0] for number in (0, 1, 2)] == [FAULTY, ACTIVE, ACTIVE]
+    assert [stage.is_still(0, status, location) for status in (DEAD, ACTIVE, FAULTY)] == [False, False, True]
+    assert stage.miner.power() == (2 * 2048, 2 * 2048)
+
+
+def test_solidity_is_told_of_a_missed_proof(stage: Stage) -> None:
+    place = stage.miner.sector(2)
+    end = stage.end_of_deadline(place.deadline, stage.network.block_number + PROVING_PERIOD)
+    status, location = stage.ask_at(end, "locate", 2)
+    assert status == FAULTY
+    assert stage.ask_at(end, "isStill", 2, FAULTY, location)
+
+
+def test_solidity_is_told_that_a_sector_has_expired(stage: Stage) -> None:
+    expiration = stage.contract.call("expiration", stage.miner.id, 1)
+    place = stage.miner.sector(1)
+    end = stage.end_of_deadline(place.deadline, expiration)
+    status, location = stage.ask_at(end, "locate", 1)
+    assert (status, location) == (DEAD, encode([place.deadline, place.partition]))
+    assert stage.ask_at(end, "isStill", 1, DEAD, location)
+    assert not stage.ask_at(end, "isStill", 1, ACTIVE, location)
+    assert stage.ask_at(end, "expiration", 1) == expiration
+
+
+def test_sectors_with_claims_count_tenfold(stage: Stage) -> None:
+    miner = stage.network.create_miner(sectors=2, claims=True)
+    assert miner.power() == (2 * 2048, 2 * 20480)
+    assert miner.pledge() == 2 * 10 * PLEDGE
+
+
+def test_the_deposit_is_part_of_the_networks_pledge(stage: Stage) -> None:
+    """The official actors forget it, and fail when it vests: actors.md 8.4. 5,937,181,320 attoFIL on a fresh chain."""
+    before = total_pledge(stage.network)
+    stage.network.create_miner(sectors=0)
+    assert total_pledge(stage.network) - before == 5_937_181_320
+
+
+def total_pledge(network: Network) -> int:
+    power = network.machine.actor(Address.id(POWER_ACTOR))
+    assert power is not None
+    return decode_bigint(get_object(network.machine.store, power.head)[4])
+
+
+def test_a_miner_without_sectors_has_no_power(network: Network) -> None:
+    miner = network.create_miner(sectors=0)
+    assert (miner.sectors, miner.power(), miner.pledge()) == ((), (0, 0), 0)
+    with pytest.raises(TransactionFailed, match=r"\(16\)"):
+        miner.commit(1, expiration=network.block_number)
+
+
+@pytest.mark.long
+def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
+    """Deadlines end in the epoch's cron; the one without a proof costs the power."""
+    miner = network.create_miner(sectors=1)
+    miner.prove()
+    network.mine(null_rounds=60)
+    assert miner.power() == (2048, 2048)
+    assert miner.sector(0).status == "active"
+    with pytest.raises(TransactionFailed, match=r"\(18\)"):
+        network.send_native(miner.address, DEVELOPMENT_PROVE, sender=network.accounts[2])
+
+
+def test_what_an_actor_does_not_know_is_said(network: Network) -> None:
+    miner = network.create_miner(sectors=0)
+    with pytest.raises(InvalidInput, match="MinerPower of f04 exits with 17"):
+        Miner(network, POWER_ACTOR, miner.owner).power()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"), [((), ""), ((0,), "0c"), ((0, 1), "54"), ((0, 2), "3c")]
+)  # actors.md 1: executed on the official actors
+def test_bitfields(numbers: tuple[int, ...], expected: str) -> None:
+    assert bitfield(numbers).hex() == expected
