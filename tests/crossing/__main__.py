@@ -1,0 +1,53 @@
+"""Random call trees on both machines, as a recorded run: exit, answer, events and every actor's state must be equal.
+
+Then the same, shorter, with defects in the bridge, which must be found. A tree is the seed and a number:
+`python -m tests.crossing --tree SEED:NUMBER` shows one.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+
+from bench.recorded import Record, finish, options
+from tests.crossing.comparison import NONE, PLANTS, compare, machines
+from tests.crossing.trees import Tree
+from tests.crossing.twins import STAGES
+from tests.differential.show import show
+
+MOST_FINDINGS = 20
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 1000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument("--tree", metavar="SEED:NUMBER", help="show one tree, and what it does on both machines")
+    chosen = parser.parse_args()
+    if chosen.tree:
+        seed, number = chosen.tree.split(":")
+        return show(machines(NONE), Tree(int(seed), int(number)).case)
+    started = monotonic()
+    tally = compare(chosen.seed, chosen.count, chosen.workers)
+    record = Record(
+        seed=chosen.seed,
+        count=chosen.count,
+        stages={name: tally.stages[name] for name in STAGES},
+        findings=tally.findings[:MOST_FINDINGS],
+        planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
+        details={
+            "messages by exit code": {str(code): count for code, count in sorted(tally.exits.items())},
+            "sums": dict(sorted(tally.sums.items())),
+            "trees that gas decided": tally.gas_decided,
+        },
+    )
+    return finish(record, chosen, started)
+
+
+def planted(name: str, seed: int, count: int) -> dict[str, int]:
+    """In how many trees of a shorter run a defect is found, by what the trees do."""
+    return dict(sorted(compare(seed, max(count // 20, 100), 1, name).found.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

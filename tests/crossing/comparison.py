@@ -1,0 +1,116 @@
+"""Many trees over worker processes, which find their work here, with a defect in the bridge where one is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Final
+from unittest.mock import patch
+
+from bridge import filecoin_call
+from bridge.filecoin_call import ActorCall, Hold
+from devtools.vectors.pool import run_all
+from hypervisor.bundle import Bundle
+from tests.conftest import fvm_data
+from tests.crossing.trees import Tree
+from tests.crossing.twins import BELOW, CROSSED, Stages, stages
+from tests.differential import plants
+from tests.differential.comparison import BUNDLE
+
+CHUNK = 100
+
+
+@contextmanager
+def _read_only_forgotten() -> Iterator[None]:
+    """A contract's wish that nothing be changed by a call does not reach the machine."""
+    decode = filecoin_call.decode_call
+
+    def writable(data: bytes, by_id: bool, hold: Hold = filecoin_call.within_block) -> ActorCall:
+        return replace(decode(data, by_id, hold), read_only=False)
+
+    with patch("runtimes.evm.precompiles.filecoin.decode_call", writable):
+        yield
+
+
+@contextmanager
+def _refusal_unsigned() -> Iterator[None]:
+    """A send that the machine refuses looks to a contract as if the actor had exited with the error's number."""
+    with patch("runtimes.evm.precompiles.filecoin.refused_exit", int):
+        yield
+
+
+NONE: Final = plants.NONE
+PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType(
+    {
+        NONE: plants.PLANTS[NONE],
+        "no-reload": plants.PLANTS["no-reload"],
+        "read-only-forgotten": _read_only_forgotten,
+        "refusal-unsigned": _refusal_unsigned,
+    }
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over trees. `found`: findings by what the tree does; `sums`: of calls, crossings and refusals."""
+
+    count: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+    exits: Counter[int] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    gas_decided: int = 0
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's sums."""
+        self.count += other.count
+        self.gas_decided += other.gas_decided
+        self.findings += other.findings
+        for name in ("stages", "sums", "exits", "found"):
+            getattr(self, name).update(getattr(other, name))
+
+
+def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
+    """The first `count` trees of a seed."""
+    total = Tally()
+    work = partial(compare_some, seed, count, plant)
+    for part in run_all(work, range(0, count, CHUNK), workers, "chunks of trees"):
+        total.merge(part)
+        if total.count % 1000 == 0:
+            print(f"{total.count} trees, {len(total.findings)} findings", file=sys.stderr, flush=True)
+    return total
+
+
+def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+    """One chunk of the trees, for a worker."""
+    tally = Tally()
+    with PLANTS[plant]():
+        both = machines(plant)
+        for number in range(start, min(start + CHUNK, count)):
+            tree = Tree(seed, number)
+            compared, found = both.execute(tree)
+            passed = stages(found)
+            tally.count += 1
+            tally.stages.update(passed)
+            tally.sums.update({name: found[name] for name in ("calls", "crossings", "refused below")})
+            tally.exits.update(outcome.exit_code for outcome in compared.official)
+            tally.gas_decided += compared.gas_decided
+            if compared.difference:  # enough gas for all: none may be decided by it
+                tally.findings.append(f"{tree.case.name}: {compared.difference}")
+                tally.found[BELOW if BELOW in passed else CROSSED if CROSSED in passed else "one side"] += 1
+    return tally
+
+
+@lru_cache(maxsize=1)
+def machines(plant: str) -> Stages:
+    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    data = fvm_data()
+    if data is None:
+        raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")
+    return Stages(Bundle.open(data / BUNDLE))

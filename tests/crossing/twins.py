@@ -1,0 +1,77 @@
+"""Both machines with the native actors on them, and what a tree's execution looked like from outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hypervisor.bundle import Bundle
+from hypervisor.tracing import CallNode, Recorder, call_tree
+from tests.crossing.puppet import puppet
+from tests.crossing.trees import FUNDS, PUPPETS, Tree
+from tests.differential.twins import RUNNERS, Compared, Twin, Twins
+from tests.runtimes.wasm.guests import place
+
+RAN, CROSSED, TWICE = "ran on both", "crossed the border", "crossed it twice or more"
+BELOW = "refused below a border"
+STAGES: Final = (RAN, CROSSED, BELOW, TWICE)
+
+
+class Stage(Twin):
+    """A machine with the native actors."""
+
+    def __init__(self, bundle: Bundle, evm: str) -> None:
+        super().__init__(bundle, evm)
+        for actor in PUPPETS:
+            place(self.machine, puppet(), actor, FUNDS)
+        self._empty = self.machine.snapshot()
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[CallNode]]:
+        """Collects the call trees of what is run inside."""
+        recorder = self.machine.tracer = Recorder()
+        trees: list[CallNode] = []
+        try:
+            yield trees
+        finally:
+            self.machine.tracer = None
+            trees += call_tree(recorder.events)
+
+
+class Stages(Twins):
+    """Both machines."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.ours, self.official = (Stage(bundle, evm) for evm in RUNNERS)
+
+    def execute(self, tree: Tree) -> tuple[Compared, Counter[str]]:
+        """A tree on both, and what happened in it."""
+        assert isinstance(self.ours, Stage)
+        with self.ours.recorded() as calls:
+            compared = self.compare(tree.case)
+        return compared, seen(calls)
+
+
+def seen(calls: list[CallNode]) -> Counter[str]:
+    """What happened in call trees: calls, those to the other runtime, and those that were refused below such a call."""
+    found: Counter[str] = Counter()
+    open_ = [(node, "", 0) for node in calls]  # whoever sent the message is on no side
+    while open_:
+        node, above, borders = open_.pop()
+        runtime = node.runtime or above
+        crosses = bool(node.runtime) and bool(above) and runtime != above
+        borders += crosses
+        found["calls"] += 1
+        found["crossings"] += crosses
+        found["deepest"] = max(found["deepest"], borders)
+        found["refused below"] += bool(borders) and not node.succeeded
+        open_ += [(child, runtime, borders) for child in node.calls]
+    return found
+
+
+def stages(found: Counter[str]) -> list[str]:
+    """The stages of a record that a tree has passed."""
+    passed = (True, found["crossings"] >= 1, found["refused below"] >= 1, found["crossings"] >= 2)
+    return [name for name, reached in zip(STAGES, passed, strict=True) if reached]

@@ -1,0 +1,40 @@
+"""Call trees across the border come to the same on the EVM runtime as under the official EVM actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from tests.conftest import data_file
+from tests.crossing.comparison import PLANTS
+from tests.crossing.trees import Tree
+from tests.crossing.twins import BELOW, TWICE, Stages, stages
+from tests.differential.comparison import BUNDLE
+
+TREES = 20
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Stages]:
+    ready = Stages(Bundle.open(data_file(BUNDLE)))
+    yield ready
+    for twin in (ready.ours, ready.official):
+        twin.machine.close()
+
+
+def test_bridge_trees_end_alike_on_both_machines(both: Stages) -> None:
+    passed: list[str] = []
+    for number in range(TREES):
+        compared, found = both.execute(Tree(7, number))
+        assert not compared.difference
+        passed += stages(found)
+    assert passed.count(TWICE) >= TREES / 2
+    assert passed.count(BELOW) >= TREES / 4
+
+
+@pytest.mark.parametrize("plant", ["refusal-unsigned"])
+def test_bridge_trees_find_a_defect_of_the_bridge(both: Stages, plant: str) -> None:
+    with PLANTS[plant]():
+        assert any(both.execute(Tree(7, number))[0].difference for number in range(4 * TREES))
