@@ -39,7 +39,7 @@ class Stacks:
         weakref.finalize(self, _dismiss, self._workers)
 
     def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
-        """Run `work` on a stack of its own and return or raise what it does.
+        """Run `work` on a stack of its own and return or raise what it does; MemoryError where there is none to be had.
 
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
         interrupt is raised once it has.
@@ -97,6 +97,10 @@ class _Worker:
             before = threading.stack_size(STACK_BYTES)
             try:
                 start_new_thread(_live, (self._jobs,))  # `Thread.start` cannot bear an interrupt
+            except RuntimeError as error:  # the process has a limit of its own, on memory or on threads
+                raise MemoryError(
+                    f"no thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}"
+                ) from None
             finally:
                 threading.stack_size(before)
 

@@ -180,7 +180,18 @@ def _check_map(types: Types, kind: Map) -> None:
     if kinds_of(types, kind.key) != {"string"}:
         raise SchemaError(f"the keys of a map are strings, and {kind.key} is not represented by one")
     if isinstance(kind.representation, StringPairs):
+        _check_delimiters(kind.representation)
         _check_text(types, "the values", kind.value)
+
+
+def _check_delimiters(representation: StringPairs | StringJoin) -> None:
+    signs = (
+        (representation.join,)
+        if isinstance(representation, StringJoin)
+        else (representation.inner, representation.entry)
+    )
+    if not all(signs):
+        raise SchemaError("a string is taken apart at its delimiters, and an empty one is none")
 
 
 def _check_text(types: Types, what: str, term: Term) -> None:
@@ -200,6 +211,7 @@ def _check_struct(types: Types, kind: Struct) -> None:
             if order is not None and sorted(order) != sorted(kind.fields):
                 raise SchemaError("fieldOrder names each field once")
     if isinstance(kind.representation, StringJoin | StringPairs):
+        _check_delimiters(kind.representation)
         for name, field in kind.fields.items():
             _check_text(types, f"the field {name}", field.type)
             if field.nullable:

@@ -20,6 +20,9 @@ from types import MappingProxyType
 from store.codec import CodecError, decode, decode_strict, encode
 from tests.fuzz import targets, trees
 
+DECODER, MACHINE = 1 << 30, 12 << 30
+"""Limits on the memory of a process: a machine has stacks of 64 MiB for nested calls, most of which stay untouched."""
+
 CORPUS = Path(__file__).with_name("corpus")
 
 
@@ -28,8 +31,9 @@ class Target:
     """One decoder, or the machine.
 
     `mutate` changes an input in ways that keep its form, so that it gets past the decoder; where it is given something
-    that has no form, it starts from a seed. `share` is the weight of the target in a run of so many inputs. `plants`
-    are defects by name: each function puts one into this process.
+    that has no form, it starts from a seed. `share` is the weight of the target in a run of so many inputs. No input is
+    longer than `longest`, and the process may write to `memory` bytes. `plants` are defects by name: each function puts
+    one into this process.
     """
 
     run: Callable[[bytes], bool]
@@ -37,6 +41,7 @@ class Target:
     mutate: Callable[[bytes, Random], bytes]
     share: int
     longest: int = 4096
+    memory: int = DECODER
     plants: Mapping[str, Callable[[], None]] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -61,6 +66,7 @@ def kept(name: str) -> list[bytes]:
 
 def keep(name: str, inputs: Iterable[bytes]) -> None:
     """Replace the inputs that are kept of a target."""
+    CORPUS.mkdir(exist_ok=True)
     data = encode(sorted(set(inputs), key=lambda item: (len(item), item)))
     (CORPUS / f"{name}.gz").write_bytes(gzip.compress(data, 9, mtime=0))
 

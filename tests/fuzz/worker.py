@@ -21,8 +21,6 @@ from typing import NoReturn
 
 import atheris
 
-DATA_LIMIT = 3 << 30
-"""Bytes that the process may have written to: where an input asks for more, that is a MemoryError, and a finding."""
 RESIDENT_LIMIT = 1536
 """Mebibytes that it may hold in the end: what one input leaves behind is small, what all leave would show."""
 LONGEST = 30
@@ -118,7 +116,7 @@ def main() -> None:
         target = load(chosen.name)
     if chosen.plant:
         target.plants[chosen.plant]()
-    resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT, DATA_LIMIT))
+    resource.setrlimit(resource.RLIMIT_DATA, (target.memory, target.memory))
     Worker(chosen.name, target, chosen).start(chosen.corpus, chosen.seed)
 
 

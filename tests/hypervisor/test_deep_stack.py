@@ -91,6 +91,15 @@ def test_the_stack_size_of_other_threads_is_left_alone() -> None:
 
 
 @linux_only
+def test_where_the_process_may_start_no_thread_it_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")  # what Python makes of EAGAIN
+
+    monkeypatch.setattr(deep_stack, "start_new_thread", refused)
+    with pytest.raises(MemoryError, match="64 MiB for a nested call"):
+        Stacks().run(lambda: None, never)
+
+
 def test_dropped_stacks_send_their_threads_home() -> None:
     def nested(stacks: Stacks, depth: int) -> list[int]:
         here = [threading.get_native_id()]

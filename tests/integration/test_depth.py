@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from _thread import start_new_thread
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, invoke_return
 from devtools.demo.artifacts import contract
 from devtools.demo.stage import Stage
-from hypervisor import Address, Message
+from hypervisor import Address, Message, deep_stack
 from hypervisor.errors import HypervisorError
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -105,3 +107,24 @@ def test_a_state_folder_cannot_be_opened_twice(stage: Stage) -> None:
     with pytest.raises(StoreLocked, match=str(Path(stage.folder).name)):
         Stage(stage.folder)
     assert not issubclass(StoreLocked, HypervisorError)
+
+
+def test_a_process_that_may_start_no_more_threads_takes_the_message_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def few(*arguments: Any) -> None:
+        started.append(arguments)
+        if len(started) > 3:
+            raise RuntimeError("can't start new thread")
+        start_new_thread(*arguments)
+
+    before = stage.machine.root
+    stage.machine.stacks.dismiss()
+    monkeypatch.setattr(deep_stack, "start_new_thread", few)
+    with pytest.raises(MemoryError):
+        native(stage, 100)
+    assert stage.machine.root == before
+    monkeypatch.undo()
+    assert native(stage, 100).exit_code == ExitCode.OK

@@ -19,7 +19,7 @@ from hypervisor.message import Message
 from hypervisor.types import TokenAmount
 from store.codec import CodecError, decode_strict, encode
 from tests.fuzz import trees
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 
 RICH = Address.delegated(10, bytes(range(1, 21)))
 POOR = Address.delegated(10, bytes(range(2, 22)))
@@ -141,4 +141,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
         return data
 
 
-TARGET = Target(run, seeds, mutate, share=8, longest=400)
+TARGET = Target(run, seeds, mutate, share=8, longest=400, memory=MACHINE)

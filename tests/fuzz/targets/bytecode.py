@@ -20,7 +20,7 @@ from store.cid import RAW, cid_of
 from store.kamt import Kamt
 from tests.fuzz import trees
 from tests.fuzz.evm_programs import CONTRACT, OPCODES, program, push
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 
 SENDER = to_filecoin(EthAddress(bytes(range(1, 21))))
 GAS = (3_000_000, 30_000_000, 200_000_000)
@@ -95,4 +95,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return data[: 2 + length] + trees.scrambled(data[2 + length :], rng)
 
 
-TARGET = Target(run, seeds, mutate, share=6, longest=2000)
+TARGET = Target(run, seeds, mutate, share=6, longest=2000, memory=MACHINE)

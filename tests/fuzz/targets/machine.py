@@ -14,7 +14,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.state_tree import StateTree
 from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, changed, guest, operation, read, write
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 from tests.runtimes.wasm.guests import call, place
 
 GAS = (2_000_000, 20_000_000, 100_000_000, 300_000_000)
@@ -110,4 +110,6 @@ def _forgetful() -> None:
     setattr(StateTree, "rollback", lambda tree, _mark: tree.commit())  # noqa: B010 - no form that a type checker takes
 
 
-TARGET = Target(run, seeds, mutate, share=20, longest=3000, plants={"a failure is not taken back": _forgetful})
+TARGET = Target(
+    run, seeds, mutate, share=20, longest=3000, memory=MACHINE, plants={"a failure is not taken back": _forgetful}
+)

@@ -18,7 +18,7 @@ from runtimes.wasm.validate import check
 from store.car import read_car
 from tests.conftest import fvm_data
 from tests.fuzz import trees
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.wasm_modules import generated
 from tests.runtimes.wasm.guests import guest
 from tests.runtimes.wasm.guests import run as run_on
@@ -95,4 +95,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return trees.scrambled(data, rng)
 
 
-TARGET = Target(run, seeds, mutate, share=4, longest=LARGEST)
+TARGET = Target(run, seeds, mutate, share=4, longest=LARGEST, memory=MACHINE)

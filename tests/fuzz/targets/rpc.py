@@ -16,7 +16,7 @@ from localnet.rpc.dispatch import Dispatcher, method_table
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from localnet.rpc.node import Limits, Node
 from tests.fuzz import trees
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 
 REQUESTS = 400
 """Requests that one network answers before a new one takes its place: it keeps all that it mines."""
@@ -193,4 +193,4 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value, default=repr).encode()
 
 
-TARGET = Target(run, seeds, mutate, share=6, longest=2000)
+TARGET = Target(run, seeds, mutate, share=6, longest=2000, memory=MACHINE)

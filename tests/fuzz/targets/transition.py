@@ -11,7 +11,7 @@ from devtools.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from tests.fuzz import trees
 from tests.fuzz.evm_programs import program
-from tests.fuzz.target import Target
+from tests.fuzz.target import MACHINE, Target
 
 FORKS = ("Cancun", "Prague", "Osaka")
 KEY = "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8"
@@ -152,4 +152,4 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value, default=repr).encode()
 
 
-TARGET = Target(run, seeds, mutate, share=5, longest=6000)
+TARGET = Target(run, seeds, mutate, share=5, longest=6000, memory=MACHINE)
