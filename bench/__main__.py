@@ -1,7 +1,7 @@
 """Runs the measurements and holds them against targets.toml: `python -m bench [--json] [AREA...]`.
 
-Prints met or missed for each row and ends with exit code 1 on a miss. A target whose row was not measured is a miss,
-unless other areas were asked for; a row without a target is an error of this folder.
+Prints met, missed or not run for each row and ends with exit code 1 unless all are met. A target whose row was not
+measured is not run, unless other areas were asked for; a row without a target is an error of this folder.
 """
 
 import argparse
@@ -44,6 +44,13 @@ class Outcome:
     @property
     def met(self) -> bool:
         return self.row.value is not None and self.row.value <= self.target.limit
+
+    @property
+    def verdict(self) -> str:
+        """For people; a row that was not run is not met, and says why in its note."""
+        if self.row.value is None:
+            return "[bold yellow]not run[/]"
+        return "[green]met[/]" if self.met else "[bold red]missed[/]"
 
 
 def main() -> int:
@@ -104,10 +111,14 @@ def show(outcomes: list[Outcome]) -> None:
     table = Table("area", "row", "measured", "limit", "peer", "")
     for outcome in outcomes:
         target, row = outcome.target, outcome.row
-        verdict = "[green]met[/]" if outcome.met else "[bold red]missed[/]"
         name = f"{row.name}\n[dim]{row.note}[/]" if row.note else row.name
         table.add_row(
-            target.area, name, figure(row.value, target.unit), figure(target.limit, target.unit), target.peer, verdict
+            target.area,
+            name,
+            figure(row.value, target.unit),
+            figure(target.limit, target.unit),
+            target.peer,
+            outcome.verdict,
         )
         for part, value in row.parts.items():
             table.add_row("", f"[dim]  {part}[/]", f"[dim]{figure(value, target.unit)}[/]", "", "", "")

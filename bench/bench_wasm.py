@@ -4,8 +4,11 @@ call of a native actor with its parts.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -16,10 +19,12 @@ from bench.bench_machine import Counting
 from bench.rows import Row, seconds
 from hypervisor.bundle import Bundle
 from runtimes.wasm import abi, boundary
+from runtimes.wasm.cache import ModuleCache
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.engine import Linker, guest_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
+from runtimes.wasm.modules import GuestModules
 from runtimes.wasm.raw import HostFunction, Instance, library
 from runtimes.wasm.runtime import WasmRuntime
 
@@ -27,6 +32,9 @@ T = TypeVar("T")
 CALLS = 300
 CROSSINGS = 20_000
 MEMORY_LIMIT, TABLE_LIMIT = 1 << 29, 20_000
+WASM = b"\0asm"
+DATA = Path(os.environ.get("FVM_DATA", Path(__file__).resolve().parent.parent / ".." / "shared"))
+OFFICIAL_BUNDLE = DATA / "bundles" / "v18-mainnet.car"
 
 GUEST = bytes(
     wasmtime.wat2wasm("""(module (import "env" "host" (func $host (param i32 i32) (result i32)))
@@ -47,6 +55,7 @@ def rows() -> Iterator[Row]:
         yield Row(name, ours[name] / theirs[name], note)
     yield warm_call()
     yield passes()
+    yield from loading()
 
 
 def on_a_thread(work: Callable[[], T]) -> T:
@@ -196,7 +205,7 @@ class _Watching:
 
 def passes() -> Row:
     """Milliseconds to get the embedded bundle's modules ready where none is cached, in one piece."""
-    modules = {block for _, block in Bundle.from_car(bundle_bytes()).blocks if block.startswith(b"\0asm")}
+    modules = {block for _, block in Bundle.from_car(bundle_bytes()).blocks if block.startswith(WASM)}
     engine = guest_engine()
     instrumented = [instrument(parse(module)) for module in modules]
     parts = {
@@ -207,3 +216,28 @@ def passes() -> Row:
     size = sum(len(module) for module in modules)
     note = f"{len(modules)} modules, {size / 1000:.0f} kB"
     return Row("check, instrument and compile the embedded bundle", sum(parts.values()), note, parts)
+
+
+COLD, WARM = "16 official actors ready, nothing cached", "16 official actors ready, compiled before"
+
+
+def loading() -> Iterator[Row]:
+    """Milliseconds until a runtime has an official bundle's modules, on all cores, the cache empty and full."""
+    if not OFFICIAL_BUNDLE.is_file():
+        yield from (Row(name, None, f"no bundle {OFFICIAL_BUNDLE.name}: set FVM_DATA") for name in (COLD, WARM))
+        return
+    modules = {cid: block for cid, block in Bundle.from_car(OFFICIAL_BUNDLE.read_bytes()).blocks if block[:4] == WASM}
+    with TemporaryDirectory() as folder:
+        cache = ModuleCache(Path(folder) / "modules")
+
+        def load() -> None:
+            GuestModules(guest_engine(), cache).compile_all(modules)
+
+        start = perf_counter()
+        load()
+        cold = perf_counter() - start
+        warm = seconds(load)
+    size = sum(map(len, modules.values()))
+    note = f"{OFFICIAL_BUNDLE.name}: {len(modules)} modules, {size / 1e6:.1f} MB, {os.cpu_count()} cores"
+    yield Row(COLD, cold * 1e3, note)
+    yield Row(WARM, warm * 1e3, note)

@@ -45,6 +45,18 @@ def test_a_target_that_was_not_measured_is_a_miss(measured: list[Row], rows: lis
     assert driver.main() == 1
 
 
+def test_what_was_not_measured_is_called_not_run_with_its_reason(
+    measured: list[Row], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured += [Row("one", 1.0), Row("two", None, "its peer is not installed")]
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert driver.main() == 1
+    table = capsys.readouterr().out
+    assert "not run" in table
+    assert "its peer is not installed" in table
+    assert "missed" not in table
+
+
 def test_a_row_without_a_target_is_an_error(measured: list[Row]) -> None:
     measured += [Row("three", 1.0)]
     with pytest.raises(LookupError, match="'three', which has no"):

@@ -1,0 +1,44 @@
+"""Whether memory stays flat: how much more of it a process holds after 100,000 messages than after it has warmed up.
+
+Messages let the example counter count, on a state in memory that is flushed now and then, as a chain would.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.rows import Row
+
+STATUS = Path("/proc/self/statm")
+WARM_UP, MESSAGES = 10_000, 100_000
+
+PROGRAM = f"""
+import os
+from bench.bench_machine import Counting
+
+counting = Counting(None)
+
+def resident(messages):
+    for number in range(messages):
+        counting.count()
+        if number % 100 == 0:
+            counting.machine.flush()
+    with open("{STATUS}") as status:
+        return int(status.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+print([resident({WARM_UP}), *(resident({MESSAGES} // 4) for _ in range(4))])
+"""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    name = f"resident memory after {MESSAGES:,} messages"
+    if not STATUS.is_file():
+        yield Row(name, None, "this system does not tell a process how much memory it holds")
+        return
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)  # noqa: S603
+    warm, *later = json.loads(ran.stdout)
+    parts = {f"after {(step + 1) * MESSAGES // 4:,}": 100 * (size / warm - 1) for step, size in enumerate(later)}
+    yield Row(name, 100 * (later[-1] / warm - 1), f"{warm / 1e6:.1f} MB when warm, {later[-1] / 1e6:.1f} MB", parts)
