@@ -24,8 +24,8 @@ _HELPERS: Final = (
     "0 0 0 0 CALLVALUE CALLER GAS CALL 0 SSTORE",
 )
 """Contracts that the generated ones call: echo, refuse, count and name the caller, die, fail, call back."""
-_GAS_LIMIT: Final = Gas(250_000_000)
-"""Enough for a hundred frames; code that never ends uses it up in a tenth of a second."""
+_GAS_LIMIT: Final = Gas(120_000_000)
+"""Enough for some sixty frames; code that never ends uses it up in a tenth of a second."""
 _DEPLOYED: Final = 8
 """Of so many cases one brings its first contract into being by a message."""
 _NOISE: Final = 40
