@@ -37,6 +37,8 @@ def generated(rng: Random) -> bytes:
     """A new module with an `invoke`, a memory, globals and a table."""
     functions = [0, *(rng.randrange(len(TYPES)) for _ in range(rng.randrange(6)))]
     codes = [_Function(rng, functions, kind).code() for kind in functions]
+    table = rng.choice((TABLE,) * 16 + (20_000, 20_001, 2**32 - 1))
+    pages = rng.choice((1,) * 16 + (17, 8192, 65_536))
     sections = [
         section(
             1,
@@ -46,8 +48,8 @@ def generated(rng: Random) -> bytes:
             ),
         ),
         section(3, vector(map(u32, functions))),
-        section(4, vector([b"\x70\x00" + u32(TABLE)])),
-        section(5, vector([b"\x01" + u32(1) + u32(rng.choice((1, 2, 100)))])),
+        section(4, vector([b"\x70\x00" + u32(table)])),
+        section(5, vector([b"\x01" + u32(pages) + u32(max(pages, rng.choice((1, 2, 100))))])),
         section(6, vector(bytes((kind, mutable)) + _constant(kind, rng) + b"\x0b" for kind, mutable in GLOBALS)),
         section(
             7,
