@@ -18,13 +18,10 @@ class AccessTracker:
 
     def __init__(self, prices: PriceList, origin: ActorID, receiver: ActorID | None) -> None:
         self._prices = prices
-        self._levels: UndoMap[ActorID, int] = UndoMap()
-        for actor in sorted(prices.preloaded_actors):
-            self._levels.set(ActorID(actor), _UPDATED)
-        self._levels.set(origin, _UPDATED)
+        levels = dict.fromkeys((*map(ActorID, sorted(prices.preloaded_actors)), origin), _UPDATED)
         if receiver is not None:
-            self._raise(receiver, _READ)
-        self._levels.forget_log()
+            levels.setdefault(receiver, _READ)
+        self._levels = UndoMap(levels)
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
         """Charge for looking an actor up, if nobody has yet."""

@@ -3,7 +3,7 @@
 Marks are lengths of the log. The call manager opens a mark with each transaction and rolls back to it on failure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -17,8 +17,9 @@ class UndoMap(Generic[K, V]):
 
     __slots__ = ("_entries", "_log")
 
-    def __init__(self) -> None:
-        self._entries: dict[K, V] = {}
+    def __init__(self, entries: Mapping[K, V] | None = None) -> None:
+        """A map with some entries, which no rollback takes back."""
+        self._entries: dict[K, V] = dict(entries or {})
         self._log: list[tuple[K, object]] = []
 
     def get(self, key: K, default: V | None = None) -> V | None:

@@ -58,7 +58,7 @@ _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
 _VALUE_I64 = 1
 
 # name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut off.
-# To convert three numbers takes longer than the call itself, and these two are called around every syscall.
+# To convert the numbers takes longer than the call itself, and these are called around every syscall.
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_store_new": (c_size_t, (c_size_t, c_size_t, c_size_t)),
     "wasmtime_store_delete": (None, (c_size_t,)),
@@ -68,8 +68,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_instance_pre_instantiate": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t)),
     "wasmtime_instance_export_get": (c_bool, (c_size_t, c_size_t, ctypes.c_char_p, c_size_t, c_size_t)),
     "wasmtime_func_call_unchecked": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)),
-    "wasmtime_memory_data": (c_size_t, (c_size_t, c_size_t)),
-    "wasmtime_memory_data_size": (c_size_t, (c_size_t, c_size_t)),
+    "wasmtime_memory_data": (c_size_t, None),
+    "wasmtime_memory_data_size": (c_size_t, None),
     "wasmtime_global_get": (None, None),
     "wasmtime_global_set": (c_size_t, None),
     "wasmtime_trap_new_code": (c_size_t, (c_uint8,)),
@@ -205,7 +205,7 @@ class Instance:
     `context` identifies the store in host functions (`Library.caller_context`).
     """
 
-    __slots__ = ("_at", "_gas", "_lib", "_store", "_words", "context")
+    __slots__ = ("_at", "_gas", "_lib", "_memory", "_store", "_words", "context")
 
     # Places in the block of words that is handed to wasmtime by address.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
@@ -217,8 +217,9 @@ class Instance:
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
-        places = self.context, self._at + 8 * self._GLOBAL + 8, self._at + 8 * self._VALUE
-        self._gas = tuple(map(c_size_t, places))
+        context, item = c_size_t(self.context), self._at + 8  # of an export, behind its kind
+        self._gas = context, c_size_t(item + 8 * self._GLOBAL), c_size_t(self._at + 8 * self._VALUE)
+        self._memory = context, c_size_t(item + 8 * self._MEMORY)
         lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
 
     def instantiate(self, pre: int) -> None:
@@ -262,8 +263,7 @@ class Instance:
 
     def memory(self) -> tuple[int, int]:
         """Address and size in bytes of the guest's memory, as they are now."""
-        handle = self._at + 24
-        return self._lib.memory_data(self.context, handle), self._lib.memory_size(self.context, handle)
+        return self._lib.memory_data(*self._memory), self._lib.memory_size(*self._memory)
 
     def enter(self, argument: int) -> int:
         """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
