@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from devtools.vectors.ethereum_json import read_accounts
 from devtools.vectors.statetest import run_file
+from runtimes.evm.ethereum.alloc import state_root
 from tests.conftest import data_file
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
@@ -183,8 +185,13 @@ SAMPLE = [
     ("vectors/GeneralStateTests/stExample/accessListExample.json", "Cancun"),
     ("vectors/GeneralStateTests/stLogTests/log4_Caller.json", "Cancun"),
     ("vectors/GeneralStateTests/stCreate2/create2checkFieldsInInitcode.json", "Cancun"),
+    ("vectors/GeneralStateTests/stSStoreTest/sstore_0to0.json", "Cancun"),
+    ("vectors/GeneralStateTests/stRefundTest/refund_CallA.json", "Cancun"),
+    ("vectors/GeneralStateTests/stSystemOperationsTest/doubleSelfdestructTest.json", "Cancun"),
+    ("vectors/GeneralStateTests/stPreCompiledContracts/idPrecomps.json", "Cancun"),
     (SET_CODE, "Prague"),
     (SET_CODE, "Osaka"),
+    ("vectors/state_tests/osaka/eip7939_count_leading_zeros/test_clz_opcode_scenarios.json", "Osaka"),
     ("vectors/state_tests/cancun/eip4844_blobs/test_blobhash_gas_cost.json", "Osaka"),
 ]
 
@@ -200,6 +207,7 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
     assert done.returncode == 0, done.stderr
     out = json.loads(done.stdout)
     assert out["result"]["stateRoot"] == case["hash"]
+    assert "0x" + state_root(read_accounts(out["alloc"], "alloc")).hex() == case["hash"]
     assert out["result"]["logsHash"] == case["logs"]
     assert [item["index"] for item in out["result"]["rejected"]] == ([0] if case.get("expectException") else [])
     again = run(
