@@ -23,7 +23,7 @@ import atheris
 
 RESIDENT_LIMIT = 1536
 """Mebibytes that it may hold in the end: what one input leaves behind is small, what all leave would show."""
-LONGEST = 30
+LONGEST = 60
 """Seconds that one input may take, on a busy machine."""
 FORMED = 0.6
 """How often an input is changed in a way that keeps its form; else libFuzzer changes its bytes."""

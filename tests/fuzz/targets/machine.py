@@ -48,6 +48,7 @@ def run(data: bytes) -> bool:
 def _compare(program: bytes, limit: int, result: ApplyResult) -> None:
     """The same over the plain boundary, which has no pointers: its oracle."""
     machine, start = _machine("plain")
+    written = len(machine.store.pending)
     plain = call(machine, GUEST, program, limit, 2)
     assert plain.receipt == result.receipt, (
         f"{result.receipt} over the raw boundary, {plain.receipt} over the plain one"
@@ -55,6 +56,7 @@ def _compare(program: bytes, limit: int, result: ApplyResult) -> None:
     assert (plain.fatal is None) == (result.fatal is None)
     if machine.root != start.root:
         machine.restore(start)
+    machine.store.forget_after(written)
 
 
 def _check(result: ApplyResult, limit: int) -> None:
