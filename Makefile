@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential bundle lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential bundle actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -79,6 +79,9 @@ records: environment ## one per cent of each recorded run again, against bench/r
 
 bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
 	@$(RUN)/python actors/build.py $(ARGS)
+
+actors-page: environment ## write the table of docs/actors.md anew, by asking the actors
+	@$(RUN)/python -m tests.docs.actors_page
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \

@@ -56,6 +56,9 @@ MANIFEST = {
     "ethaccount": "ethaccount_actor",
 }
 
+# Variants of the bundle that differ in one actor, built with a feature of the variant's name. They keep what differs.
+VARIANTS = {"supply-share": "storageminer"}
+
 # Nothing that the consensus engine refuses: multi-value and reference types are on by default. The compressed
 # relocations turn the five-byte table numbers of the precompiled standard library into plain ones. 256 KiB of stack
 # are far more than the VM's own stack limit lets a guest use, and each page of memory costs gas.
@@ -78,6 +81,7 @@ class Built:
     """What the compiler made: the bundle's modules by actor name in manifest order, and those that stand alone."""
 
     modules: dict[str, bytes]
+    variants: dict[str, bytes]
     alone: dict[Path, bytes]
 
 
@@ -151,8 +155,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def build() -> Built:
-    """Compile every guest."""
-    return Built({name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}, compile_alone())
+    """Compile every guest, those of variants first: each crate's output has one place."""
+    variants = {name: compile_crate(GUESTS, MANIFEST[actor], name) for name, actor in VARIANTS.items()}
+    modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
+    return Built(modules, variants, compile_alone())
 
 
 def compile_alone() -> dict[Path, bytes]:
@@ -160,14 +166,14 @@ def compile_alone() -> dict[Path, bytes]:
     return {folder: compile_crate(folder, folder.name) for folder in ALONE}
 
 
-def compile_crate(workspace: Path, crate: str) -> bytes:
-    """Compile one crate of a workspace, and return its module."""
+def compile_crate(workspace: Path, crate: str, feature: str = "") -> bytes:
+    """Compile one crate of a workspace, with a feature if one is named, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
     flags = [*FLAGS, *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run(  # noqa: S603
-        [*command, "--target", TARGET, "--package", crate],
+        [*command, "--target", TARGET, "--package", crate, "--features", feature],
         env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags)),
         cwd=workspace,
         check=True,
@@ -180,24 +186,39 @@ def compile_crate(workspace: Path, crate: str) -> bytes:
 
 def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
     """Every committed file that the build decides, with its content."""
-    codes = {name: make_cid(RAW, module) for name, module in built.modules.items()}
+    bundle, roots = write_bundle(built.modules, list(built.modules))
+    record: dict[str, Any] = {
+        **roots,
+        "source_hash": source_hash(GUESTS),
+        "compiler": compiler,
+        "flags": list(FLAGS),
+        "actors": {name: record_of(module) for name, module in built.modules.items()},
+        "variants": {},
+    }
+    files = {ACTORS / "bundle.car": bundle}
+    for name, module in built.variants.items():
+        actor = VARIANTS[name]
+        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | {actor: module}, [actor])
+        record["variants"][name] = {**roots, "actors": {actor: record_of(module)}}
+    files[ACTORS / "bundle.json"] = write_json(record)
+    for folder, module in built.alone.items():
+        files |= outputs_alone(folder, module, compiler)
+    return files
+
+
+def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dict[str, str]]:
+    """The CAR of a manifest over all modules, with the code of those that are held; and what it is known by."""
+    codes = {name: make_cid(RAW, module) for name, module in modules.items()}
     data = encode_list([encode_list([encode_text(name), encode_link(code)]) for name, code in codes.items()])
     data_cid = make_cid(DAG_CBOR, data)
     root = encode_list([encode_head(0, 1), encode_link(data_cid)])
     root_cid = make_cid(DAG_CBOR, root)
-    blocks = {root_cid: root, data_cid: data} | {codes[name]: module for name, module in built.modules.items()}
-    record = {
-        "manifest_root": show_cid(root_cid),
-        "manifest_data": show_cid(data_cid),
-        "source_hash": source_hash(GUESTS),
-        "compiler": compiler,
-        "flags": list(FLAGS),
-        "actors": {name: {"cid": show_cid(codes[name]), "size": len(module)} for name, module in built.modules.items()},
-    }
-    files = {ACTORS / "bundle.car": write_car(root_cid, blocks), ACTORS / "bundle.json": write_json(record)}
-    for folder, module in built.alone.items():
-        files |= outputs_alone(folder, module, compiler)
-    return files
+    blocks = {root_cid: root, data_cid: data} | {codes[name]: modules[name] for name in held}
+    return write_car(root_cid, blocks), {"manifest_root": show_cid(root_cid), "manifest_data": show_cid(data_cid)}
+
+
+def record_of(module: bytes) -> dict[str, Any]:
+    return {"cid": show_cid(make_cid(RAW, module)), "size": len(module)}
 
 
 def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, bytes]:

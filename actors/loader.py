@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,48 @@ class BundleRecord:
     compiler: str
     flags: tuple[str, ...]
     actors: dict[str, ActorRecord]
+    variants: dict[str, "VariantRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRecord:
+    """What a variant of the bundle is known by, and the actors in which it differs."""
+
+    manifest_root: str
+    manifest_data: str
+    actors: dict[str, ActorRecord]
 
 
 @cache
-def bundle_bytes() -> bytes:
-    """The embedded bundle, a CARv1: the manifest's root block, its data block, and one raw block for each code CID."""
-    return files(__package__).joinpath("bundle.car").read_bytes()
+def bundle_bytes(variant: str | None = None) -> bytes:
+    """The embedded bundle, a CARv1: the manifest's root block, its data block, and one raw block for each code CID.
+
+    A variant of it, by a name in `bundle_record().variants`, begins with the blocks in which it differs. Raises
+    FileNotFoundError for a variant that there is not.
+    """
+    common = files(__package__).joinpath("bundle.car").read_bytes()
+    if variant is None:
+        return common
+    return files(__package__).joinpath(f"{variant}.car").read_bytes() + common[_header_end(common) :]
+
+
+def _header_end(car: bytes) -> int:
+    """Where the first section of a CAR ends: it begins with its length, an unsigned varint."""
+    last = next(place for place, byte in enumerate(car) if byte < 0x80)
+    return last + 1 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(car[: last + 1]))
 
 
 @cache
 def bundle_record() -> BundleRecord:
     """The record that was written together with the embedded bundle."""
     record = json.loads(files(__package__).joinpath("bundle.json").read_text(encoding="utf-8"))
-    actors = {name: ActorRecord(**entry) for name, entry in record.pop("actors").items()}
-    return BundleRecord(flags=tuple(record.pop("flags")), actors=actors, **record)
+    actors = _actors(record.pop("actors"))
+    variants = {
+        name: VariantRecord(actors=_actors(entry.pop("actors")), **entry)
+        for name, entry in record.pop("variants").items()
+    }
+    return BundleRecord(flags=tuple(record.pop("flags")), actors=actors, variants=variants, **record)
+
+
+def _actors(entries: dict[str, Any]) -> dict[str, ActorRecord]:
+    return {name: ActorRecord(**entry) for name, entry in entries.items()}

@@ -70,11 +70,12 @@ def actor_schema(actor: str) -> Schema:
 
 def actor_method(actor: str, number: int) -> ActorMethod | None:
     """The method of an actor, by the actor's name and the method's number; None where it is not known."""
-    return ActorMethod("Send") if number == 0 else _methods(actor).get(MethodNumber(number))
+    return ActorMethod("Send") if number == 0 else methods(actor).get(MethodNumber(number))
 
 
 @cache
-def _methods(actor: str) -> dict[MethodNumber, ActorMethod]:
+def methods(actor: str) -> dict[MethodNumber, ActorMethod]:
+    """Every method that an actor may have, by number: by the one that it has among actors, and by its name's hash."""
     types = actor_schema(actor).types
     own = [row.split() for row in OWN_NUMBERS.get(actor, "").split(", ") if row]
     ends = ("Params", "Return")

@@ -120,11 +120,20 @@ class Bundle:
         return cls.from_car(data, f"bundle {path}")
 
     @classmethod
-    def embedded(cls) -> "Bundle":
-        """This project's own bundle, which the wheel carries."""
-        from actors.loader import bundle_bytes
+    def embedded(cls, pledge: str = "today") -> "Bundle":
+        """This project's own bundle, which the wheel carries.
 
-        return cls.from_car(bundle_bytes(), "the embedded bundle")
+        `pledge` is the rule by which miners bind collateral: the network's of `today`, or `supply-share`, that of the
+        VM Interpreter document (docs/actors.md). Raises BundleError for another rule.
+        """
+        from actors.loader import bundle_bytes, bundle_record
+
+        if pledge == "today":
+            return cls.from_car(bundle_bytes(), "the embedded bundle")
+        if pledge not in bundle_record().variants:
+            known = ", ".join(("today", *bundle_record().variants))
+            raise BundleError(f"there is no rule for pledges '{pledge}': expected {known}")
+        return cls.from_car(bundle_bytes(pledge), f"the embedded bundle with pledges by {pledge}")
 
 
 def marked_runtime(module: bytes) -> str | None:

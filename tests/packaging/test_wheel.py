@@ -15,6 +15,7 @@ from tests.packaging.project import PACKAGES, PROJECT
 DATA = {
     "actors/bundle.car",
     "actors/bundle.json",
+    "actors/supply-share.car",
     *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
     *(f"{package}/py.typed" for package in PACKAGES),

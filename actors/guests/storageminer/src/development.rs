@@ -22,7 +22,8 @@ use fvm_shared::sector::{RegisteredPoStProof, RegisteredSealProof, SectorNumber}
 use fvm_shared::{ActorID, MethodNum};
 use num_traits::Zero;
 
-use crate::economy::{Network, daily_fee, initial_pledge};
+use crate::collateral::of_new_sectors;
+use crate::economy::{Network, daily_fee};
 use crate::info::Info;
 use crate::network::{DEADLINE_EVENT, ask, enroll, update_pledge, update_power};
 use crate::power::Power;
@@ -86,11 +87,7 @@ pub fn commit_sectors(call: Call) -> Reply {
     info.caller_must_control()?;
     let numbers = allocate(wanted.len() as u64)?;
     let verified = claim(&numbers, &wanted, expiration)?;
-    let network = ask()?;
-    let mut sectors = Vec::with_capacity(numbers.len());
-    for (number, bytes) in numbers.iter().zip(verified) {
-        sectors.push(new_sector(*number, bytes, expiration, &info, &network)?);
-    }
+    let sectors = new_sectors(&numbers, verified, expiration, &info)?;
     activate(&sectors, &info)?;
     for (number, allocations) in numbers.iter().zip(&wanted) {
         announce(*number, allocations)?;
@@ -128,6 +125,24 @@ fn claim(
     Ok(claimed.into_iter().map(|BigIntDe(bytes)| bytes).collect())
 }
 
+fn new_sectors(
+    numbers: &[SectorNumber],
+    verified: Vec<BigInt>,
+    expiration: ChainEpoch,
+    info: &Info,
+) -> Result<Vec<Sector>, ActorError> {
+    let network = ask()?;
+    let made = numbers.iter().zip(verified);
+    let made = made.map(|(number, bytes)| new_sector(*number, bytes, expiration, info, &network));
+    let mut sectors = made.collect::<Result<Vec<_>, _>>()?;
+    let powers: Vec<BigInt> = sectors.iter().map(|sector| sector.power(info.sector_size).quality).collect();
+    for (sector, pledge) in sectors.iter_mut().zip(of_new_sectors(&State::load()?, &powers, &network)?) {
+        sector.pledge = pledge;
+    }
+    Ok(sectors)
+}
+
+/// A sector whose pledge is not settled yet.
 fn new_sector(
     number: SectorNumber,
     verified: BigInt,
@@ -150,7 +165,7 @@ fn new_sector(
         expiration,
         deal_weight: BigInt::zero(),
         verified_weight,
-        pledge: initial_pledge(network, &power),
+        pledge: TokenAmount::zero(),
         day_reward: None,
         storage_pledge: None,
         power_epoch: now,
@@ -218,7 +233,8 @@ fn announce(sector: SectorNumber, allocations: &[Allocation]) -> Result<(), Acto
     pieces.fold(event, |event, piece| event.indexed("piece-cid", &piece.data).field("piece-size", &piece.size.0)).emit()
 }
 
-/// Counts every partition of the open deadline as proven, for this proving period. Faulty sectors stay faulty.
+/// Counts every partition of the open deadline as proven, for this proving period; answers how many. Faulty sectors stay
+/// faulty.
 pub fn prove_deadline(call: Call) -> Reply {
     call.params.expect_none()?;
     let mut state = State::load()?;
@@ -226,9 +242,10 @@ pub fn prove_deadline(call: Call) -> Reply {
     let index = Window::open_at(fvm_sdk::network::curr_epoch(), state.period_start).index;
     let mut deadlines = state.load_deadlines()?;
     let mut deadline = deadlines.load(index)?;
-    deadline.posted = bits(0..deadline.load_partitions()?.count())?;
+    let count = deadline.load_partitions()?.count();
+    deadline.posted = bits(0..count)?;
     deadlines.save(index, &deadline)?;
     state.save_deadlines(&deadlines)?;
     state.save()?;
-    params::done()
+    params::reply(&count)
 }

@@ -3,7 +3,12 @@
 //! Reduced: sectors cannot be committed or proven here, and what belongs to that answers 22. On networks of developers
 //! the methods of `development` take that place.
 
+// Without power there are no new sectors to pledge for.
+#![cfg_attr(not(feature = "development-power"), allow(dead_code, unused_imports))]
+
 mod beneficiary;
+#[cfg_attr(feature = "supply-share", path = "supply_share.rs")]
+mod collateral;
 mod control;
 mod cron;
 mod deadline;

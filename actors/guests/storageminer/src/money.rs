@@ -6,12 +6,10 @@ use fvm_ipld_encoding::tuple::*;
 use fvm_shared::METHOD_SEND;
 use fvm_shared::econ::TokenAmount;
 
+use crate::collateral::{kept_back, locked_of_reward};
 use crate::info::Info;
 use crate::network::{burn, update_pledge};
 use crate::state::State;
-
-/// Quarters of a reward that are locked until they vest.
-const LOCKED_QUARTERS: u32 = 3;
 
 #[derive(Deserialize_tuple)]
 struct ApplyRewardsParams {
@@ -33,7 +31,7 @@ pub fn apply_rewards(call: Call) -> Reply {
     caller::must_be(ids::REWARD)?;
     let mut state = State::load()?;
     let (now, balance) = (fvm_sdk::network::curr_epoch(), fvm_sdk::sself::current_balance());
-    let to_lock = (reward * LOCKED_QUARTERS).div_floor(4u32);
+    let to_lock = locked_of_reward(&state, &reward)?;
     let unlocked = state.unlocked(&balance)?;
     if unlocked < to_lock {
         return Err(ActorError::insufficient_funds(format!("{to_lock} FIL cannot be locked: {unlocked} are free")));
@@ -64,10 +62,10 @@ pub fn withdraw(call: Call) -> Reply {
     let vested = state.vest(now)?;
     let available = state.available(&balance)?;
     let burnt = state.repay_all(&balance)?;
-    let mut paid = available.min(amount);
-    if paid.is_negative() {
-        return Err(ActorError::illegal_state(format!("{paid} FIL are available")));
+    if available.is_negative() {
+        return Err(ActorError::illegal_state(format!("{available} FIL are available")));
     }
+    let mut paid = (available - kept_back(&state)?).max(TokenAmount::default()).min(amount);
     if info.beneficiary != info.owner {
         paid = use_quota(&mut info, paid)?;
         state.save_info(&info)?;

@@ -17,7 +17,7 @@ const REWARD_THIS_EPOCH_REWARD: MethodNum = 3;
 const POWER_UPDATE_CLAIMED_POWER: MethodNum = 3;
 const POWER_ENROLL_CRON_EVENT: MethodNum = 4;
 const POWER_UPDATE_PLEDGE_TOTAL: MethodNum = 6;
-const POWER_CURRENT_TOTAL_POWER: MethodNum = 9;
+pub const POWER_CURRENT_TOTAL_POWER: MethodNum = 9;
 
 /// What an event is for.
 pub const DEADLINE_EVENT: i64 = 1;

@@ -1,0 +1,150 @@
+"""Writes the table of docs/actors.md: each method of each built-in actor, and whether our bundle offers it.
+
+    python -m tests.docs.actors_page     make the table anew (`make actors-page`)
+
+Names and numbers are those of the schemas; whether an actor has a method is asked of the actor itself: one that has not
+answers 22. The official actors are asked too, so that no method of theirs can be missing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.actor_schemas import OWN_NUMBERS, methods
+from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.bundle import ACTOR_NAMES, Bundle
+from hypervisor.exit_codes import ExitCode
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, ActorID, MethodNumber
+from store.codec import encode
+from tests.conftest import data_file
+
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "actors.md"
+BEGIN: Final = "<!-- the table: make actors-page -->\n"
+END: Final = "<!-- end of the table -->\n"
+OFFICIAL: Final = "bundles/v18-testing-fake-proofs.car"
+
+HELD: Final = {
+    "system": ("actors/test_official_cases.py",),
+    "init": ("actors/test_official_cases.py",),
+    "cron": ("actors/test_same_cron.py",),
+    "account": ("actors/test_official_cases.py",),
+    "storagepower": ("actors/test_same_power.py",),
+    "storageminer": ("actors/test_same_miner.py", "actors/test_same_sectors.py"),
+    "storagemarket": ("actors/test_same_market.py",),
+    "paymentchannel": ("actors/test_same_paymentchannel.py", "actors/test_same_at_random.py"),
+    "multisig": ("actors/test_same_multisig.py", "actors/test_same_at_random.py"),
+    "reward": ("actors/test_same_reward.py",),
+    "verifiedregistry": ("actors/test_same_registry.py",),
+    "datacap": ("actors/test_same_datacap.py", "actors/test_same_at_random.py"),
+    "placeholder": ("actors/test_official_cases.py",),
+    "evm": ("conformance/test_fevm_cases.py", "conformance/test_evm_against_official.py"),
+    "eam": ("actors/test_official_cases.py",),
+    "ethaccount": ("actors/test_official_cases.py",),
+}
+"""Beside each actor the tests that hold it against the official one."""
+
+TAKES_ANYTHING: Final = {
+    "account": ("AuthenticateMessage",),
+    "ethaccount": (),
+    "multisig": ("Receive",),
+    "placeholder": (),
+    "evm": ("InvokeEVM",),
+}
+"""Actors that let any exported number pass, and the exported methods that they have of their own."""
+
+_SMALL_NUMBERS: Final = range(1, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A method, with the one or two numbers that it goes by, and who has it."""
+
+    actor: str
+    method: str
+    numbers: tuple[int, ...]
+    official: bool
+    own: bool
+
+    def line(self) -> str:
+        numbers = ", ".join(str(number) for number in self.numbers)
+        offered = "yes" if self.own else "no: 22"
+        if not self.own:
+            against = ""
+        elif self.official:
+            against = ", ".join(f"`{test}`" for test in HELD[self.actor])
+        else:
+            against = "no official actor has it"
+        return f"| {self.actor} | {self.method} | {numbers} | {offered} | {against} |\n"
+
+
+class Probe:
+    """Actors of each kind, with no state: enough to say whether they know a method."""
+
+    def __init__(self, bundle: Bundle, evm: str) -> None:
+        self.machine = Hypervisor.open(bundle=bundle, evm=evm)
+        self.ids = {name: ActorID(700 + place) for place, name in enumerate(ACTOR_NAMES)}
+        for name, actor in self.ids.items():
+            self.machine.state_tree.set_actor(actor, ActorState(self.machine.manifest.code(name)))
+
+    def has(self, actor: str, number: int) -> bool:
+        """Whether the method is known: asked by f00, which may call internal numbers too."""
+        params = encode("parameters of no method")
+        to, sender = Address.id(self.ids[actor]), Address.id(SYSTEM_ACTOR)
+        result = self.machine.call(Message(to, sender, method=MethodNumber(number), params=params))
+        return result.exit_code != ExitCode.USR_UNHANDLED_MESSAGE
+
+
+def rows(official: Probe, own: Probe) -> Iterator[Row]:
+    """All methods, by actor in the manifest's order, then by number."""
+    for actor in ACTOR_NAMES:
+        by_name: dict[str, list[int]] = {}
+        for number in sorted(numbers_of(actor, official, own)):
+            method = methods(actor).get(MethodNumber(number))
+            assert method is not None, f"{actor}: {number} has no name in the schemas"
+            by_name.setdefault(method.name, []).append(number)
+        for name, numbers in by_name.items():
+            answers = [{probe.has(actor, number) for number in numbers} for probe in (official, own)]
+            assert all(len(answer) == 1 for answer in answers), f"{actor}.{name}: one of {numbers} is unlike the others"
+            yield Row(actor, name, tuple(numbers), answers[0] == {True}, answers[1] == {True})
+
+
+def numbers_of(actor: str, official: Probe, own: Probe) -> Iterator[int]:
+    """The numbers that either of the two actors knows; of those that take anything, the ones that mean something."""
+    if actor in TAKES_ANYTHING:
+        named = {int(row.split()[0]) for row in OWN_NUMBERS.get(actor, "").split(", ") if row}
+        yield from {1, *named} if actor != "placeholder" else ()
+        yield from (method_number(name) for name in TAKES_ANYTHING[actor])
+        return
+    exported = (number for number in methods(actor) if number >= FIRST_EXPORTED_METHOD)
+    for number in {*_SMALL_NUMBERS, *exported}:
+        if official.has(actor, number) or own.has(actor, number):
+            yield number
+
+
+def table(found: list[Row]) -> str:
+    """The rows as Markdown."""
+    head = (
+        "| actor | method | number | offered | held against the official one by, in `tests/` |\n|---|---|---|---|---|\n"
+    )
+    return head + "".join(row.line() for row in found)
+
+
+def found_rows() -> list[Row]:
+    """Ask the actors of both bundles. Needs the outside test data."""
+    official = Probe(Bundle.open(data_file(OFFICIAL)), "official")
+    return list(rows(official, Probe(Bundle.embedded(), "py-evm")))
+
+
+def main() -> None:
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(before + BEGIN + table(found_rows()) + END + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
