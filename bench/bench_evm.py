@@ -1,4 +1,5 @@
-"""The EVM runtime: a warm call of a Solidity contract with its parts, a frame and a loop against py-evm's own.
+"""The EVM runtime: a warm call of a Solidity contract with its parts; a frame, a loop and whole transactions against
+py-evm's own.
 
 py-evm's own call is its `apply_message` on its own state in memory: no message around it, no actor state written. So
 the ratio of the frame says what dispatch by code CID, the actor's state and the bridge cost together.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +21,7 @@ from eth.vm.message import Message as EthMessage
 from eth_typing import Address as EthAddressBytes
 from eth_typing import BlockNumber, Hash32
 
+from bench.py_evm_alone import STATE_TESTS, call_heavy, sampled
 from bench.rows import Row, seconds
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
@@ -40,6 +43,7 @@ from runtimes.evm.runtime import EvmRuntime
 
 CALLS = 300
 LOOP_ROUNDS = 20_000
+STATE_TEST_STEP = 10
 LOOP = bytes.fromhex("614e20") + bytes.fromhex("5b60019003806003600702506100035700")
 """20,000 times: subtract, multiply, drop, jump back."""
 
@@ -60,6 +64,21 @@ def rows() -> Iterator[Row]:
     ours, theirs = seconds(loop), seconds(PyEvmCalling(LOOP, b"").increment)
     note = f"{ours / LOOP_ROUNDS * 1e6:.2f} us a round of eleven opcodes, py-evm {theirs / LOOP_ROUNDS * 1e6:.2f} us"
     yield Row("a loop of bytecode", ours / theirs, note)
+    yield state_tests()
+    parts = {timed.name: timed.ours / timed.theirs for timed in call_heavy()}
+    yield Row("call-heavy code", max(parts.values()), "500 calls a transaction; the way to call that is worst", parts)
+
+
+def state_tests() -> Row:
+    """A sample of Ethereum's official state tests, Cancun."""
+    name = "Ethereum's state tests, a sample"
+    if not STATE_TESTS.is_dir():
+        return Row(name, None, f"no state tests at {STATE_TESTS}: set FVM_DATA")
+    cases = list(sampled(STATE_TEST_STEP))
+    ours, theirs = sum(case.ours for case in cases), sum(case.theirs for case in cases)
+    single = median(case.ours / case.theirs for case in cases)
+    note = f"{len(cases)} transactions: {ours:.2f} s, py-evm {theirs:.2f} s; median of the single ones {single:.2f} x"
+    return Row(name, ours / theirs, note)
 
 
 class Counting:

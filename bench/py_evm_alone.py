@@ -1,0 +1,220 @@
+"""Our engine behind the dispatch beside py-evm by itself, transaction by transaction, under Ethereum's rules (Cancun).
+
+Both sides start from the same accounts in memory, apply one transaction and write the state; making the accounts is no
+part of the time. A case of Ethereum's state tests counts where both sides reach the state root that it expects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from eth.abc import StateAPI
+from eth.constants import CREATE_CONTRACT_ADDRESS
+from eth.db.atomic import AtomicDB
+from eth.exceptions import VMError
+from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.cancun import CancunVM
+from eth.vm.forks.cancun.state import CancunState
+from eth.vm.spoof import SpoofTransaction
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.exceptions import ValidationError
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import EthereumBlock
+from bridge.patricia import EMPTY_ROOT
+from devtools.vectors.ethereum_json import read_accounts
+from devtools.vectors.statetest import (
+    Case,
+    FixtureExterns,
+    base_machine,
+    read_case,
+    read_context,
+    read_transaction,
+)
+from hypervisor.context import MachineContext
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum.alloc import Account, accounts, install, state_root
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.transactions import LEGACY, InvalidTransaction, Transaction
+
+PROJECT = Path(__file__).resolve().parent.parent
+STATE_TESTS = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared")) / "vectors" / "GeneralStateTests"
+FORK = "Cancun"
+MOST_GAS = 5_000_000
+CASES_A_TEST = 3
+Accounts = Mapping[EthAddress, Account]
+
+
+class BareCancunState(CancunState):
+    """py-evm's state without the contracts that it would put into every one."""
+
+    def set_system_contracts(self) -> None:
+        """Ethereum's state tests bring their own."""
+
+
+@cache
+def our_machine() -> Hypervisor:
+    """The state that every case starts from."""
+    return base_machine("py-evm")
+
+
+class Pair:
+    """One transaction on both sides."""
+
+    def __init__(self, pre: Accounts, context: MachineContext, random: bytes, transaction: Transaction) -> None:
+        assert isinstance(context.block, EthereumBlock)
+        self.transaction = transaction
+        self._machine = our_machine().fork()
+        self._machine.context = context
+        self._machine.externs = FixtureExterns(random)
+        install(self._machine, pre)
+        self._before = self._machine.snapshot()
+        self._context = ExecutionContext(
+            coinbase=Address(context.block.coinbase),
+            timestamp=context.timestamp,
+            block_number=BlockNumber(context.epoch),
+            difficulty=0,
+            mix_hash=Hash32(random),
+            gas_limit=context.block.gas_limit,
+            prev_hashes=(),
+            chain_id=context.chain_id,
+            base_fee_per_gas=context.base_fee,
+            excess_blob_gas=context.block.excess_blob_gas,
+        )
+        self._store = AtomicDB()
+        self._root = self._their_accounts(pre)
+
+    def _their_accounts(self, pre: Accounts) -> Hash32:
+        state = BareCancunState(self._store, self._context, Hash32(EMPTY_ROOT))
+        for key, account in pre.items():
+            address = Address(key)
+            state.set_balance(address, account.balance)
+            state.set_nonce(address, account.nonce)
+            state.set_code(address, account.code)
+            for slot, word in account.storage.items():
+                state.set_storage(address, slot, word)
+        return _written(state)
+
+    def ours(self) -> tuple[float, bytes]:
+        """Seconds of the processor for the transaction on our machine, and the state root."""
+        machine = self._machine
+        machine.restore(self._before)
+        start = process_time()
+        EthereumExecutor(machine).apply_transaction(self.transaction)
+        machine.state_tree.flush()
+        return process_time() - start, state_root(dict(accounts(machine)))
+
+    def theirs(self) -> tuple[float, bytes]:
+        """Seconds of the transaction on py-evm, and the state root."""
+        state = BareCancunState(self._store, self._context, self._root)
+        sent = self.transaction
+        bare = CancunVM.create_unsigned_transaction(
+            nonce=sent.nonce,
+            gas_price=sent.max_fee,
+            gas=sent.gas_limit,
+            to=CREATE_CONTRACT_ADDRESS if sent.to is None else Address(sent.to),
+            value=sent.value,
+            data=sent.data,
+        )
+        transaction = SpoofTransaction(bare, from_=Address(sent.sender))
+        start = process_time()
+        state.apply_transaction(transaction)  # type: ignore[arg-type]  # signed, as far as py-evm looks
+        root = _written(state)
+        return process_time() - start, root
+
+
+def _written(state: StateAPI) -> Hash32:
+    state.lock_changes()
+    root = state.make_state_root()
+    state.persist()
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A case's best times, in seconds."""
+
+    name: str
+    ours: float
+    theirs: float
+
+
+def time_pair(name: str, pair: Pair, expected: bytes | None = None, rounds: int = 3) -> Timed | None:
+    """The best of some rounds, the sides in turns; None where one of them does not reach the expected root."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(rounds):
+        for times, run in ((ours, pair.ours), (theirs, pair.theirs)):
+            seconds, root = run()
+            if expected is not None and root != expected:
+                return None
+            times.append(seconds)
+    return Timed(name, min(ours), min(theirs))
+
+
+def sampled(step: int) -> Iterator[Timed]:
+    """Cases of every so many files under Cancun, timed: legacy transactions of at most five million gas.
+
+    The curve of precompiles 6 to 8 is left out, which py-evm does in Python.
+    """
+    for path in sorted(STATE_TESTS.rglob("*.json"))[::step]:
+        if "stZeroKnowledge" in path.parts[-2]:
+            continue
+        for name, test in json.loads(path.read_text()).items():
+            for index, outcome in enumerate(test["post"].get(FORK, [])[:CASES_A_TEST]):
+                timed = _time_case(f"{path.name} {name} {index}", test, read_case("", name, FORK, index, outcome))
+                if timed is not None:
+                    yield timed
+
+
+def _time_case(name: str, test: Any, case: Case) -> Timed | None:
+    """None where the case is not to be timed, or py-evm alone cannot run it."""
+    transaction = None if case.exception else read_transaction(test["transaction"], case.indexes)
+    if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MOST_GAS:
+        return None
+    env = test["env"]
+    random = bytes.fromhex(env.get("currentRandom", "").removeprefix("0x").rjust(64, "0"))
+    context = read_context(env, test.get("config", {}), FORK)
+    try:
+        return time_pair(name, Pair(read_accounts(test["pre"], "pre"), context, random, transaction), case.root)
+    except (VMError, ValidationError, InvalidTransaction):
+        return None
+
+
+CALLER, CALLEE, SENDER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
+_LOOP = "6101f45b60205f5f5f{}73" + CALLEE.hex() + "5a{}5060019003806100035700"
+_ANSWER, _COUNT = "602a5f5260205ff3", "5f546001015f5500"
+CALL_HEAVY = {
+    "CALL": (_LOOP.format("5f", "f1"), _ANSWER),
+    "STATICCALL": (_LOOP.format("", "fa"), _ANSWER),
+    "DELEGATECALL": (_LOOP.format("", "f4"), _ANSWER),
+    "CALL that writes": (_LOOP.format("5f", "f1"), _COUNT),
+}
+"""500 times in a loop: call a contract and drop the result. Called is one that returns a word, or one that counts."""
+
+
+def call_heavy() -> Iterator[Timed]:
+    """A transaction of 500 calls for each way to call."""
+    block = EthereumBlock(fork=FORK, gas_limit=10**9, filecoin_addresses=False)
+    context = MachineContext(
+        epoch=ChainEpoch(1), timestamp=1, base_fee=TokenAmount(10), chain_id=1, rules="ethereum", block=block
+    )
+    for name, (caller, callee) in CALL_HEAVY.items():
+        pre = {
+            CALLER: Account(code=bytes.fromhex(caller)),
+            CALLEE: Account(code=bytes.fromhex(callee)),
+            SENDER: Account(balance=10**24),
+        }
+        pair = Pair(pre, context, bytes(32), Transaction(LEGACY, SENDER, 0, CALLER, 0, b"", 10**8, 10, 0))
+        timed = time_pair(name, pair, pair.theirs()[1])
+        if timed is None:
+            raise RuntimeError(f"{name}: the two sides do not reach one state root")
+        yield timed
