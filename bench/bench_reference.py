@@ -1,8 +1,8 @@
 """The native runtime beside the reference implementation, ref-fvm: the same messages, in turns, in one run.
 
 The rows take a sample of the golden vectors (tests/golden) at the newest network version, and all of them that are
-heavy; `python -m bench.messages` takes all. Official vectors of network version 18 are timed alone, because ref-fvm 4
-does not run that version any more. Without the reference (`bench.reference`) nothing is compared and nothing is met.
+heavy, in processor time; `python -m bench.messages` takes all. Official vectors of network version 18 are timed alone,
+because ref-fvm 4 does not run that version any more. Without the reference (`bench.reference`) nothing is compared.
 """
 
 from __future__ import annotations

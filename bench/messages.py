@@ -1,8 +1,10 @@
 """How long this machine takes for the messages of vectors, measured as tests/oracle measures the reference.
 
 A variant is applied again and again, each time to a fresh machine over a fresh copy of its state, the runtimes shared
-so that modules are ready; only `apply` is timed. `python -m bench.messages` prints every variant beside ref-fvm: the
-way to find what is slow.
+so that modules are ready; only `apply` is timed. Times are the processor's, so that other programs on the machine count
+little; on an idle one a message takes about 10 us longer, for a thread of its own to be woken.
+
+`python -m bench.messages` prints every variant beside ref-fvm: the way to find what is slow.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count as count_from
 from pathlib import Path
-from time import perf_counter
+from time import process_time_ns
 from typing import Any
 
 from bench.reference import PROJECT, Reference
@@ -59,10 +61,10 @@ def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> l
     fork.stacks = machine.stacks
     times = []
     for message, raw_length in messages:
-        start = perf_counter()
+        start = process_time_ns()
         with suppress(MessageError):  # the reference refuses the same ones
             apply_message(fork, message, raw_length)
-        times.append((perf_counter() - start) * 1e6)
+        times.append((process_time_ns() - start) / 1e3)
     return times
 
 

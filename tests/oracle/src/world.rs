@@ -1,7 +1,7 @@
 //! The chain around a case, and the reference machine that applies its messages.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cid::Cid;
@@ -20,6 +20,7 @@ use fvm_shared::version::NetworkVersion;
 
 use crate::kernel::{OracleKernel, Proofs, answer_proofs};
 use crate::store::Layered;
+use crate::time::processor_time;
 
 /// The digest where a case records none.
 pub const DEFAULT_RANDOMNESS: &[u8; 32] = b"i_am_random_____i_am_random_____";
@@ -116,6 +117,7 @@ pub fn encoded(message: &Message) -> Vec<u8> {
 /// What came out: one answer for each message (an error is one that no receipt exists for), and the state root.
 pub struct Outcome {
     pub answers: Vec<Result<ApplyRet, String>>,
+    /// Processor time of each message's execution, which is on one thread.
     pub elapsed: Vec<Duration>,
     pub root: Cid,
 }
@@ -158,9 +160,9 @@ impl Reference {
         for applied in messages {
             let kind = if applied.implicit { ApplyKind::Implicit } else { ApplyKind::Explicit };
             let message = applied.message.clone();
-            let start = Instant::now();
+            let start = processor_time();
             let answer = executor.execute_message(message, kind, applied.raw_length);
-            elapsed.push(start.elapsed());
+            elapsed.push(processor_time() - start);
             answers.push(answer.map_err(|error| format!("{error:#}")));
         }
         Ok(Outcome { answers, elapsed, root: executor.flush()? })
