@@ -53,8 +53,11 @@ class Tree:
         if contract:
             to, data = self._contract(0), self.random.randbytes(8)
         else:
-            to, data = masked_id(self.random.choice(PUPPETS)), self._script(0).raw()
+            # Long enough for a length of two bytes; what follows the script's end is not read.
+            to, data = masked_id(self.random.choice(PUPPETS)), self._script(0).raw().ljust(256, b"\0")
         calls = [CallOf(SENDER, to, data, self.random.choice((0, 0, 5)))]
+        if self.random.random() < 0.25:  # a second message sees what the first has left
+            calls.append(CallOf(SENDER, self.random.choice([*self.accounts]), b"", 0))
         self.case = Case(f"{seed}:{number}", "trees", self.accounts, calls)
 
     def _branches(self, depth: int) -> int:
