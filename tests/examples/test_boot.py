@@ -1,0 +1,52 @@
+"""examples/boot.py in its short form: the same steps on our own actors and on the official ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.conftest import data_file
+
+PATH = Path(__file__).resolve().parent.parent.parent / "examples" / "boot.py"
+OFFICIAL = "bundles/v18-devnet.car"
+
+
+@pytest.fixture(scope="module")
+def boot() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("boot", PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_both_bundles_do_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--bundle", str(data_file(OFFICIAL)), "--epochs", "10", "--sectors", "0"]
+    assert boot.main(arguments) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == "25 steps, 0 different, 0 failed"
+    lines = [line for line in printed if line.startswith("  ")]
+    own, official = lines[:25], lines[25:]
+    assert own == official
+    for actor in ("multisig", "paymentchannel", "eam", "evm", "storageminer", "storagemarket", "datacap"):
+        assert any(re.search(rf"\b{actor}\b.* exit 0 ", line) for line in own)
+
+
+@pytest.mark.long
+def test_both_bundles_live_for_a_thousand_epochs(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert boot.main(["--bundle", str(data_file(OFFICIAL))]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "25 steps, 0 different, 0 failed"
+
+
+def test_a_difference_is_told_and_ends_with_1(
+    boot: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([[("datacap.Transfer", 0, "80")], [("datacap.Transfer", 18, "")]])
+    monkeypatch.setattr(boot, "boot", lambda *_: next(answers))
+    assert boot.main([]) == 1
+    assert "different: ('datacap.Transfer', 0, '80') and ('datacap.Transfer', 18, '')" in capsys.readouterr().out
