@@ -138,8 +138,10 @@ def _written(
 
 
 def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
-    (top,) = ethereum_frames(recorder.events, _MachineDirectory(machine))
-    return top
+    frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
+    if not frames:
+        raise NotReproduced("the message ends before it reaches anybody: there is no call to show")
+    return frames[0]
 
 
 class _MachineDirectory:

@@ -16,6 +16,7 @@ from hypervisor.exit_codes import ExitCode, exit_name
 
 REVERTED: Final = "execution reverted"
 _WORDS: Final[Mapping[int, str]] = {
+    ExitCode.SYS_INSUFFICIENT_FUNDS: "insufficient balance for transfer",
     ExitCode.SYS_OUT_OF_GAS: "out of gas",
     ExitCode.USR_READ_ONLY: "write protection",
     ExitCode.EVM_CONTRACT_REVERTED: REVERTED,

@@ -30,7 +30,7 @@ from hypervisor.address import Address
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.tracing import CallEnded, CallNode, TraceEvent, call_tree
+from hypervisor.tracing import CallEnded, CallNode, MessageEnded, TraceEvent, call_tree
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from store.cid import Cid
 
@@ -94,7 +94,14 @@ class EthereumFrame:
 
 def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[EthereumFrame]:
     """The frames of each of a stream's top-level calls. A top-level call always has one."""
-    return [_Fold(directory).top(node) for node in call_tree(events)]
+    listed = list(events)
+    frames = [_Fold(directory).top(node) for node in call_tree(listed)]
+    ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
+    if len(ends) == len(frames):
+        # of a call that could not be made at all, the executor alone knows the exit code
+        for frame, exit_code in zip(frames, ends, strict=True):
+            frame.exit_code = exit_code
+    return frames
 
 
 @dataclass(slots=True)

@@ -186,6 +186,29 @@ def test_a_call_of_nobody_yet_leaves_no_trace_behind(network: Network) -> None:
     assert rpc("eth_getTransactionCount", nobody) == "0x0"
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        ({"to": "0x" + "88" * 20, "value": "0x5"}, "insufficient balance for transfer", "SysErrInsufficientFunds(6)"),
+        (
+            {"to": "0xff" + "00" * 11 + "000000000fffffff"},
+            "actor error: SYS_INVALID_RECEIVER",
+            "SysErrInvalidReceiver(5)",
+        ),
+        ({"data": "0x"}, "actor error: USR_ILLEGAL_ARGUMENT", None),
+    ],
+    ids=["no money", "nobody there", "no init code"],
+)
+def test_a_call_that_cannot_be_made_has_a_frame_with_the_reason(
+    network: Network, call: dict[str, str], error: str, words: str | None
+) -> None:
+    rpc, request = Client(Node(network)), {"from": "0x" + "77" * 20, **call}
+    assert rpc("debug_traceCall", request, "latest", CALLS)["error"] == error
+    (flat,) = rpc("debug_traceCall", request, "latest", {"tracer": "flatCallTracer"})
+    assert flat["error"] == (f"vm error: {words}" if words else "actor error: ErrIllegalArgument(16)")
+    assert rpc("debug_traceCall", request, "latest")["failed"] is True
+
+
 # --- both runtimes ---------------------------------------------------------------------------------------------------
 
 
