@@ -11,9 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from bridge.method_numbers import method_number
 from hypervisor import Address
+from hypervisor.types import POWER_ACTOR
 from store.codec import encode
-from tests.actors.people import ALICE, BOB, CAROL, DAVE, STRANGER, amount, packed, raw
+from tests.actors.people import ALICE, BOB, CAROL, DAVE, FIL, OTHER_WORKER, STRANGER, WORKER, amount, packed, raw
 from tests.actors.test_same_datacap import BYTE, DATACAP, GOVERNOR, REGISTRY
+from tests.actors.test_same_miner import EVENT, Miner, pledge_something
 from tests.actors.test_same_multisig import PROPOSE, Wallet
 from tests.actors.test_same_paymentchannel import COLLECT, SETTLE, Channel
 from tests.actors.twins import Twins
@@ -24,7 +26,7 @@ small = st.integers(-1, 6)
 epochs = st.integers(1, 600)
 
 
-class _Machine(RuleBasedStateMachine):
+class Sequences(RuleBasedStateMachine):
     first: Twins
 
     @initialize()
@@ -42,7 +44,7 @@ class _Machine(RuleBasedStateMachine):
         self.twins.advance(epoch=self.epoch)
 
 
-class Multisigs(_Machine):
+class Multisigs(Sequences):
     def prepare(self) -> None:
         self.wallet = Wallet(self.twins, [ALICE, BOB, CAROL], 2, 1000, 2000)
 
@@ -73,7 +75,7 @@ class Multisigs(_Machine):
         self.wallet.cancel(by, transaction)
 
 
-class Channels(_Machine):
+class Channels(Sequences):
     def prepare(self) -> None:
         self.channel = Channel(self.twins, 1000)
 
@@ -101,7 +103,7 @@ class Channels(_Machine):
         self.channel.call(COLLECT, by)
 
 
-class Tokens(_Machine):
+class Tokens(Sequences):
     def _call(self, sender: Address | int, name: str, *params: Any) -> None:
         method = method_number(name)
         if isinstance(sender, int):
@@ -142,7 +144,48 @@ class Tokens(_Machine):
         self._call(by, "RevokeAllowance", raw(operator))
 
 
-def run(machine: type[_Machine], first: Twins, examples: int) -> None:
+class Miners(Sequences):
+    def prepare(self) -> None:
+        self.miner = Miner(self.twins)
+        pledge_something(self.twins, self.miner.id)
+
+    @rule(wins=st.integers(1, 3), penalty=st.sampled_from((0, 0, FIL, 9 * FIL, 40 * FIL)))
+    def win(self, wins: int, penalty: int) -> None:
+        self.miner.award(wins, penalty)
+
+    @rule(by=people, wanted=st.sampled_from((-1, 0, 1, FIL, 10**30)))
+    def withdraw(self, by: Address, wanted: int) -> None:
+        self.miner.send(by, "WithdrawBalance", packed(amount(wanted)))
+
+    @rule(by=people, value=st.sampled_from((0, 0, FIL, 60 * FIL)))
+    def repay(self, by: Address, value: int) -> None:
+        self.miner.send(by, "RepayDebt", value=value)
+
+    @rule(by=people, control=st.lists(addresses, max_size=3), worker=st.sampled_from((WORKER, OTHER_WORKER, ALICE)))
+    def appoint(self, by: Address, control: list[Address], worker: Address) -> None:
+        self.miner.send(by, "ChangeWorkerAddress", packed(raw(worker), [raw(address) for address in control]))
+        self.miner.send(by, "ConfirmChangeWorkerAddress")
+
+    @rule(by=people, owner=st.integers(100, 103))
+    def sell(self, by: Address, owner: int) -> None:
+        self.miner.send(by, "ChangeOwnerAddress", encode(raw(Address.id(owner))))
+
+    @rule(by=people, to=people, quota=st.sampled_from((-1, 0, 1, FIL)), until=st.sampled_from((0, 500, 2**40)))
+    def favour(self, by: Address, to: Address, quota: int, until: int) -> None:
+        self.miner.send(by, "ChangeBeneficiary", packed(raw(to), amount(quota), until))
+
+    @rule(days=st.integers(0, 30), kind=st.integers(-1, 3))
+    def end_deadline(self, days: int, kind: int) -> None:
+        self.time_passes(days * 2880)
+        event = packed(packed(kind), [amount(1 << 191), amount(-5)], [amount(1 << 177), amount(1 << 170)])
+        self.twins.send_as(POWER_ACTOR, self.miner.address, EVENT, event)
+
+    @rule()
+    def look(self) -> None:
+        self.miner.look()
+
+
+def run(machine: type[Sequences], first: Twins, examples: int) -> None:
     machine.first = first
     few = settings(
         max_examples=examples,
@@ -156,12 +199,19 @@ def run(machine: type[_Machine], first: Twins, examples: int) -> None:
     run_state_machine_as_test(machine, settings=few)
 
 
-@pytest.mark.parametrize("machine", [Multisigs, Channels, Tokens], ids=["multisig", "paymentchannel", "datacap"])
-def test_random_sequences(first_twins: Twins, machine: type[_Machine]) -> None:
+machines = pytest.mark.parametrize(
+    "machine",
+    [Multisigs, Channels, Tokens, Miners],
+    ids=["multisig", "paymentchannel", "datacap", "storageminer"],
+)
+
+
+@machines
+def test_random_sequences(first_twins: Twins, machine: type[Sequences]) -> None:
     run(machine, first_twins, examples=12)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("machine", [Multisigs, Channels, Tokens], ids=["multisig", "paymentchannel", "datacap"])
-def test_many_random_sequences(first_twins: Twins, machine: type[_Machine]) -> None:
+@machines
+def test_many_random_sequences(first_twins: Twins, machine: type[Sequences]) -> None:
     run(machine, first_twins, examples=300)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
 
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
@@ -14,6 +16,7 @@ from localnet.onboarding import NewSector, Piece
 from store.cid import Cid
 from store.codec import decode, encode
 from tests.actors.people import ALICE, BOB, FIL, WORKER, amount, packed, raw
+from tests.actors.test_same_at_random import Sequences, run
 from tests.actors.test_same_miner import (
     CONFIRM_WORKER,
     DECLARE_FAULTS,
@@ -303,3 +306,40 @@ def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
         assert sectors.twins.send_as(SYSTEM_ACTOR, Address.id(REWARD_ACTOR), 2, params).exit_code == 0
         tick(sectors.twins, epoch)
     sectors.look()
+
+
+class Lives(Sequences):
+    """Sectors in whatever happens to them."""
+
+    stage: Sectors
+
+    def prepare(self) -> None:
+        self.sectors = self.stage.fork(shakes=0)
+        self.sectors.twins = self.sectors.miner.twins = self.stage.twins.fork()
+        self.twins, self.epoch = self.sectors.twins, now(self.stage)
+
+    @rule(numbers=st.sets(st.integers(0, SECTORS - 1), min_size=1))
+    def fail(self, numbers: set[int]) -> None:
+        self.sectors.declare(*sorted(numbers))
+
+    @rule(periods=st.sampled_from((0, 0, 0, 1, 9, 43, 170)))
+    def end_deadlines(self, periods: int) -> None:
+        self.epoch = self.sectors.pass_deadlines(self.epoch + periods * DAY, 1)
+
+    @rule(wins=st.integers(1, 3), penalty=st.sampled_from((0, FIL, 500 * FIL)))
+    def win(self, wins: int, penalty: int) -> None:
+        self.sectors.miner.award(wins, penalty)
+
+    @rule(wanted=st.sampled_from((1, FIL, 10**30)))
+    def withdraw(self, wanted: int) -> None:
+        self.sectors.miner.send(ALICE, WITHDRAW, packed(amount(wanted)))
+
+    @rule()
+    def look(self) -> None:
+        self.sectors.look()
+
+
+@pytest.mark.parametrize("examples", [4, pytest.param(100, marks=pytest.mark.long)])
+def test_random_lives(first_sectors: Sectors, examples: int) -> None:
+    Lives.stage = first_sectors
+    run(Lives, first_sectors.twins, examples)
