@@ -1,7 +1,7 @@
 """Actor events: their shape, and the AMT root that a receipt carries.
 
 Rules: ref-fvm shared/src/event and the call manager's accumulator; FIP-0049. Nothing but the root is kept by the
-machine: whoever applies messages gets the list.
+machine: whoever applies messages gets the list, and a chain stores it beside its receipts.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from enum import IntFlag
 
 from hypervisor.types import ActorID
 from store.amt import Amt
+from store.blockstore import Blockstore
 from store.cid import Cid
 from store.memory import MemoryStore
 
@@ -50,7 +51,12 @@ class StampedEvent:
 
 def events_root(events: Sequence[StampedEvent]) -> Cid | None:
     """The root of the AMT of a message's events, None where there are none."""
+    return put_events(MemoryStore(), events)
+
+
+def put_events(store: Blockstore, events: Sequence[StampedEvent]) -> Cid | None:
+    """Store the AMT of a message's events; its root, None where there are none."""
     if not events:
         return None
     values = [event.fields() for event in events]
-    return Amt.from_values(MemoryStore(), values, EVENTS_AMT_BIT_WIDTH).flush()
+    return Amt.from_values(store, values, EVENTS_AMT_BIT_WIDTH).flush()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
+from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message, SignatureType
 from hypervisor.types import ChainEpoch, Gas
@@ -116,6 +117,8 @@ class Chain:
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
         )
+        for execution in executions:
+            put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
         self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
         self.head, self.index.head = tipset, height
         return tipset

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from localnet import Network
+from localnet.index import ChainIndex
 from localnet.retention import chain_roots
-from store.blockstore import BlockNotFound
+from store.blockstore import BlockNotFound, get_object
+from store.codec import unlink
 from store.collector import Collected, Collector
 from store.rocks import RocksStore
+from tests.localnet.conftest import ARTIFACTS
 
 FIL = 10**18
 
@@ -43,6 +46,19 @@ def test_everything_that_a_chain_reached_is_there_after_a_collection(folder: Pat
         assert balances == [number * FIL for number in range(6)]
         hashes = network.head.transactions
         assert network.trace(hashes[0]).as_json()["reproduced"]
+
+
+def test_the_events_that_a_receipt_names_are_there_before_and_after_a_collection(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        inbox = network.deploy(ARTIFACTS / "Inbox.json")
+        (event,) = inbox.send("greet", "hi").logs
+    for _ in range(2):
+        with RocksStore.open(tmp_path, read_only=True) as store:
+            _, _, (_, _, (receipt,)) = get_object(store, ChainIndex(store).tipset(2).receipts)
+            _, _, count, (_, _, ((_, entries),)) = get_object(store, unlink(receipt[3]))
+        assert count == 1
+        assert {key: value for _, key, _, value in entries}["t1"] == event.log.topics[0]
+        collect(tmp_path)
 
 
 def test_states_before_the_window_go_and_what_happened_then_is_still_known(folder: Path) -> None:
