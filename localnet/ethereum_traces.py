@@ -16,6 +16,7 @@ from bridge.traces.call_tracer import call_trace
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
 from bridge.traces.struct_logs import EnoughLogged, StructLogger, StructLogOptions, struct_log_trace
+from bridge.traces.touched import Touched
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Recorder, Tracer
@@ -23,6 +24,7 @@ from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.contract_state import code_of
 from localnet.errors import NotReproduced
+from localnet.prestate import changes, state_of
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest, listened
 from localnet.trace import Replay
@@ -31,7 +33,8 @@ from store.cid import Cid
 STRUCT_LOGS: Final = ""
 CALL_TRACER: Final = "callTracer"
 FLAT_CALL_TRACER: Final = "flatCallTracer"
-TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER)
+PRESTATE_TRACER: Final = "prestateTracer"
+TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER)
 """The forms by geth's names; the first, without one, is the log of instructions."""
 
 
@@ -43,6 +46,7 @@ class TraceOptions:
     struct_logs: StructLogOptions = field(default_factory=StructLogOptions)
     only_top_call: bool = False
     with_log: bool = False
+    diff_mode: bool = False
     room: int = 1 << 24
 
 
@@ -82,6 +86,13 @@ def trace_block(chain: Chain, tipset: Tipset, options: TraceOptions) -> Iterator
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     """The trace of a call of which nothing is kept. Raises LogTooLong."""
     logger, recorder = _logger(options), Recorder()
+    if options.tracer == PRESTATE_TRACER:
+        touched = Touched()
+        accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+        before = state_of(machine, accounts)
+        if not options.diff_mode:
+            return before
+        return changes(before, listened(machine, request, recorder, lambda: state_of(machine, accounts)))
     if options.tracer == STRUCT_LOGS:
         with suppress(EnoughLogged):
             listened(machine, request, logger, lambda: None)
@@ -104,11 +115,21 @@ def _logger(options: TraceOptions) -> StructLogger:
 
 def _traced(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
     recorder = Recorder()
+    if options.tracer == PRESTATE_TRACER:
+        return _prestate(replay, receipt, options)
     if options.tracer == STRUCT_LOGS:
         with suppress(EnoughLogged):
-            replay.rehearse(logger)
+            replay.rehearse(logger, lambda: None)
     _execute(replay, receipt, recorder)
     return _written(replay.machine, recorder, options, logger, receipt)
+
+
+def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions) -> Any:
+    touched, machine = Touched(), replay.machine
+    accounts = replay.rehearse(touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    before = state_of(machine, accounts)
+    _execute(replay, receipt, Recorder())
+    return changes(before, state_of(machine, accounts)) if options.diff_mode else before
 
 
 def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> None:

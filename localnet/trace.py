@@ -6,8 +6,9 @@ that a client that knows ABIs can do it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.addresses import to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
@@ -19,6 +20,8 @@ from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.execution import Candidate, begin_epoch, execute
 from localnet.records import Execution, Tipset, TransactionReceipt
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,11 @@ class Replay:
         self._place += 1
         return receipt
 
-    def rehearse(self, tracer: Tracer) -> None:
-        """Execute the next message with a tracer that may raise, and take it back."""
+    def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
+        """Execute the next message with a tracer that may raise, and take it back; what `read` answers before that."""
         with self.machine.trial():
             self._execute(tracer)
+            return read()
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
         execution = self._chain.index.receipt_at(self._tipset, self._place).execution

@@ -48,11 +48,12 @@ def trace_options(value: Any) -> TraceOptions:
         ),
         only_top_call=chosen(config, "onlyTopCall"),
         with_log=chosen(config, "withLog"),
+        diff_mode=chosen(config, "diffMode"),
     )
 
 
 def debug_trace_transaction(node: Node, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
-    """A transaction as geth traces it: its instructions, or by a tracer (callTracer, flatCallTracer) its calls."""
+    """A transaction as geth traces it: its instructions, or by a tracer its calls or what it touches."""
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
 

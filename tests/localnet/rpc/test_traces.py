@@ -177,6 +177,37 @@ def test_what_ends_a_frame_is_told_in_geths_words(network: Network, program: str
     assert inner["error"] == error
 
 
+def test_what_a_transaction_touches_before_and_after(network: Network) -> None:
+    """One contract has slots read, written and written to 0, asks for a balance, and pays an account that is new."""
+    rpc = Client(Node(network))
+    heir, asked = EthAddress(b"\x55" * 20), network.accounts[4].address
+    code = assemble(f"1 SLOAD POP 0 2 SSTORE 9 3 SSTORE {at(asked)} BALANCE POP 0 0 0 0 7 {at(heir)} GAS CALL STOP")
+    size = len(code)
+    head = assemble(f"5 1 SSTORE 6 2 SSTORE {size} 1 @code ADD 0 CODECOPY {size} 0 RETURN code:")
+    init = head + code
+    contract = network.send(None, 0, init, gas_limit=10**9).contract_address
+    assert contract is not None
+    nonce = network.pending_nonce(to_filecoin(network.accounts[0].address))
+    sent = transaction(network, contract, value=10)
+    before = rpc("debug_traceTransaction", sent, {"tracer": "prestateTracer"})
+    slots = {f"0x{slot:064x}": f"0x{value:064x}" for slot, value in ((1, 5), (2, 6), (3, 0))}
+    mine = hexed(contract)
+    assert before[mine] == {"balance": "0x0", "nonce": 1, "code": hexed(code), "storage": slots}
+    assert before[hexed(heir)] == {"balance": "0x0"}
+    assert before[hexed(asked)] == {"balance": rpc("eth_getBalance", hexed(asked), "latest")}
+    assert before[ALICE]["nonce"] == nonce
+    assert set(before) == {mine, hexed(heir), hexed(asked), ALICE}
+    changed = rpc("debug_traceTransaction", sent, {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}})
+    assert set(changed["pre"]) == {mine, ALICE}  # the heir was not there
+    assert changed["pre"][mine]["storage"] == {f"0x{2:064x}": f"0x{6:064x}"}
+    assert changed["post"][mine] == {"balance": "0x3", "storage": {f"0x{3:064x}": f"0x{9:064x}"}}
+    assert changed["post"][hexed(heir)] == {"balance": "0x7"}
+    after = {"balance": rpc("eth_getBalance", ALICE, "latest"), "nonce": nonce + 1}
+    assert changed["post"][ALICE] == after
+    call = {"from": ALICE, "to": mine, "value": "0x1"}
+    assert rpc("debug_traceCall", call, "latest", {"tracer": "prestateTracer"})[mine]["balance"] == "0x3"
+
+
 def test_a_call_of_nobody_yet_leaves_no_trace_behind(network: Network) -> None:
     rpc = Client(Node(network))
     nobody = "0x" + "77" * 20
@@ -308,7 +339,7 @@ def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
     [
         (
             {"tracer": "prestateTracer2"},
-            "tracer: 'prestateTracer2' is not offered: expected callTracer, flatCallTracer",
+            "tracer: 'prestateTracer2' is not offered: expected callTracer, flatCallTracer, pre",
         ),
         ({"tracer": 1}, "tracer: 1 is no string"),
         ({"enableMemory": "yes"}, "enableMemory: 'yes' is neither true nor false"),
