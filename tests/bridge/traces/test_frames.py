@@ -1,0 +1,190 @@
+"""Streams by hand, and the frames that Filecoin's nodes make of such calls (lotus node/impl/eth/trace.go)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import EthAddress, create_address, masked_id
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CreateParams, CreateReturn, DelegateCallParams
+from bridge.traces.call_tracer import call_trace
+from bridge.traces.frames import EthereumFrame, ethereum_frames
+from bridge.traces.parity import failure, flat_traces
+from hypervisor.address import Address
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted, MessageEnded, TraceEvent
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, MethodNumber, TokenAmount
+from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
+from store.codec import encode, link
+
+EVM, NATIVE = cid_of(b"evm", RAW), cid_of(b"native", RAW)
+ALICE, ONE, TWO, GONE = ActorID(100), ActorID(101), ActorID(102), ActorID(103)
+ADDRESSES = {ALICE: EthAddress(b"\xa1" * 20), ONE: EthAddress(b"\xc1" * 20), TWO: EthAddress(b"\xc2" * 20)}
+EAM, INIT = Address.id(EAM_ACTOR), Address.id(INIT_ACTOR)
+INIT_CODE = b"\x60\x00"
+
+
+class Directory:
+    """Three actors; nobody else has an Ethereum address."""
+
+    def lookup(self, address: Address) -> ActorID | None:
+        named = (actor for actor in ADDRESSES if self.delegated_address(actor) == address)
+        return next(named, address.actor_id())
+
+    def delegated_address(self, actor: ActorID) -> Address | None:
+        address = ADDRESSES.get(actor)
+        return None if address is None else Address.delegated(EAM_NAMESPACE, address)
+
+    def is_contract(self, code: Cid) -> bool:
+        return code == EVM
+
+
+def call(
+    from_: ActorID,
+    to: Address,
+    method: int,
+    params: bytes = b"",
+    codec: int = 0,
+    *,
+    value: int = 0,
+    static: bool = False,
+) -> CallStarted:
+    return CallStarted(from_, to, MethodNumber(method), TokenAmount(value), params, codec, static, 5_000_000)
+
+
+def ended(exit_code: int = 0, data: bytes = b"", codec: int = 0, error: str = "") -> CallEnded:
+    return CallEnded(exit_code, data, codec, 1_000_500, error)
+
+
+def top(*events: TraceEvent) -> EthereumFrame:
+    (frame,) = ethereum_frames(events, Directory())
+    return frame
+
+
+def in_contract(*events: TraceEvent, exit_code: int = 0) -> EthereumFrame:
+    """A call of a contract by an account, with what happens in it."""
+    return top(call(ALICE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"), *events, ended(exit_code))
+
+
+def test_calldata_and_answer_of_a_contract_are_unwrapped() -> None:
+    for codec, params in ((RAW, b"in"), (CBOR, byte_string(b"in"))):
+        frame = top(
+            call(ALICE, Address.id(ONE), INVOKE_EVM, params, codec, value=7), Dispatched(ONE, EVM, "evm"),
+            ended(33, byte_string(b"out"), CBOR),
+        )  # fmt: skip
+        assert (frame.kind, frame.sender, frame.to) == ("CALL", ADDRESSES[ALICE], ADDRESSES[ONE])
+        assert (frame.input, frame.output, frame.value, frame.exit_code) == (b"in", b"out", 7, 33)
+        assert (frame.gas, frame.gas_used, frame.native) == (5000, 1001, False)
+
+
+def test_money_alone_is_a_call_of_a_native_actor() -> None:
+    frame = in_contract(call(ONE, Address.id(GONE), 0, value=3), ended()).frames[0]
+    assert (frame.kind, frame.to, frame.value, frame.native) == ("CALL", masked_id(GONE), 3, True)
+    assert frame.input[:4].hex() == "868e10c4"
+
+
+def test_what_never_began_has_no_frame() -> None:
+    frame = in_contract(
+        call(ONE, Address.id(TWO), INVOKE_EVM, value=9), ended(error="INSUFFICIENT_FUNDS"),
+        call(ONE, Address.delegated(EAM_NAMESPACE, b"\x99" * 20), INVOKE_EVM, static=True), ended(error="NOT_FOUND"),
+        call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended(7, error="OUT_OF_GAS"),
+    )  # fmt: skip
+    assert [(inner.to, inner.exit_code) for inner in frame.frames] == [(ADDRESSES[TWO], 7)]
+
+
+def test_a_delegate_call_is_one_of_the_contract_whose_code_was_asked_for() -> None:
+    params = DelegateCallParams(EVM, b"in", ADDRESSES[ALICE], TokenAmount(5)).encode()
+    asked = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended(0, encode(link(EVM)), CBOR)
+    frame = in_contract(
+        call(ONE, Address.id(TWO), 4, static=True), Dispatched(TWO, EVM, "evm"), ended(),  # the hash of the code
+        *asked, *asked,
+        call(ONE, Address.id(ONE), 6, params, DAG_CBOR), Dispatched(ONE, EVM, "evm"),
+        call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended(),
+        ended(0, byte_string(b"out"), CBOR),
+    )  # fmt: skip
+    (delegated,) = frame.frames
+    assert (delegated.kind, delegated.sender, delegated.to) == ("DELEGATECALL", ADDRESSES[ONE], ADDRESSES[TWO])
+    assert (delegated.input, delegated.output, delegated.value) == (b"in", b"out", 5)
+    assert [inner.sender for inner in delegated.frames] == [ADDRESSES[ONE]]
+
+
+def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[TraceEvent, ...]:
+    """CREATE: the address manager, the init actor, the constructor, which does what is `inside`."""
+    address = create_address(ADDRESSES[ONE], nonce)
+    answer = CreateReturn(GONE, b"\2" + bytes(20), address).encode() if exit_code == 0 else b""
+    return (
+        call(ONE, EAM, 2, CreateParams(INIT_CODE, nonce).encode(), CBOR, value=4),
+        Dispatched(EAM_ACTOR, NATIVE, "wasm"),
+        call(EAM_ACTOR, INIT, 3, encode([link(EVM), b"", address]), CBOR), Dispatched(INIT_ACTOR, NATIVE, "wasm"),
+        call(INIT_ACTOR, Address.id(GONE), 1), Dispatched(GONE, EVM, "evm"), *inside,
+        ended(exit_code, byte_string(b"why") if exit_code else b"", CBOR),
+        ended(exit_code), ended(exit_code, answer, CBOR),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("exit_code", [0, 33])
+def test_a_creation_is_one_frame_and_its_contract_has_its_address_even_if_it_is_gone(exit_code: int) -> None:
+    inside = call(GONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
+    (made,) = in_contract(*creation(1, *inside, exit_code=exit_code)).frames
+    address = create_address(ADDRESSES[ONE], 1)
+    assert (made.kind, made.input, made.value, made.exit_code) == ("CREATE", INIT_CODE, 4, exit_code)
+    assert (made.to, made.output) == ((None, b"why") if exit_code else (address, b"\xfe"))
+    assert [(inner.sender, inner.to) for inner in made.frames] == [(address, ADDRESSES[TWO])]
+
+
+def test_a_creation_that_fails_before_any_code_runs_has_no_frame() -> None:
+    failed = (
+        call(ONE, EAM, 2, CreateParams(INIT_CODE, 1).encode(), CBOR),
+        Dispatched(EAM_ACTOR, NATIVE, "wasm"),
+        ended(16),
+    )
+    assert in_contract(*failed).frames == []
+
+
+def test_a_native_actor_is_created_from_no_code_that_could_be_shown() -> None:
+    made = top(
+        call(ALICE, INIT, 2, encode([link(NATIVE), b""]), CBOR), Dispatched(INIT_ACTOR, NATIVE, "wasm"),
+        call(INIT_ACTOR, Address.id(GONE), 1), Dispatched(GONE, NATIVE, "wasm"), ended(),
+        ended(0, b"\x80", CBOR),
+    )  # fmt: skip
+    assert (made.kind, made.input, made.output, made.to) == ("CREATE", b"\xfe", b"\xfe", masked_id(GONE))
+
+
+def test_logs_know_how_many_calls_came_before_them() -> None:
+    log = EventEmitted(ONE, ((3, "d", RAW, b"x"),))
+    hidden = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended()
+    seen = call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
+    assert [entry.place for entry in in_contract(log, *hidden, log, *seen, log).logs] == [0, 0, 1]
+
+
+def test_a_call_that_could_not_be_made_has_the_messages_exit_code() -> None:
+    frame = top(call(ALICE, Address.id(GONE), INVOKE_EVM), ended(error="NOT_FOUND"), MessageEnded(5, 0))
+    assert frame.exit_code == 5
+
+
+def test_a_thousand_calls_deep_needs_no_recursion() -> None:
+    deep = 1024 * (call(ONE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"))
+    frame = top(*deep, *1024 * (ended(),))
+    assert len(flat_traces(frame)[-1]["traceAddress"]) == 1023
+    shown, depth = call_trace(frame, lambda _: b"", only_top_call=False, with_log=True), 1
+    while "calls" in shown:
+        (shown,), depth = shown["calls"], depth + 1
+    assert depth == 1024
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (1, "vm error: SysErrSenderInvalid(1)"),
+        (7, "out of gas"),
+        (9, "vm error: SysErrIllegalExitCode(9)"),
+        (10, "vm error: SysFatal(10)"),
+        (16, "actor error: ErrIllegalArgument(16)"),
+        (26, "actor error: ErrNotPayable(26)"),
+        (33, "Reverted"),
+        (39, "invalid jump destination"),
+        (77, "actor error: 77"),
+    ],
+)
+def test_failures_have_the_words_of_filecoins_nodes(exit_code: int, words: str) -> None:
+    assert failure(exit_code) == words
