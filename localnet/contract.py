@@ -35,8 +35,10 @@ class Artifact:
             return cls._read(source, "the artifact")
         try:
             content = json.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{source} is no readable artifact: {error}") from None
+        except OSError as error:
+            raise InvalidInput(f"the artifact {source} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InvalidInput(f"{source} is no JSON: {error}") from None
         return cls._read(content, str(source))
 
     @classmethod

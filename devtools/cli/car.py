@@ -54,17 +54,17 @@ def export(
 
     Example: hypervisor car export chain state.car
     """
-    from devtools.cli.folders import head_of, open_folder
+    from devtools.cli.folders import head_of, named_block, open_folder
     from devtools.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
-    from store.cid import parse_cid, show
+    from store.cid import show
     from store.dag_json import decode_json
     from store.selection import covered
     from store.selectors import SelectorError, parse_selector
     from store.transfer import export_car, write_blocks
 
     with open_folder(folder) as store, bytes_bar("exporting") as progress:
-        roots = [parse_cid(text) for text in root or ()] or [head_of(store)]
+        roots = [named_block(text) for text in root or ()] or [head_of(store)]
         partial = car.with_name(car.name + ".part")
         try:
             with partial.open("wb") as file:

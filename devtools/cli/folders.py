@@ -24,6 +24,17 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     return RocksStore.open(folder, read_only=read_only)
 
 
+def named_block(text: str) -> Cid:
+    """The CID that somebody gave; InvalidInput if it is none."""
+    from hypervisor.errors import InvalidInput
+    from store.cid import CidError, parse_cid
+
+    try:
+        return parse_cid(text)
+    except CidError as error:
+        raise InvalidInput(str(error)) from None
+
+
 def head_of(store: RocksStore) -> Cid:
     """The state of the machine in a folder; InvalidInput if it holds none."""
     from hypervisor.errors import InvalidInput

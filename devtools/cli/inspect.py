@@ -30,13 +30,12 @@ def inspect(
 
     Example: hypervisor inspect chain f04/state/claims
     """
-    from devtools.cli.folders import head_of, open_folder
+    from devtools.cli.folders import head_of, named_block, open_folder
     from devtools.inspection import Inspector
-    from store.cid import parse_cid
     from store.transfer import write_blocks
 
     with open_folder(folder) as store:
-        start = head_of(store) if root is None else parse_cid(root)
+        start = head_of(store) if root is None else named_block(root)
         inspector = Inspector(store, start)
         found = inspector.look(path, limit)
         if proof is not None:

@@ -42,8 +42,12 @@ def main() -> None:
 
     try:
         app()
-    except (HypervisorError, StoreError, OSError) as error:
+    except (HypervisorError, StoreError) as error:
         sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        known = error.filename is not None and error.strerror
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n" if known else f"error: {error}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,14 +42,15 @@ def node(
 
     Example: hypervisor node --bundle builtin-actors.car --state chain
     """
+    from devtools.cli.progress import words_line
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.network import Network
     from localnet.rpc.server import Server
     from localnet.rpc.server import ready_file as written
 
-    opened = Network(
-        IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=_network_version(network)
-    )
+    version = _network_version(network)
+    with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
+        opened = Network(IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version)
     with opened:
         server = Server(opened, port)
         with written(ready_file, server.url) as write_url:

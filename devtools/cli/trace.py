@@ -42,6 +42,7 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
+    interfaces = [_interface(path) for path in abi or []]
     found = _from_folder(state, evm, transaction) if state else _from_node(rpc, transaction)
     if as_json:
         typer.echo(json.dumps(found))
@@ -50,7 +51,7 @@ def trace(
 
     console = tree_console()
     console.print(_title(found))
-    console.print(_tree(found["calls"], [_interface(path) for path in abi or []]))
+    console.print(_tree(found["calls"], interfaces))
 
 
 def _from_node(url: str, transaction: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def block(value: Any) -> BlockRef:
         if len(value) == 66:
             return BlockRef(hash=hash32(value))
         return BlockRef(number=quantity(value))
+    if not isinstance(value, dict):
+        raise invalid_params(f"{shown(value)} is no block: expected a tag, a quantity, a hash or an object")
     given = fields(value, "block")
     number, block_hash = field(given, "blockNumber", quantity), field(given, "blockHash", hash32)
     if (number is None) == (block_hash is None):

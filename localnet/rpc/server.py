@@ -95,20 +95,27 @@ def serving(network: Network, port: int = 0, limits: Limits | None = None) -> It
 
 @contextlib.contextmanager
 def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
-    """A function that writes the URL to a file, whole or not at all; the file is gone at the end."""
+    """A function that writes the URL to a file, whole or not at all; the file is gone at the end.
+
+    Raises InvalidInput at once, before anybody is told that the node is ready, where the file cannot be written.
+    """
     if path is None:
         yield lambda: None
         return
-    path.unlink(missing_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.unlink(missing_ok=True)
+        draft.write_text(f"{url}\n", encoding="ascii")
+    except OSError as error:
+        raise InvalidInput(f"the file {path} cannot be written: {error.strerror}") from None
 
     def write() -> None:
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(f"{url}\n", encoding="ascii")
         draft.replace(path)
 
     try:
         yield write
     finally:
+        draft.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 

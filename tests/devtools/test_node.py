@@ -127,6 +127,7 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str],
         (["0x12", "--rpc", "nowhere"], "'nowhere' is no URL of a node"),
         (["0x12", "--rpc", "http://127.0.0.1:1"], "no node answers at http://127.0.0.1:1"),
         (["0x12", "--state", "absent"], "there is no folder absent"),
+        (["0x12", "--abi", "absent.json"], "error: the artifact absent.json cannot be read: No such file or directory"),
     ],
 )
 def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], words: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from devtools.cli.main import app
+from devtools.cli.main import app, main
+from hypervisor.errors import InvalidInput
 from localnet import Network
 from store.car import read_car
 from store.cid import show
@@ -121,3 +122,20 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     for command in (["inspect"], ["gc"], ["car", "export"]):
         found = run(*command, tmp_path / "nowhere", *(["x.car"] if command[0] == "car" else []))
         assert "there is no folder" in str(found.exception)
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("car", "export")])
+def test_a_root_that_is_no_cid_is_told(chain: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    car = [tmp_path / "x.car"] if command[0] == "car" else []
+    found = run(*command, chain, *car, "--root", "xyz")
+    assert isinstance(found.exception, InvalidInput)
+    assert "'xyz' is not a CID" in str(found.exception)
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["hypervisor", "car", "verify", str(tmp_path / "absent.car")])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == f"error: {tmp_path / 'absent.car'}: No such file or directory\n"

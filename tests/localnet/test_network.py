@@ -426,8 +426,11 @@ class TestArtifacts:
             Artifact.load(self.content() | {"bytecode": bytecode})
 
     def test_a_file_that_is_no_artifact_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(InvalidInput, match=r"absent\.json is no readable artifact"):
+        with pytest.raises(InvalidInput, match=r"absent\.json cannot be read: No such file or directory$"):
             Artifact.load(tmp_path / "absent.json")
+        (tmp_path / "text.json").write_text("pragma solidity")
+        with pytest.raises(InvalidInput, match=r"text\.json is no JSON"):
+            Artifact.load(tmp_path / "text.json")
         (tmp_path / "list.json").write_text("[]")
         with pytest.raises(InvalidInput, match=r"list\.json is no artifact"):
             Artifact.load(tmp_path / "list.json")

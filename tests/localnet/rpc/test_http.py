@@ -273,4 +273,14 @@ def test_the_ready_file_appears_whole_and_goes_away(tmp_path: Path) -> None:
         write()
         assert path.read_text() == "http://127.0.0.1:1\n"
         assert list(tmp_path.iterdir()) == [path]
-    assert not path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ready_file_that_cannot_be_written_is_named_before_the_node_is_ready(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("absent/ready", "folder"):
+        with (
+            pytest.raises(InvalidInput, match=f"the file {tmp_path / name} cannot be written"),
+            ready_file(tmp_path / name, "http://127.0.0.1:1"),
+        ):
+            pytest.fail("the node began")

@@ -162,6 +162,12 @@ class TestCalls:
     def test_creating_a_contract_returns_nothing(self, rpc: Client) -> None:
         assert rpc("eth_call", {"from": ALICE, "data": "0x" + COUNTER.bytecode.hex()}) == "0x"
 
+    @pytest.mark.parametrize("at", [1, True, ["latest"]])
+    def test_what_names_no_block_is_told_what_does(self, rpc: Client, at: object) -> None:
+        with pytest.raises(Failed, match="is no block: expected a tag, a quantity, a hash or an object") as failed:
+            rpc("eth_call", {"to": NOBODY}, at)
+        assert failed.value.code == -32602
+
     def test_overrides_are_refused_unless_empty(self, rpc: Client) -> None:
         assert rpc("eth_call", {"to": NOBODY}, "latest", {}) == "0x"
         with pytest.raises(Failed, match="overrides are not supported") as failed:
