@@ -20,8 +20,9 @@ from types import MappingProxyType
 from store.codec import CodecError, decode, decode_strict, encode
 from tests.fuzz import targets, trees
 
-DECODER, MACHINE = 1 << 30, 12 << 30
-"""Limits on the memory of a process: a machine has stacks of 64 MiB for nested calls, most of which stay untouched."""
+DECODER, MACHINE = 1 << 30, 20 << 30
+"""Limits on the memory of a process. A machine has 128 stacks of 64 MiB for the deepest calls, nearly all of it never
+touched, and a target may have two machines; what is held in the end is limited for every target (`worker`)."""
 
 CORPUS = Path(__file__).with_name("corpus")
 
