@@ -10,7 +10,7 @@ from collections.abc import Callable
 from hypervisor.address import Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from store.cid import MAX_DIGEST, Cid, CidError, read_cid
+from store.cid import MAX_DIGEST, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, read_cid
 
 _LONGEST_CID = 4 * 10 + MAX_DIGEST
 """Four varints and a digest: no parser of CIDs reads further."""
@@ -66,6 +66,9 @@ class GuestMemory:
 
     def read_cid(self, offset: int) -> Cid:
         """The CID that begins at `offset`, however long it is."""
+        usual = self._view[offset : offset + USUAL_LENGTH].tobytes()
+        if len(usual) == USUAL_LENGTH and usual.startswith(USUAL_PREFIX):
+            return Cid(usual)
         self.check(offset, 0)
         length = _LONGEST_CID if self.reaches(offset + _LONGEST_CID) else self.size - offset
         try:
