@@ -1,11 +1,12 @@
 """Addition, multiplication and pairing on the curve alt_bn128 (EIP-196, EIP-197).
 
 The curve is arkworks' (`runtimes/evm/guests/bn254`), as a WASM module of ours on wasmtime: no wheel of a maintained
-library offers it. Here are the lengths, there the numbers. Each call has an instance of its own, so calls share
-nothing and may come from any thread.
+library offers it. Here are the lengths, there the numbers. To make an instance takes longer than an addition, so they
+are kept for later calls; none is ever in two calls, and a call reads nothing but its own input.
 """
 
 import atexit
+from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -46,6 +47,44 @@ def pairing(data: bytes) -> bytes:
     return is_one.to_bytes(32, "big")
 
 
+class _Curve:
+    """An instance of the module, with memory for an input of `room` bytes."""
+
+    def __init__(self, room: int) -> None:
+        import wasmtime
+
+        module, engine = _module()
+        self.room = room
+        self._store = wasmtime.Store(engine)
+        self._exports = wasmtime.Instance(self._store, module, []).exports(self._store)
+        memory = self._exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        self._memory = memory
+        self._start = self._call("reserve", room)
+
+    def run(self, function: str, data: bytes, *more: int) -> bytes:
+        """Call a function on an input; the first 64 bytes of what it wrote over it."""
+        self._memory.write(self._store, data, self._start)
+        status = self._call(function, self._start, *more)
+        if status:
+            raise PrecompileFailure(_REFUSALS[status])
+        return bytes(self._memory.read(self._store, self._start, self._start + _POINT))
+
+    def _call(self, function: str, *arguments: int) -> int:
+        import wasmtime
+
+        work = self._exports[function]
+        assert isinstance(work, wasmtime.Func)
+        try:
+            return int(work(self._store, *arguments))
+        except wasmtime.Trap as trap:
+            raise Fatal(f"bn254 {function}: {trap}") from trap
+
+
+_IDLE: Final[deque[_Curve]] = deque()
+_ROOM: Final = 4096
+
+
 @cache
 def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
     """Compiled when first used, which takes a fifth of a second. It is code alone and holds no state."""
@@ -53,28 +92,23 @@ def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
 
     engine = wasmtime.Engine()
     module = wasmtime.Module(engine, _MODULE.read_bytes())
-    atexit.register(engine.close)  # wasmtime-py's own way fails while the interpreter ends
-    atexit.register(module.close)
+    for close in (engine.close, module.close, _IDLE.clear):  # the last one first
+        atexit.register(close)  # wasmtime-py's own way fails while the interpreter ends
     return module, engine
 
 
 def _run(function: str, data: bytes, *more: int) -> bytes:
-    """Call the module's function on the input, and return the first 64 bytes of what it wrote over it."""
-    import wasmtime
-
-    module, engine = _module()
-    with wasmtime.Store(engine) as store:
-        exports = wasmtime.Instance(store, module, []).exports(store)
-        memory, reserve, work = exports["memory"], exports["reserve"], exports[function]
-        assert isinstance(memory, wasmtime.Memory)
-        assert isinstance(reserve, wasmtime.Func)
-        assert isinstance(work, wasmtime.Func)
-        try:
-            start = reserve(store, len(data))
-            memory.write(store, data, start)
-            status = work(store, start, *more)
-        except wasmtime.Trap as trap:
-            raise Fatal(f"bn254 {function} of {len(data)} bytes: {trap}") from trap
-        if status:
-            raise PrecompileFailure(_REFUSALS[status])
-        return bytes(memory.read(store, start, start + _POINT))
+    """Call a function of the module on the input, on an instance that nobody uses now. A large input has its own."""
+    if len(data) > _ROOM:
+        return _Curve(len(data)).run(function, data, *more)
+    try:
+        curve = _IDLE.pop()
+    except IndexError:
+        curve = _Curve(_ROOM)
+    try:
+        answer = curve.run(function, data, *more)
+    except PrecompileFailure:
+        _IDLE.append(curve)
+        raise
+    _IDLE.append(curve)
+    return answer

@@ -154,6 +154,16 @@ def test_a_pairing_takes_whole_pairs(length: int) -> None:
         bn254.pairing(bytes(length))
 
 
+def test_a_call_sees_nothing_of_the_one_before() -> None:
+    pair = g1(1) + g2(1)
+    opposite = g1(-1) + g2(1)
+    for before in (pair * 30, pair + words(1, 3) + g2(1), pair + opposite):  # of its own instance, refused, good
+        ours("bn254_pairing", before)
+        assert ours("bn254_add", words(1, 2)) == words(1, 2)
+        assert ours("bn254_pairing", opposite) == NOT_ONE
+        assert ours("bn254_pairing", pair + opposite) == ONE
+
+
 def test_several_threads_have_the_same_answers() -> None:
     answers: list[bytes] = []
     wanted = [g1(1_000_003 * index) for index in range(1, 5)]
