@@ -1,14 +1,16 @@
 """A reader for the CBOR that actors accept as parameters: as lenient as the network's, and no more.
 
 Differences from `store.codec.decode_strict`, all measured on the official EVM actor: byte strings may be cut into
-chunks (indefinite length, nested) and heads may be longer than needed; text, tags and indefinite arrays in the
-place of what is expected, and bytes left over, are refused.
+chunks (indefinite length, nested), heads may be longer than needed, and the head of an unsigned integer passes for that
+of a byte string or an array of so many bytes or items; text, tags and indefinite arrays in the place of what is
+expected, and bytes left over, are refused.
 """
 
 from store.cid import Cid, CidError, read_cid
 from store.codec import bytes_head
 
 _UNSIGNED, _BYTES, _ARRAY, _TAG = 0, 2, 4, 6
+_LENGTHS = (_BYTES, _ARRAY)
 _INDEFINITE_BYTES = 0x5F
 _BREAK = 0xFF
 _LINK_TAG = 42
@@ -99,7 +101,8 @@ class Reader:
 
     def _head(self, major: int, what: str) -> int:
         first = self._peek()
-        if first >> 5 != major or first & 0x1F > 27:
+        kind = major if first >> 5 == _UNSIGNED and major in _LENGTHS else first >> 5
+        if kind != major or first & 0x1F > 27:
             raise ParamsError(f"byte 0x{first:02x}, expected {what}")
         self._at += 1
         if first & 0x1F < 24:

@@ -35,15 +35,17 @@ def main() -> int:
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},
         findings=tally.findings[:MOST_FINDINGS],
-        planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
+        planted_defect={
+            name: planted(name, chosen.seed, chosen.count, chosen.workers) for name in PLANTS if name != NONE
+        },
         details=tally.details(),
     )
     return finish(record, chosen, started)
 
 
-def planted(name: str, seed: int, count: int) -> dict[str, int]:
+def planted(name: str, seed: int, count: int, workers: int) -> dict[str, int]:
     """In how many cases of a shorter run a defect is found, by the cases' class."""
-    tally = compare(seed, max(count // 50, 200), 1, name)
+    tally = compare(seed, max(count // 50, 200), workers, name)
     return dict(sorted(tally.found_by_theme.items()))
 
 

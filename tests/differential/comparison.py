@@ -24,6 +24,8 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
     work = partial(compare_some, seed, count, plant)
     for number, part in enumerate(run_all(work, starts, workers, "chunks of cases"), 1):
         total.merge(part)
+        for finding in part.findings if plant == NONE else ():
+            print(f"DIFFERENT: {finding}", file=sys.stderr, flush=True)
         if number % 40 == 0:
             print(f"{total.count} cases, {len(total.findings)} findings", file=sys.stderr, flush=True)
     return total

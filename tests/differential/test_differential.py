@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.message import Message
 from runtimes.evm.ethereum.alloc import Account
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, fvm_data
@@ -12,13 +14,14 @@ from tests.differential.comparison import BUNDLE, compare, twins
 from tests.differential.generator import SENDER, generate
 from tests.differential.plants import NONE, PLANTS
 from tests.differential.tally import STAGES
-from tests.differential.twins import CallOf, Case
+from tests.differential.twins import GAS_LIMIT, CallOf, Case
 from tests.runtimes.evm.assembler import assemble
 
 pytestmark = pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
 
 CONTRACT = EthAddress(b"\xaa" * 20)
 FORWARD = "CALLDATASIZE 0 0 CALLDATACOPY {out} 0 CALLDATASIZE 0 {address} GAS DELEGATECALL {out} MSTORE {all} 0 RETURN"
+ECHO = "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN"
 CALL_ACTOR, CALL_ACTOR_ID = ((0xFE << 152) + index for index in (3, 5))
 TOO_MUCH = (2 << 20, 100 << 20, 0x51000000, 1 << 31, 1 << 32)
 """Lengths that no block, no instance's memory, no 32-bit number can hold."""
@@ -48,6 +51,31 @@ def test_parameters_of_any_length_are_refused_in_the_official_order(
     assert not difference(CALL_ACTOR_ID, words(*head, 100, length))
     assert not difference(CALL_ACTOR, words(*head, 224, 0, length))
     assert not difference(CALL_ACTOR, words(*head, 224, length, 2) + b"\x00\x64")
+
+
+READ = {"00": 0, "0105": 0, "1805" + "07" * 5: 0, "1b00000000000000010a": 0, "5f0105ff": 0, "5f4000ff": 0}
+REFUSED = {"2105": 21, "6105": 21, "8105": 21, "c105": 21, "0005": 21}
+
+
+@pytest.mark.parametrize(("params", "exit_code"), [*READ.items(), *REFUSED.items()])
+def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exit_code: int) -> None:
+    data_file(BUNDLE)
+    accounts = {SENDER: Account(10**24), CONTRACT: Account(0, 1, assemble(ECHO))}
+    outcomes = []
+    for twin in (twins(NONE).ours, twins(NONE).official):
+        twin.begin(accounts)
+        result = twin.machine.apply(
+            Message(
+                to_filecoin(CONTRACT),
+                to_filecoin(SENDER),
+                method=INVOKE_EVM,
+                params=bytes.fromhex(params),
+                gas_limit=GAS_LIMIT,
+            )
+        )
+        outcomes.append((result.exit_code, result.return_data, twin.machine.root))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == exit_code
 
 
 @pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])

@@ -103,10 +103,14 @@ class Twin:
         self.machine = Hypervisor.open(bundle=bundle, evm=evm, context=context)
         self._empty = self.machine.snapshot()
 
+    def begin(self, accounts: Mapping[EthAddress, Account]) -> None:
+        """Start anew from these accounts."""
+        self.machine.restore(self._empty)
+        install(self.machine, accounts)
+
     def run(self, case: Case) -> Iterator[Outcome]:
         """Start from the case's accounts and apply its messages."""
-        self.machine.restore(self._empty)
-        install(self.machine, case.accounts)
+        self.begin(case.accounts)
         nonces = {address: account.nonce for address, account in case.accounts.items()}
         for call in case.calls:
             yield self._apply(call, nonces[call.sender], case.gas_limit)
