@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential boot bundle actors-page lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential equality boot bundle actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -76,6 +76,10 @@ fuzz: environment ## every decoder and the machine, a minute for each target; AR
 
 records: environment ## one per cent of each recorded run again, against bench/records; ARGS="fuzz" is one of them
 	@$(RUN)/python -m bench.recorded $(ARGS)
+
+equality: environment ## our actors beside the official ones, message for message, the long tests too; the gas of both
+	@$(RUN)/python -m pytest -q -m "" tests/actors $(ARGS)
+	@cat .pytest_cache/d/guests/costs.txt
 
 boot: environment ## the same life on our own actors and on the official ones, from genesis over 1,000 epochs
 	@$(RUN)/python examples/boot.py $(ARGS)

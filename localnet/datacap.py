@@ -40,12 +40,17 @@ _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 def grant(chain: Chain, client: Address, size: int) -> None:
     """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
 
-    Raises InvalidInput where the registry refuses.
+    Raises InvalidInput where the registry refuses; nothing has changed then.
     """
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
     amount = encode_bigint(size)
-    _implicit(chain, root, _ADD_VERIFIER, encode([verifier.to_bytes(), amount]))
-    _implicit(chain, verifier, _ADD_VERIFIED_CLIENT, encode([client.to_bytes(), amount]))
+    before = chain.machine.snapshot()
+    try:
+        _implicit(chain, root, _ADD_VERIFIER, encode([verifier.to_bytes(), amount]))
+        _implicit(chain, verifier, _ADD_VERIFIED_CLIENT, encode([client.to_bytes(), amount]))
+    except InvalidInput:
+        chain.machine.restore(before)
+        raise
     chain.keep_changes()
 
 

@@ -353,7 +353,10 @@ class Network:
         set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
 
     def grant_datacap(self, target: Target, size: int) -> None:
-        """Make an account a verified client with DataCap for so many bytes more, without a transaction."""
+        """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
+
+        Raises InvalidInput where the registry refuses.
+        """
         from localnet.datacap import grant
 
         grant(self.chain, filecoin_address(target), size)

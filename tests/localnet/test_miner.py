@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from bridge.method_numbers import method_number
 from hypervisor import Address, Message
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import InvalidInput
-from hypervisor.types import POWER_ACTOR, ChainEpoch, MethodNumber
+from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
 from localnet import Contract, Network, TransactionFailed
 from localnet.miner import DEVELOPMENT_PROVE, Miner, SectorState
 from localnet.onboarding import PROVING_PERIOD, bitfield
@@ -169,6 +170,23 @@ def test_what_an_actor_does_not_know_is_said(network: Network) -> None:
     miner = network.create_miner(sectors=0)
     with pytest.raises(InvalidInput, match="MinerPower of f04 exits with 17"):
         Miner(network, POWER_ACTOR, miner.owner).power()
+
+
+def test_datacap_is_granted(either: Network) -> None:
+    client = either.accounts[2].native
+    either.grant_datacap(client, 256)
+    either.grant_datacap(client, 1000)
+    balance = either.send_native(Address.id(DATACAP_ACTOR), method_number("Balance"), encode(client.to_bytes()))
+    assert decode_bigint(balance.return_data) == 1256 * 10**18
+
+
+def test_a_grant_that_is_refused_leaves_nothing(network: Network) -> None:
+    """255 bytes are less than a piece; the registry's own root can be no client."""
+    before = network.machine.root
+    for client, size in ((network.accounts[2].native, 255), (Address.id(80), 1000)):
+        with pytest.raises(InvalidInput, match="the verified registry refuses with exit code 16"):
+            network.grant_datacap(client, size)
+        assert network.machine.root == before
 
 
 @pytest.mark.parametrize(
