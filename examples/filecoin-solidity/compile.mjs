@@ -1,18 +1,20 @@
 // Compiles a caller for every API of the Solidity libraries for built-in actors: a contract with one public function for
 // each function of the API, which does nothing but pass its arguments on. The callers are made from the libraries' own
-// syntax trees, so no function is left out.
+// syntax trees, so no function is left out. The test contracts that come with a library are compiled as they are.
 //
 //     CLIENTS=folder-with-solc node compile.mjs FOLDER          (scripts/filecoin-solidity does this)
 //
-// FOLDER/node_modules holds the packages as npm has them; FOLDER/artifacts/<package>/<API>.json is written.
+// FOLDER/node_modules holds the packages as npm has them; FOLDER/artifacts/<package>/<API>.json is written, and
+// <package>/tests/<contract>.json; there the contract that calls a whole API has the API's name.
 
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 
 const solc = createRequire(resolve(process.env.CLIENTS, "package.json"))("solc");
 const folder = process.argv[2];
 const packages = ["filecoin-solidity-api", "@zondax/filecoin-solidity"];
+const otherCompiler = ["bigints.test.sol"]; // its dependency wants solc 0.8.17 and no other
 
 const settings = {
   evmVersion: "shanghai",
@@ -22,7 +24,6 @@ const settings = {
 
 for (const name of packages) {
   const target = join(folder, "artifacts", name);
-  mkdirSync(target, { recursive: true });
   const contracts = `${name}/contracts/v0.8`;
   const apis = readdirSync(join(folder, "node_modules", contracts)).filter((file) => file.endsWith("API.sol"));
   for (const file of apis) {
@@ -31,11 +32,24 @@ for (const name of packages) {
     const library = definition(compile({ [path]: { content: read(path) } }, ["ast"]).sources[path].ast, api);
     const source = caller(api, path, library);
     const compiled = compile({ "Caller.sol": { content: source } }, ["abi", "evm.bytecode.object"]);
-    const { abi, evm } = compiled.contracts["Caller.sol"].Caller;
-    const artifact = { contract: api, abi, bytecode: `0x${evm.bytecode.object}`, compiler: `solc ${solc.version()}` };
-    writeFileSync(join(target, `${api}.json`), `${JSON.stringify({ ...artifact, settings, source }, null, 2)}\n`);
+    save(target, api, compiled.contracts["Caller.sol"].Caller, { source });
   }
-  console.error(`${name}: ${apis.length} APIs compiled`);
+  const tests = join(folder, "node_modules", contracts, "tests");
+  const files = existsSync(tests) ? readdirSync(tests).filter((file) => !otherCompiler.includes(file)) : [];
+  for (const file of files) {
+    const path = `${contracts}/tests/${file}`;
+    const compiled = compile({ [path]: { content: read(path) } }, ["abi", "evm.bytecode.object"]).contracts[path];
+    for (const contract of Object.keys(compiled)) {
+      save(join(target, "tests"), contract.replace(/ApiTest$/, "API"), compiled[contract], {});
+    }
+  }
+  console.error(`${name}: ${apis.length} APIs and ${files.length} tests compiled`);
+}
+
+function save(target, contract, { abi, evm }, more) {
+  const artifact = { contract, abi, bytecode: `0x${evm.bytecode.object}`, compiler: `solc ${solc.version()}` };
+  mkdirSync(target, { recursive: true });
+  writeFileSync(join(target, `${contract}.json`), `${JSON.stringify({ ...artifact, settings, ...more }, null, 2)}\n`);
 }
 
 function caller(api, path, library) {

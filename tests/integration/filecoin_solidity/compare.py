@@ -86,7 +86,7 @@ def _through_library(stage: Stage, case: Case) -> Answer:
             return Answer(int(words[11:-1]), None, result.events, _actors(stage))
         return Answer(words, None, result.events, _actors(stage))
     assert result.exit_code == ExitCode.OK, result.message
-    answers = caller.interface.decode_result(case.function, invoke_return(result.return_data))
+    answers = caller.interface.decode_result(caller.function(case.function), invoke_return(result.return_data))
     values = list(answers) if len(outputs) > 1 else [answers] if outputs else []
     exit_code = ExitCode.OK
     if outputs and _is_exit(outputs[0]):
@@ -194,9 +194,9 @@ def _actors(stage: Stage) -> dict[ActorID, ActorState]:
 
 def _entries(stage: Stage, case: Case, kind: str) -> list[Mapping[str, Any]]:
     """The ABI's "inputs" or "outputs" of a case's function."""
-    interface = stage.callers[case.by].interface
-    name = case.function.partition("(")[0]
-    named = [entry for entry in interface.abi if entry.get("name") == name and entry["type"] == "function"]
+    caller = stage.callers[case.by]
+    name = caller.function(case.function).partition("(")[0]
+    named = [entry for entry in caller.interface.abi if entry.get("name") == name and entry["type"] == "function"]
     return list(named[0][kind])
 
 

@@ -25,6 +25,7 @@ OFFICIAL: Final = "bundles/v18-testing-fake-proofs.car"
 BEGIN, END = "<!-- table of the Solidity libraries -->", "<!-- end of the table -->"
 EQUAL, MISSING, OF_LIBRARY = "equal", "missing", "library"
 KEPT, OLDER = "filecoin-solidity-api", "@zondax/filecoin-solidity"
+TESTS: Final = f"{OLDER}/tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,16 @@ COLUMNS: Final = (
     Column("its EVM actor", KEPT, own=False, evm="official"),
     Column("@zondax, own", OLDER, own=True),
     Column("@zondax, official", OLDER, own=False),
+    Column("its tests, own", TESTS, own=True),
+    Column("its tests, official", TESTS, own=False),
 )
-_JUDGE: Final = Column("", OLDER, own=False, evm="official")
+_JUDGES: Final = {library: Column("", library, own=False, evm="official") for library in (OLDER, TESTS)}
 
 
 def run(artifacts: Path) -> tuple[dict[str, list[str]], list[str]]:
     """The table's rows by function, and what is not as it should be."""
     results = {column: column.run(artifacts) for column in COLUMNS}
-    judged = [result for _, result in _JUDGE.run(artifacts)]
+    judged = {library: [result for _, result in judge.run(artifacts)] for library, judge in _JUDGES.items()}
     rows: dict[str, list[str]] = {}
     problems: list[str] = []
     first = results[COLUMNS[0]]
@@ -67,7 +70,7 @@ def run(artifacts: Path) -> tuple[dict[str, list[str]], list[str]]:
     for method in dict.fromkeys(case.method for case, _ in first):
         rows[method] = [str(succeeding[method]), str(failing[method])]
     for column, cells in results.items():
-        judges = judged if column.library == OLDER else [None] * len(cells)
+        judges = judged.get(column.library, [None] * len(cells))
         words = _cells(column, zip(cells, judges, strict=True), problems)
         for method, row in rows.items():
             row.append(words[method])
