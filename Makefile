@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff bench bridge crash gc-check fuzz records statetest differential equality boot bundle actors-page lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ golden-coverage: environment ## golden vectors by network version, and by syscal
 
 oracle-diff: environment ## make 20 golden vectors again with the reference and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
+
+oracle-fuzz: environment ## random syscalls on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
+	@$(RUN)/python -m tests.conformance.oracle_fuzz $(ARGS)
 
 statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)

@@ -70,18 +70,23 @@ def sample(files: list[Vectors], count: int, seed: int) -> Vectors:
 
 def make_again(names: Iterable[str]) -> Vectors:
     """The vectors of these ids, and maybe more, as the oracle makes them now. Raises CannotRun."""
+    with TemporaryDirectory(prefix="oracle-") as folder:
+        oracle("generate", "--out", folder, "--only", ",".join(names))
+        return {name: vector for path in find_vectors([Path(folder)]) for name, vector in by_id(path).items()}
+
+
+def oracle(command: str, *arguments: str) -> str:
+    """What a command of tests/oracle prints, which is built first where it must be. Raises CannotRun."""
     data = fvm_data()
     if data is None or not (data / "bundles").is_dir():
         raise CannotRun("the official bundles are missing (FVM_DATA)")
     if shutil.which("cargo") is None:
         raise CannotRun(f"there is no Rust here: install the toolchain that {ORACLE / 'rust-toolchain.toml'} names")
-    cargo = ["cargo", "run", "--release", "--locked", "--quiet", "--"]
-    with TemporaryDirectory(prefix="oracle-") as folder:
-        command = ["generate", "--bundles", str(data / "bundles"), "--out", folder, "--only", ",".join(names)]
-        status = subprocess.run([*cargo, *command], cwd=ORACLE, check=False).returncode
-        if status:
-            raise CannotRun(f"tests/oracle could not be built or ended with {status}; its words stand above")
-        return {name: vector for path in find_vectors([Path(folder)]) for name, vector in by_id(path).items()}
+    cargo = ["cargo", "run", "--release", "--locked", "--quiet", "--", command, "--bundles", str(data / "bundles")]
+    done = subprocess.run([*cargo, *arguments], cwd=ORACLE, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise CannotRun(f"tests/oracle could not be built or ended with {done.returncode}; its words stand above")
+    return done.stdout
 
 
 def differences(made: Any, committed: Any, place: str = "vector") -> Iterator[str]:

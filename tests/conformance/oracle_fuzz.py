@@ -1,0 +1,161 @@
+"""Random syscalls, answered by the reference and by this machine: `make oracle-fuzz`.
+
+Each message asks a few hundred of them (tests/conformance/probes.py); exit code, every error number and result, gas,
+events and state must be equal. Of a message that differs each syscall is asked again alone. Some are run again with a
+price that is a gas too high, and must differ then, else the run proves nothing. Needs Rust and the official bundles,
+like `make oracle-diff`; ends with exit code 1 on a difference, 2 if nothing could be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import copy
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.conformance import VectorResult, read_vectors, run_vector
+from hypervisor.network_versions import NetworkVersion, network_version
+from hypervisor.state_tree import StateTree
+from hypervisor.types import ActorID
+from store.car import read_car, write_car
+from store.cid import RAW, Cid, cid_of, parse_cid, show
+from store.memory import MemoryStore
+from tests.conformance.coverage import GOLDEN, VERSIONS
+from tests.conformance.oracle_diff import NOT_RUN, CannotRun, oracle
+from tests.conformance.probes import Probe, module_of, probes
+from tests.conftest import data_file
+
+GUEST = ActorID(1000)
+IN_A_MESSAGE = 200
+
+Vector = dict[str, Any]
+
+
+def main() -> int:
+    """Ask `count` syscalls at one network version after the other; the exit code."""
+    options = argparse.ArgumentParser(prog="oracle-fuzz", description=__doc__)
+    options.add_argument("--count", type=int, default=8_000, help="how many syscalls (default 8000)")
+    options.add_argument("--seed", type=int, default=1)
+    chosen = options.parse_args()
+    stream = probes(Random(chosen.seed))
+    messages = -(-chosen.count // len(VERSIONS) // IN_A_MESSAGE)
+    differing = planted = 0
+    try:
+        for version in VERSIONS:
+            batch = [list(islice(stream, IN_A_MESSAGE)) for _ in range(messages)]
+            vectors = answered(version, batch)
+            found = list(differences(version, batch, vectors))
+            for words in found:
+                print(f"nv{version}: {words}")
+            differing += len(found)
+            with patch("devtools.vectors.conformance.network_version", _one_gas_more):
+                planted += not next(machine(vectors[:1])).passed
+            print(f"nv{version}: {messages * IN_A_MESSAGE} syscalls, {len(found)} differences", file=sys.stderr)
+    except CannotRun as lack:
+        print(f"NOT RUN: {lack}")
+        return NOT_RUN
+    total = messages * len(VERSIONS)
+    print(f"{total * IN_A_MESSAGE} syscalls in {total} messages: {differing} differences")
+    print(f"planted defect: found in {planted} of {len(VERSIONS)} messages")
+    return 1 if differing or not planted else 0
+
+
+def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence[Vector]) -> Iterator[str]:
+    """The syscalls that this machine answers differently, or a whole message if none of it does so alone."""
+    for asked, result in zip(messages, machine(vectors), strict=True):
+        if result.passed:
+            continue
+        alone = zip(asked, machine(answered(version, [[probe] for probe in asked])), strict=True)
+        different = [f"{probe}: {'; '.join(one.differences)}" for probe, one in alone if not one.passed]
+        yield from different or [f"only in company: {'; '.join(result.differences)[:500]}"]
+
+
+def answered(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
+    """Each message as a vector, with what the reference says."""
+    base = _base(version)
+    vectors = [with_guest(base, str(index), module_of(asked)) for index, asked in enumerate(messages)]
+    with TemporaryDirectory(prefix="oracle-") as folder:
+        path = _written(Path(folder), vectors)
+        lines = map(json.loads, oracle("run", str(path)).splitlines())
+        said = {line["id"].partition(":")[0]: line["postconditions"] for line in lines}
+    return [{**vector, "postconditions": said[vector["_meta"]["id"]]} for vector in vectors]
+
+
+def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
+    """Each vector on this machine."""
+    with TemporaryDirectory(prefix="oracle-") as folder, ExitStack() as stack:
+        for check in ("_check_window_proof", "_check_aggregate", "_check_replica_update"):
+            # The oracle's kernel that accepts proofs looks at nothing behind the charge.
+            stack.enter_context(patch(f"hypervisor.kernel.proofs.{check}"))
+        stack.enter_context(patch("hypervisor.kernel.proofs._can_be_seal", return_value=True))
+        yield from run_vector(_written(Path(folder), vectors), BundleFolder(data_file("bundles")))
+
+
+def _base(version: int) -> Vector:
+    """A golden vector of that version with one guest, whose proofs are accepted."""
+    vectors = read_vectors(GOLDEN / "proofs.jsonl.gz")
+    return next(v for v in vectors if v["_meta"]["id"].endswith(f"@nv{version}") and v["proofs"] == "accept")
+
+
+def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
+    """The vector with another module as its guest, under another name."""
+    vector = copy.deepcopy(dict(base))
+    blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
+    store = _Remembering(blocks)
+    tree = StateTree(store, parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"]))
+    guest = tree.get_actor(GUEST)
+    assert guest is not None
+    code = cid_of(module, RAW)
+    tree.set_actor(GUEST, replace(guest, code=code))
+    root = tree.flush()
+    car = io.BytesIO()
+    write_car(car, [root], {**store.blocks, code: module}.items())
+    vector["_meta"]["id"] = name
+    vector["car"] = base64.b64encode(gzip.compress(car.getvalue())).decode()
+    vector["preconditions"]["state_tree"]["root_cid"] = {"/": show(root)}
+    return vector
+
+
+class _Remembering(MemoryStore):
+    """A store that can tell its blocks."""
+
+    def __init__(self, blocks: Mapping[Cid, bytes]) -> None:
+        super().__init__()
+        self.blocks: dict[Cid, bytes] = {}
+        self.put_many(blocks.items())
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        self.blocks[cid] = data
+        super().put(cid, data)
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        for cid, data in blocks:
+            self.put(cid, data)
+
+
+def _written(folder: Path, vectors: Iterable[Mapping[str, Any]]) -> Path:
+    path = folder / "asked.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in vectors).encode(), 1))
+    return path
+
+
+def _one_gas_more(number: int) -> NetworkVersion:
+    row = network_version(number)
+    return replace(row, prices=replace(row.prices, name="planted", block_open_flat=row.prices.block_open_flat + 1000))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
