@@ -13,8 +13,9 @@ from hypervisor import Address, Hypervisor
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from localnet import onboarding
 from localnet.onboarding import NewSector, Piece
+from store.amt import Amt
 from store.cid import Cid
-from store.codec import decode, encode
+from store.codec import decode, encode, unlink
 from tests.actors.people import ALICE, BOB, FIL, WORKER, amount, packed, raw
 from tests.actors.test_same_at_random import Sequences, run
 from tests.actors.test_same_miner import (
@@ -82,6 +83,12 @@ class Sectors:
         for number, place in self.places.items():
             for status in (0, 1, 2):
                 self.miner.send(BOB, "ValidateSectorStatus", packed(number, status, packed(*place)))
+
+    def info(self, number: int) -> Any:
+        """What the chain knows of a sector: the fields of its record."""
+        machine = self.twins.own
+        root = unlink(self.twins.world().state_of(self.miner.id)[9])
+        return Amt(machine.store, root, 5).get(number)
 
     def end_of(self, deadline: int, now: int) -> int:
         """The last epoch of a deadline's window, the first that is not before `now`."""
@@ -274,6 +281,65 @@ def test_money_of_a_miner_with_sectors(sectors: Sectors) -> None:
         sectors.miner.send(ALICE, CONFIRM_WORKER)
         sectors.pass_deadlines(epoch, 1)
         sectors.look()
+
+
+@pytest.fixture(scope="module")
+def first_development_sectors(first_twins: Twins) -> Sectors:
+    """Sectors from the development-only method of our miner, left to the official actor too."""
+    twins = first_twins.fork()
+    twins.advance(epoch=COMMITTED, circulating_supply=TokenAmount(10**26))
+    registry = Registry(twins)
+    pledge_something(twins, registry.miner)
+    twins.send_as(100, Address.id(registry.miner), 0, b"", 1000 * FIL)
+    assert registry.transfer(2 * 2048, [registry.request(number, size=2048) for number in (1, 2)]).exit_code == 0
+    wanted: list[Any] = [[] for _ in range(SECTORS - 2)] + [
+        [[registry.bob, number, piece(number), 2048]] for number in (1, 2)
+    ]
+
+    def commit(machine: Hypervisor) -> None:
+        params = packed(wanted, EXPIRATION)
+        method = method_number("DevelopmentOnlyCommitSectors")
+        answer = World(machine).send_as(100, Address.id(registry.miner), method, params)
+        assert decode(answer.return_data) == list(range(SECTORS)), answer.message
+        machine.advance(epoch=ChainEpoch(COMMITTED + 1))
+
+    twins.only_own(commit)
+    return Sectors(twins, registry.miner)
+
+
+@pytest.fixture
+def development_sectors(first_development_sectors: Sectors) -> Sectors:
+    return first_development_sectors.fork(shakes=1)
+
+
+def test_development_sectors_are_such_as_the_official_actor_would_have_made(
+    development_sectors: Sectors, sectors: Sectors
+) -> None:
+    """All but the replica, the time of activation and what follows from that."""
+    ours, theirs = (stage.info(number) for stage in (development_sectors, sectors) for number in (0,))
+    places = (0, 1, 3, 5, 6, 8, 9, 10, 12, 13, 14, 15)
+    assert [ours[place] for place in places] == [theirs[place] for place in places]
+    assert claim_of(development_sectors) == claim_of(sectors)
+
+
+def test_the_official_actor_goes_on_with_development_sectors(development_sectors: Sectors) -> None:
+    development_sectors.look()
+    assert all(development_sectors.status(number) == 1 for number in range(SECTORS))
+    assert development_sectors.declare(0, 6) == 0
+    since = development_sectors.pass_deadlines(now(development_sectors), 2)
+    development_sectors.look()
+    development_sectors.miner.award(2, penalty=FIL)
+    development_sectors.pass_deadlines(since + 43 * DAY, 3)
+    development_sectors.look()
+    assert {development_sectors.status(number) for number in range(SECTORS)} == {0}
+
+
+def test_development_sectors_expire_on_the_official_actor(development_sectors: Sectors) -> None:
+    since = development_sectors.pass_deadlines(EXPIRATION - DAY, 3)
+    development_sectors.look()
+    assert {development_sectors.status(number) for number in range(SECTORS)} == {0}
+    development_sectors.pass_deadlines(since, 1)
+    assert development_sectors.miner.send(ALICE, WITHDRAW, packed(amount(FIL))) == 0
 
 
 def test_a_promise_that_is_not_kept_costs_its_deposit(first_twins: Twins) -> None:

@@ -141,6 +141,12 @@ class Twins:
         self.own.restore(self.official.snapshot())
         self.own.context = self.official.context
 
+    def only_own(self, what: Callable[[Hypervisor], None]) -> None:
+        """The same the other way round."""
+        what(self.own)
+        self.official.restore(self.own.snapshot())
+        self.official.context = self.own.context
+
     def world(self) -> World:
         """The own machine, for reading."""
         return World(self.own)
