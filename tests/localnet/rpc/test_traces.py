@@ -375,3 +375,14 @@ def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(net
     logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
     assert [log["op"] for log in logs["structLogs"][-3:]] == ["CALL", "JUMPDEST", "PUSH2"]
     assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
+
+
+def test_a_log_ends_within_native_frames_too_and_leaves_the_machine_as_it_was(network: Network) -> None:
+    """A constructor runs below the address manager and the init actor, both WASM here."""
+    rpc, before = Client(Node(network)), network.machine.root
+    init = hexed(assemble("1 2 3 4 5 POP POP 0 0 RETURN"))
+    logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 3})
+    assert (logs["failed"], [log["op"] for log in logs["structLogs"]]) == (False, ["PUSH1"] * 3)
+    with pytest.raises(Failed, match="-32005"):
+        rpc("debug_traceCall", {"data": hexed(assemble("again: @again JUMP"))}, "latest")
+    assert (network.machine.root, network.machine.tracer) == (before, None)
