@@ -4,6 +4,7 @@ A command imports what it needs when it runs, so that `--help` answers at once.
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -33,6 +34,23 @@ app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
 app.add_typer(car.app, name="car", rich_help_panel=STATE)
 app.command("gc", rich_help_panel=STATE)(gc.gc)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hypervisor {version('fvm-hypervisor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What may be given before a command."""
 
 
 def main() -> None:

@@ -79,9 +79,13 @@ def fevmtest(
 
     from devtools.vectors import fevm as room
     from devtools.vectors.pool import run_all
+    from hypervisor.errors import InvalidInput
 
     files = room.find_files(paths)
-    work = partial(room.run_file, bundle=bundle or _data("bundles") / "v18-devnet.car", evm=evm)
+    bundle = bundle or _data("bundles") / "v18-devnet.car"
+    if not bundle.is_file():
+        raise InvalidInput(f"there is no bundle {bundle}: name the official one of the cases with --bundle")
+    work = partial(room.run_file, bundle=bundle, evm=evm)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 

@@ -39,8 +39,10 @@ class BundleFolder:
         if embedded.manifest.data == manifest:
             store.put_many(embedded.blocks)
             return store
-        where = f"in {self.folder}" if self.folder else "anywhere: name a folder of bundles with --bundle-dir"
-        raise BundleError(f"no bundle with the manifest {show(manifest)} is {where}")
+        where = f"in {self.folder}" if self.folder else "anywhere"
+        raise BundleError(
+            f"no bundle with the manifest {show(manifest)} is {where}: name a folder of bundles with --bundle-dir"
+        )
 
     @cached_property
     def _files(self) -> dict[Cid, Path]:

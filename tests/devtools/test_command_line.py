@@ -1,0 +1,44 @@
+"""`hypervisor` as such: what it says of itself, and where data is missing that a command needs."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from devtools.cli.main import app
+from devtools.vectors.bundles import BundleFolder
+from hypervisor.errors import BundleError, InvalidInput
+from store.cid import cid_of
+
+PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    found = run("--version")
+    assert (found.exit_code, found.output) == (0, f"hypervisor {version}\n")
+
+
+def test_without_a_command_the_commands_are_listed() -> None:
+    found = run()
+    assert found.exit_code == 2
+    assert "Let a Solidity contract and a native WASM actor call each" in found.output
+
+
+def test_without_the_official_bundle_the_option_that_names_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FVM_DATA", str(tmp_path))
+    (tmp_path / "cases.json").write_text("{}")
+    found = run("fevmtest", str(tmp_path / "cases.json"))
+    assert isinstance(found.exception, InvalidInput)
+    assert str(found.exception).endswith("v18-devnet.car: name the official one of the cases with --bundle")
+    with pytest.raises(BundleError, match="name a folder of bundles with --bundle-dir"):
+        BundleFolder(tmp_path).store(cid_of(b"a manifest that no bundle has"))
