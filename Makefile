@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 .PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle actors-page lock environment
 
 help:
-	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
 
 demo: environment ## a contract and a native actor call each other on one machine
 	@$(RUN)/hypervisor demo $(ARGS)
@@ -40,7 +40,7 @@ bridge: environment ## filecoin-solidity's functions, each against the native ca
 	@$(RUN)/python -m tests.integration.filecoin_solidity $(ARGS)
 	@$(RUN)/python -m pytest -q -m "" tests/integration
 
-conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw|plain|both
+conformance: environment ## the official message vectors and the golden ones, all of them; BOUNDARY=raw, plain or both
 	@mkdir -p build
 	@for boundary in $(BOUNDARIES); do \
 		FVM_BOUNDARY=$$boundary $(RUN)/hypervisor conformance --json $(VECTORS) $(ARGS) \
