@@ -58,13 +58,13 @@ def at(address: bytes) -> str:
 # --- geth ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_tree_of_calls_with_its_logs_and_failures(network: Network) -> None:
+def test_a_tree_of_calls_with_its_logs_and_failures(either: Network) -> None:
     """One contract calls another in each way; what fails below takes its logs along."""
-    rpc = Client(Node(network))
-    callee = deploy(network, "0 0 LOG0 CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN")
-    failing = deploy(network, f"0 0 LOG0 0 0 0 0 0 {at(callee)} GAS CALL POP 0xdead 0 MSTORE 2 30 REVERT")
+    rpc = Client(Node(either))
+    callee = deploy(either, "0 0 LOG0 CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN")
+    failing = deploy(either, f"0 0 LOG0 0 0 0 0 0 {at(callee)} GAS CALL POP 0xdead 0 MSTORE 2 30 REVERT")
     caller = deploy(
-        network,
+        either,
         f"""
         0 0 LOG0
         0xaa 0 MSTORE8
@@ -76,7 +76,7 @@ def test_a_tree_of_calls_with_its_logs_and_failures(network: Network) -> None:
         STOP
         """,
     )
-    sent = transaction(network, caller, b"\xbb", value=9)
+    sent = transaction(either, caller, b"\xbb", value=9)
     top = rpc("debug_traceTransaction", sent, CALLS_AND_LOGS)
     receipt = rpc("eth_getTransactionReceipt", sent)
     assert (top["type"], top["from"], top["to"], top["value"], top["input"]) == (
