@@ -49,6 +49,8 @@ def node(
     from localnet.rpc.server import ready_file as written
 
     version = _network_version(network)
+    if silent:
+        logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
         opened = Network(IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version)
     with opened:

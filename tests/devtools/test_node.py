@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -96,6 +98,18 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     assert event.endswith(f'from={ALICE}, value=0, text="hi", greetings=1)')  # longer than a terminal is wide
     tree = json.loads(run("trace", call, "--state", state, "--json").stdout)
     assert (tree["transactionHash"], tree["reproduced"], len(tree["calls"])) == (call, True, 1)
+
+
+def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--silent") as (url, process):
+        port = urlsplit(url).port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        process.terminate()
+        assert process.communicate(timeout=START) == ("", "")
 
 
 @pytest.mark.parametrize(
