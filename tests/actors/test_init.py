@@ -42,7 +42,7 @@ def test_an_actor_whose_constructor_refuses_is_not_created(world: World, name: s
 def test_miners_are_created_for_the_power_actor_alone(world: World) -> None:
     params = encode([link(world.machine.manifest.code("storageminer")), b""])
     assert world.send_as(2, INIT, EXEC, params).exit_code == 18
-    assert world.send_as(4, INIT, EXEC, params).exit_code == 22  # its constructor is not in the bundle
+    assert world.send_as(4, INIT, EXEC, params).exit_code == 16  # its constructor takes parameters
 
 
 def test_exec4_is_for_the_eam_alone(world: World) -> None:
