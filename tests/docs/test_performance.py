@@ -1,0 +1,35 @@
+"""docs/performance.md names rows, areas and vectors that exist, and states the targets as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench import __main__ as bench
+from devtools.vectors.conformance import find_vectors, read_vectors
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+PAGE = (PROJECT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+
+def test_the_rows_beside_the_reference_have_the_targets_of_the_bench() -> None:
+    stated = re.findall(r"^\| ([^|`]+) \| (\d+) (x|us|ms) \| [\d.]+ \w+ \| (?:met|missed) \|$", PAGE, re.MULTILINE)
+    scale = {"x": 1, "us": 1, "ms": 1000}
+    rows = {name: float(limit) * scale[unit] for name, limit, unit in stated}
+    assert rows == {target.name: target.limit for target in bench.targets() if target.area == "reference"}
+
+
+def test_every_area_that_is_named_is_one() -> None:
+    assert set(re.findall(r"ARGS=(\w+)", PAGE)) <= set(bench.areas())
+
+
+def test_every_vector_that_is_named_is_in_the_golden_set() -> None:
+    golden = PROJECT / "tests" / "golden"
+    names = {
+        vector["_meta"]["id"].partition("@")[0] for path in find_vectors([golden]) for vector in read_vectors(path)
+    }
+    groups = {name.partition("/")[0] for name in names}
+    named = [name for name in re.findall(r"`([a-z]+/[a-z0-9/*-]+)`", PAGE) if name.partition("/")[0] in groups]
+    assert len(named) > 8
+    for name in named:
+        assert any(known.startswith(name.rstrip("*")) for known in names), name
