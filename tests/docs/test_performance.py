@@ -19,6 +19,14 @@ def test_the_rows_beside_the_reference_have_the_targets_of_the_bench() -> None:
     assert rows == {target.name: target.limit for target in bench.targets() if target.area == "reference"}
 
 
+def test_the_rows_of_contracts_have_the_targets_of_the_bench() -> None:
+    section = PAGE.split("## Contracts")[1].split("\n## ")[0]
+    stated = {
+        name: float(limit) for name, limit in re.findall(r"^\| ([^|`]+) \| ([\d.]+) x \| ", section, re.MULTILINE)
+    }
+    assert stated == {target.name: target.limit for target in bench.targets() if target.area == "evm" and target.peer}
+
+
 def test_every_area_that_is_named_is_one() -> None:
     assert set(re.findall(r"ARGS=(\w+)", PAGE)) <= set(bench.areas())
 
