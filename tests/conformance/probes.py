@@ -216,7 +216,7 @@ def _send(chance: Random) -> Probe:
 
 
 def _plain(chance: Random) -> Probe:
-    """A syscall of numbers."""
+    """A syscall of numbers; not for a past tipset that the vector's chain lacks, which is fatal for the message."""
     handle, number, epoch = (
         chance.choice((0, 1, 2, 5, 50, -1)),
         chance.choice(_ID),
@@ -230,7 +230,8 @@ def _plain(chance: Random) -> Probe:
         ("self.root", buffer), ("self.current_balance", ()), ("actor.balance_of", (number,)),
         ("actor.lookup_delegated_address", (number, *buffer)), ("actor.get_actor_code_cid", (number, *buffer)),
         ("actor.get_code_cid_for_type", (chance.choice((-1, 0, 1, 5, 16, 17)), *buffer)),
-        ("actor.next_actor_address", buffer), ("network.tipset_cid", (epoch, *buffer)),
+        ("actor.next_actor_address", buffer),
+        ("network.tipset_cid", (chance.choice((-1, -5, 5_000, 1 << 62)), *buffer)),
         ("rand.get_chain_randomness", (epoch,)), ("rand.get_beacon_randomness", (epoch,)),
         ("gas.charge", (*buffer, chance.choice((0, 1, 1_000)))), ("gas.available", ()),
     ]  # fmt: skip
