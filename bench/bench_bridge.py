@@ -1,0 +1,159 @@
+"""The border: a contract that calls a native actor that calls a contract, beside the same calls on one side only.
+
+All programs do nothing but call on, so what is compared is the way there and back: a precompile's input and output, one
+frame of either kind, and the flush of what a frame holds. Then the coding of what crosses the border, alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import process_time
+from typing import Final
+
+from eth_abi.abi import encode as encode_abi
+from wasmtime import wat2wasm
+
+from bench.rows import Row, seconds
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.filecoin_call import decode_call, decode_method_return, encode_call_return, encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import ActorID, Gas
+from runtimes.evm.ethereum.alloc import Account, install
+from store.cid import CBOR, RAW
+
+FRAMES: Final = 20
+CALLS: Final = 5
+CODINGS: Final = 5000
+SENDER: Final = EthAddress(bytes(19) + b"\x01")
+CALL, DELEGATECALL = 0xF1, 0xF4
+CALL_ACTOR_ID: Final = b"\xfe" + bytes(18) + b"\x05"
+CALLDATA: Final = b"calldata"
+
+RELAY: Final = f"""(module
+  (import "ipld" "block_create" (func $create (param i32 i64 i32 i32) (result i32)))
+  (import "ipld" "block_read" (func $read (param i32 i32 i32 i32 i32) (result i32)))
+  (import "ipld" "block_stat" (func $stat (param i32 i32) (result i32)))
+  (import "send" "send" (func $send (param i32 i32 i32 i64 i32 i64 i64 i64 i64) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "invoke") (param $params i32) (result i32) (local $size i32) (local $head i32)
+    (if (i32.eqz (local.get $params)) (then (return (i32.const 0))))
+    (drop (call $stat (i32.const 0) (local.get $params)))
+    (local.set $size (i32.load offset=8 (i32.const 0)))
+    (drop (call $read (i32.const 64) (local.get $params) (i32.const 0) (i32.const 1024) (local.get $size)))
+    (local.set $head (i32.add (i32.load8_u (i32.const 1024)) (i32.const 1)))
+    (i32.store (i32.const 0) (i32.const 0))
+    (if (i32.gt_u (local.get $size) (local.get $head))
+      (then (drop (call $create (i32.const 0) (i64.const {RAW}) (i32.add (i32.const 1024) (local.get $head))
+        (i32.sub (local.get $size) (local.get $head))))))
+    (drop (call $send (i32.const 64) (i32.const 1025) (i32.load8_u (i32.const 1024)) (i64.const {INVOKE_EVM})
+      (i32.load (i32.const 0)) (i64.const 0) (i64.const 0) (i64.const 0x7fffffffffffffff) (i64.const 0)))
+    (i32.const 0)))"""
+"""A native actor that sends what follows an address (its length, then its bytes) in its parameters to that address."""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    chains = Chains()
+    contracts, native, across = (
+        (processor(long, CALLS) - processor(short, CALLS)) / frames
+        for long, short, frames in (
+            (chains.contracts, chains.contract, FRAMES),
+            (chains.natives, chains.native, FRAMES),
+            (chains.to_and_fro, chains.contract, FRAMES // 2),
+        )
+    )
+    note = f"{across * 1e6:.0f} us; contract to contract {contracts * 1e6:.0f}, native to native {native * 1e6:.0f} us"
+    yield Row("from a contract to a native actor and back", across / (contracts + native), note)
+    coding = processor(code_call, CODINGS) + processor(code_method, CODINGS)
+    yield Row("coding of a call in either direction", coding / 2 * 1e6, f"{2 / coding:,.0f} a second")
+
+
+def processor(action: Callable[[], None], calls: int) -> float:
+    """Seconds of the processor's time: what is compared takes microseconds, and other programs would decide it."""
+    return seconds(action, calls=calls, rounds=25, clock=process_time)
+
+
+class Chains:
+    """A machine with three chains of calls: of contracts, of native actors, of one and the other in turns."""
+
+    def __init__(self) -> None:
+        self.machine = Hypervisor.open()
+        self.relay = self.machine.create(self.machine.install(bytes(wat2wasm(RELAY)))).id
+        accounts = {SENDER: Account(10**18)}
+        for place in range(FRAMES + 1):
+            last = place == FRAMES
+            accounts[_one(place)] = _caller(b"" if last else CALLDATA, CALL, _one(place + 1))
+        for place in range(FRAMES // 2 + 1):
+            call = b"" if place == FRAMES // 2 else self._through_relay(_two(place + 1))
+            accounts[_two(place)] = _caller(call, DELEGATECALL, CALL_ACTOR_ID)
+        install(self.machine, accounts)
+
+    def _through_relay(self, to: EthAddress) -> bytes:
+        params = _relayed(to_filecoin(to), CALLDATA)
+        head = (INVOKE_EVM, 0, 0, CBOR, params, self.relay)
+        return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], head)
+
+    def contracts(self) -> None:
+        self._call(to_filecoin(_one(0)))
+
+    def contract(self) -> None:
+        self._call(to_filecoin(_one(FRAMES)))
+
+    def to_and_fro(self) -> None:
+        self._call(to_filecoin(_two(0)))
+
+    def natives(self) -> None:
+        params = _relayed(Address.id(ActorID(99)))
+        for _ in range(FRAMES):
+            params = _relayed(Address.id(self.relay), params)
+        self._call(Address.id(self.relay), params)
+
+    def native(self) -> None:
+        self._call(Address.id(self.relay), _relayed(Address.id(ActorID(99))))
+
+    def _call(self, to: Address, params: bytes = b"") -> None:
+        message = Message(to, to_filecoin(SENDER), method=INVOKE_EVM, params=params, gas_limit=Gas(10**12))
+        result = self.machine.call(message)
+        if result.exit_code != ExitCode.OK:
+            raise RuntimeError(f"a chain of calls ended with {result.exit_code}: {result.message}")
+
+
+def _one(place: int) -> EthAddress:
+    return EthAddress(b"\xc1" + place.to_bytes(19, "big"))
+
+
+def _two(place: int) -> EthAddress:
+    return EthAddress(b"\xc2" + place.to_bytes(19, "big"))
+
+
+def _relayed(to: Address, params: bytes = b"") -> bytes:
+    address = to.to_bytes()
+    return bytes([len(address)]) + address + params
+
+
+def _caller(data: bytes, opcode: int, to: bytes) -> Account:
+    """A contract that makes one call with fixed data, or does nothing without data."""
+    size = len(data).to_bytes(2, "big")
+    value = "5f" if opcode == CALL else ""
+    # CODECOPY the data behind the code to memory; call with it, and with all the gas there is
+    call = bytes.fromhex(f"5f5f61{size.hex()}5f{value}73{to.hex()}5a{opcode:02x}00")
+    copy = bytes.fromhex(f"61{size.hex()}60") + bytes([7 + len(call)]) + bytes.fromhex("5f39")
+    return Account(0, 1, copy + call + data if data else b"\x00")
+
+
+_CALL_INPUT: Final = encode_abi(
+    ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], (INVOKE_EVM, 5, 0, CBOR, b"\x83\x01\x02\x03", 1000)
+)
+
+
+def code_call() -> None:
+    """What a call_actor precompile reads and writes."""
+    decode_call(_CALL_INPUT, True)
+    encode_call_return(0, CBOR, b"\x83\x01\x02\x03")
+
+
+def code_method() -> None:
+    """What goes to a contract's handle_filecoin_method, and an answer of that form."""
+    decode_method_return(encode_method_calldata(0, CBOR, b"\x83\x01\x02\x03")[4:])
