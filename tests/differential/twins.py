@@ -19,7 +19,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.tracing import CallEnded, Recorder, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import Account, install
 from store.cid import Cid
@@ -84,7 +84,7 @@ class Outcome:
 class Compared:
     """A case on both machines. `difference` is empty where they agree.
 
-    `gas_decided`: they differ, and where their calls first end otherwise one of the two ran out of gas; or the code has
+    `gas_decided`: they differ, and where their calls first go otherwise one of the two ran out of gas; or the code has
     read how much is left. As the EVM runtime's gas is derived, that is no finding.
     """
 
@@ -116,15 +116,16 @@ class Twin:
             yield self._apply(call, nonces[call.sender], case.gas_limit)
             nonces[call.sender] += 1
 
-    def ends(self, case: Case) -> list[int]:
-        """The exit code of every call of a case, in the order in which they end."""
+    def trail(self, case: Case) -> list[int | None]:
+        """None where a call of the case begins, its exit code where it ends, in order."""
         recorder = self.machine.tracer = Recorder()
         try:
             for _ in self.run(case):
                 pass
         finally:
             self.machine.tracer = None
-        return [event.exit_code for event in recorder.events if isinstance(event, CallEnded)]
+        calls = [event for event in recorder.events if isinstance(event, CallStarted | CallEnded)]
+        return [event.exit_code if isinstance(event, CallEnded) else None for event in calls]
 
     def reads_gas(self, case: Case) -> bool:
         """Whether code looks at the gas that is left, other than to give it to a call. On the EVM runtime only."""
@@ -192,8 +193,8 @@ class Twins:
         return Compared(case, tuple(ours), tuple(official))
 
     def _judge(self, case: Case, ours: list[Outcome], official: list[Outcome], difference: str) -> Compared:
-        ends = zip(self.ours.ends(case), self.official.ends(case), strict=False)
-        parted = next((pair for pair in ends if pair[0] != pair[1]), ())
+        trails = zip(self.ours.trail(case), self.official.trail(case), strict=False)
+        parted = next((pair for pair in trails if pair[0] != pair[1]), ())
         decided = ExitCode.SYS_OUT_OF_GAS in parted or self.ours.reads_gas(case)
         return Compared(case, tuple(ours), tuple(official), difference, decided)
 
