@@ -1,0 +1,145 @@
+"""What eth_getLogs and the filters answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
+from tests.localnet.rpc.conftest import Client, Failed
+
+# Fields of lotus' objects (chain/types/ethtypes).
+LOG = "address data topics removed logIndex transactionIndex transactionHash blockHash blockNumber"
+
+
+class TestLogs:
+    """By block and range, by address and topic; filters between two questions."""
+
+    def test_a_log_has_the_fields_of_lotus(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        sent = greet(rpc, inbox)
+        (found,) = rpc("eth_getLogs", {"address": inbox, "fromBlock": "earliest"})
+        assert set(found) == set(LOG.split())
+        assert (found["address"], found["transactionHash"], found["removed"]) == (inbox, sent, False)
+        assert rpc("eth_getTransactionReceipt", sent)["logs"] == [found]
+        assert int(rpc("eth_getTransactionReceipt", sent)["logsBloom"], 16) > 0
+
+    def test_its_index_counts_through_the_block(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        rpc("evm_setAutomine", False)
+        sent = [greet(rpc, inbox, gas="0x5000000") for _ in range(2)]
+        rpc("evm_mine")
+        receipts = [rpc("eth_getTransactionReceipt", entry) for entry in sent]
+        assert [receipt["logs"][0]["logIndex"] for receipt in receipts] == ["0x0", "0x1"]
+        assert [receipt["transactionIndex"] for receipt in receipts] == ["0x0", "0x1"]
+        assert [log["logIndex"] for log in rpc("eth_getLogs", {})] == ["0x0", "0x1"]
+
+    def test_by_block_hash_range_and_topic(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        for text in ("a", "b"):
+            greet(rpc, inbox, text)
+        first, second = rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
+        assert rpc("eth_getLogs", {"blockHash": second["blockHash"]}) == [second]
+        assert rpc("eth_getLogs", {"fromBlock": first["blockNumber"], "toBlock": first["blockNumber"]}) == [first]
+        assert rpc("eth_getLogs", {}) == [second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [first["topics"][0]]}) == [first, second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [None, first["topics"][1]]}) == [first, second]
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [NO_HASH]}) == []
+        assert rpc("eth_getLogs", {"fromBlock": "0x0", "address": [NOBODY]}) == []
+
+    def test_a_range_and_a_result_have_limits(self, narrow_rpc: Client) -> None:
+        inbox = deploy(narrow_rpc, INBOX)
+        for _ in range(3):
+            greet(narrow_rpc, inbox)
+        with pytest.raises(Failed, match="more than 2 logs") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x1"})
+        assert failed.value.code == -32005
+        narrow_rpc("anvil_mine", 6)
+        with pytest.raises(Failed, match="exceeds the limit of 5") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x0"})
+        assert failed.value.code == -32005
+        with pytest.raises(Failed, match="is above toBlock") as failed:
+            narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})
+        assert failed.value.code == -32602
+
+    def test_a_filter_tells_what_is_new(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        logs, blocks = rpc("eth_newFilter", {"address": inbox}), rpc("eth_newBlockFilter")
+        transactions = rpc("eth_newPendingTransactionFilter")
+        assert len(logs) == 66
+        assert rpc("eth_getFilterChanges", logs) == []
+        sent = greet(rpc, inbox)
+        (found,) = rpc("eth_getFilterChanges", logs)
+        assert found["transactionHash"] == sent
+        assert rpc("eth_getFilterChanges", logs) == []
+        assert rpc("eth_getFilterLogs", logs) == [found]
+        assert rpc("eth_getFilterChanges", blocks) == [found["blockHash"]]
+        assert rpc("eth_getFilterChanges", transactions) == [sent]
+        assert rpc("eth_uninstallFilter", logs) is True
+        assert rpc("eth_uninstallFilter", logs) is False
+        with pytest.raises(Failed, match="filter not found") as failed:
+            rpc("eth_getFilterChanges", logs)
+        assert failed.value.code == -32001
+
+    def test_what_a_filter_is_not_asked_for(self, narrow_rpc: Client) -> None:
+        with pytest.raises(Failed, match="a filter has no blockHash") as failed:
+            narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
+        assert failed.value.code == -32602
+        with pytest.raises(Failed, match="only a filter for logs has logs") as failed:
+            narrow_rpc("eth_getFilterLogs", narrow_rpc("eth_newBlockFilter"))
+        assert failed.value.code == -32602
+        everything = narrow_rpc("eth_newFilter", {"fromBlock": "0x0"})
+        assert narrow_rpc("eth_getFilterLogs", everything) == []
+        narrow_rpc("anvil_mine", 6)
+        with pytest.raises(Failed, match="block range exceeds the limit of 5") as failed:
+            narrow_rpc("eth_getFilterLogs", everything)
+        assert failed.value.code == -32005
+
+    def test_a_filter_ends_where_it_was_told_to(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        name = rpc("eth_newFilter", {"fromBlock": "0x0", "toBlock": "0x2"})
+        sent = [greet(rpc, inbox) for _ in range(2)]
+        for method in ("eth_getFilterChanges", "eth_getFilterLogs"):
+            assert [log["transactionHash"] for log in rpc(method, name)] == sent[:1]
+
+    def test_a_waiting_transaction_is_told_once(self, rpc: Client) -> None:
+        name = rpc("eth_newPendingTransactionFilter")
+        rpc("evm_setAutomine", False)
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        assert rpc("eth_getFilterChanges", name) == [sent]
+        rpc("evm_mine")
+        assert rpc("eth_getFilterChanges", name) == []
+
+    def test_a_filter_goes_on_after_the_chain_went_back(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
+        greet(rpc, inbox)
+        assert len(rpc("eth_getFilterChanges", name)) == 1
+        rpc("evm_revert", snapshot)
+        assert rpc("eth_getFilterChanges", name) == []
+        sent = greet(rpc, inbox, "other")
+        assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", name)] == [sent]
+
+    def test_a_filter_misses_nothing_that_came_after_the_chain_went_back(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        snapshot, logs = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
+        blocks, transactions = rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")
+        greet(rpc, inbox)
+        for name in (logs, blocks, transactions):
+            assert len(rpc("eth_getFilterChanges", name)) == 1
+        rpc("evm_revert", snapshot)
+        sent = [greet(rpc, inbox, text) for text in ("other", "branch")]
+        assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", logs)] == sent
+        assert len(rpc("eth_getFilterChanges", blocks)) == 2
+        assert rpc("eth_getFilterChanges", transactions) == sent
+
+    def test_filters_are_few_and_do_not_live_for_ever(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = rpc("eth_newBlockFilter")
+        for _ in range(99):
+            rpc("eth_newBlockFilter")
+        with pytest.raises(Failed, match="at most 100 filters") as failed:
+            rpc("eth_newBlockFilter")
+        assert failed.value.code == -32005
+        monkeypatch.setattr("localnet.rpc.filters.LIFETIME", -1.0)
+        with pytest.raises(Failed, match="filter not found"):
+            rpc("eth_getFilterChanges", first)
+        assert rpc("eth_newBlockFilter")
