@@ -1,0 +1,160 @@
+"""Bad input at the border: whatever is wrong with it, both machines end alike, and nothing is left of what failed.
+
+Inputs of the precompiles are broken in every field: numbers beyond their width, offsets to anywhere, cuts, junk. So are
+the answers of contracts to native actors, and native actors answer with too much, or under codecs of any kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Final
+
+import pytest
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin_call import encode_call_return
+from bridge.method_numbers import INVOKE_EVM, method_number
+from hypervisor import Address
+from hypervisor.bundle import Bundle
+from runtimes.evm.ethereum.alloc import Account
+from store.cid import CBOR, DAG_CBOR, RAW
+from tests.conftest import data_file
+from tests.crossing.puppet import Script
+from tests.crossing.trees import PUPPETS, SENDER
+from tests.crossing.twins import Stages
+from tests.differential.comparison import BUNDLE
+from tests.differential.twins import CallOf, Case
+from tests.runtimes.evm.assembler import assemble
+
+KINDS: Final = ("CALL", "STATICCALL", "DELEGATECALL")
+FORWARDERS: Final = {kind: EthAddress(bytes([0xC0 + place]) * 20) for place, kind in enumerate(KINDS)}
+ANSWERER: Final = EthAddress(b"\xca" * 20)
+PRECOMPILES: Final = tuple(EthAddress(b"\xfe" + bytes(18) + bytes([number])) for number in range(1, 8))
+EDGES: Final = (
+    0, 1, 2, 31, 32, 33, 95, 96, 160, 192, 193, 256, 1023, 1024, (1 << 20) + 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1,
+    1 << 32, 1 << 63, (1 << 64) - 1, 1 << 64, 1 << 128, 1 << 255, (1 << 256) - 1,
+)  # fmt: skip
+SELECTED: Final = 132
+"""Where handle_filecoin_method's parameters begin, behind the selector and four words."""
+
+
+def forwarder(kind: str) -> bytes:
+    """Calls who is named in the first word with the rest; returns success and answer."""
+    value = "CALLVALUE " if kind == "CALL" else ""
+    return assemble(f"""
+        32 CALLDATASIZE SUB 32 0 CALLDATACOPY
+        0 0 32 CALLDATASIZE SUB 0 {value}0 CALLDATALOAD GAS {kind} 0 MSTORE
+        RETURNDATASIZE 0 32 RETURNDATACOPY 32 RETURNDATASIZE ADD 0 RETURN""")
+
+
+def accounts() -> dict[EthAddress, Account]:
+    """Forwarders with funds, and a contract that answers native callers with the parameters that they send."""
+    answer = assemble(f"100 CALLDATALOAD {SELECTED} 0 CALLDATACOPY 100 CALLDATALOAD 0 RETURN")
+    return {
+        SENDER: Account(10**24),
+        **{address: Account(1000, 1, forwarder(kind)) for kind, address in FORWARDERS.items()},
+        ANSWERER: Account(0, 1, answer),
+    }
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Stages]:
+    ready = Stages(Bundle.open(data_file(BUNDLE)))
+    yield ready
+    for twin in (ready.ours, ready.official):
+        twin.machine.close()
+
+
+def compare(both: Stages, calls: Sequence[CallOf]) -> list[int]:
+    """All messages on both machines; how they ended."""
+    compared = both.compare(Case("bad input", "bad input", accounts(), calls))
+    assert not compared.difference
+    assert len(compared.official) == len(calls)
+    return [outcome.exit_code for outcome in compared.official]
+
+
+def broken(data: bytes, random: Random) -> bytes:
+    """Input with one to three mistakes."""
+    for _ in range(random.choice((1, 1, 2, 3))):
+        match random.randrange(6):
+            case 0 | 1 | 2 if len(data) >= 32:
+                place = 32 * random.randrange(len(data) // 32)
+                data = data[:place] + random.choice(EDGES).to_bytes(32, "big") + data[place + 32 :]
+            case 3:
+                data = data[: random.randrange(len(data) + 1)]
+            case 4:
+                data += random.randbytes(random.randrange(1, 70))
+            case _:
+                data = random.randbytes(random.randrange(1, 32)) + data
+    return data
+
+
+def good_call(random: Random) -> bytes:
+    """Input of call_actor_id, or of call_actor."""
+    script = Script()
+    script.store(b"\x80")
+    script.emit(b"d", b"\x01")
+    value, read_only = random.choice((0, 0, 5, 5000)), random.randrange(2)
+    head = (random.choice((1024, INVOKE_EVM, 0)), value, read_only, CBOR, script.wrapped())
+    kinds = ["uint64", "uint256", "uint64", "uint64", "bytes"]
+    if random.randrange(2):
+        return encode_abi([*kinds, "uint64"], [*head, PUPPETS[0]])
+    return encode_abi([*kinds, "bytes"], [*head, Address.id(PUPPETS[0]).to_bytes()])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bridge_bad_input_of_precompiles_ends_alike(both: Stages, seed: int) -> None:
+    random = Random(seed)
+    calls = []
+    for _ in range(40):
+        kind = random.choice(("DELEGATECALL", "DELEGATECALL", *KINDS))
+        to = random.choice((PRECOMPILES[2], PRECOMPILES[4], *PRECOMPILES))
+        data = bytes(12) + to + broken(good_call(random), random)
+        calls.append(CallOf(SENDER, FORWARDERS[kind], data, random.choice((0, 0, 3))))
+    compare(both, calls)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages, seed: int) -> None:
+    """What a contract answers is what a native actor sent it, so the native actor's script says what is wrong."""
+    random = Random(f"answers {seed}")
+    calls = []
+    for _ in range(30):
+        exit_code = random.choice((0, 0, 5, 16, 33, 1 << 31))
+        codec = random.choice((0, CBOR, CBOR, RAW, DAG_CBOR, 1 << 40))
+        answer = encode_abi(
+            ["uint32", "uint64", "bytes"], [exit_code, codec, random.choice((b"", b"\x05", b"\x83\x01"))]
+        )
+        script = Script()
+        script.store(b"\x81\x01")
+        script.send(to_filecoin(ANSWERER), method_number("Anything"), broken(answer, random), RAW)
+        calls.append(CallOf(SENDER, masked_id(PUPPETS[1]), script.raw().ljust(256, b"\0")))
+    compare(both, calls)
+
+
+def test_bridge_bad_answers_of_native_actors_reach_contracts_alike(both: Stages) -> None:
+    """What is no byte string is handed on as it is."""
+    answers = (
+        b"", b"\x40", b"\x41a", b"\x58\x20short", b"\x5f\x41a\xff", b"\x61a", b"\x80", b"\xff", b"\x41ab",
+        b"\xd8\x2a\x41\0", bytes(60_000),
+    )  # fmt: skip
+    calls = []
+    for answer in answers:
+        for exit_code in (0, 16, 33, 3):
+            script = Script()
+            script.abort(exit_code, answer)
+            calls.append(CallOf(SENDER, FORWARDERS["CALL"], bytes(12) + masked_id(PUPPETS[2]) + script.raw()))
+            head = (1024, 0, 0, CBOR, script.wrapped(), PUPPETS[2])
+            data = encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], head)
+            calls.append(CallOf(SENDER, FORWARDERS["DELEGATECALL"], bytes(12) + PRECOMPILES[4] + data))
+    compare(both, calls)
+
+
+def test_bridge_bad_input_that_looks_like_an_answer_is_none(both: Stages) -> None:
+    """A contract cannot speak for the precompile: its own bytes in the precompile's form are a contract's answer."""
+    forged = encode_call_return(0, CBOR, b"\x05")
+    script = Script()
+    script.send(to_filecoin(ANSWERER), method_number("Anything"), forged, RAW)
+    assert compare(both, [CallOf(SENDER, masked_id(PUPPETS[1]), script.raw().ljust(256, b"\0"))]) == [0]
