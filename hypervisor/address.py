@@ -33,6 +33,11 @@ class Protocol(IntEnum):
     DELEGATED = 4
 
 
+_PROTOCOLS = tuple(Protocol)
+_PAYLOADS = {Protocol.SECP256K1: _HASH_PAYLOAD, Protocol.ACTOR: _HASH_PAYLOAD, Protocol.BLS: _BLS_PUBLIC_KEY}
+"""The length in bytes of payloads that have one length."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable."""
@@ -76,9 +81,9 @@ class Address:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Address":
         """Parse the binary form (protocol byte, then payload). Raises AddressError."""
-        if not 2 <= len(data) <= MAX_ADDRESS or data[0] > Protocol.DELEGATED:
+        if not 2 <= len(data) <= MAX_ADDRESS or data[0] >= len(_PROTOCOLS):
             raise AddressError(f"0x{data[: MAX_ADDRESS + 1].hex()} is not an address")
-        protocol, payload = Protocol(data[0]), bytes(data[1:])
+        protocol, payload = _PROTOCOLS[data[0]], bytes(data[1:])
         return cls(protocol, _checked_payload(protocol, payload))
 
     @classmethod
@@ -128,23 +133,20 @@ class Address:
 
 def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
     """The payload, its number in the one form that is written; AddressError if the protocol has no such payload."""
-    if protocol in (Protocol.SECP256K1, Protocol.ACTOR):
-        if len(payload) != _HASH_PAYLOAD:
-            raise AddressError(f"an f{protocol:d} payload has {_HASH_PAYLOAD} bytes, not {len(payload)}")
-    elif protocol is Protocol.BLS:
-        if len(payload) != _BLS_PUBLIC_KEY:
-            raise AddressError(f"an f3 payload has {_BLS_PUBLIC_KEY} bytes, not {len(payload)}")
-    else:
-        try:
-            number, end = decode_uleb128(payload)
-        except ValueError as error:
-            raise AddressError(f"0x{payload.hex()} is not an f{protocol:d} payload: {error}") from None
-        if protocol is Protocol.ID and end != len(payload):
-            raise AddressError(f"0x{payload.hex()} has bytes behind the actor ID")
-        if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
-            raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
-        return encode_uleb128(number) + payload[end:]
-    return payload
+    length = _PAYLOADS.get(protocol)
+    if length is not None:
+        if len(payload) != length:
+            raise AddressError(f"an f{protocol:d} payload has {length} bytes, not {len(payload)}")
+        return payload
+    try:
+        number, end = decode_uleb128(payload)
+    except ValueError as error:
+        raise AddressError(f"0x{payload.hex()} is not an f{protocol:d} payload: {error}") from None
+    if protocol is Protocol.ID and end != len(payload):
+        raise AddressError(f"0x{payload.hex()} has bytes behind the actor ID")
+    if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
+        raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
+    return encode_uleb128(number) + payload[end:]
 
 
 def _parse_decimal(text: str, what: str) -> int:
