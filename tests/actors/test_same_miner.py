@@ -9,7 +9,7 @@ import pytest
 from bridge.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, TokenAmount
-from store.codec import encode
+from store.codec import decode, encode
 from tests.actors.contracts import READ_ONLY, Forwarder
 from tests.actors.people import ALICE, BOB, CAROL, DAVE, ETHEL, FIL, OTHER_WORKER, STRANGER, WORKER, amount, packed, raw
 from tests.actors.test_same_power import UPDATE_PLEDGE, create_miner, miner_of, tick
@@ -200,6 +200,29 @@ def test_rewards_vest_over_half_a_year(miner: Miner) -> None:
         assert miner.send(ALICE, REPAY) == 0
         assert miner.send(ALICE, "WithdrawBalance", packed(amount(10**30))) == 0
         miner.look()
+
+
+def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
+    """At the very epoch of the second entry, which is not free yet, and of a later one, with a reward."""
+    miner.award(3)
+    epochs = vesting_epochs(miner)
+    for epoch in (epochs[1], epochs[1] + 1, epochs[2], epochs[3] + 1, epochs[5]):
+        miner.twins.advance(epoch=epoch)
+        assert miner.send(ALICE, WITHDRAW, packed(amount(10**30))) == 0
+        miner.look()
+    for epoch in (epochs[8], epochs[8], epochs[9] + 1):
+        miner.twins.advance(epoch=epoch)
+        miner.award(1, penalty=10**15)
+        miner.look()
+    for epoch in (epochs[12], epochs[12] + 1, epochs[14]):
+        miner.twins.advance(epoch=epoch)
+        miner.award(1, penalty=30 * FIL)
+        miner.look()
+
+
+def vesting_epochs(miner: Miner) -> list[int]:
+    answer = miner.twins.send(miner.address, method_number("GetVestingFunds"), b"", 0, BOB)
+    return [epoch for epoch, _ in decode(answer.return_data)[0]]
 
 
 @pytest.mark.parametrize("penalty", [0, 1, FIL, 3 * FIL, 7 * FIL, 50 * FIL])
