@@ -17,6 +17,7 @@ from hypervisor import Address, Hypervisor
 from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
+from localnet import Network
 from store.codec import encode
 from tests.actors.people import ETHEL, GENESIS
 from tests.actors.world import World
@@ -96,3 +97,29 @@ def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
     rows, problems = table.run(artifacts)
     assert problems == []
     assert table.rendered(rows) == table.documented()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("own", [True, False], ids=["own", "official"])
+def test_filecoin_solidity_reads_and_pays_a_storage_provider_of_a_network(own: bool) -> None:
+    """The way of a user: a network with a miner that has sectors and claims, contracts deployed from solc's files."""
+    folder = compiled() / table.KEPT
+    with Network(bundle=None if own else data_file(table.OFFICIAL)) as network:
+        miner = network.create_miner(sectors=2, claims=True)
+        facts, power, claims, pay = (
+            network.deploy(folder / f"{api}.json") for api in ("MinerAPI", "PowerAPI", "VerifRegAPI", "SendAPI")
+        )
+        owner = network.machine.state_tree.lookup_id(miner.owner.native)
+        assert owner is not None
+        assert facts.call("getOwner", miner.id) == (0, ((Address.id(owner).to_bytes(),), (b"",)))
+        assert facts.call("getSectorSize", miner.id) == (0, 2048)
+        assert facts.call("isControllingAddress", miner.id, (miner.owner.native.to_bytes(),)) == (0, True)
+        exit_code, ((raw, negative), enough) = power.call("minerRawPower", miner.id)
+        assert (exit_code, int.from_bytes(raw, "big"), negative, enough) == (0, 2 * 2048, False, True)
+        exit_code, ((count, refused), found) = claims.call("getClaims", (miner.id, [1, 2, 3]))
+        assert (exit_code, count, refused) == (0, 2, ((2, ExitCode.USR_NOT_FOUND),))
+        assert {claim[-1] for claim in found} == set(miner.sectors)
+        before = network.balance(miner.address)
+        network.send_native(pay.address, value=5)
+        pay.send("send(uint64,uint256)", miner.id, 5)
+        assert network.balance(miner.address) == before + 5
