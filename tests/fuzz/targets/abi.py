@@ -123,4 +123,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
             return data[:at] + (trees.number(rng, word) % 2**256).to_bytes(32, "big") + data[at + 32 :]
 
 
-TARGET = Target(run, seeds, mutate, share=40, longest=1500)
+TARGET = Target(run, seeds, mutate, share=60, longest=1500)

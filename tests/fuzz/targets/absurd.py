@@ -141,4 +141,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
         return data
 
 
-TARGET = Target(run, seeds, mutate, share=8, longest=400, memory=MACHINE)
+TARGET = Target(run, seeds, mutate, share=4, longest=400, memory=MACHINE)

@@ -84,4 +84,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
             return address.to_bytes()
 
 
-TARGET = Target(run, seeds, mutate, share=150, longest=160)
+TARGET = Target(run, seeds, mutate, share=250, longest=160)

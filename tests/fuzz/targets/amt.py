@@ -44,4 +44,4 @@ def seeds() -> Iterator[bytes]:
         yield lying.renamed(array.flush(), store, width, [[0, 7, b"new"], [1, 9, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=8, longest=6000)
+TARGET = Target(run, seeds, lying.mutation(seeds), share=4, longest=6000)

@@ -95,4 +95,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return data[: 2 + length] + trees.scrambled(data[2 + length :], rng)
 
 
-TARGET = Target(run, seeds, mutate, share=6, longest=2000, memory=MACHINE)
+TARGET = Target(run, seeds, mutate, share=4, longest=2000, memory=MACHINE)

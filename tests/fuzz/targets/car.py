@@ -71,4 +71,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return car
 
 
-TARGET = Target(run, seeds, mutate, share=60, longest=2048)
+TARGET = Target(run, seeds, mutate, share=50, longest=2048)

@@ -80,4 +80,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
             return car[: index + at] + trees.scrambled(car[index + at :], rng)
 
 
-TARGET = Target(run, seeds, mutate, share=20, longest=1500)
+TARGET = Target(run, seeds, mutate, share=6, longest=1500)

@@ -60,4 +60,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return b"\x01" + write_uvarint(codec) + write_uvarint(hash_code) + write_uvarint(len(digest)) + digest
 
 
-TARGET = Target(run, seeds, mutate, share=100, longest=160)
+TARGET = Target(run, seeds, mutate, share=60, longest=160)

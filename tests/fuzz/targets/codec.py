@@ -79,5 +79,5 @@ def _lax() -> None:
 
 
 TARGET = Target(
-    run, seeds, cbor_mutation(seeds), share=180, longest=1024, plants={"a decoder that is not strict": _lax}
+    run, seeds, cbor_mutation(seeds), share=150, longest=1024, plants={"a decoder that is not strict": _lax}
 )

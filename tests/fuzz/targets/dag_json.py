@@ -61,4 +61,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return text.encode()
 
 
-TARGET = Target(run, seeds, mutate, share=80, longest=1024)
+TARGET = Target(run, seeds, mutate, share=50, longest=1024)

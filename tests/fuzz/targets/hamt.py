@@ -53,4 +53,4 @@ def seeds() -> Iterator[bytes]:
         yield lying.renamed(tree.flush(), store, width, [[0, 7, b"new"], [1, 2, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=6, longest=6000)
+TARGET = Target(run, seeds, lying.mutation(seeds), share=2, longest=6000)

@@ -46,4 +46,4 @@ def seeds() -> Iterator[bytes]:
         yield lying.renamed(tree.flush(), store, 5, [[1, 7, b"new"], [0, 2, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=8, longest=6000)
+TARGET = Target(run, seeds, lying.mutation(seeds), share=3, longest=6000)

@@ -95,4 +95,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return trees.scrambled(data, rng)
 
 
-TARGET = Target(run, seeds, mutate, share=4, longest=LARGEST, memory=MACHINE)
+TARGET = Target(run, seeds, mutate, share=2, longest=LARGEST, memory=MACHINE)

@@ -102,4 +102,4 @@ def mutate(data: bytes, rng: Random) -> bytes:
 _changed = cbor_mutation(seeds)
 
 
-TARGET = Target(run, seeds, mutate, share=80, longest=600)
+TARGET = Target(run, seeds, mutate, share=150, longest=600)

@@ -77,4 +77,4 @@ def _plain(value: object, depth: int = 12) -> rlp.Item:
     return value if isinstance(value, bytes) else repr(value).encode()
 
 
-TARGET = Target(run, seeds, mutate, share=100, longest=1024)
+TARGET = Target(run, seeds, mutate, share=60, longest=1024)

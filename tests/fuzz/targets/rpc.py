@@ -193,4 +193,4 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value, default=repr).encode()
 
 
-TARGET = Target(run, seeds, mutate, share=6, longest=2000, memory=MACHINE)
+TARGET = Target(run, seeds, mutate, share=4, longest=2000, memory=MACHINE)

@@ -116,4 +116,4 @@ _NAMES = ("hamt", "amt", "kamt", "list", "again", "x", "0", "31")
 _LAYOUTS = (("hamt", "HAMT5"), ("amt", "AMT"), ("kamt", "KAMT5"))
 
 
-TARGET = Target(run, seeds, mutate, share=15, longest=1024)
+TARGET = Target(run, seeds, mutate, share=5, longest=1024)

@@ -84,4 +84,4 @@ def _lax() -> None:
     transactions.rlp.read_number = lambda item, length=32: int.from_bytes(rlp.read_bytes(item), "big")  # type: ignore[attr-defined]
 
 
-TARGET = Target(run, seeds, mutate, share=30, longest=600, plants={"numbers with leading zeros": _lax})
+TARGET = Target(run, seeds, mutate, share=15, longest=600, plants={"numbers with leading zeros": _lax})
