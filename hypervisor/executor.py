@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 _MAX_I64 = (1 << 63) - 1
+_LAST_NONCE = (1 << 64) - 1
+"""No message follows it: the count that would stand in the state has 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,9 @@ class Executor:
         state = sender.state
         if message.nonce != state.nonce:
             text = f"nonce {message.nonce} of {message.from_} is not the next one, {state.nonce}"
+            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+        if state.nonce == _LAST_NONCE:
+            text = f"{message.from_} has used all its nonces"
             raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         cost = message.gas_fee_cap * message.gas_limit
         if state.balance < cost:

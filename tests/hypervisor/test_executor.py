@@ -32,6 +32,7 @@ from tests.hypervisor.world import (
     NEW_KEY,
     SENDER,
     SENDER_BALANCE,
+    SENDER_ID,
     World,
     exiting,
 )
@@ -116,6 +117,15 @@ def test_a_placeholder_sends_only_at_nonce_zero_under_an_ethereum_address(state:
 def test_a_nonce_out_of_order_is_an_invalid_state_of_the_sender(nonce: int) -> None:
     world = world_at()
     refuses(world, priced(world, SENDER, nonce=nonce), 2, BASE_FEE * 2_000_000)
+
+
+def test_a_sender_at_the_last_nonce_sends_no_more() -> None:
+    world = world_at()
+    last = (1 << 64) - 1
+    state = world.tree.get_actor(SENDER_ID)
+    assert state is not None
+    world.tree.set_actor(SENDER_ID, replace(state, nonce=last))
+    refuses(world, priced(world, SENDER, nonce=last), 2, BASE_FEE * 2_000_000)
 
 
 def test_a_nonce_that_was_used_is_refused() -> None:
