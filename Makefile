@@ -47,7 +47,7 @@ conformance: environment ## the official message vectors and the golden ones, al
 			>build/conformance-$$boundary.jsonl || exit; \
 	done
 	@set -- $(BOUNDARIES:%=build/conformance-%.jsonl); [ -z "$$2" ] || { cmp "$$1" "$$2" && echo "$$1 and $$2 are equal"; }
-	@FVM_BOUNDARY=$(firstword $(BOUNDARIES)) $(RUN)/python -m pytest -q -m "" tests/conformance
+	@FVM_BOUNDARY=$(firstword $(BOUNDARIES)) $(RUN)/python -m pytest -q tests/conformance
 
 golden-coverage: environment ## golden vectors by network version, and by syscall and error number
 	@$(RUN)/python -m tests.conformance.coverage

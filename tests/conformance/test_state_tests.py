@@ -1,6 +1,6 @@
 """Ethereum's own state tests, through this project's dispatch, actors and storage: root, logs and exception exact.
 
-A fixed sample runs every time, all of them with `pytest -m long` or `hypervisor statetest`.
+A fixed sample runs every time, all of them with `make statetest`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,6 @@ def failures(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", sample(), ids=lambda path: path.stem)
 def test_a_file_of_the_sample_passes(path: Path) -> None:
-    assert not failures(path)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("path", every_file(), ids=lambda path: path.stem)
-def test_a_file_passes(path: Path) -> None:
     assert not failures(path)
 
 
