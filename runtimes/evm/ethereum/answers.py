@@ -115,7 +115,8 @@ def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
         host.charge(limit)
         return Answer(False)
     to, code = Address.delegated(EAM_NAMESPACE, address), Block(RAW, ask.init_code)
-    created = _send(host, Call(host.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
+    creation = calls.creation(Call(host.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
+    created = _send(host, creation)
     return Answer(True, created=address) if created.success else created
 
 

@@ -211,7 +211,8 @@ class Application:
         if there is not None and accounts.collides(there):
             self._calls.exhaust()
             return CallResult(ExitCode.USR_FORBIDDEN, message="there is a contract already"), None
-        result = self._send(Call(sender, _delegated(address), METHOD_CONSTRUCTOR, params, value))
+        creation = self._calls.creation(Call(sender, _delegated(address), METHOD_CONSTRUCTOR, params, value))
+        result = self._send(creation)
         return result, address if result.exit_code == ExitCode.OK else None
 
     def _send(self, call: Call) -> CallResult:

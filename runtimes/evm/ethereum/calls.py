@@ -29,7 +29,7 @@ from hypervisor.network_versions import LATEST, network_version
 from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import EventEmitted
-from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.forks import Fork
@@ -92,6 +92,7 @@ class EthereumCalls(CallManager):
         self.prices = FREE
         self.max_depth = MAX_FRAMES
         self.surroundings = surroundings
+        self._creation: Call | None = None
         self.accounts = Accounts(machine, self.journal, surroundings.block.filecoin_addresses)
         self._precompiles = surroundings.fork.precompiles
         self.filecoin_precompiles = _NONE
@@ -99,6 +100,11 @@ class EthereumCalls(CallManager):
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
 
     # --- calls ------------------------------------------------------------------------------------------------
+
+    def creation(self, call: Call) -> Call:
+        """The call as one that makes the contract which it constructs. Else only the init actor may construct one."""
+        self._creation = call
+        return call
 
     def _resolved(self, call: Call) -> CallResult:
         address = ethereum_address(call.to)
@@ -108,7 +114,7 @@ class EthereumCalls(CallManager):
         if address is not None:
             self.accounts.touch(address)
         actor = self.accounts.find(address) if address is not None else self.tree.lookup_id(call.to)
-        if call.method == METHOD_CONSTRUCTOR and address is not None:
+        if call is self._creation and address is not None:
             actor = self.accounts.bring_into_being(address) if actor is None else actor
             self.accounts.create(actor)
         elif actor is None:
@@ -139,6 +145,10 @@ class EthereumCalls(CallManager):
         if code in self.accounts.account_codes:
             return CallResult(ExitCode.OK)
         is_contract = code == self.accounts.evm_code
+        constructs = is_contract and call.method == METHOD_CONSTRUCTOR
+        if constructs and call is not self._creation and call.from_ != INIT_ACTOR:
+            # as on the network: whoever could do this would run code of their own in the contract's name
+            return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
         if is_contract == (self.prices is FREE):
             return super()._invoke(call, actor, code)
         return self._invoke_contract(call, actor, code) if is_contract else self._invoke_native(call, actor, code)

@@ -1,0 +1,73 @@
+"""Filecoin's messages under Ethereum's rules: what nobody may do to a contract or an account that is another's."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import byte_string
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
+from runtimes.evm.ethereum.alloc import Account, accounts, install
+from tests.runtimes.evm.assembler import assemble, deployer
+
+SENDER, CONTRACT, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
+RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
+TO_THE_SENDER = assemble("CALLER SELFDESTRUCT")
+PRE = {
+    SENDER: Account(10**20),
+    CONTRACT: Account(10**18, 1, RUNTIME, {5: 7}),
+    OWNED: Account(10**18),
+}
+
+
+@pytest.fixture
+def machine() -> Hypervisor:
+    machine = Hypervisor.open(rules="ethereum")
+    install(machine, PRE)
+    return machine
+
+
+def send(machine: Hypervisor, to: Address, method: int, params: bytes) -> ApplyResult:
+    message = Message(
+        to=to, from_=to_filecoin(SENDER), method=MethodNumber(method), params=params, gas_limit=Gas(1_000_000)
+    )
+    return machine.apply(message)
+
+
+@pytest.mark.parametrize("init_code", [deployer(TO_THE_SENDER), TO_THE_SENDER], ids=["new code", "pays itself out"])
+@pytest.mark.parametrize("by_number", [False, True], ids=["f410", "f0"])
+@pytest.mark.parametrize("whose", [CONTRACT, OWNED], ids=["contract", "account"])
+def test_a_message_cannot_construct_what_is_there_already(
+    machine: Hypervisor, whose: EthAddress, by_number: bool, init_code: bytes
+) -> None:
+    to = to_filecoin(whose)
+    if by_number:
+        actor = machine.state_tree.lookup_id(to)
+        assert actor is not None
+        to = Address.id(actor)
+    result = send(machine, to, METHOD_CONSTRUCTOR, init_code)
+    if whose == CONTRACT:  # the official EVM actor's answer to everybody but the init actor
+        assert result.exit_code == ExitCode.USR_FORBIDDEN
+    after = dict(accounts(machine))
+    assert {address: after[address] for address in (CONTRACT, OWNED)} == {
+        address: PRE[address] for address in (CONTRACT, OWNED)
+    }
+
+
+def test_a_message_cannot_make_a_contract_at_an_address_of_its_choice(machine: Hypervisor) -> None:
+    free = EthAddress(bytes([0xDD]) * 20)
+    send(machine, to_filecoin(free), METHOD_CONSTRUCTOR, deployer(RUNTIME))
+    assert free not in dict(accounts(machine))
+
+
+def test_a_message_to_the_address_manager_makes_a_contract(machine: Hypervisor) -> None:
+    result = send(machine, Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(deployer(RUNTIME)))
+    assert result.exit_code == 0, result.message
+    created = CreateReturn.decode(result.return_data).eth_address
+    assert dict(accounts(machine))[created] == Account(0, 1, RUNTIME)
