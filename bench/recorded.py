@@ -154,7 +154,11 @@ def replay(name: str) -> Iterator[str]:
         return
     with TemporaryDirectory(prefix="record-") as folder:
         file = Path(folder, "record.json")
-        command = replay_command(old, file)
+        try:
+            command = replay_command(old, file)
+        except RecordError as error:
+            yield str(error)
+            return
         process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
         if not file.exists():
             yield f"`{old.command}` no longer runs: exit code {process.returncode}, no record"

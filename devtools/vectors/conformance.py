@@ -9,6 +9,7 @@ import base64
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +40,15 @@ SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
 """A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
 
 
+_MALFORMED = (OSError, EOFError, zlib.error, AttributeError, KeyError, TypeError, ValueError, StoreError)
+"""What reading a field ends in that is not there, or not what it should be."""
+
+
 class BadVector(InvalidInput):
     """A file that is no message vector."""
+
+    def __init__(self, path: Path, problem: Exception) -> None:
+        super().__init__(f"{path} is not a message vector: {type(problem).__name__}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +119,8 @@ def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
                 yield from map(json.loads, lines)
         else:
             yield json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, EOFError, ValueError) as error:
-        raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise BadVector(path, error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +151,26 @@ def open_vector(
             variants = vector["preconditions"]["variants"]
             blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
             root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError) as error:
-            raise BadVector(f"{path} is not a message vector: {type(error).__name__}: {error}") from None
-        state = MemoryStore()
-        state.put_many(blocks.items())
-        bundle = bundles.store(_manifest_of(state, root))
-        for variant in variants:
-            own = {**vector, **variant}
             name = vector.get("_meta", {}).get("id", "")
+            state = MemoryStore()
+            state.put_many(blocks.items())
+            manifest = _manifest_of(state, root)
+        except _MALFORMED as error:
+            raise BadVector(path, error) from None
+        bundle = bundles.store(manifest)
+        for variant in variants:
+            try:
+                own = {**vector, **variant}
+                _check(own)
+                context = context_of(vector, variant, network_version(variant["nv"]))
+                externs, proofs = ReplayExterns(vector), proofs_of(vector)
+            except _MALFORMED as error:
+                raise BadVector(path, error) from None
             if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
                 continue
             store = OverlayStore(bundle)
             store.put_many(blocks.items())
-            context = context_of(vector, variant, network_version(variant["nv"]))
-            machine = Hypervisor.at(
-                store, root, context, externs=ReplayExterns(vector), proofs=proofs_of(vector), tracer=tracer
-            )
+            machine = Hypervisor.at(store, root, context, externs=externs, proofs=proofs, tracer=tracer)
             yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
 
 
@@ -170,8 +182,20 @@ def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) 
 def _manifest_of(store: Store, root: Cid) -> Cid:
     system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
     if system is None:
-        raise BadVector("the vector's state has no system actor")
+        raise ValueError("the state has no system actor")
     return unlink(get_object(store, system.head)[0])
+
+
+def _check(own: Mapping[str, Any]) -> None:
+    """What is read while a variant runs is there: its name, its messages, a receipt for each, the root after them."""
+    messages, after = own["apply_messages"], own["postconditions"]
+    if not own["id"] or not messages or len(messages) != len(after["receipts"]):
+        raise ValueError("a variant has a name, messages, and as many receipts")
+    for applied, receipt in zip(messages, after["receipts"], strict=True):
+        base64.b64decode(applied["bytes"])
+        if "refused" not in receipt:
+            _expected(receipt)
+    parse_cid(after["state_tree"]["root_cid"]["/"])
 
 
 def _run(variant: Variant) -> VectorResult:

@@ -16,6 +16,7 @@ from devtools.vectors.conformance import VectorResult, run_vector
 from devtools.vectors.explain import explain
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import Recorder
+from store.blockstore import StoreError
 
 Record = dict[str, Any]
 
@@ -38,7 +39,7 @@ def run_file(path: Path, folder: Path, wanted: Wanted = Wanted()) -> list[Record
     """The records of one vector file; a vector that cannot be run at all is a failed record."""
     try:
         return list(_records(path, folder, wanted))
-    except HypervisorError as error:
+    except (HypervisorError, StoreError) as error:
         failed = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
         return [{"vector": path.stem, "variant": "", "pass": False, **failed, "error": str(error)}]
 

@@ -95,12 +95,17 @@ class RejectProofs(ReplayFault):
 
 
 def proofs_of(vector: Mapping[str, Any]) -> ProofVerifier:
-    """Who answers for proofs; `real` is what no vector needs an answer for, so that asking is a failure."""
+    """Who answers for proofs; `real` is what no vector needs an answer for, so that asking is a failure.
+
+    Official vectors say nothing and mean `accept`. Raises ValueError for other words.
+    """
     said = vector.get("consensus_fault")
     match vector.get("proofs"):
         case "reject":
             return RejectProofs(said)
         case "real":
             return RefuseProofs()
-        case _:
+        case None | "accept":
             return ReplayFault(said)
+        case other:
+            raise ValueError(f"proofs are answered by accept, reject or real, not by {other}")

@@ -75,6 +75,12 @@ def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch:
     assert [*replay("gone")] == [f"`{gone.command}` no longer runs: exit code 1, no record"]
 
 
+def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    (tmp_path / "bare.json").write_text(json.dumps(asdict(record(command="python -m tests.bench.sample"))))
+    assert [*replay("bare")] == ["no command to shorten: python -m tests.bench.sample"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"command": "python -m tests.crash"}'])
 def test_what_is_no_record_is_refused(content: str, tmp_path: Path) -> None:
     file = tmp_path / "broken.json"

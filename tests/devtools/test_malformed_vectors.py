@@ -1,0 +1,93 @@
+"""A file of message vectors that is damaged is a failed record that says why, and never the end of the run."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import io
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.vectors.conformance import read_vectors
+from devtools.vectors.run_files import run_file
+from store.car import read_car, write_car
+from tests.conformance.coverage import GOLDEN
+from tests.conftest import data_file
+
+Vector = dict[str, Any]
+
+
+@cache
+def sound() -> Vector:
+    return next(read_vectors(GOLDEN / "self.jsonl.gz"))
+
+
+def damaged(damage: Callable[[Vector], object]) -> Vector:
+    vector = copy.deepcopy(sound())
+    damage(vector)
+    return vector
+
+
+def errors(path: Path) -> list[str]:
+    return [record["error"] for record in run_file(path, data_file("bundles"))]
+
+
+def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "sound.json"
+    path.write_text(json.dumps(sound()))
+    assert errors(path) == [""]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda vector: vector.pop("preconditions"),
+        lambda vector: vector.pop("postconditions"),
+        lambda vector: vector.pop("apply_messages"),
+        lambda vector: vector.update(_meta=["no", "id"]),
+        lambda vector: vector.update(car=base64.b64encode(gzip.compress(b"")[:-9] + b"\xff" * 20).decode()),
+        lambda vector: vector.update(proofs="acept"),
+        lambda vector: vector.update(randomness=[{"on": ["chain", 1]}]),
+        lambda vector: vector.update(tipsets=[{"epoch": 1}]),
+        lambda vector: vector["preconditions"]["variants"][0].pop("nv"),
+        lambda vector: vector["preconditions"]["variants"][0].update(nv=99),
+        lambda vector: vector["preconditions"]["state_tree"].update(vector["bundle"], root_cid=vector["bundle"]),
+        lambda vector: vector["postconditions"].update(receipts=[]),
+        lambda vector: vector["postconditions"]["receipts"][0].pop("gas_used"),
+        lambda vector: vector["postconditions"].update(state_tree={}),
+        lambda vector: vector.update(apply_messages=[], postconditions={**vector["postconditions"], "receipts": []}),
+    ],
+)
+def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(damaged(damage)))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a message vector: ")
+
+
+def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.jsonl.gz"
+    whole = gzip.compress(json.dumps(sound()).encode() + b"\n")
+    path.write_bytes(whole[:40] + b"\xff" * 20 + whole[60:])
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a message vector: ")
+
+
+def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
+    reader = read_car(io.BytesIO(gzip.decompress(base64.b64decode(sound()["car"]))))
+    blocks = list(reader)
+    failed = 0
+    for missing in range(len(blocks)):
+        car = io.BytesIO()
+        write_car(car, reader.roots, blocks[:missing] + blocks[missing + 1 :])
+        path = tmp_path / f"{missing}.json"
+        path.write_text(json.dumps(sound() | {"car": base64.b64encode(gzip.compress(car.getvalue())).decode()}))
+        (error,) = errors(path)
+        failed += bool(error)
+    assert failed > len(blocks) // 2
