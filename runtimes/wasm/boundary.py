@@ -24,6 +24,7 @@ from runtimes.wasm.syscalls.table import Syscall
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
 
+_UNKNOWN = 0  # no store: where the call that names it has failed
 _SLOT = 16
 _PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
 _ERROR_NUMBER = struct.Struct("<I")
@@ -79,13 +80,13 @@ class RawBoundary:
     """The boundary over `raw`, whose rules it keeps.
 
     Guests find their invocation by their store, so one linker serves every invocation on every thread; `live` holds
-    the invocations that are running, by store.
+    the invocations that are running, by store, and `strays` the errors of host functions that did not find theirs.
     """
 
     def __init__(self, engine: Engine, revision: Revision) -> None:
         self.engine = engine
         self.live: dict[int, Invocation] = {}
-        self.strays: list[BaseException] = []
+        self.strays: dict[int, BaseException] = {}
         self._linker = Linker(engine)
         for syscall in revision.values():
             callback = HostFunction(self._host_function(syscall))
@@ -102,14 +103,15 @@ class RawBoundary:
         perform, put = performer(syscall), _ERROR_NUMBER.pack_into
 
         def host_function(_environment: int, caller: int, arguments: int, _count: int) -> int:
-            invocation = None
+            context, invocation = _UNKNOWN, None
             try:
-                invocation = live[context_of(caller)]
+                context = context_of(caller)
+                invocation = live[context]
                 slots = arguments_of(arguments)
                 put(slots, 0, perform(invocation, unpack(slots)))
             except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
                 if invocation is None:
-                    strays.append(error)
+                    strays[context] = error
                 else:
                     invocation.failure = error
                 return new_trap(TRAP_UNREACHABLE)
@@ -144,9 +146,9 @@ class _RawLinked:
     def attach(self, invocation: Invocation) -> None:
         self._live[_own(invocation).context] = invocation
 
-    def stray(self, invocation: Invocation) -> BaseException | None:  # nobody knows whose it is
+    def stray(self, invocation: Invocation) -> BaseException | None:
         strays = self._boundary.strays
-        return strays.pop() if strays else None
+        return strays.pop(_own(invocation).context, None) or strays.pop(_UNKNOWN, None)
 
 
 def _own(invocation: Invocation) -> Instance:

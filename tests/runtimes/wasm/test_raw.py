@@ -341,4 +341,15 @@ def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
     _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
     for boundary in runtime._modules._boundaries.values():  # type: ignore[attr-defined]
         assert boundary.live == {}
-        assert boundary.strays == []
+        assert boundary.strays == {}
+
+
+def test_an_error_in_another_guest_is_not_taken_for_ones_own(machine: Hypervisor) -> None:
+    """Machines on several threads share a boundary."""
+    trapping = guest("unreachable")
+    assert run(machine, trapping).exit_code == 4
+    _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
+    (boundary,) = runtime._modules._boundaries.values()  # type: ignore[attr-defined]
+    boundary.strays[1] = LookupError("of a start function on another thread")
+    assert run(machine, trapping).exit_code == 4
+    assert boundary.strays.keys() == {1}
