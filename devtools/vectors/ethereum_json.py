@@ -6,6 +6,7 @@ Numbers are hex strings, in older files decimal ones, and JSON integers; readers
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,14 @@ def within(place: str) -> Iterator[None]:
         yield
     except BadFixture as error:
         raise BadFixture(f"{place}: {error}") from None
+
+
+def parse_json(data: bytes, place: str) -> Any:
+    """The JSON value of a file's bytes; also what is nested deeper than can be read is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadFixture(f"{place} is no JSON: {error}") from None
 
 
 def read_object(value: Any, name: str) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from bridge.events import Log
 from bridge.params import unwrap_return
 from devtools.vectors.ethereum_json import (
     BadFixture,
+    parse_json,
     read_access_list,
     read_accounts,
     read_address,
@@ -135,8 +136,8 @@ def run_file(
     `trace` gets the lines of EIP-3155, each case's closed by a summary.
     """
     try:
-        tests = read_object(json.loads(path.read_text(encoding="utf-8")), path.name)
-    except (OSError, ValueError) as error:
+        tests = read_object(parse_json(path.read_bytes(), path.name), path.name)
+    except (OSError, BadFixture) as error:
         return [_unreadable(path, "", error)]
     records = []
     for name, test in tests.items():

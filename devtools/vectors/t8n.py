@@ -149,6 +149,8 @@ def _base_fee(env: Any) -> int:
     if env.get("parentBaseFee") is None:
         raise BadFixture("one of the fields 'currentBaseFee' and 'parentBaseFee' is needed")
     fee, used, limit = (_parent(env, name) for name in ("parentBaseFee", "parentGasUsed", "parentGasLimit"))
+    if limit < 2:
+        raise BadFixture(f"'parentGasLimit' is {limit}: half of it, which a base fee aims at, is nothing")
     return next_base_fee(fee, used, limit)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.eip3155 import instructions, line
-from devtools.vectors.ethereum_json import BadFixture, read_field
+from devtools.vectors.ethereum_json import BadFixture, parse_json, read_field
 from devtools.vectors.t8n import MissingBlockHash, Transition, transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.forks import FORKS
@@ -64,26 +64,23 @@ def _failed(code: int, text: str) -> int:
 def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
     stream: Any = None
     if "stdin" in inputs.values():
-        stream = _parse(sys.stdin.read(), "stdin")
+        stream = parse_json(sys.stdin.buffer.read(), "stdin")
     values = []
     for name, place in inputs.items():
         if place == "stdin":
             values.append(read_field(stream, "txsRlp" if name == "txs" and "txsRlp" in stream else name))
         else:
-            values.append(_parse(Path(place).read_text(encoding="utf-8"), place))
+            values.append(_parse(Path(place).read_bytes(), place))
     alloc, env, txs = values
     if not isinstance(env, Mapping):
         raise BadFixture(f"{inputs['env']} is no object")
     return alloc, env, txs
 
 
-def _parse(text: str, place: str) -> Any:
+def _parse(data: bytes, place: str) -> Any:
     if place.endswith(".rlp"):
-        return text.strip().strip('"')
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise BadFixture(f"{place} is no JSON: {error}") from None
+        return data.decode(errors="replace").strip().strip('"')
+    return parse_json(data, place)
 
 
 def _write(request: Request, done: Transition) -> None:

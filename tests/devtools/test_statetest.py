@@ -130,7 +130,17 @@ def test_a_malformed_test_fails_with_its_field(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "7", '{"a": 1}', '{"a": {"post": 3}}', '{"a": {"post": {"Osaka": 3}}}']
+    "text",
+    [
+        pytest.param("[" * 200_000, id="deep"),
+        "",
+        "{",
+        "[]",
+        "7",
+        '{"a": 1}',
+        '{"a": {"post": 3}}',
+        '{"a": {"post": {"Osaka": 3}}}',
+    ],
 )
 def test_a_file_that_is_no_state_test_fails_in_words(text: str, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
@@ -226,6 +236,10 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
         ({"--input.alloc": "nowhere.json"}, 11, "nowhere.json"),
         ({"--input.env": "txs.json"}, 10, "txs.json is no object"),
         ({"--input.txs": "broken.json"}, 10, "broken.json is no JSON"),
+        ({"--input.txs": "deep.json"}, 10, "deep.json is no JSON"),
+        ({"--input.alloc": "octets.json"}, 10, "octets.json is no JSON"),
+        ({"--input.txs": "octets.rlp"}, 10, "'txs' is"),
+        ({"--input.env": "no-parent-gas.json"}, 10, "'parentGasLimit' is 1"),
     ],
 )
 def test_t8n_ends_with_the_status_of_its_kind(change: dict[str, str], status: int, words: str, tmp_path: Path) -> None:
@@ -233,6 +247,12 @@ def test_t8n_ends_with_the_status_of_its_kind(change: dict[str, str], status: in
     for name, value in (("alloc", test["pre"]), ("env", test["env"]), ("txs", [])):
         (tmp_path / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
     (tmp_path / "broken.json").write_text("[", encoding="utf-8")
+    (tmp_path / "deep.json").write_text("[" * 200_000, encoding="utf-8")
+    for name in ("octets.json", "octets.rlp"):
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+    given = {name: value for name, value in test["env"].items() if name != "currentBaseFee"}
+    given |= {"parentBaseFee": "0x7", "parentGasUsed": "0x1", "parentGasLimit": "0x1"}
+    (tmp_path / "no-parent-gas.json").write_text(json.dumps(given), encoding="utf-8")
     arguments = [f"{name}={value}" for name, value in {"--state.fork": "Cancun", **change}.items()]
     done = run("t8n", *arguments, folder=tmp_path)
     assert done.returncode == status
