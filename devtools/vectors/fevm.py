@@ -5,13 +5,13 @@ The actors' code is an official bundle's (a part of the heads depends on its CID
 project's EVM runtime unless asked otherwise. Gas is metered here and was not where the cases were made: none shows it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from devtools.vectors.ethereum_json import BadFixture, parse_json, read_list, read_object
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.bundle import Bundle
@@ -181,8 +181,10 @@ class CaseWorld:
 
 
 def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
-    """The cases of a group, in order."""
-    cases: list[dict[str, Any]] = json.loads((folder / f"{group}.json").read_text())
+    """The cases of a group, in order. BadFixture for a file of something else."""
+    file = f"{group}.json"
+    listed = read_list(parse_json((folder / file).read_bytes(), file), file)
+    cases = [dict(read_object(case, f"{file}, item {place}")) for place, case in enumerate(listed)]
     for case in cases:
         borrowed = LEFT_OUT.get((group, case.get("name", "")))
         if borrowed is not None:
@@ -210,11 +212,15 @@ def run_file(path: Path, bundle: Path, evm: str) -> list[dict[str, Any]]:
     """One record for each case of a file, as the command line's contract has it. For worker processes."""
     world = _world(bundle, evm)
     records = []
-    for case in load_cases(path.parent, path.stem):
+    try:
+        cases = load_cases(path.parent, path.stem)
+    except (BadFixture, BadCase) as error:
+        return [{"file": path.name, "name": "", "pass": False, "error": str(error)}]
+    for case in cases:
         try:
             differences = world.run(case)
-        except (HypervisorError, ValueError, KeyError) as error:
-            differences = [f"{type(error).__name__}: {error}"]
+        except (HypervisorError, ValueError, LookupError, TypeError, AttributeError) as error:
+            differences = [f"{type(error).__name__}: {error}"]  # the last three: fields of another shape
         name = case.get("name", "")
         records.append({"file": path.name, "name": name, "pass": not differences, "error": "; ".join(differences)})
     return records

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from devtools.vectors import fevm
 from devtools.vectors.statetest import run_file
 from devtools.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
@@ -82,3 +84,22 @@ def test_a_damaged_transition_ends_in_a_result_or_a_sentence(data: st.DataObject
     with suppress(InvalidInput):
         done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), "Prague")
         assert done.result["stateRoot"].startswith("0x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a":', "is no JSON"),
+        pytest.param("[" * 200_000, "is no JSON", id="deep"),
+        ("{}", "expected an array"),
+        ("[1]", "item 0' is 1, expected an object"),
+        ('[{"name": "a"}]', "KeyError"),
+        ('[{"name": "a", "pre": 3}]', "TypeError"),
+    ],
+)
+def test_a_file_that_holds_no_fevm_cases_fails_in_words(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text, encoding="utf-8")
+    (record,) = fevm.run_file(path, data_file("bundles/v18-devnet.car"), "py-evm")
+    assert not record["pass"]
+    assert words in record["error"]
