@@ -45,21 +45,22 @@ class Events:
         headers = [
             (entry.flags, entry.codec, len(key), len(entry.value)) for entry, key in zip(entries, keys, strict=True)
         ]
-        self.emit_buffers(headers, b"".join(keys), b"".join(entry.value for entry in entries))
+        self.emit_buffers(len(headers), headers, b"".join(keys), b"".join(entry.value for entry in entries))
 
-    def emit_buffers(self, headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> None:
-        """Emit an event given as entry headers, all keys and all values (machine version 4).
+    def emit_buffers(self, count: int, headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> None:
+        """Emit an event given as `count` entry headers, all keys and all values (machine version 4).
 
+        Where there are more than `MAX_ENTRIES`, the count is paid for, and the headers are not looked at.
         Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values;
         ILLEGAL_CODEC; ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.
         """
         # check
         self._refuse_read_only()
         # charge
-        self._calls.gas.charge("OnActorEvent", self._calls.prices.events(len(headers), len(keys), len(values)))
+        self._calls.gas.charge("OnActorEvent", self._calls.prices.events(count, len(keys), len(values)))
         # do
-        if len(headers) > MAX_ENTRIES:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"{len(headers)} entries, at most {MAX_ENTRIES}")
+        if count > MAX_ENTRIES:
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"{count} entries, at most {MAX_ENTRIES}")
         if len(values) > MAX_VALUES_LENGTH:
             raise SyscallError(
                 ErrorNumber.LIMIT_EXCEEDED, f"{len(values)} bytes of values, at most {MAX_VALUES_LENGTH}"

@@ -1,5 +1,6 @@
 """Syscall `event.emit_event`, in its two forms. Source: ref-fvm syscalls/event.rs; FIP-0072."""
 
+from hypervisor.events import MAX_ENTRIES
 from runtimes.wasm.syscalls.table import EVENT_ENTRY, Caller, Syscall
 
 
@@ -8,11 +9,12 @@ def emit_event(
 ) -> None:
     """Emit an event laid out in three buffers: entry headers, all keys, all values."""
     # check
-    raw = call.memory.read(entries, count * EVENT_ENTRY.size)
+    call.memory.check(entries, count * EVENT_ENTRY.size)
+    raw = call.memory.read(entries, min(count, MAX_ENTRIES) * EVENT_ENTRY.size)  # no memory for what will be refused
     key_bytes = call.memory.read(keys, keys_length)
     value_bytes = call.memory.read(values, values_length)
     # charge and do
-    call.kernel.events.emit_buffers(list(EVENT_ENTRY.iter_unpack(raw)), key_bytes, value_bytes)
+    call.kernel.events.emit_buffers(count, list(EVENT_ENTRY.iter_unpack(raw)), key_bytes, value_bytes)
 
 
 def emit_event_block(call: Caller, offset: int, length: int) -> None:

@@ -1,5 +1,6 @@
 """Syscalls `ipld.*`: blocks. Source: ref-fvm syscalls/ipld.rs."""
 
+from hypervisor.blocks import MAX_BLOCK_SIZE
 from runtimes.wasm.syscalls.table import I32_RESULT, IPLD_OPEN, IPLD_STAT, U32, Caller, Syscall
 
 
@@ -16,7 +17,8 @@ def block_open(call: Caller, cid_offset: int) -> bytes:
 def block_create(call: Caller, codec: int, offset: int, length: int) -> bytes:
     """Make a block of bytes in memory; returns its handle."""
     # check
-    data = call.memory.read(offset, length)
+    call.memory.check(offset, length)
+    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no time for copying what will be refused
     # charge, do and return
     return U32.pack(call.kernel.ipld.create(codec, data))
 

@@ -22,7 +22,7 @@ ILLEGAL, LIMIT, CODEC = ErrorNumber.ILLEGAL_ARGUMENT, ErrorNumber.LIMIT_EXCEEDED
 
 
 def emit(kernel: Kernel, headers: list[EntryHeader], keys: bytes, values: bytes) -> None:
-    kernel.events.emit_buffers(headers, keys, values)
+    kernel.events.emit_buffers(len(headers), headers, keys, values)
 
 
 def price(headers: list[EntryHeader], keys: bytes, values: bytes) -> int:
