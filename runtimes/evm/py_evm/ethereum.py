@@ -12,12 +12,7 @@ from bridge.addresses import word_to_address
 from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
-from runtimes.evm.py_evm.opcodes import OWN
-
-
-def _require_writable(frame: FrameComputation) -> None:
-    if frame.msg.is_static:
-        raise FrameError(Status.READ_ONLY)
+from runtimes.evm.py_evm.opcodes import OWN, require_writable
 
 
 def _blobhash(frame: FrameComputation) -> None:
@@ -57,7 +52,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
         gas, to, *value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7 if has_value else 6)
         amount = value[0] if value else 0
         if amount and kind is CallKind.CALL:
-            _require_writable(frame)
+            require_writable(frame)
         data = frame.region(in_start, in_size)
         frame.extend_memory(out_start, out_size)
         frame.answer_region = out_start, out_size
@@ -69,7 +64,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
 def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
     def create(frame: FrameComputation) -> Ask:
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
-        _require_writable(frame)
+        require_writable(frame)
         init_code = frame.region(start, size)
         frame.return_data = b""
         return CreateAsk(value, init_code, salt[0] if salt else None)

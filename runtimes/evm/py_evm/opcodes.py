@@ -18,7 +18,8 @@ EXP_BYTE: Final = 50
 """EVM gas for each byte of an exponent (EIP-160)."""
 
 
-def _require_writable(frame: FrameComputation) -> None:
+def require_writable(frame: FrameComputation) -> None:
+    """End the frame where it may not change state."""
     if frame.msg.is_static:
         raise FrameError(Status.READ_ONLY)
 
@@ -146,7 +147,7 @@ def _sload(frame: FrameComputation) -> None:
 
 def _sstore(frame: FrameComputation) -> None:
     key, value = frame.stack_pop_ints(2)
-    _require_writable(frame)
+    require_writable(frame)
     frame.host.set_storage(key, value)
 
 
@@ -156,14 +157,14 @@ def _tload(frame: FrameComputation) -> None:
 
 def _tstore(frame: FrameComputation) -> None:
     key, value = frame.stack_pop_ints(2)
-    _require_writable(frame)
+    require_writable(frame)
     frame.host.set_transient_storage(key, value)
 
 
 def _log(count: int) -> Callable[[FrameComputation], None]:
     def emit(frame: FrameComputation) -> None:
         start, size, *topics = frame.stack_pop_ints(2 + count)
-        _require_writable(frame)
+        require_writable(frame)
         data = frame.region(start, size)
         frame.host.emit_log([topic.to_bytes(32, "big") for topic in topics], data)
 
@@ -173,7 +174,7 @@ def _log(count: int) -> Callable[[FrameComputation], None]:
 def _call(frame: FrameComputation) -> Ask:
     gas, to, value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7)
     if value:
-        _require_writable(frame)
+        require_writable(frame)
     data = frame.region(in_start, in_size)
     frame.answer_region = out_start, out_size
     return CallAsk(CallKind.CALL, gas, word_to_address(to), value, data)
@@ -200,7 +201,7 @@ def _create2(frame: FrameComputation) -> Ask | None:
 
 
 def _ask_to_create(frame: FrameComputation, value: int, start: int, size: int, salt: int | None) -> Ask | None:
-    _require_writable(frame)
+    require_writable(frame)
     frame.return_data = b""
     init_code = frame.region(start, size)
     if value > frame.host.get_self_balance():
@@ -211,7 +212,7 @@ def _ask_to_create(frame: FrameComputation, value: int, start: int, size: int, s
 
 def _selfdestruct(frame: FrameComputation) -> None:
     beneficiary = word_to_address(frame.stack_pop1_int())
-    _require_writable(frame)
+    require_writable(frame)
     frame.host.selfdestruct(beneficiary)
     raise Halt
 
