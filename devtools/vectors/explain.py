@@ -26,7 +26,9 @@ def explain(result: VectorResult, trace: Trace, expected: Trace | None) -> list[
     for number, (got, wanted) in enumerate(result.receipts):
         message = trace[number] if number < len(trace) else []
         difference = got.gas_used - wanted.gas_used
-        found = [] if expected is None else first_difference(message, expected[number])
+        found = (
+            [] if expected is None else first_difference(message, expected[number] if number < len(expected) else [])
+        )
         if found or difference:
             lines.append(f"gas of message {number + 1}: {got.gas_used:,}, expected {wanted.gas_used:,}")
             lines += found or _by_name(message, difference)

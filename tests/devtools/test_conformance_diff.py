@@ -113,6 +113,14 @@ def test_charges_that_differ_from_the_recorded_fail_a_vector_whose_outcome_is_ri
     assert "message 1: the first 3 charges agree" in record["error"]
 
 
+def test_a_trace_of_fewer_messages_says_so(run: Callable[..., Record], recorded: Path) -> None:
+    kept = json.loads(recorded.read_text())
+    recorded.write_text(json.dumps(kept | {"trace": []}) + "\n")
+    record = run(diff=True, against=recorded)
+    assert record["error"] == "1 messages charged, the trace has 0"
+    assert "nothing more" in record["diff"][-1]
+
+
 def test_a_vector_without_a_recorded_trace_says_so(run: Callable[..., Record], tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
     assert run(against=tmp_path / "none.jsonl")["error"] == "no trace of that id to compare with"
