@@ -10,7 +10,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
+from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
+from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
@@ -35,6 +37,8 @@ _G2_DISCOUNTS: Final = (
 _G1_MULTIPLY: Final = 12_000
 _G2_MULTIPLY: Final = 22_500
 MODEXP_BOUND: Final = 1024
+_LONGEST_ANSWER: Final = MAX_INSTANCE_MEMORY
+"""What the machine does not hold is out of gas, as memory is (`EthereumHost.grow_memory`): no block has such gas."""
 POINT_EVALUATION_INPUT: Final = 192
 _FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
 _BLS_MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
@@ -62,6 +66,8 @@ def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
     gas.charge("OnPrecompile", modexp_price(lengths, head, fork.bounded_modexp))
     if modulus == 0:
         return b""
+    if modulus > _LONGEST_ANSWER:
+        raise OutOfGas(f"modexp: an answer of {modulus} bytes")
     divisor = number(data, 96 + base + exponent, modulus)
     if divisor == 0:
         return bytes(modulus)

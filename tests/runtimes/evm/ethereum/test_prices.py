@@ -8,6 +8,8 @@ from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor.errors import OutOfGas
+from hypervisor.gas import GasTracker
 from runtimes.evm.ethereum import precompiles, prices
 from runtimes.evm.ethereum.forks import CANCUN, OSAKA, PRAGUE
 
@@ -104,3 +106,9 @@ def test_modexp_costs_what_eip_2565_and_eip_7883_say(
 ) -> None:
     assert precompiles.modexp_price(lengths, head, bounded=False) == before
     assert precompiles.modexp_price(lengths, head, bounded=True) == after
+
+
+def test_modexp_gives_no_answer_that_no_memory_holds() -> None:
+    lengths = b"".join(length.to_bytes(32, "big") for length in (0, 0, 8 * 10**9))
+    with pytest.raises(OutOfGas, match="an answer of 8000000000 bytes"):
+        precompiles.run_precompile(CANCUN, "modexp", lengths, GasTracker(2**62))
