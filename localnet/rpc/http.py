@@ -7,6 +7,7 @@ web page somewhere must not reach a node with unlocked keys.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -36,7 +37,14 @@ def application(node: Node, dispatcher: Dispatcher) -> ASGIApp:
     rpc = _RpcEndpoint(dispatcher, node.limits.body)
     routes = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route("/healthz", health, methods=["GET"]))
-    return _SameMachine(Starlette(routes=routes))
+    others = Starlette(routes=routes)
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        """Requests that come by the thousand go straight to their endpoint: a router costs a fifth of their time."""
+        straight = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
+        await (rpc if straight else others)(scope, receive, send)
+
+    return _SameMachine(routed)
 
 
 class _SameMachine:
@@ -102,6 +110,7 @@ class _RpcEndpoint:
         return b"".join(parts)
 
 
+@lru_cache(64)
 def is_own_host(host: str) -> bool:
     """Whether a Host header names this machine."""
     return _hostname(f"//{host}") in _LOOPBACK
