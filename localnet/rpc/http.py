@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import orjson
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -57,8 +56,7 @@ class _SameMachine:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
         if not is_own_host(host):
             await _refusal(f"host {host!r} is not this machine: use localhost or 127.0.0.1")(scope, receive, send)
         elif origin is None:
@@ -93,7 +91,7 @@ class _RpcEndpoint:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, None where it is too large; nothing where the client went away in the middle of it."""
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = _header(scope, b"content-length") or ""
         if declared.isdigit() and int(declared) > self._limit:
             return None
         parts, size, more = [], 0, True
@@ -108,6 +106,15 @@ class _RpcEndpoint:
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    """A header of the request; servers hand their names over in lower case."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            text: str = value.decode("latin-1")
+            return text
+    return None
 
 
 @lru_cache(64)
