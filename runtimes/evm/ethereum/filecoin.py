@@ -15,6 +15,7 @@ from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.engine import Answer, CallAsk
+from runtimes.evm.memory import hold
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_rules
@@ -45,6 +46,10 @@ class Door:
     ) -> SendResult:
         """Call another actor. The contract's state is in the journal, so there is nothing to write before."""
         return self.syscalls.send(to, method, params, value, gas_limit, read_only)
+
+    def hold(self, size: int, copies: int) -> None:
+        """Pay for copies of so many bytes, as the official actor does that has to keep them."""
+        hold(self.syscalls, self.rules, size, copies)
 
     def get_gas_left(self) -> Gas:
         """Gas left, in the network's."""
