@@ -1,5 +1,8 @@
 """Syscalls `crypto.*`: hashes, signatures, proofs. Source: ref-fvm syscalls/crypto.rs, syscalls/filecoin.rs."""
 
+from collections.abc import Sequence
+from typing import overload
+
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
@@ -37,8 +40,8 @@ def verify_bls_aggregate(
     if count * BLS_PUBLIC_KEY_LENGTH > _MAX_U32:
         raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{count} signers are too many")
     signature = call.memory.read(signature_offset, BLS_SIGNATURE_LENGTH)
-    keys = _chunks(call.memory.read(keys_offset, count * BLS_PUBLIC_KEY_LENGTH), BLS_PUBLIC_KEY_LENGTH)
-    lengths = [length for (length,) in U32.iter_unpack(call.memory.read(lengths_offset, count * U32.size))]
+    keys = _Keys(call.memory.read(keys_offset, count * BLS_PUBLIC_KEY_LENGTH))
+    lengths = memoryview(call.memory.read(lengths_offset, count * U32.size)).cast("I")  # both are little-endian
     joined = call.memory.read(plaintexts_offset, sum(lengths) & _MAX_U32)  # the network's sum wraps
     # charge, do and return
     return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, joined, lengths) else NO
@@ -135,8 +138,28 @@ def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: in
     call.memory.write(result_offset, bytes(answers))
 
 
-def _chunks(data: bytes, size: int) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]
+class _Keys(Sequence[bytes]):
+    """Public keys one after the other, cut when asked for: millions of them must not cost before the charge."""
+
+    def __init__(self, joined: bytes) -> None:
+        self._joined = joined
+
+    def __len__(self) -> int:
+        return len(self._joined) // BLS_PUBLIC_KEY_LENGTH
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = index * BLS_PUBLIC_KEY_LENGTH
+        return self._joined[start : start + BLS_PUBLIC_KEY_LENGTH]
 
 
 SYSCALLS = (
