@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
+
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import Account
@@ -37,10 +39,15 @@ def within(place: str) -> Iterator[None]:
 
 
 def parse_json(data: bytes, place: str) -> Any:
-    """The JSON value of a file's bytes; also what is nested deeper than can be read is none."""
+    """The JSON value of a file's bytes; what is nested deeper than a thousand levels is none, either.
+
+    Python's parser recurses natively, as far as the process's recursion limit lets it, which other libraries raise
+    beyond what a thread's stack bears; orjson's has a limit of its own, but does not keep numbers of more than 64 bits.
+    """
     try:
+        orjson.loads(data)
         return json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadFixture(f"{place} is no JSON: {error}") from None
 
 
