@@ -47,12 +47,12 @@ class Compared:
     """What is not as it should be, in sentences; and what the library made of the call, to hold it against others."""
 
     problems: tuple[str, ...]
-    library: Answer
+    answer: Answer
 
     @property
     def missing(self) -> bool:
         """True where the actor does not have the method."""
-        return self.library.exit_code == UNHANDLED
+        return self.answer.exit_code == UNHANDLED
 
 
 def compare(stage: Stage, case: Case) -> Compared:

@@ -33,14 +33,14 @@ class Column:
     """A library on a machine; `own` bundle or the official one, and who runs contracts."""
 
     title: str
-    library: str
+    package: str
     own: bool
     evm: str = "py-evm"
 
     def run(self, artifacts: Path) -> list[tuple[Case, Compared]]:
         """All cases."""
         bundle = Bundle.embedded() if self.own else Bundle.open(data_file(OFFICIAL))
-        stage = Stage(bundle, artifacts / self.library, self.evm)
+        stage = Stage(bundle, artifacts / self.package, self.evm)
         try:
             return [(case, compare(stage, case)) for case in cases(stage)]
         finally:
@@ -70,7 +70,7 @@ def run(artifacts: Path) -> tuple[dict[str, list[str]], list[str]]:
     for method in dict.fromkeys(case.method for case, _ in first):
         rows[method] = [str(succeeding[method]), str(failing[method])]
     for column, cells in results.items():
-        judges = judged.get(column.library, [None] * len(cells))
+        judges = judged.get(column.package, [None] * len(cells))
         words = _cells(column, zip(cells, judges, strict=True), problems)
         for method, row in rows.items():
             row.append(words[method])
