@@ -18,11 +18,9 @@ from typing import Any, TextIO
 
 from eth_hash.auto import keccak
 
-from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.eip3155 import instructions, line, summary
 from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log
 from bridge.params import unwrap_return
 from devtools.vectors.ethereum_json import (
     BadFixture,
@@ -47,6 +45,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor, transactions
 from runtimes.evm.ethereum.alloc import accounts, install, state_root
 from runtimes.evm.ethereum.application import TransactionResult
+from runtimes.evm.ethereum.block_run import logs_hash
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
 from store.cid import Cid
@@ -195,11 +194,6 @@ class TestRunner:
         if recorder is not None and self._trace is not None:
             _write_trace(self._trace, recorder, case, root, result, "; ".join(differences))
         return "; ".join(differences)
-
-
-def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
-    """The hash by which a test names the logs."""
-    return bytes(keccak(rlp.encode([[bytes(address), list(log.topics), log.data] for address, log in logs])))
 
 
 def _compare(case: Case, root: bytes, result: TransactionResult | None) -> Iterator[str]:

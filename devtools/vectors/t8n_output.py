@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
@@ -13,7 +11,7 @@ from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
 from runtimes.evm.ethereum.alloc import Account, state_root
-from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, log_fields, requests_hash
+from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, logs_hash, requests_hash
 
 
 def result(
@@ -30,7 +28,7 @@ def result(
         "stateRoot": _hex(state_root(after)),
         "txRoot": _hex(list_root(applied.signed.raw for applied in run.applied)),
         "receiptsRoot": _hex(list_root(applied.receipt() for applied in run.applied)),
-        "logsHash": _hex(_logs_hash(logs)),
+        "logsHash": _hex(logs_hash((emitted.address, emitted.log) for emitted in logs)),
         "logsBloom": _hex(bloom(logs)),
         "receipts": [_receipt(run, index, applied) for index, applied in enumerate(run.applied)],
         "rejected": rejected,
@@ -94,10 +92,6 @@ def _account(account: Account) -> dict[str, Any]:
     if account.nonce:
         fields["nonce"] = hex(account.nonce)
     return fields
-
-
-def _logs_hash(logs: Iterable[EmittedLog]) -> bytes:
-    return bytes(keccak(rlp.encode([log_fields(emitted.address, emitted.log) for emitted in logs])))
 
 
 def body_item(raw: bytes) -> rlp.Item:

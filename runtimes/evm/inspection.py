@@ -29,7 +29,7 @@ GET_BYTECODE_HASH: Final = MethodNumber(4)
 NATIVE_CODE: Final = b"\xfe"
 NATIVE_CODE_HASH: Final = keccak(NATIVE_CODE)
 NOTHING_HASH: Final = bytes(32)
-_ACCOUNT_TYPES: Final = ("account", "placeholder", "ethaccount")
+ACCOUNT_TYPES: Final = ("account", "placeholder", "ethaccount")
 
 
 class Kind(Enum):
@@ -68,7 +68,7 @@ class Inspector:
             return Found(Kind.NOTHING)
         number = self._syscalls.builtin_type(code)
         name = ACTOR_NAMES[number - 1] if number else ""
-        if name in _ACCOUNT_TYPES:
+        if name in ACCOUNT_TYPES:
             return Found(Kind.ACCOUNT)
         return Found(Kind.CONTRACT if name == "evm" else Kind.NATIVE, Address.id(actor))
 

@@ -21,6 +21,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
+from runtimes.evm.inspection import ACCOUNT_TYPES, NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.state import EvmState
 from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.blockstore import BlockNotFound
@@ -32,18 +33,13 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
-NATIVE_BYTES: Final = b"\xfe"
-NATIVE_CODE: Final = cid_of(NATIVE_BYTES, RAW)
-NATIVE_CODE_HASH: Final = keccak(NATIVE_BYTES)
-"""What contracts see of native actors: one byte, so that they have code."""
+NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
 
 NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
 """What an EVM actor is whose head is still the empty array: one that this message creates."""
 
 DELEGATION_PREFIX: Final = b"\xef\x01\x00"
 DELEGATION_LENGTH: Final = 23
-
-_ACCOUNT_TYPES: Final = ("ethaccount", "placeholder", "account")
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before.
 _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
@@ -63,7 +59,7 @@ class Accounts:
         self._early = False
         self.evm_code = machine.manifest.code("evm")
         self._eth_account = machine.manifest.code("ethaccount")
-        self.account_codes = frozenset(machine.manifest.code(name) for name in _ACCOUNT_TYPES)
+        self.account_codes = frozenset(machine.manifest.code(name) for name in ACCOUNT_TYPES)
         self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
         self._trees: dict[Cid, Kamt] = {}
 
@@ -155,8 +151,8 @@ class Accounts:
         """The code of a CID."""
         if cid == EMPTY_CODE:
             return b""
-        if cid == NATIVE_CODE:
-            return NATIVE_BYTES
+        if cid == NATIVE_CODE_CID:
+            return NATIVE_CODE
         try:
             return self._store.get(cid)
         except BlockNotFound as error:
@@ -375,7 +371,7 @@ class Accounts:
         state = None if actor is None else self._tree.get_actor(actor)
         if state is None or state.code != self.evm_code:
             is_native = state is not None and state.code not in self.account_codes
-            return (NATIVE_CODE, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
+            return (NATIVE_CODE_CID, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
         code: tuple[Cid, bytes] | None = self._journal.get((_CODE, actor))
         if code is None:
             contract = self._contract(state)

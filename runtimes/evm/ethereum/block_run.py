@@ -5,10 +5,12 @@ and the accounts after out. Rules: the execution specifications' `apply_body`; E
 hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
+
+from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
@@ -143,6 +145,11 @@ class BlockRun:
 def log_fields(address: EthAddress, log: Log) -> list[rlp.Item]:
     """A log as receipts hold it."""
     return [bytes(address), list(log.topics), log.data]
+
+
+def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
+    """The hash by which tests and the transition tool name a list of logs."""
+    return bytes(keccak(rlp.encode([log_fields(address, log) for address, log in logs])))
 
 
 def deposit(data: bytes) -> bytes:
