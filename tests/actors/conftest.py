@@ -9,9 +9,23 @@ import pytest
 
 from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
+from tests.actors.ledger import LEDGER
+from tests.actors.official import OTHERS, V18, Official
 from tests.actors.people import GENESIS
-from tests.actors.twins import COSTS, Twins
+from tests.actors.twins import Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips, with its reason, what an official bundle does otherwise by design."""
+    for item in items:
+        of = item.callspec.params.get("official") if isinstance(item, pytest.Function) and _has(item) else None
+        if isinstance(of, Official) and (reason := of.reason(item.path.stem, getattr(item, "originalname", item.name))):
+            item.add_marker(pytest.mark.skip(reason=f"{of.name}: {reason}"))
+
+
+def _has(item: pytest.Function) -> bool:
+    return hasattr(item, "callspec")
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +40,28 @@ def world(first_machine: Hypervisor) -> World:
     return World(first_machine.fork())
 
 
+@pytest.fixture(
+    scope="session",
+    params=[V18, *(pytest.param(other, marks=pytest.mark.long) for other in OTHERS)],
+    ids=lambda of: of.name,
+)
+def official(request: pytest.FixtureRequest) -> Official:
+    """The official bundle that ours stands beside: the newest, and in `make equality` the others too."""
+    of: Official = request.param
+    return of
+
+
 @pytest.fixture(scope="session")
-def first_twins(request: pytest.FixtureRequest) -> Iterator[Twins]:
+def first_twins(request: pytest.FixtureRequest, official: Official) -> Twins:
+    return Twins.at_genesis(GENESIS, Path(request.config.cache.mkdir("guests")), official)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What has been compared, for `make equality` to print."""
+    yield
     folder = Path(request.config.cache.mkdir("guests"))
-    yield Twins.at_genesis(GENESIS, folder)
-    (folder / "costs.txt").write_text(COSTS.table())
+    (folder / "equality.txt").write_text(LEDGER.costs() + "\n" + LEDGER.steps())
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Sequences(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.twins = self.first.fork()
+        self.twins = self.first.fork(kind="random")
         self.epoch = 0
         self.prepare()
 

@@ -7,7 +7,7 @@ to both; exit code, return value, events and state root must be the same, or the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,61 +26,42 @@ from store.blockstore import get_object
 from store.cid import Cid, show
 from store.codec import decode
 from tests.actors.damage import damaged
+from tests.actors.ledger import LEDGER
+from tests.actors.official import V18, Official
 from tests.actors.world import World
 from tests.conftest import data_file
 
-OFFICIAL = "bundles/v18-testing-fake-proofs.car"
 GAS_LIMIT = Gas(10**13)
 DAMAGED_LIMIT = Gas(2 * 10**9)
 """For damaged messages: a bitfield can ask for more than ever comes to an end."""
 
 
-@dataclass
-class Costs:
-    """What each method took in gas, official and ours, over all runs that succeeded."""
-
-    totals: dict[tuple[str, int], list[int]] = field(default_factory=dict)
-    steps: int = 0
-
-    def add(self, actor: str, method: int, official: int, own: int) -> None:
-        total = self.totals.setdefault((actor, method), [0, 0, 0])
-        for place, amount in enumerate((1, official, own)):
-            total[place] += amount
-
-    def table(self) -> str:
-        """A line for each method: runs, gas of the official actors, ours, and the quotient."""
-        lines = [f"{self.steps} messages compared"]
-        for (actor, method), (runs, official, own) in sorted(self.totals.items()):
-            lines.append(f"{actor:16} {method:10} {runs:6} {official // runs:12} {own // runs:12} {own / official:.3f}")
-        return "\n".join(lines) + "\n"
-
-
-COSTS = Costs()
-
-
 class Twins:
     """The two machines; `send` and `send_as` give the answer that both have given."""
 
-    def __init__(self, official: Hypervisor, own: Hypervisor, shakes: int = 0) -> None:
+    def __init__(self, of: Official, official: Hypervisor, own: Hypervisor, shakes: int = 0) -> None:
         """`shakes`: how many damaged forms of each message are tried out before it, on the state that it meets."""
-        self.official, self.own, self.shakes = official, own, shakes
-        self.random = Random(1)
+        self.of, self.official, self.own, self.shakes = of, official, own, shakes
+        self.random, self.kind = Random(1), "script"
         assert official.root == own.root, "the two first states differ"
 
     @classmethod
-    def at_genesis(cls, genesis: Genesis, compiled: Path, car: str = OFFICIAL) -> Twins:
+    def at_genesis(cls, genesis: Genesis, compiled: Path, of: Official = V18) -> Twins:
         """Both machines, fresh. Our modules are compiled into a folder of their own, since they lie under the CIDs of
         others here."""
-        bundle = Bundle.open(data_file(car))
-        official = Hypervisor.open(bundle=bundle, genesis=genesis, evm="official", proofs=AcceptProofs())
+        bundle = Bundle.open(data_file(of.file))
+        official = _machine(bundle, genesis, of)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("FVM_CACHE_DIR", str(compiled / show(Bundle.embedded().root)[-16:]))
-            ours = in_place_of(bundle)
-            own = Hypervisor.open(bundle=ours, genesis=genesis, evm="official", proofs=AcceptProofs())
-        return cls(official, own)
+            folder = "-".join((of.name, *sorted(of.shared), show(Bundle.embedded().root)[-16:]))
+            patch.setenv("FVM_CACHE_DIR", str(compiled / folder))
+            own = _machine(in_place_of(bundle, of.shared), genesis, of)
+        return cls(of, official, own)
 
-    def fork(self, shakes: int = 0) -> Twins:
-        return Twins(self.official.fork(), self.own.fork(), shakes)
+    def fork(self, shakes: int = 0, kind: str = "script") -> Twins:
+        """A copy, whose messages are counted as of a kind of `ledger.KINDS`."""
+        copy = Twins(self.of, self.official.fork(), self.own.fork(), shakes)
+        copy.kind = kind
+        return copy
 
     # --- messages ---------------------------------------------------------------------------------------------
 
@@ -102,24 +83,25 @@ class Twins:
         for _ in range(self.shakes if message.params else 0):
             self._try(replace(message, params=damaged(message.params, self.random), gas_limit=DAMAGED_LIMIT))
         official, own = apply(self.official), apply(self.own)
-        name = self._check(message, official, own)
-        if official.exit_code == 0:
-            COSTS.add(name, message.method, official.gas_used, own.gas_used)
+        name = self._check(message, official, own, self.kind)
+        if official.exit_code == 0 and name not in self.of.shared:
+            LEDGER.paid(name, message.method, official.gas_used, own.gas_used)
         return own
 
     def _try(self, message: Message) -> None:
         """Send a message to both, compare, and take it back."""
         machines = (self.official, self.own)
         before = [machine.snapshot() for machine in machines]
-        self._check(message, self.official.apply_implicit(message), self.own.apply_implicit(message))
+        self._check(message, self.official.apply_implicit(message), self.own.apply_implicit(message), "damaged")
         for machine, snapshot in zip(machines, before, strict=True):
             machine.restore(snapshot)
 
-    def _check(self, message: Message, official: ApplyResult, own: ApplyResult) -> str:
+    def _check(self, message: Message, official: ApplyResult, own: ApplyResult, kind: str) -> str:
         receiver = self.official.actor(message.to)
         name = (receiver and self.official.manifest.name_of(receiver.code)) or "nobody"
-        COSTS.steps += 1
         differences = [*_compare(official, own), *self._compare_states()]
+        if name not in self.of.shared:
+            LEDGER.step(self.of.name, name, kind, not differences)
         if differences:
             call = f"{name}.{message.method} by {message.from_}: {_readable(message.params)} ({message.params.hex()})"
             pytest.fail("\n".join([call, *differences]), pytrace=False)
@@ -171,14 +153,18 @@ class Twins:
         return f"balance {state.balance} nonce {state.nonce} head {show(state.head)} {_plain(head)}"
 
 
-def in_place_of(official: Bundle) -> Bundle:
-    """The official bundle with our module behind each of its code CIDs, but for contracts."""
+def _machine(bundle: Bundle, genesis: Genesis, of: Official) -> Hypervisor:
+    return Hypervisor.open(bundle=bundle, network=of.network, genesis=genesis, evm="official", proofs=AcceptProofs())
+
+
+def in_place_of(official: Bundle, shared: frozenset[str] = frozenset()) -> Bundle:
+    """The official bundle with our module behind each of its code CIDs, but for contracts and those that are shared."""
     own = Bundle.embedded()
     modules = dict(own.blocks)
     ours: Mapping[Cid, bytes] = {
         official.manifest.code(name): modules[own.manifest.code(name)]
         for name, crate in build.MANIFEST.items()
-        if crate != "evm_marker"
+        if crate != "evm_marker" and name not in shared
     }
     return Bundle(official.root, official.manifest, tuple((cid, ours.get(cid, data)) for cid, data in official.blocks))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devtools.vectors.conformance import find_vectors, read_vectors
+from tests.actors.official import OTHERS
 from tests.conformance.coverage import GOLDEN, VERSIONS, golden_coverage
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -53,3 +54,12 @@ def test_the_numbers_of_the_golden_set_are_the_files() -> None:
     row = " | ".join(f"{count:,}" for count in [*counts, sum(counts)])
     assert f"| cases | {row} |" in PAGE
     assert f"the golden set: {sum(counts):,} cases" in PAGE
+
+
+def test_what_other_official_bundles_do_otherwise_has_a_row_for_each_reason() -> None:
+    section = PAGE.split("### Our actors beside older ones and other builds")[1].split("\n### ")[0]
+    rows = re.findall(r"^\| (v\d\S+) \| ([^|]+) \|", section, re.MULTILINE)
+    wanted = {(other.name, reason) for other in OTHERS for reason in other.left_out.values()}
+    assert len(rows) == len(wanted)
+    for name, reason in wanted:
+        assert any(row[0] == name and row[1].startswith(reason) for row in rows), reason

@@ -1,0 +1,63 @@
+"""What the tests of equality have compared: steps by actor and official bundle, where they come from, and gas.
+
+`make equality` prints it at the end. A step is one message that both sides have answered; it counts as differing where
+anything was not the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+KINDS: Final = ("script", "damaged", "random")
+"""A message of a script, a damaged form of one that was tried out and taken back, a message of a random sequence."""
+
+
+@dataclass
+class Ledger:
+    """Counts over a whole run."""
+
+    compared: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """By official bundle, actor and kind."""
+    differing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By official bundle and actor."""
+    gas: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    """By actor and method: runs that succeeded, gas of the official actor, ours."""
+
+    def step(self, bundle: str, actor: str, kind: str, equal: bool) -> None:
+        self.compared[bundle, actor, kind] += 1
+        self.differing[bundle, actor] += not equal
+
+    def paid(self, actor: str, method: int, official: int, own: int) -> None:
+        total = self.gas.setdefault((actor, method), [0, 0, 0])
+        for place, amount in enumerate((1, official, own)):
+            total[place] += amount
+
+    def of_kind(self, kind: str) -> int:
+        return sum(count for (_, _, of), count in self.compared.items() if of == kind)
+
+    def steps(self) -> str:
+        """A line for each bundle and actor: steps by kind, and how many of them differ; then the sums."""
+        lines = [f"{'official bundle':24}{'actor':18}" + "".join(f"{kind:>9}" for kind in KINDS) + f"{'differing':>11}"]
+        for bundle, actor in sorted({(bundle, actor) for bundle, actor, _ in self.compared}):
+            counts = [self.compared[bundle, actor, kind] for kind in KINDS]
+            lines.append(_line(bundle, actor, counts, self.differing[bundle, actor]))
+        counts = [self.of_kind(kind) for kind in KINDS]
+        lines.append(_line("all", "", counts, self.differing.total()))
+        return "\n".join([*lines, f"{sum(counts)} messages compared, {counts[0]} of them steps of scripts"]) + "\n"
+
+    def costs(self) -> str:
+        """A line for each method: runs, gas of the official actors, ours, and the quotient."""
+        lines = [f"{'actor':18}{'method':>10}{'runs':>8}{'official gas':>14}{'own gas':>14}"]
+        for (actor, method), (runs, official, own) in sorted(self.gas.items()):
+            means = f"{official // runs:14}{own // runs:14}"
+            lines.append(f"{actor:18}{method:10}{runs:8}{means} {own / official:.3f}")
+        return "\n".join(lines) + "\n"
+
+
+def _line(bundle: str, actor: str, counts: list[int], differing: int) -> str:
+    return f"{bundle:24}{actor:18}" + "".join(f"{count:9}" for count in counts) + f"{differing:11}"
+
+
+LEDGER: Final = Ledger()
