@@ -4,7 +4,9 @@ Both are plain integers on the wire; an actor may use any exit code from 16 up, 
 an `int` and asks `exit_name` for words. Source: ref-fvm shared/src/error.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 
 class ExitCode(IntEnum):
@@ -68,3 +70,43 @@ def exit_name(code: int) -> str:
         return ExitCode(code).name
     except ValueError:
         return str(code)
+
+
+_WORDS: Mapping[int, str] = MappingProxyType(
+    {
+        ExitCode.OK: "success",
+        ExitCode.SYS_SENDER_INVALID: "the sender does not exist or may not send",
+        ExitCode.SYS_SENDER_STATE_INVALID: "the sender's nonce or balance does not allow it",
+        ExitCode.SYS_ILLEGAL_INSTRUCTION: "the actor's code trapped",
+        ExitCode.SYS_INVALID_RECEIVER: "the receiver does not exist and cannot be created",
+        ExitCode.SYS_INSUFFICIENT_FUNDS: "the sender has not enough funds for the value",
+        ExitCode.SYS_OUT_OF_GAS: "out of gas",
+        ExitCode.SYS_ILLEGAL_EXIT_CODE: "the actor exited with a code that is the system's",
+        ExitCode.SYS_ASSERTION_FAILED: "the machine could not carry out the call",
+        ExitCode.SYS_MISSING_RETURN: "the actor named a block as its answer that does not exist",
+        ExitCode.USR_ILLEGAL_ARGUMENT: "an argument is invalid",
+        ExitCode.USR_NOT_FOUND: "what was asked for does not exist",
+        ExitCode.USR_FORBIDDEN: "the caller may not do this",
+        ExitCode.USR_INSUFFICIENT_FUNDS: "not enough funds in the actor's books",
+        ExitCode.USR_ILLEGAL_STATE: "the actor's state does not allow it",
+        ExitCode.USR_SERIALIZATION: "parameters or state cannot be decoded or encoded",
+        ExitCode.USR_UNHANDLED_MESSAGE: "the actor has no such method",
+        ExitCode.USR_UNSPECIFIED: "the actor gives no reason",
+        ExitCode.USR_ASSERTION_FAILED: "an assertion of the actor does not hold",
+        ExitCode.USR_READ_ONLY: "a change of state in a read-only call",
+        ExitCode.USR_NOT_PAYABLE: "the method takes no value",
+        ExitCode.EVM_CONTRACT_REVERTED: "the contract reverted",
+        ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "the contract met the opcode INVALID",
+        ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "the contract met an undefined opcode",
+        ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "the contract's stack had too few words",
+        ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "the contract's stack grew over 1,024 words",
+        ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "the contract read or wrote outside of what it may",
+        ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "the contract jumped to where no jump may go",
+        ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "the contract could not pay out its balance when destroyed",
+    }
+)
+
+
+def exit_words(code: int) -> str:
+    """What a code means, as half a sentence: `the caller may not do this`."""
+    return _WORDS.get(code, "an exit code of the actor's own")

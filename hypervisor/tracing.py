@@ -179,7 +179,8 @@ class StepRecorder(Recorder):
 class CallNode:
     """One call of a call tree, with the calls and events under it in order.
 
-    `calls_before` says for each of the events how many of the calls came before it.
+    `calls_before` says for each of the events how many of the calls came before it. `charges` are the call's own, in
+    milligas by name, in the order in which each name was last charged.
     """
 
     start: CallStarted
@@ -191,6 +192,7 @@ class CallNode:
     calls: list["CallNode"] = field(default_factory=list)
     events: list[EventEmitted] = field(default_factory=list)
     calls_before: list[int] = field(default_factory=list)
+    charges: dict[str, int] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -198,26 +200,46 @@ class CallNode:
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
 
-def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
-    """The calls of a stream as trees, one for each top-level call, in order."""
-    roots: list[CallNode] = []
-    open_calls: list[CallNode] = []
-    for event in events:
+class CallTrees:
+    """A tracer that keeps the calls as trees, one for each top-level call in order, and nothing else."""
+
+    def __init__(self) -> None:
+        self.roots: list[CallNode] = []
+        self._open: list[CallNode] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Put an event in its place."""
         match event:
             case CallStarted():
                 node = CallNode(event)
-                (open_calls[-1].calls if open_calls else roots).append(node)
-                open_calls.append(node)
+                (self._open[-1].calls if self._open else self.roots).append(node)
+                self._open.append(node)
             case CallEnded():
-                open_calls.pop().end = event
-            case Dispatched() if open_calls:
-                node = open_calls[-1]
-                node.actor, node.code, node.runtime = event.actor, event.code, event.runtime
-            case ActorCreated() if open_calls:
-                open_calls[-1].created = event.actor
-            case EventEmitted() if open_calls:
-                open_calls[-1].events.append(event)
-                open_calls[-1].calls_before.append(len(open_calls[-1].calls))
+                self._open.pop().end = event
+            case _ if self._open:
+                _note(self._open[-1], event)
             case _:
                 pass
-    return roots
+
+
+def _note(node: CallNode, event: TraceEvent) -> None:
+    match event:
+        case GasCharged():
+            node.charges[event.name] = node.charges.pop(event.name, 0) + event.milligas
+        case Dispatched():
+            node.actor, node.code, node.runtime = event.actor, event.code, event.runtime
+        case ActorCreated():
+            node.created = event.actor
+        case EventEmitted():
+            node.events.append(event)
+            node.calls_before.append(len(node.calls))
+        case _:
+            pass
+
+
+def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
+    """The calls of a stream as trees, one for each top-level call, in order."""
+    trees = CallTrees()
+    for event in events:
+        trees.event(event)
+    return trees.roots

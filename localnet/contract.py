@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: its interface and its init code without arguments."""
+    """A compiled contract: its interface, its init code without arguments, and its name where that is known."""
 
     interface: ContractInterface
     bytecode: bytes
+    name: str = ""
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> Artifact:
@@ -32,25 +33,26 @@ class Artifact:
         `abi` and `bytecode` must be there, the latter as hex text or as an object with the field `object`.
         """
         if isinstance(source, Mapping):
-            return cls._read(source, "the artifact")
+            return cls._read(source, "the artifact", "")
         try:
             content = json.loads(Path(source).read_text(encoding="utf-8"))
         except OSError as error:
             raise InvalidInput(f"the artifact {source} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise InvalidInput(f"{source} is no JSON: {error}") from None
-        return cls._read(content, str(source))
+        return cls._read(content, str(source), Path(source).stem)
 
     @classmethod
-    def _read(cls, content: Mapping[str, Any], name: str) -> Artifact:
+    def _read(cls, content: Mapping[str, Any], place: str, name: str) -> Artifact:
         try:
             code = content["bytecode"]
             text = code["object"] if isinstance(code, Mapping) else code
-            return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")))
+            name = str(content.get("contractName", name))
+            return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")), name)
         except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{name} is no artifact with `abi` and `bytecode`: {error}") from None
+            raise InvalidInput(f"{place} is no artifact with `abi` and `bytecode`: {error}") from None
         except ValueError:
-            raise InvalidInput(f"{name} has bytecode that is not linked or no hex") from None
+            raise InvalidInput(f"{place} has bytecode that is not linked or no hex") from None
 
 
 class Contract:

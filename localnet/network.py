@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -44,6 +44,7 @@ from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
+from localnet.trace_words import NamedInterface
 
 if TYPE_CHECKING:
     from localnet.miner import Miner
@@ -112,6 +113,7 @@ class Network:
         self._clock = ChainClock(clock)
         self._snapshots: list[_Snapshot] = []
         self._by_address = {account.address: account for account in self.accounts}
+        self._interfaces: dict[EthAddress, NamedInterface] = {}
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -185,13 +187,19 @@ class Network:
         address = receipt.contract_address
         if address is None:
             raise TransactionFailed(receipt, receipt.return_data)
-        return Contract(self, address, artifact.interface)
+        return self._known(address, artifact)
 
     def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
         """A contract that is there already, with the interface of its artifact. Raises AddressError, InvalidInput."""
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
-        return Contract(self, self.address(address), artifact.interface)
+        return self._known(self.address(address), artifact)
+
+    def _known(self, address: EthAddress, artifact: Artifact) -> Contract:
+        """A contract, whose interface traces then know."""
+        named = NamedInterface(artifact.name or "contract", artifact.interface, f"0x{address.hex()}")
+        self._interfaces[address] = named
+        return Contract(self, address, artifact.interface)
 
     def send(
         self,
@@ -272,7 +280,7 @@ class Network:
         if receipt is None:
             where = "waits for a block" if self.mempool.get(transaction_hash) else "is not on this chain"
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
-        return receipt
+        return replace(receipt, tracer=self._trace)
 
     def pending_nonce(self, sender: Address) -> int:
         """The nonce after everything of the sender's that waits."""
@@ -323,7 +331,10 @@ class Network:
 
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
-        return trace(self.chain, self.receipt(transaction_hash))
+        return self.receipt(transaction_hash).trace
+
+    def _trace(self, receipt: TransactionReceipt) -> Trace:
+        return trace(self.chain, receipt, tuple(self._interfaces.values()))
 
     # --- chain and time ---------------------------------------------------------------------------------------
 

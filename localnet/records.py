@@ -5,13 +5,15 @@ Values are stored as the machine made them; what Ethereum's tools see is derived
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import entries_to_log
 from bridge.receipts import EmittedLog, created_contract, effective_gas_price, return_bytes
 from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Receipt, SignedMessage
@@ -19,6 +21,9 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.blocks import block_hash
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
+
+if TYPE_CHECKING:
+    from localnet.trace import Trace
 
 GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
@@ -164,12 +169,23 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class TransactionReceipt:
-    """An executed message in its place on the chain."""
+    """An executed message in its place on the chain.
+
+    `tracer` executes it again, where a network gave the receipt.
+    """
 
     execution: Execution
     tipset: Tipset
     index: int
     first_log: int
+    tracer: Callable[[TransactionReceipt], Trace] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def trace(self) -> Trace:
+        """The call tree, by executing the message again. Raises InvalidInput for a receipt that no network gave."""
+        if self.tracer is None:
+            raise InvalidInput("this receipt is a record only: ask `Network.receipt` for one that can be traced")
+        return self.tracer(self)
 
     @property
     def hash(self) -> bytes:

@@ -6,31 +6,66 @@ that a client that knows ABIs can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.addresses import to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
-from hypervisor.tracing import CallNode, EventEmitted, Recorder, Tracer, call_tree
+from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.execution import Candidate, begin_epoch, execute
 from localnet.records import Execution, Tipset, TransactionReceipt
+
+if TYPE_CHECKING:
+    from localnet.trace_words import NamedInterface
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A transaction's call tree; `same` says whether executing it again gave the recorded receipt."""
+    """A transaction's call tree; `same` says whether executing it again gave the recorded receipt.
+
+    `interfaces` are those of the contracts that the network knows. `print` shows the tree.
+    """
 
     receipt: TransactionReceipt
     calls: tuple[dict[str, Any], ...]
     same: bool
+    interfaces: tuple[NamedInterface, ...] = ()
+
+    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The same as `as_json`, decoded, and why the transaction failed; with more interfaces where they are given."""
+        from localnet.trace_report import told
+
+        return told(self.as_json(), (*interfaces, *self.interfaces))
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """Why the transaction failed: from its call to the innermost one that explains it; nothing where it did not."""
+        why = self.told()["why"]
+        return () if why is None else tuple(why["calls"])
+
+    def save_flame(self, file: str | Path) -> None:
+        """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""
+        from localnet.trace_report import save_flame
+
+        save_flame(self.told(), Path(file))
+
+    def __str__(self) -> str:
+        """The tree as lines."""
+        from localnet.call_text import call_lines, tree_console
+
+        console = tree_console()
+        with console.capture() as captured:
+            console.print(call_lines(self.told()["calls"]))
+        return captured.get().rstrip("\n")
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the transaction, and its calls as `call_json` writes them."""
@@ -47,12 +82,12 @@ class Trace:
         }
 
 
-def trace(chain: Chain, receipt: TransactionReceipt) -> Trace:
+def trace(chain: Chain, receipt: TransactionReceipt, interfaces: tuple[NamedInterface, ...] = ()) -> Trace:
     """Execute a tipset's messages again up to a transaction, and that one with a tracer."""
-    recorder = Recorder()
+    trees = CallTrees()
     replay = Replay(chain, receipt.tipset, receipt.index)
-    same = replay.next(recorder) == receipt.execution.receipt
-    return Trace(receipt, tuple(call_json(replay.machine, call) for call in call_tree(recorder.events)), same)
+    same = replay.next(trees) == receipt.execution.receipt
+    return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
 
 
 class Replay:
@@ -92,7 +127,7 @@ class Replay:
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
-    """A call with the calls under it. Gas in gas, value in attoFIL (decimal text)."""
+    """A call with the calls under it. Gas in gas, its own charges in milligas, value in attoFIL (decimal text)."""
     nodes = [call]
     for node in nodes:  # without recursion: calls go 1,024 deep
         nodes.extend(node.calls)
@@ -124,8 +159,20 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "return": f"0x{end.return_data.hex()}" if end else "0x",
         "returnCodec": end.return_codec if end else 0,
         "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
+        "charges": _charges(call),
         "events": [_event(machine, event) for event in call.events],
     }
+
+
+def _charges(call: CallNode) -> dict[str, int]:
+    """What was charged in a call itself, milligas by name. Of the charge that found too little, what there was."""
+    charges = dict(call.charges)
+    used = call.end.gas_used if call.end else 0
+    excess = sum(charges.values()) - used + sum(below.end.gas_used for below in call.calls if below.end)
+    if charges and excess > 0:
+        last = next(reversed(charges))
+        charges[last] = max(0, charges[last] - excess)
+    return charges
 
 
 def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bridge.events import entries_to_log
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
+from bridge.printable import printable
 from bridge.reverts import revert_reason
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
@@ -26,14 +27,17 @@ from store.schema.types import Struct, Term, Union
 
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
+MOST_WORDS: Final = 2_000
+"""Characters of arguments, of a result, of an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedInterface:
-    """A contract's interface with the contract's name."""
+    """A contract's interface with the contract's name, and its address (`0x` and hex) where one contract has it."""
 
     name: str
     interface: ContractInterface
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,18 @@ class Words:
 
 
 def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
-    """A call of a tree in words."""
+    """A call of a tree in words, each of them printable and cut short: they are what strangers wrote."""
+    words = _described(call, interfaces)
+    return Words(
+        printable(words.callee),
+        printable(words.function),
+        printable(words.arguments, MOST_WORDS),
+        printable(words.result, MOST_WORDS),
+        tuple(printable(event, MOST_WORDS) for event in words.events),
+    )
+
+
+def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     events = tuple(_event(event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)

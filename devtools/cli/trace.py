@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from rich.tree import Tree
 
     from localnet.trace_words import NamedInterface
 
@@ -33,25 +31,34 @@ def trace(
         list[Path] | None,
         typer.Option(metavar="FILE", help="A compiler's JSON with the ABI of a contract; may be given several times."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object, undecoded.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object.")] = False,
+    flame: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a flame view too, as wide as gas: an .svg, or an .html page."),
+    ] = None,
 ) -> None:
     """Show every call of a transaction: who called whom, in which runtime, with what result and gas.
 
     The transaction is executed again on the state that it met. Calls and events are decoded where an ABI is given or
-    the method of a built-in actor is known.
+    the method of a built-in actor is known. Of a failure, the last line of its reasons is the innermost call's.
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
     interfaces = [_interface(path) for path in abi or []]
-    found = _from_folder(state, evm, transaction) if state else _from_node(rpc, transaction)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    from devtools.call_tree import tree_console
+    from localnet.call_text import call_lines, tree_console
+    from localnet.trace_report import save_flame, told
 
+    found = told(_from_folder(state, evm, transaction) if state else _from_node(rpc, transaction), interfaces)
+    if flame is not None:
+        save_flame(found, flame)
+    if as_json:
+        from localnet.rpc.values import as_json as deep_json
+
+        typer.echo(deep_json(found))
+        return
     console = tree_console()
     console.print(_title(found))
-    console.print(_tree(found["calls"], interfaces))
+    console.print(call_lines(found["calls"]))
 
 
 def _from_node(url: str, transaction: str) -> dict[str, Any]:
@@ -94,45 +101,8 @@ def _title(found: dict[str, Any]) -> Text:
     title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
     title.append(f"exit {found['exit']}", style="red" if found["exitCode"] else "green")
     title.append(f", gas {found['gasUsed']:,}")
-    if found["words"]:
-        title.append(f"\n{found['words']}", style="red")
+    for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
+        title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
     if not found["reproduced"]:
         title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
     return title
-
-
-def _tree(calls: list[dict[str, Any]], interfaces: list[NamedInterface]) -> Tree:
-    """The calls, each with those under it, its events and its result; without recursion, for they go 1,024 deep."""
-    from rich.text import Text
-    from rich.tree import Tree
-
-    from devtools.call_tree import GUIDE_STYLE
-
-    tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
-    todo: list[tuple[Tree, Text | dict[str, Any]]] = [(tree, call) for call in reversed(calls)]
-    while todo:
-        above, item = todo.pop()
-        if isinstance(item, Text):
-            above.add(item)
-        else:
-            line, notes = _call(item, interfaces)
-            node = above.add(line)
-            todo.extend((node, part) for part in reversed([*item["calls"], *notes]))
-    return tree
-
-
-def _call(call: dict[str, Any], interfaces: list[NamedInterface]) -> tuple[Text, list[Text]]:
-    """A call's line, and the lines under it: events and result."""
-    from rich.text import Text
-
-    from devtools.call_tree import EVENT_STYLE, call_line
-    from localnet.trace_words import describe
-
-    words = describe(call, interfaces)
-    callee, method = f"{call['to']} {words.callee}", f"{words.function}{words.arguments}"
-    value, failed = int(call["value"]), bool(call["exitCode"] or call["error"])
-    line = call_line(call["runtime"], callee, method, value, call["exitCode"], call["error"], call["gas"])
-    notes = [Text(f"event {event}", style=EVENT_STYLE) for event in words.events]
-    if words.result:
-        notes.append(Text(f"-> {words.result}", style="red" if failed else "green"))
-    return line, notes

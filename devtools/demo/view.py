@@ -11,11 +11,11 @@ from rich.tree import Tree
 
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import unwrap_return
-from devtools.call_tree import EVENT_STYLE, GUIDE_STYLE, call_line
 from devtools.demo.artifacts import contract
 from devtools.demo.scenario import Demo, Step
 from hypervisor.tracing import CallNode
 from hypervisor.types import ActorID
+from localnet.call_text import EVENT_STYLE, GUIDE_STYLE, call_line
 from store.cid import RAW, show
 
 _COUNTER_METHODS = ("Increment", "Get", "Deposit", "Deposits", "CallContract", "LastCall", "Fail")

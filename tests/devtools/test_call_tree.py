@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtools.call_tree import call_line, show_fil, tree_console
-from devtools.cli.trace import _tree
+from localnet.call_text import MOST_CALLS, call_line, call_lines, show_fil, tree_console
+from localnet.trace_report import told
+from tests.localnet.traces import found, plain_call
 
 
 @pytest.mark.parametrize(
@@ -52,16 +53,35 @@ def test_a_call_is_one_line(fields: tuple[str, str, str, int, int, str, int], wo
     assert call_line(*fields).plain == words
 
 
+def shown(calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    tree_console().print(call_lines(told(found(calls))["calls"]))
+    return capsys.readouterr().out.splitlines()
+
+
 def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    call: dict[str, Any] = {
-        "runtime": "wasm", "from": "f0100", "to": "f0101", "address": None, "actor": "account", "method": 0,
-        "value": "0", "params": "0x", "paramsCodec": 0, "readOnly": False, "exitCode": 0, "error": "", "words": "",
-        "return": "0x", "returnCodec": 0, "gas": 7, "events": [], "calls": [],
-    }  # fmt: skip
+    call = plain_call()
     for _ in range(1024):
         call = {**call, "calls": [call]}
-    tree_console().print(_tree([call], []))
-    lines = capsys.readouterr().out.splitlines()
+    lines = shown([call], capsys)
     assert len(lines) == 1025
     assert lines[0].startswith("wasm f0101 account Send()")
     assert all(line.endswith("value 0  exit 0  gas 7") for line in lines)
+
+
+def test_of_more_calls_than_anybody_reads_the_first_are_shown_and_the_others_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inner = plain_call(calls=[plain_call()])
+    lines = shown([plain_call(calls=[inner] * MOST_CALLS)], capsys)
+    assert len(lines) == MOST_CALLS + 1
+    assert lines[-1] == f"... and {MOST_CALLS + 1:,} calls more, which --json has"
+
+
+def test_what_a_contract_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"emitter": "f0101", "address": None, "entries": [
+        {"flags": 3, "key": "\x1b[2J[red]\u202e\n", "codec": 0x55, "value": "0x01"},
+    ]}  # fmt: skip
+    lines = shown([plain_call(words="gone\x07\r\nexit 0", exitCode=20, events=[event])], capsys)
+    assert lines[1].endswith(r"event \x1b[2J[red]\u202e\n=0x01")
+    assert lines[2].endswith(r"-> gone\x07\r\nexit 0")
+    assert len(lines) == 3

@@ -96,8 +96,11 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     assert re.search(r"value 0  exit 0  gas [0-9,]+$", line)
     (event,) = [line for line in offline.stdout.splitlines() if "event Greeted(" in line]
     assert event.endswith(f'from={ALICE}, value=0, text="hi", greetings=1)')  # longer than a terminal is wide
-    tree = json.loads(run("trace", call, "--state", state, "--json").stdout)
+    flame = tmp_path / "flame.html"
+    tree = json.loads(run("trace", call, "--state", state, "--abi", inbox, "--json", "--flame", flame).stdout)
     assert (tree["transactionHash"], tree["reproduced"], len(tree["calls"])) == (call, True, 1)
+    assert (tree["why"], tree["calls"][0]["decoded"]["arguments"]) == (None, '(text="hi")')
+    assert "Inbox.greet(text=&quot;hi&quot;)" in flame.read_text(encoding="utf-8")
 
 
 def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""A flame view: calls as boxes under their callers, as wide as the gas that they used, coloured by runtime.
+
+One SVG, or an HTML page around it, that asks for nothing outside itself and runs no script: a box's details are its
+title, which viewers show when pointed at. Names may come from strangers, and are escaped here. Boxes too narrow to be
+seen are left out and counted, so that a picture of any tree has a bounded size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from bridge.printable import printable
+
+MOST_BOXES: Final = 20_000
+_WIDTH: Final = 1200
+_ROW: Final = 18
+_MARGIN: Final = 10
+_HEAD: Final = 44
+_NARROWEST: Final = 0.3
+_LETTER: Final = 6.2
+_MOST_DETAILS: Final = 2_000
+_COLOURS: Final = {"wasm": "#c39be0", "evm": "#7fc4d6", "": "#c9c9c9"}
+_OTHER_COLOUR: Final = "#a5cf9a"
+_STYLE: Final = (
+    "text{font:11px ui-monospace,monospace;fill:#1b1b1b}text.head{font-size:14px;font-weight:bold}"
+    "rect{stroke:#fff;stroke-width:.5}.failed rect{stroke:#c62828;stroke-width:1.5}.cause rect{fill:#e57373}"
+    "g:hover>rect{opacity:.75}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FlameBox:
+    """A call: what stands in its box, what its title says (one line each), gas, runtime, and the calls under it.
+
+    `cause` marks the call that explains why the whole failed.
+    """
+
+    label: str
+    details: tuple[str, ...]
+    gas: int
+    runtime: str
+    failed: bool = False
+    cause: bool = False
+    inner: tuple[FlameBox, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    box: FlameBox
+    left: float
+    width: float
+    depth: int
+
+
+def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
+    """An SVG of the calls of a message that used so much gas. What no call used is the empty space beside them."""
+    placed, left_out = _place(roots, max(gas, sum(box.gas for box in roots), 1))
+    height = _HEAD + _ROW * (2 + max((item.depth for item in placed), default=0)) + _MARGIN
+    note = f"; {left_out:,} calls are too narrow to be shown" if left_out else ""
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">',
+        f"<style>{_STYLE}</style>",
+        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
+        f'<text class="head" x="{_MARGIN}" y="20">{_safe(title)}</text>',
+        f'<text x="{_MARGIN}" y="37">gas {gas:,}, from left to right{note}. {_legend(placed)}</text>',
+        *(_drawn(item) for item in placed),
+        "</svg>",
+        "",
+    ])  # fmt: skip
+
+
+def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[str]) -> str:
+    """A page with the SVG and lines of text under it, such as why the message failed."""
+    text = "".join(f"<li>{_safe(line, _MOST_DETAILS)}</li>" for line in lines)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
+        "<style>body{font:14px/1.5 system-ui,sans-serif;margin:16px}svg{max-width:100%;height:auto}"
+        "li{white-space:pre-wrap;overflow-wrap:anywhere}</style></head>\n"
+        f"<body>\n{flame_svg(title, roots, gas)}<ol>{text}</ol>\n</body></html>\n"
+    )
+
+
+def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
+    """Where each box lies, callers before what they call, and how many are left out."""
+    scale = (_WIDTH - 2 * _MARGIN) / gas
+    placed: list[_Placed] = []
+    left_out = 0
+    row = _in_a_row(roots, _MARGIN, 0, scale)
+    while row:  # row after row, for calls go 1,024 deep
+        below: list[_Placed] = []
+        for item in row:
+            if item.width < _NARROWEST:
+                left_out += _count(item.box)
+            else:
+                placed.append(item)
+                below += _in_a_row(item.box.inner, item.left, item.depth + 1, scale)
+        row = below
+    if len(placed) > MOST_BOXES:
+        left_out += len(placed) - MOST_BOXES
+        # no box is wider than its caller's, and of equals the caller's stays in front: nobody's caller is left out
+        placed = sorted(placed, key=lambda item: -item.width)[:MOST_BOXES]
+    return placed, left_out
+
+
+def _in_a_row(boxes: Sequence[FlameBox], left: float, depth: int, scale: float) -> list[_Placed]:
+    row = []
+    for box in boxes:
+        row.append(_Placed(box, left, box.gas * scale, depth))
+        left += box.gas * scale
+    return row
+
+
+def _count(box: FlameBox) -> int:
+    boxes = [box]
+    for item in boxes:
+        boxes.extend(item.inner)
+    return len(boxes)
+
+
+def _drawn(item: _Placed) -> str:
+    box, top = item.box, _HEAD + _ROW * item.depth
+    kinds = [name for name, holds in (("failed", box.failed), ("cause", box.cause)) if holds]
+    group = f'<g class="{" ".join(kinds)}">' if kinds else "<g>"
+    title = "\n".join(_safe(line) for line in box.details)
+    colour = _COLOURS.get(box.runtime, _OTHER_COLOUR)
+    letters = int((item.width - 6) / _LETTER)
+    label = printable(box.label)
+    if len(label) > letters:
+        label = f"{label[: letters - 2]}.." if letters > 4 else ""
+    text = f'<text x="{item.left + 3:.1f}" y="{top + 13}">{escape(label)}</text>' if label else ""
+    return (
+        f"{group}<title>{title}</title>"
+        f'<rect x="{item.left:.2f}" y="{top}" width="{item.width:.2f}" height="{_ROW - 1}" fill="{colour}"/>{text}</g>'
+    )
+
+
+def _legend(placed: Sequence[_Placed]) -> str:
+    names = {"": "no runtime", "wasm": "native: violet", "evm": "evm: blue"}
+    shown = [names.get(name, f"{name}: green") for name in dict.fromkeys(item.box.runtime for item in placed)]
+    return _safe(", ".join(shown) + ("; failed: red" if any(item.box.failed for item in placed) else ""))
+
+
+def _safe(text: str, most: int = 300) -> str:
+    return escape(printable(text, most))

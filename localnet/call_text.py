@@ -1,0 +1,103 @@
+"""How a call is printed: runtime, who is called, method, value, exit and gas, in one line wherever calls are shown.
+
+Lines are rich's `Text`, so no word of a stranger is taken for markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from hypervisor.exit_codes import exit_name
+from hypervisor.types import ATTO_PER_FIL
+
+GUIDE_STYLE = "dim"
+EVENT_STYLE = "yellow"
+_RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
+_WIDTH = 1_000_000
+MOST_CALLS: Final = 5_000
+"""So many calls of a tree are shown as lines; nobody reads more."""
+_DECIMALS = len(str(ATTO_PER_FIL)) - 1
+
+
+def tree_console() -> Console:
+    """A console for call trees: a call has one line, however long and deep; a terminal folds it, nothing cuts it."""
+    return Console(highlight=False, soft_wrap=True, width=_WIDTH)
+
+
+def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int) -> Text:
+    """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began."""
+    failed = bool(exit_code or error)
+    line = Text()
+    line.append(f"{runtime or '-':<5}", style=_RUNTIMES.get(runtime, "green"))
+    line.append(f"{callee} ", style="bold")
+    line.append(f"{method}  ")
+    line.append(f"value {show_fil(value)}  ", style="green" if value else "dim")
+    line.append(f"exit {error or _exit(exit_code)}", style="red" if failed else "dim")
+    line.append(f"  gas {gas:,}", style="dim")
+    return line
+
+
+def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
+    """Told calls (`localnet.trace_report`), each with those under it, its events and its result.
+
+    Without recursion, for they go 1,024 deep.
+    """
+    tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
+    room = MOST_CALLS
+    todo: list[tuple[Tree, Text | Mapping[str, Any]]] = [(tree, call) for call in reversed(calls)]
+    while todo:
+        above, item = todo.pop()
+        if isinstance(item, Text):
+            above.add(item)
+        elif room > 0:
+            room -= 1
+            node = above.add(_line_of(item))
+            todo.extend((node, part) for part in reversed([*item["calls"], *_notes(item)]))
+        else:
+            room -= _size(item)
+    if room < 0:
+        tree.add(Text(f"... and {-room:,} calls more, which --json has", style=GUIDE_STYLE))
+    return tree
+
+
+def _line_of(call: Mapping[str, Any]) -> Text:
+    decoded = call["decoded"]
+    callee, method = f"{call['to']} {decoded['callee']}", f"{decoded['function']}{decoded['arguments']}"
+    return call_line(
+        call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"]
+    )  # fmt: skip
+
+
+def _notes(call: Mapping[str, Any]) -> list[Text]:
+    """The lines under a call's: events and result."""
+    decoded, failed = call["decoded"], bool(call["exitCode"] or call["error"])
+    notes = [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]
+    if decoded["result"]:
+        notes.append(Text(f"-> {decoded['result']}", style="red" if failed else "green"))
+    return notes
+
+
+def _size(call: Mapping[str, Any]) -> int:
+    calls = [call]
+    for item in calls:
+        calls.extend(item["calls"])
+    return len(calls)
+
+
+def show_fil(amount: int) -> str:
+    """attoFIL in FIL, exactly: `1.5 FIL`, `0.000000000000000001 FIL`, and `0` for nothing."""
+    if not amount:
+        return "0"
+    whole, atto = divmod(abs(amount), ATTO_PER_FIL)
+    fraction = f"{atto:0{_DECIMALS}}".rstrip("0")
+    return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction} FIL"
+
+
+def _exit(code: int) -> str:
+    name = exit_name(code)
+    return str(code) if name == str(code) or not code else f"{code} {name}"

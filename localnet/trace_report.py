@@ -1,0 +1,183 @@
+"""A trace told for people: decoded calls, gas by part, why it failed, and the flame view. Pure functions.
+
+They work on the plain trees of `localnet.trace`, so that the command can tell what a node answered. What is decoded
+comes from `localnet.trace_words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.params import unwrap_return
+from bridge.printable import printable
+from bridge.reverts import panic_code
+from bridge.traces.flame import FlameBox, flame_html, flame_svg
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode, exit_name, exit_words
+from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.call_text import show_fil
+from localnet.trace_words import NamedInterface, describe
+
+_PARTS: Final = {
+    "instructions": "wasm_exec OnEvmGas",
+    "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
+    "calls": "OnSyscall OnMethodInvocation OnMethodReturn OnReturnValue OnValueTransfer",
+    "actors": "OnActorLookup OnActorUpdate OnCreateActor",
+    "blocks": "OnGetRoot OnSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink OnScanIpldLinks"
+    " OnEvmNode",
+    "events": "OnActorEvent OnActorEventValidate OnActorEventAccept",
+    "cryptography": "OnHashing OnVerifySignature OnRecoverSecpPublicKey OnVerifyBlsAggregate OnEvmPrecompile"
+    " OnComputeUnsealedSectorCid OnVerifyPost OnVerifyAggregateSeals OnVerifyReplicaUpdate OnVerifySeals"
+    " OnVerifyConsensusFault",
+    "history": "OnGetRandomness OnTipsetCid",
+}
+PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
+"""The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
+
+_HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
+
+
+def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+    """The trace with `decoded` in each call and `why` beside the calls; the shapes are in docs/bridge.md."""
+    why = _path(found)
+    calls = found["calls"]
+    every = list(calls)
+    for call in every:  # without recursion: calls go 1,024 deep
+        every.extend(call["calls"])
+    written: dict[int, dict[str, Any]] = {}
+    for call in reversed(every):
+        inner = [written[id(below)] for below in call["calls"]]
+        written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
+    top = [written[id(call)] for call in calls]
+    return {**found, "why": None if why is None else _why(top, why, found["words"]), "calls": top}
+
+
+def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
+    own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
+    words = describe(call, [*own, *interfaces])
+    parts: dict[str, int] = {}
+    for name, milligas in call["charges"].items():
+        part = PART_OF.get(name, "other")
+        parts[part] = parts.get(part, 0) + milligas
+    return {
+        "callee": words.callee,
+        "function": words.function,
+        "arguments": words.arguments,
+        "result": words.result,
+        "events": list(words.events),
+        "value": show_fil(int(call["value"])),
+        "exit": _ended(call),
+        "milligas": parts,
+    }
+
+
+def _ended(call: dict[str, Any]) -> str:
+    """How a call ended: `33 EVM_CONTRACT_REVERTED, the contract reverted`."""
+    if call["error"] == "FATAL":
+        return "FATAL, the machine could not go on"
+    if call["error"] not in ("", "OUT_OF_GAS"):
+        return f"{call['error']}, which the caller was told in place of an exit code"
+    code = call["exitCode"]
+    name = exit_name(code)
+    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
+
+
+# --- why it failed ----------------------------------------------------------------------------------------------------
+
+
+def _failed(call: Mapping[str, Any]) -> bool:
+    return bool(call["exitCode"] or call["error"])
+
+
+def _path(found: Mapping[str, Any]) -> list[int] | None:
+    """From the top to the innermost call that explains a failure, the place of each among its siblings."""
+    if found["exitCode"] == ExitCode.OK:
+        return None
+    path: list[int] = []
+    calls = found["calls"]
+    place = len(calls) - 1 if calls and _failed(calls[-1]) else None
+    while place is not None:
+        path.append(place)
+        place, calls = _explained_by(calls[place]), calls[place]["calls"]
+    return path
+
+
+def _explained_by(call: Mapping[str, Any]) -> int | None:
+    """Which of a failed call's own calls made it fail: the last one if it failed too, or one whose revert it passed on.
+
+    Not where the contract itself ran out of gas, halted or met a check of its compiler.
+    """
+    calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
+    for place in reversed(range(len(calls))):
+        if own and _failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
+            return place
+    if not calls or not _failed(calls[-1]) or call["exitCode"] in _HALTS or panic_code(own) is not None:
+        return None
+    if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:
+        return None
+    return len(calls) - 1
+
+
+def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> dict[str, Any]:
+    lines = []
+    for place in path:
+        call = calls[place]
+        reason = call["decoded"]["result"] or printable(call["words"])
+        lines.append(f"{name(call)}: exit {call['decoded']['exit']}{f': {reason}' if reason else ''}")
+        calls = call["calls"]
+    return {"path": list(path), "calls": lines or [printable(words)]}
+
+
+def name(call: Mapping[str, Any]) -> str:
+    """A told call's short name: `f0102 Vault.pay`."""
+    decoded = call["decoded"]
+    return f"{call['to']} {decoded['callee']}.{decoded['function']}"
+
+
+# --- the flame view ---------------------------------------------------------------------------------------------------
+
+
+def flame(trace: Mapping[str, Any], *, html: bool) -> str:
+    """The flame view of a told trace: an SVG, or a page that also says why it failed."""
+    title = f"transaction {trace['transactionHash']}: exit {trace['exit']}"
+    boxes = _boxes(trace)
+    if not html:
+        return flame_svg(title, boxes, trace["gasUsed"])
+    why = trace["why"]
+    return flame_html(title, boxes, trace["gasUsed"], why["calls"] if why else ())
+
+
+def save_flame(trace: Mapping[str, Any], file: Path) -> None:
+    """Write the flame view of a told trace; raises InvalidInput unless the name ends with .svg or .html."""
+    if file.suffix not in (".svg", ".html"):
+        raise InvalidInput(f"the flame view {file} must be a .svg or .html file")
+    file.write_text(flame(trace, html=file.suffix == ".html"), encoding="utf-8")
+
+
+def _boxes(trace: Mapping[str, Any]) -> tuple[FlameBox, ...]:
+    cause: Mapping[str, Any] | None = None
+    calls = trace["calls"]
+    for place in trace["why"]["path"] if trace["why"] else ():
+        cause, calls = calls[place], calls[place]["calls"]
+    every = list(trace["calls"])
+    for call in every:
+        every.extend(call["calls"])
+    made: dict[int, FlameBox] = {}
+    for call in reversed(every):
+        inner = tuple(made[id(below)] for below in call["calls"])
+        made[id(call)] = FlameBox(
+            name(call), tuple(_details(call)), call["gas"], call["runtime"], _failed(call), call is cause, inner
+        )
+    return tuple(made[id(call)] for call in trace["calls"])
+
+
+def _details(call: Mapping[str, Any]) -> Iterator[str]:
+    decoded = call["decoded"]
+    yield f"{call['runtime'] or '-'} {name(call)}{decoded['arguments']}"
+    if decoded["result"]:
+        yield f"-> {decoded['result']}"
+    yield f"value {decoded['value']}, exit {decoded['exit']}, gas {call['gas']:,}"
+    for part, milligas in decoded["milligas"].items():
+        yield f"  {part}: {milligas // MILLIGAS_PER_GAS:,} gas of its own"
