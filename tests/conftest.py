@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report",)
+
+# A shell's background job, and whatever it starts, ignores Ctrl-C: here it interrupts, and ends the nodes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
