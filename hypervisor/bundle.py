@@ -20,6 +20,9 @@ ACTOR_NAMES = (
     "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
 )  # fmt: skip
 _MANIFEST_VERSION = 1
+MAX_BUNDLE_BYTES = 64 << 20
+"""The longest CAR that is taken for a bundle; the official ones have 7 to 8 MB."""
+
 MARKER_SECTION = "hypervisor.runtime"
 """The custom section by which a built-in actor's module names the runtime that executes it."""
 
@@ -111,12 +114,27 @@ class Bundle:
         return cls(reader.roots[0], manifest, blocks)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Bundle":
-        """Read a bundle from a file; BundleError if it cannot be read."""
+    def open(cls, source: str | Path) -> "Bundle":
+        """The bundle of a name (`v18`, `v18-devnet`, `own`) or of a CAR file; BundleError if it cannot be had.
+
+        `hypervisor.bundle_library` has the names.
+        """
+        from hypervisor.bundle_library import open_bundle
+
+        return open_bundle(source)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Bundle":
+        """Read a bundle from a CAR file; BundleError if it cannot be read."""
         try:
-            data = Path(path).read_bytes()
+            if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe has no end
+                raise BundleError(f"bundle {path} is not a file")
+            with path.open("rb") as file:
+                data = file.read(MAX_BUNDLE_BYTES + 1)
         except OSError as error:
             raise BundleError(f"bundle {path} cannot be read: {error.strerror}") from None
+        if len(data) > MAX_BUNDLE_BYTES:
+            raise BundleError(f"bundle {path} is longer than {MAX_BUNDLE_BYTES:,} bytes: no bundle is")
         return cls.from_car(data, f"bundle {path}")
 
     @classmethod

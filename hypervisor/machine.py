@@ -121,7 +121,7 @@ class Hypervisor:
         cls,
         path: str | Path = IN_MEMORY,
         *,
-        bundle: Bundle | None = None,
+        bundle: Bundle | str | Path | None = None,
         network: int | None = None,
         rules: str | None = None,
         evm: str = "py-evm",
@@ -135,13 +135,16 @@ class Hypervisor:
     ) -> Hypervisor:
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
-        `network` is a network version's number (default: the folder's, else the newest); `rules` names the rules,
-        `filecoin` (the default) or a set that is installed; `evm` says who runs contracts:
-        `py-evm` (this project's EVM runtime), `official` (the bundle's own EVM actor) or `auto` (that one where the
-        bundle has it). Only a new state takes a `genesis`. Raises InvalidInput for a folder under other rules or of
-        another bundle, `store.blockstore.StoreError` for one that cannot be opened.
+        `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
+        number (default: the folder's, else the newest); `rules` names the rules, `filecoin` (the default) or a set that
+        is installed; `evm` says who runs contracts: `py-evm` (this project's EVM runtime), `official` (the bundle's own
+        EVM actor) or `auto` (that one where the bundle has it). Only a new state takes a `genesis`. Raises InvalidInput
+        for a folder under other rules or of another bundle and (as BundleError) for a bundle that cannot be had,
+        `store.blockstore.StoreError` for a folder that cannot be opened.
         """
         registry = registry_factory(evm, options or {})
+        if isinstance(bundle, str | Path):
+            bundle = Bundle.open(bundle)
         first = genesis or Genesis()
         base = open_store(path)
         try:

@@ -1,46 +1,163 @@
 """`hypervisor bundle`: the sets of built-in actors."""
 
-from pathlib import Path
-from typing import Annotated
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Bundles of built-in actors: list and verify.", no_args_is_help=True)
+from devtools.cli.refusing import Refusing
 
-_Car = Annotated[
-    Path | None, typer.Argument(metavar="[CAR]", help="A bundle's CAR file (default: the embedded bundle).")
-]
+if TYPE_CHECKING:
+    from hypervisor.bundle import Bundle
+
+app = typer.Typer(cls=Refusing, help="Bundles of built-in actors: fetch, add, list and verify.", no_args_is_help=True)
+
+_BUNDLE = "A name (own, v18, v18-devnet) or a CAR file"
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("fetch")
+def fetch(
+    release: Annotated[str, typer.Argument(metavar="vN", help="The actors' version, as v18, or v18-devnet.")],
+    network: Annotated[
+        str | None, typer.Option(help="The network whose constants are built in.", show_default="mainnet")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="URL", help="Another place that has the file (default: its makers')."),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Download an official bundle, so that --bundle v18 works everywhere.
+
+    Only the content whose manifest CID this program knows is taken, wherever it comes from. A download that was
+    interrupted goes on where it stopped. The folder is FVM_BUNDLE_DIR, else the user's data folder.
+
+    Example: hypervisor bundle fetch v18 --network devnet
+    """
+    from devtools.bundles.keeping import fetch as fetch_release
+    from devtools.cli.progress import bytes_bar
+    from hypervisor.bundle_library import find_release, release_file
+
+    wanted = find_release(release, network)
+    with bytes_bar(f"fetching {wanted.name}") as progress:
+        path = fetch_release(wanted, source, progress)
+    found = {"release": wanted.name, "manifest_root": wanted.manifest_root, "path": str(release_file(wanted))}
+    if as_json:
+        typer.echo(json.dumps(found | {"fetched": path is not None}))
+        return
+    typer.echo(f"{wanted.name} ({wanted.manifest_root}) {'is there already' if path is None else 'is there'}")
+    typer.echo(found["path"])
+
+
+@app.command("add")
+def add(
+    car: Annotated[
+        str, typer.Argument(metavar="FILE", help="The CAR file of an official release.", show_default=False)
+    ],
+    as_json: _AsJson = False,
+) -> None:
+    """Keep a copy of an official bundle that somebody downloaded, under its release's name.
+
+    Example: hypervisor bundle add builtin-actors-mainnet.car
+    """
+    from pathlib import Path
+
+    from devtools.bundles.keeping import add as add_release
+
+    release, path = add_release(Path(car))
+    if as_json:
+        found = {"release": release.name, "manifest_root": release.manifest_root, "path": str(path)}
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"{release.name} ({release.manifest_root}) is there\n{path}")
 
 
 @app.command("list")
-def list_actors(car: _Car = None) -> None:
-    """List the actors of a bundle: type number, name, code CID, size, and the runtime that executes it."""
-    from hypervisor.bundle import ACTOR_NAMES, Bundle, marked_runtime
-    from hypervisor.registry import NATIVE
-    from store.cid import show
+def list_bundles(
+    bundle: Annotated[
+        str | None,
+        typer.Argument(metavar="[BUNDLE]", help=f"{_BUNDLE}, to list its actors.", show_default="all bundles"),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """List the bundles at hand, or the actors of one: type number, name, code CID, size, functions in and out.
 
-    bundle = Bundle.embedded() if car is None else Bundle.open(car)
-    modules = dict(bundle.blocks)
-    typer.echo(f"manifest root {show(bundle.root)}")
-    typer.echo(f"manifest data {show(bundle.manifest.data)}")
-    for number, (name, code) in enumerate(zip(ACTOR_NAMES, bundle.manifest.codes, strict=True), 1):
-        module = modules[code]
-        typer.echo(f"{number:>2}  {name:<17} {show(code)}  {len(module):>9,} bytes  {marked_runtime(module) or NATIVE}")
+    Example: hypervisor bundle list v18
+    """
+    if bundle is not None:
+        _list_actors(bundle, as_json)
+        return
+    rows = list(_at_hand())
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<24} {row['manifest_root']}  {row['path'] or 'in this package'}")
+    typer.echo("`hypervisor bundle fetch v18` gets an official one.")
 
 
 @app.command("verify")
-def verify(car: _Car = None) -> None:
-    """Check a bundle: the hash of each block, the manifest's names and order, and every module's validity."""
-    from hypervisor.bundle import ACTOR_NAMES, Bundle
-    from hypervisor.registry import NATIVE, Registry
-    from hypervisor.runtime import RuntimeServices
+def verify(
+    bundle: Annotated[str, typer.Argument(metavar="[BUNDLE]", help=f"{_BUNDLE}.")] = "own",
+    as_json: _AsJson = False,
+) -> None:
+    """Check a bundle: the hash of each block, the manifest's names and order, every module by the machine's rules.
+
+    Of an own bundle the record of how it was made, too. Exit status: 0 if it is whole, 2 if not.
+
+    Example: hypervisor bundle verify builtin-actors.car
+    """
+    from devtools.bundles.description import check_modules, describe
+
+    opened = _open(bundle)
+    found = describe(opened)
+    check_modules(opened)
+    if as_json:
+        typer.echo(json.dumps({key: found[key] for key in ("manifest_root", "release", "record")} | {"valid": True}))
+        return
+    known = "" if found["release"] is None else f", the release {found['release']}"
+    typer.echo(f"{found['manifest_root']}: {len(found['actors'])} actors, all valid{known}")
+
+
+def _at_hand() -> list[dict[str, Any]]:
+    from actors.releases import releases
+    from hypervisor.bundle import Bundle
+    from hypervisor.bundle_library import kept_releases, own_bundles
     from store.cid import show
 
-    bundle = Bundle.embedded() if car is None else Bundle.open(car)
-    modules = dict(bundle.blocks)
-    registry = Registry(RuntimeServices(), {})
-    for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True):
-        _, runtime = registry.runtime_for(code)
-        runtime.prepare({code: modules[code]})
-        typer.echo(f"ok  {name}", err=True)
-    typer.echo(f"{show(bundle.root)}: {len(bundle.manifest.codes)} actors, all valid under the runtime '{NATIVE}'")
+    own = [
+        {"name": name, "manifest_root": show(Bundle.embedded(pledge).root), "path": None}
+        for name, pledge in own_bundles().items()
+    ]
+    return own + [
+        {"name": name, "manifest_root": releases()[name].manifest_root, "path": str(path)}
+        for name, path in kept_releases().items()
+    ]
+
+
+def _list_actors(bundle: str, as_json: bool) -> None:
+    from devtools.bundles.description import describe
+
+    found = describe(_open(bundle))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"manifest root {found['manifest_root']}")
+    typer.echo(f"manifest data {found['manifest_data']}")
+    if found["release"] is not None:
+        typer.echo(f"the release {found['release']} of filecoin-project/builtin-actors")
+    for actor in found["actors"]:
+        functions = f"{len(actor['imports'])} imports, exports {', '.join(actor['exports']) or 'nothing'}"
+        line = f"{actor['type']:>2}  {actor['name']:<17} {actor['code']}  {actor['size']:>9,} bytes  {actor['runtime']}"
+        typer.echo(f"{line}  {functions}")
+    if found["record"] is not None:
+        typer.echo(f"made by {found['record']['compiler']} of sources with the hash {found['record']['source_hash']}")
+
+
+def _open(bundle: str) -> Bundle:
+    from hypervisor.bundle import Bundle
+
+    return Bundle.open(bundle)

@@ -20,7 +20,7 @@ def node(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port, on 127.0.0.1; 0 takes a free one.")] = 8545,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help=_NEW_FOLDER)] = None,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="CAR", help="An official bundle of built-in actors (default: our own).")
+        str | None, typer.Option(metavar="CAR|vN", help="An official bundle of built-in actors (default: our own).")
     ] = None,
     evm: Annotated[
         Literal["official", "py-evm"] | None,
@@ -40,7 +40,9 @@ def node(
     (--state), a transaction that has a receipt is kept, whatever happens to the process. Each transaction is printed in
     a line when it has one. Storage proofs are taken for valid unseen.
 
-    Example: hypervisor node --bundle builtin-actors.car --state chain
+    --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got.
+
+    Example: hypervisor node --bundle v18-devnet --state chain
     """
     from devtools.cli.progress import words_line
     from hypervisor.opening import AUTO, IN_MEMORY

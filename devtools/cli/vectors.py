@@ -23,7 +23,11 @@ CORES = os.cpu_count() or 1
 def conformance(
     vectors: Paths,
     bundle_dir: Annotated[
-        Path | None, typer.Option(help="The folder of official bundles (default: bundles/ in FVM_DATA, ../shared).")
+        Path | None,
+        typer.Option(
+            help="A folder of official bundles (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
+            "bundle` are found, too."
+        ),
     ] = None,
     workers: Workers = CORES,
     as_json: AsJson = False,
@@ -66,7 +70,10 @@ def fevmtest(
     paths: Paths,
     evm: Annotated[Literal["py-evm", "official"], typer.Option(help="Who runs contracts.")] = "py-evm",
     bundle: Annotated[
-        Path | None, typer.Option(help="The official bundle of the cases (default: v18-devnet.car of FVM_DATA).")
+        str | None,
+        typer.Option(
+            metavar="CAR|vN", help="The official bundle of the cases (default: v18-devnet, that of FVM_DATA)."
+        ),
     ] = None,
     workers: Workers = CORES,
     as_json: AsJson = False,
@@ -79,12 +86,13 @@ def fevmtest(
 
     from devtools.vectors import fevm as room
     from devtools.vectors.pool import run_all
-    from hypervisor.errors import InvalidInput
+    from hypervisor.bundle import Bundle
 
     files = room.find_files(paths)
-    bundle = bundle or _data("bundles") / "v18-devnet.car"
-    if not bundle.is_file():
-        raise InvalidInput(f"there is no bundle {bundle}: name the official one of the cases with --bundle")
+    if bundle is None:
+        given = _data("bundles") / "v18-devnet.car"
+        bundle = str(given) if given.is_file() else given.stem
+    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
     work = partial(room.run_file, bundle=bundle, evm=evm)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 

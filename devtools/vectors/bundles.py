@@ -1,4 +1,7 @@
-"""Finds the bundle that a state was made with: by the CID of its manifest, whatever the file is called."""
+"""Finds the bundle that a state was made with: by the CID of its manifest, whatever the file is called.
+
+A folder of bundles is looked into first, then the releases that were fetched (`hypervisor.bundle_library`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hypervisor.bundle import Bundle
+from hypervisor.bundle_library import kept_releases, library_folder
 from hypervisor.errors import BundleError
 from store.blockstore import StoreError
 from store.car import read_car
@@ -15,7 +19,10 @@ from store.memory import MemoryStore
 
 
 class BundleFolder:
-    """A folder of bundles (`*.car`), and the embedded one. Only the manifests are read until a bundle is asked for."""
+    """A folder of bundles (`*.car`), the fetched releases, and the embedded one.
+
+    Only the manifests are read until a bundle is asked for.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -39,16 +46,18 @@ class BundleFolder:
         if embedded.manifest.data == manifest:
             store.put_many(embedded.blocks)
             return store
-        where = f"in {self.folder}" if self.folder else "anywhere"
+        where = f"in {self.folder} or {library_folder()}" if self.folder else f"in {library_folder()}"
         raise BundleError(
-            f"no bundle with the manifest {show(manifest)} is {where}: name a folder of bundles with --bundle-dir"
+            f"no bundle with the manifest {show(manifest)} is {where}: `hypervisor bundle fetch` gets one, or name a "
+            "folder of bundles with --bundle-dir"
         )
 
     @cached_property
     def _files(self) -> dict[Cid, Path]:
         """The files by the CID of their manifest data, which a bundle's root block names."""
         files: dict[Cid, Path] = {}
-        for path in sorted(self.folder.glob("*.car")) if self.folder else []:
+        given = sorted(self.folder.glob("*.car")) if self.folder else []
+        for path in [*given, *kept_releases().values()]:
             data = _manifest_data(path)
             if data is not None:
                 files.setdefault(data, path)

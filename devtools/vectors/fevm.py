@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bridge.evm_state import EvmState, Lifespan, TransientData
 from devtools.vectors.ethereum_json import BadFixture, parse_json, read_list, read_object
 from hypervisor.address import Address
 from hypervisor.blocks import Block
@@ -28,7 +29,6 @@ from hypervisor.network_versions import network_version
 from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.state import EvmState, Lifespan, TransientData
 from store.blockstore import Blockstore, Store, put_object
 from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
 from store.codec import link
@@ -208,7 +208,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def run_file(path: Path, bundle: Path, evm: str) -> list[dict[str, Any]]:
+def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
     """One record for each case of a file, as the command line's contract has it. For worker processes."""
     world = _world(bundle, evm)
     records = []
@@ -227,7 +227,7 @@ def run_file(path: Path, bundle: Path, evm: str) -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=1)
-def _world(bundle: Path, evm: str) -> CaseWorld:
+def _world(bundle: str | Path, evm: str) -> CaseWorld:
     """One worker's bundle, kept over its files."""
     return CaseWorld(Bundle.open(bundle), evm)
 

@@ -32,13 +32,14 @@ def test_without_a_command_the_commands_are_listed() -> None:
     assert "Let a Solidity contract and a native WASM actor call each" in found.output
 
 
-def test_without_the_official_bundle_the_option_that_names_one_is_told(
+def test_without_the_official_bundle_the_command_that_gets_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FVM_DATA", str(tmp_path))
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
     (tmp_path / "cases.json").write_text("{}")
     found = run("fevmtest", str(tmp_path / "cases.json"))
     assert isinstance(found.exception, InvalidInput)
-    assert str(found.exception).endswith("v18-devnet.car: name the official one of the cases with --bundle")
-    with pytest.raises(BundleError, match="name a folder of bundles with --bundle-dir"):
+    assert "`hypervisor bundle fetch v18-devnet` downloads it" in str(found.exception)
+    with pytest.raises(BundleError, match="folder of bundles with --bundle-dir"):
         BundleFolder(tmp_path).store(cid_of(b"a manifest that no bundle has"))

@@ -1,0 +1,54 @@
+"""The official releases of the built-in actors: what each is called, and the CID by which it is known.
+
+`releases.json` pins the manifest root of each. The roots are those that Lotus ships for the release of that tag; of
+calibration's network the versions 12 and 13 are left out, which it ran in special builds. Getting, keeping and reading
+the files are others' work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+DEFAULT_NETWORK: Final = "mainnet"
+"""The network whose constants a release has that is named by its version alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One file of a release: the actors of a version with the constants of a network.
+
+    `manifest_root` is the CID, as text, that its CAR must have as its root; `url` is where its makers publish it.
+    """
+
+    version: int
+    network: str
+    manifest_root: str
+    url: str
+
+    @property
+    def name(self) -> str:
+        """What people call it here, `v18-mainnet`; with `.car` the name of its file."""
+        return f"v{self.version}-{self.network}"
+
+    @property
+    def published_as(self) -> str:
+        """The name of the file that its makers publish."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@cache
+def releases() -> Mapping[str, Release]:
+    """Every release by its name, `v18-mainnet`, in the order of versions."""
+    data = json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))
+    found = {}
+    for version, entry in data["versions"].items():
+        for network, root in entry["manifest_roots"].items():
+            url = data["download"].format(tag=entry["tag"], network=network)
+            release = Release(int(version.removeprefix("v")), network, root, url)
+            found[release.name] = release
+    return found

@@ -1,0 +1,115 @@
+"""Putting releases into the user's folder: from the network or from a file, whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkstemp
+
+from actors.releases import Release
+from devtools.bundles.download import DownloadFailed, download
+from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundle_library import library_folder, open_bundle, release_file, release_of, remedy
+from hypervisor.errors import BundleError
+from store.car import write_car
+from store.cid import show
+
+
+def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
+    """Download a release, from `url` if one is given, and keep it; its file, None if it is there already.
+
+    Only the pinned manifest counts, wherever the file is from. Raises BundleError for another content (nothing of it
+    is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
+    """
+    path = release_file(release)
+    if _is_there(release):
+        return None
+    part = path.with_name(path.name + ".part")
+    with _writing(path.parent):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        resumed = part.exists()
+        try:
+            _download(release, url or release.url, part, progress)
+        except BundleError:
+            if not resumed:
+                raise
+            _download(release, url or release.url, part, progress)  # the first part may have been of another file
+        os.replace(part, path)
+    return path
+
+
+def add(path: Path) -> tuple[Release, Path]:
+    """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release."""
+    bundle = Bundle.from_file(path)
+    release = release_of(bundle)
+    if release is None:
+        raise BundleError(
+            f"bundle {path} is no release that is known here (manifest root {show(bundle.root)}): it can be used by "
+            f"its path, `--bundle {path}`"
+        )
+    _check_nothing_else(bundle, str(path))
+    target = release_file(release)
+    with _writing(target.parent):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".new")
+        try:
+            with open(handle, "wb") as file:
+                write_car(file, [bundle.root], bundle.blocks)
+                file.flush()
+                os.fsync(handle)
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    return release, target
+
+
+def _is_there(release: Release) -> bool:
+    if not release_file(release).is_file():
+        return False
+    try:
+        open_bundle(release.name)
+    except BundleError:  # damaged: it is replaced
+        return False
+    return True
+
+
+def _download(release: Release, url: str, part: Path, progress: Callable[[int], None] | None) -> None:
+    """Download into `part` and check it; a content that is refused is deleted."""
+    try:
+        download(url, part, MAX_BUNDLE_BYTES, progress)
+    except DownloadFailed as error:
+        raise DownloadFailed(f"{error}; try again (it goes on where it stopped), or: {remedy(release)}") from None
+    try:
+        bundle = Bundle.from_file(part)
+        if show(bundle.root) != release.manifest_root:
+            raise BundleError(
+                f"{url} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}"
+            )
+        _check_nothing_else(bundle, url)
+    except BundleError as error:
+        part.unlink()
+        raise BundleError(f"what {url} sent is refused: {error}") from None
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _check_nothing_else(bundle: Bundle, name: str) -> None:
+    """BundleError for a CAR with other blocks than the manifest's: they would be in the folder of every new chain."""
+    wanted = {bundle.root, bundle.manifest.data, *bundle.manifest.codes}
+    more = [cid for cid, _ in bundle.blocks if cid not in wanted]
+    if more:
+        raise BundleError(f"{name} holds {len(more)} blocks that its manifest does not name, the first {show(more[0])}")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise BundleError(
+            f"the folder of bundles, {library_folder()}, cannot be written: {where}: {error.strerror}"
+        ) from None

@@ -1,0 +1,182 @@
+"""The user's folder of bundles: only a whole release with the pinned manifest gets in, nothing half-written stays."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.releases import releases
+from devtools.bundles.download import DownloadFailed
+from devtools.bundles.keeping import add, fetch
+from hypervisor import Bundle
+from hypervisor.errors import BundleError
+from store.car import write_car
+from store.cid import RAW, cid_of, show
+from tests.conftest import data_file
+from tests.devtools.bundles.server import Site, serving
+
+DEVNET = releases()["v18-devnet"]
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "not" / "there" / "yet"
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official() -> bytes:
+    return data_file("bundles/v18-devnet.car").read_bytes()
+
+
+@pytest.fixture
+def site(official: bytes) -> Iterator[Site]:
+    with serving(Site(official)) as site:
+        yield site
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def car(bundle: Bundle, *, without: str = "", more: bytes = b"") -> bytes:
+    """A bundle's CAR, without the code of one actor or with a block more."""
+    left_out = bundle.manifest.code(without) if without else None
+    blocks = [(cid, block) for cid, block in bundle.blocks if cid != left_out]
+    if more:
+        blocks.append((cid_of(more, RAW), more))
+    stream = io.BytesIO()
+    write_car(stream, [bundle.root], blocks)
+    return stream.getvalue()
+
+
+# --- from the network -------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_downloaded_checked_and_then_there_by_its_name(library: Path, site: Site) -> None:
+    assert fetch(DEVNET, f"{site.url}/moved") == library / "v18-devnet.car"
+    assert names(library) == ["v18-devnet.car"]
+    assert show(Bundle.open("v18-devnet").root) == DEVNET.manifest_root
+    assert fetch(DEVNET, f"{site.url}/file") is None
+    assert len(site.asked) == 1
+
+
+def test_an_interrupted_download_goes_on_in_the_next_run(library: Path, site: Site) -> None:
+    site.cut_after = 3_000_000
+    with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE"):
+        fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == ["v18-devnet.car.part"]
+    site.cut_after = None
+    fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == ["v18-devnet.car"]
+    assert site.asked == ["", "bytes=3000000-"]
+
+
+def test_a_part_of_another_file_does_not_spoil_the_release(library: Path, site: Site) -> None:
+    library.mkdir(parents=True)
+    (library / "v18-devnet.car.part").write_bytes(bytes(1_000_000))
+    fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == ["v18-devnet.car"]
+    assert site.asked == ["bytes=1000000-", ""]
+
+
+def test_another_bundle_than_the_pinned_one_is_refused_and_not_kept(library: Path, site: Site) -> None:
+    with pytest.raises(BundleError, match="is not v18-mainnet: its manifest root is bafy2bzaced35gj"):
+        fetch(releases()["v18-mainnet"], f"{site.url}/file")
+    assert names(library) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no such release</html>", bytes(100_000), b"\xff" * 20])
+def test_what_is_no_bundle_is_refused_and_not_kept(library: Path, site: Site, content: bytes) -> None:
+    site.content = content
+    with pytest.raises(BundleError, match="is refused"):
+        fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == []
+
+
+def test_a_body_without_end_leaves_nothing(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devtools.bundles.keeping.MAX_BUNDLE_BYTES", 10_000_000)
+    with pytest.raises(ValueError, match="more than 10,000,000 bytes"):
+        fetch(DEVNET, f"{site.url}/endless")
+    assert names(library) == []
+
+
+def test_a_damaged_release_is_replaced(library: Path, site: Site, official: bytes) -> None:
+    library.mkdir(parents=True)
+    (library / "v18-devnet.car").write_bytes(official[:-1])
+    assert fetch(DEVNET, f"{site.url}/file") == library / "v18-devnet.car"
+    assert (library / "v18-devnet.car").read_bytes() == official
+
+
+def test_offline_the_file_its_cid_and_the_other_way_are_named(library: Path) -> None:
+    with serving(Site()) as site:
+        url = site.url
+    with pytest.raises(DownloadFailed) as caught:
+        fetch(DEVNET, f"{url}/file")
+    for words in (
+        "cannot be reached",
+        "builtin-actors-devnet.car",
+        DEVNET.manifest_root,
+        "`hypervisor bundle add FILE`",
+    ):
+        assert words in str(caught.value)
+
+
+# --- from a file ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_added_under_the_name_of_its_release_whatever_it_is_called(
+    library: Path, tmp_path: Path, official: bytes
+) -> None:
+    file = tmp_path / "download(1).car"
+    file.write_bytes(official)
+    assert add(file) == (DEVNET, library / "v18-devnet.car")
+    assert names(library) == ["v18-devnet.car"]
+    assert Bundle.open("v18-devnet") == Bundle.from_file(file)
+
+
+def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(data_file("bundles/v18-devnet.car"))
+    file = tmp_path / "some.car"
+    for content, words in (
+        (car(bundle, without="multisig"), "lacks the code of multisig"),
+        (car(bundle, more=b"a stowaway"), "1 blocks that its manifest does not name"),
+        (car(Bundle.embedded()), "no release that is known here"),
+        (car(bundle)[:-1], "not a readable CAR"),
+        (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not have that hash"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(BundleError, match=words):
+            add(file)
+    assert names(library) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bytes, site: Site
+) -> None:
+    file = tmp_path / "a file where the folder would be"
+    file.write_bytes(official)
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(file))
+    with pytest.raises(BundleError, match=r"the folder of bundles, .* cannot be written"):
+        add(file)
+    with pytest.raises(BundleError, match=r"the folder of bundles, .* cannot be written"):
+        fetch(DEVNET, f"{site.url}/file")
+
+
+def test_a_disk_that_fills_up_leaves_nothing(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bytes
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "official.car"
+    file.write_bytes(official)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BundleError, match="No space left on device"):
+        add(file)
+    assert names(library) == []
