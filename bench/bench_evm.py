@@ -125,7 +125,7 @@ class Counting:
         return result.return_data
 
     def _code(self) -> bytes:
-        from runtimes.evm.state import EvmState
+        from bridge.evm_state import EvmState
 
         state = self.machine.actor(to_filecoin(self.address))
         if state is None:

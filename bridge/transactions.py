@@ -89,15 +89,19 @@ class Transaction:
 
     def message(self, sender: EthAddress) -> Message:
         """The Filecoin message; AddressError for a sender that is a masked ID."""
+        if unmask_id(sender) is not None:
+            raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
+        return self.message_from(Address.delegated(EAM_NAMESPACE, sender))
+
+    def message_from(self, sender: Address) -> Message:
+        """The message in the name of any actor, which need not be one that signs."""
         if self.to is None:
             to, method = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
         else:
             to, method = to_filecoin(self.to), INVOKE_EVM
-        if unmask_id(sender) is not None:
-            raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
         return Message(
             to,
-            Address.delegated(EAM_NAMESPACE, sender),
+            sender,
             nonce=self.nonce,
             value=TokenAmount(self.value),
             method=method,

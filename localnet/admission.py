@@ -12,19 +12,20 @@ from bridge.transactions import SignedTransaction, TransactionError, from_signed
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignatureType, SignedMessage
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR
 from localnet.addresses import shown_address
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate
-from localnet.records import NATIVE
+from localnet.execution import Candidate, may_send
+from localnet.records import IMPERSONATED, NATIVE
 from store.cid import show
 
 MAX_MESSAGE_BYTES = 64 << 10
 """The most bytes that a message may have on chain (lotus)."""
 
+_NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
 _MAX_VALUE = 2_000_000_000 * 10**18
 
 
@@ -72,6 +73,14 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     return Candidate(digest, NATIVE, signed, shown_address(machine, message.from_), _receiver(machine, message))
 
 
+def impersonated(machine: Hypervisor, message: Message) -> Candidate:
+    """The candidate of a message that nobody signed. Raises TransactionRefused."""
+    _require_unsigned_amounts(message)
+    signed = SignedMessage(message, _NO_SIGNATURE)
+    digest = bytes(signed.cid()[-32:])
+    return Candidate(digest, IMPERSONATED, signed, shown_address(machine, message.from_), _receiver(machine, message))
+
+
 def _require_unsigned_amounts(message: Message) -> None:
     """A native message writes its amounts with a sign: a negative tip would make money, and no transaction has one."""
     amounts = {"value": message.value, "gas fee cap": message.gas_fee_cap, "gas premium": message.gas_premium}
@@ -117,11 +126,12 @@ def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
     message = candidate.bare
     sender = machine.actor(message.from_)
     nonce = 0 if sender is None else sender.nonce
-    if sender is not None and machine.manifest.name_of(sender.code) not in ("account", "ethaccount", "placeholder"):
+    pays = sender is None or may_send(machine, sender)
+    if not pays and candidate.kind != IMPERSONATED:
         raise TransactionRefused("sender", f"{message.from_} is no account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    check_funds(machine, message.from_, candidate.sender, candidate.most)
+    check_funds(machine, message.from_, candidate.sender, candidate.most if pays else message.value)
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:

@@ -5,14 +5,14 @@ A tipset is executed when it is made; its state root and receipts are named by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message, SignatureType
-from hypervisor.types import ChainEpoch, Gas
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.execution import Candidate, begin_epoch, end_epoch, execute
@@ -131,6 +131,29 @@ class Chain:
         self._enter(tipset)
         self.machine.flush((), {**head_entries(tipset.height), **changed_entries(tipset)})
         self.head, self.index.head = tipset, tipset.height
+
+    def adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
+        """Commit a tipset that has another state and no messages; its height and time are behind the head's at least.
+
+        `blocks` are those of the state that the store may lack.
+        """
+        parent, before = self.head, self.machine.snapshot()
+        height = ChainEpoch(max(height, parent.height + 1))
+        timestamp = max(timestamp, parent.timestamp + 1)
+        try:
+            self.machine.restore(Snapshot(state, blocks))
+            self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
+            self._externs.executing = height
+            return self._commit(parent, height, timestamp, [])
+        except BaseException:
+            self.machine.restore(before)
+            self._enter(self.head)
+            raise
+
+    def set_next_base_fee(self, base_fee: TokenAmount) -> None:
+        """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""
+        self.head = replace(self.head, next_base_fee=base_fee)
+        self.machine.flush((), changed_entries(self.head))
 
     def keep_changes(self) -> None:
         """Commit changes that were made to the head's state by hand."""

@@ -12,6 +12,9 @@ from hypervisor.errors import InvalidInput
 
 Clock = Callable[[], float]
 
+LARGEST_INTERVAL: Final = 1 << 32
+"""Seconds between two blocks, at most."""
+
 LATEST_TIME: Final = 253_402_300_799
 """The end of the year 9999: as far as time travel goes."""
 
@@ -22,6 +25,8 @@ class ChainClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next: int | None = None
+        self.interval: int | None = None
+        """Seconds between two blocks, where they do not take the clock's time."""
         self.offset = 0
 
     def increase(self, seconds: int) -> int:
@@ -39,9 +44,17 @@ class ChainClock:
         _check(timestamp)
         self._next = timestamp
 
+    def set(self, timestamp: int) -> int:
+        """Let it be this time now; the whole offset. Raises InvalidInput."""
+        _check(timestamp)
+        self.offset += timestamp - self._now()
+        return self.offset
+
     def after(self, head: int) -> int:
-        """The time of the block after one of time `head`: the clock's, or a second later than `head`."""
-        return max(head + 1, self._now()) if self._next is None else self._next
+        """The time of the block after one of time `head`: what was set, or the clock's, but later than `head`."""
+        if self._next is not None:
+            return self._next
+        return max(head + 1, self._now()) if self.interval is None else head + self.interval
 
     def block_made(self) -> None:
         """A block has taken the time that was set, if one was."""

@@ -13,7 +13,7 @@ from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from localnet.accounts import Account
+    from localnet.addresses import Target
     from localnet.network import Network
     from localnet.records import TransactionReceipt
 
@@ -63,7 +63,7 @@ class Contract:
         self.address = address
         self.interface = interface
 
-    def call(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> Any:
+    def call(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> Any:
         """What a function answers, with nothing kept: one value bare, several as a tuple.
 
         `value` in attoFIL. Raises CallFailed, AbiMismatch.
@@ -71,7 +71,7 @@ class Contract:
         data = self.interface.encode_call(function, *arguments)
         return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
 
-    def send(self, function: str, *arguments: Any, value: int = 0, sender: Account | None = None) -> TransactionReceipt:
+    def send(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> TransactionReceipt:
         """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`."""
         data = self.interface.encode_call(function, *arguments)
         return self._network.send(self.address, value, data, sender=sender)

@@ -1,9 +1,17 @@
-"""What a contract's head block says: code, nonce, whether it lives. Layout: the official EVM actor's state tuple."""
+"""What a contract's head block says, and how a development network changes it by hand.
+
+Between messages transient storage is void and every tombstone is that of an earlier message, so neither is kept here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from eth_hash.auto import keccak
+
+from bridge.evm_state import EvmState
 from bridge.params import unwrap_return
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
@@ -11,32 +19,35 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
-from store.blockstore import get_object
-from store.cid import Cid
-from store.codec import encode, unlink
+from store.cid import RAW, Cid, cid_of
+from store.codec import decode, encode
+from store.kamt import Kamt
 
-_GET_STORAGE_AT = MethodNumber(5)
-_WORD = 32
+_GET_STORAGE_AT: Final = MethodNumber(5)
+_WORD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class ContractState:
-    """A contract's code (its CID) and Ethereum nonce; a destroyed one has neither."""
+    """A contract's code (its CID), storage root and Ethereum nonce; a destroyed one has none of them."""
 
     bytecode: Cid | None
+    storage: Cid | None
     nonce: int
+
+
+_NOTHING: Final = ContractState(None, None, 0)
 
 
 def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | None:
     """The state of an actor that is a contract, None of any other."""
     if actor.code != machine.manifest.code("evm"):
         return None
-    fields = get_object(machine.store, actor.head)
-    if len(fields) < 5:  # created, and its constructor has not run
-        return ContractState(None, 0)
-    bytecode, nonce, tombstone = fields[0], fields[-2], fields[-1]
-    # Between messages, every tombstone is that of an earlier message.
-    return ContractState(None, 0) if tombstone is not None else ContractState(unlink(bytecode), nonce)
+    block = machine.store.get(actor.head)
+    if not decode(block):  # created, and its constructor has not run
+        return _NOTHING
+    state = EvmState.decode(block)
+    return _NOTHING if state.tombstone is not None else ContractState(state.bytecode, state.storage, state.nonce)
 
 
 def code_of(machine: Hypervisor, address: Address) -> bytes:
@@ -56,3 +67,22 @@ def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
     if result.exit_code:
         raise result.fatal or Fatal(f"{address} exited with {result.exit_code} when asked for slot {slot:#x}")
     return unwrap_return(result.return_data).rjust(_WORD, b"\0")
+
+
+def put_contract_state(
+    machine: Hypervisor, state: ContractState, *, code: bytes | None = None, slots: Mapping[int, int] | None = None
+) -> Cid:
+    """The head of a contract with other code or other words in some slots (0 clears one); what is None stays."""
+    store = machine.store
+    if code is None:
+        code = b"" if state.bytecode is None else store.get(state.bytecode)
+    storage = Kamt(store, state.storage)
+    for slot, value in (slots or {}).items():
+        storage.set(slot, value)
+    bytecode = cid_of(code, RAW)
+    store.put(bytecode, code)
+    changed = EvmState(bytecode, bytes(keccak(code)), storage.flush(), None, state.nonce, None)
+    block = changed.encode("TRANSIENT" in machine.context.network.evm)
+    head = cid_of(block)
+    store.put(head, block)
+    return head

@@ -1,34 +1,115 @@
-"""What a development network lets people do by hand: change the head's state without a transaction."""
+"""What a development network lets people do by hand: change actors without a message.
+
+The functions change a machine's state as it is; a network keeps that (`Network.set_balance` and its siblings), a call
+with overrides takes it back. An f1, f3 or f410 address that nobody has becomes an account.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
 
 from bridge.addresses import from_delegated
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from hypervisor.types import TokenAmount
-from localnet.chain import Chain
+from hypervisor.types import ActorID, TokenAmount
+from localnet.contract_state import ContractState, contract_state, put_contract_state
 from localnet.genesis import LARGEST_BALANCE
 from store.blockstore import put_object
 
+_LARGEST_NONCE: Final = (1 << 64) - 2
+_ETHEREUM: Final = ("evm", "ethaccount", "placeholder")
+"""The kinds of actors that code can be given to."""
 
-def set_balance(chain: Chain, address: Address, amount: TokenAmount) -> None:
-    """Give the actor behind an address another balance in attoFIL; an f1, f3 or f410 address becomes an account.
+
+def set_balance(machine: Hypervisor, address: Address, amount: TokenAmount) -> None:
+    """Give the actor behind an address another balance in attoFIL.
 
     Raises AddressError for an f0 or f2 address that nobody has, InvalidInput for an amount that actors cannot hold.
     """
     if not 0 <= amount <= LARGEST_BALANCE:
         raise InvalidInput(f"{amount} attoFIL cannot be a balance: expected 0 to 2^127 - 1")
-    tree, manifest = chain.machine.state_tree, chain.machine.manifest
+    _change(machine, address, lambda actor: actor.with_balance(amount))
+
+
+def set_nonce(machine: Hypervisor, address: Address, nonce: int) -> None:
+    """Give an account another nonce, or a contract another one of Ethereum's kind, which names what it creates.
+
+    Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
+    """
+    if not 0 <= nonce <= _LARGEST_NONCE:
+        raise InvalidInput(f"{nonce} cannot be a nonce: expected 0 to 2^64 - 2")
+
+    def changed(actor: ActorState) -> ActorState:
+        state = contract_state(machine, actor)
+        if state is not None:
+            return replace(actor, head=put_contract_state(machine, replace(state, nonce=nonce)))
+        if nonce and actor.code == machine.manifest.code("placeholder"):  # a placeholder sends nothing behind 0
+            actor = replace(actor, code=machine.manifest.code("ethaccount"))
+        return replace(actor, nonce=nonce)
+
+    _change(machine, address, changed)
+
+
+def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
+    """Give an Ethereum address other runtime code; balance, storage and nonce stay. No constructor runs.
+
+    An account becomes a contract by it. Raises AddressError as `set_balance` does, InvalidInput for native actors.
+    """
+
+    def changed(actor: ActorState) -> ActorState:
+        kind = machine.manifest.name_of(actor.code)
+        if kind not in _ETHEREUM or actor.delegated_address is None:
+            raise InvalidInput(f"{address} is an actor of kind '{kind or 'user'}', which cannot be given EVM code")
+        state = contract_state(machine, actor) or ContractState(None, None, max(1, actor.nonce))
+        return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
+
+    _change(machine, address, changed)
+
+
+def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int], *, only: bool = False) -> None:
+    """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
+
+    Raises InvalidInput for anybody but a contract.
+    """
+
+    def changed(actor: ActorState) -> ActorState:
+        state = contract_state(machine, actor)
+        if state is None:
+            raise InvalidInput(f"{address} is no contract and has no storage: give it code first")
+        if only:
+            state = replace(state, storage=None)
+        return replace(actor, head=put_contract_state(machine, state, slots=slots))
+
+    _change(machine, address, changed)
+
+
+def _change(machine: Hypervisor, address: Address, changed: Callable[[ActorState], ActorState]) -> None:
+    """Replace the actor behind an address, with nothing changed if that fails."""
+    tree = machine.state_tree
+    mark = tree.begin()
+    try:
+        actor, state = _found_or_made(machine, address)
+        tree.set_actor(actor, changed(state))
+    except BaseException:
+        tree.rollback(mark)
+        raise
+    tree.commit()
+
+
+def _found_or_made(machine: Hypervisor, address: Address) -> tuple[ActorID, ActorState]:
+    tree, manifest = machine.state_tree, machine.manifest
     actor = tree.lookup_id(address)
     state = None if actor is None else tree.get_actor(actor)
-    if state is None or actor is None:
-        if address.protocol in (Protocol.SECP256K1, Protocol.BLS):
-            state = ActorState(manifest.code("account"), put_object(tree.store, [address.to_bytes()]))
-        elif from_delegated(address) is not None:
-            state = ActorState(manifest.code("placeholder"), delegated_address=address)
-        else:
-            raise AddressError(f"there is no actor {address}, and none can be made at such an address")
-        actor = tree.register_address(address)
-    tree.set_actor(actor, state.with_balance(amount))
-    chain.keep_changes()
+    if actor is not None and state is not None:
+        return actor, state
+    if address.protocol in (Protocol.SECP256K1, Protocol.BLS):
+        state = ActorState(manifest.code("account"), put_object(tree.store, [address.to_bytes()]))
+    elif from_delegated(address) is not None:
+        state = ActorState(manifest.code("placeholder"), delegated_address=address)
+    else:
+        raise AddressError(f"there is no actor {address}, and none can be made at such an address")
+    return tree.register_address(address), state

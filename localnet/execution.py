@@ -6,7 +6,7 @@ The same functions execute a new tipset and replay an old one. Rules: lotus chai
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import EthAddress, to_ethereum
@@ -18,6 +18,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.state_tree import ActorState
 from hypervisor.types import (
     CRON_ACTOR,
     REWARD_ACTOR,
@@ -30,7 +31,7 @@ from hypervisor.types import (
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.blocks import PRODUCER
-from localnet.records import Emitted, Execution, Tipset
+from localnet.records import IMPERSONATED, Emitted, Execution, Tipset
 from store.codec import encode
 
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
@@ -81,7 +82,7 @@ def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tu
     """Each candidate that nonce, funds and fee cap let execute, with its tip in attoFIL. Raises Fatal."""
     for candidate in candidates:
         if is_admissible(machine, candidate, machine.context.base_fee):
-            result = machine.apply(candidate.message)
+            result = _apply(machine, candidate)
             if result.fatal is not None:
                 raise result.fatal
             yield _execution(machine, candidate, result), result.gas.miner_tip
@@ -93,9 +94,38 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
     sender, message = machine.actor(candidate.bare.from_), candidate.bare
-    if sender is None or message.gas_fee_cap < base_fee:
+    if sender is None or sender.nonce != message.nonce:
         return False
-    return sender.nonce == message.nonce and sender.balance >= candidate.most
+    if not may_send(machine, sender):
+        return sender.balance >= message.value
+    return message.gas_fee_cap >= base_fee and sender.balance >= candidate.most
+
+
+def may_send(machine: Hypervisor, sender: ActorState) -> bool:
+    """Whether an actor is of a kind that sends messages: an account, or a placeholder that will become one."""
+    name = machine.manifest.name_of(sender.code)
+    return name in ("account", "ethaccount") or (name == "placeholder" and sender.nonce == 0)
+
+
+def next_nonce(machine: Hypervisor, address: Address) -> int:
+    """The nonce of the next message from an address."""
+    actor = machine.actor(address)
+    return 0 if actor is None else actor.nonce
+
+
+def _apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    """Apply an admissible message. In the name of an actor that sends none, it is without fees."""
+    message = candidate.bare
+    sender = machine.actor(message.from_)
+    if candidate.kind != IMPERSONATED or sender is None or may_send(machine, sender):
+        return machine.apply(candidate.message)
+    result = machine.apply_implicit(message)
+    tree = machine.state_tree
+    actor = tree.lookup_id(message.from_)
+    state = None if actor is None else tree.get_actor(actor)
+    if actor is not None and state is not None:  # so that no two of its messages are the same
+        tree.set_actor(actor, replace(state, nonce=message.nonce + 1))
+    return result
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:

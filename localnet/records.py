@@ -31,6 +31,12 @@ GENESIS_PARENT: Final = -1
 NATIVE: Final = 3
 """The kind of a message that was sent as no transaction; transactions have their type, 0 to 2."""
 
+IMPERSONATED: Final = 4
+"""The kind of a message that nobody signed: this network lets people act as any actor."""
+
+UNTYPED: Final = (NATIVE, IMPERSONATED)
+"""The kinds that are no type of transaction: Ethereum's tools are shown type 2."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tipset:
@@ -119,8 +125,8 @@ class Emitted:
 class Execution:
     """An executed message: who sent what under which hash, its receipt, and what it paid for gas.
 
-    `kind` is the type of the transaction, or `NATIVE`. `sender` and `to` are Ethereum addresses; `to` is None where a
-    contract was to be created. `paid` in attoFIL; `words` is the machine's account of a failure.
+    `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
+    None where a contract was to be created. `paid` in attoFIL; `words` is the machine's account of a failure.
     """
 
     hash: bytes

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.receipts import return_bytes
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Protocol
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -24,6 +24,7 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import CallFailed
+from localnet.execution import may_send
 
 T = TypeVar("T")
 _HEADROOM: Final = (5, 4)
@@ -101,7 +102,8 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> ApplyRe
     with machine.trial():
         message = _message(machine, request, limit)
         length = message.chain_length()
-        if _may_send(machine, message.from_):
+        sender = machine.actor(message.from_)
+        if sender is not None and may_send(machine, sender):
             return machine.apply(message, length)
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
         # of carrying it added.
@@ -110,13 +112,6 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> ApplyRe
             return machine.apply(message, length)
         result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
         return replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
-
-
-def _may_send(machine: Hypervisor, sender: Address) -> bool:
-    state = machine.actor(sender)
-    accounts = {machine.manifest.code(name) for name in ("account", "ethaccount")}
-    is_new = state is not None and state.code == machine.manifest.code("placeholder") and state.nonce == 0
-    return state is not None and (state.code in accounts or is_new)
 
 
 def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
@@ -138,7 +133,7 @@ def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
         max_fee=0,
         max_priority_fee=0,
     )
-    return replace(transaction.message(ZERO_ADDRESS), from_=sender)
+    return transaction.message_from(sender)
 
 
 def _succeed(message: Message, result: ApplyResult) -> bytes:

@@ -16,7 +16,7 @@ settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report",)
 
-# A shell's background job, and whatever it starts, ignores Ctrl-C: here it interrupts, and ends the nodes that tests start.
+# A shell's background job ignores Ctrl-C, and so does what it starts: here it interrupts, and ends tests' nodes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent

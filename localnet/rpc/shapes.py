@@ -14,7 +14,7 @@ from bridge.transactions import DYNAMIC_FEE, LEGACY, SignedTransaction, from_sig
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.execution import Candidate
 from localnet.index import ChainIndex
-from localnet.records import NATIVE, Tipset, TransactionReceipt
+from localnet.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
 
 _ZERO_HASH: Final = as_data(bytes(32))
@@ -87,7 +87,7 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, plac
         "value": as_quantity(message.value),
         "gas": as_quantity(message.gas_limit),
     }
-    if candidate.kind == NATIVE:
+    if candidate.kind in UNTYPED:
         return {
             **shown,
             "input": as_data(shown_input(message)),
@@ -122,7 +122,7 @@ def _signed_fields(signed: SignedTransaction) -> dict[str, Any]:
 
 def _fees(candidate: Candidate, base_fee: int | None) -> dict[str, Any]:
     cap, premium = candidate.bare.gas_fee_cap, candidate.bare.gas_premium
-    if candidate.kind not in (DYNAMIC_FEE, NATIVE):
+    if candidate.kind not in (DYNAMIC_FEE, *UNTYPED):
         return {"gasPrice": as_quantity(cap)}
     price = cap if base_fee is None else min(cap, base_fee + premium)
     return {
@@ -149,7 +149,7 @@ def receipt_json(receipt: TransactionReceipt) -> dict[str, Any]:
         "effectiveGasPrice": as_quantity(receipt.gas_price),
         "logsBloom": as_data(bloom(logs)),
         "logs": logs_json(receipt, logs),
-        "type": as_quantity(DYNAMIC_FEE if execution.kind == NATIVE else execution.kind),
+        "type": as_quantity(DYNAMIC_FEE if execution.kind in UNTYPED else execution.kind),
     }
 
 

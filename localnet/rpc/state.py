@@ -21,9 +21,9 @@ def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
 
 def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """The next nonce of an account, or a contract's; `pending` counts what waits."""
-    if at.tag == "pending":
-        return as_quantity(node.network.pending_nonce(to_filecoin(owner)))
-    return as_quantity(nonce_of(node.machine_at(at), to_filecoin(owner)))
+    address, machine = to_filecoin(owner), node.machine_at(at)
+    waits = at.tag == "pending" and not code_of(machine, address)
+    return as_quantity(node.network.pending_nonce(address) if waits else nonce_of(machine, address))
 
 
 def get_code(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:

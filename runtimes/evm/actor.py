@@ -12,6 +12,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, unmask_id
 from bridge.cbor import ParamsError, byte_string
+from bridge.evm_state import EvmState
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
@@ -32,7 +33,6 @@ from runtimes.evm.execution import execute
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.memory import hold
 from runtimes.evm.rules import Rules
-from runtimes.evm.state import EvmState
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link

@@ -5,6 +5,7 @@ end, only if something changed; a send that succeeded may have changed the state
 delegate call to oneself), so it is read again where the head moved; a failed one was taken back, so nothing is read.
 """
 
+from bridge.evm_state import EvmState, Lifespan, TransientData
 from hypervisor.address import Address
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
@@ -12,7 +13,6 @@ from hypervisor.kernel import SendResult
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.rules import Rules
-from runtimes.evm.state import EvmState, Lifespan, TransientData
 from runtimes.evm.storage import Slots
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of

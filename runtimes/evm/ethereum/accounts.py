@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress, from_delegated, masked_id, unmask_id
+from bridge.evm_state import EvmState
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
@@ -22,7 +23,6 @@ from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.inspection import ACCOUNT_TYPES, NATIVE_CODE, NATIVE_CODE_HASH
-from runtimes.evm.state import EvmState
 from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of

@@ -12,6 +12,7 @@ from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
+from bridge.evm_state import EvmState
 from bridge.patricia import EMPTY_ROOT, secure_root
 from hypervisor.address import Address
 from hypervisor.journal import Journal
@@ -20,7 +21,6 @@ from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenA
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, NEW_CONTRACT, Accounts
 from runtimes.evm.ethereum.calls import ethereum_address
-from runtimes.evm.state import EvmState
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, cid_of
 from store.hamt import Hamt

@@ -7,6 +7,7 @@ from functools import cache
 from random import Random
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from hypervisor.address import Address
@@ -15,7 +16,6 @@ from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import Gas, TokenAmount
-from runtimes.evm.state import EvmState
 from store.cid import RAW, cid_of
 from store.kamt import Kamt
 from tests.fuzz import trees

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
+from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor.address import Address
@@ -14,7 +15,6 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
-from runtimes.evm.state import EvmState
 from tests.runtimes.evm.assembler import deployer
 
 SENDER_ETH = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.evm_state import EvmState, Lifespan, TransientData
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.state import EvmState, Lifespan, TransientData
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, Cid, cid_of, parse_cid, show
 from store.codec import CodecError, encode

@@ -1,0 +1,284 @@
+"""States that are changed by hand, and messages in anybody's name.
+
+What is expected of code and storage is what a contract that was deployed in the ordinary way has.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from hypervisor.address import Address, Protocol
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.types import ActorID
+from localnet import Network
+from localnet.contract_state import code_of, storage_of
+from localnet.errors import TransactionFailed, TransactionRefused
+from store.codec import encode
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
+
+COUNTER = ARTIFACTS / "Counter.json"
+NOBODY = EthAddress(b"\x99" * 20)
+CALLER_OF = bytes.fromhex("335f5260205ff3")
+"""CALLER PUSH0 MSTORE PUSH1 32 PUSH0 RETURN: answers who called it."""
+
+
+class TestCode:
+    """Given to an address."""
+
+    def test_an_address_becomes_the_contract_that_a_deployment_makes(self, either: Network) -> None:
+        counter = either.deploy(COUNTER)
+        deployed = either.machine.actor(to_filecoin(counter.address))
+        assert deployed is not None
+        either.set_code(NOBODY, code_of(either.machine, to_filecoin(counter.address)))
+        given = either.machine.actor(to_filecoin(NOBODY))
+        assert given is not None
+        assert (given.code, given.head) == (deployed.code, deployed.head)  # byte for byte the same state
+        again = either.contract(NOBODY, COUNTER)
+        again.send("increment")
+        assert again.call("number") == 1
+
+    def test_storage_balance_and_nonce_stay(self, either: Network) -> None:
+        counter = either.deploy(COUNTER)
+        counter.send("increment")
+        either.set_balance(counter, 5)
+        either.set_code(counter, CALLER_OF)
+        assert either.call(counter) == bytes(12) + either.accounts[0].address
+        assert storage_of(either.machine, to_filecoin(counter.address), 0)[-1] == 1
+        assert (either.balance(counter), either.nonce(counter)) == (5, 1)
+
+    def test_an_account_that_has_sent_keeps_its_nonce(self, network: Network) -> None:
+        sender = network.accounts[3]
+        network.send(NOBODY, 1, sender=sender)
+        network.send(NOBODY, 1, sender=sender)
+        network.set_code(sender, CALLER_OF)
+        assert network.nonce(sender) == 2
+        with pytest.raises(TransactionRefused, match="is no account"):
+            network.send(NOBODY, 1, sender=sender, gas_limit=10_000_000)
+
+    def test_a_destroyed_contract_lives_again_without_its_storage(self, either: Network) -> None:
+        # Init code stores 1 at slot 0 and leaves PUSH0, SELFDESTRUCT.
+        address = either.send(None, 0, bytes.fromhex("60015f55615fff5f526002601ef3")).contract_address
+        assert address is not None
+        either.send(address)
+        assert either.call(address) == b""
+        either.set_code(address, CALLER_OF)
+        assert either.call(address) == bytes(12) + either.accounts[0].address
+        assert storage_of(either.machine, to_filecoin(address), 0) == bytes(32)
+
+    def test_native_actors_are_not_given_any(self, network: Network) -> None:
+        for target in ("f04", network.accounts[0].native):
+            with pytest.raises(InvalidInput, match="which cannot be given EVM code"):
+                network.set_code(target, CALLER_OF)
+        assert network.machine.actor(Address.id(4)) is not None
+
+    def test_nobody_is_left_where_it_fails(self, network: Network) -> None:
+        key = Address(Protocol.BLS, bytes(48))
+        before = network.machine.root
+        with pytest.raises(InvalidInput):
+            network.set_code(key, CALLER_OF)
+        with pytest.raises(InvalidInput, match="has no storage"):
+            network.set_storage(NOBODY, {1: 1})
+        assert network.machine.root == before
+
+
+class TestStorage:
+    """Given to a contract."""
+
+    def test_slots_are_what_the_contract_reads(self, either: Network) -> None:
+        counter = either.deploy(COUNTER)
+        either.set_storage(counter, {0: 41, 2**256 - 1: 2**256 - 1})
+        assert counter.call("number") == 41
+        counter.send("increment")
+        assert counter.call("number") == 42
+        assert storage_of(either.machine, to_filecoin(counter.address), 2**256 - 1) == b"\xff" * 32
+
+    def test_a_slot_that_is_cleared_leaves_the_state_of_a_fresh_contract(self, network: Network) -> None:
+        counter, fresh = network.deploy(COUNTER), network.deploy(COUNTER)
+        network.set_storage(counter, {0: 41, 7: 1})
+        network.set_storage(counter, {0: 0, 7: 0})
+        heads = {
+            actor.head
+            for contract in (counter, fresh)
+            if (actor := network.machine.actor(to_filecoin(contract.address))) is not None
+        }
+        assert len(heads) == 1
+
+
+class TestNonce:
+    """Given to an account or a contract."""
+
+    def test_an_accounts_next_transaction_has_it(self, either: Network) -> None:
+        either.set_nonce(either.accounts[0], 7)
+        assert either.send(NOBODY, 1).execution.message.message.nonce == 7
+        assert either.nonce(either.accounts[0]) == 8
+
+    def test_somebody_new_can_send_with_it(self, either: Network) -> None:
+        stranger = type(either.accounts[0]).from_key(bytes(31) + b"\x05")
+        either.set_nonce(stranger, 3)
+        either.set_balance(stranger, 10**18)
+        either.send(NOBODY, 1, sender=stranger)
+        assert either.nonce(stranger) == 4
+
+    def test_a_contracts_next_creation_is_named_by_it(self, either: Network) -> None:
+        # PUSH0 PUSH0 PUSH0 CREATE, then the address is returned.
+        creator = bytes.fromhex("5f5f5ff05f5260205ff3")
+        either.set_code(NOBODY, creator)
+        either.set_nonce(NOBODY, 9)
+        # keccak(rlp([address, 9])), EIP-161's and the yellow paper's rule.
+        expected = keccak(bytes.fromhex("d694") + NOBODY + b"\x09")[12:]
+        assert either.call(NOBODY)[12:] == expected
+
+    @pytest.mark.parametrize("nonce", [-1, 2**64 - 1, 2**64])
+    def test_no_nonce(self, network: Network, nonce: int) -> None:
+        with pytest.raises(InvalidInput, match="cannot be a nonce"):
+            network.set_nonce(NOBODY, nonce)
+
+
+class TestImpersonation:
+    """Messages that nobody signed."""
+
+    def test_an_account_without_a_key_pays_as_any_other(self, either: Network) -> None:
+        either.set_balance(NOBODY, 10**18)
+        receipt = either.send(either.accounts[1], 5, sender=NOBODY)
+        assert receipt.execution.sender == NOBODY
+        assert either.balance(NOBODY) == 10**18 - 5 - receipt.execution.paid
+        assert receipt.execution.paid > 0
+        assert either.nonce(NOBODY) == 1
+
+    def test_an_account_without_funds_is_refused(self, network: Network) -> None:
+        with pytest.raises(TransactionRefused, match="insufficient funds"):
+            network.send(network.accounts[1], 5, sender=NOBODY, gas_limit=10_000_000)
+
+    def test_a_contract_calls_another(self, either: Network) -> None:
+        either.set_code(NOBODY, CALLER_OF)
+        counter = either.deploy(COUNTER)
+        either.set_balance(counter, 10)
+        before = either.nonce(counter)
+        receipts = [either.send(NOBODY, 3, sender=counter) for _ in range(2)]
+        assert receipts[0].return_data == bytes(12) + counter.address
+        assert receipts[0].hash != receipts[1].hash
+        assert receipts[0].execution.paid == 0
+        assert (either.balance(counter), either.balance(NOBODY)) == (4, 6)
+        assert either.nonce(counter) == before  # Ethereum's nonce of a contract counts what it creates
+
+    def test_a_contract_sends_no_more_than_it_has(self, network: Network) -> None:
+        counter = network.deploy(COUNTER)
+        with pytest.raises(TransactionRefused, match="insufficient funds"):
+            network.send(NOBODY, 3, sender=counter, gas_limit=10_000_000)
+
+    def test_a_built_in_actor_acts(self, either: Network) -> None:
+        receipt = either.send_native(either.accounts[2], sender="f06")
+        assert (receipt.exit_code, str(receipt.from_)) == (ExitCode.OK, "f06")
+        assert receipt.execution.sender == masked_id(ActorID(6))
+
+    def test_what_only_the_registrys_root_key_may_do(self, either: Network) -> None:
+        # builtin-actors verifreg: AddVerifier (2) is the root key's, AddVerifiedClient (4) a verifier's.
+        verifier, client = either.accounts[1].native, either.accounts[2].native
+        params = [encode([who.to_bytes(), encode_bigint(1 << 20)]) for who in (verifier, client)]
+        with pytest.raises(TransactionFailed) as failed:
+            either.send_native("f06", 2, params[0])
+        assert failed.value.receipt.exit_code == ExitCode.USR_FORBIDDEN
+        root = f"f0{VERIFIED_REGISTRY_ROOT}"
+        either.set_balance(root, 10**18)
+        either.send_native("f06", 2, params[0], sender=root)
+        either.send_native("f06", 4, params[1], sender=either.accounts[1])
+
+    def test_the_trace_executes_it_again(self, either: Network) -> None:
+        either.set_code(NOBODY, CALLER_OF)
+        counter = either.deploy(COUNTER)
+        receipt = either.send(NOBODY, sender=counter)
+        found = either.trace(receipt.hash)
+        assert found.same
+        assert found.calls[0]["from"] == str(
+            Address.id(either.machine.state_tree.lookup_id(to_filecoin(counter.address)) or 0)
+        )
+
+    def test_it_fails_as_the_call_does(self, network: Network) -> None:
+        network.set_code(NOBODY, bytes.fromhex("5f5ffd"))
+        counter = network.deploy(COUNTER)
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(NOBODY, sender=counter, gas_limit=100_000_000)
+        assert failed.value.receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED
+
+
+class TestStateFiles:
+    """A state moves from one network to another."""
+
+    def test_another_network_goes_on_from_it(self) -> None:
+        with Network(clock=Clock()) as first, Network(clock=Clock()) as second:
+            counter = first.deploy(COUNTER)
+            counter.send("increment")
+            first.mine(null_rounds=5)
+            packed = first.dump_state()
+            head = second.load_state(packed)
+            assert second.machine.root == first.machine.root
+            assert head.height == first.block_number
+            assert head.timestamp >= first.head.timestamp
+            assert second.block(head.height) == head
+            again = second.contract(counter.address, COUNTER)
+            again.send("increment")
+            assert again.call("number") == 2
+
+    def test_it_outlives_the_process(self, tmp_path: object) -> None:
+        with Network(clock=Clock()) as first, Network(f"{tmp_path}/chain", clock=Clock()) as second:
+            first.set_balance(NOBODY, 12)
+            second.load_state(first.dump_state())
+        with Network(f"{tmp_path}/chain", clock=Clock()) as again:
+            assert again.balance(NOBODY) == 12
+
+    def test_another_bundles_state_is_refused(self, network: Network) -> None:
+        with Network(bundle=data_file(BUNDLE), clock=Clock()) as other:
+            packed = other.dump_state()
+        before = network.head
+        with pytest.raises(InvalidInput, match="of other built-in actors"):
+            network.load_state(packed)
+        assert network.head == before
+
+    def test_what_is_damaged_is_refused(self, network: Network) -> None:
+        packed = network.dump_state()
+        car = gzip.decompress(packed)
+        flipped = bytearray(car)
+        flipped[len(car) // 2] ^= 1
+        before = network.head
+        for damaged in (b"", b"\x00", packed[:-9], packed[: len(packed) // 2], gzip.compress(bytes(flipped))):
+            with pytest.raises(InvalidInput):
+                network.load_state(damaged)
+        assert (network.head, network.machine.root) == (before, before.state)
+
+
+class TestTimeAndFees:
+    """What the next blocks have."""
+
+    def test_the_next_base_fee(self, network: Network) -> None:
+        network.set_next_base_fee(12_345)
+        assert network.mine().base_fee == 12_345
+
+    def test_without_a_base_fee_nothing_is_burnt_for_it(self, network: Network) -> None:
+        network.set_next_base_fee(0)
+        receipt = network.send(NOBODY, 1)
+        assert receipt.tipset.base_fee == 0
+        assert receipt.execution.paid < 10**5 * receipt.execution.message.message.gas_limit + 1
+
+    def test_blocks_at_a_distance(self, network: Network) -> None:
+        network.set_block_interval(30)
+        times = [network.mine().timestamp for _ in range(3)]
+        assert times[1] - times[0] == times[2] - times[1] == 30
+        network.set_block_interval(None)
+        assert network.mine().timestamp == times[2] + 1
+
+    def test_a_time_is_set(self, network: Network) -> None:
+        assert network.set_time(START + 500) == 500
+        assert network.mine().timestamp == START + 500
+
+    def test_addresses_that_nobody_can_have(self, network: Network) -> None:
+        for change in (network.set_balance, network.set_nonce):
+            with pytest.raises(AddressError, match="none can be made"):
+                change("f0987654", 1)
