@@ -5,7 +5,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
@@ -20,6 +20,7 @@ from localnet.externs import ChainExterns
 from localnet.genesis import NetworkRecord
 from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
 from localnet.records import GENESIS_PARENT, Execution, Tipset
+from localnet.watching import Watcher
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
@@ -31,6 +32,7 @@ class Chain:
     def __init__(self, machine: Hypervisor, externs: ChainExterns, record: NetworkRecord, timestamp: int) -> None:
         """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds)."""
         self.machine = machine
+        self.watchers: list[Watcher] = []
         self.index = ChainIndex(machine.base)
         externs.attach(self.index)
         self._externs = externs
@@ -51,11 +53,14 @@ class Chain:
         """
         before = self.machine.snapshot()
         try:
-            return self._produce(candidates, timestamp, null_rounds)
+            tipset = self._produce(candidates, timestamp, null_rounds)
         except BaseException:
             self.machine.restore(before)
             self._enter(self.head)
             raise
+        for watcher in tuple(self.watchers):
+            watcher.applied(tipset)
+        return tipset
 
     def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent = self.head
@@ -127,10 +132,19 @@ class Chain:
 
     def go_back(self, tipset: Tipset) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`."""
+        for watcher in tuple(self.watchers):
+            watcher.reverted(self._above(tipset.height))
         self.machine.restore(Snapshot(tipset.state, {}))
         self._enter(tipset)
         self.machine.flush((), {**head_entries(tipset.height), **changed_entries(tipset)})
         self.head, self.index.head = tipset, tipset.height
+
+    def _above(self, height: int) -> Iterator[Tipset]:
+        """The tipsets above a height, newest first."""
+        tipset = self.head
+        while tipset.height > height:
+            yield tipset
+            tipset = self.index.tipset(tipset.parent)
 
     def adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
         """Commit a tipset that has another state and no messages; its height and time are behind the head's at least.
@@ -144,11 +158,14 @@ class Chain:
             self.machine.restore(Snapshot(state, blocks))
             self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
             self._externs.executing = height
-            return self._commit(parent, height, timestamp, [])
+            tipset = self._commit(parent, height, timestamp, [])
         except BaseException:
             self.machine.restore(before)
             self._enter(self.head)
             raise
+        for watcher in tuple(self.watchers):
+            watcher.applied(tipset)
+        return tipset
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:
         """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""

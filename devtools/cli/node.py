@@ -32,6 +32,12 @@ def node(
     ready_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the URL to this file once requests are answered.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Answer requests to this host name, too; * is any.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Answer pages of this origin, too; * is any.")
+    ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="Print nothing.")] = False,
 ) -> None:
     """Run a local network that Ethereum's tools can talk to.
@@ -47,6 +53,7 @@ def node(
     from devtools.cli.progress import words_line
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.network import Network
+    from localnet.rpc.access import Access
     from localnet.rpc.server import Server
     from localnet.rpc.server import ready_file as written
 
@@ -56,7 +63,7 @@ def node(
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
         opened = Network(IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version)
     with opened:
-        server = Server(opened, port)
+        server = Server(opened, port, access=Access(tuple(allow_host or ()), tuple(allow_origin or ())))
         with written(ready_file, server.url) as write_url:
 
             def announce() -> None:

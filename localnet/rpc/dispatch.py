@@ -11,7 +11,17 @@ from typing import Any, Final
 
 import orjson
 
-from localnet.rpc import blocks, control, fees, info, log_methods, state, traces, transactions
+from localnet.rpc import (
+    blocks,
+    control,
+    fees,
+    info,
+    log_methods,
+    socket_methods,
+    state,
+    traces,
+    transactions,
+)
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -24,12 +34,13 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
+from localnet.rpc.socket_methods import Session
 from localnet.rpc.values import as_json, shown
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 
-_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, traces, control)
+_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, traces, control, socket_methods)
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,14 +58,14 @@ class Dispatcher:
         self._on_owner = on_owner
         self._methods = method_table()
 
-    async def answer(self, body: bytes) -> bytes:
-        """The response to a request body; empty where it holds notifications only."""
+    async def answer(self, body: bytes, session: Session | None = None) -> bytes:
+        """The response to a request body; empty where it holds notifications only. `session` is a WebSocket's."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
             return _encoded(_failed(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
         if not isinstance(request, list):
-            response = await self._one(request)
+            response = await self._one(request, session)
             return b"" if response is None else self._within_limit(_encoded(response), request)
         if not request:
             return _encoded(_failed(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
@@ -62,28 +73,30 @@ class Dispatcher:
         if len(request) > most:
             message = f"batch of {len(request)} requests, at most {most}"
             return _encoded(_failed(None, RpcError(INVALID_REQUEST, message)))
-        return await self._batch(request)
+        return await self._batch(request, session)
 
-    async def _batch(self, requests: list[Any]) -> bytes:
+    async def _batch(self, requests: list[Any], session: Session | None) -> bytes:
         answers: list[bytes] = []
         room = self._node.limits.response
         for request in requests:
-            response = await self._one(request)
+            response = await self._one(request, session)
             if response is not None:
                 encoded = _encoded(response) if room > 0 else self._too_large(request)
                 room -= len(encoded)
                 answers.append(encoded)
         return b"[" + b",".join(answers) + b"]" if answers else b""
 
-    async def _one(self, request: Any) -> dict[str, Any] | None:
+    async def _one(self, request: Any, session: Session | None) -> dict[str, Any] | None:
         """The response to one request, None to a notification."""
         try:
             name, params = _read(request)
         except RpcError as error:
             return _failed(_id(request), error)
         notified = "id" not in request
+        if session is not None:
+            session.request = request.get("id")
         try:
-            result = await self._run(name, params)
+            result = await self._run(name, params, session)
         except RpcError as error:
             return None if notified else _failed(request["id"], error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the node goes on
@@ -93,13 +106,16 @@ class Dispatcher:
             return None if notified else _failed(request["id"], known)
         return None if notified else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    async def _run(self, name: str, params: list[Any]) -> Any:
+    async def _run(self, name: str, params: list[Any], session: Session | None) -> Any:
         method = self._methods.get(name)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)} does not exist or is not available")
+        if method.on_socket and session is None:
+            raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
+        target = session if method.on_socket else self._node
         if method.inline:
-            return method.call(self._node, params)
-        return await self._on_owner(lambda: method.call(self._node, params))
+            return method.call(target, params)
+        return await self._on_owner(lambda: method.call(target, params))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         return response if len(response) <= self._node.limits.response else self._too_large(request)

@@ -1,15 +1,12 @@
 """JSON-RPC over HTTP: an ASGI application for this machine's own programs.
 
-It answers POST at `/` (and where lotus has it), `GET /healthz`, and browsers' preflights. A request that names another
-host than this one, or comes from another origin than a page of this machine or a browser's extension, is refused: a
-web page somewhere must not reach a node with unlocked keys.
+It answers POST at `/` (and where lotus has it), `GET /healthz`, browsers' preflights, and hands WebSockets at the same
+paths to their endpoint (`localnet.rpc.websocket`). Whom `localnet.rpc.access` refuses is told with status 403.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
 from starlette.applications import Starlette
@@ -18,51 +15,64 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localnet.rpc.access import Access
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INVALID_REQUEST, RpcError
 from localnet.rpc.node import Node
+from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _JSON: Final = (b"content-type", b"application/json")
 
 
-def application(node: Node, dispatcher: Dispatcher) -> ASGIApp:
-    """The application over a node."""
+def application(node: Node, dispatcher: Dispatcher, access: Access | None = None) -> ASGIApp:
+    """The application over a node, for this machine and whom `access` names."""
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "block": node.network.block_number})
 
-    rpc = _RpcEndpoint(dispatcher, node.limits.body)
+    rpc, sockets = _RpcEndpoint(dispatcher, node.limits.body), Sockets(node, dispatcher)
     routes = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route("/healthz", health, methods=["GET"]))
     others = Starlette(routes=routes)
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         """Requests that come by the thousand go straight to their endpoint: a router costs a fifth of their time."""
+        if scope["type"] == "websocket":
+            await _for_socket(sockets, scope["path"])(scope, receive, send)
+            return
         straight = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
         await (rpc if straight else others)(scope, receive, send)
 
-    return _SameMachine(routed)
+    return _Guard(routed, access or Access())
 
 
-class _SameMachine:
+def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
+    """Who answers a WebSocket's handshake."""
+    if path not in PATHS:
+        return JSONResponse({"error": f"nothing is served at {path}: use {', '.join(PATHS)}"}, status_code=404)
+    if sockets.full:
+        return JSONResponse({"error": "too many connections: close some, or try again later"}, status_code=503)
+    return sockets
+
+
+class _Guard:
     """Refuses foreign hosts and origins, and answers preflights of the others."""
 
-    def __init__(self, inner: ASGIApp) -> None:
+    def __init__(self, inner: ASGIApp, access: Access) -> None:
         self._inner = inner
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._inner(scope, receive, send)
             return
         host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
-        if not is_own_host(host):
-            await _refusal(f"host {host!r} is not this machine: use localhost or 127.0.0.1")(scope, receive, send)
-        elif origin is None:
+        refusal = self._access.refusal(host, origin)
+        if refusal is not None:
+            await JSONResponse({"error": f"refused: {refusal}"}, status_code=403)(scope, receive, send)
+        elif origin is None or scope["type"] == "websocket":
             await self._inner(scope, receive, send)
-        elif not is_own_origin(origin):
-            await _refusal(f"origin {origin!r} is not a page of this machine")(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await Response(status_code=204, headers=_preflight(origin))(scope, receive, send)
         else:
@@ -115,28 +125,6 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
             text: str = value.decode("latin-1")
             return text
     return None
-
-
-@lru_cache(64)
-def is_own_host(host: str) -> bool:
-    """Whether a Host header names this machine."""
-    return _hostname(f"//{host}") in _LOOPBACK
-
-
-def is_own_origin(origin: str) -> bool:
-    """Whether an Origin header is a page of this machine (any port), or a browser's extension."""
-    return origin.split("://")[0].endswith("-extension") or _hostname(origin) in _LOOPBACK
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
-
-
-def _refusal(reason: str) -> Response:
-    return JSONResponse({"error": f"refused: {reason}"}, status_code=403)
 
 
 def _preflight(origin: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -10,11 +11,16 @@ from hypervisor.machine import Hypervisor
 from localnet.network import Network
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.filters import Filters
+from localnet.rpc.subscriptions import Subscriptions
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may ask for. Sizes in bytes, spans in blocks."""
+    """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, `ping` in seconds.
+
+    Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and
+    `requests_of_one` requests of a client be answered at a time; one that answers no ping so long is disconnected.
+    """
 
     body: int = 5 << 20
     batch: int = 1_000
@@ -22,6 +28,12 @@ class Limits:
     log_span: int = 2_880
     logs: int = 10_000
     mined: int = 100_000
+    connections: int = 500
+    subscriptions: int = 10_000
+    subscriptions_of_one: int = 1_000
+    unsent: int = 16 << 20
+    requests_of_one: int = 1_000
+    ping: float = 20.0
 
 
 @dataclass(slots=True)
@@ -31,6 +43,14 @@ class Node:
     network: Network
     limits: Limits = field(default_factory=Limits)
     filters: Filters = field(default_factory=Filters)
+    impersonated: set[EthAddress] = field(default_factory=set)
+    impersonates_all: bool = False
+    instance: str = field(default_factory=lambda: secrets.token_hex(32))
+    subscriptions: Subscriptions = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""

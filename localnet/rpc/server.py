@@ -1,4 +1,4 @@
-"""The HTTP server: on a loopback address, until it is told to stop."""
+"""The server, HTTP and WebSockets on one port: on a loopback address, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import uvicorn
 
 from hypervisor.errors import InvalidInput
 from localnet.network import Network
+from localnet.rpc.access import Access
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
 from localnet.rpc.node import Limits, Node
+from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.worker import Worker
 
 HOST: Final = "127.0.0.1"
@@ -33,8 +35,14 @@ _LAST_GRACE = 10
 class Server:
     """A network served on a port; 0 takes a free one. `url` is where."""
 
-    def __init__(self, network: Network, port: int = DEFAULT_PORT, limits: Limits | None = None) -> None:
-        """Bind the port. Raises InvalidInput where it is taken."""
+    def __init__(
+        self,
+        network: Network,
+        port: int = DEFAULT_PORT,
+        limits: Limits | None = None,
+        access: Access | None = None,
+    ) -> None:
+        """Bind the port. `access` says who may ask beside this machine. Raises InvalidInput where the port is taken."""
         self.network = network
         self._socket = _bound(port)
         self.port: int = self._socket.getsockname()[1]
@@ -43,10 +51,14 @@ class Server:
         node = Node(network, limits or Limits())
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, Dispatcher(node, self._worker.run)),
+                application(node, Dispatcher(node, self._worker.run), access),
                 loop="asyncio",
                 http="httptools",
-                ws="none",
+                ws=SocketProtocol,
+                ws_max_size=node.limits.body,
+                ws_ping_interval=node.limits.ping,
+                ws_ping_timeout=node.limits.ping,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -77,9 +89,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(network: Network, port: int = 0, limits: Limits | None = None) -> Iterator[str]:
+def serving(
+    network: Network, port: int = 0, limits: Limits | None = None, access: Access | None = None
+) -> Iterator[str]:
     """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
-    server = Server(network, port, limits)
+    server = Server(network, port, limits, access)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), name="json-rpc", daemon=True)
     thread.start()

@@ -12,6 +12,7 @@ from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS
 from localnet.rpc.node import Limits
 from localnet.rpc.page import replaced
+from localnet.rpc.subscriptions import MOST_REVERTED
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -42,6 +43,11 @@ def test_the_numbers_are_the_codes() -> None:
         f"{BLOCK_GAS_LIMIT:,}",
         f"more than {limits.batch:,}",
         f"more than {limits.body >> 20} MiB",
+        f"more than {limits.unsent >> 20} MiB wait",
+        f"more than {MOST_REVERTED:,} tipsets",
+        f"not answered for {limits.ping:.0f} seconds",
+        f"{limits.connections} connections",
+        f"{limits.subscriptions_of_one:,} subscriptions on each, {limits.subscriptions:,} in all",
         *(f"`{path}`" for path in PATHS),
     ):
         assert words in TEXT

@@ -17,8 +17,9 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
+from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.http import application, is_own_host, is_own_origin
+from localnet.rpc.http import application
 from localnet.rpc.node import Limits, Node
 from localnet.rpc.server import Server, ready_file, serving
 from tests.localnet.conftest import ARTIFACTS
@@ -144,6 +145,7 @@ def test_another_host_is_refused(url: str, host: str) -> None:
     status, _, body = request(url, "POST", "/", CHAIN_ID, Host=host)
     assert status == 403
     assert b"is not this machine" in body
+    assert b"--allow-host" in body
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,24 @@ def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
         assert status == 403
         assert "access-control-allow-origin" not in headers
         assert b"not a page of this machine" in body
+        assert b"--allow-origin" in body
+
+
+def test_hosts_and_origins_that_the_user_names_may_ask_and_others_still_not() -> None:
+    access = Access(hosts=("node.example",), origins=("https://app.example",))
+    with Network() as network, serving(network, access=access) as url:
+        for host in ("node.example", "node.example:8545"):
+            assert request(url, "POST", "/", CHAIN_ID, Host=host)[0] == 200
+        assert request(url, "POST", "/", CHAIN_ID, Host="other.example")[0] == 403
+        _, headers, _ = request(url, "OPTIONS", "/", Origin="https://app.example")
+        assert headers["access-control-allow-origin"] == "https://app.example"
+        for origin in ("http://app.example", "https://app.example:8443", "https://app.example.evil"):
+            assert request(url, "POST", "/", CHAIN_ID, Origin=origin)[0] == 403
+
+
+def test_a_star_allows_everybody() -> None:
+    access = Access(hosts=("*",), origins=("*",))
+    assert access.refusal("anything", "https://anywhere.example") is None
 
 
 def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> None:

@@ -1,0 +1,53 @@
+"""Who may ask: programs and pages of this machine, browsers' extensions, and whom the user named.
+
+A request that names another host than this one, or comes from another origin, is refused: a web page somewhere must
+not reach a node with unlocked keys, also not under a name of its own that leads here (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+ANY: Final = "*"
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is allowed beside this machine: host names, and origins (`https://app.example`); `*` is all of them."""
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    def refusal(self, host: str, origin: str | None) -> str | None:
+        """Why a request is refused, and what allows it; None where it is not."""
+        if not is_own_host(host) and not self._names(host):
+            name = _hostname(f"//{host}") or host
+            return f"host {host!r} is not this machine: use localhost or 127.0.0.1, or start with --allow-host {name}"
+        if origin is not None and not is_own_origin(origin) and not {ANY, origin} & set(self.origins):
+            return f"origin {origin!r} is not a page of this machine: start with --allow-origin {origin} to allow it"
+        return None
+
+    def _names(self, host: str) -> bool:
+        return ANY in self.hosts or host in self.hosts or _hostname(f"//{host}") in self.hosts
+
+
+@lru_cache(64)
+def is_own_host(host: str) -> bool:
+    """Whether a Host header names this machine."""
+    return _hostname(f"//{host}") in _LOOPBACK
+
+
+def is_own_origin(origin: str) -> bool:
+    """Whether an Origin header is a page of this machine (any port), or a browser's extension."""
+    return origin.split("://")[0].endswith("-extension") or _hostname(origin) in _LOOPBACK
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

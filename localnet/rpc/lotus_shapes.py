@@ -1,0 +1,113 @@
+"""Blocks, tipsets, messages and receipts as the JSON objects of lotus: CIDs as {"/": text}, amounts in decimal text,
+bytes in base64, fields with capital letters.
+
+Shapes: lotus api/ and chain/types. Empty byte strings are null there, and so they are here.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.message import Message, Receipt, SignedMessage
+from hypervisor.state_tree import ActorState
+from localnet.network import Network
+from localnet.records import Tipset
+from store.blockstore import get_object
+from store.cid import Cid, show
+from store.codec import unlink
+
+
+def cid_json(cid: Cid) -> dict[str, str]:
+    """A CID as a link."""
+    return {"/": show(cid)}
+
+
+def bytes_json(data: bytes) -> str | None:
+    """Bytes in base64; null where there are none."""
+    return b64encode(data).decode() if data else None
+
+
+def message_json(message: Message | SignedMessage) -> dict[str, Any]:
+    """A message with its CID, with its signature where it has one."""
+    if isinstance(message, SignedMessage):
+        signature = {"Type": int(message.signature.type), "Data": bytes_json(message.signature.data)}
+        return {"Message": message_json(message.message), "Signature": signature, "CID": cid_json(message.cid())}
+    return {
+        "Version": message.version,
+        "To": str(message.to),
+        "From": str(message.from_),
+        "Nonce": message.nonce,
+        "Value": str(message.value),
+        "GasLimit": message.gas_limit,
+        "GasFeeCap": str(message.gas_fee_cap),
+        "GasPremium": str(message.gas_premium),
+        "Method": message.method,
+        "Params": bytes_json(message.params),
+        "CID": cid_json(message.cid()),
+    }
+
+
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """A receipt."""
+    return {
+        "ExitCode": receipt.exit_code,
+        "Return": bytes_json(receipt.return_data),
+        "GasUsed": receipt.gas_used,
+        "EventsRoot": None if receipt.events_root is None else cid_json(receipt.events_root),
+    }
+
+
+def actor_json(actor: ActorState) -> dict[str, Any]:
+    """An actor of the state tree."""
+    delegated = actor.delegated_address
+    return {
+        "Code": cid_json(actor.code),
+        "Head": cid_json(actor.head),
+        "Nonce": actor.nonce,
+        "Balance": str(actor.balance),
+        "DelegatedAddress": None if delegated is None else str(delegated),
+    }
+
+
+def key_json(tipset: Tipset) -> list[dict[str, str]]:
+    """A tipset's key: the CIDs of its blocks, of which there is one."""
+    return [cid_json(tipset.block)]
+
+
+def tipset_json(network: Network, tipset: Tipset) -> dict[str, Any]:
+    """A tipset with its block."""
+    return {"Cids": key_json(tipset), "Blocks": [header_json(network, tipset.block)], "Height": tipset.height}
+
+
+def header_json(network: Network, block: Cid) -> dict[str, Any]:
+    """A block's header as the store has it. Raises BlockNotFound."""
+    (
+        miner, ticket, election, beacon, proofs, parents, weight, height, state, receipts, messages, aggregate,
+        timestamp, signature, fork_signal, base_fee,
+    ) = get_object(network.machine.store, block)  # fmt: skip
+    return {
+        "Miner": str(Address.from_bytes(miner)),
+        "Ticket": {"VRFProof": bytes_json(ticket[0])},
+        "ElectionProof": {"WinCount": election[0], "VRFProof": bytes_json(election[1])},
+        "BeaconEntries": [{"Round": entry, "Data": bytes_json(data)} for entry, data in beacon],
+        "WinPoStProof": proofs or None,
+        "Parents": _links(parents),
+        "ParentWeight": str(decode_bigint(weight)),
+        "Height": height,
+        "ParentStateRoot": cid_json(unlink(state)),
+        "ParentMessageReceipts": cid_json(unlink(receipts)),
+        "Messages": cid_json(unlink(messages)),
+        "BLSAggregate": aggregate,
+        "Timestamp": timestamp,
+        "BlockSig": signature,
+        "ForkSignaling": fork_signal,
+        "ParentBaseFee": str(decode_bigint(base_fee)),
+    }
+
+
+def _links(links: Iterable[Any]) -> list[dict[str, str]]:
+    return [cid_json(unlink(link)) for link in links]

@@ -1,0 +1,112 @@
+"""Methods of a WebSocket alone: subscriptions, and the channels of Filecoin's clients.
+
+A handler gets a `Session`, which knows the connection, in place of the node. Rules: geth's `eth_subscribe`, and
+go-jsonrpc's channels: the answer is a number, `xrpc.ch.val` notifications follow under it, `xrpc.cancel` ends it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from localnet.logs import LogFilter
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.requests import log_request
+from localnet.rpc.subscriptions import (
+    HEADS,
+    LOGS,
+    MESSAGES,
+    SYNCING,
+    TIPSETS,
+    TRANSACTIONS,
+    Listener,
+    Subscription,
+)
+from localnet.rpc.values import anything, shown, text
+
+_KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
+_ID_BYTES: Final = 16
+
+
+class Channels(Listener, Protocol):
+    """A connection that numbers its channels."""
+
+    def next_channel(self) -> int:
+        """A number that no channel of the connection has had."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The requests of one message on a connection; `request` is the present one's id, `opened` what they opened."""
+
+    node: Node
+    connection: Channels
+    request: Any = None
+    opened: list[Subscription] = field(default_factory=list)
+
+    def open(self, subscription: Subscription) -> None:
+        """Keep a subscription; what it is told waits until the answer is sent. Raises RpcError -32005."""
+        self.node.subscriptions.add(subscription)
+        self.opened.append(subscription)
+
+
+def subscribe(session: Session, kind: str, options: Any = None) -> str:
+    """Subscribe to newHeads, logs (of a filter), newPendingTransactions (hashes, with true whole ones) or syncing."""
+    if kind not in _KINDS:
+        raise invalid_params(f"{shown(kind)} is no subscription: expected {', '.join(_KINDS)}")
+    wanted, full = LogFilter(), False
+    if kind == LOGS and options is not None:
+        request = log_request(options)
+        if request.block is not None:
+            raise invalid_params("a subscription has no blockHash: use eth_getLogs")
+        wanted = request.wanted
+    elif kind == TRANSACTIONS and options is not None:
+        if not isinstance(options, bool):
+            raise invalid_params(f"{shown(options)} is neither true nor false")
+        full = options
+    subscription_id = "0x" + secrets.token_hex(_ID_BYTES)
+    session.open(Subscription(subscription_id, kind, session.connection, wanted, full))
+    return subscription_id
+
+
+def unsubscribe(session: Session, subscription_id: str) -> bool:
+    """End a subscription; false where there is none."""
+    return session.node.subscriptions.remove(session.connection, subscription_id)
+
+
+def chain_notify(session: Session) -> int:
+    """Open a channel of tipsets: the present head, then those that are applied and reverted; its number."""
+    return _channel(session, TIPSETS)
+
+
+def mempool_subscription(session: Session) -> int:
+    """Open a channel of messages that begin to wait (Type 0) or have a block (Type 1); its number."""
+    return _channel(session, MESSAGES)
+
+
+def cancel(session: Session, request: Any) -> None:
+    """End the channel that the request with this id has opened."""
+    for subscription in session.node.subscriptions.of_request(session.connection, request):
+        session.node.subscriptions.remove(session.connection, subscription.id)
+        ended = b'{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[%d]}' % int(subscription.id)
+        session.connection.tell(subscription, ended)
+
+
+def _channel(session: Session, kind: str) -> int:
+    number = session.connection.next_channel()
+    subscription = Subscription(number, kind, session.connection, request=session.request)
+    session.open(subscription)
+    session.node.subscriptions.open_channel(subscription)
+    return number
+
+
+METHODS = (
+    Method("eth_subscribe", (text, optional(anything)), subscribe, on_socket=True, aliases=("Filecoin.EthSubscribe",)),
+    Method("eth_unsubscribe", (text,), unsubscribe, on_socket=True, aliases=("Filecoin.EthUnsubscribe",)),
+    Method("Filecoin.ChainNotify", (), chain_notify, on_socket=True),
+    Method("Filecoin.MpoolSub", (), mempool_subscription, on_socket=True),
+    Method("xrpc.cancel", (anything,), cancel, on_socket=True),
+)

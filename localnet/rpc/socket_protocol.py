@@ -1,0 +1,56 @@
+"""The WebSocket protocol of the server, where uvicorn's own waits for clients that do not read.
+
+A connection can be closed with a code and a reason at once; what its client has not taken a few seconds later is
+dropped with the connection. A server that stops says so with code 1001. Codes: RFC 6455.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from localnet.rpc.websocket import CLOSE_NOW
+
+GOING_AWAY: Final = 1001
+_LINGER: Final = 2.0
+"""Seconds in which a client that is being disconnected may read what was sent to it."""
+
+_LONGEST_REASON: Final = 120
+"""Bytes: a close frame has no room for more."""
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """One connection, from its handshake on."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Let the application close the connection at once."""
+        super().handle_connect(event)
+        if not self.close_sent:  # the handshake is in order
+            extensions = self.scope["extensions"]
+            assert extensions is not None, "the protocol names its own extensions"
+            extensions[CLOSE_NOW] = {"now": self.close_now}
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Close with a code and a reason, whether the client reads or not."""
+        self.stop_keepalive()
+        if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self.conn.send_close(code, reason[:_LONGEST_REASON])
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        self.transport.close()
+        self.loop.call_later(_LINGER, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """A client that does not answer a ping is gone; so is what it was to be sent."""
+        super().keepalive_timeout()
+        self.loop.call_later(_LINGER, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        if self.handshake_complete:
+            self.close_now(GOING_AWAY, "the node is stopping")
+        else:
+            super().shutdown()

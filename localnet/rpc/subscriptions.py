@@ -1,0 +1,196 @@
+"""What clients have subscribed to, and what they are told when the chain changes.
+
+Everything here runs on the thread that the network belongs to. What is told is written once for each kind and handed
+to the connections, which send it in their own time. Rules: geth's and lotus' `eth_subscribe`; the channels of
+go-jsonrpc for Filecoin's own clients.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from localnet.execution import Candidate
+from localnet.logs import LogFilter, logs_in
+from localnet.network import Network
+from localnet.records import Tipset
+from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
+from localnet.rpc.lotus_shapes import message_json, tipset_json
+from localnet.rpc.shapes import block_json, log_json, waiting_json
+from localnet.rpc.values import as_data, as_json
+
+HEADS: Final = "newHeads"
+LOGS: Final = "logs"
+TRANSACTIONS: Final = "newPendingTransactions"
+SYNCING: Final = "syncing"
+TIPSETS: Final = "ChainNotify"
+MESSAGES: Final = "MpoolSub"
+
+MOST_REVERTED: Final = 1_000
+"""Of so many tipsets that are taken back subscribers are told; where it is more, they are disconnected."""
+
+
+class Listener(Protocol):
+    """A connection, as seen from the network's thread."""
+
+    closed: bool
+
+    def tell(self, subscription: Subscription, text: bytes) -> None:
+        """Send this some time soon."""
+
+    def give_up(self, reason: str) -> None:
+        """Close the connection: it cannot be told everything."""
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """What a connection wants to be told, under an id of its own.
+
+    `request` is the id of the request that opened a channel; without one it is a subscription of Ethereum's kind.
+    `held` has what is to be told after the answer that names the id, None once that is sent.
+    """
+
+    id: str | int
+    kind: str
+    listener: Listener
+    wanted: LogFilter = field(default_factory=LogFilter)
+    full: bool = False
+    request: Any = None
+    held: list[bytes] | None = field(default_factory=list)
+
+    def notice(self, result: bytes) -> bytes:
+        """The notification of a result."""
+        if isinstance(self.id, str):
+            head = b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":'
+            return head % self.id.encode() + result + b"}}"
+        return b'{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[%d,' % self.id + result + b"]}"
+
+    def tell(self, result: bytes) -> None:
+        """Let the connection know."""
+        self.listener.tell(self, self.notice(result))
+
+
+class Subscriptions:
+    """All subscriptions of a node's clients. While there are any it watches the network (`localnet.watching`)."""
+
+    def __init__(self, network: Network, most: int, most_of_one: int) -> None:
+        """At most `most` subscriptions in all, and `most_of_one` of a connection."""
+        self._network = network
+        self._most, self._most_of_one = most, most_of_one
+        self._lock = threading.Lock()
+        self._of: dict[Listener, dict[str | int, Subscription]] = {}
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(len(own) for own in self._of.values())
+
+    def add(self, new: Subscription) -> None:
+        """Keep a subscription. Raises RpcError -32005 where there are too many."""
+        with self._lock:
+            if new.listener.closed:
+                raise RpcError(SERVER_ERROR, "the connection is closed")
+            own = self._of.get(new.listener, {})
+            if len(own) >= self._most_of_one:
+                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most_of_one} subscriptions on a connection")
+            if sum(map(len, self._of.values())) >= self._most:
+                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most} subscriptions at a time")
+            own[new.id] = new
+            self._of[new.listener] = own
+            self._watch()
+
+    def remove(self, listener: Listener, subscription_id: str | int) -> bool:
+        """Forget a connection's subscription; False where there was none."""
+        with self._lock:
+            own = self._of.get(listener, {})
+            removed = own.pop(subscription_id, None)
+            if not own:
+                self._of.pop(listener, None)
+            self._watch()
+            return removed is not None
+
+    def of_request(self, listener: Listener, request: Any) -> list[Subscription]:
+        """A connection's channels that a request opened."""
+        with self._lock:
+            return [kept for kept in self._of.get(listener, {}).values() if kept.request == request]
+
+    def forget(self, listener: Listener) -> None:
+        """A connection has ended."""
+        with self._lock:
+            self._of.pop(listener, None)
+            self._watch()
+
+    def _watch(self) -> None:
+        """Watch the network while somebody wants to know."""
+        watchers = self._network.chain.watchers
+        if self._of and self not in watchers:
+            watchers.append(self)
+        elif not self._of and self in watchers:
+            watchers.remove(self)
+
+    # --- what a watcher is told -------------------------------------------------------------------------------
+
+    def applied(self, tipset: Tipset) -> None:
+        """A new head: blocks, its logs, tipsets, and messages that no longer wait."""
+        index, chain_id = self._network.chain.index, self._network.chain_id
+        if heads := self._wanting(HEADS):
+            _tell(heads, as_json(block_json(index, tipset, chain_id, full=True)))
+        self._tell_logs(tipset, removed=False)
+        if channels := self._wanting(TIPSETS):
+            _tell(channels, as_json([_change("apply", self._network, tipset)]))
+        if channels := self._wanting(MESSAGES):
+            for receipt in index.receipts(tipset):
+                _tell(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
+
+    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+        """The chain goes back: logs that are no longer there, and tipsets, newest first."""
+        channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
+        if not channels and not logs:
+            return
+        for tipset in islice(tipsets, MOST_REVERTED):
+            self._tell_logs(tipset, removed=True)
+            if channels:
+                _tell(channels, as_json([_change("revert", self._network, tipset)]))
+        if next(tipsets, None) is not None:
+            for listener in {subscription.listener for subscription in channels + logs}:
+                listener.give_up(f"the chain went back more than {MOST_REVERTED} tipsets: connect again")
+
+    def waits(self, candidate: Candidate) -> None:
+        """A transaction was taken."""
+        found = self._wanting(TRANSACTIONS)
+        if by_hash := [subscription for subscription in found if not subscription.full]:
+            _tell(by_hash, as_json(as_data(candidate.hash)))
+        if whole := [subscription for subscription in found if subscription.full]:
+            _tell(whole, as_json(waiting_json(candidate, self._network.chain_id)))
+        if channels := self._wanting(MESSAGES):
+            _tell(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
+
+    def open_channel(self, subscription: Subscription) -> None:
+        """The first thing that a channel of tipsets is told: where the chain is."""
+        if subscription.kind == TIPSETS:
+            subscription.tell(as_json([_change("current", self._network, self._network.head)]))
+
+    def _wanting(self, kind: str) -> list[Subscription]:
+        with self._lock:
+            return [kept for own in self._of.values() for kept in own.values() if kept.kind == kind]
+
+    def _tell_logs(self, tipset: Tipset, removed: bool) -> None:
+        """Each log of a tipset, to whom it is wanted by."""
+        subscriptions = self._wanting(LOGS)
+        if not subscriptions or not any(tipset.bloom):
+            return
+        for receipt, place, emitted in logs_in(self._network.chain.index, tipset, LogFilter()):
+            wanting = [subscription for subscription in subscriptions if subscription.wanted.matches(emitted)]
+            if wanting:
+                _tell(wanting, as_json({**log_json(receipt, place, emitted), "removed": removed}))
+
+
+def _tell(subscriptions: Iterable[Subscription], result: bytes) -> None:
+    for subscription in subscriptions:
+        subscription.tell(result)
+
+
+def _change(kind: str, network: Network, tipset: Tipset) -> dict[str, Any]:
+    return {"Type": kind, "Val": tipset_json(network, tipset)}

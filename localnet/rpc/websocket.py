@@ -1,0 +1,182 @@
+"""JSON-RPC over WebSockets: requests, batches, and what clients have subscribed to.
+
+Requests of a connection are begun in order and answered as they are done. What a client does not read waits, up to a
+limit; then it is disconnected with code 1008. Codes: RFC 6455.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from itertools import count
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node
+from localnet.rpc.socket_methods import Session
+from localnet.rpc.subscriptions import Subscription
+
+POLICY: Final = 1008
+"""The close code of a client that does not read what it is told."""
+
+CLOSE_NOW: Final = "hypervisor.close"
+"""The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`."""
+
+
+class Connection:
+    """What is to be sent to a client. `tell` and `give_up` are for any thread, the rest for the event loop."""
+
+    def __init__(self, limit: int) -> None:
+        """At most `limit` bytes wait to be sent."""
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._unsent: deque[bytes] = deque()
+        self._size = 0
+        self._news = asyncio.Event()
+        self._told = False
+        self._numbers = count(1)
+        self.given_up = ""
+        self.trouble = asyncio.Event()
+        self.closed = False
+
+    def next_channel(self) -> int:
+        """The number of a new channel."""
+        return next(self._numbers)
+
+    def tell(self, subscription: Subscription, text: bytes) -> None:
+        """Send a notification, after the answer that named its subscription."""
+        with self._lock:
+            if self._grows(len(text)):
+                (self._unsent if subscription.held is None else subscription.held).append(text)
+        self._wake()
+
+    def give_up(self, reason: str) -> None:
+        """Close the connection, and forget what was to be sent."""
+        with self._lock:
+            self._give_up(reason)
+
+    def answer(self, text: bytes, opened: list[Subscription]) -> None:
+        """Send an answer, and then what the subscriptions that it names have been told."""
+        with self._lock:
+            if text and self._grows(len(text)):
+                self._unsent.append(text)
+            for subscription in opened:
+                self._unsent.extend(subscription.held or ())
+                subscription.held = None
+        self._wake()
+
+    async def next(self) -> bytes | None:
+        """What is to be sent next; None when the connection has been given up."""
+        while True:
+            with self._lock:
+                if self.given_up:
+                    return None
+                if self._unsent:
+                    text = self._unsent.popleft()
+                    self._size -= len(text)
+                    return text
+                self._told = False
+                self._news.clear()
+            await self._news.wait()
+
+    def _grows(self, size: int) -> bool:
+        """Take a text into account; False where too much waits already, and the connection is given up.
+
+        A single text may be larger than the limit: answers have one of their own.
+        """
+        if self._size > self._limit:
+            self._give_up(f"{self._size} bytes wait to be read: read faster, or subscribe to less")
+        if self.given_up:
+            return False
+        self._size += size
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self.given_up = self.given_up or reason
+        self._unsent.clear()
+        self._size = 0
+        self._soon(self.trouble)
+
+    def _wake(self) -> None:
+        with self._lock:
+            if not self._told:
+                self._told = True
+                self._soon(self._news)
+
+    def _soon(self, event: asyncio.Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the connection with it
+            self._loop.call_soon_threadsafe(event.set)
+
+
+class Sockets:
+    """The endpoint: serves one connection with each call, and knows how many there are."""
+
+    def __init__(self, node: Node, dispatcher: Dispatcher) -> None:
+        self._node, self._dispatcher = node, dispatcher
+        self._open = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as may be."""
+        return self._open >= self._node.limits.connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._open += 1
+        connection = Connection(self._node.limits.unsent)
+        try:
+            await receive()  # websocket.connect
+            await send({"type": "websocket.accept"})
+            await self._serve(connection, scope, receive, send)
+        finally:
+            self._open -= 1
+            connection.closed = True
+            self._node.subscriptions.forget(connection)
+
+    async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read and write until the client goes away, or is given up: its writer may wait for ever then."""
+        both: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._read(connection, receive)),
+            asyncio.ensure_future(_write(connection, send)),
+            asyncio.ensure_future(connection.trouble.wait()),
+        ]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        if connection.given_up:
+            now = scope.get("extensions", {}).get(CLOSE_NOW, {}).get("now")
+            if now is not None:
+                now(POLICY, connection.given_up)
+
+    async def _read(self, connection: Connection, receive: Receive) -> None:
+        limits = self._node.limits
+        answering: dict[asyncio.Task[None], int] = {}
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                while len(answering) >= limits.requests_of_one or sum(answering.values()) > limits.body:
+                    await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
+                body = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
+                task = asyncio.ensure_future(self._answer(connection, body))
+                answering[task] = len(body)
+                task.add_done_callback(answering.pop)
+        finally:
+            for task in answering:
+                task.cancel()
+
+    async def _answer(self, connection: Connection, body: bytes) -> None:
+        session = Session(self._node, connection)
+        answer = await self._dispatcher.answer(body, session)
+        connection.answer(answer, session.opened)
+
+
+async def _write(connection: Connection, send: Send) -> None:
+    while (text := await connection.next()) is not None:
+        message: dict[str, Any] = {"type": "websocket.send", "text": text.decode()}
+        await send(message)

@@ -1,0 +1,26 @@
+"""Being told what happens on a network: blocks that come and go, transactions that begin to wait.
+
+A watcher is called on the thread that the network belongs to, after the fact, and must not raise. Without watchers
+nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from localnet.execution import Candidate
+from localnet.records import Tipset
+
+
+class Watcher(Protocol):
+    """Who is told."""
+
+    def applied(self, tipset: Tipset) -> None:
+        """A tipset is the new head, and committed."""
+
+    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+        """The chain is about to go back behind these tipsets, newest first; they can be read during the call only."""
+
+    def waits(self, candidate: Candidate) -> None:
+        """A transaction has been taken, and waits for a block."""
