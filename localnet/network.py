@@ -28,18 +28,17 @@ from hypervisor.message import Message, SignedMessage
 from hypervisor.opening import AUTO, IN_MEMORY, check_network
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet import admission, simulate
+from localnet import admission, controls, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.chain import Chain
-from localnet.clock import ChainClock, Clock
+from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import contract_state
-from localnet.controls import set_balance
 from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
-from localnet.execution import Candidate, is_admissible
+from localnet.execution import Candidate, is_admissible, next_nonce
 from localnet.externs import ChainExterns
-from localnet.genesis import DEFAULT_BALANCE, NETWORK_NAME, NetworkRecord, network_genesis
+from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, NETWORK_NAME, NetworkRecord, network_genesis
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
@@ -174,7 +173,7 @@ class Network:
         artifact: str | Path | Mapping[str, Any] | Artifact,
         *arguments: Any,
         value: int = 0,
-        sender: Account | None = None,
+        sender: Target | None = None,
     ) -> Contract:
         """Deploy a compiled contract (a compiler's JSON file, or its content) with its constructor's arguments.
 
@@ -207,23 +206,25 @@ class Network:
         value: int = 0,
         data: bytes = b"",
         *,
-        sender: Account | None = None,
+        sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> TransactionReceipt:
-        """A transaction of an unlocked account (default: the first), executed in a block of its own.
+        """A transaction of an account (default: the first unlocked one), executed in a block of its own.
 
-        `to` is None to create a contract; value in attoFIL; the gas limit is estimated by default. Raises
+        Whoever has no key here is impersonated, actors too (`submit_unsigned`). `to` is None to create a contract;
+        value in attoFIL; the gas limit is estimated by default. Raises
         TransactionFailed where the execution fails, TransactionRefused where there is none, CallFailed where already
         the estimate of its gas fails; UnknownTransaction where it waits, with `automine` off: `submit` is for that.
         """
-        sender = sender or self.accounts[0]
         request = self._request(to, data, value, sender)
+        account = sender if isinstance(sender, Account) else self.account(request.sender)
+        address = to_filecoin(request.sender)
         if gas_limit is None:
             gas_limit = self.gas_limit(request)
         transaction = Transaction(
             type=DYNAMIC_FEE,
             chain_id=self.chain_id,
-            nonce=self.pending_nonce(sender.delegated),
+            nonce=self.pending_nonce(address),
             to=request.to,
             value=value,
             data=data,
@@ -231,7 +232,9 @@ class Network:
             max_fee=2 * self.base_fee + PRIORITY_FEE,
             max_priority_fee=PRIORITY_FEE,
         )
-        return self._finished(self.submit(sender.sign(transaction).raw()))
+        if account is None:
+            return self._finished(self.submit_unsigned(transaction.message_from(address)))
+        return self._finished(self.submit(account.sign(transaction).raw()))
 
     def send_native(
         self,
@@ -240,18 +243,20 @@ class Network:
         params: bytes = b"",
         *,
         value: int = 0,
-        sender: Account | None = None,
+        sender: Target | None = None,
         gas_limit: int = 1_000_000_000,
     ) -> TransactionReceipt:
         """A message of an account's native (f1) address to a method of an actor, signed with its key.
 
-        `params` are CBOR, value in attoFIL. Raises the errors of `send` but CallFailed.
+        A sender that is no account of ours is impersonated. `params` are CBOR, value in attoFIL. Raises the errors of
+        `send` but CallFailed.
         """
         sender = sender or self.accounts[0]
+        from_ = sender.native if isinstance(sender, Account) else filecoin_address(sender)
         message = Message(
             filecoin_address(to),
-            sender.native,
-            nonce=self.pending_nonce(sender.native),
+            from_,
+            nonce=self.pending_nonce(from_),
             value=TokenAmount(value),
             method=MethodNumber(method),
             params=params,
@@ -259,7 +264,9 @@ class Network:
             gas_fee_cap=TokenAmount(2 * self.base_fee + PRIORITY_FEE),
             gas_premium=PRIORITY_FEE,
         )
-        return self._finished(self.submit_native(sender.sign_native(message)))
+        if isinstance(sender, Account):
+            return self._finished(self.submit_native(sender.sign_native(message)))
+        return self._finished(self.submit_unsigned(message))
 
     def gas_limit(self, request: CallRequest) -> Gas:
         """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
@@ -274,6 +281,14 @@ class Network:
         """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
         return self._take(admission.from_native(self.machine, signed))
 
+    def submit_unsigned(self, message: Message) -> bytes:
+        """Take a message in anybody's name, without a signature; its hash. Raises TransactionRefused.
+
+        An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
+        nonce all the same.
+        """
+        return self._take(admission.impersonated(self.machine, message))
+
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
         receipt = self.chain.index.receipt(transaction_hash)
@@ -284,13 +299,13 @@ class Network:
 
     def pending_nonce(self, sender: Address) -> int:
         """The nonce after everything of the sender's that waits."""
-        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
+        return self.mempool.pending_nonce(sender, next_nonce(self.machine, sender))
 
     def _take(self, candidate: Candidate) -> bytes:
         admission.check(self.machine, candidate, self.base_fee)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
+        self.mempool.add(candidate, next_nonce(self.machine, candidate.bare.from_))
         for watcher in tuple(self.chain.watchers):
             watcher.waits(candidate)
         if self.automine:
@@ -299,7 +314,7 @@ class Network:
 
     def _mine_ready(self, sender: Address) -> None:
         """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
-        for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
+        for candidate in self.mempool.ready_of(sender, next_nonce(self.machine, sender)):
             if not is_admissible(self.machine, candidate, self.base_fee):
                 return
             try:
@@ -345,9 +360,8 @@ class Network:
         if blocks < 0 or null_rounds < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
         for _ in range(blocks):
-            self._produce(
-                self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.base_fee), null_rounds
-            )
+            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
+            self._produce(chosen, null_rounds)
         return self.head
 
     def increase_time(self, seconds: int) -> int:
@@ -361,9 +375,35 @@ class Network:
         """The next block's time, in Unix seconds; the clock goes on from there. Raises InvalidInput."""
         self._clock.set_next(timestamp, self.head.timestamp)
 
+    def set_time(self, timestamp: int) -> int:
+        """Let it be this time now, in Unix seconds; how far the clock runs ahead. Raises InvalidInput."""
+        return self._clock.set(timestamp)
+
+    def set_block_interval(self, seconds: int | None) -> None:
+        """Let each block be so many seconds after its parent; with None it takes the clock's time. Raises InvalidInput."""
+        if seconds is not None and not 1 <= seconds <= LARGEST_INTERVAL:
+            raise InvalidInput(f"blocks cannot be {seconds} seconds apart: expected 1 to {LARGEST_INTERVAL}")
+        self._clock.interval = seconds
+
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
-        set_balance(self.chain, filecoin_address(target), TokenAmount(amount))
+        controls.set_balance(self.machine, filecoin_address(target), TokenAmount(amount))
+        self.chain.keep_changes()
+
+    def set_nonce(self, target: Target, nonce: int) -> None:
+        """Give an account or a contract another nonce, without a transaction. Raises InvalidInput."""
+        controls.set_nonce(self.machine, filecoin_address(target), nonce)
+        self.chain.keep_changes()
+
+    def set_code(self, target: Target, code: bytes) -> None:
+        """Give an Ethereum address other runtime code, without a transaction. Raises InvalidInput for native actors."""
+        controls.set_code(self.machine, filecoin_address(target), code)
+        self.chain.keep_changes()
+
+    def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
+        """Give a contract's slots other words, without a transaction. Raises InvalidInput for anybody else."""
+        controls.set_storage(self.machine, filecoin_address(target), slots)
+        self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:
         """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
@@ -392,6 +432,34 @@ class Network:
 
         return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
 
+    def set_next_base_fee(self, base_fee: int) -> None:
+        """The base fee of the next block, in attoFIL per gas; it goes on from there. Raises InvalidInput."""
+        if not 0 <= base_fee <= LARGEST_BALANCE:
+            raise InvalidInput(f"{base_fee} attoFIL cannot be a base fee")
+        self.chain.set_next_base_fee(TokenAmount(base_fee))
+
+    def go_back(self, tipset: Tipset, time_offset: int | None = None) -> None:
+        """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
+
+        The clock keeps its offset, or gets another one, in seconds.
+        """
+        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
+        self.chain.go_back(tipset)
+        self.mempool = Mempool()
+        self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
+
+    def dump_state(self) -> bytes:
+        """The state as one file, for `load_state` of a network with the same bundle."""
+        from localnet.state_file import dump_state
+
+        return dump_state(self)
+
+    def load_state(self, packed: bytes) -> Tipset:
+        """Take another network's state in place of this one's, in a new block. Raises InvalidInput."""
+        from localnet.state_file import load_state
+
+        return load_state(self, packed)
+
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""
         self._snapshots.append(_Snapshot(self.head, self._clock.offset))
@@ -406,15 +474,13 @@ class Network:
             return False
         remembered = self._snapshots[snapshot - 1]
         del self._snapshots[snapshot - 1 :]
-        self.chain.go_back(remembered.tipset)
-        self.mempool = Mempool()
-        self._clock.go_back(remembered.time_offset)
+        self.go_back(remembered.tipset, remembered.time_offset)
         return True
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
         self._clock.block_made()
-        self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
+        self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)
