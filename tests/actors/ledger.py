@@ -10,8 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-KINDS: Final = ("script", "damaged", "random")
-"""A message of a script, a damaged form of one that was tried out and taken back, a message of a random sequence."""
+KINDS: Final = ("script", "caller", "params", "damaged", "random")
+"""A message of a script; a method's example by each caller, or with each bad form of its parameters; a randomly damaged
+form of a message of a script; a message of a random sequence."""
+
+STEPS: Final = KINDS[:3]
+"""What is written down, and the same in each run."""
 
 
 @dataclass
@@ -34,8 +38,8 @@ class Ledger:
         for place, amount in enumerate((1, official, own)):
             total[place] += amount
 
-    def of_kind(self, kind: str) -> int:
-        return sum(count for (_, _, of), count in self.compared.items() if of == kind)
+    def of_kinds(self, *kinds: str) -> int:
+        return sum(count for (_, _, kind), count in self.compared.items() if kind in kinds)
 
     def steps(self) -> str:
         """A line for each bundle and actor: steps by kind, and how many of them differ; then the sums."""
@@ -43,9 +47,9 @@ class Ledger:
         for bundle, actor in sorted({(bundle, actor) for bundle, actor, _ in self.compared}):
             counts = [self.compared[bundle, actor, kind] for kind in KINDS]
             lines.append(_line(bundle, actor, counts, self.differing[bundle, actor]))
-        counts = [self.of_kind(kind) for kind in KINDS]
-        lines.append(_line("all", "", counts, self.differing.total()))
-        return "\n".join([*lines, f"{sum(counts)} messages compared, {counts[0]} of them steps of scripts"]) + "\n"
+        lines.append(_line("all", "", [self.of_kinds(kind) for kind in KINDS], self.differing.total()))
+        sums = f"{self.of_kinds(*KINDS)} messages compared, {self.of_kinds(*STEPS)} of them steps of scenarios"
+        return "\n".join([*lines, sums]) + "\n"
 
     def costs(self) -> str:
         """A line for each method: runs, gas of the official actors, ours, and the quotient."""

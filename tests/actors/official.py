@@ -21,6 +21,9 @@ class Official:
     left_out: dict[str, str] = field(default_factory=dict)
     """Tests that are not run, by function (or module), each with the reason."""
 
+    without: frozenset[tuple[str, str]] = frozenset()
+    """Actors' methods that it does not have yet."""
+
     @property
     def file(self) -> str:
         return f"bundles/{self.name}.car"
@@ -56,6 +59,10 @@ V17: Final = Official(
             "test_sectors_that_were_never_there",
         ),
         NO_STATUS,
+    ),
+    without=frozenset(
+        ("storageminer", name)
+        for name in ("GenerateSectorLocation", "ValidateSectorStatus", "GetNominalSectorExpiration")
     ),
 )
 V16: Final = Official(

@@ -88,13 +88,28 @@ class Twins:
             LEDGER.paid(name, message.method, official.gas_used, own.gas_used)
         return own
 
-    def _try(self, message: Message) -> None:
+    def attempt(
+        self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0, kind: str = "script"
+    ) -> ApplyResult:
+        """As `send_as`, but taken back; whoever fails must have changed nothing."""
+        message = Message(
+            to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=DAMAGED_LIMIT
+        )
+        return self._try(message, kind)
+
+    def _try(self, message: Message, kind: str = "damaged") -> ApplyResult:
         """Send a message to both, compare, and take it back."""
         machines = (self.official, self.own)
         before = [machine.snapshot() for machine in machines]
-        self._check(message, self.official.apply_implicit(message), self.own.apply_implicit(message), "damaged")
+        official, own = (machine.apply_implicit(message) for machine in machines)
+        self._check(message, official, own, kind)
+        if own.exit_code:
+            assert self.own.root == before[1].root, (
+                f"method {message.method} failed with {own.exit_code}, and left a change"
+            )
         for machine, snapshot in zip(machines, before, strict=True):
             machine.restore(snapshot)
+        return own
 
     def _check(self, message: Message, official: ApplyResult, own: ApplyResult, kind: str) -> str:
         receiver = self.official.actor(message.to)

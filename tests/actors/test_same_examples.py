@@ -1,0 +1,72 @@
+"""Every method beside the official one: its example, by every kind of caller, and with every bad form of parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hypervisor import Address
+from tests.actors import stage
+from tests.actors.bad_forms import bad_forms, encoded
+from tests.actors.examples import ABSENT, ACTORS, CALLERS, EXAMPLES, Example, of_actor, resolved
+from tests.actors.official import Official
+from tests.actors.twins import Twins
+
+
+@pytest.fixture(scope="module")
+def staged(first_twins: Twins) -> Twins:
+    twins = first_twins.fork()
+    stage.build(twins)
+    return twins
+
+
+def params_of(example: Example, twins: Twins) -> bytes:
+    params = example.params
+    return b"" if params is ABSENT else encoded(resolved(params, twins.official.manifest))
+
+
+def offered(actor: str, of: Official) -> list[Example]:
+    """The examples of an actor, without the methods that another version of it does not have."""
+    if actor in of.shared:
+        pytest.skip(f"{of.name}: both sides have the official {actor}")
+    return [example for example in of_actor(actor) if (actor, example.method) not in of.without]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_the_examples_are_good(staged: Twins, actor: str) -> None:
+    for example in offered(actor, staged.of):
+        for number in example.numbers:
+            params = params_of(example, staged)
+            result = staged.attempt(example.by, Address.id(example.to), number, params, example.value)
+            assert result.exit_code == example.exit_code, (example.method, result.message)
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
+    """Who may call, and who may call internal numbers at all."""
+    codes: Counter[int] = Counter()
+    for example in offered(actor, staged.of):
+        params = params_of(example, staged)
+        for number in example.numbers:
+            for caller in CALLERS.values():
+                result = staged.attempt(caller, Address.id(example.to), number, params, example.value, "caller")
+                codes[result.exit_code] += 1
+    assert codes[18]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_bad_parameters_are_answered_the_same_and_change_nothing(staged: Twins, actor: str) -> None:
+    for example in offered(actor, staged.of):
+        to = Address.id(example.to)
+        for number in example.numbers:
+            for _, params in bad_forms(example, staged.official.manifest):
+                staged.attempt(example.by, to, number, params, example.value, "params")
+
+
+def test_the_scenarios_have_at_least_1500_steps_on_one_bundle(staged: Twins) -> None:
+    """Counted in the tables: the examples, each by every caller and in every bad form."""
+    calls = sum(len(example.numbers) for example in EXAMPLES)
+    forms = sum(len(example.numbers) * len(list(bad_forms(example, staged.official.manifest))) for example in EXAMPLES)
+    assert calls * len(CALLERS) >= 1500
+    assert forms >= 1500
