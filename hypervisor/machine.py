@@ -19,10 +19,10 @@ from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import BundleError, Fatal, HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
-from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis
 from hypervisor.message import Message, SignedMessage
+from hypervisor.migration import migrate
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import (
     IN_MEMORY,
@@ -32,6 +32,7 @@ from hypervisor.opening import (
     first_state,
     installed_codes,
     installed_record,
+    learn_actors,
     machine_record,
     open_store,
     registry_factory,
@@ -132,21 +133,23 @@ class Hypervisor:
         tracer: Tracer | None = None,
         actor_debugging: bool = False,
         options: Mapping[str, str] | None = None,
+        store: Store | None = None,
     ) -> Hypervisor:
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
         `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
         number (default: the folder's, else the newest); `rules` names the rules, `filecoin` (the default) or a set that
         is installed; `evm` says who runs contracts: `py-evm` (this project's EVM runtime), `official` (the bundle's own
-        EVM actor) or `auto` (that one where the bundle has it). Only a new state takes a `genesis`. Raises InvalidInput
-        for a folder under other rules or of another bundle and (as BundleError) for a bundle that cannot be had,
+        EVM actor) or `auto` (that one where the bundle has it). Only a new state takes a `genesis`. `store` is one
+        that is open already, in place of the path; it is closed with the machine. Raises InvalidInput for a folder
+        under other rules or of another bundle and (as BundleError) for a bundle that cannot be had,
         `store.blockstore.StoreError` for a folder that cannot be opened.
         """
         registry = registry_factory(evm, options or {})
         if isinstance(bundle, str | Path):
             bundle = Bundle.open(bundle)
         first = genesis or Genesis()
-        base = open_store(path)
+        base = open_store(path) if store is None else store
         try:
             head = base.metadata(HEAD)
             pending, root = first_state(base, bundle, first) if head is None else ({}, Cid(head))
@@ -200,7 +203,7 @@ class Hypervisor:
 
     def _construct_singletons(self, genesis: Genesis) -> None:
         for actor, params in genesis.constructors():
-            self._construct(actor, SYSTEM_ACTOR, params, tolerate_absent=True)
+            self._construct(actor, SYSTEM_ACTOR, params)
 
     # --- messages ---------------------------------------------------------------------------------------------
 
@@ -287,12 +290,12 @@ class Hypervisor:
         tree.commit()
         return Created(actor, address, result)
 
-    def _construct(self, actor: ActorID, creator: ActorID, params: bytes, tolerate_absent: bool = False) -> ApplyResult:
+    def _construct(self, actor: ActorID, creator: ActorID, params: bytes) -> ApplyResult:
         message = Message(Address.id(actor), Address.id(creator), method=METHOD_CONSTRUCTOR, params=params)
         result = self.apply_implicit(message)
         if result.fatal is not None:
             raise result.fatal
-        if result.exit_code and not (tolerate_absent and result.exit_code == ExitCode.USR_UNHANDLED_MESSAGE):
+        if result.exit_code:
             raise CreationFailed(result)
         return result
 
@@ -373,6 +376,26 @@ class Hypervisor:
         self.store.clear()
         self._hold(snapshot.pending)
         self.state_tree = StateTree(self.store, snapshot.root)
+        self._use(self._load_manifest())
+
+    def upgrade(self, network: NetworkVersion, manifest: Manifest | None = None) -> None:
+        """Turn the state into one of another network version, and run it by that version's rules from now on.
+
+        `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
+        upgraded to what is `migration.check_migration`'s to say. Raises InvalidInput for actors that leave nobody who
+        would run contracts.
+        """
+        if manifest is not None:
+            learn_actors(self.registry, manifest, self.store)
+            migrate(self.state_tree, self.manifest, manifest)
+            self.manifest = manifest
+        self.advance(network=network)
+
+    def _use(self, manifest: Manifest) -> None:
+        """Go on with a manifest's actors."""
+        if manifest.data != self.manifest.data:
+            learn_actors(self.registry, manifest, self.store)
+            self.manifest = manifest
 
     def _hold(self, pending: Mapping[Cid, bytes]) -> None:
         self.store.put_many(pending.items())
@@ -384,11 +407,17 @@ class Hypervisor:
 
         It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
+
+        def shared(manifest: Manifest, store: BufferedStore) -> Registry:
+            if manifest.data != self.manifest.data:  # of an older root, before an upgrade
+                learn_actors(self.registry, manifest, store)
+            return self.registry
+
         return Hypervisor(
             OverlayStore(self.base),
             self.state_tree.flush() if root is None else root,
             self.context,
-            registry=lambda _manifest, _store: self.registry,
+            registry=shared,
             externs=self.externs,
             proofs=self.proofs,
             tracer=self.tracer,

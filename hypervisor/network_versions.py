@@ -60,6 +60,8 @@ class NetworkVersion:
     rules: MachineRules
     evm: frozenset[str] = frozenset()
     """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
+    keeps_layouts: bool = False
+    """Whether its actors' states have the layouts of the version before (`hypervisor.migration`)."""
 
     def successor(self, **changes: Any) -> "NetworkVersion":
         """The next version, different in the named fields only."""
@@ -74,7 +76,7 @@ NV22 = NV21.successor(actors=13)
 NV23 = NV22.successor(actors=14)
 NV24 = NV23.successor(actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
 NV25 = NV24.successor(actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
-NV26 = NV25.successor()
+NV26 = NV25.successor(keeps_layouts=True)
 NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"})
 NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"})
 

@@ -18,7 +18,7 @@ from hypervisor.registry import Registry
 from hypervisor.rules import FILECOIN
 from hypervisor.runtime import RuntimeServices
 from hypervisor.types import ChainEpoch
-from store.blockstore import BlockNotFound, Store
+from store.blockstore import BlockNotFound, Blockstore, Store
 from store.buffered import BufferedStore
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
@@ -93,19 +93,6 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
     return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
 
 
-def check_network(base: Store, network: int | None) -> None:
-    """InvalidInput if somebody asks for a network version that is not the one of an existing state."""
-    record = base.metadata(MACHINE)
-    if network is None or record is None:
-        return
-    recorded = decode_strict(record)["network"]
-    if recorded != network:
-        raise InvalidInput(
-            f"the folder's state is of network version {recorded}, not of {network}: leave the network out, or name "
-            "another folder"
-        )
-
-
 def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
     """InvalidInput if somebody asks for a bundle that is not the one of an existing state."""
     if bundle is not None and bundle.manifest.data != manifest.data:
@@ -135,28 +122,41 @@ def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest
         raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
 
     def build(manifest: Manifest, store: BufferedStore) -> Registry:
-        names = {}
-        for code in manifest.codes:
-            marker = marked_runtime(_module(store, code))
-            if marker is not None:
-                names[code] = marker
-        contract = manifest.code("evm")
-        engine = evm
-        if engine == AUTO:
-            engine = "py-evm" if contract in names else "official"
-        if engine == "official":
-            if contract in names:
-                raise InvalidInput(
-                    "the state's bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
-                )
-        else:
-            names[contract] = "evm"
+        engine, names = _runtimes(evm, manifest, store)
         return Registry(RuntimeServices({"evm": engine, **options}), names)
 
     return build
 
 
-def _module(store: BufferedStore, code: Cid) -> bytes:
+def learn_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
+    """Let a registry know another bundle's actors; InvalidInput if they leave nobody who would run contracts."""
+    _, names = _runtimes(registry.options.get("evm", AUTO), manifest, store)
+    for code, name in names.items():
+        registry.override(code, name)
+
+
+def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dict[Cid, str]]:
+    """Who runs contracts, and the runtimes of a bundle's actors that are not native."""
+    names = {}
+    for code in manifest.codes:
+        marker = marked_runtime(_module(store, code))
+        if marker is not None:
+            names[code] = marker
+    contract = manifest.code("evm")
+    engine = evm
+    if engine == AUTO:
+        engine = "py-evm" if contract in names else "official"
+    if engine == "official":
+        if contract in names:
+            raise InvalidInput(
+                "the state's bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
+            )
+    else:
+        names[contract] = "evm"
+    return engine, names
+
+
+def _module(store: Blockstore, code: Cid) -> bytes:
     try:
         return store.get(code)
     except BlockNotFound:

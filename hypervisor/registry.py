@@ -37,6 +37,11 @@ class Registry:
         runtime = self._runtimes.get(name)
         return name, runtime if runtime is not None else self._load(name, code)
 
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The machine's options for its runtimes."""
+        return self._services.options
+
     def override(self, code: Cid, name: str) -> None:
         """Let another runtime execute a code CID."""
         self._names[code] = name

@@ -21,8 +21,8 @@ from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
 from store.codec import bytes_head, link
 
-PRODUCER: Final = Address.id(SYSTEM_ACTOR)
-"""Who produces blocks: no storage miner, so the reward actor burns what it would pay."""
+NOBODY: Final = Address.id(SYSTEM_ACTOR)
+"""Who produces blocks if no miner was chosen: the reward actor burns what it would pay."""
 
 _LIST_BIT_WIDTH = 3
 
@@ -31,6 +31,7 @@ _LIST_BIT_WIDTH = 3
 class BlockHeader:
     """The one block of a tipset. Timestamp in Unix seconds, base fee in attoFIL per gas."""
 
+    producer: Address
     height: ChainEpoch
     parents: tuple[Cid, ...]
     parent_state: Cid
@@ -42,7 +43,7 @@ class BlockHeader:
     def fields(self) -> list[Any]:
         """The tuple of sixteen."""
         return [
-            PRODUCER.to_bytes(), [ticket(self.height)], [1, b""], [[self.height, beacon_entry(self.height)]], [],
+            self.producer.to_bytes(), [ticket(self.height)], [1, b""], [[self.height, beacon_entry(self.height)]], [],
             [link(parent) for parent in self.parents], encode_bigint(self.height), self.height,
             link(self.parent_state), link(self.parent_receipts), link(self.messages), None, self.timestamp, None, 0,
             encode_bigint(self.base_fee),
@@ -51,6 +52,11 @@ class BlockHeader:
     def put(self, store: Blockstore) -> Cid:
         """Store the header; returns its CID."""
         return put_object(store, self.fields())
+
+
+def producer_of(store: Blockstore, block: Cid) -> Address:
+    """Who produced a block, by its header."""
+    return Address.from_bytes(get_object(store, block)[0])
 
 
 def ticket(height: int) -> bytes:

@@ -9,17 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
+from hypervisor.bundle import Bundle
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message, SignatureType
+from hypervisor.network_versions import network_version
+from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.blocks import BlockHeader, put_messages, put_receipts, tipset_key
+from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.execution import Candidate, begin_epoch, end_epoch, execute
 from localnet.externs import ChainExterns
 from localnet.genesis import NetworkRecord
 from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
 from localnet.records import GENESIS_PARENT, Execution, Tipset
+from localnet.upgrades import Upgrade, Upgrades, bundle_pins
 from localnet.watching import Watcher
 from store.buffered import BufferedStore
 from store.cid import Cid
@@ -41,6 +45,7 @@ class Chain:
         if known is None or self.index.head < 0:
             self._begin(timestamp)
         self.head = self.index.tipset(self.index.head)
+        self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
 
     # --- making tipsets ---------------------------------------------------------------------------------------
@@ -66,11 +71,11 @@ class Chain:
         parent = self.head
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
-        begin_epoch(self.machine, parent, height, timestamp)
+        begin_epoch(self.machine, self.record.upgrades, parent, height, timestamp)
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions = list(execute(self.machine, ordered))
-        end_epoch(self.machine, sum(tip for _, tip in executions))
+        end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
         return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
 
     # --- committing -------------------------------------------------------------------------------------------
@@ -79,7 +84,9 @@ class Chain:
         """Commit the first tipset, which holds the genesis state and executes nothing."""
         state, blocks = self.machine.root, BufferedStore(MemoryStore())
         receipts = put_receipts(blocks, [])
-        header = BlockHeader(ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, MINIMUM_BASE_FEE)
+        header = BlockHeader(
+            NOBODY, ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, MINIMUM_BASE_FEE
+        )
         block = header.put(blocks)
         tipset = Tipset(
             height=ChainEpoch(0),
@@ -104,9 +111,12 @@ class Chain:
         blocks = BufferedStore(MemoryStore())
         messages = put_messages(blocks, [execution.message for execution in executions])
         base_fee = parent.next_base_fee
-        header = BlockHeader(height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee)
+        header = BlockHeader(
+            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee
+        )
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
+        # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
         tipset = Tipset(
             height=height,
             key=tipset_key([block]),
@@ -114,7 +124,7 @@ class Chain:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=next_base_fee(self.machine.context.network.number, base_fee, bids),
+            next_base_fee=next_base_fee(self.record.upgrades.version_at(height + 2), base_fee, bids),
             before=parent.state,
             state=self.machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
@@ -128,16 +138,44 @@ class Chain:
         self.head, self.index.head = tipset, height
         return tipset
 
+    # --- what is planned --------------------------------------------------------------------------------------
+
+    def plan(self, upgrades: Iterable[Upgrade], bundles: Iterable[Bundle] = ()) -> None:
+        """Plan upgrades at the head or after it, and keep the bundles that they need. Raises InvalidInput."""
+        changed = self.record.upgrades.with_more(upgrades, self.head.height)
+        if changed == self.record.upgrades:
+            return
+        kept = list(bundles)
+        for bundle in kept:
+            modules = MemoryStore()
+            modules.put_many(bundle.blocks)
+            learn_actors(self.machine.registry, bundle.manifest, modules)
+        self.record = replace(self.record, upgrades=changed)
+        blocks = [block for bundle in kept for block in bundle.blocks]
+        self.machine.base.commit(blocks, bundle_pins(kept), network_entries(self.record))
+
+    def forget_plan(self, upgrades: Upgrades) -> None:
+        """Go back to what was planned before."""
+        self.record = replace(self.record, upgrades=upgrades)
+        self.machine.base.commit((), {}, network_entries(self.record))
+
     # --- moving the head --------------------------------------------------------------------------------------
 
-    def go_back(self, tipset: Tipset) -> None:
-        """Make an earlier tipset the head again, with the state that it has in `tipset`."""
+    def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None) -> None:
+        """Make an earlier tipset the head again, with the state that it has in `tipset`.
+
+        Planned upgrades are then `upgrades` (None: those of now).
+        """
         for watcher in tuple(self.watchers):
             watcher.reverted(self._above(tipset.height))
         self.machine.restore(Snapshot(tipset.state, {}))
+        self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
         self._enter(tipset)
-        self.machine.flush((), {**head_entries(tipset.height), **changed_entries(tipset)})
+        self.machine.flush(
+            (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
+        )
         self.head, self.index.head = tipset, tipset.height
+        self.producer = producer_of(self.machine.base, tipset.block)
 
     def _above(self, height: int) -> Iterator[Tipset]:
         """The tipsets above a height, newest first."""
@@ -186,7 +224,12 @@ class Chain:
     def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
         """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`)."""
         machine = self.machine.fork(tipset.before if root is None else root)
-        machine.advance(epoch=tipset.height, timestamp=tipset.timestamp, base_fee=tipset.base_fee)
+        machine.advance(
+            epoch=tipset.height,
+            timestamp=tipset.timestamp,
+            base_fee=tipset.base_fee,
+            network=network_version(self.record.upgrades.version_at(tipset.height)),
+        )
         return machine
 
     def _enter(self, tipset: Tipset) -> None:
@@ -195,6 +238,7 @@ class Chain:
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
             circulating_supply=self.record.circulating_supply,
+            network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
         self._externs.executing = tipset.height
 

@@ -18,6 +18,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import network_version
 from hypervisor.state_tree import ActorState
 from hypervisor.types import (
     CRON_ACTOR,
@@ -30,8 +31,8 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT
-from localnet.blocks import PRODUCER
 from localnet.records import IMPERSONATED, Emitted, Execution, Tipset
+from localnet.upgrades import Upgrades, upgrade_machine
 from store.codec import encode
 
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
@@ -62,18 +63,23 @@ class Candidate:
         return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
 
 
-def begin_epoch(machine: Hypervisor, parent: Tipset, height: int, timestamp: int) -> None:
-    """Enter the context of a tipset after `parent`; the null rounds between them get their cron."""
+def begin_epoch(machine: Hypervisor, upgrades: Upgrades, parent: Tipset, height: int, timestamp: int) -> None:
+    """Enter the context of a tipset after `parent`; the null rounds between them get their cron, upgrades are done."""
     machine.advance(base_fee=parent.next_base_fee)
-    for epoch in range(parent.height + 1, height):
-        machine.advance(epoch=ChainEpoch(epoch), timestamp=parent.timestamp)
-        _cron(machine)
-    machine.advance(epoch=ChainEpoch(height), timestamp=timestamp)
+    for epoch in range(parent.height, height):
+        if epoch > parent.height:
+            version = network_version(upgrades.version_at(epoch))
+            machine.advance(epoch=ChainEpoch(epoch), timestamp=parent.timestamp, network=version)
+            _cron(machine)
+        upgrade = upgrades.at(epoch)
+        if upgrade is not None:
+            upgrade_machine(machine, upgrade)
+    machine.advance(epoch=ChainEpoch(height), timestamp=timestamp, network=network_version(upgrades.version_at(height)))
 
 
-def end_epoch(machine: Hypervisor, tips: int) -> None:
+def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
     """The block's reward, with `tips` attoFIL of gas money, and cron."""
-    params = encode([PRODUCER.to_bytes(), encode_bigint(0), encode_bigint(tips), _WIN_COUNT])
+    params = encode([producer.to_bytes(), encode_bigint(0), encode_bigint(tips), _WIN_COUNT])
     _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
     _cron(machine)
 

@@ -12,18 +12,21 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
+from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
-from store.codec import CodecError, decode_strict, encode
+from localnet.upgrades import Upgrade, Upgrades
+from store.cid import Cid, show
+from store.codec import CodecError, decode_strict, encode, link, unlink
 
 NETWORK_NAME: Final = "localnet"
 DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def network_genesis(accounts: Sequence[Account], balance: TokenAmount, name: str = NETWORK_NAME) -> Genesis:
@@ -41,28 +44,61 @@ def network_genesis(accounts: Sequence[Account], balance: TokenAmount, name: str
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """What holds for the whole life of a network and the machine does not record: name, circulating supply in attoFIL.
+    """What holds for the whole life of a network and the machine does not record.
 
-    The supply is a constant: the accounts' funds, as if they were vested.
+    Its name, the circulating supply in attoFIL (a constant: the accounts' funds, as if they were vested), the network
+    versions, who runs contracts, and the manifest (data CID) of the built-in actors at genesis.
     """
 
     name: str
-    circulating_supply: TokenAmount = TokenAmount(0)
+    circulating_supply: TokenAmount
+    upgrades: Upgrades
+    evm: str
+    actors: Cid
+
+    def manifests(self) -> tuple[Cid, ...]:
+        """The manifests of the network's life, by data CID: the first, and those of its upgrades."""
+        return (self.actors, *(upgrade.actors for upgrade in self.upgrades.planned if upgrade.actors is not None))
 
     def encode(self) -> bytes:
         """The record as the folder keeps it."""
-        supply = self.circulating_supply.to_bytes(16, "big")
-        return encode([_FORMAT, self.name, supply])
+        supply, upgrades = self.circulating_supply.to_bytes(16, "big"), self.upgrades
+        planned = [upgrade.fields() for upgrade in upgrades.planned]
+        return encode([_FORMAT, self.name, supply, upgrades.first, planned, self.evm, link(self.actors)])
 
     @classmethod
     def decode(cls, data: bytes) -> NetworkRecord:
         """The inverse of `encode`; InvalidInput for another program's or version's record."""
         try:
-            version, name, supply = decode_strict(data)
+            version, *fields = decode_strict(data)
             if version != _FORMAT:
                 raise InvalidInput(f"the folder's network has record format {version}, this program reads {_FORMAT}")
-            return cls(name, TokenAmount(int.from_bytes(supply, "big")))
+            name, supply, first, planned, evm, actors = fields
+            upgrades = Upgrades(first, tuple(Upgrade.from_fields(upgrade) for upgrade in planned))
+            return cls(name, TokenAmount(int.from_bytes(supply, "big")), upgrades, evm, unlink(actors))
         except (CodecError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise
             raise InvalidInput(f"the folder's record of its network cannot be read: {error}") from None
+
+
+def check_same(record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, now: int) -> None:
+    """InvalidInput if somebody asks for something else than what a folder's network is; None asks for nothing.
+
+    What it was at genesis and what it is by now (version `now`) are both right.
+    """
+    end = "or name another folder"
+    if network not in (None, record.upgrades.first, now):
+        raise InvalidInput(
+            f"the folder's state is of network version {now}, not of {network}: leave the network out, {end}"
+        )
+    if bundle is not None and bundle.manifest.data not in record.manifests():
+        raise InvalidInput(
+            f"the folder's state was made with the bundle of manifest data {show(record.actors)}, not with "
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {end}"
+        )
+    if evm not in (None, record.evm):
+        raise InvalidInput(
+            f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: leave the evm out, "
+            f"{end}"
+        )

@@ -25,25 +25,25 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.opening import AUTO, IN_MEMORY, check_network
-from hypervisor.proofs import AcceptProofs
+from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import admission, controls, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
-from localnet.chain import Chain
+from localnet.blocks import NOBODY
 from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import contract_state
 from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
 from localnet.execution import Candidate, is_admissible, next_nonce
-from localnet.externs import ChainExterns
-from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, NETWORK_NAME, NetworkRecord, network_genesis
+from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, network_genesis
 from localnet.mempool import Mempool
+from localnet.opening import Opening
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
 from localnet.trace_words import NamedInterface
+from localnet.upgrades import NO_UPGRADES, UpgradePlan, Upgrades, planned
 
 if TYPE_CHECKING:
     from localnet.miner import Miner
@@ -57,6 +57,7 @@ _LOG = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     tipset: Tipset
+    upgrades: Upgrades
     time_offset: int
 
 
@@ -74,39 +75,24 @@ class Network:
         account_count: int = 10,
         balance: TokenAmount = DEFAULT_BALANCE,
         clock: Clock = time.time,
+        upgrades: UpgradePlan = NO_UPGRADES,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
         version (default: the newest); a folder keeps both. `evm` says who runs contracts (`hypervisor.machine`). The
         mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under both of its addresses.
-        `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`).
+        `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned
+        by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more.
 
-        Raises InvalidInput for a folder of another bundle or network version, for a count or a balance that cannot be,
-        and the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle, network version or `evm`, for a count or a balance that
+        cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
         """
-        if isinstance(bundle, str | Path):
-            bundle = Bundle.open(bundle)
         if account_count < 1:
             raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
-        externs = ChainExterns()
-        machine = Hypervisor.open(
-            path,
-            bundle=bundle,
-            network=network,
-            evm=evm,
-            genesis=network_genesis(self.accounts, balance),
-            externs=externs,
-            proofs=AcceptProofs(),
-        )
-        try:
-            check_network(machine.base, network)
-            supply = TokenAmount(2 * balance * account_count)
-            self.chain = Chain(machine, externs, NetworkRecord(NETWORK_NAME, circulating_supply=supply), int(clock()))
-        except BaseException:
-            machine.close()
-            raise
+        opening = Opening(path, bundle, network, evm, network_genesis(self.accounts, balance))
+        self.chain = opening.chain(TokenAmount(2 * balance * account_count), int(clock()), upgrades)
         self.mempool = Mempool()
         self.automine = True
         self._clock = ChainClock(clock)
@@ -438,13 +424,13 @@ class Network:
             raise InvalidInput(f"{base_fee} attoFIL cannot be a base fee")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
-    def go_back(self, tipset: Tipset, time_offset: int | None = None) -> None:
+    def go_back(self, tipset: Tipset, time_offset: int | None = None, upgrades: Upgrades | None = None) -> None:
         """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
 
-        The clock keeps its offset, or gets another one, in seconds.
+        The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
         """
         self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
-        self.chain.go_back(tipset)
+        self.chain.go_back(tipset, upgrades)
         self.mempool = Mempool()
         self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
 
@@ -462,7 +448,7 @@ class Network:
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""
-        self._snapshots.append(_Snapshot(self.head, self._clock.offset))
+        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self._clock.offset))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
@@ -474,7 +460,7 @@ class Network:
             return False
         remembered = self._snapshots[snapshot - 1]
         del self._snapshots[snapshot - 1 :]
-        self.go_back(remembered.tipset, remembered.time_offset)
+        self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
         return True
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
@@ -485,6 +471,47 @@ class Network:
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)
         return tipset
+
+    # --- the network itself -----------------------------------------------------------------------------------
+
+    @property
+    def producer(self) -> Address:
+        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
+        return self.chain.producer
+
+    def set_producer(self, miner: Target) -> None:
+        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NOBODY` ends that.
+
+        Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
+        code may run in the lane of the system's messages.
+        """
+        address = filecoin_address(miner)
+        actor = self.machine.actor(address)
+        kind = None if actor is None else self.machine.manifest.name_of(actor.code)
+        if kind != "storageminer" and address != NOBODY:
+            raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
+        self.chain.producer = address
+
+    @property
+    def version(self) -> int:
+        """The number of the network version."""
+        return self.machine.context.network.number
+
+    def upgrade(self, version: int, bundle: Bundle | str | Path | None = None) -> Tipset:
+        """Upgrade the network after the head, and make an empty block, the first of the new version.
+
+        Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
+        they stay as they are and only the rules change. Raises InvalidInput where that is no upgrade, or where the
+        layouts of states would have to change.
+        """
+        before = self.chain.record.upgrades
+        upgrades, bundles = planned({self.head.height: version if bundle is None else (version, bundle)})
+        self.chain.plan(upgrades, bundles)
+        try:
+            return self._produce([])
+        except BaseException:
+            self.chain.forget_plan(before)
+            raise
 
     # --- the end ----------------------------------------------------------------------------------------------
 

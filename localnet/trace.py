@@ -97,7 +97,8 @@ class Replay:
         self._chain, self._tipset, self._place = chain, tipset, 0
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
-            begin_epoch(self.machine, chain.index.tipset(tipset.parent), tipset.height, tipset.timestamp)
+            parent = chain.index.tipset(tipset.parent)
+            begin_epoch(self.machine, chain.record.upgrades, parent, tipset.height, tipset.timestamp)
         while self._place < first:
             self.next(None)
 

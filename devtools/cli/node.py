@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from localnet import Network
 
+_UPGRADE = "Become another network version after an epoch, with this bundle's actors from then on; may be repeated."
 _NEW_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory)."
 
 
@@ -29,6 +30,7 @@ def node(
     network: Annotated[
         str | None, typer.Option(metavar="nvN", help="The network version of a new chain (default: the newest).")
     ] = None,
+    upgrade: Annotated[list[str] | None, typer.Option(metavar="nvN@EPOCH[=BUNDLE]", help=_UPGRADE)] = None,
     ready_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the URL to this file once requests are answered.")
     ] = None,
@@ -57,11 +59,14 @@ def node(
     from localnet.rpc.server import Server
     from localnet.rpc.server import ready_file as written
 
-    version = _network_version(network)
+    version = None if network is None else _network_version(network)
+    upgrades = dict(_planned(entry) for entry in upgrade or ())
     if silent:
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
-        opened = Network(IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version)
+        opened = Network(
+            IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version, upgrades=upgrades
+        )
     with opened:
         server = Server(opened, port, access=Access(tuple(allow_host or ()), tuple(allow_origin or ())))
         with written(ready_file, server.url) as write_url:
@@ -76,15 +81,25 @@ def node(
             server.run(announce)
 
 
-def _network_version(name: str | None) -> int | None:
+def _network_version(name: str) -> int:
     from hypervisor.errors import InvalidInput
 
-    if name is None:
-        return None
     number = name.removeprefix("nv")
     if not number.isascii() or not number.isdigit():
         raise InvalidInput(f"'{name}' is no network version: expected nv28, for example")
     return int(number)
+
+
+def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
+    """The epoch of `nv28@1000` or `nv28@1000=v18-devnet`, and what comes behind it."""
+    from hypervisor.errors import InvalidInput
+
+    planned, with_bundle, bundle = entry.partition("=")
+    name, at, epoch = planned.partition("@")
+    if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
+        raise InvalidInput(f"'{entry}' is no upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
+    version = _network_version(name)
+    return int(epoch), (version, bundle) if bundle else version
 
 
 def _print_transactions() -> None:

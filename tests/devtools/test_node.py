@@ -103,6 +103,25 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     assert "Inbox.greet(text=&quot;hi&quot;)" in flame.read_text(encoding="utf-8")
 
 
+def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) -> None:
+    options = ["--network", "nv27", "--state", str(tmp_path / "chain")]
+    clz = {"data": "0x60011e5f5260205ffd"}  # PUSH1 1, CLZ, and revert with the word
+    with running(tmp_path / "ready", *options, "--upgrade", "nv28@2") as (url, process):
+        for _ in range(3):
+            with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
+                ask(url, "eth_call", clz)
+            ask(url, "hardhat_mine", "0x1")
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_call", clz)
+        process.terminate()
+        process.wait(START)
+    with running(tmp_path / "ready", *options) as (url, process):
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_call", clz)
+        process.terminate()
+        process.wait(START)
+
+
 def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--silent") as (url, process):
         port = urlsplit(url).port
@@ -121,6 +140,11 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
         (["--bundle", "absent.car"], 1, "bundle absent.car cannot be read"),
         (["--network", "newest"], 1, "'newest' is no network version"),
         (["--network", "nv99"], 1, "nv99 is not known"),
+        (["--upgrade", "nv28"], 1, "'nv28' is no upgrade: expected nv28@1000"),
+        (["--upgrade", "nv28@1="], 1, "'nv28@1=' is no upgrade"),
+        (["--upgrade", "nv28@soon"], 1, "'nv28@soon' is no upgrade"),
+        (["--upgrade", "28@5"], 1, "nv28 is no upgrade of nv28"),
+        (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 1, "bundle absent.car cannot be read"),
         (["--evm", "fast"], 2, "fast"),
         (["--port", "70000"], 2, "65535"),
         (["--evm", "official"], 1, "the state's bundle has no EVM actor of its own"),

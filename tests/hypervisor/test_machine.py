@@ -82,11 +82,12 @@ def test_a_new_machine_has_a_genesis_and_has_run_the_constructors(
     assert machine.store.pending == {}
 
 
-def test_a_constructor_may_be_absent_but_not_fail(runtime: ScriptedRuntime, bundle: Bundle) -> None:
-    runtime.actors[ActorID(3)] = exiting(22)
-    Hypervisor.open(bundle=bundle).close()
-    runtime.actors[ActorID(3)] = exiting(16)
-    with pytest.raises(CreationFailed, match="exited with 16"):
+@pytest.mark.parametrize("code", [16, 22])
+def test_a_singletons_constructor_that_fails_or_is_absent_leaves_no_machine(
+    runtime: ScriptedRuntime, bundle: Bundle, code: int
+) -> None:
+    runtime.actors[ActorID(3)] = exiting(code)
+    with pytest.raises(CreationFailed, match=f"exited with {code}"):
         Hypervisor.open(bundle=bundle)
 
 

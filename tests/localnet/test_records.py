@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.types import TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.genesis import NetworkRecord
 from localnet.records import Execution, NullRound, Tipset, decode_height
+from localnet.upgrades import Upgrade, Upgrades
+from store.cid import cid_of
 from store.codec import encode
 from tests.localnet.conftest import ARTIFACTS
 
@@ -40,16 +42,19 @@ def test_a_creation_has_no_receiver(network: Network) -> None:
 
 
 def test_the_networks_record_comes_back() -> None:
-    record = NetworkRecord("localnet", TokenAmount(2 * 10**26))
+    upgrades = Upgrades(25, (Upgrade(ChainEpoch(7), 27), Upgrade(ChainEpoch(9), 28, cid_of(b"actors"))))
+    record = NetworkRecord("localnet", TokenAmount(2 * 10**26), upgrades, "official", cid_of(b"first"))
     assert NetworkRecord.decode(record.encode()) == record
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", encode([1, "localnet"]), encode([1, "localnet", 5]), b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", encode([2, "localnet"]), encode([2, "localnet", 5, 28, [], "", b""]), b"\xff"]
+)
 def test_a_record_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         NetworkRecord.decode(data)
 
 
 def test_a_record_of_another_format_is_named() -> None:
-    with pytest.raises(InvalidInput, match="record format 2, this program reads 1"):
-        NetworkRecord.decode(encode([2, "localnet", b""]))
+    with pytest.raises(InvalidInput, match="record format 1, this program reads 2"):
+        NetworkRecord.decode(encode([1, "localnet", b""]))

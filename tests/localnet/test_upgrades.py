@@ -1,0 +1,248 @@
+"""A network becomes one of another version: rules, actors' code, folders, and what was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.method_numbers import method_number
+from hypervisor.address import Address
+from hypervisor.bundle import ACTOR_NAMES, Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, ActorID
+from localnet import CallFailed, Network
+from localnet.blocks import NOBODY
+from localnet.trace import trace
+from localnet.upgrades import UpgradePlan
+from store.blockstore import get_object
+from store.codec import unlink
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, Clock
+
+COUNT_LEADING_ZEROS = bytes.fromhex("60011e5f5260205ffd")
+"""PUSH1 1, CLZ, and revert with the word: 255, from network version 28 on (FIP-0114)."""
+
+V17, V18 = "bundles/v17-testing-fake-proofs.car", "bundles/v18-testing-fake-proofs.car"
+OWN = [None, Bundle.embedded(), Bundle.embedded("supply-share")]
+
+
+def clz(network: Network) -> int | None:
+    """What the opcode answers, None where there is no such opcode."""
+    with pytest.raises(CallFailed) as failed:
+        network.call(None, COUNT_LEADING_ZEROS)
+    return int.from_bytes(failed.value.data, "big") if failed.value.data else None
+
+
+def other_bundle(kind: str) -> Bundle:
+    return Bundle.embedded("supply-share") if kind == "own" else Bundle.open(data_file(V18))
+
+
+@pytest.fixture(params=["own", "official"])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def first_bundle(kind: str) -> Path | None:
+    return None if kind == "own" else data_file(V17)
+
+
+@pytest.fixture
+def old(kind: str) -> Iterator[Network]:
+    """A network of version 27."""
+    with Network(bundle=first_bundle(kind), network=27, clock=Clock()) as network:
+        yield network
+
+
+def test_the_rules_of_contracts_are_the_new_versions(old: Network, kind: str) -> None:
+    counter = old.deploy(ARTIFACTS / "Counter.json")
+    counter.send("increment")
+    assert (old.version, clz(old)) == (27, None)
+    old.upgrade(28, other_bundle(kind))
+    assert (old.version, clz(old)) == (28, 255)
+    counter.send("increment")
+    assert counter.call("number") == 2
+
+
+def test_every_actor_has_the_new_code_and_its_old_state(old: Network, kind: str) -> None:
+    old.deploy(ARTIFACTS / "Counter.json")
+    old.send("0x" + "77" * 20, 5)
+    before, names = dict(old.machine.state_tree.actors()), old.machine.manifest
+    fork = old.machine.fork()
+    late = ActorID(5_000)
+    before[late] = ActorState(names.code("multisig"))
+    fork.state_tree.set_actor(late, before[late])  # not flushed yet
+    bundle = other_bundle(kind)
+    fork.store.put_many(bundle.blocks)
+    fork.upgrade(fork.context.network, bundle.manifest)
+    assert fork.root != old.machine.root
+    after = dict(fork.state_tree.actors())
+    assert after.keys() == before.keys()
+    kinds = set()
+    for actor, state in before.items():
+        name = names.name_of(state.code)
+        assert name is not None
+        kinds.add(name)
+        head = after[actor].head if actor == SYSTEM_ACTOR else state.head
+        expected = ActorState(bundle.manifest.code(name), head, state.nonce, state.balance, state.delegated_address)
+        assert after[actor] == expected
+    assert kinds == {*ACTOR_NAMES} - {"storageminer", "paymentchannel"}
+    assert unlink(get_object(fork.store, after[SYSTEM_ACTOR].head)[0]) == bundle.manifest.data
+
+
+def test_a_miner_lives_through_it_and_has_the_new_code(old: Network, kind: str) -> None:
+    miner = old.create_miner(sectors=int(kind == "own"))
+    asked = Message(miner.address, NOBODY, method=method_number("GenerateSectorLocation"), params=b"\x81\x00")
+    assert old.machine.call(asked).exit_code == (0 if kind == "own" else 22)  # a method of version 28
+    power = miner.power()
+    old.upgrade(28, other_bundle(kind))
+    assert old.machine.call(asked).exit_code == 0
+    old.mine(100)
+    assert miner.power() == power
+
+
+def test_a_planned_upgrade_comes_behind_its_epoch_in_a_null_round_too(kind: str) -> None:
+    plan: UpgradePlan = {5: 27, 8: (28, other_bundle(kind))}
+    with Network(bundle=first_bundle(kind), network=26, clock=Clock(), upgrades=plan) as network:
+        seen = [network.mine().height and (network.version, clz(network)) for _ in range(6)]
+        assert seen == [(26, None)] * 5 + [(27, None)]
+        network.mine(null_rounds=4)  # 7 to 10
+        assert (network.version, clz(network)) == (28, 255)
+        assert network.machine.manifest.data == other_bundle(kind).manifest.data
+
+
+def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_path: Path) -> None:
+    first, second = first_bundle(kind), other_bundle(kind)
+    plan: UpgradePlan = {4: (28, second)}
+    with Network(tmp_path, bundle=first, network=27, clock=Clock(), upgrades=plan) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json").address
+    with Network(tmp_path, clock=Clock()) as network:
+        network.mine(3)
+        assert (network.version, clz(network)) == (27, None)
+    with Network(tmp_path, bundle=first, network=27, clock=Clock(), upgrades=plan) as network:
+        assert (network.version, clz(network)) == (27, None)
+        network.mine()
+        assert (network.version, clz(network)) == (28, 255)
+        head = network.head
+    for bundle, version in [(None, None), (first, 27), (second, 28)]:
+        with Network(tmp_path, bundle=bundle, network=version, clock=Clock(), upgrades=plan) as network:
+            assert (network.head, network.version, clz(network)) == (head, 28, 255)
+            network.contract(counter, ARTIFACTS / "Counter.json").send("increment")
+            head = network.head
+
+
+def test_what_was_executed_before_is_traced_by_the_old_rules(kind: str, tmp_path: Path) -> None:
+    with Network(tmp_path, bundle=first_bundle(kind), network=27, clock=Clock()) as network:
+        old = network.deploy(ARTIFACTS / "Counter.json").send("increment")
+        network.upgrade(28, other_bundle(kind))
+        assert trace(network.chain, old).same
+        assert network.chain.machine_at(old.tipset).context.network.number == 27
+    with Network(tmp_path, clock=Clock()) as network:
+        assert trace(network.chain, network.receipt(old.hash)).same
+
+
+def test_going_back_takes_an_upgrade_back(old: Network, kind: str) -> None:
+    snapshot = old.snapshot()
+    old.upgrade(28, other_bundle(kind))
+    assert old.revert(snapshot)
+    assert (old.version, clz(old)) == (27, None)
+    old.mine(3)
+    assert (old.version, clz(old)) == (27, None)
+    old.deploy(ARTIFACTS / "Counter.json").send("increment")
+
+
+def test_without_a_bundle_only_the_rules_change(old: Network) -> None:
+    manifest = old.machine.manifest
+    old.upgrade(28)
+    assert (old.version, old.machine.manifest) == (28, manifest)
+    old.deploy(ARTIFACTS / "Counter.json").send("increment")
+
+
+def test_the_base_fee_follows_the_new_rule_from_the_epoch_of_the_upgrade_on() -> None:
+    # By hand, with facts/network-and-users.md 1: nine tenths of a block's gas raise the fee by four fifths of an eighth
+    # in version 27, a premium behind which they stand by a whole one (rounded up) in 28.
+    with Network(network=27, clock=Clock(), upgrades={3: 28}) as network:
+        fees = []
+        for _ in range(5):
+            network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
+            fees.append(network.base_fee)
+    # 110 in the tipset of epoch 2; in that of 3, the upgrade's own, 110 + 14; then 124 + 16, 140 + 18.
+    assert fees[:4] == [110, 124, 140, 158]
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({5: 27}, "nv27 is no upgrade of nv28"),
+        ({5: 29}, "network version nv29 is not known"),
+        ({-1: 28}, "comes too late: the head is at 0"),
+    ],
+)
+def test_what_is_no_upgrade_is_refused(plan: UpgradePlan, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Network(clock=Clock(), upgrades=plan)
+
+
+def test_upgrades_that_would_change_layouts_are_refused() -> None:
+    with Network(network=24, clock=Clock()) as network:
+        with pytest.raises(InvalidInput, match="nv25 changes the layouts"):
+            network.upgrade(26, Bundle.embedded("supply-share"))
+        assert network.upgrade(26).height == 1
+
+
+def test_a_bundle_without_an_evm_actor_is_refused_where_that_runs_the_contracts() -> None:
+    with Network(bundle=data_file(V17), network=27, clock=Clock()) as network:
+        head = network.head
+        with pytest.raises(InvalidInput, match="no EVM actor of its own"):
+            network.upgrade(28, Bundle.embedded())
+        assert network.head == head
+        network.mine()
+        assert network.version == 27
+
+
+def test_a_folder_is_not_opened_with_somebody_else_running_the_contracts(tmp_path: Path) -> None:
+    official = data_file(V18)
+    with Network(tmp_path, bundle=official, evm="py-evm", clock=Clock()) as network:
+        network.deploy(ARTIFACTS / "Counter.json").send("increment")
+        gas = network.head.gas_used
+    with pytest.raises(InvalidInput, match="contracts are run by 'py-evm', not by 'official'"):
+        Network(tmp_path, evm="official", clock=Clock())
+    with Network(tmp_path, clock=Clock()) as network:
+        assert network.machine.registry.options["evm"] == "py-evm"
+        assert network.head.gas_used == gas
+    with pytest.raises(InvalidInput, match="was made with the bundle"):
+        Network(tmp_path, bundle=Bundle.embedded("supply-share"), clock=Clock())
+
+
+def test_a_folder_keeps_its_rule_for_pledges(tmp_path: Path) -> None:
+    bundle = Bundle.embedded("supply-share")
+    with Network(tmp_path, bundle=bundle, clock=Clock()) as network:
+        assert network.machine.manifest.data == bundle.manifest.data
+    with Network(tmp_path, clock=Clock()) as network:
+        assert network.machine.manifest.data == bundle.manifest.data
+    with pytest.raises(InvalidInput, match="leave the bundle out"):
+        Network(tmp_path, bundle=Bundle.embedded(), clock=Clock())
+
+
+def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        for other in (counter.address, network.accounts[0].native, Address.id(1)):
+            with pytest.raises(InvalidInput, match="only a storage miner produces blocks"):
+                network.set_producer(other)
+        miner = network.create_miner(sectors=1)
+        network.set_producer(miner.address)
+        before = network.balance(miner.address)
+        network.mine()
+        # A fifth of the epoch's reward of about 36 FIL for one win (actors.md 6).
+        assert 7 * 10**18 < network.balance(miner.address) - before < 8 * 10**18
+    with Network(tmp_path, clock=Clock()) as network:
+        assert network.producer == miner.address
+        network.set_producer(NOBODY)
+        before = network.balance(miner.address)
+        network.mine()
+        assert network.balance(miner.address) == before
