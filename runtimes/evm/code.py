@@ -1,10 +1,9 @@
 """EVM bytecode with its jump destinations, and a bounded cache of analyses by the code's CID."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from hypervisor.recent import Recent
 from store.cid import Cid
 
 EMPTY_CODE_HASH: Final = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
@@ -42,25 +41,8 @@ class CodeCache:
     """
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[Cid, Code] = OrderedDict()
-        self._lock = threading.Lock()
+        self._recent: Recent[Cid, Code] = Recent(max_bytes)
 
     def get(self, cid: Cid, data: bytes) -> Code:
         """The analysis of `data`, the content of the block `cid`."""
-        with self._lock:
-            known = self._entries.get(cid)
-            if known is not None:
-                self._entries.move_to_end(cid)
-                return known
-        code = analyse(data)  # without the lock: nobody waits for another one's code
-        with self._lock:
-            return self._entries.get(cid) or self._keep(cid, code)
-
-    def _keep(self, cid: Cid, code: Code) -> Code:
-        self._entries[cid] = code
-        self._bytes += len(code.data)
-        while self._bytes > self._max_bytes and len(self._entries) > 1:
-            self._bytes -= len(self._entries.popitem(last=False)[1].data)
-        return code
+        return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))

@@ -5,9 +5,10 @@ import os
 import struct
 import threading
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 from hypervisor.errors import InvalidModule
+from hypervisor.recent import Recent
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
@@ -30,45 +31,61 @@ class GuestModule:
     facts: ModuleFacts
 
 
-class GuestModules:
-    """The modules of one runtime. Compiled code is for the `guest` engine and no other."""
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A compiled module, and what it was linked to, by revision of the ABI."""
 
-    def __init__(self, engine: Engine, cache: ModuleCache, boundary: str = RAW) -> None:
+    compiled: CompiledModule
+    facts: ModuleFacts
+    linked: dict[str, GuestModule] = field(default_factory=dict)
+
+
+class GuestModules:
+    """The modules of one runtime. Compiled code is for the `guest` engine and no other.
+
+    As many are kept in memory as have 64 MiB of WASM, which are some ten bundles; a module that runs stays until it
+    ends.
+    """
+
+    def __init__(self, engine: Engine, cache: ModuleCache, boundary: str = RAW, room: int = 64 << 20) -> None:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._compiled: dict[Cid, tuple[CompiledModule, ModuleFacts]] = {}
-        self._linked: dict[tuple[Cid, str], GuestModule] = {}
+        self._ready: Recent[Cid, _Ready] = Recent(room)
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[Cid, threading.Lock] = {}
 
     def find(self, code: Cid, revision: str) -> GuestModule | None:
         """The module if it is ready."""
-        return self._linked.get((code, revision))
+        ready = self._ready.get(code)
+        return None if ready is None else ready.linked.get(revision)
 
     def load(self, code: Cid, wasm: bytes, revision: str) -> GuestModule:
         """The module for a revision of the ABI; raises InvalidModule."""
-        compiled, facts = self.compile(code, wasm)
+        ready = self.compile(code, wasm)
         with self._lock:
             boundary = self._boundaries.get(revision)
             if boundary is None:
                 boundary = open_boundary(self._boundary, self._engine, REVISIONS[revision])
                 self._boundaries[revision] = boundary
-        module = GuestModule(boundary.link(compiled), facts)
-        return self._linked.setdefault((code, revision), module)
+        return ready.linked.setdefault(revision, GuestModule(boundary.link(ready.compiled), ready.facts))
 
-    def compile(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
+    def compile(self, code: Cid, wasm: bytes) -> _Ready:
         """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
-        ready = self._compiled.get(code)
+        ready = self._ready.get(code)
         if ready is None:
             with self._lock:
                 lock = self._locks.setdefault(code, threading.Lock())
-            with lock:
-                ready = self._compiled.get(code)
-                if ready is None:
-                    ready = self._from_disk(code) or self._make(code, bytes(wasm))
-                    self._compiled[code] = ready
+            try:
+                with lock:
+                    ready = self._ready.get(code)
+                    if ready is None:
+                        made = self._from_disk(code) or self._make(code, bytes(wasm))
+                        ready = self._ready.keep(code, _Ready(*made), len(wasm))
+            finally:
+                with self._lock:
+                    self._locks.pop(code, None)
         return ready
 
     def compile_all(self, modules: Mapping[Cid, bytes]) -> None:

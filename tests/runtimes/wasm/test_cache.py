@@ -11,6 +11,8 @@ import pytest
 
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
+from hypervisor.recent import Recent
+from localnet import Network
 from runtimes.wasm import cache as cache_module
 from runtimes.wasm import instrument
 from runtimes.wasm import modules as modules_module
@@ -18,6 +20,7 @@ from runtimes.wasm.cache import ModuleCache, cache_key, default_folder
 from runtimes.wasm.engine import guest_engine, own_engine
 from runtimes.wasm.modules import GuestModules
 from store.cid import RAW, cid_of
+from tests.localnet.conftest import ARTIFACTS
 from tests.runtimes.wasm.guests import guest, run
 
 KEY = cache_key(b"some", b"key")
@@ -274,6 +277,30 @@ def test_several_modules_are_compiled_once_each_whoever_asks(folder: Path) -> No
         thread.join()
     again.compile_all(MANY)
     assert (modules.compiled, again.compiled) == (len(MANY), 0)
+
+
+def test_of_many_modules_those_used_last_stay_in_memory() -> None:
+    size = len(next(iter(MANY.values())))
+    modules = Watched(guest_engine(), ModuleCache(None), room=3 * size)
+    first, *others = MANY
+    for code in others[:3]:
+        modules.load(first, MANY[first], "v4")
+        modules.load(code, MANY[code], "v4")
+        assert modules.find(first, "v4") is not None
+    assert modules.compiled == 4
+    assert [code for code in MANY if modules.find(code, "v4") is not None] == [first, *others[1:3]]
+    assert modules.load(others[0], MANY[others[0]], "v4").facts.has_entry
+    assert modules.compiled == 5
+    assert not modules._locks
+
+
+def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The address manager calls the init actor, which calls a constructor: each takes the only place from its caller.
+    monkeypatch.setattr(modules_module, "Recent", lambda _room: Recent(1))
+    with Network() as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        counter.send("increment")
+        assert counter.call("number") == 1
 
 
 def test_one_bad_module_among_several_is_said(folder: Path) -> None:
