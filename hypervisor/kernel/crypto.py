@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
 
 
-def ripemd160(data: bytes) -> bytes:
+def ripemd160(data: bytes | memoryview) -> bytes:
     """RIPEMD-160, which OpenSSL no longer offers everywhere."""
     from Crypto.Hash import RIPEMD160
 
     return bytes(RIPEMD160.new(data).digest())
 
 
-HASH_FUNCTIONS: Mapping[int, Callable[[bytes], bytes]] = MappingProxyType(
+HASH_FUNCTIONS: Mapping[int, Callable[[bytes | memoryview], bytes]] = MappingProxyType(
     {
         0x12: lambda data: hashlib.sha256(data).digest(),
-        0x1B: keccak,
+        0x1B: lambda data: keccak(bytes(data)),
         0x1053: ripemd160,
         0xB220: lambda data: hashlib.blake2b(data, digest_size=32).digest(),
         0xB240: lambda data: hashlib.blake2b(data, digest_size=64).digest(),
@@ -38,14 +38,17 @@ HASH_FUNCTIONS: Mapping[int, Callable[[bytes], bytes]] = MappingProxyType(
 
 
 class Crypto:
-    """Cryptography for one invocation."""
+    """Cryptography for one invocation.
+
+    Of what may be long, a view of the guest's memory will do: nothing is copied before it is paid for.
+    """
 
     __slots__ = ("_calls",)
 
     def __init__(self, calls: "CallManager") -> None:
         self._calls = calls
 
-    def hash(self, code: int, data: bytes) -> bytes:
+    def hash(self, code: int, data: bytes | memoryview) -> bytes:
         """The digest of `data`. Errors: ILLEGAL_ARGUMENT for an unknown function."""
         # check
         function = HASH_FUNCTIONS.get(code)
@@ -56,7 +59,9 @@ class Crypto:
         # return
         return function(data)
 
-    def verify_signature(self, type_number: int, signature: bytes, signer: Address, plaintext: bytes) -> bool:
+    def verify_signature(
+        self, type_number: int, signature: bytes | memoryview, signer: Address, plaintext: bytes | memoryview
+    ) -> bool:
         """Whether `signer` (f1 or f3) signed the plaintext. Errors: ILLEGAL_ARGUMENT for other types and signers."""
         prices, gas = self._calls.prices, self._calls.gas
         # check and charge
@@ -70,8 +75,8 @@ class Crypto:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{signer} is not the address of a key")
         # do and return
         if type_number == SignatureType.SECP256K1:
-            return signatures.verify_secp256k1(signature, signer, plaintext)
-        return signatures.verify_bls(signature, signer, plaintext)
+            return signatures.verify_secp256k1(_short(signature), signer, bytes(plaintext))
+        return signatures.verify_bls(_short(signature), signer, bytes(plaintext))
 
     def recover_secp_public_key(self, digest: bytes, signature: bytes) -> bytes:
         """The 65-byte public key behind a signature of a 32-byte digest. Errors: ILLEGAL_ARGUMENT."""
@@ -85,7 +90,7 @@ class Crypto:
         return public_key
 
     def verify_bls_aggregate(
-        self, signature: bytes, keys: Sequence[bytes], joined: bytes, lengths: Sequence[int]
+        self, signature: bytes, keys: Sequence[bytes], joined: bytes | memoryview, lengths: Sequence[int]
     ) -> bool:
         """Whether one BLS signature stands for every key and its plaintext, all of them joined.
 
@@ -104,5 +109,10 @@ class Crypto:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{total} bytes of plaintexts, not {sum(lengths)}")
         # return
         ends = list(accumulate(lengths, initial=0))
-        plaintexts = [joined[start:end] for start, end in pairwise(ends)]
+        plaintexts = [bytes(joined[start:end]) for start, end in pairwise(ends)]
         return signatures.verify_bls_aggregate(signature, keys, plaintexts)
+
+
+def _short(signature: bytes | memoryview) -> bytes:
+    """A signature, whose length is not paid for; of one that is too long, enough to see that."""
+    return bytes(signature[: signatures.BLS_SIGNATURE_LENGTH + 1])

@@ -47,10 +47,13 @@ class Events:
         ]
         self.emit_buffers(len(headers), headers, b"".join(keys), b"".join(entry.value for entry in entries))
 
-    def emit_buffers(self, count: int, headers: Sequence[EntryHeader], keys: bytes, values: bytes) -> None:
+    def emit_buffers(
+        self, count: int, headers: Sequence[EntryHeader], keys: bytes | memoryview, values: bytes | memoryview
+    ) -> None:
         """Emit an event given as `count` entry headers, all keys and all values (machine version 4).
 
-        Where there are more than `MAX_ENTRIES`, the count is paid for, and the headers are not looked at.
+        Views of the guest's memory will do: they are copied behind the charge. Where there are more than
+        `MAX_ENTRIES`, the count is paid for, and the headers are not looked at.
         Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values;
         ILLEGAL_CODEC; ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.
         """
@@ -65,7 +68,7 @@ class Events:
             raise SyscallError(
                 ErrorNumber.LIMIT_EXCEEDED, f"{len(values)} bytes of values, at most {MAX_VALUES_LENGTH}"
             )
-        self._append(_split(headers, _utf8(keys), values))
+        self._append(_split(headers, _utf8(bytes(keys)), bytes(values)))
 
     def emit_block(self, data: bytes) -> None:
         """Emit an event given as one CBOR block (machine version 3).

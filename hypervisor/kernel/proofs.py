@@ -4,6 +4,7 @@ Rules: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypervisor.errors import SyscallError
@@ -40,6 +41,14 @@ _AGGREGATED = (Kind.UNSIGNED, Kind.BYTES, Kind.BYTES, Kind.LINK, Kind.LINK)
 _AGGREGATE = (Kind.UNSIGNED, Kind.SIGNED, Kind.SIGNED, Kind.BYTES, [_AGGREGATED])
 # The proof of an update is a list of numbers: the network's rule.
 _REPLICA_UPDATE = (Kind.SIGNED, Kind.LINK, Kind.LINK, Kind.LINK, [Kind.OCTET])
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """Seal proofs as the guest encoded them, and their fields."""
+
+    encoded: bytes
+    fields: list[Any]
 
 
 class Proofs:
@@ -110,21 +119,19 @@ class Proofs:
             raise _illegal(f"replica update: {error}") from None
         return _answer("replica update", lambda: self._calls.machine.proofs.verify_replica_update(info))
 
-    def count_seals(self, infos: bytes) -> int:
-        """How many answers `batch_verify_seals` will have; the guest's place for them is checked before the charge."""
-        return len(_read(infos, [_SEAL], "seals"))
+    def read_seals(self, infos: bytes) -> Seals:
+        """Seal proofs, decoded; the guest's place for their answers is checked between this and the charge."""
+        return Seals(infos, _read(infos, [_SEAL], "seals"))
 
-    def batch_verify_seals(self, infos: bytes) -> list[bool]:
-        """Seal proofs, one answer each; what cannot be one is answered with False."""
-        # check
-        fields = _read(infos, [_SEAL], "seals")
+    def batch_verify_seals(self, seals: Seals) -> list[bool]:
+        """One answer for each seal proof; what cannot be one is answered with False."""
         # charge
-        self._calls.gas.charge("OnVerifySeals", self._calls.prices.verify_seal * len(fields))
+        self._calls.gas.charge("OnVerifySeals", self._calls.prices.verify_seal * len(seals.fields))
         # return
-        possible = [_can_be_seal(*seal) for seal in fields]
+        possible = [_can_be_seal(*seal) for seal in seals.fields]
         if not any(possible):
             return possible
-        answers = self._calls.machine.proofs.verify_seals(infos, len(fields))
+        answers = self._calls.machine.proofs.verify_seals(seals.encoded, len(seals.fields))
         return [answer and can for answer, can in zip(answers, possible, strict=True)]
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:

@@ -7,7 +7,7 @@ its end. Whatever does not fit, and whatever does not parse, is ILLEGAL_ARGUMENT
 import ctypes
 from collections.abc import Callable
 
-from hypervisor.address import Address
+from hypervisor.address import MAX_ADDRESS, Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from store.cid import MAX_DIGEST, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, read_cid
@@ -57,6 +57,13 @@ class GuestMemory:
             self.check(offset, length)
         return self._view[offset:end].tobytes()
 
+    def view(self, offset: int, length: int) -> memoryview:
+        """The slice itself, without a copy: for what is looked at before anything is paid. It changes with memory."""
+        end = offset + length
+        if end > self.size:
+            self.check(offset, length)
+        return self._view[offset:end]
+
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes; nothing is written where they do not fit."""
         end = offset + len(data)
@@ -87,7 +94,8 @@ class GuestMemory:
 
     def read_address(self, offset: int, length: int) -> Address:
         """The address whose bytes are exactly the slice."""
-        data = self.read(offset, length)
+        self.check(offset, length)
+        data = self.read(offset, min(length, MAX_ADDRESS + 1))  # one byte too many is refused like all of them
         try:
             return Address.from_bytes(data)
         except AddressError as error:
@@ -96,6 +104,6 @@ class GuestMemory:
     def read_text(self, offset: int, length: int) -> str:
         """The UTF-8 text of a slice."""
         try:
-            return self.read(offset, length).decode()
+            return str(self.view(offset, length), "utf-8")
         except UnicodeDecodeError as error:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"no UTF-8 lies at {offset}: {error}") from None

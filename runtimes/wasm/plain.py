@@ -241,6 +241,10 @@ class PlainMemory(GuestMemory):
         self.check(offset, length)
         return self._instance.read(offset, offset + length)
 
+    def view(self, offset: int, length: int) -> memoryview:
+        """A copy of the slice: the wrappers give nothing else."""
+        return memoryview(self.read(offset, length))
+
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes; nothing is written where they do not fit."""
         self.check(offset, len(data))

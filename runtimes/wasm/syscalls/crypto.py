@@ -25,9 +25,9 @@ def verify_signature(
 ) -> bytes:
     """Whether a key address signed a plaintext: 0 or -1."""
     # check
-    signature = call.memory.read(signature_offset, signature_length)
+    signature = call.memory.view(signature_offset, signature_length)
     signer = call.memory.read_address(signer_offset, signer_length)
-    plaintext = call.memory.read(plaintext_offset, plaintext_length)
+    plaintext = call.memory.view(plaintext_offset, plaintext_length)
     # charge, do and return
     return YES if call.kernel.crypto.verify_signature(type_number, signature, signer, plaintext) else NO
 
@@ -40,9 +40,9 @@ def verify_bls_aggregate(
     if count * BLS_PUBLIC_KEY_LENGTH > _MAX_U32:
         raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{count} signers are too many")
     signature = call.memory.read(signature_offset, BLS_SIGNATURE_LENGTH)
-    keys = _Keys(call.memory.read(keys_offset, count * BLS_PUBLIC_KEY_LENGTH))
-    lengths = memoryview(call.memory.read(lengths_offset, count * U32.size)).cast("I")  # both are little-endian
-    joined = call.memory.read(plaintexts_offset, sum(lengths) & _MAX_U32)  # the network's sum wraps
+    keys = _Keys(call.memory.view(keys_offset, count * BLS_PUBLIC_KEY_LENGTH))
+    lengths = call.memory.view(lengths_offset, count * U32.size).cast("I")  # both are little-endian
+    joined = call.memory.view(plaintexts_offset, sum(lengths) & _MAX_U32)  # the network's sum wraps
     # charge, do and return
     return YES if call.kernel.crypto.verify_bls_aggregate(signature, keys, joined, lengths) else NO
 
@@ -60,7 +60,7 @@ def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer
     """A digest into the buffer, cut to it; returns how many bytes were written."""
     # check
     call.memory.check(buffer, buffer_length)
-    data = call.memory.read(offset, length)
+    data = call.memory.view(offset, length)
     # charge and do
     digest = call.kernel.crypto.hash(code, data)[:buffer_length]
     call.memory.write(buffer, digest)
@@ -130,10 +130,10 @@ def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
 def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: int) -> None:
     """Which seal proofs hold: a byte for each, 1 or 0, behind the result pointer."""
     # check
-    infos = call.memory.read(offset, length)
-    call.memory.check(result_offset, call.kernel.proofs.count_seals(infos))
+    seals = call.kernel.proofs.read_seals(call.memory.read(offset, length))
+    call.memory.check(result_offset, len(seals.fields))
     # charge and do
-    answers = call.kernel.proofs.batch_verify_seals(infos)
+    answers = call.kernel.proofs.batch_verify_seals(seals)
     # return
     call.memory.write(result_offset, bytes(answers))
 
@@ -141,7 +141,7 @@ def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: in
 class _Keys(Sequence[bytes]):
     """Public keys one after the other, cut when asked for: millions of them must not cost before the charge."""
 
-    def __init__(self, joined: bytes) -> None:
+    def __init__(self, joined: memoryview) -> None:
         self._joined = joined
 
     def __len__(self) -> int:
@@ -159,7 +159,7 @@ class _Keys(Sequence[bytes]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         start = index * BLS_PUBLIC_KEY_LENGTH
-        return self._joined[start : start + BLS_PUBLIC_KEY_LENGTH]
+        return bytes(self._joined[start : start + BLS_PUBLIC_KEY_LENGTH])
 
 
 SYSCALLS = (

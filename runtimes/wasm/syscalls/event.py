@@ -1,5 +1,6 @@
 """Syscall `event.emit_event`, in its two forms. Source: ref-fvm syscalls/event.rs; FIP-0072."""
 
+from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.events import MAX_ENTRIES
 from runtimes.wasm.syscalls.table import EVENT_ENTRY, Caller, Syscall
 
@@ -10,9 +11,9 @@ def emit_event(
     """Emit an event laid out in three buffers: entry headers, all keys, all values."""
     # check
     call.memory.check(entries, count * EVENT_ENTRY.size)
-    raw = call.memory.read(entries, min(count, MAX_ENTRIES) * EVENT_ENTRY.size)  # no memory for what will be refused
-    key_bytes = call.memory.read(keys, keys_length)
-    value_bytes = call.memory.read(values, values_length)
+    raw = call.memory.view(entries, min(count, MAX_ENTRIES) * EVENT_ENTRY.size)  # no memory for what will be refused
+    key_bytes = call.memory.view(keys, keys_length)
+    value_bytes = call.memory.view(values, values_length)
     # charge and do
     call.kernel.events.emit_buffers(count, list(EVENT_ENTRY.iter_unpack(raw)), key_bytes, value_bytes)
 
@@ -20,7 +21,8 @@ def emit_event(
 def emit_event_block(call: Caller, offset: int, length: int) -> None:
     """Emit an event given as CBOR (machine version 3)."""
     # check
-    data = call.memory.read(offset, length)
+    call.memory.check(offset, length)
+    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no time for copying what will be refused
     # charge and do
     call.kernel.events.emit_block(data)
 

@@ -21,14 +21,14 @@ def _message(call: Caller, offset: int, length: int) -> str:
     if length == 0:
         return "actor aborted"
     try:
-        data = call.memory.read(offset, length)
+        data = call.memory.view(offset, length)
     except SyscallError as error:
         return f"failed to extract error message: {error.message}"
     if len(data) <= MAX_MESSAGE:
-        return data.decode(errors="replace")
+        return str(data, errors="replace")
     head, tail = data[: MAX_MESSAGE // 2], data[-(MAX_MESSAGE // 2) :]
     skipped = len(data) - MAX_MESSAGE
-    return f"{head.decode(errors='replace')} ... (skipped {skipped} bytes) ... {tail.decode(errors='replace')}"
+    return f"{str(head, errors='replace')} ... (skipped {skipped} bytes) ... {str(tail, errors='replace')}"
 
 
 def message_context(call: Caller) -> bytes:

@@ -228,6 +228,10 @@ def test_an_update_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -
     assert not verifier.asked
 
 
+def judged(kernel: Kernel, infos: bytes) -> list[bool]:
+    return kernel.proofs.batch_verify_seals(kernel.proofs.read_seals(infos))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [(0, 20), (0, -1), (3, bytes(31)), (4, b""), (6, PIECE), (7, SEALED)],
@@ -237,8 +241,8 @@ def test_a_seal_that_cannot_be_one_is_answered_with_no(field: int, value: object
     """Golden vectors `decoder/hopeless/seal-*`: a batch has an answer for each, whatever it is."""
     bad = [*SEAL[:field], value, *SEAL[field + 1 :]]
     kernel = kernel_of(AcceptProofs())
-    assert kernel.proofs.batch_verify_seals(encode([SEAL, bad, SEAL])) == [True, False, True]
-    assert kernel_of(RefuseProofs()).proofs.batch_verify_seals(encode([bad, bad])) == [False, False]
+    assert judged(kernel, encode([SEAL, bad, SEAL])) == [True, False, True]
+    assert judged(kernel_of(RefuseProofs()), encode([bad, bad])) == [False, False]
 
 
 def test_what_the_verifier_cannot_judge_is_illegal() -> None:
@@ -253,15 +257,15 @@ def test_what_the_verifier_cannot_judge_is_illegal() -> None:
 @pytest.mark.parametrize(("network", "gas"), [(18, 2_000), (24, 2_000), (25, 42_000_000), (28, 42_000_000)])
 def test_a_batch_of_seals_costs_each_and_answers_each(network: int, gas: int) -> None:
     kernel = kernel_of(Verifier(), network)
-    assert used(kernel, lambda: kernel.proofs.batch_verify_seals(seals(3))) == 3 * gas * GAS
-    assert kernel.proofs.batch_verify_seals(seals(3)) == [False, True, False]
-    assert kernel.proofs.batch_verify_seals(encode([])) == []
+    assert used(kernel, lambda: judged(kernel, seals(3))) == 3 * gas * GAS
+    assert judged(kernel, seals(3)) == [False, True, False]
+    assert judged(kernel, encode([])) == []
 
 
 @pytest.mark.parametrize("infos", [b"", encode({}), encode([[8]]), encode([1])])
 def test_a_batch_of_something_else_is_refused_for_free(infos: bytes) -> None:
     kernel = kernel_of(Verifier())
-    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.batch_verify_seals(infos)) == 0
+    assert refused(ILLEGAL, kernel, lambda: judged(kernel, infos)) == 0
 
 
 def test_a_report_of_a_fault_has_one_price() -> None:
@@ -287,7 +291,7 @@ def test_a_machine_without_a_verifier_takes_nothing_for_proven_nor_for_disproven
         lambda: kernel.proofs.verify_post(window()),
         lambda: kernel.proofs.verify_aggregate_seals(aggregate()),
         lambda: kernel.proofs.verify_replica_update(update()),
-        lambda: kernel.proofs.batch_verify_seals(seals(1)),
+        lambda: judged(kernel, seals(1)),
         lambda: kernel.proofs.verify_consensus_fault(b"", b"", b""),
     ):
         with pytest.raises(Fatal, match="no verifier"):
@@ -299,7 +303,7 @@ def test_a_machine_that_accepts_proofs_takes_them_all_and_sees_no_fault() -> Non
     assert kernel.proofs.verify_post(window())
     assert kernel.proofs.verify_aggregate_seals(aggregate())
     assert kernel.proofs.verify_replica_update(update())
-    assert kernel.proofs.batch_verify_seals(seals(2)) == [True, True]
+    assert judged(kernel, seals(2)) == [True, True]
     assert kernel.proofs.verify_consensus_fault(b"", b"", b"") is None
 
 
@@ -370,7 +374,7 @@ def test_whatever_an_actor_hands_over_is_answered_or_refused(value: object) -> N
         kernel.proofs.verify_post,
         kernel.proofs.verify_aggregate_seals,
         kernel.proofs.verify_replica_update,
-        kernel.proofs.batch_verify_seals,
+        lambda infos: judged(kernel, infos),
         lambda pieces: kernel.proofs.compute_unsealed_sector_cid(8, pieces),
     ):
         try:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.plain import PlainMemory
 from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, cid_of
 from tests.runtimes.wasm.guests import (
     BUFFER_TOO_SMALL,
@@ -100,24 +95,3 @@ def test_a_block_of_more_than_1_mib_is_refused(machine: Hypervisor) -> None:
     create = "(call $block_create (i32.const 0) (i64.const 0x55) (i32.const 0) (i32.const {size}))"
     assert answer(machine, create.format(size=1 << 20), before=before)[0] == OK
     assert answer(machine, create.format(size=(1 << 20) + 1), before=before)[0] == LIMIT_EXCEEDED
-
-
-def test_what_will_be_refused_for_its_size_is_not_copied_out_of_memory(
-    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy of half a gibibyte takes a tenth of a second, and the refusal costs a syscall's price."""
-    copied: list[int] = []
-    for kind in (GuestMemory, PlainMemory):
-
-        def counted(memory: Any, offset: int, length: int, read: Callable[..., bytes] = kind.read) -> bytes:
-            copied.append(length)
-            return read(memory, offset, length)
-
-        monkeypatch.setattr(kind, "read", counted)
-    before = "(drop (memory.grow (i32.const 63)))"
-    create = "(call $block_create (i32.const 0) (i64.const 0x55) (i32.const 0) (i32.const 4194304))"
-    assert answer(machine, create, "ipld.block_create", before=before)[0] == LIMIT_EXCEEDED
-    emit = " ".join(f"(i32.const {number})" for number in (0, 100_000, 0, 0, 0, 0))
-    assert answer(machine, f"(call $emit_event {emit})", "event.emit_event", before=before)[0] == LIMIT_EXCEEDED
-    assert max(copied) == MAX_BLOCK_SIZE + 1
-    assert 255 * 24 in copied
