@@ -1,4 +1,5 @@
-"""Two small contracts, written in opcodes: one calls any actor as it is told, one logs what it is called with."""
+"""Small contracts, written in opcodes: one calls any actor as it is told, one logs what it is called with, and one that
+calls an actor whenever it is called itself."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ CBOR = 0x51
 
 # CALLDATACOPY all; DELEGATECALL the precompile call_actor_id with it; RETURNDATACOPY all; RETURN it
 _CALL_ACTOR_BY_ID = "73fe00000000000000000000000000000000000005"
+COPY = 8
+"""Bytes of code that copy code."""
 FORWARDER = bytes.fromhex("365f5f375f5f365f" + _CALL_ACTOR_BY_ID + "5af43d5f5f3e3d5ff3")
 # CALLDATACOPY all; LOG0 it; STOP
 LOGGER = bytes.fromhex("365f5f37365fa000")
@@ -27,10 +30,30 @@ LOGGER = bytes.fromhex("365f5f37365fa000")
 
 def deploy(twins: Twins, code: bytes) -> Address:
     """Deploy runtime code from ETHEL's account; returns the contract's f410 address."""
-    init = bytes([0x60, len(code), 0x60, 10, 0x5F, 0x39, 0x60, len(code), 0x5F, 0xF3]) + code
+    length = len(code).to_bytes(2, "big")
+    init = bytes([0x61, *length, 0x60, 12, 0x5F, 0x39, 0x61, *length, 0x5F, 0xF3]) + code
     result = twins.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(init), 0, ETHEL)
     assert result.exit_code == 0, result.message
     return to_filecoin(CreateReturn.decode(result.return_data).eth_address)
+
+
+def call_data(actor: int, method: int, params: bytes = b"", flags: int = 0, value: int = 0) -> bytes:
+    """What the precompile `call_actor_id` is called with."""
+    arguments = (method, value, flags, CBOR if params else 0, params, actor)
+    return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], arguments)
+
+
+def reentrant(call: bytes, answer: bytes) -> bytes:
+    """Code that makes a call with `call_data`, whoever calls it with whatever, and then returns an answer."""
+    ask = bytes.fromhex(f"5f5f61{len(call):04x}5f{_CALL_ACTOR_BY_ID}5af450")  # DELEGATECALL; POP
+    say = bytes.fromhex(f"61{len(answer):04x}5ff3")  # RETURN
+    start = 2 * COPY + len(ask) + len(say)
+    return _copy(call, start) + ask + _copy(answer, start + len(call)) + say + call + answer
+
+
+def _copy(data: bytes, offset: int) -> bytes:
+    """CODECOPY of what is there in the code, to the memory's start."""
+    return bytes.fromhex(f"61{len(data):04x}61{offset:04x}5f39")
 
 
 class Forwarder:
@@ -42,8 +65,7 @@ class Forwarder:
 
     def call(self, actor: int, method: int, params: bytes = b"", flags: int = 0, value: int = 0) -> Any:
         """Call a method; the answer of the precompile is compared like any other return value."""
-        arguments = (method, value, flags, CBOR if params else 0, params, actor)
-        calldata = encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], arguments)
+        calldata = call_data(actor, method, params, flags, value)
         return self.twins.send(self.address, INVOKE_EVM, invoke_params(calldata), value, ETHEL)
 
 

@@ -84,7 +84,7 @@ class Twins:
             self._try(replace(message, params=damaged(message.params, self.random), gas_limit=DAMAGED_LIMIT))
         official, own = apply(self.official), apply(self.own)
         name = self._check(message, official, own, self.kind)
-        if official.exit_code == 0 and name not in self.of.shared:
+        if official.exit_code == 0 and message.method and name not in self.of.shared:
             LEDGER.paid(name, message.method, official.gas_used, own.gas_used)
         return own
 
