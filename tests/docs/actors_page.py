@@ -21,6 +21,8 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
+from tests.actors.bad_forms import bad_forms
+from tests.actors.examples import CALLERS, of_actor
 from tests.conftest import data_file
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "actors.md"
@@ -28,25 +30,26 @@ BEGIN: Final = "<!-- the table: make actors-page -->\n"
 END: Final = "<!-- end of the table -->\n"
 OFFICIAL: Final = "bundles/v18-testing-fake-proofs.car"
 
+BASICS: Final = ("actors/test_official_cases.py", "actors/test_same_basics_at_random.py")
 HELD: Final = {
-    "system": ("actors/test_official_cases.py",),
-    "init": ("actors/test_official_cases.py",),
-    "cron": ("actors/test_same_cron.py",),
-    "account": ("actors/test_official_cases.py",),
+    "system": BASICS,
+    "init": BASICS,
+    "cron": ("actors/test_same_cron.py", "actors/test_same_basics_at_random.py"),
+    "account": BASICS,
     "storagepower": ("actors/test_same_power.py",),
     "storageminer": ("actors/test_same_miner.py", "actors/test_same_sectors.py"),
-    "storagemarket": ("actors/test_same_market.py",),
+    "storagemarket": ("actors/test_same_market.py", "actors/test_same_reentrancy.py"),
     "paymentchannel": ("actors/test_same_paymentchannel.py", "actors/test_same_at_random.py"),
     "multisig": ("actors/test_same_multisig.py", "actors/test_same_at_random.py"),
     "reward": ("actors/test_same_reward.py",),
-    "verifiedregistry": ("actors/test_same_registry.py",),
-    "datacap": ("actors/test_same_datacap.py", "actors/test_same_at_random.py"),
-    "placeholder": ("actors/test_official_cases.py",),
+    "verifiedregistry": ("actors/test_same_registry.py", "actors/test_same_reentrancy.py"),
+    "datacap": ("actors/test_same_datacap.py", "actors/test_same_at_random.py", "actors/test_same_reentrancy.py"),
+    "placeholder": BASICS,
     "evm": ("conformance/test_fevm_cases.py", "conformance/test_evm_against_official.py"),
-    "eam": ("actors/test_official_cases.py",),
-    "ethaccount": ("actors/test_official_cases.py",),
+    "eam": BASICS,
+    "ethaccount": BASICS,
 }
-"""Beside each actor the tests that hold it against the official one."""
+"""Beside each actor the scripts and random sequences that hold it against the official one."""
 
 TAKES_ANYTHING: Final = {
     "account": ("AuthenticateMessage",),
@@ -79,7 +82,18 @@ class Row:
             against = ", ".join(f"`{test}`" for test in HELD[self.actor])
         else:
             against = "no official actor has it"
-        return f"| {self.actor} | {self.method} | {numbers} | {offered} | {against} |\n"
+        callers, forms = self.steps()
+        return f"| {self.actor} | {self.method} | {numbers} | {offered} | {against} | {callers} | {forms} |\n"
+
+    def steps(self) -> tuple[str, str]:
+        """How many callers and how many bad forms of parameters the table of examples has for the method."""
+        found = [example for example in of_actor(self.actor) if example.method == self.method]
+        if not found:
+            return "", ""
+        (example,) = found
+        assert example.numbers == self.numbers, f"{self.actor}.{self.method}: the example says {example.numbers}"
+        forms = len(list(bad_forms(example, Bundle.embedded().manifest)))
+        return f"{len(CALLERS) * len(self.numbers)}", f"{forms * len(self.numbers)}"
 
 
 class Probe:
@@ -129,7 +143,8 @@ def numbers_of(actor: str, official: Probe, own: Probe) -> Iterator[int]:
 def table(found: list[Row]) -> str:
     """The rows as Markdown."""
     head = (
-        "| actor | method | number | offered | held against the official one by, in `tests/` |\n|---|---|---|---|---|\n"
+        "| actor | method | number | offered | held against the official one by, in `tests/` | callers | bad forms |\n"
+        "|---|---|---|---|---|---|---|\n"
     )
     return head + "".join(row.line() for row in found)
 
