@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
+from store.json_text import parse_json
 
 if TYPE_CHECKING:
     from localnet.addresses import Target
@@ -35,7 +35,7 @@ class Artifact:
         if isinstance(source, Mapping):
             return cls._read(source, "the artifact", "")
         try:
-            content = json.loads(Path(source).read_text(encoding="utf-8"))
+            content = parse_json(Path(source).read_bytes())
         except OSError as error:
             raise InvalidInput(f"the artifact {source} cannot be read: {error.strerror}") from None
         except ValueError as error:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from base64 import b64decode, b64encode
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from store.cid import CidError, parse_cid, show
 from store.codec import MAX_DEPTH, CodecError, kind_of, link, unlink
+from store.json_text import parse_json
 
 _RESERVED = "/"
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-"""Strings, to be passed over, and brackets."""
 
 
 def encode_json(value: Any) -> str:
@@ -35,30 +33,12 @@ def decode_json(text: str | bytes) -> Any:
     bytes, and more than 256 levels.
     """
     try:
-        text = text.decode() if isinstance(text, bytes) else text
-        _check_nesting(text)
-        plain = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+        plain = parse_json(text, object_pairs_hook=_unique)
     except CodecError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CodecError(f"not DAG-JSON: {error}") from None
     return _read(plain, MAX_DEPTH)
-
-
-def _check_nesting(text: str) -> None:
-    """Refuse deep nesting before the parser meets it: it recurses natively, as far as Python's recursion limit lets it.
-
-    That limit is the process's, and other libraries raise it beyond what a thread's stack bears.
-    """
-    depth = 0
-    for token in _NESTING.finditer(text):
-        bracket = token[0]
-        if bracket in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise CodecError(f"not DAG-JSON: more than {MAX_DEPTH} levels")
-        elif bracket in "]}":
-            depth -= 1
 
 
 def _write(value: Any, parts: list[str], depth: int) -> None:
@@ -202,7 +182,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise CodecError("not DAG-JSON: a key repeats")
     return found
-
-
-def _no_number(name: str) -> NoReturn:
-    raise CodecError(f"not DAG-JSON: {name}")

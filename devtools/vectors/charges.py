@@ -17,6 +17,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, GasCharged, MessageStarted, TraceEvent
 from store.cid import show
+from store.json_text import parse_json
 
 Trace = list[list[Any]]
 """Events by message."""
@@ -68,7 +69,7 @@ class TraceFile:
             return None
         with self._path.open("rb") as file:
             file.seek(offset)
-            trace: Trace = json.loads(file.readline())["trace"]
+            trace: Trace = parse_json(file.readline())["trace"]
         return trace
 
 

@@ -8,7 +8,6 @@ ones are a file each; golden ones (tests/golden) stand one a line in a compresse
 import base64
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.world import ReplayExterns, context_of, proofs_of
+from devtools.vectors.world import ReplayExterns, context_of, proofs_of, read_number
 from hypervisor.address import Protocol
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
@@ -30,6 +29,7 @@ from store.blockstore import Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
+from store.json_text import parse_json
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
 
@@ -113,14 +113,30 @@ def is_skipped(path: Path) -> bool:
 
 def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
     """The vectors of a file as they stand there. Raises BadVector for a file that has none."""
+    return (parse_vector(text, path) for text in texts_of(path))
+
+
+def texts_of(path: Path) -> Iterator[bytes]:
+    """The JSON of each vector of a file. Raises BadVector where the file cannot be read (any further)."""
     try:
         if path.name.endswith(_GOLDEN):
-            with gzip.open(path, "rt", encoding="utf-8") as lines:
-                yield from map(json.loads, lines)
+            with gzip.open(path, "rb") as lines:
+                yield from lines
         else:
-            yield json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+            yield path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
         raise BadVector(path, error) from None
+
+
+def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
+    """A vector as it stands in a file. Raises BadVector."""
+    try:
+        vector = parse_json(text)
+        if not isinstance(vector, dict) or not isinstance(vector.get("_meta", {}), dict):
+            raise ValueError("it is no object with `_meta` for an object")
+    except ValueError as error:
+        raise BadVector(path, error) from None
+    return vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,36 +163,52 @@ def open_vector(
     Raises BadVector for a file that is no message vector, BundleError where its bundle is not at hand.
     """
     for vector in read_vectors(path):
+        yield from variants_of(vector, path, bundles, tracer, wanted)
+
+
+def variants_of(
+    vector: Mapping[str, Any],
+    path: Path,
+    bundles: BundleFolder,
+    tracer: Tracer | None = None,
+    wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
+) -> Iterator[Variant]:
+    """The variants of one vector of a file, as `open_vector` gives them."""
+    try:
+        variants = vector["preconditions"]["variants"]
+        blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
+        root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
+        name = name_of(vector)
+        state = MemoryStore()
+        state.put_many(blocks.items())
+        manifest = _manifest_of(state, root)
+    except _MALFORMED as error:
+        raise BadVector(path, error) from None
+    bundle = bundles.store(manifest)
+    for variant in variants:
         try:
-            variants = vector["preconditions"]["variants"]
-            blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
-            root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
-            name = vector.get("_meta", {}).get("id", "")
-            state = MemoryStore()
-            state.put_many(blocks.items())
-            manifest = _manifest_of(state, root)
+            own = {**vector, **variant}
+            _check(own)
+            context = context_of(vector, variant, network_version(variant["nv"]))
+            externs, proofs = ReplayExterns(vector), proofs_of(vector)
         except _MALFORMED as error:
             raise BadVector(path, error) from None
-        bundle = bundles.store(manifest)
-        for variant in variants:
-            try:
-                own = {**vector, **variant}
-                _check(own)
-                context = context_of(vector, variant, network_version(variant["nv"]))
-                externs, proofs = ReplayExterns(vector), proofs_of(vector)
-            except _MALFORMED as error:
-                raise BadVector(path, error) from None
-            if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
-                continue
-            store = OverlayStore(bundle)
-            store.put_many(blocks.items())
-            machine = Hypervisor.at(store, root, context, externs=externs, proofs=proofs, tracer=tracer)
-            yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
+        if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
+            continue
+        store = OverlayStore(bundle)
+        store.put_many(blocks.items())
+        machine = Hypervisor.at(store, root, context, externs=externs, proofs=proofs, tracer=tracer)
+        yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
+
+
+def name_of(vector: Mapping[str, Any]) -> str:
+    """A vector's id, where it has one."""
+    return str(vector.get("_meta", {}).get("id", ""))
 
 
 def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
     """Run every variant of a file's vectors. Raises as `open_vector`."""
-    return map(_run, open_vector(path, bundles, tracer))
+    return map(run_variant, open_vector(path, bundles, tracer))
 
 
 def _manifest_of(store: Store, root: Cid) -> Cid:
@@ -193,12 +225,14 @@ def _check(own: Mapping[str, Any]) -> None:
         raise ValueError("a variant has a name, messages, and as many receipts")
     for applied, receipt in zip(messages, after["receipts"], strict=True):
         base64.b64decode(applied["bytes"])
+        read_number(applied.get("raw_length", 0), "raw_length")
         if "refused" not in receipt:
             _expected(receipt)
     parse_cid(after["state_tree"]["root_cid"]["/"])
 
 
-def _run(variant: Variant) -> VectorResult:
+def run_variant(variant: Variant) -> VectorResult:
+    """Apply a variant's messages, and compare."""
     differences: list[str] = []
     receipts = []
     for applied, receipt in zip(variant.messages, variant.after["receipts"], strict=True):
@@ -253,9 +287,9 @@ def apply_message(machine: Hypervisor, message: Message, raw_length: int | None)
 def _expected(receipt: Mapping[str, Any]) -> Expected:
     events = receipt.get("events_root")
     return Expected(
-        receipt["exit_code"],
+        read_number(receipt["exit_code"], "exit_code"),
         base64.b64decode(receipt["return"] or ""),
-        receipt["gas_used"],
+        read_number(receipt["gas_used"], "gas_used"),
         None if events is None else parse_cid(events["/"]),
         int(receipt["penalty"]) if "penalty" in receipt else None,
     )

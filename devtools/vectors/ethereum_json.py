@@ -6,18 +6,16 @@ Numbers are hex strings, in older files decimal ones, and JSON integers; readers
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
-
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import Account
 from runtimes.evm.ethereum.transactions import Authorization
+from store.json_text import parse_json
 
 _BIG = "0x:bigint "
 _HEX = re.compile("0[xX][0-9a-fA-F]*")
@@ -38,15 +36,10 @@ def within(place: str) -> Iterator[None]:
         raise BadFixture(f"{place}: {error}") from None
 
 
-def parse_json(data: bytes, place: str) -> Any:
-    """The JSON value of a file's bytes; what is nested deeper than a thousand levels is none, either.
-
-    Python's parser recurses natively, as far as the process's recursion limit lets it, which other libraries raise
-    beyond what a thread's stack bears; orjson's has a limit of its own, but does not keep numbers of more than 64 bits.
-    """
+def read_json(data: bytes, place: str) -> Any:
+    """The JSON value of a file's bytes; what is nested deeper than a thousand levels is none, either."""
     try:
-        orjson.loads(data)
-        return json.loads(data)
+        return parse_json(data)
     except ValueError as error:
         raise BadFixture(f"{place} is no JSON: {error}") from None
 

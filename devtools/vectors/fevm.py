@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.evm_state import EvmState, Lifespan, TransientData
-from devtools.vectors.ethereum_json import BadFixture, parse_json, read_list, read_object
+from devtools.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.bundle import Bundle
@@ -183,7 +183,7 @@ class CaseWorld:
 def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
     """The cases of a group, in order. BadFixture for a file of something else."""
     file = f"{group}.json"
-    listed = read_list(parse_json((folder / file).read_bytes(), file), file)
+    listed = read_list(read_json((folder / file).read_bytes(), file), file)
     cases = [dict(read_object(case, f"{file}, item {place}")) for place, case in enumerate(listed)]
     for case in cases:
         borrowed = LEFT_OUT.get((group, case.get("name", "")))

@@ -12,7 +12,15 @@ from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.charges import Trace, TraceFile, first_difference, trace_of
-from devtools.vectors.conformance import VectorResult, run_vector
+from devtools.vectors.conformance import (
+    BadVector,
+    VectorResult,
+    name_of,
+    parse_vector,
+    run_variant,
+    texts_of,
+    variants_of,
+)
 from devtools.vectors.explain import explain
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import Recorder
@@ -36,17 +44,35 @@ class Wanted:
 
 
 def run_file(path: Path, folder: Path, wanted: Wanted = Wanted()) -> list[Record]:
-    """The records of one vector file; a vector that cannot be run at all is a failed record."""
+    """The records of one vector file; a vector that cannot be run at all is a failed record, beside those of others."""
+    records: list[Record] = []
     try:
-        return list(_records(path, folder, wanted))
+        for text in texts_of(path):
+            records += _run(text, path, folder, wanted)
+    except BadVector as error:
+        records.append(_failed(path.stem, error))
+    return records
+
+
+def _run(text: bytes, path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
+    """The records of one vector."""
+    name = ""
+    try:
+        vector = parse_vector(text, path)
+        name = name_of(vector)
+        yield from _records(vector, path, folder, wanted)
     except (HypervisorError, StoreError) as error:
-        failed = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
-        return [{"vector": path.stem, "variant": "", "pass": False, **failed, "error": str(error)}]
+        yield _failed(name or path.stem, error)
 
 
-def _records(path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
+def _failed(name: str, error: Exception) -> Record:
+    nothing = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
+    return {"vector": name, "variant": "", "pass": False, **nothing, "error": str(error)}
+
+
+def _records(vector: Record, path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
     recorder = Recorder() if wanted.listening else None
-    for result in run_vector(path, _bundles(folder), recorder):
+    for result in map(run_variant, variants_of(vector, path, _bundles(folder), recorder)):
         record = {**result.record(), "vector": result.vector or path.stem}
         if recorder is not None:
             trace = trace_of(recorder.events)

@@ -24,13 +24,13 @@ from bridge.ethereum_block import EthereumBlock
 from bridge.params import unwrap_return
 from devtools.vectors.ethereum_json import (
     BadFixture,
-    parse_json,
     read_access_list,
     read_accounts,
     read_address,
     read_authorization,
     read_bytes,
     read_field,
+    read_json,
     read_list,
     read_number,
     read_object,
@@ -135,7 +135,7 @@ def run_file(
     `trace` gets the lines of EIP-3155, each case's closed by a summary.
     """
     try:
-        tests = read_object(parse_json(path.read_bytes(), path.name), path.name)
+        tests = read_object(read_json(path.read_bytes(), path.name), path.name)
     except (OSError, BadFixture) as error:
         return [_unreadable(path, "", error)]
     records = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.eip3155 import instructions, line
-from devtools.vectors.ethereum_json import BadFixture, parse_json, read_field
+from devtools.vectors.ethereum_json import BadFixture, read_field, read_json
 from devtools.vectors.t8n import MissingBlockHash, Transition, transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.forks import FORKS
@@ -64,7 +64,7 @@ def _failed(code: int, text: str) -> int:
 def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
     stream: Any = None
     if "stdin" in inputs.values():
-        stream = parse_json(sys.stdin.buffer.read(), "stdin")
+        stream = read_json(sys.stdin.buffer.read(), "stdin")
     values = []
     for name, place in inputs.items():
         if place == "stdin":
@@ -80,7 +80,7 @@ def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
 def _parse(data: bytes, place: str) -> Any:
     if place.endswith(".rlp"):
         return data.decode(errors="replace").strip().strip('"')
-    return parse_json(data, place)
+    return read_json(data, place)
 
 
 def _write(request: Request, done: Transition) -> None:

@@ -18,6 +18,7 @@ from store.cid import Cid, parse_cid
 
 _EPOCH_SECONDS = 30
 _DEFAULT_BASE_FEE = 100
+_MOST_BITS = 128
 _DEFAULT_SUPPLY = 2_000_000_000 * 10**18
 _RANDOMNESS = b"i_am_random_____i_am_random_____"
 
@@ -25,22 +26,32 @@ _RANDOMNESS = b"i_am_random_____i_am_random_____"
 def context_of(vector: Mapping[str, Any], variant: Mapping[str, Any], network: NetworkVersion) -> MachineContext:
     """The epoch's context; what a vector does not state is as in the reference's driver (ref-fvm v3)."""
     before = vector["preconditions"]
+    epoch = read_number(variant["epoch"], "epoch")
     return MachineContext(
         network=network,
-        epoch=ChainEpoch(variant["epoch"]),
-        timestamp=before.get("timestamp", variant["epoch"] * _EPOCH_SECONDS),
-        base_fee=TokenAmount(before.get("basefee", _DEFAULT_BASE_FEE)),
-        chain_id=before.get("chain_id", 0),
-        circulating_supply=TokenAmount(before.get("circ_supply", _DEFAULT_SUPPLY)),
+        epoch=ChainEpoch(epoch),
+        timestamp=read_number(before.get("timestamp", epoch * _EPOCH_SECONDS), "timestamp"),
+        base_fee=TokenAmount(read_number(before.get("basefee", _DEFAULT_BASE_FEE), "basefee")),
+        chain_id=read_number(before.get("chain_id", 0), "chain_id"),
+        circulating_supply=TokenAmount(read_number(before.get("circ_supply", _DEFAULT_SUPPLY), "circ_supply")),
     )
+
+
+def read_number(value: Any, name: str) -> int:
+    """A number of JSON without a fraction, of at most 128 bits. Raises ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > _MOST_BITS:
+        raise ValueError(f"'{name}' is {value!r:.60}, expected a number")
+    return value
 
 
 class ReplayExterns:
     """Randomness as the vector recorded it, a fixed digest where it did not; tipsets that it names."""
 
     def __init__(self, vector: Mapping[str, Any]) -> None:
-        self._digests = {tuple(entry["on"]): entry["ret"] for entry in vector.get("randomness") or []}
-        self._tipsets = {entry["epoch"]: parse_cid(entry["cid"]["/"]) for entry in vector.get("tipsets", [])}
+        self._digests = {tuple(entry["on"]): _digest(entry["ret"]) for entry in vector.get("randomness") or []}
+        self._tipsets = {
+            read_number(entry["epoch"], "epoch"): parse_cid(entry["cid"]["/"]) for entry in vector.get("tipsets", [])
+        }
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         return self._digest("chain", epoch)
@@ -59,14 +70,23 @@ class ReplayExterns:
         recorded = self._digests[kind, epoch]
         if recorded is None:
             raise ExternError(f"the vector's chain has no {kind} randomness at epoch {epoch}")
-        return base64.b64decode(recorded)
+        return recorded
+
+
+def _digest(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def _fault(said: Mapping[str, int]) -> ConsensusFault:
+    target, epoch, kind = (read_number(said[name], name) for name in ("target", "epoch", "type"))
+    return ConsensusFault(ActorID(target), ChainEpoch(epoch), kind)
 
 
 class ReplayFault(AcceptProofs):
     """Proofs as accepted; a consensus fault is what the vector's chain says."""
 
     def __init__(self, said: Mapping[str, int] | str | None) -> None:
-        self._said = said
+        self._said: ConsensusFault | str | None = said if said is None or isinstance(said, str) else _fault(said)
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
         match self._said:
@@ -74,8 +94,8 @@ class ReplayFault(AcceptProofs):
                 return None
             case str():
                 raise ExternError("the vector's chain cannot read these block headers")
-            case said:
-                return ConsensusFault(ActorID(said["target"]), ChainEpoch(said["epoch"]), said["type"])
+            case ConsensusFault():
+                return self._said
 
 
 class RejectProofs(ReplayFault):

@@ -57,6 +57,19 @@ def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
         lambda vector: vector.update(tipsets=[{"epoch": 1}]),
         lambda vector: vector["preconditions"]["variants"][0].pop("nv"),
         lambda vector: vector["preconditions"]["variants"][0].update(nv=99),
+        lambda vector: vector["preconditions"]["variants"][0].update(epoch="1"),
+        lambda vector: vector["preconditions"]["variants"][0].update(epoch=True),
+        lambda vector: vector["preconditions"].update(timestamp="now"),
+        lambda vector: vector["preconditions"].update(basefee=1.5),
+        lambda vector: vector["preconditions"].update(chain_id=None),
+        lambda vector: vector["preconditions"].update(circ_supply=[1]),
+        lambda vector: vector["preconditions"].update(circ_supply=1 << 200),
+        lambda vector: vector.update(randomness=[{"on": ["chain", 1], "ret": "abc"}]),
+        lambda vector: vector.update(tipsets=[{"epoch": "1", "cid": vector["bundle"]}]),
+        lambda vector: vector.update(consensus_fault={"target": "f01", "epoch": 1, "type": 1}),
+        lambda vector: vector.update(consensus_fault=[1]),
+        lambda vector: vector["postconditions"]["receipts"][0].update(gas_used="7"),
+        lambda vector: vector["apply_messages"][0].update(raw_length="7"),
         lambda vector: vector["preconditions"]["state_tree"].update(vector["bundle"], root_cid=vector["bundle"]),
         lambda vector: vector["postconditions"].update(receipts=[]),
         lambda vector: vector["postconditions"]["receipts"][0].pop("gas_used"),
@@ -69,6 +82,26 @@ def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object],
     path.write_text(json.dumps(damaged(damage)))
     (error,) = errors(path)
     assert error.startswith(f"{path} is not a message vector: ")
+
+
+def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl.gz"
+    good = json.dumps(sound())
+    nowhere = json.dumps(damaged(lambda vector: vector["preconditions"]["variants"][0].update(epoch="1")))
+    deep = "[" * 1_500 + "]" * 1_500
+    path.write_bytes(gzip.compress("\n".join([good, "{no json", nowhere, deep, good]).encode()))
+    records = run_file(path, data_file("bundles"))
+    assert [record["pass"] for record in records] == [True, False, False, False, True]
+    name = sound()["_meta"]["id"]
+    assert [record["vector"] for record in records] == [name, "some.jsonl", name, "some.jsonl", name]
+
+
+def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(sound()).encode() + b"\n") + b"\x1f\x8b\x08 and no more")
+    first, last = run_file(path, data_file("bundles"))
+    assert (first["pass"], last["pass"], last["vector"]) == (True, False, "cut.jsonl")
+    assert "is not a message vector: " in last["error"]
 
 
 def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:

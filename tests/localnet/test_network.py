@@ -425,6 +425,13 @@ class TestArtifacts:
         with pytest.raises(InvalidInput, match=r"the artifact"):
             Artifact.load(self.content() | {"bytecode": bytecode})
 
+    def test_a_file_that_is_nested_without_end_is_no_artifact(self, tmp_path: Path) -> None:
+        file = tmp_path / "deep.json"
+        for levels in (995, 1_500, 200_000):  # more than Python's limit, than orjson's, than a stack bears
+            file.write_text("[" * levels + "]" * levels)
+            with pytest.raises(InvalidInput, match=r"deep\.json is no"):
+                Artifact.load(file)
+
     def test_a_file_that_is_no_artifact_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=r"absent\.json cannot be read: No such file or directory$"):
             Artifact.load(tmp_path / "absent.json")

@@ -1,0 +1,40 @@
+"""JSON of strangers: what is taken, what is refused, and that nothing recurses without a bound."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from store.json_text import parse_json
+
+
+def test_numbers_of_any_size_are_kept() -> None:
+    assert parse_json(b'{"a": [123456789012345678901234567890, -1, 0.5, null, true, "\\u00e9"]}') == {
+        "a": [123456789012345678901234567890, -1, 0.5, None, True, "é"]
+    }
+
+
+def test_hooks_are_those_of_the_standard_library() -> None:
+    assert parse_json('{"a": 1, "a": 2}', object_pairs_hook=list) == [("a", 1), ("a", 2)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1,]", "NaN", "1e999", '"\\ud800"', "\ufeff1", b"\xff", "1 2"])
+def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_is_refused_whatever_the_processs_recursion_limit_is(opening: str, closing: str) -> None:
+    before = sys.getrecursionlimit()
+    try:
+        for limit in (before, 1_000_000):
+            sys.setrecursionlimit(limit)
+            for levels in (1_025, 1_000_000):
+                with pytest.raises(ValueError, match="depth|nested"):
+                    parse_json(opening * levels + "1" + closing * levels)
+    finally:
+        sys.setrecursionlimit(before)
+    assert json.dumps(parse_json(opening * 300 + "1" + closing * 300), separators=(",", ":")).startswith(opening * 300)
