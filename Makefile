@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle actors-page lock environment
+.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle bindings actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -89,6 +89,9 @@ boot: environment ## the same life on our own actors and on the official ones, f
 
 bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
 	@$(RUN)/python actors/build.py $(ARGS)
+
+bindings: environment ## write what is generated from the actors' schemas: Python, Solidity, the table of docs/bridge.md
+	@$(RUN)/python -m devtools.bindings
 
 actors-page: environment ## write the table of docs/actors.md anew, by asking the actors
 	@$(RUN)/python -m tests.docs.actors_page

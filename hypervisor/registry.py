@@ -30,6 +30,7 @@ class Registry:
         self._names = dict(names)
         self._factories = dict(factories or {})
         self._runtimes: dict[str, Runtime] = {}
+        self._wrappers: dict[str, list[Callable[[Runtime], Runtime]]] = {}
 
     def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
         """The name and the runtime for a code CID; RuntimeUnavailable if it is not installed."""
@@ -46,6 +47,12 @@ class Registry:
         """Let another runtime execute a code CID."""
         self._names[code] = name
 
+    def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime]) -> None:
+        """Put a runtime before the one of a name: it is made with that one, and gets its invocations from now on."""
+        self._wrappers.setdefault(name, []).append(wrapper)
+        if name in self._runtimes:
+            self._runtimes[name] = wrapper(self._runtimes[name])
+
     def names(self) -> Mapping[Cid, str]:
         """The code CIDs that are not executed by `wasm`, with their runtimes."""
         return dict(self._names)
@@ -57,7 +64,10 @@ class Registry:
                 f"code {show(code)} asks for the runtime '{name}', which is not installed: "
                 f"install the package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
             )
-        runtime = self._runtimes[name] = factory(self._services)
+        runtime = factory(self._services)
+        for wrapper in self._wrappers.get(name, ()):
+            runtime = wrapper(runtime)
+        self._runtimes[name] = runtime
         return runtime
 
 

@@ -16,12 +16,18 @@ NAMES = (
 )  # fmt: skip
 """The actors, as a bundle's manifest names and orders them."""
 
+SHARED = "common"
 _FOLDER = Path(__file__).parent
 
 
 @cache
 def schema_text(name: str) -> str:
     """The schema of an actor, with the shared types; KeyError for a name that is none."""
-    if name not in NAMES:
+    return "\n".join(file_text(part) for part in (SHARED, name))
+
+
+def file_text(name: str) -> str:
+    """The file of an actor alone, or of what all share (`SHARED`); KeyError for a name that is none."""
+    if name not in (*NAMES, SHARED):
         raise KeyError(name)
-    return "\n".join((_FOLDER / f"{part}.ipldsch").read_text(encoding="utf-8") for part in ("common", name))
+    return (_FOLDER / f"{name}.ipldsch").read_text(encoding="utf-8")

@@ -1,0 +1,299 @@
+"""What the generated modules of `bridge.bindings` stand on: a struct, a call, and the codec of a schema's types.
+
+The codec is made from the actor's IPLD schema, each type's functions once, when it is first needed: values of Python
+(addresses, numbers, dataclasses, tuples) to DAG-CBOR's data model and back. Structs are CBOR arrays of their fields in
+order; a method's single parameter stands bare where the schema has it so. Bytes are `store.codec`'s business.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import HypervisorError
+from hypervisor.types import MethodNumber
+from store.cid import Cid
+from store.codec import decode_strict, encode, link, unlink
+from store.schema.types import Bytes, Kinded, Link, List, SchemaError, Simple, Term, Union, Unit
+from store.schema.types import Struct as StructType
+
+R = TypeVar("R", covariant=True)
+Convert = Callable[[Any], Any]
+
+BIG: Final = ("BigInt", "TokenAmount", "DataCap")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """A call of a method: its number, its parameters in CBOR, and how its answer is read."""
+
+    method: MethodNumber
+    params: bytes
+    _answer: Callable[[bytes], R] = field(repr=False, compare=False)
+
+    def answer(self, data: bytes) -> R:
+        """What the actor's return data say. Raises SchemaError, CodecError (ValueErrors) for data of another shape."""
+        return self._answer(data)
+
+
+class Codec:
+    """The types of one actor's schema; `shared` has the classes of those that all actors share."""
+
+    def __init__(self, actor: str, shared: Codec | None = None) -> None:
+        self.actor = actor
+        self.classes: dict[str, type[Struct]] = {}
+        self._shared = shared
+        self._made: dict[str, tuple[Convert, Convert]] = {}
+
+    def encode(self, name: str, value: Any) -> bytes:
+        """A value of a type in CBOR. Raises SchemaError (with the path), CodecError."""
+        return encode(self.functions(name)[0](value))
+
+    def decode(self, name: str, data: bytes) -> Any:
+        """The value of a type in CBOR. Raises SchemaError (with the path), CodecError."""
+        return self.functions(name)[1](decode_strict(data))
+
+    def call(self, method: MethodNumber, params: str | None, value: Any, answer: str | None) -> Call[Any]:
+        """A call with parameters of a type (None: without any) that answers a type (None: nothing)."""
+        data = b"" if params is None else self.encode(params, value)
+        return Call(method, data, _nothing if answer is None else partial(self.decode, answer))
+
+    def functions(self, name: str) -> tuple[Convert, Convert]:
+        """Value to data, and data to value, of a type."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = _Maker(self).named(name)
+        return made
+
+    def class_of(self, name: str) -> type[Struct]:
+        """The dataclass of a struct; KeyError for one that no method has."""
+        found = self.classes.get(name)
+        if found is None and self._shared is not None:
+            found = self._shared.classes.get(name)
+        if found is None:
+            raise KeyError(f"{self.actor} has no class {name}")
+        return found
+
+
+class Struct:
+    """What the dataclasses of structs inherit: `class ProposeParams(Struct, codec=...)`."""
+
+    __slots__ = ()
+    _codec: ClassVar[Codec]
+
+    def __init_subclass__(cls, codec: Codec | None = None) -> None:
+        if codec is not None:  # a dataclass with slots is made twice, the second time without arguments
+            cls._codec = codec
+        cls._codec.classes[cls.__name__] = cls
+
+    def encode(self) -> bytes:
+        """In CBOR, as a tuple of the fields. Raises SchemaError, CodecError."""
+        return self._codec.encode(type(self).__name__, self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The inverse of `encode`. Raises SchemaError, CodecError."""
+        value: Self = cls._codec.decode(cls.__name__, data)
+        return value
+
+
+def field_name(name: str) -> str:
+    """A field's name in Python: `from` is `from_`."""
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _nothing(data: bytes) -> None:
+    if data:
+        raise SchemaError(f"{len(data)} bytes, expected no answer")
+
+
+class _Maker:
+    """Makes the functions of types from the schema."""
+
+    def __init__(self, codec: Codec) -> None:
+        from bridge.actor_schemas import actor_schema  # parsed when a type is first needed, not at import
+
+        self._codec = codec
+        self._schema = actor_schema(codec.actor)
+
+    def named(self, name: str) -> tuple[Convert, Convert]:
+        name = self._schema.name_of(name)
+        if name in BIG:
+            return _write_amount, _read_amount
+        if name == "Address":
+            return _write_address, _read_address
+        kind = self._schema.type_of(name)
+        match kind:
+            case Simple("int"):
+                return _int, _int
+            case Simple("bool"):
+                return _of(bool), _of(bool)
+            case Simple("string"):
+                return _of(str), _of(str)
+            case Bytes(None):
+                return _of(bytes), _of(bytes)
+            case Unit("null"):
+                return _of(type(None)), _of(type(None))
+            case Link() | List(advanced=None):
+                return self._term(kind)
+            case StructType():
+                return self._struct(name, kind)
+            case Union(representation=Kinded()):
+                return self._choice(kind)
+            case _:
+                raise TypeError(f"{name} has no form in Python")
+
+    def _term(self, term: Term, nullable: bool = False) -> tuple[Convert, Convert]:
+        match term:
+            case str():
+                write, read = self._codec.functions(self._schema.name_of(term))
+            case Link():
+                write, read = _write_link, _read_link
+            case List(value, inner_nullable):
+                item = self._term(value, inner_nullable)
+                write, read = _list(item[0], list), _list(item[1], tuple)
+            case _:
+                raise TypeError(f"{term} has no form in Python")
+        return (_or_none(write), _or_none(read)) if nullable else (write, read)
+
+    def _struct(self, name: str, kind: StructType) -> tuple[Convert, Convert]:
+        of = self._codec.class_of(name)
+        names = tuple(kind.fields)
+        pairs = [self._term(field.type, field.nullable) for field in kind.fields.values()]
+        writers, readers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        fields = _fields(tuple(map(field_name, names)))
+
+        def write(value: Any) -> list[Any]:
+            if type(value) is not of:
+                raise SchemaError(f"expected {name}, found {type(value).__name__}")
+            return _each(names, writers, fields(value))
+
+        def read(data: Any) -> Any:
+            if type(data) is not list or len(data) != len(names):
+                raise SchemaError(f"expected a list of {len(names)} values for {name}")
+            return of(*_each(names, readers, data))
+
+        return write, read
+
+    def _choice(self, kind: Union) -> tuple[Convert, Convert]:
+        members = {name: self._term(member) for name, member in kind.members.items()}
+        by_data = {_DATA_TYPES[name]: read for name, (_, read) in members.items()}
+        writers = [write for write, _ in members.values()]
+
+        def write(value: Any) -> Any:
+            for writer in writers:
+                try:
+                    return writer(value)
+                except SchemaError:
+                    continue
+            raise SchemaError(f"expected one of {', '.join(members)}, found {type(value).__name__}")
+
+        def read(data: Any) -> Any:
+            reader = by_data.get(type(data))
+            if reader is None:
+                raise SchemaError(f"expected one of {', '.join(members)}, found {type(data).__name__}")
+            return reader(data)
+
+        return write, read
+
+
+_DATA_TYPES: Final[dict[str, type]] = {"string": str, "bytes": bytes, "null": type(None), "link": type(link(b""))}
+
+
+def _fields(names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
+    """The values of fields, in order."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: [getattr(value, name) for name in names]
+
+
+def _each(names: Sequence[str], functions: Sequence[Convert], values: Sequence[Any]) -> list[Any]:
+    done: list[Any] = []
+    try:
+        for function, value in zip(functions, values, strict=True):
+            done.append(function(value))
+    except SchemaError as error:
+        raise error.below(names[len(done)]) from None
+    return done
+
+
+def _list(convert: Convert, make: Callable[[list[Any]], Any]) -> Convert:
+    def convert_list(values: Any) -> Any:
+        if not isinstance(values, list | tuple):
+            raise SchemaError(f"expected a list, found {type(values).__name__}")
+        done: list[Any] = []
+        try:
+            for value in values:
+                done.append(convert(value))  # noqa: PERF401 - as above
+        except SchemaError as error:
+            raise error.below(len(done)) from None
+        return make(done)
+
+    return convert_list
+
+
+def _or_none(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _of(kind: type) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is not kind:
+            raise SchemaError(f"expected {kind.__name__}, found {type(value).__name__}")
+        return value
+
+    return convert
+
+
+def _int(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, int) and type(value) is not bool:  # an enumeration's
+        return int(value)
+    raise SchemaError(f"expected an integer, found {type(value).__name__}")
+
+
+def _write_amount(value: Any) -> bytes:
+    try:
+        return encode_bigint(_int(value))
+    except HypervisorError as error:
+        raise SchemaError(str(error)) from None
+
+
+def _read_amount(data: Any) -> int:
+    try:
+        return decode_bigint(data)
+    except HypervisorError as error:
+        raise SchemaError(str(error)) from None
+
+
+def _write_address(value: Any) -> bytes:
+    if type(value) is not Address:
+        raise SchemaError(f"expected an address, found {type(value).__name__}")
+    return value.to_bytes()
+
+
+def _read_address(data: Any) -> Address:
+    if type(data) is not bytes:
+        raise SchemaError(f"expected an address's bytes, found {type(data).__name__}")
+    try:
+        return Address.from_bytes(data)
+    except HypervisorError as error:
+        raise SchemaError(str(error)) from None
+
+
+def _write_link(value: Any) -> Any:
+    return link(_of(bytes)(value))
+
+
+def _read_link(data: Any) -> Cid:
+    try:
+        return unlink(data)
+    except ValueError as error:
+        raise SchemaError(str(error)) from None

@@ -1,0 +1,91 @@
+"""What the schemas of all actors share.
+
+Generated from actors/schemas/common.ipldsch: `make bindings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.binding import Call, Codec, Struct
+from hypervisor.types import MethodNumber
+
+CODEC: Final = Codec("common")
+
+AUTHENTICATE_MESSAGE: Final = MethodNumber(2643134072)
+BATCH: Final = MethodNumber(3255706879)
+RECEIVE: Final = MethodNumber(3726118371)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterEstimate(Struct, codec=CODEC):
+    """Estimates of alpha-beta filters, Q.128."""
+
+    position: int
+    velocity: int
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPair(Struct, codec=CODEC):
+    """PowerPair, as it stands in parameters and answers."""
+
+    raw: int
+    qa: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFailure(Struct, codec=CODEC):
+    """An item that failed: its place among the parameters, and why."""
+
+    index: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReturn(Struct, codec=CODEC):
+    """Only failures are listed."""
+
+    success_count: int
+    fail_codes: tuple[BatchFailure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyTuple(Struct, codec=CODEC):
+    """EmptyTuple, as it stands in parameters and answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class UniversalReceiverParams(Struct, codec=CODEC):
+    """Parameters of UniversalReceiver. `payload`: CBOR, or nothing."""
+
+    type: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateMessageParams(Struct, codec=CODEC):
+    """Parameters of AuthenticateMessage."""
+
+    signature: bytes
+    message: bytes
+
+
+def authenticate_message(signature: bytes, message: bytes) -> Call[bool]:
+    """AuthenticateMessage: method 2643134072."""
+    return CODEC.call(
+        AUTHENTICATE_MESSAGE,
+        "AuthenticateMessageParams",
+        AuthenticateMessageParams(signature, message),
+        "AuthenticateMessageReturn",
+    )
+
+
+def batch() -> Call[BatchReturn]:
+    """Batch: method 3255706879."""
+    return CODEC.call(BATCH, None, None, "BatchReturn")
+
+
+def receive(type: int, payload: bytes) -> Call[None]:
+    """Receive: method 3726118371. `payload`: CBOR, or nothing."""
+    return CODEC.call(RECEIVE, "UniversalReceiverParams", UniversalReceiverParams(type, payload), None)

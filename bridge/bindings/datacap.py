@@ -1,0 +1,275 @@
+"""f07: a token (FRC-46) that stands for verified data; a byte of data is 10^18 of its units.
+
+Generated from actors/schemas/datacap.ipldsch: `make bindings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.binding import Call, Codec, Struct
+from bridge.bindings import common
+from hypervisor.address import Address
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
+
+CODEC: Final = Codec("datacap", common.CODEC)
+
+CONSTRUCTOR: Final = MethodNumber(1)
+NAME: Final = MethodNumber(48890204)
+TRANSFER: Final = MethodNumber(80475954)
+TOTAL_SUPPLY: Final = MethodNumber(114981429)
+MINT: Final = MethodNumber(116935346)
+BURN: Final = MethodNumber(1434719642)
+DECREASE_ALLOWANCE: Final = MethodNumber(1529376545)
+INCREASE_ALLOWANCE: Final = MethodNumber(1777121560)
+SYMBOL: Final = MethodNumber(2061153854)
+DESTROY: Final = MethodNumber(2624896501)
+REVOKE_ALLOWANCE: Final = MethodNumber(2765635761)
+BURN_FROM: Final = MethodNumber(2979674018)
+BALANCE: Final = MethodNumber(3261979605)
+TRANSFER_FROM: Final = MethodNumber(3621052141)
+GRANULARITY: Final = MethodNumber(3936767397)
+ALLOWANCE: Final = MethodNumber(4205072950)
+
+
+@dataclass(frozen=True, slots=True)
+class MintParams(Struct, codec=CODEC):
+    """Parameters of Mint. `amount`: attoFIL."""
+
+    to: Address
+    amount: TokenAmount
+    operators: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MintReturn(Struct, codec=CODEC):
+    """What Mint answers. `balance`, `supply`: attoFIL. `recipient_data`: CBOR, or nothing."""
+
+    balance: TokenAmount
+    supply: TokenAmount
+    recipient_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyParams(Struct, codec=CODEC):
+    """Parameters of Destroy. `amount`: attoFIL."""
+
+    owner: Address
+    amount: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyReturn(Struct, codec=CODEC):
+    """What Destroy answers. `balance`: attoFIL."""
+
+    balance: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceParams(Struct, codec=CODEC):
+    """Parameters of Allowance."""
+
+    owner: Address
+    operator: Address
+
+
+@dataclass(frozen=True, slots=True)
+class TransferParams(Struct, codec=CODEC):
+    """Parameters of Transfer. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+
+    to: Address
+    amount: TokenAmount
+    operator_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReturn(Struct, codec=CODEC):
+    """What Transfer answers. `from_balance`, `to_balance`: attoFIL. `recipient_data`: CBOR, or nothing."""
+
+    from_balance: TokenAmount
+    to_balance: TokenAmount
+    recipient_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFromParams(Struct, codec=CODEC):
+    """Parameters of TransferFrom. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+
+    from_: Address
+    to: Address
+    amount: TokenAmount
+    operator_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFromReturn(Struct, codec=CODEC):
+    """What TransferFrom answers.
+
+    `from_balance`, `to_balance`, `allowance`: attoFIL. `recipient_data`: CBOR, or nothing.
+    """
+
+    from_balance: TokenAmount
+    to_balance: TokenAmount
+    allowance: TokenAmount
+    recipient_data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IncreaseAllowanceParams(Struct, codec=CODEC):
+    """Parameters of IncreaseAllowance. `amount`: attoFIL."""
+
+    operator: Address
+    amount: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAllowanceParams(Struct, codec=CODEC):
+    """Parameters of RevokeAllowance."""
+
+    operator: Address
+
+
+@dataclass(frozen=True, slots=True)
+class BurnParams(Struct, codec=CODEC):
+    """Parameters of Burn. `amount`: attoFIL."""
+
+    amount: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class BurnReturn(Struct, codec=CODEC):
+    """What Burn answers. `balance`: attoFIL."""
+
+    balance: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class BurnFromParams(Struct, codec=CODEC):
+    """Parameters of BurnFrom. `amount`: attoFIL."""
+
+    owner: Address
+    amount: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class BurnFromReturn(Struct, codec=CODEC):
+    """What BurnFrom answers. `balance`, `allowance`: attoFIL."""
+
+    balance: TokenAmount
+    allowance: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReceived(Struct, codec=CODEC):
+    """The payload of the receiver's hook (type 2233613279).
+
+    `amount`: attoFIL. `operator_data`, `token_data`: CBOR, or nothing.
+    """
+
+    from_: ActorID
+    to: ActorID
+    operator: ActorID
+    amount: TokenAmount
+    operator_data: bytes
+    token_data: bytes
+
+
+def constructor(address: Address) -> Call[None]:
+    """Constructor: method 1."""
+    return CODEC.call(CONSTRUCTOR, "ConstructorParams", address, None)
+
+
+def name() -> Call[str]:
+    """Name: method 48890204."""
+    return CODEC.call(NAME, None, None, "NameReturn")
+
+
+def transfer(to: Address, amount: int, operator_data: bytes) -> Call[TransferReturn]:
+    """Transfer: method 80475954. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    return CODEC.call(
+        TRANSFER, "TransferParams", TransferParams(to, TokenAmount(amount), operator_data), "TransferReturn"
+    )
+
+
+def total_supply() -> Call[TokenAmount]:
+    """TotalSupply: method 114981429."""
+    return CODEC.call(TOTAL_SUPPLY, None, None, "TotalSupplyReturn")
+
+
+def mint(to: Address, amount: int, operators: Sequence[Address]) -> Call[MintReturn]:
+    """Mint: method 116935346. `amount`: attoFIL."""
+    return CODEC.call(MINT, "MintParams", MintParams(to, TokenAmount(amount), tuple(operators)), "MintReturn")
+
+
+def burn(amount: int) -> Call[BurnReturn]:
+    """Burn: method 1434719642. `amount`: attoFIL."""
+    return CODEC.call(BURN, "BurnParams", BurnParams(TokenAmount(amount)), "BurnReturn")
+
+
+def decrease_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
+    """DecreaseAllowance: method 1529376545. `amount`: attoFIL."""
+    return CODEC.call(
+        DECREASE_ALLOWANCE,
+        "DecreaseAllowanceParams",
+        IncreaseAllowanceParams(operator, TokenAmount(amount)),
+        "DecreaseAllowanceReturn",
+    )
+
+
+def increase_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
+    """IncreaseAllowance: method 1777121560. `amount`: attoFIL."""
+    return CODEC.call(
+        INCREASE_ALLOWANCE,
+        "IncreaseAllowanceParams",
+        IncreaseAllowanceParams(operator, TokenAmount(amount)),
+        "IncreaseAllowanceReturn",
+    )
+
+
+def symbol() -> Call[str]:
+    """Symbol: method 2061153854."""
+    return CODEC.call(SYMBOL, None, None, "SymbolReturn")
+
+
+def destroy(owner: Address, amount: int) -> Call[DestroyReturn]:
+    """Destroy: method 2624896501. `amount`: attoFIL."""
+    return CODEC.call(DESTROY, "DestroyParams", DestroyParams(owner, TokenAmount(amount)), "DestroyReturn")
+
+
+def revoke_allowance(operator: Address) -> Call[TokenAmount]:
+    """RevokeAllowance: method 2765635761."""
+    return CODEC.call(
+        REVOKE_ALLOWANCE, "RevokeAllowanceParams", RevokeAllowanceParams(operator), "RevokeAllowanceReturn"
+    )
+
+
+def burn_from(owner: Address, amount: int) -> Call[BurnFromReturn]:
+    """BurnFrom: method 2979674018. `amount`: attoFIL."""
+    return CODEC.call(BURN_FROM, "BurnFromParams", BurnFromParams(owner, TokenAmount(amount)), "BurnFromReturn")
+
+
+def balance(address: Address) -> Call[TokenAmount]:
+    """Balance: method 3261979605."""
+    return CODEC.call(BALANCE, "BalanceParams", address, "BalanceReturn")
+
+
+def transfer_from(from_: Address, to: Address, amount: int, operator_data: bytes) -> Call[TransferFromReturn]:
+    """TransferFrom: method 3621052141. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    return CODEC.call(
+        TRANSFER_FROM,
+        "TransferFromParams",
+        TransferFromParams(from_, to, TokenAmount(amount), operator_data),
+        "TransferFromReturn",
+    )
+
+
+def granularity() -> Call[int]:
+    """Granularity: method 3936767397."""
+    return CODEC.call(GRANULARITY, None, None, "GranularityReturn")
+
+
+def allowance(owner: Address, operator: Address) -> Call[TokenAmount]:
+    """Allowance: method 4205072950."""
+    return CODEC.call(ALLOWANCE, "AllowanceParams", AllowanceParams(owner, operator), "AllowanceReturn")

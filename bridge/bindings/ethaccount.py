@@ -1,0 +1,21 @@
+"""An account of an Ethereum key. Method 1 takes no parameters; numbers from 2^24 on do nothing.
+
+Generated from actors/schemas/ethaccount.ipldsch: `make bindings`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.binding import Call, Codec
+from bridge.bindings import common
+from hypervisor.types import MethodNumber
+
+CODEC: Final = Codec("ethaccount", common.CODEC)
+
+CONSTRUCTOR: Final = MethodNumber(1)
+
+
+def constructor() -> Call[None]:
+    """Constructor: method 1."""
+    return CODEC.call(CONSTRUCTOR, None, None, None)

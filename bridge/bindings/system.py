@@ -1,0 +1,21 @@
+"""f00. No methods but the constructor (method 1, no parameters).
+
+Generated from actors/schemas/system.ipldsch: `make bindings`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.binding import Call, Codec
+from bridge.bindings import common
+from hypervisor.types import MethodNumber
+
+CODEC: Final = Codec("system", common.CODEC)
+
+CONSTRUCTOR: Final = MethodNumber(1)
+
+
+def constructor() -> Call[None]:
+    """Constructor: method 1."""
+    return CODEC.call(CONSTRUCTOR, None, None, None)

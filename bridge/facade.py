@@ -1,0 +1,154 @@
+"""Built-in actors in Solidity's terms: a function for each method, its calldata and its answer.
+
+    function = facade("storageminer")[selector]
+    params = function.params(calldata)          # CBOR for the actor; Refusal carries what a call of it reverts with
+    data = function.answer(actor, returned)     # ABI for the contract
+
+Everything is a function of its arguments; who calls whom, with what gas, is `bridge.facade_runtime`. The types are
+those of `bridge.facade_types`, the methods those of `bridge.exported_methods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from eth_hash.auto import keccak
+
+from bridge.actor_schemas import methods
+from bridge.exported_methods import PAYABLE, exported_methods
+from bridge.facade_types import AbiType, SolidityTypes, camel, function_name
+from bridge.strict_abi import (
+    BYTES,
+    Coder,
+    NotCanonical,
+    NotEncodable,
+    fixed_bytes,
+    mapped,
+    read_all,
+    sequence,
+    unsigned,
+)
+from hypervisor.errors import MessageError
+from hypervisor.types import ActorID, MethodNumber
+from store.codec import CodecError, decode_strict, encode
+
+SELECTOR: Final = 4
+_TEXT: Final = mapped(BYTES, bytes.decode, str.encode, name="string")
+_ID: Final = unsigned(64)
+
+ERRORS: Final[Mapping[str, tuple[tuple[Coder, str], ...]]] = MappingProxyType({
+    "ActorError": ((_ID, "actor"), (_ID, "method"), (unsigned(32), "exitCode"), (BYTES, "data")),
+    "UnknownFunction": ((_ID, "actor"), (fixed_bytes(4), "selector")),
+    "NotPayable": ((_ID, "actor"), (fixed_bytes(4), "selector")),
+    "BadCalldata": ((unsigned(256), "position"), (_TEXT, "why")),
+    "BadAnswer": ((_ID, "actor"), (_ID, "method"), (_TEXT, "why")),
+})  # fmt: skip
+"""The errors of the facade, with the types and names of what they carry."""
+
+
+class Refusal(Exception):
+    """A call that ends in a revert; `data` is one of `ERRORS`, encoded."""
+
+    def __init__(self, error: str, *values: Any) -> None:
+        super().__init__(f"{error}({', '.join(map(str, values))})")
+        self.data = _error_selectors()[error] + sequence([coder for coder, _ in ERRORS[error]]).write(list(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A method as a function. `inputs` and `outputs` by name; those of a struct are its fields."""
+
+    actor: str
+    name: str
+    method: MethodNumber
+    mutability: str
+    inputs: tuple[tuple[str, AbiType], ...]
+    outputs: tuple[tuple[str, AbiType], ...]
+    selector: bytes
+    _arguments: Coder
+    _results: Coder
+    _takes_tuple: bool
+    _gives_tuple: bool
+
+    @property
+    def signature(self) -> str:
+        """`transfer((bytes),int256,bytes)`."""
+        return self.name + self._arguments.name
+
+    @property
+    def payable(self) -> bool:
+        """Whether a call may carry value."""
+        return self.mutability == PAYABLE
+
+    def params(self, calldata: bytes) -> bytes:
+        """The actor's parameters in CBOR, nothing where the method takes none. Refusal for calldata not canonical."""
+        try:
+            values = read_all(self._arguments, calldata, SELECTOR)
+            if not self.inputs and not self._takes_tuple:
+                return b""
+            return encode(values if self._takes_tuple else values[0])
+        except NotCanonical as error:
+            raise Refusal("BadCalldata", error.at, error.why) from None
+        except (CodecError, MessageError) as error:
+            raise Refusal("BadCalldata", SELECTOR, str(error)) from None
+
+    def answer(self, actor: ActorID, data: bytes | None) -> bytes:
+        """What a contract gets for the actor's answer (None: it gave none). Refusal for one that does not fit."""
+        try:
+            if data is None:
+                values: Any = []
+            else:
+                found = decode_strict(data)
+                values = found if self._gives_tuple else [found]
+            return self._results.write(values)
+        except (NotEncodable, CodecError) as error:
+            raise Refusal("BadAnswer", actor, self.method, str(error)) from None
+
+
+@cache
+def facade(actor: str) -> Mapping[bytes, Function]:
+    """The functions of a built-in actor by selector; none of an actor that has no interface."""
+    types = SolidityTypes(actor)
+    found = {}
+    for method in exported_methods(actor):
+        terms = methods(actor)[method.number]
+        name = function_name(method.name)
+        inputs, takes_tuple = _parameters(types, terms.params)
+        outputs, gives_tuple = _parameters(types, terms.answer)
+        arguments, results = (sequence([part.coder for _, part in parts]) for parts in (inputs, outputs))
+        selector = bytes(keccak((name + arguments.name).encode())[:SELECTOR])
+        found[selector] = Function(
+            actor, name, method.number, method.mutability, inputs, outputs, selector, arguments, results,
+            takes_tuple, gives_tuple,
+        )  # fmt: skip
+    return MappingProxyType(found)
+
+
+def _parameters(types: SolidityTypes, term: str | None) -> tuple[tuple[tuple[str, AbiType], ...], bool]:
+    """What stands for a type as arguments: a struct's fields, else the value alone; and whether it was a struct."""
+    if term is None:
+        return (), False
+    fields = types.fields(term)
+    if fields is None:
+        return ((_alone(types, term), types.of(term)),), False
+    return tuple((camel(name), part) for name, part in fields), True
+
+
+_NAMES: Final = {"Address": "addr", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector", "BitField": "deals"}
+
+
+def _alone(types: SolidityTypes, name: str) -> str:
+    """The name of parameters that are one value, after its type; an answer of one value has none."""
+    return "" if name.endswith("Return") else _NAMES.get(types.schema.name_of(name), "changes")
+
+
+@cache
+def _error_selectors() -> Mapping[str, bytes]:
+    return {
+        name: bytes(keccak((name + sequence([coder for coder, _ in parts]).name).encode())[:SELECTOR])
+        for name, parts in ERRORS.items()
+    }

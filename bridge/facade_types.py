@@ -1,0 +1,230 @@
+"""The types of an actor's schema as types of Solidity, with the functions that translate their values.
+
+    Int                             int128: every number that CBOR has
+    unsigned and signed scalars     uint64 and int64 (ExitCode: uint32)
+    BigInt, TokenAmount, DataCap    int256: an actor's amounts have a sign
+    Bool, String, Bytes             bool, string, bytes
+    Address                         FilAddress { bytes data }: its bytes, as in filecoin-solidity
+    a link                          Cid { bytes data }: the CID's bytes, without the zero that CBOR puts before them
+    a list                          T[]
+    a struct                        a struct of the same fields, camelCase
+    something or null               T[] of no or one item
+    a choice by kind                a struct of T[]s, exactly one of which has its one item
+
+A type is made once for each schema. No method has a map, a float or a free value; asked for one, this raises TypeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_schema
+from bridge.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, mapped, sequence, signed, unsigned
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import MessageError
+from store.cid import CidError, split_cid
+from store.codec import CodecError, link, unlink
+from store.schema.types import Bytes, Copy, Kinded, Link, List, Simple, Struct, Term, Tuple, Union
+
+BIG: Final = ("BigInt", "TokenAmount", "DataCap")
+_UINT64: Final = (
+    "ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize", "DeadlineIndex",
+    "PartitionIndex",
+)  # fmt: skip
+_INT64: Final = ("ChainEpoch", "TxnID", "RegisteredProof")
+_NUMBERS: Final[dict[str, Coder]] = {
+    **dict.fromkeys(_UINT64, unsigned(64)),
+    **dict.fromkeys(_INT64, signed(64)),
+    "ExitCode": unsigned(32),
+}
+_CBOR_INT: Final = 1 << 64
+_RESERVED: Final = {"address": "addr", "type": "kind"}
+
+
+@dataclass(frozen=True, slots=True)
+class AbiType:
+    """A type in Solidity's terms: how it is coded, written in source, and what a struct consists of.
+
+    `source` is the name in Solidity, without the brackets of lists, which `brackets` counts; `shared` tells a struct
+    that several actors have.
+    """
+
+    coder: Coder
+    source: str
+    parts: tuple[tuple[str, AbiType], ...] = ()
+    brackets: int = 0
+    shared: bool = False
+
+    def list_of(self, most: int | None = None) -> AbiType:
+        """T[] of this type."""
+        return replace(self, coder=array(self.coder, most), brackets=self.brackets + 1)
+
+
+def camel(name: str) -> str:
+    """A field's name as Solidity's style has it: `num_approvals` is `numApprovals`."""
+    first, *rest = _RESERVED.get(name, name).split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def function_name(method: str) -> str:
+    """A method's name as a function's: `GetPeerID` is `getPeerID`."""
+    return method[:1].lower() + method[1:]
+
+
+class SolidityTypes:
+    """The types of one actor's schema."""
+
+    def __init__(self, actor: str) -> None:
+        self.schema = actor_schema(actor)
+        self._common = actor_schema("placeholder").types
+        self._made: dict[str, AbiType] = {}
+
+    def of(self, term: Term, nullable: bool = False) -> AbiType:
+        """The type that a term of the schema stands for."""
+        made = self._named(term) if isinstance(term, str) else self._unnamed(term)
+        return optional(made) if nullable else made
+
+    def fields(self, term: Term) -> tuple[tuple[str, AbiType], ...] | None:
+        """The fields of a struct with their types; None for a term that is no struct."""
+        kind = self.schema.type_of(term)
+        if not isinstance(kind, Struct):
+            return None
+        if not isinstance(kind.representation, Tuple) or kind.representation.order:
+            raise TypeError(f"{term} is no plain tuple")
+        return tuple((name, self.of(field.type, field.nullable)) for name, field in kind.fields.items())
+
+    def _named(self, name: str) -> AbiType:
+        name = self.schema.name_of(name)
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = self._scalar(name) or self._composite(name)
+        return made
+
+    def _unnamed(self, term: Term) -> AbiType:
+        match term:
+            case Link():
+                return CID
+            case List(value, nullable):
+                return self.of(value, nullable).list_of()
+            case _:
+                raise TypeError(f"{term} has no type in Solidity")
+
+    def _scalar(self, name: str) -> AbiType | None:
+        if name in BIG:
+            return AMOUNT
+        if name == "Address":
+            return ADDRESS
+        number = _NUMBERS.get(name)
+        return None if number is None else AbiType(number, number.name)
+
+    def _composite(self, name: str) -> AbiType:
+        kind = self.schema.type_of(name)
+        match kind:
+            case Bytes(None):
+                return RAW_BYTES
+            case Simple("int"):
+                return INT
+            case Simple("bool"):
+                return TRUTH
+            case Simple("string"):
+                return TEXT
+            case Link() | List(advanced=None):
+                return self._unnamed(kind)
+            case Struct():
+                fields = self.fields(name) or ()
+                coder = sequence([part.coder for _, part in fields])
+                parts = tuple((camel(field), part) for field, part in fields)
+                return AbiType(coder, name, parts, shared=name in self._common)
+            case Union(representation=Kinded()):
+                return self._choice(name, kind)
+            case Copy() | _:
+                raise TypeError(f"{name} has no type in Solidity")
+
+    def _choice(self, name: str, kind: Union) -> AbiType:
+        members = {data_kind: self.of(term) for data_kind, term in kind.members.items()}
+        parts = tuple((f"{data_kind}Value", member.list_of(most=1)) for data_kind, member in members.items())
+        return AbiType(_one_of([_KINDS[data_kind] for data_kind in members], parts), name, parts)
+
+
+def optional(inner: AbiType) -> AbiType:
+    """Something or null, as a list of at most one."""
+    listed = inner.list_of(most=1)
+
+    def write(value: Any) -> list[Any]:
+        return [] if value is None else [value]
+
+    return replace(listed, coder=mapped(listed.coder, lambda items: items[0] if items else None, write))
+
+
+_KINDS: Final = {"string": str, "bytes": bytes}
+
+
+def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
+    def read(lists: list[list[Any]]) -> Any:
+        given = [items[0] for items in lists if items]
+        if len(given) != 1:
+            raise ValueError(f"{len(given)} of the choices are given, expected one")
+        return given[0]
+
+    def write(value: Any) -> list[list[Any]]:
+        return [[value] if type(value) is kind else [] for kind in kinds]
+
+    return mapped(sequence([part.coder for _, part in parts]), read, write)
+
+
+def _in_struct(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Coder:
+    """Bytes that are the one field of a struct: `struct FilAddress { bytes data; }`."""
+    return mapped(sequence([BYTES]), lambda values: read(values[0]), lambda value: [write(value)])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _to_int(number: int) -> int:
+    if not -_CBOR_INT <= number < _CBOR_INT:
+        raise ValueError("a number beyond those of CBOR")
+    return number
+
+
+def _to_link(data: bytes) -> Any:
+    try:
+        split_cid(data)
+    except CidError as error:
+        raise ValueError(str(error)) from None
+    return link(data)
+
+
+def _from_link(value: Any) -> bytes:
+    try:
+        return bytes(unlink(value))
+    except CodecError as error:
+        raise NotEncodable(str(error)) from None
+
+
+def _from_amount(data: Any) -> int:
+    try:
+        return decode_bigint(data)
+    except MessageError as error:
+        raise NotEncodable(str(error)) from None
+
+
+def _to_text(data: bytes) -> str:
+    return data.decode()  # UnicodeDecodeError is a ValueError
+
+
+def _from_text(text: Any) -> bytes:
+    if type(text) is not str:
+        raise NotEncodable(f"{text!r:.60} is no text")
+    return text.encode()
+
+
+INT: Final = AbiType(mapped(signed(128), _to_int, _same), "int128")
+TRUTH: Final = AbiType(BOOL, "bool")
+TEXT: Final = AbiType(mapped(BYTES, _to_text, _from_text, name="string"), "string")
+RAW_BYTES: Final = AbiType(BYTES, "bytes")
+AMOUNT: Final = AbiType(mapped(signed(256), encode_bigint, _from_amount), "int256")
+ADDRESS: Final = AbiType(_in_struct(_same, _same), "FilAddress", (("data", RAW_BYTES),), shared=True)
+CID: Final = AbiType(_in_struct(_to_link, _from_link), "Cid", (("data", RAW_BYTES),), shared=True)

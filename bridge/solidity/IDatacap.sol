@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from actors/schemas: `make bindings`.
+pragma solidity ^0.8.8;
+
+import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
+
+/// f07: a token (FRC-46) that stands for verified data; a byte of data is 10^18 of its units.
+interface IDatacap is FilecoinErrors {
+    /// Method 116935346. `amount`: attoFIL. `balance`: attoFIL. `supply`: attoFIL. `recipientData`: CBOR, or nothing.
+    function mint(
+        FilAddress calldata to,
+        int256 amount,
+        FilAddress[] calldata operators
+    ) external returns (int256 balance, int256 supply, bytes memory recipientData);
+
+    /// Method 2624896501. `amount`: attoFIL. `balance`: attoFIL.
+    function destroy(FilAddress calldata owner, int256 amount) external returns (int256 balance);
+
+    /// Method 48890204.
+    function name() external view returns (string memory);
+
+    /// Method 2061153854.
+    function symbol() external view returns (string memory);
+
+    /// Method 3936767397.
+    function granularity() external view returns (int128);
+
+    /// Method 114981429. Answers attoFIL.
+    function totalSupply() external view returns (int256);
+
+    /// Method 3261979605. Answers attoFIL.
+    function balance(FilAddress calldata addr) external view returns (int256);
+
+    /// Method 4205072950. Answers attoFIL.
+    function allowance(FilAddress calldata owner, FilAddress calldata operator) external view returns (int256);
+
+    /// Method 80475954. `amount`: attoFIL. `operatorData`: CBOR, or nothing. `fromBalance`: attoFIL. `toBalance`: attoFIL. `recipientData`: CBOR, or nothing.
+    function transfer(
+        FilAddress calldata to,
+        int256 amount,
+        bytes calldata operatorData
+    ) external returns (int256 fromBalance, int256 toBalance, bytes memory recipientData);
+
+    /// Method 3621052141. `amount`: attoFIL. `operatorData`: CBOR, or nothing. `fromBalance`: attoFIL. `toBalance`: attoFIL. `allowance`: attoFIL. `recipientData`: CBOR, or nothing.
+    function transferFrom(
+        FilAddress calldata from,
+        FilAddress calldata to,
+        int256 amount,
+        bytes calldata operatorData
+    ) external returns (int256 fromBalance, int256 toBalance, int256 allowance, bytes memory recipientData);
+
+    /// Method 1777121560. `amount`: attoFIL. Answers attoFIL.
+    function increaseAllowance(FilAddress calldata operator, int256 amount) external returns (int256);
+
+    /// Method 1529376545. `amount`: attoFIL. Answers attoFIL.
+    function decreaseAllowance(FilAddress calldata operator, int256 amount) external returns (int256);
+
+    /// Method 2765635761. Answers attoFIL.
+    function revokeAllowance(FilAddress calldata operator) external returns (int256);
+
+    /// Method 1434719642. `amount`: attoFIL. `balance`: attoFIL.
+    function burn(int256 amount) external returns (int256 balance);
+
+    /// Method 2979674018. `amount`: attoFIL. `balance`: attoFIL. `allowance`: attoFIL.
+    function burnFrom(FilAddress calldata owner, int256 amount) external returns (int256 balance, int256 allowance);
+}

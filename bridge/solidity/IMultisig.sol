@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from actors/schemas: `make bindings`.
+pragma solidity ^0.8.8;
+
+import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
+
+/// A wallet of several signers.
+/// It refuses contracts (exit code 18): these functions are for the accounts of people.
+interface IMultisig is FilecoinErrors {
+    /// Method 2. `value`: attoFIL. `params`: CBOR, or nothing. `ret`: CBOR, or nothing.
+    function propose(
+        FilAddress calldata to,
+        int256 value,
+        uint64 method,
+        bytes calldata params
+    ) external payable returns (int64 txnId, bool applied, uint32 code, bytes memory ret);
+
+    /// Method 3. `ret`: CBOR, or nothing.
+    function approve(
+        int64 id,
+        bytes calldata proposalHash
+    ) external payable returns (bool applied, uint32 code, bytes memory ret);
+
+    /// Method 4.
+    function cancel(int64 id, bytes calldata proposalHash) external;
+
+    /// Method 5.
+    function addSigner(FilAddress calldata signer, bool increase) external;
+
+    /// Method 6.
+    function removeSigner(FilAddress calldata signer, bool decrease) external;
+
+    /// Method 7.
+    function swapSigner(FilAddress calldata from, FilAddress calldata to) external;
+
+    /// Method 8.
+    function changeNumApprovalsThreshold(int128 newThreshold) external;
+
+    /// Method 9. `startEpoch`: an epoch. `unlockDuration`: an epoch. `amount`: attoFIL.
+    function lockBalance(int64 startEpoch, int64 unlockDuration, int256 amount) external;
+}

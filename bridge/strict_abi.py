@@ -1,0 +1,260 @@
+"""Solidity's ABI in its one canonical form, read and written by functions that are made once for each type.
+
+`eth-abi` and solc's own decoder take more than one form of a value: tails in any order, shared or beyond gaps. Here
+every tail lies where the one before it ends, padding is zero, numbers are in range and nothing follows, which is the
+form that solc writes. What an array's length claims is compared with what is there before anything is made of it.
+What a value stands for in an actor's parameters is others' work (`bridge.facade_types`). Rules: the Solidity ABI
+specification, "strict encoding mode".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+WORD: Final = 32
+
+ReadStatic = Callable[[bytes, int], Any]
+"""A value from its place, whose bytes are known to be there."""
+ReadTail = Callable[[bytes, int], tuple[Any, int]]
+"""A value from where its tail begins, and where that ends."""
+Write = Callable[[Any], bytes]
+
+
+class NotCanonical(ValueError):
+    """Bytes that are not the one form of a value; `at` is the place of the first word that is wrong."""
+
+    def __init__(self, at: int, why: str) -> None:
+        super().__init__(at, why)
+        self.at = at
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"byte {self.at}: {self.why}"
+
+
+class NotEncodable(ValueError):
+    """A value that a type does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coder:
+    """Reads and writes one type. `head`: its bytes in the head of what it is a part of."""
+
+    name: str
+    """Canonical, as selectors are hashed of: `(bytes,uint64)[]`."""
+    read: ReadStatic | ReadTail
+    write: Write
+    dynamic: bool = False
+    head: int = WORD
+
+
+def unsigned(bits: int) -> Coder:
+    """uintN, a number."""
+    limit = 1 << bits
+
+    def read(data: bytes, at: int) -> int:
+        number = int.from_bytes(data[at : at + WORD], "big")
+        if number >= limit:
+            raise NotCanonical(at, f"a number beyond {bits} bits")
+        return number
+
+    def write(value: Any) -> bytes:
+        if type(value) is not int or not 0 <= value < limit:
+            raise NotEncodable(f"{value!r:.60} is not a number of {bits} bits")
+        return value.to_bytes(WORD, "big")
+
+    return Coder(f"uint{bits}", read, write)
+
+
+def signed(bits: int) -> Coder:
+    """intN, a number; its sign fills the word."""
+    limit, wrap = 1 << (bits - 1), 1 << 256
+
+    def read(data: bytes, at: int) -> int:
+        number = int.from_bytes(data[at : at + WORD], "big", signed=True)
+        if not -limit <= number < limit:
+            raise NotCanonical(at, f"a signed number beyond {bits} bits")
+        return number
+
+    def write(value: Any) -> bytes:
+        if type(value) is not int or not -limit <= value < limit:
+            raise NotEncodable(f"{value!r:.60} is not a signed number of {bits} bits")
+        return (value % wrap).to_bytes(WORD, "big")
+
+    return Coder(f"int{bits}", read, write)
+
+
+def fixed_bytes(length: int) -> Coder:
+    """bytesN, that many bytes."""
+
+    def read(data: bytes, at: int) -> bytes:
+        if any(data[at + length : at + WORD]):
+            raise NotCanonical(at, "padding that is not zero")
+        return data[at : at + length]
+
+    def write(value: Any) -> bytes:
+        if type(value) is not bytes or len(value) != length:
+            raise NotEncodable(f"{value!r:.60} is not {length} bytes")
+        return value.ljust(WORD, b"\0")
+
+    return Coder(f"bytes{length}", read, write)
+
+
+def _read_bool(data: bytes, at: int) -> bool:
+    number = int.from_bytes(data[at : at + WORD], "big")
+    if number > 1:
+        raise NotCanonical(at, "a truth value that is neither 0 nor 1")
+    return number == 1
+
+
+def _write_bool(value: Any) -> bytes:
+    if type(value) is not bool:
+        raise NotEncodable(f"{value!r:.60} is no truth value")
+    return value.to_bytes(WORD, "big")
+
+
+def _read_bytes(data: bytes, start: int) -> tuple[bytes, int]:
+    content = start + WORD
+    if content > len(data):
+        raise NotCanonical(start, "the length is cut short")
+    end = content + int.from_bytes(data[start:content], "big")
+    padded = end + (-(end - content) % WORD)
+    if padded > len(data):
+        raise NotCanonical(start, "a length beyond the end")
+    if padded != end and any(data[end:padded]):
+        raise NotCanonical(end, "padding that is not zero")
+    return data[content:end], padded
+
+
+def _write_bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise NotEncodable(f"{value!r:.60} is no byte string")
+    length = len(value)
+    return length.to_bytes(WORD, "big") + value + bytes(-length % WORD)
+
+
+BOOL: Final = Coder("bool", _read_bool, _write_bool)
+BYTES: Final = Coder("bytes", _read_bytes, _write_bytes, dynamic=True)
+
+
+def mapped(inner: Coder, read: Callable[[Any], Any], write: Callable[[Any], Any], name: str | None = None) -> Coder:
+    """A type whose values stand for others. The functions raise ValueError for what stands for nothing."""
+    if inner.dynamic:
+
+        def read_tail(data: bytes, start: int) -> tuple[Any, int]:
+            value, end = inner.read(data, start)
+            return _taken(read, value, start), end
+
+        return Coder(name or inner.name, read_tail, lambda value: inner.write(write(value)), dynamic=True)
+    return Coder(
+        name or inner.name,
+        lambda data, at: _taken(read, inner.read(data, at), at),
+        lambda value: inner.write(write(value)),
+        head=inner.head,
+    )
+
+
+def _taken(read: Callable[[Any], Any], value: Any, at: int) -> Any:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise NotCanonical(at, str(error)) from None
+
+
+def sequence(parts: Sequence[Coder]) -> Coder:
+    """A tuple, or the arguments of a call: values in a list."""
+    dynamic = any(part.dynamic for part in parts)
+    head = sum(part.head for part in parts)
+    readers = [(part.dynamic, part.head, part.read) for part in parts]
+    writers = [(part.dynamic, part.write) for part in parts]
+
+    def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:
+        at, tail = start, start + head
+        if tail > len(data):
+            raise NotCanonical(start, "the words are cut short")
+        values = []
+        for is_dynamic, size, read in readers:
+            if is_dynamic:
+                if int.from_bytes(data[at : at + WORD], "big") != tail - start:
+                    raise NotCanonical(at, "an offset that is not the end of what lies before")
+                value, tail = read(data, tail)
+                values.append(value)
+            else:
+                values.append(read(data, at))
+            at += size
+        return values, tail
+
+    def write(values: Any) -> bytes:
+        if type(values) is not list or len(values) != len(writers):
+            raise NotEncodable(f"expected a list of {len(writers)} values")
+        return joined(head, [(is_dynamic, write(value)) for (is_dynamic, write), value in zip(writers, values)])  # noqa: B905
+
+    name = f"({','.join(part.name for part in parts)})"
+    if dynamic:
+        return Coder(name, read_tail, write, dynamic=True)
+    return Coder(name, lambda data, at: read_tail(data, at)[0], write, head=head)
+
+
+def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
+    """Heads, then tails: a dynamic part's head is the offset of its tail."""
+    heads: list[bytes] = []
+    tails: list[bytes] = []
+    for is_dynamic, part in parts:
+        if is_dynamic:
+            heads.append(head.to_bytes(WORD, "big"))
+            tails.append(part)
+            head += len(part)
+        else:
+            heads.append(part)
+    return b"".join(heads + tails)
+
+
+def array(item: Coder, most: int | None = None) -> Coder:
+    """T[], values in a list; of at most so many."""
+    size, is_dynamic, read, write = item.head, item.dynamic, item.read, item.write
+
+    def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:
+        base = start + WORD
+        if base > len(data):
+            raise NotCanonical(start, "the length is cut short")
+        length = int.from_bytes(data[start:base], "big")
+        if length > (len(data) - base) // size or (most is not None and length > most):
+            raise NotCanonical(start, "more items than there can be")
+        at, tail = base, base + length * size
+        values = []
+        for _ in range(length):
+            if is_dynamic:
+                if int.from_bytes(data[at : at + WORD], "big") != tail - base:
+                    raise NotCanonical(at, "an offset that is not the end of what lies before")
+                value, tail = read(data, tail)
+                values.append(value)
+            else:
+                values.append(read(data, at))
+            at += size
+        return values, tail
+
+    def write_tail(values: Any) -> bytes:
+        if type(values) is not list or (most is not None and len(values) > most):
+            raise NotEncodable("expected a list" + ("" if most is None else f" of at most {most}"))
+        parts = [(is_dynamic, write(value)) for value in values]
+        return len(values).to_bytes(WORD, "big") + joined(len(values) * size, parts)
+
+    if size == 0:
+        raise TypeError("items without a word: a length could claim any number of them")
+    return Coder(f"{item.name}[]", read_tail, write_tail, dynamic=True)
+
+
+def read_all(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
+    """The values of a call's arguments, which end where the bytes do. Raises NotCanonical."""
+    if start + arguments.head > len(data) and not arguments.dynamic:
+        raise NotCanonical(start, "the words are cut short")
+    if arguments.dynamic:
+        values, end = arguments.read(data, start)
+    else:
+        values, end = arguments.read(data, start), start + arguments.head
+    if end != len(data):
+        raise NotCanonical(end, "bytes behind the last value")
+    found: list[Any] = values
+    return found

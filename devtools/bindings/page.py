@@ -1,0 +1,37 @@
+"""The table of the facade's functions in docs/bridge.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from bridge.exported_methods import NONPAYABLE, OFFERED_BY
+from bridge.facade import Function, facade
+from bridge.facade_types import AbiType
+from devtools.bindings.solidity import NAMES
+
+PATH: Final = Path("docs/bridge.md")
+BEGIN: Final = "<!-- functions of the interfaces: make bindings -->\n"
+END: Final = "<!-- end of the functions -->\n"
+
+
+def renewed(text: str) -> str:
+    """The page with its table as it should be."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + _table() + END + rest.split(END)[1]
+
+
+def _table() -> str:
+    rows = [_row(function) for actor in OFFERED_BY for function in facade(actor).values()]
+    return "| function | method | selector | answers |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _row(function: Function) -> str:
+    mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
+    call = f"{NAMES[function.actor]}.{function.name}({_listed(function.inputs)}){mutability}"
+    answers = f"`{_listed(function.outputs)}`" if function.outputs else ""
+    return f"| `{call}` | {function.method} | `{function.selector.hex()}` | {answers} |\n"
+
+
+def _listed(parts: tuple[tuple[str, AbiType], ...]) -> str:
+    return ", ".join(f"{part.source}{'[]' * part.brackets} {name}".rstrip() for name, part in parts)

@@ -1,0 +1,201 @@
+"""The generated Python modules: what they write is what the actors take, what actors answer is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from importlib import import_module
+from inspect import isfunction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.schemas import NAMES
+from bridge.actor_schemas import actor_schema, methods
+from bridge.binding import Call, Codec, Struct
+from bridge.bindings import common, datacap, multisig, reward, storagemarket, storageminer, storagepower
+from hypervisor.address import Address
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from store.cid import CBOR, cid_of
+from store.codec import CodecError, decode, encode, link
+from store.schema.types import Bytes, Kinded, Link, List, SchemaError, Simple, Term, Unit
+from store.schema.types import Struct as StructType
+from store.schema.types import Union as UnionType
+from tests.actors.test_same_market import Deal
+
+ALICE, BOB = Address.id(ActorID(100)), Address.id(ActorID(101))
+CID = cid_of(b"cid", CBOR)
+
+
+def test_calls_are_the_bytes_that_are_written_by_hand() -> None:
+    proposed = multisig.propose(ALICE, 10**18, 0, b"\x80")
+    assert (proposed.method, proposed.params.hex()) == (2, "84420064490" + "00de0b6b3a7640000" + "004180")
+    assert multisig.approve(7, b"").params == bytes.fromhex("820740")
+    assert datacap.balance(BOB) == Call(MethodNumber(3261979605), bytes.fromhex("420065"), datacap.balance(BOB)._answer)
+    assert storagepower.miner_count().params == b""
+
+
+def test_answers_are_read_into_types() -> None:
+    assert multisig.approve(7, b"").answer(bytes.fromhex("83f50040")) == multisig.ApproveReturn(True, 0, b"")
+    assert storagepower.miner_count().answer(b"\x05") == 5
+    multisig.cancel(1, b"").answer(b"")
+    owner = storageminer.get_owner().answer(bytes.fromhex("82420064f6"))
+    assert owner == storageminer.GetOwnerReturn(ALICE, None)
+    assert storagemarket.get_deal_label(1).answer(encode("text")) == "text"
+    assert storagemarket.get_deal_label(1).answer(encode(b"\xff")) == b"\xff"
+    assert reward.constructor(None).params == b"\xf6"
+    assert reward.constructor(5).params == bytes.fromhex("420005")
+
+
+def test_a_deal_is_the_same_as_the_one_that_the_market_s_tests_write() -> None:
+    written = encode([[Deal(ALICE).signed()]])
+    params = storagemarket.PublishStorageDealsParams.decode(written)
+    assert params.encode() == written
+    (deal,) = params.deals
+    assert deal.proposal.provider == ALICE
+    assert storagemarket.publish_storage_deals([deal]).params == written
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "a number in place of an address": (lambda: datacap.balance(5), "expected an address"),  # type: ignore[arg-type]
+    "text in place of bytes": (lambda: multisig.approve(1, "x"), "proposal_hash: expected bytes"),  # type: ignore[arg-type]
+    "truth in place of a number": (lambda: multisig.approve(True, b""), "id: expected an integer"),
+    "an amount that is too large": (lambda: multisig.propose(ALICE, 1 << 1024, 0, b""), "value: "),
+    "one of a list": (lambda: multisig.constructor([ALICE, 5], 1, 0, 0), "signers/1: expected an address"),  # type: ignore[list-item]
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_value_of_the_wrong_kind_is_refused_with_its_path(case: str) -> None:
+    call, words = WRONG[case]
+    with pytest.raises(SchemaError, match=words):
+        call()
+
+
+ANSWERS: dict[str, bytes] = {
+    "nothing": b"",
+    "too few": bytes.fromhex("82f500"),
+    "another kind": bytes.fromhex("83f5f540"),
+    "bytes behind": bytes.fromhex("83f5004000"),
+    "no list": b"\xf6",
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_an_answer_of_another_shape_is_refused(case: str) -> None:
+    with pytest.raises((SchemaError, CodecError)):
+        multisig.approve(1, b"").answer(ANSWERS[case])
+
+
+def test_an_answer_where_none_is_expected_is_refused() -> None:
+    with pytest.raises(SchemaError, match="expected no answer"):
+        multisig.cancel(1, b"").answer(b"\xf6")
+
+
+# --- every type -----------------------------------------------------------------------------------------------------
+
+
+def data_of(actor: str, term: Term, nullable: bool = False) -> st.SearchStrategy[Any]:
+    """Data of a type in the data model, as the schema has it."""
+    if nullable:
+        return st.none() | data_of(actor, term)
+    schema = actor_schema(actor)
+    name = schema.name_of(term) if isinstance(term, str) else ""
+    if name in ("BigInt", "TokenAmount", "DataCap"):
+        return st.sampled_from([b"", b"\0\1", b"\1\xff", b"\0" + b"\xff" * 40])
+    if name == "Address":
+        return st.sampled_from([ALICE.to_bytes(), BOB.to_bytes(), Address.delegated(10, bytes(20)).to_bytes()])
+    kind = schema.type_of(term)
+    match kind:
+        case Simple("int"):
+            return st.integers(-(2**64), 2**64 - 1)
+        case Simple("bool"):
+            return st.booleans()
+        case Simple("string"):
+            return st.text(max_size=5)
+        case Bytes():
+            return st.binary(max_size=5)
+        case Unit("null"):
+            return st.none()
+        case Link():
+            return st.just(link(CID))
+        case List(value, inner):
+            return st.lists(data_of(actor, value, inner), max_size=3)
+        case StructType(fields):
+            return st.tuples(*(data_of(actor, part.type, part.nullable) for part in fields.values())).map(list)
+        case UnionType(members, Kinded()):
+            return st.one_of([data_of(actor, member) for member in members.values()])
+        case _:
+            raise AssertionError(kind)
+
+
+TYPES = [
+    (actor, name)
+    for actor in NAMES
+    for method in {method.name: method for method in methods(actor).values()}.values()
+    for name in (method.params, method.answer)
+    if name is not None
+]
+
+
+@given(st.data())
+def test_every_parameter_and_answer_is_read_and_written_as_the_schema_s_own_reader_has_it(data: Any) -> None:
+    actor, name = data.draw(st.sampled_from(TYPES))
+    raw = encode(data.draw(data_of(actor, name)))
+    codec: Codec = import_module(f"bridge.bindings.{actor}").CODEC
+    value = codec.decode(name, raw)
+    assert codec.encode(name, value) == raw
+    schema = actor_schema(actor)
+    assert encode(schema.write(name, schema.read(name, decode(raw)))) == raw
+    if isinstance(value, Struct):
+        record = schema.read(name, decode(raw))
+        for field, python in zip(record, dataclasses.fields(value), strict=True):  # type: ignore[arg-type]
+            assert python.name.rstrip("_") == field
+
+
+@given(st.sampled_from(TYPES), st.binary(max_size=40))
+def test_any_bytes_are_a_value_or_refused(chosen: tuple[str, str], data: bytes) -> None:
+    codec: Codec = import_module(f"bridge.bindings.{chosen[0]}").CODEC
+    try:
+        value = codec.decode(chosen[1], data)
+    except (SchemaError, CodecError):
+        return
+    codec.encode(chosen[1], value)
+
+
+@pytest.mark.parametrize("actor", NAMES)
+def test_every_method_of_an_actor_has_a_function(actor: str) -> None:
+    module = import_module(f"bridge.bindings.{actor}")
+    numbers = {value for name, value in vars(module).items() if name.isupper() and isinstance(value, int)}
+    assert numbers <= set(methods(actor))
+    shared = {method.name for method in methods("placeholder").values()}
+    named = {methods(actor)[MethodNumber(number)].name for number in numbers}
+    assert {method.name for method in methods(actor).values()} - shared <= named
+    calls = [
+        name
+        for name, value in vars(module).items()
+        if isfunction(value) and isinstance(vars(module).get(name.upper()), int)
+    ]
+    assert len(calls) == len(numbers)
+
+
+def test_shared_types_are_one_class() -> None:
+    assert storageminer.CODEC.class_of("BatchReturn") is common.BatchReturn
+    with pytest.raises(KeyError, match="no class Nonsense"):
+        storageminer.CODEC.class_of("Nonsense")
+
+
+def test_amounts_are_numbers_and_addresses_addresses() -> None:
+    params = multisig.ProposeParams.decode(multisig.propose(ALICE, -5, 9, b"").params)
+    assert params == multisig.ProposeParams(ALICE, TokenAmount(-5), MethodNumber(9), b"")
+
+
+def test_importing_a_module_parses_no_schema() -> None:
+    code = (
+        "import sys; from bridge.bindings import storageminer; import bridge.actor_schemas as schemas;"
+        "assert schemas.actor_schema.cache_info().currsize == 0; assert 'wasmtime' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
