@@ -4,7 +4,6 @@ On the official bundle of the test data, on a folder, with every block synced. a
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+from bench.data import BUNDLES, PROJECT
 from bench.rows import Row, seconds
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network, admission
@@ -23,8 +23,7 @@ from localnet.accounts import Account, accounts
 from localnet.execution import execute
 from localnet.records import Tipset
 
-PROJECT = Path(__file__).resolve().parent.parent
-BUNDLE = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared")) / "bundles" / "v18-testing-fake-proofs.car"
+BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 ANVIL = PROJECT / "build" / "clients" / "node_modules" / ".bin" / "anvil"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 CHAIN_ID = 31_415_926

@@ -7,7 +7,6 @@ because ref-fvm 4 does not run that version any more. Without the reference (`be
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,14 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.data import BUNDLES, VECTORS
 from bench.messages import GOLDEN, Wanted, microseconds, name_of, some, variants
-from bench.reference import PROJECT, NoReference, Reference
+from bench.reference import NoReference, Reference
 from bench.rows import Row
 from bench.syscalls import CALLS, write_vectors
 from devtools.vectors.conformance import SKIPPED_BY_THE_REFERENCE, find_vectors
 
-DATA = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared"))
-BUNDLES = DATA / "bundles"
-OFFICIAL = DATA / "vectors" / "fvm-nv18"
+OFFICIAL = VECTORS / "fvm-nv18"
 NEWEST = "nv28"
 EVERY = 20
 HEAVY_GAS = 20_000_000

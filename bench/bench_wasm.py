@@ -16,6 +16,7 @@ import wasmtime
 
 from actors.loader import bundle_bytes
 from bench.bench_machine import Counting
+from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from hypervisor.bundle import Bundle
 from runtimes.wasm import abi, boundary
@@ -33,8 +34,7 @@ CALLS = 300
 CROSSINGS = 20_000
 MEMORY_LIMIT, TABLE_LIMIT = 1 << 29, 20_000
 WASM = b"\0asm"
-DATA = Path(os.environ.get("FVM_DATA", Path(__file__).resolve().parent.parent / ".." / "shared"))
-OFFICIAL_BUNDLE = DATA / "bundles" / "v18-mainnet.car"
+OFFICIAL_BUNDLE = BUNDLES / "v18-mainnet.car"
 
 GUEST = bytes(
     wasmtime.wat2wasm("""(module (import "env" "host" (func $host (param i32 i32) (result i32)))

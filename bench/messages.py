@@ -19,7 +19,8 @@ from pathlib import Path
 from time import process_time_ns
 from typing import Any
 
-from bench.reference import PROJECT, Reference
+from bench.data import BUNDLES, PROJECT
+from bench.reference import Reference
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.conformance import Variant, apply_message, find_vectors, open_vector, read_message
 from hypervisor.errors import MessageError
@@ -84,7 +85,7 @@ def some(part: str = "", every: int = 1) -> Wanted:
 def main() -> int:
     """One JSON object a variant: its messages' microseconds, ours and the reference's."""
     options = argparse.ArgumentParser(prog="python -m bench.messages", description=__doc__)
-    options.add_argument("--bundles", type=Path, default=PROJECT / ".." / "shared" / "bundles")
+    options.add_argument("--bundles", type=Path, default=BUNDLES)
     options.add_argument("--only", default="", help="variants whose name contains this")
     options.add_argument("--every", type=int, default=1, help="every so many of them")
     options.add_argument("--milliseconds", type=int, default=20, help="to measure a variant for")

@@ -7,11 +7,9 @@ part of the time. A case of Ethereum's state tests counts where both sides reach
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -26,6 +24,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
+from bench.data import VECTORS
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import EMPTY_ROOT
@@ -45,8 +44,7 @@ from runtimes.evm.ethereum.alloc import Account, accounts, install, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.transactions import LEGACY, InvalidTransaction, Transaction
 
-PROJECT = Path(__file__).resolve().parent.parent
-STATE_TESTS = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared")) / "vectors" / "GeneralStateTests"
+STATE_TESTS = VECTORS / "GeneralStateTests"
 FORK = "Cancun"
 MOST_GAS = 5_000_000
 CASES_A_TEST = 3

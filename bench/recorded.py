@@ -22,8 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.data import PROJECT
+
 RECORDS = Path(__file__).with_name("records")
-PROJECT = RECORDS.parent.parent
 FEWEST = 10
 """A replay is one per cent of a run, but never fewer inputs than this (or than the run had)."""
 TOLERANCE = 0.1

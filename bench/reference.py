@@ -11,9 +11,11 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
-PROJECT = Path(__file__).resolve().parent.parent
+from bench.data import PROJECT
+
 FOLDER = PROJECT / "tests" / "oracle"
 PROGRAM = FOLDER / "target" / "release" / "oracle"
 
@@ -43,8 +45,10 @@ class Reference:
         """Read the vectors whose id contains `only`; each variant is measured for so many milliseconds."""
         command = [str(reference_program()), "time", "--bundles", str(bundles), "--milliseconds", str(milliseconds)]
         command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
+        # a file: a pipe that nobody reads would stop the program when it is full
+        self._words = TemporaryFile("w+")  # noqa: SIM115  # closed by `__exit__`
         self._process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, bufsize=1
         )
 
     def microseconds(self, variant: str) -> list[float]:
@@ -57,8 +61,9 @@ class Reference:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            assert self._process.stderr is not None
-            raise NoReference(f"ref-fvm ended: {self._process.stderr.read().strip()[-300:]}")
+            self._process.wait()
+            self._words.seek(0)
+            raise NoReference(f"ref-fvm ended: {self._words.read().strip()[-300:]}")
         return [message["least_us"] for message in json.loads(answer)["messages"]]
 
     def __enter__(self) -> Reference:
@@ -67,3 +72,4 @@ class Reference:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.kill()
         self._process.communicate()
+        self._words.close()

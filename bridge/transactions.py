@@ -11,7 +11,7 @@ send nothing else work on a local network. Access lists must be empty: a message
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from eth_hash.auto import keccak
 
@@ -201,8 +201,7 @@ def _parse_legacy(fields: list[rlp.Item]) -> SignedTransaction:
     v, fee = rlp.read_number(v_), rlp.read_number(price)
     if v not in (27, 28) and v < 35:
         raise TransactionError(f"a legacy transaction's v is 27, 28, or 35 and more: {v}")
-    chain_id = None if v < 35 else (v - 35) // 2
-    parity = v - 27 if chain_id is None else (v - 35) % 2
+    chain_id, parity = read_v(v)
     transaction = _transaction(LEGACY, chain_id, nonce, [gas, to, value, data], fee, fee)
     return SignedTransaction(transaction, parity, rlp.read_number(r), rlp.read_number(s))
 
@@ -223,19 +222,41 @@ def _parse_typed(kind: int, fields: list[rlp.Item]) -> SignedTransaction:
 def _transaction(
     kind: int, chain_id: int | None, nonce: rlp.Item, call: list[rlp.Item], max_fee: int, priority: int
 ) -> Transaction:
-    gas, to, value, data = call
-    receiver = rlp.read_bytes(to)
+    asked = read_call(call)
     return Transaction(
         type=kind,
         chain_id=chain_id,
         nonce=rlp.read_number(nonce, _U64_BYTES),
-        to=eth_address(receiver) if receiver else None,
-        value=rlp.read_number(value),
-        data=rlp.read_bytes(data),
-        gas_limit=rlp.read_number(gas, _U64_BYTES),
+        to=asked.to,
+        value=asked.value,
+        data=asked.data,
+        gas_limit=asked.gas_limit,
         max_fee=max_fee,
         max_priority_fee=priority,
     )
+
+
+class CallFields(NamedTuple):
+    """What every kind of transaction has in a row: gas, receiver (None: a creation), value and data."""
+
+    gas_limit: int
+    to: EthAddress | None
+    value: int
+    data: bytes
+
+
+def read_call(fields: list[rlp.Item]) -> CallFields:
+    """The four fields from RLP. Raises RlpError, AddressError."""
+    gas, to, value, data = fields
+    receiver = rlp.read_bytes(to)
+    return CallFields(
+        rlp.read_number(gas), eth_address(receiver) if receiver else None, rlp.read_number(value), rlp.read_bytes(data)
+    )
+
+
+def read_v(v: int) -> tuple[int | None, int]:
+    """A legacy transaction's chain id, where it has one, and its signature's parity (EIP-155)."""
+    return (None, v - 27) if v < 35 else ((v - 35) // 2, (v - 35) % 2)
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

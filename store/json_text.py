@@ -12,7 +12,7 @@ import orjson
 
 
 def parse_json(text: str | bytes, **hooks: Any) -> Any:
-    """The value of JSON in UTF-8, of a thousand levels at most; `hooks` are those of `json.loads`. Raises ValueError."""
+    """The value of UTF-8 JSON, of a thousand levels at most; `hooks` are those of `json.loads`. Raises ValueError."""
     orjson.loads(text)
     try:
         return json.loads(text, **hooks)

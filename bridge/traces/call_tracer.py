@@ -6,27 +6,15 @@ with has no counterpart there and is told by its name. Precompiles are no calls 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.reverts import error_text, panic_code
+from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.traces.frames import EthereumFrame
 from hypervisor.exit_codes import ExitCode, exit_name
 
-REVERTED: Final = "execution reverted"
-_WORDS: Final[Mapping[int, str]] = {
-    ExitCode.SYS_INSUFFICIENT_FUNDS: "insufficient balance for transfer",
-    ExitCode.SYS_OUT_OF_GAS: "out of gas",
-    ExitCode.USR_READ_ONLY: "write protection",
-    ExitCode.EVM_CONTRACT_REVERTED: REVERTED,
-    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "invalid opcode: INVALID",
-    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "invalid opcode",
-    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "stack underflow",
-    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "stack limit reached 1024 (1024)",
-    ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "return data out of bounds",
-    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
-}
 _PANICS: Final = {
     0x00: "generic panic",
     0x01: "assert(false)",
@@ -68,7 +56,7 @@ def failure(frame: EthereumFrame) -> str:
     """geth's words for what ended a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
         return f"actor error: {exit_name(frame.exit_code)}"
-    return _WORDS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
+    return WORDS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 
 def _reason(data: bytes) -> str | None:

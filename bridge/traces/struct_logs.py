@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
+from bridge.traces.failure_words import fault_words
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
@@ -20,20 +21,6 @@ from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 _WORD: Final = 32
 _SLOAD, _SSTORE = 0x54, 0x55
 _CREATION: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
-_WORDS: Final = {
-    "OutOfGas": "out of gas",
-    "InsufficientStack": "stack underflow",
-    "FullStack": "stack limit reached 1024 (1024)",
-    "OutOfBoundsRead": "return data out of bounds",
-    "InvalidJumpDestination": "invalid jump destination",
-    "READ_ONLY": "write protection",
-    "INVALID_INSTRUCTION": "invalid opcode: INVALID",
-    "UNDEFINED_INSTRUCTION": "invalid opcode",
-    "ILLEGAL_MEMORY_ACCESS": "return data out of bounds",
-    "BAD_JUMPDEST": "invalid jump destination",
-    "STACK_UNDERFLOW": "stack underflow",
-    "STACK_OVERFLOW": "stack limit reached 1024 (1024)",
-}
 
 
 class EnoughLogged(HypervisorError):
@@ -104,7 +91,7 @@ class StructLogger:
             case EvmCost() if self._last is not None:
                 self._last["gasCost"] += event.gas
             case EvmFault() if self._last is not None and "error" not in self._last:
-                self._last["error"] = _WORDS.get(event.reason, event.reason)
+                self._last["error"] = fault_words(event.reason)
             case _:
                 pass
 

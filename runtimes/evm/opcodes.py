@@ -39,20 +39,21 @@ _ROWS: Final = """
 """
 
 
-def _table() -> dict[int, Opcode]:
-    words = _ROWS.split()
+def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[int, Opcode]:
+    """Opcodes by number: those of the rows, and the families; PUSH of up to 8 bytes has the first of its two prices."""
+    words = rows.split()
     table = {
         int(number, 16): Opcode(name, int(gas))
         for number, name, gas in zip(words[::3], words[1::3], words[2::3], strict=True)
     }
-    table.update({0x5F + size: Opcode(f"PUSH{size}", 1 if size <= 8 else 3) for size in range(1, 33)})
-    table.update({0x7F + depth: Opcode(f"DUP{depth}", 1) for depth in range(1, 17)})
-    table.update({0x8F + depth: Opcode(f"SWAP{depth}", 2) for depth in range(1, 17)})
+    table.update({0x5F + size: Opcode(f"PUSH{size}", push[size > 8]) for size in range(1, 33)})
+    table.update({0x7F + depth: Opcode(f"DUP{depth}", dup) for depth in range(1, 17)})
+    table.update({0x8F + depth: Opcode(f"SWAP{depth}", swap) for depth in range(1, 17)})
     return dict(sorted(table.items()))
 
 
-FILECOIN_OPCODES: Final[Mapping[int, Opcode]] = MappingProxyType(_table())
+FILECOIN_OPCODES: Final[Mapping[int, Opcode]] = MappingProxyType(opcode_table(_ROWS, push=(1, 3), dup=1, swap=2))
 """Every opcode that the Filecoin EVM has had up to network version 28."""
 
-NUMBERS: Final[Mapping[str, int]] = MappingProxyType({opcode.name: number for number, opcode in _table().items()})
+NUMBERS: Final[Mapping[str, int]] = MappingProxyType({row.name: number for number, row in FILECOIN_OPCODES.items()})
 """The number of each mnemonic."""

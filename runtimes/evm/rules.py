@@ -28,11 +28,11 @@ def precompile_address(prefix: int, index: int) -> EthAddress:
     return EthAddress(bytes([prefix]) + index.to_bytes(19, "big"))
 
 
-_ETHEREUM_SLOTS: Final = MappingProxyType({
+ETHEREUM_SLOTS: Final = MappingProxyType({
     1: "ecrecover", 2: "sha256", 3: "ripemd160", 4: "identity", 5: "modexp",
     6: "bn254_add", 7: "bn254_mul", 8: "bn254_pairing", 9: "blake2f",
 })  # fmt: skip
-_BLS12_381_SLOTS: Final = MappingProxyType({
+BLS12_381_SLOTS: Final = MappingProxyType({
     0x0B: "bls12_g1add", 0x0C: "bls12_g1msm", 0x0D: "bls12_g2add", 0x0E: "bls12_g2msm",
     0x0F: "bls12_pairing_check", 0x10: "bls12_map_fp_to_g1", 0x11: "bls12_map_fp2_to_g2",
 })  # fmt: skip
@@ -113,12 +113,12 @@ def filecoin_rules(network: NetworkVersion) -> Rules:
     if "CLZ" not in features:
         absent.add("CLZ")
     gone = {NUMBERS[name] for name in absent}
-    slots = {precompile_address(0, index): name for index, name in _ETHEREUM_SLOTS.items()}
+    slots = {precompile_address(0, index): name for index, name in ETHEREUM_SLOTS.items()}
     slots.update({precompile_address(_FILECOIN_PREFIX, index): name for index, name in _FILECOIN_SLOTS.items()})
     if "BEACON_RANDOMNESS" in features:
         slots[precompile_address(_FILECOIN_PREFIX, 6)] = "get_beacon_randomness"
     if "BLS12_381" in features:
-        slots.update({precompile_address(0, index): name for index, name in _BLS12_381_SLOTS.items()})
+        slots.update({precompile_address(0, index): name for index, name in BLS12_381_SLOTS.items()})
     reserved = frozenset[EthAddress]()
     if "P256" in features:
         slots[P256_ADDRESS] = "p256_verify"

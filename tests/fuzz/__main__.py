@@ -18,7 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from bench.recorded import PROJECT, Record, finish, options
+from bench.data import PROJECT
+from bench.recorded import Record, finish, options
 from tests.fuzz.target import keep, kept, load, names
 
 FOUND = PROJECT / "build" / "fuzz"

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from bench.recorded import PROJECT
+from bench.data import PROJECT
 from tests.fuzz.target import kept, load, names
 
 LARGEST = 4000

@@ -33,7 +33,7 @@ def test_deep_nesting_is_refused_whatever_the_processs_recursion_limit_is(openin
         for limit in (before, 1_000_000):
             sys.setrecursionlimit(limit)
             for levels in (1_025, 1_000_000):
-                with pytest.raises(ValueError, match="depth|nested"):
+                with pytest.raises(ValueError, match=r"depth|nested"):
                     parse_json(opening * levels + "1" + closing * levels)
     finally:
         sys.setrecursionlimit(before)

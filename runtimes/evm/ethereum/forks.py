@@ -12,8 +12,8 @@ from typing import Any, Final
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.prices import COPY_WORD, words
-from runtimes.evm.opcodes import Opcode
-from runtimes.evm.rules import precompile_address
+from runtimes.evm.opcodes import Opcode, opcode_table
+from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address
 
 _ROWS: Final = """
     00 STOP 0            01 ADD 3            02 MUL 5             03 SUB 3           04 DIV 5          05 SDIV 5
@@ -33,18 +33,6 @@ _ROWS: Final = """
     fa STATICCALL 0      fd REVERT 0         fe INVALID 0         ff SELFDESTRUCT 5000
 """
 """Flat prices only: what depends on sizes, on what was touched before or on money is the host's."""
-
-
-def _table() -> dict[int, Opcode]:
-    words = _ROWS.split()
-    table = {
-        int(number, 16): Opcode(name, int(gas))
-        for number, name, gas in zip(words[::3], words[1::3], words[2::3], strict=True)
-    }
-    table.update({0x5F + size: Opcode(f"PUSH{size}", 3) for size in range(1, 33)})
-    table.update({0x7F + depth: Opcode(f"DUP{depth}", 3) for depth in range(1, 17)})
-    table.update({0x8F + depth: Opcode(f"SWAP{depth}", 3) for depth in range(1, 17)})
-    return dict(sorted(table.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +79,7 @@ class Fork:
         return replace(self, name=name, **changes)
 
 
-_CANCUN_SLOTS: Final = {
-    1: "ecrecover", 2: "sha256", 3: "ripemd160", 4: "identity", 5: "modexp",
-    6: "bn254_add", 7: "bn254_mul", 8: "bn254_pairing", 9: "blake2f", 10: "point_evaluation",
-}  # fmt: skip
-_PRAGUE_SLOTS: Final = {
-    0x0B: "bls12_g1add", 0x0C: "bls12_g1msm", 0x0D: "bls12_g2add", 0x0E: "bls12_g2msm",
-    0x0F: "bls12_pairing_check", 0x10: "bls12_map_fp_to_g1", 0x11: "bls12_map_fp2_to_g2",
-}  # fmt: skip
+_CANCUN_SLOTS: Final = {**ETHEREUM_SLOTS, 10: "point_evaluation"}
 
 
 def _precompiles(*tables: Mapping[int, str]) -> Mapping[EthAddress, str]:
@@ -107,13 +88,13 @@ def _precompiles(*tables: Mapping[int, str]) -> Mapping[EthAddress, str]:
 
 CANCUN: Final = Fork(
     "Cancun",
-    opcodes=MappingProxyType(_table()),
+    opcodes=MappingProxyType(opcode_table(_ROWS, push=(3, 3), dup=3, swap=3)),
     precompiles=_precompiles(_CANCUN_SLOTS),
     blobs=BlobSchedule(3, 6, 3_338_477),
 )
 PRAGUE: Final = CANCUN.successor(
     "Prague",
-    precompiles=_precompiles(_CANCUN_SLOTS, _PRAGUE_SLOTS),
+    precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS),
     blobs=BlobSchedule(6, 9, 5_007_716),
     calldata_floor=True,
     delegations=True,
@@ -123,7 +104,7 @@ PRAGUE: Final = CANCUN.successor(
 OSAKA: Final = PRAGUE.successor(
     "Osaka",
     opcodes=MappingProxyType({**PRAGUE.opcodes, 0x1E: Opcode("CLZ", 5)}),
-    precompiles=_precompiles(_CANCUN_SLOTS, _PRAGUE_SLOTS, {0x100: "p256_verify"}),
+    precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS, {0x100: "p256_verify"}),
     blobs=replace(PRAGUE.blobs, per_transaction=6),
     transaction_gas_cap=1 << 24,
     bounded_modexp=True,

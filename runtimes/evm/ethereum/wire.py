@@ -10,6 +10,7 @@ from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import ZERO_ADDRESS, EthAddress, eth_address
+from bridge.transactions import read_call, read_v
 from hypervisor.errors import AddressError, MessageError
 from runtimes.evm.ethereum.signatures import HALF_ORDER, recover
 from runtimes.evm.ethereum.transactions import (
@@ -142,8 +143,7 @@ def _authorization(item: Authorization) -> rlp.Item:
 def _legacy(fields: list[rlp.Item], v: int) -> tuple[Transaction, int]:
     nonce, price, gas, to, value, data = fields
     fee = rlp.read_number(price)
-    chain_id = None if v < 35 else (v - 35) // 2
-    parity = v - 27 if chain_id is None else (v - 35) % 2
+    chain_id, parity = read_v(v)
     return _transaction(LEGACY, chain_id, nonce, [gas, to, value, data], fee, fee), parity
 
 
@@ -166,16 +166,15 @@ def _typed_body(kind: int, fields: list[rlp.Item]) -> Transaction:
 def _transaction(
     kind: int, chain_id: int | None, nonce: rlp.Item, call: list[rlp.Item], fee: int, priority: int
 ) -> Transaction:
-    gas, to, value, data = call
-    receiver = rlp.read_bytes(to)
+    asked = read_call(call)
     return Transaction(
         type=kind,
         sender=ZERO_ADDRESS,
         nonce=rlp.read_number(nonce, _U64),
-        to=eth_address(receiver) if receiver else None,
-        value=rlp.read_number(value),
-        data=rlp.read_bytes(data),
-        gas_limit=rlp.read_number(gas),
+        to=asked.to,
+        value=asked.value,
+        data=asked.data,
+        gas_limit=asked.gas_limit,
         max_fee=fee,
         max_priority_fee=priority,
         chain_id=chain_id,

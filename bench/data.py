@@ -1,0 +1,12 @@
+"""Where the project lies, and the test data outside of it (FVM_DATA, default ../shared)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+DATA: Final = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared"))
+BUNDLES: Final = DATA / "bundles"
+VECTORS: Final = DATA / "vectors"

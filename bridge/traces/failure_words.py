@@ -1,0 +1,40 @@
+"""What go-ethereum says of a failed frame or instruction (core/vm/errors.go), by the exit code that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from hypervisor.exit_codes import ExitCode
+
+REVERTED: Final = "execution reverted"
+
+WORDS: Final[Mapping[int, str]] = MappingProxyType({
+    ExitCode.SYS_INSUFFICIENT_FUNDS: "insufficient balance for transfer",
+    ExitCode.SYS_OUT_OF_GAS: "out of gas",
+    ExitCode.USR_READ_ONLY: "write protection",
+    ExitCode.EVM_CONTRACT_REVERTED: REVERTED,
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "invalid opcode: INVALID",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "invalid opcode",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "stack underflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "stack limit reached 1024 (1024)",
+    ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "return data out of bounds",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
+})  # fmt: skip
+
+_FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
+    "OutOfGas": ExitCode.SYS_OUT_OF_GAS,
+    "READ_ONLY": ExitCode.USR_READ_ONLY,
+    "InsufficientStack": ExitCode.EVM_CONTRACT_STACK_UNDERFLOW,
+    "FullStack": ExitCode.EVM_CONTRACT_STACK_OVERFLOW,
+    "OutOfBoundsRead": ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS,
+    "InvalidJumpDestination": ExitCode.EVM_CONTRACT_BAD_JUMPDEST,
+})  # fmt: skip
+"""What engines call the fault of an instruction, where that is not the end of an exit code's name."""
+
+
+def fault_words(reason: str) -> str:
+    """go-ethereum's words for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
+    code = _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")
+    return reason if code is None else WORDS.get(code, reason)
