@@ -5,7 +5,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.receipts import EMPTY_BLOOM, bloom
@@ -25,6 +25,7 @@ from localnet.index import ChainIndex, changed_entries, head_entries, network_en
 from localnet.records import GENESIS_PARENT, Execution, Tipset
 from localnet.upgrades import Upgrade, Upgrades, bundle_pins
 from localnet.watching import Watcher
+from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
@@ -109,6 +110,23 @@ class Chain:
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
         blocks = BufferedStore(MemoryStore())
+        tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
+        for execution in executions:
+            put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
+        self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
+        self.head, self.index.head = tipset, height
+        return tipset
+
+    def assemble(
+        self,
+        machine: Hypervisor,
+        blocks: Blockstore,
+        parent: Tipset,
+        height: ChainEpoch,
+        timestamp: int,
+        executions: Sequence[Execution],
+    ) -> Tipset:
+        """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
         base_fee = parent.next_base_fee
         header = BlockHeader(
@@ -117,7 +135,7 @@ class Chain:
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
-        tipset = Tipset(
+        return Tipset(
             height=height,
             key=tipset_key([block]),
             block=block,
@@ -126,17 +144,12 @@ class Chain:
             base_fee=base_fee,
             next_base_fee=next_base_fee(self.record.upgrades.version_at(height + 2), base_fee, bids),
             before=parent.state,
-            state=self.machine.root,
+            state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
             gas_used=Gas(sum(execution.receipt.gas_used for execution in executions)),
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
         )
-        for execution in executions:
-            put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
-        self.head, self.index.head = tipset, height
-        return tipset
 
     # --- what is planned --------------------------------------------------------------------------------------
 

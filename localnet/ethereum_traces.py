@@ -24,6 +24,7 @@ from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.contract_state import code_of
 from localnet.errors import NotReproduced
+from localnet.overrides import NONE, Overrides, supposed
 from localnet.prestate import changes, state_of
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import CallRequest, listened
@@ -83,8 +84,13 @@ def trace_block(chain: Chain, tipset: Tipset, options: TraceOptions) -> Iterator
         options = replace(options, room=logger.room)
 
 
-def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
-    """The trace of a call of which nothing is kept. Raises LogTooLong."""
+def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
+    """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `supposed`."""
+    with supposed(machine, overrides):
+        return _call_traced(machine, request, options)
+
+
+def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     logger, recorder = _logger(options), Recorder()
     if options.tracer == PRESTATE_TRACER:
         touched = Touched()
@@ -97,6 +103,25 @@ def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions)
         with suppress(EnoughLogged):
             listened(machine, request, logger, lambda: None)
     return listened(machine, request, recorder, lambda: _written(machine, recorder, options, logger))
+
+
+def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
+    """The accounts and slots that a call touches, in order; not its sender, nor a receiver whose storage it leaves.
+
+    Rules: EIP-2930, as go-ethereum's AccessListTracer leaves out what is warm anyway. Raises LogTooLong.
+    """
+    touched = Touched()
+    accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    warm = {request.sender, request.to}
+    found = {
+        address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
+    }
+    return [(address, sorted(found[address])) for address in sorted(found)]
+
+
+def _is_low(address: EthAddress) -> bool:
+    """Whether it is the address of a precompile, of Ethereum's or Filecoin's."""
+    return any(address.startswith(prefix) and address[19] > 0 for prefix in (bytes(19), b"\xfe" + bytes(18)))
 
 
 def parity_traces(chain: Chain, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:

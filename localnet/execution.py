@@ -88,10 +88,15 @@ def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tu
     """Each candidate that nonce, funds and fee cap let execute, with its tip in attoFIL. Raises Fatal."""
     for candidate in candidates:
         if is_admissible(machine, candidate, machine.context.base_fee):
-            result = _apply(machine, candidate)
-            if result.fatal is not None:
-                raise result.fatal
-            yield _execution(machine, candidate, result), result.gas.miner_tip
+            yield execute_one(machine, candidate)
+
+
+def execute_one(machine: Hypervisor, candidate: Candidate) -> tuple[Execution, int]:
+    """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal."""
+    result = _apply(machine, candidate)
+    if result.fatal is not None:
+        raise result.fatal
+    return _execution(machine, candidate, result), result.gas.miner_tip
 
 
 def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.receipts import return_bytes
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Protocol
+from hypervisor.address import Address, Protocol
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -25,6 +25,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import CallFailed
 from localnet.execution import may_send
+from localnet.overrides import NONE, Overrides, supposed
 
 T = TypeVar("T")
 _HEADROOM: Final = (5, 4)
@@ -42,19 +43,21 @@ class CallRequest:
     gas: Gas | None = None
 
 
-def call(machine: Hypervisor, request: CallRequest) -> bytes:
-    """What the call returns, with nothing kept. Raises CallFailed."""
-    with machine.trial():
+def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
+    """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
+    with supposed(machine, overrides):
         message = _message(machine, request, Gas(BLOCK_GAS_LIMIT))
         return _succeed(message, machine.apply_implicit(message))
 
 
-def listened(machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T]) -> T:
+def listened(
+    machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T], overrides: Overrides = NONE
+) -> T:
     """What `read` answers after a call with a tracer, before the call is taken back.
 
-    The call may fail; raises what the tracer raises, with nothing kept either.
+    The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `supposed`.
     """
-    with machine.trial():
+    with supposed(machine, overrides):
         message = _message(machine, request, Gas(BLOCK_GAS_LIMIT))
         before, machine.tracer = machine.tracer, tracer
         try:
@@ -66,9 +69,23 @@ def listened(machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Ca
         return read()
 
 
-def estimate(machine: Hypervisor, request: CallRequest, pending: Sequence[SignedMessage] = ()) -> Gas:
-    """A gas limit that suffices for the message after the sender's `pending` ones. Raises CallFailed."""
+def tried(machine: Hypervisor, request: CallRequest) -> ApplyResult:
+    """What would come of the request in a block, whether it fails or not."""
     with machine.trial():
+        result = _trial_run(machine, request, Gas(min(request.gas or BLOCK_GAS_LIMIT, BLOCK_GAS_LIMIT)))
+    if result.fatal is not None:
+        raise result.fatal
+    return result
+
+
+def estimate(
+    machine: Hypervisor, request: CallRequest, pending: Sequence[SignedMessage] = (), overrides: Overrides = NONE
+) -> Gas:
+    """A gas limit that suffices for the message after the sender's `pending` ones.
+
+    Raises CallFailed, and the errors of `supposed`.
+    """
+    with supposed(machine, overrides):
         for message in pending:
             result = machine.apply(message)
             if result.fatal is not None:
@@ -117,11 +134,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> ApplyRe
 def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
     """The request as a message; a sender that nobody is yet becomes a placeholder (inside a trial)."""
     sender = to_filecoin(request.sender)
-    state = machine.actor(sender)
-    if state is None and sender.protocol is Protocol.DELEGATED:
-        tree = machine.state_tree
-        state = ActorState(machine.manifest.code("placeholder"), delegated_address=sender)
-        tree.set_actor(tree.register_address(sender), state)
+    state = sender_of(machine, sender)
     transaction = Transaction(
         type=DYNAMIC_FEE,
         chain_id=machine.context.chain_id,
@@ -134,6 +147,16 @@ def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
         max_priority_fee=0,
     )
     return transaction.message_from(sender)
+
+
+def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
+    """The actor that a call comes from; whoever is nobody yet becomes a placeholder, to be taken back."""
+    state = machine.actor(sender)
+    if state is None and sender.protocol is Protocol.DELEGATED:
+        tree = machine.state_tree
+        state = ActorState(machine.manifest.code("placeholder"), delegated_address=sender)
+        tree.set_actor(tree.register_address(sender), state)
+    return state
 
 
 def _succeed(message: Message, result: ApplyResult) -> bytes:

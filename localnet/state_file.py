@@ -67,6 +67,7 @@ def load_state(network: Network, packed: bytes) -> Tipset:
         for _ in blocks_below(blocks, [state]):
             pass  # every block is there
         _check_numbers(network.head.height, height, timestamp)
+        _check_version(network, height)
     except InvalidInput:
         raise
     except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
@@ -92,6 +93,12 @@ def _check_bundle(network: Network, blocks: BufferedStore, state: Cid) -> None:
     if system is None or system.head != own.head:
         there = "no system actor" if system is None else show(system.head)
         raise InvalidInput(f"the state is of other built-in actors ({there}) than this network's ({show(own.head)})")
+
+
+def _check_version(network: Network, height: int) -> None:
+    versions = {network.chain.record.upgrades.version_at(epoch) for epoch in (network.head.height, height)}
+    if len(versions) > 1:
+        raise InvalidInput(f"the state is of epoch {height}, behind an upgrade that this network has not done yet")
 
 
 def _check_numbers(head: int, height: object, timestamp: object) -> None:

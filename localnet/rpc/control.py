@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.network import PRIORITY_FEE
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
+from localnet.rpc.shapes import block_json
 from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
 
 
@@ -61,6 +64,28 @@ def set_next_block_timestamp(node: Node, timestamp: int) -> None:
     node.network.set_next_timestamp(timestamp)
 
 
+def set_time(node: Node, timestamp: int) -> int:
+    """Let it be this time now, in Unix seconds; how many seconds the clock runs ahead."""
+    return node.network.set_time(timestamp)
+
+
+def set_block_timestamp_interval(node: Node, seconds: int) -> None:
+    """Let each block's time be so many seconds after its parent's."""
+    node.network.set_block_interval(seconds)
+
+
+def remove_block_timestamp_interval(node: Node) -> bool:
+    """Let blocks take the clock's time again."""
+    node.network.set_block_interval(None)
+    return True
+
+
+def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> bool:
+    """The base fee of the next block, in attoFIL per gas."""
+    node.network.set_next_base_fee(base_fee)
+    return True
+
+
 def set_automine(node: Node, on: bool) -> bool:
     """Whether each transaction gets a block at once."""
     node.network.automine = on
@@ -72,10 +97,84 @@ def get_automine(node: Node) -> bool:
     return node.network.automine
 
 
-def set_balance(node: Node, owner: EthAddress, amount: int) -> bool:
-    """Give an address another balance, in attoFIL."""
-    node.network.set_balance(to_filecoin(owner), amount)
+def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
+    """As evm_mine; the new blocks, with whole transactions."""
+    before = node.network.block_number
+    mine_one(node, options)
+    index, chain_id = node.network.chain.index, node.network.chain_id
+    heights = range(before + 1, node.network.block_number + 1)
+    return [block_json(index, node.network.block(height), chain_id, True) for height in heights]
+
+
+def rollback(node: Node, depth: int = 1) -> None:
+    """Forget the newest blocks, so many heights; what waits is forgotten too."""
+    head = node.network.head
+    if depth > head.height:
+        raise invalid_params(f"depth: the chain has {head.height} blocks above the first, not {depth}")
+    _go_back(node, head.height - depth)
+
+
+def reset(node: Node, options: Any = None) -> bool:
+    """Go back to the first block, with the clock's own time; forks are not offered."""
+    if isinstance(options, dict) and fields(options, "options").get("forking"):
+        raise invalid_params("forking: this node does not fork other networks")
+    _go_back(node, 0)
+    node.network.set_block_interval(None)
+    node.impersonated.clear()
+    node.impersonates_all = False
     return True
+
+
+def drop_transaction(node: Node, transaction_hash: bytes) -> bool:
+    """Forget a transaction that waits; false where there is none."""
+    waiting = node.network.mempool.get(transaction_hash)
+    if waiting is not None:
+        node.network.mempool.drop(waiting)
+    return waiting is not None
+
+
+def drop_all_transactions(node: Node) -> None:
+    """Forget all transactions that wait."""
+    for waiting in list(node.network.mempool):
+        node.network.mempool.drop(waiting)
+
+
+def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
+    """Forget all transactions of a sender that wait."""
+    for waiting in [candidate for candidate in node.network.mempool if candidate.sender == sender]:
+        node.network.mempool.drop(waiting)
+
+
+def node_info(node: Node) -> dict[str, Any]:
+    """Head, fees and limits."""
+    head = node.network.head
+    return {
+        "currentBlockNumber": head.height,
+        "currentBlockTimestamp": head.timestamp,
+        "currentBlockHash": as_data(head.hash),
+        "hardFork": f"nv{node.network.machine.context.network.number}",
+        "transactionOrder": "fees",
+        "environment": {
+            "baseFee": as_quantity(node.network.base_fee),
+            "chainId": node.network.chain_id,
+            "gasLimit": as_quantity(BLOCK_GAS_LIMIT),
+            "gasPrice": as_quantity(node.network.base_fee + PRIORITY_FEE),
+        },
+        "forkConfig": {"forkUrl": None, "forkBlockNumber": None, "forkRetryBackoff": None},
+    }
+
+
+def metadata(node: Node) -> dict[str, Any]:
+    """What this node is, and where its chain stands."""
+    head = node.network.head
+    return {
+        "clientVersion": node.client_version,
+        "chainId": node.network.chain_id,
+        "instanceId": f"0x{node.instance}",
+        "latestBlockNumber": head.height,
+        "latestBlockHash": as_data(head.hash),
+        "forkedNetwork": None,
+    }
 
 
 def trace(node: Node, transaction_hash: bytes) -> dict[str, Any]:
@@ -93,6 +192,14 @@ def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # 
     return as_data(node.network.address(owner))
 
 
+def _go_back(node: Node, height: int) -> None:
+    """Make the tipset at a height, or the one before it, the head again."""
+    tipset = node.network.chain.index.tipset_before(height)
+    assert tipset is not None, "a chain has a first tipset"
+    node.network.go_back(tipset, None if height else 0)
+    node.filters.go_back(tipset.height)
+
+
 def _check_count(node: Node, count: int) -> None:
     if count > node.limits.mined:
         raise RpcError(LIMIT_EXCEEDED, f"{count} epochs in one request, at most {node.limits.mined}")
@@ -107,7 +214,23 @@ METHODS = (
     Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
     Method("evm_setAutomine", (boolean,), set_automine, aliases=("anvil_setAutomine",)),
     Method("anvil_getAutomine", (), get_automine, aliases=("hardhat_getAutomine",)),
-    Method("anvil_setBalance", (address, number), set_balance, aliases=("hardhat_setBalance",)),
+    Method("evm_setTime", (number,), set_time, aliases=("anvil_setTime",)),
+    Method("anvil_setBlockTimestampInterval", (number,), set_block_timestamp_interval),
+    Method("anvil_removeBlockTimestampInterval", (), remove_block_timestamp_interval),
+    Method(
+        "anvil_setNextBlockBaseFeePerGas",
+        (number,),
+        set_next_block_base_fee_per_gas,
+        aliases=("hardhat_setNextBlockBaseFeePerGas",),
+    ),
+    Method("evm_mine_detailed", (optional(anything),), mine_detailed, aliases=("anvil_mine_detailed",)),
+    Method("anvil_rollback", (optional(number),), rollback),
+    Method("anvil_reset", (optional(anything),), reset, aliases=("hardhat_reset",)),
+    Method("anvil_dropTransaction", (hash32,), drop_transaction, aliases=("hardhat_dropTransaction",)),
+    Method("anvil_dropAllTransactions", (), drop_all_transactions),
+    Method("anvil_removePoolTransactions", (address,), remove_pool_transactions),
+    Method("anvil_nodeInfo", (), node_info),
+    Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
     Method("hypervisor_trace", (hash32,), trace),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),

@@ -17,8 +17,10 @@ from localnet.rpc import (
     fees,
     info,
     log_methods,
+    simulate,
     socket_methods,
     state,
+    state_control,
     traces,
     transactions,
 )
@@ -40,7 +42,19 @@ from localnet.rpc.values import as_json, shown
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 
-_MODULES: Final = (info, state, blocks, transactions, fees, log_methods, traces, control, socket_methods)
+_MODULES: Final = (
+    info,
+    state,
+    blocks,
+    transactions,
+    fees,
+    log_methods,
+    traces,
+    simulate,
+    control,
+    state_control,
+    socket_methods,
+)
 _LOG = logging.getLogger(__name__)
 
 

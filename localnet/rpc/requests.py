@@ -11,7 +11,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity, shown
+from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
 from localnet.simulate import CallRequest
 
 MAX_TOPICS = 4
@@ -85,12 +85,6 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     if kind not in (LEGACY, ACCESS_LIST, DYNAMIC_FEE):
         raise invalid_params(f"type: transactions of type {kind} are not supported")
     return kind
-
-
-def no_overrides(value: Any) -> None:
-    """A reader for overrides of state and block, which must be empty: calls run on the state as it is."""
-    if value not in (None, {}):
-        raise invalid_params(f"{shown(value)}: overrides are not supported")
 
 
 @dataclass(frozen=True, slots=True)

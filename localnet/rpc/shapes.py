@@ -30,9 +30,14 @@ def block_json(index: ChainIndex, tipset: Tipset, chain_id: int, full: bool) -> 
     else:
         transactions = [as_data(transaction) for transaction in tipset.transactions]
     parent = index.tipset(tipset.parent) if tipset.parent >= 0 else None
+    return block_fields(tipset, bytes(32) if parent is None else parent.hash, transactions)
+
+
+def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any]) -> dict[str, Any]:
+    """A tipset as a block, with what it is to show of its transactions."""
     return {
         "hash": as_data(tipset.hash),
-        "parentHash": _ZERO_HASH if parent is None else as_data(parent.hash),
+        "parentHash": as_data(parent_hash),
         "sha3Uncles": _NO_UNCLES,
         "miner": _ZERO_ADDRESS,
         "stateRoot": _ZERO_HASH,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
-from localnet import simulate
+from hypervisor.exit_codes import ExitCode
+from localnet import ethereum_traces, simulate
 from localnet.contract_state import code_of, storage_of
 from localnet.network import nonce_of
+from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.requests import TransactionRequest, no_overrides, transaction
+from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
+from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import address, as_data, as_quantity, word
 
 
@@ -40,25 +45,42 @@ def call(
     node: Node,
     request: TransactionRequest,
     at: BlockRef = LATEST,
-    state_overrides: None = None,  # noqa: ARG001
-    block_overrides: None = None,  # noqa: ARG001
+    state_overrides: Accounts = NO_ACCOUNTS,
+    block_overrides: BlockOverride = SAME_BLOCK,
 ) -> str:
     """What a call returns, with nothing kept. Gas and prices in the request are ignored, as on the network."""
-    return as_data(simulate.call(node.machine_at(at), request.call(ZERO_ADDRESS)))
+    overrides = Overrides(state_overrides, block_overrides)
+    return as_data(simulate.call(node.machine_at(at), request.call(ZERO_ADDRESS), overrides))
+
+
+def create_access_list(node: Node, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+    """The accounts and slots that a call touches, and its gas. A Filecoin message carries no such list."""
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS)
+    result = simulate.tried(machine, called)
+    answer: dict[str, Any] = {
+        "accessList": [
+            {"address": as_data(owner), "storageKeys": [as_data(slot.to_bytes(32, "big")) for slot in slots]}
+            for owner, slots in ethereum_traces.access_list(machine, called)
+        ],
+        "gasUsed": as_quantity(result.gas_used),
+    }
+    if result.exit_code:
+        answer["error"] = "execution reverted" if result.exit_code == ExitCode.EVM_CONTRACT_REVERTED else result.message
+    return answer
 
 
 def estimate_gas(
     node: Node,
     request: TransactionRequest,
     at: BlockRef = LATEST,
-    state_overrides: None = None,  # noqa: ARG001
+    state_overrides: Accounts = NO_ACCOUNTS,
 ) -> str:
     """A gas limit that suffices, a quarter above what is used."""
     call_request = request.call(ZERO_ADDRESS)
     sender = to_filecoin(call_request.sender)
     waiting = node.network.mempool.ready_of(sender, nonce_of(node.network.machine, sender))
     pending = [candidate.message for candidate in waiting] if resolve(node.network, at) == node.network.head else []
-    return as_quantity(simulate.estimate(node.machine_at(at), call_request, pending))
+    return as_quantity(simulate.estimate(node.machine_at(at), call_request, pending, Overrides(state_overrides)))
 
 
 METHODS = (
@@ -66,6 +88,7 @@ METHODS = (
     Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count),
     Method("eth_getCode", (address, optional(block)), get_code),
     Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at),
-    Method("eth_call", (transaction, optional(block), optional(no_overrides), optional(no_overrides)), call),
-    Method("eth_estimateGas", (transaction, optional(block), optional(no_overrides)), estimate_gas),
+    Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call),
+    Method("eth_createAccessList", (transaction, optional(block)), create_access_list),
+    Method("eth_estimateGas", (transaction, optional(block), optional(accounts)), estimate_gas),
 )

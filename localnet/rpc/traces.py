@@ -12,12 +12,14 @@ from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
 from localnet import ethereum_traces
 from localnet.ethereum_traces import STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.overrides import NONE, SAME_BLOCK, Overrides
 from localnet.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.requests import TransactionRequest, no_overrides, transaction
+from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
+from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
 
 _DEFAULT = TraceOptions()
@@ -30,8 +32,6 @@ def trace_options(value: Any) -> TraceOptions:
     tracer = field(given, "tracer", text) or STRUCT_LOGS
     if tracer not in TRACERS:
         raise invalid_params(f"tracer: {shown(tracer)} is not offered: expected {', '.join(TRACERS[1:])}, or none")
-    for name in ("stateOverrides", "blockOverrides"):
-        field(given, name, no_overrides)
     config = field(given, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
 
     def chosen(of: dict[str, Any], name: str) -> bool:
@@ -57,9 +57,18 @@ def debug_trace_transaction(node: Node, transaction_hash: bytes, options: TraceO
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
 
-def debug_trace_call(node: Node, request: TransactionRequest, at: BlockRef, options: TraceOptions = _DEFAULT) -> Any:
+def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
+    """A reader of geth's configuration of a call's trace: what the call supposes is in it, too."""
+    given = fields(value, "trace configuration")
+    supposed = field(given, "stateOverrides", accounts) or NO_ACCOUNTS
+    return trace_options(value), Overrides(supposed, field(given, "blockOverrides", block_override) or SAME_BLOCK)
+
+
+def debug_trace_call(
+    node: Node, request: TransactionRequest, at: BlockRef, options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE)
+) -> Any:
     """A call as geth traces it, with nothing kept."""
-    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS), options)
+    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS), *options)
 
 
 def debug_trace_block_by_number(node: Node, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
@@ -115,7 +124,7 @@ def _traceable(tipset: Tipset) -> Tipset:
 
 METHODS = (
     Method("debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction),
-    Method("debug_traceCall", (transaction, block, optional(trace_options)), debug_trace_call),
+    Method("debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call),
     Method("debug_traceBlockByNumber", (number_or_tag, optional(trace_options)), debug_trace_block_by_number),
     Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash),
     Method("trace_transaction", (hash32,), trace_transaction),

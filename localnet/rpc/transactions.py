@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import Account
 from localnet.network import PRIORITY_FEE
 from localnet.records import Tipset
@@ -23,14 +23,30 @@ def send_raw_transaction(node: Node, raw: bytes) -> str:
     return as_data(node.network.submit(raw))
 
 
+def send_raw_transaction_sync(node: Node, raw: bytes) -> dict[str, Any]:
+    """As eth_sendRawTransaction; the receipt. An error where the transaction waits."""
+    return receipt_json(node.network.receipt(node.network.submit(raw)))
+
+
 def send_transaction(node: Node, request: TransactionRequest) -> str:
-    """Sign a transaction with an unlocked account's key and take it; its hash."""
-    return as_data(node.network.submit(_signed(node, request).raw()))
+    """Take a transaction of an unlocked account, or of an address that is impersonated; its hash."""
+    sender = _sender(request)
+    if node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated):
+        return send_unsigned_transaction(node, request)
+    account = _account(node, sender)
+    return as_data(node.network.submit(account.sign(_completed(node, request)).raw()))
+
+
+def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
+    """Take a transaction in the name of any address, without a signature; its hash."""
+    message = _completed(node, request).message_from(to_filecoin(_sender(request)))
+    return as_data(node.network.submit_unsigned(message))
 
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
     """Sign a transaction with an unlocked account's key; its bytes."""
-    return as_data(_signed(node, request).raw())
+    account = _account(node, _sender(request))
+    return as_data(account.sign(_completed(node, request)).raw())
 
 
 def sign(node: Node, owner: EthAddress, content: bytes) -> str:
@@ -81,28 +97,30 @@ def _account(node: Node, owner: EthAddress) -> Account:
     return account
 
 
-def _signed(node: Node, request: TransactionRequest) -> SignedTransaction:
-    """The transaction, with what the request leaves out filled in, signed."""
+def _sender(request: TransactionRequest) -> EthAddress:
     if request.sender is None:
         raise invalid_params("from is missing")
-    account, network = _account(node, request.sender), node.network
+    return request.sender
+
+
+def _completed(node: Node, request: TransactionRequest) -> Transaction:
+    """The transaction, with what the request leaves out filled in."""
+    sender, network = _sender(request), node.network
     cap, priority = _fees(node, request)
     gas = request.gas
     if gas is None:
-        gas = network.gas_limit(request.call(request.sender))
-    nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(request.sender))
-    return account.sign(
-        Transaction(
-            type=request.type,
-            chain_id=network.chain_id if request.chain_id is None else request.chain_id,
-            nonce=nonce,
-            to=request.to,
-            value=request.value,
-            data=request.data,
-            gas_limit=gas,
-            max_fee=cap,
-            max_priority_fee=priority,
-        )
+        gas = network.gas_limit(request.call(sender))
+    nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
+    return Transaction(
+        type=request.type,
+        chain_id=network.chain_id if request.chain_id is None else request.chain_id,
+        nonce=nonce,
+        to=request.to,
+        value=request.value,
+        data=request.data,
+        gas_limit=gas,
+        max_fee=cap,
+        max_priority_fee=priority,
     )
 
 
@@ -122,6 +140,8 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
 METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction),
     Method("eth_sendTransaction", (transaction,), send_transaction),
+    Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync),
+    Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction),
     Method("eth_signTransaction", (transaction,), sign_transaction),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),

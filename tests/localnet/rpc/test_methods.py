@@ -155,12 +155,6 @@ class TestCalls:
             rpc("eth_call", {"to": NOBODY}, at)
         assert failed.value.code == -32602
 
-    def test_overrides_are_refused_unless_empty(self, rpc: Client) -> None:
-        assert rpc("eth_call", {"to": NOBODY}, "latest", {}) == "0x"
-        with pytest.raises(Failed, match="overrides are not supported") as failed:
-            rpc("eth_call", {"to": NOBODY}, "latest", {ALICE: {"balance": "0x1"}})
-        assert failed.value.code == -32602
-
     def test_an_estimate_suffices(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", "x")}

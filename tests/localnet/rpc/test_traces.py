@@ -345,7 +345,7 @@ def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
         ({"enableMemory": "yes"}, "enableMemory: 'yes' is neither true nor false"),
         ({"limit": -1}, "limit: -1 is no quantity"),
         ({"tracerConfig": [], "tracer": "callTracer"}, "tracerConfig: [] is no tracer's configuration"),
-        ({"stateOverrides": {"0x": 1}}, "overrides are not supported"),
+        ({"stateOverrides": {"0x": {}}}, "is no address"),
         ([], "[] is no trace configuration"),
     ],
 )

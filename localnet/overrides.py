@@ -1,0 +1,83 @@
+"""What a call may suppose: other accounts, and another block, than those that are there.
+
+A supposition holds while it is open; then the machine is as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.controls import set_balance, set_code, set_nonce, set_storage
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOverride:
+    """What an account has instead; None stays. `state` is all of its storage, `state_diff` some slots of it."""
+
+    balance: TokenAmount | None = None
+    nonce: int | None = None
+    code: bytes | None = None
+    state: Mapping[int, int] | None = None
+    state_diff: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOverride:
+    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas."""
+
+    number: ChainEpoch | None = None
+    time: int | None = None
+    base_fee: TokenAmount | None = None
+
+
+SAME_BLOCK: Final = BlockOverride()
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Accounts and block together."""
+
+    accounts: Mapping[EthAddress, AccountOverride] = field(default_factory=dict)
+    block: BlockOverride = SAME_BLOCK
+
+
+NONE: Final = Overrides()
+
+
+@contextmanager
+def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]:
+    """Let a machine suppose something, and take back all that happens inside.
+
+    Raises AddressError and InvalidInput where an account cannot be so.
+    """
+    context = machine.context
+    with machine.trial():
+        block = overrides.block
+        machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
+        try:
+            override_accounts(machine, overrides.accounts)
+            yield
+        finally:
+            machine.context = context
+
+
+def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride]) -> None:
+    """Change the accounts on a machine's state. Raises AddressError, InvalidInput."""
+    for owner, override in accounts.items():
+        address = to_filecoin(owner)
+        if override.code is not None:
+            set_code(machine, address, override.code)
+        if override.nonce is not None:
+            set_nonce(machine, address, override.nonce)
+        if override.balance is not None:
+            set_balance(machine, address, override.balance)
+        if override.state is not None:
+            set_storage(machine, address, override.state, only=True)
+        if override.state_diff is not None:
+            set_storage(machine, address, override.state_diff)

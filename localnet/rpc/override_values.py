@@ -1,0 +1,79 @@
+"""Overrides of state and block as requests write them.
+
+Shapes: the execution-apis' EthSimulatePayload, which `eth_call` shares. What Filecoin's blocks do not have is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.overrides import AccountOverride, BlockOverride
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.values import address, data, field, fields, hash32, quantity, shown
+
+Accounts = Mapping[EthAddress, AccountOverride]
+
+NO_ACCOUNTS: Final[Accounts] = {}
+MAX_ACCOUNTS: Final = 1_000
+
+_ACCOUNT: Final = ("balance", "nonce", "code", "state", "stateDiff", "movePrecompileToAddress")
+_BLOCK: Final = ("number", "time", "baseFeePerGas")
+_NO_BLOCK: Final = ("gasLimit", "feeRecipient", "coinbase", "prevRandao", "random", "difficulty", "blobBaseFee",
+                    "withdrawals", "blockHash")  # fmt: skip
+_LATEST_EPOCH: Final = (1 << 63) - 1
+
+
+def accounts(value: Any) -> Accounts:
+    """A reader of accounts to suppose, by their addresses."""
+    given = fields(value, "set of state overrides")
+    if len(given) > MAX_ACCOUNTS:
+        raise invalid_params(f"overrides of {len(given)} accounts, at most {MAX_ACCOUNTS}")
+    return {address(owner): _account(override) for owner, override in given.items()}
+
+
+def block_override(value: Any) -> BlockOverride:
+    """A reader of a block to suppose."""
+    given = fields(value, "block override")
+    for name in given:
+        if name in _NO_BLOCK:
+            raise invalid_params(f"{name}: a Filecoin block has none that could be overridden")
+        if name not in _BLOCK:
+            raise invalid_params(f"{shown(name)} is no field of a block override: expected {', '.join(_BLOCK)}")
+    number, base_fee = field(given, "number", quantity), field(given, "baseFeePerGas", quantity)
+    time = field(given, "time", quantity)
+    for name, found in (("number", number), ("time", time)):
+        if found is not None and found > _LATEST_EPOCH:
+            raise invalid_params(f"{name}: {found} has more than 63 bits")
+    return BlockOverride(
+        None if number is None else ChainEpoch(number), time, None if base_fee is None else TokenAmount(base_fee)
+    )
+
+
+def _account(value: Any) -> AccountOverride:
+    given = fields(value, "account override")
+    for name in given:
+        if name not in _ACCOUNT:
+            raise invalid_params(f"{shown(name)} is no field of an account override: expected {', '.join(_ACCOUNT)}")
+    if "movePrecompileToAddress" in given:
+        raise invalid_params("movePrecompileToAddress: this node's precompiles stay where they are")
+    if "state" in given and "stateDiff" in given:
+        raise invalid_params("both state and stateDiff are there: they exclude each other")
+    balance = field(given, "balance", quantity)
+    return AccountOverride(
+        balance=None if balance is None else TokenAmount(balance),
+        nonce=field(given, "nonce", quantity),
+        code=field(given, "code", data),
+        state=field(given, "state", _slots),
+        state_diff=field(given, "stateDiff", _slots),
+    )
+
+
+def _slots(value: Any) -> dict[int, int]:
+    return {_word(slot): _word(word) for slot, word in fields(value, "set of slots").items()}
+
+
+def _word(value: Any) -> int:
+    return int.from_bytes(hash32(value), "big")

@@ -1,0 +1,130 @@
+"""`eth_simulateV1`: blocks of calls on top of a block, with nothing kept. Shapes: execution-apis, execute.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.addresses import ZERO_ADDRESS
+from bridge.receipts import failure_text
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.exit_codes import ExitCode
+from localnet.overrides import SAME_BLOCK
+from localnet.records import Execution, TransactionReceipt
+from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
+from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.shapes import block_fields, log_json, transaction_json
+from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
+from localnet.simulation import (
+    MOST_BLOCKS,
+    BlockCalls,
+    SimulatedBlock,
+    SimulatedCall,
+    SimulationRefused,
+    simulate_blocks,
+)
+
+_MAX_CALLS: Final = 1_000
+_EXECUTION_ERROR: Final = -32015
+_CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "returnFullTransactions")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationRequest:
+    """What is to be simulated, and how it is to be told."""
+
+    blocks: list[BlockCalls]
+    transfers: bool
+    validation: bool
+    full: bool
+
+
+def simulation(value: Any) -> SimulationRequest:
+    """A reader of the payload of eth_simulateV1."""
+    given = fields(value, "simulation")
+    blocks = field(given, "blockStateCalls", listed(_block, MOST_BLOCKS))
+    if blocks is None:
+        raise invalid_params("blockStateCalls is missing")
+    transfers, validation, full = (field(given, name, boolean) or False for name in _CALL_FIELDS[1:])
+    return SimulationRequest(blocks, transfers, validation, full)
+
+
+def simulate_v1(node: Node, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
+    """What blocks of calls would give, one on the other, with nothing kept. Null rounds between them get their cron."""
+    base = resolve(node.network, at)
+    try:
+        simulated = simulate_blocks(
+            node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers
+        )
+    except SimulationRefused as error:
+        raise RpcError(error.code, str(error)) from None
+    return [_block_json(found, node.network.chain_id, request.full) for found in simulated]
+
+
+def _block(value: Any) -> BlockCalls:
+    given = fields(value, "block of calls")
+    return BlockCalls(
+        calls=field(given, "calls", listed(_call, _MAX_CALLS)) or (),
+        accounts=field(given, "stateOverrides", accounts) or NO_ACCOUNTS,
+        block=field(given, "blockOverrides", block_override) or SAME_BLOCK,
+    )
+
+
+def _call(value: Any) -> SimulatedCall:
+    request: TransactionRequest = transaction(value)
+    price = request.gas_price or 0
+    return SimulatedCall(
+        sender=request.sender or ZERO_ADDRESS,
+        transaction=Transaction(
+            type=DYNAMIC_FEE,
+            chain_id=None,
+            nonce=0,
+            to=request.to,
+            value=request.value,
+            data=request.data,
+            gas_limit=0,
+            max_fee=request.max_fee or price,
+            max_priority_fee=request.max_priority_fee or price,
+        ),
+        gas=request.gas,
+        nonce=request.nonce,
+    )
+
+
+def _block_json(found: SimulatedBlock, chain_id: int, full: bool) -> dict[str, Any]:
+    receipts, first_log = [], 0
+    for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
+        receipts.append(TransactionReceipt(execution, found.tipset, index, first_log))
+        first_log += len(logs)
+    transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
+    if full:
+        transactions = [transaction_json(receipt, chain_id) for receipt in receipts]
+    calls = []
+    for receipt, logs in zip(receipts, found.logs, strict=True):
+        written = [log_json(receipt, place, log) for place, log in enumerate(logs)]
+        calls.append(_call_json(receipt.execution, receipt, written))
+    return {**block_fields(found.tipset, found.parent.hash, transactions), "calls": calls}
+
+
+def _call_json(execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]]) -> dict[str, Any]:
+    gas = as_quantity(receipt.gas_used)
+    answer = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
+    if receipt.succeeded:
+        return {**answer, "status": "0x1"}
+    words = failure_text(receipt.exit_code, receipt.return_data, execution.words)
+    if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        error: dict[str, Any] = {
+            "code": EXECUTION_REVERTED,
+            "message": f"execution reverted: {words}",
+            "data": as_data(receipt.return_data),
+        }
+    else:
+        error = {"code": _EXECUTION_ERROR, "message": f"vm execution error: {words}"}
+    return {**answer, "logs": [], "status": "0x0", "error": error}
+
+
+METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1),)

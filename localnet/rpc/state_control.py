@@ -1,0 +1,102 @@
+"""Methods that change the state by hand, and act in anybody's name; under the names of other nodes too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.addresses import EthAddress, to_filecoin
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import address, as_data, boolean, data, number, shown, word
+
+
+def actor_address(value: Any) -> Address:
+    """A reader: an Ethereum address or a Filecoin one."""
+    if isinstance(value, str) and not value.startswith("0x"):
+        try:
+            return Address.parse(value)
+        except AddressError as error:
+            raise invalid_params(f"{shown(value)} is no address: {error}") from None
+    return to_filecoin(address(value))
+
+
+def set_balance(node: Node, owner: Address, amount: int) -> bool:
+    """Give an address, of Ethereum or Filecoin, another balance, in attoFIL."""
+    node.network.set_balance(owner, amount)
+    return True
+
+
+def add_balance(node: Node, owner: Address, amount: int) -> bool:
+    """Give an address so many attoFIL more."""
+    node.network.set_balance(owner, node.network.balance(owner) + amount)
+    return True
+
+
+def set_nonce(node: Node, owner: EthAddress, nonce: int) -> bool:
+    """Give an account or a contract another nonce."""
+    node.network.set_nonce(owner, nonce)
+    return True
+
+
+def set_code(node: Node, owner: EthAddress, code: bytes) -> bool:
+    """Give an Ethereum address other runtime code; balance, storage and nonce stay, and no constructor runs."""
+    node.network.set_code(owner, code)
+    return True
+
+
+def set_storage_at(node: Node, owner: EthAddress, slot: int, value: int) -> bool:
+    """Give a contract's storage slot another word."""
+    node.network.set_storage(owner, {slot: value})
+    return True
+
+
+def impersonate_account(node: Node, owner: EthAddress) -> bool:
+    """Let eth_sendTransaction send from an address without a key: an account's, a contract's, a masked ID."""
+    node.impersonated.add(owner)
+    return True
+
+
+def stop_impersonating_account(node: Node, owner: EthAddress) -> bool:
+    """The end of impersonation; true where it had begun."""
+    known = owner in node.impersonated
+    node.impersonated.discard(owner)
+    return known
+
+
+def auto_impersonate_account(node: Node, on: bool) -> bool:
+    """Whether eth_sendTransaction sends from every address."""
+    node.impersonates_all = on
+    return True
+
+
+def dump_state(node: Node) -> str:
+    """The state as data for anvil_loadState of a node with the same built-in actors."""
+    return as_data(node.network.dump_state())
+
+
+def load_state(node: Node, state: bytes) -> bool:
+    """Take another node's state in place of this one's, in a new block."""
+    node.network.load_state(state)
+    return True
+
+
+METHODS = (
+    Method("anvil_dumpState", (), dump_state),
+    Method("anvil_loadState", (data,), load_state),
+    Method("anvil_setBalance", (actor_address, number), set_balance, aliases=("hardhat_setBalance",)),
+    Method("anvil_addBalance", (actor_address, number), add_balance),
+    Method("anvil_setNonce", (address, number), set_nonce, aliases=("hardhat_setNonce",)),
+    Method("anvil_setCode", (address, data), set_code, aliases=("hardhat_setCode",)),
+    Method("anvil_setStorageAt", (address, word, word), set_storage_at, aliases=("hardhat_setStorageAt",)),
+    Method("anvil_impersonateAccount", (address,), impersonate_account, aliases=("hardhat_impersonateAccount",)),
+    Method(
+        "anvil_stopImpersonatingAccount",
+        (address,),
+        stop_impersonating_account,
+        aliases=("hardhat_stopImpersonatingAccount",),
+    ),
+    Method("anvil_autoImpersonateAccount", (boolean,), auto_impersonate_account),
+)

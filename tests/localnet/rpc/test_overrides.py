@@ -1,0 +1,161 @@
+"""Calls that suppose other accounts and another block, and lists of what a call touches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localnet import Network
+from tests.localnet.conftest import START
+from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
+from tests.localnet.rpc.conftest import Client, Failed
+
+BALANCE_OF_BOB = "0x73" + BOB[2:] + "315f5260205ff3"
+NUMBER, TIMESTAMP, BASE_FEE = ("0x" + opcode + "5f5260205ff3" for opcode in ("43", "42", "48"))
+SLOT_OF_CALLDATA = "0x5f35545f5260205ff3"
+
+
+def word(number: int) -> str:
+    return f"0x{number:064x}"
+
+
+class TestAccounts:
+    """What is supposed of them."""
+
+    @pytest.mark.parametrize("amount", [0, 5, 10**26])
+    def test_a_balance(self, rpc: Client, amount: int) -> None:
+        supposed = {NOBODY: {"code": BALANCE_OF_BOB}, BOB: {"balance": hex(amount)}}
+        assert rpc("eth_call", {"to": NOBODY}, "latest", supposed) == word(amount)
+
+    def test_code_and_slots(self, rpc: Client) -> None:
+        asked = {"to": NOBODY, "data": word(7)}
+        code = {"code": SLOT_OF_CALLDATA}
+        assert rpc("eth_call", asked, "latest", {NOBODY: code}) == word(0)
+        assert rpc("eth_call", asked, "latest", {NOBODY: {**code, "stateDiff": {word(7): word(9)}}}) == word(9)
+
+    def test_some_slots_or_all(self, rpc: Client) -> None:
+        counter = deploy(rpc, COUNTER)
+        rpc("anvil_setStorageAt", counter, "0x0", word(3))
+        number = {"to": counter, "data": calldata(COUNTER, "number")}
+        assert rpc("eth_call", number, "latest", {counter: {"stateDiff": {word(1): word(1)}}}) == word(3)
+        assert rpc("eth_call", number, "latest", {counter: {"state": {word(1): word(1)}}}) == word(0)
+        assert rpc("eth_call", number, "latest", {counter: {"state": {word(0): word(8)}}}) == word(8)
+        assert rpc("eth_call", number) == word(3)
+
+    def test_nothing_is_kept(self, rpc: Client) -> None:
+        before = (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE))
+        rpc("eth_call", {"to": NOBODY}, "latest", {ALICE: {"balance": "0x0", "nonce": "0x9"}, NOBODY: {"code": NUMBER}})
+        assert (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE)) == before
+        assert rpc("eth_getCode", NOBODY) == "0x"
+
+    def test_of_a_caller_without_funds(self, rpc: Client) -> None:
+        payment = {"from": NOBODY, "to": ALICE, "value": "0x5"}
+        with pytest.raises(Failed, match="SYS_INSUFFICIENT_FUNDS"):
+            rpc("eth_call", payment)
+        assert rpc("eth_call", payment, "latest", {NOBODY: {"balance": "0x5"}}) == "0x"
+        assert int(rpc("eth_estimateGas", payment, "latest", {NOBODY: {"balance": "0x5"}}), 16) > 1_000_000
+
+    def test_of_an_older_block(self, rpc: Client) -> None:
+        rpc("anvil_mine", 3)
+        supposed = {NOBODY: {"code": NUMBER}}
+        older = int(rpc("eth_blockNumber"), 16) - 2
+        assert rpc("eth_call", {"to": NOBODY}, hex(older), supposed) == word(older)
+
+    @pytest.mark.parametrize(
+        ("supposed", "words"),
+        [
+            ([], "is no set of state overrides"),
+            ({"0x12": {}}, "is no address"),
+            ({NOBODY: 3}, "is no account override"),
+            ({NOBODY: {"balance": "1"}}, "balance"),
+            ({NOBODY: {"balance": hex(1 << 127)}}, "cannot be a balance"),
+            ({NOBODY: {"nonce": hex(1 << 64)}}, "cannot be a nonce"),
+            ({NOBODY: {"state": {}, "stateDiff": {}}}, "exclude each other"),
+            ({NOBODY: {"stateDiff": {"0x0": word(1)}}}, "stateDiff: "),
+            ({NOBODY: {"stateDiff": {word(0): word(1)}}}, "has no storage"),
+            ({NOBODY: {"movePrecompileToAddress": ALICE}}, "stay where they are"),
+            ({NOBODY: {"cod": "0x"}}, "is no field of an account override"),
+            ({"0xff00000000000000000000000000000000000004": {"code": "0x00"}}, "cannot be given EVM code"),
+            ({"0xff00000000000000000000000000000000999999": {"balance": "0x1"}}, "none can be made"),
+        ],
+    )
+    def test_what_cannot_be(self, rpc: Client, supposed: Any, words: str) -> None:
+        before = rpc.node.network.machine.root
+        with pytest.raises(Failed, match=words) as failed:
+            rpc("eth_call", {"to": ALICE}, "latest", supposed)
+        assert failed.value.code == -32602
+        assert rpc.node.network.machine.root == before
+
+
+class TestBlocks:
+    """What is supposed of them."""
+
+    @pytest.mark.parametrize(
+        ("code", "block", "expected"),
+        [
+            (NUMBER, {"number": "0x3039"}, 12_345),
+            (TIMESTAMP, {"time": "0x7"}, 7),
+            (BASE_FEE, {"baseFeePerGas": "0x63"}, 99),
+            (TIMESTAMP, {"number": "0x3039"}, START),
+        ],
+    )
+    def test_its_fields(self, rpc: Client, code: str, block: dict[str, str], expected: int) -> None:
+        if expected == START:
+            expected = rpc.node.network.head.timestamp
+        assert rpc("eth_call", {"to": NOBODY}, "latest", {NOBODY: {"code": code}}, block) == word(expected)
+        head = rpc.node.network.machine.context
+        assert (head.epoch, head.timestamp) == (rpc.node.network.head.height, rpc.node.network.head.timestamp)
+
+    @pytest.mark.parametrize(
+        ("block", "words"),
+        [
+            ({"gasLimit": "0x1"}, "gasLimit: a Filecoin block has none"),
+            ({"prevRandao": word(1)}, "prevRandao: a Filecoin block has none"),
+            ({"numbr": "0x1"}, "is no field of a block override"),
+            ({"time": hex(1 << 63)}, "more than 63 bits"),
+        ],
+    )
+    def test_what_a_block_does_not_have(self, rpc: Client, block: Any, words: str) -> None:
+        with pytest.raises(Failed, match=words) as failed:
+            rpc("eth_call", {"to": ALICE}, "latest", {}, block)
+        assert failed.value.code == -32602
+
+    def test_of_a_traced_call(self, rpc: Client) -> None:
+        options = {
+            "tracer": "callTracer",
+            "stateOverrides": {NOBODY: {"code": NUMBER}},
+            "blockOverrides": {"number": "0x9"},
+        }
+        assert rpc("debug_traceCall", {"to": NOBODY}, "latest", options)["output"] == word(9)
+
+
+class TestAccessLists:
+    """eth_createAccessList. What is expected follows EIP-2930 and go-ethereum's tracer."""
+
+    def test_slots_that_are_read_and_written(self, rpc: Client) -> None:
+        counter = deploy(rpc, COUNTER)
+        found = rpc("eth_createAccessList", {"from": ALICE, "to": counter, "data": calldata(COUNTER, "increment")})
+        assert found["accessList"] == [{"address": counter, "storageKeys": [word(0)]}]
+        receipt = rpc.node.network.contract(counter, COUNTER).send("increment")
+        assert int(found["gasUsed"], 16) == pytest.approx(receipt.gas_used, rel=0.02)
+
+    def test_accounts_that_are_looked_at(self, rpc: Client) -> None:
+        rpc("anvil_setCode", NOBODY, BALANCE_OF_BOB)
+        found = rpc("eth_createAccessList", {"from": ALICE, "to": NOBODY})
+        assert found["accessList"] == [{"address": BOB, "storageKeys": []}]
+
+    def test_a_transfer_touches_nothing_else(self, rpc: Client) -> None:
+        assert rpc("eth_createAccessList", {"from": ALICE, "to": BOB, "value": "0x1"})["accessList"] == []
+
+    def test_a_failure_is_told(self, rpc: Client) -> None:
+        rpc("anvil_setCode", NOBODY, "0x60425450" + "5f5ffd")
+        found = rpc("eth_createAccessList", {"from": ALICE, "to": NOBODY})
+        assert found["error"] == "execution reverted"
+        assert found["accessList"] == [{"address": NOBODY, "storageKeys": [word(0x42)]}]
+
+
+def test_overrides_hold_on_official_actors_too(official: Network, official_rpc: Client) -> None:
+    supposed = {NOBODY: {"code": SLOT_OF_CALLDATA, "stateDiff": {word(7): word(9)}}}
+    assert official_rpc("eth_call", {"to": NOBODY, "data": word(7)}, "latest", supposed) == word(9)
+    assert official.nonce(NOBODY) == 0
