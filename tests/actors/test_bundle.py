@@ -96,3 +96,7 @@ def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
     assert record["source_hash"] == build.source_hash(folder), "run `make bundle`"
     assert record["size"] == len(module)
     assert CID.decode(record["cid"]).digest == multihash.digest(module, "blake2b-256")
+
+
+def test_the_bundle_is_smaller_than_the_official_one() -> None:
+    assert len(loader.bundle_bytes()) < data_file("bundles/v18-devnet.car").stat().st_size

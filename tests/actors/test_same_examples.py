@@ -6,12 +6,13 @@ from collections import Counter
 
 import pytest
 
-from hypervisor import Address
+from hypervisor import Address, Message
+from hypervisor.types import TokenAmount
 from tests.actors import stage
 from tests.actors.bad_forms import bad_forms, encoded
 from tests.actors.examples import ABSENT, ACTORS, CALLERS, EXAMPLES, Example, of_actor, resolved
 from tests.actors.official import Official
-from tests.actors.twins import Twins
+from tests.actors.twins import GAS_LIMIT, Twins
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,17 @@ def test_the_examples_are_good(staged: Twins, actor: str) -> None:
             params = params_of(example, staged)
             result = staged.attempt(example.by, Address.id(example.to), number, params, example.value)
             assert result.exit_code == example.exit_code, (example.method, result.message)
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> None:
+    """How long they take is a row of the bench."""
+    for example in offered(actor, staged.of):
+        to, by = Address.id(example.to), Address.id(example.by)
+        params, value = params_of(example, staged), TokenAmount(example.value)
+        message = Message(to, by, 0, value, example.numbers[0], params, gas_limit=GAS_LIMIT)
+        official, own = staged.official.call(message).gas_used, staged.own.call(message).gas_used
+        assert own <= 1.1 * official, example.method
 
 
 @pytest.mark.parametrize("actor", ACTORS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bench import __main__ as bench
 from devtools.vectors.conformance import find_vectors, read_vectors
 
@@ -19,12 +21,11 @@ def test_the_rows_beside_the_reference_have_the_targets_of_the_bench() -> None:
     assert rows == {target.name: target.limit for target in bench.targets() if target.area == "reference"}
 
 
-def test_the_rows_of_contracts_have_the_targets_of_the_bench() -> None:
-    section = PAGE.split("## Contracts")[1].split("\n## ")[0]
-    stated = {
-        name: float(limit) for name, limit in re.findall(r"^\| ([^|`]+) \| ([\d.]+) x \| ", section, re.MULTILINE)
-    }
-    assert stated == {target.name: target.limit for target in bench.targets() if target.area == "evm" and target.peer}
+@pytest.mark.parametrize(("section", "area"), [("Contracts", "evm"), ("Built-in actors", "actors")])
+def test_the_rows_beside_others_have_the_targets_of_the_bench(section: str, area: str) -> None:
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    stated = {name: float(limit) for name, limit in re.findall(r"^\| ([^|`]+) \| ([\d.]+) x \| ", text, re.MULTILINE)}
+    assert stated == {target.name: target.limit for target in bench.targets() if target.area == area and target.peer}
 
 
 def test_every_area_that_is_named_is_one() -> None:

@@ -1,0 +1,90 @@
+"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size.
+
+Each method's example (`tests.actors.examples`) is called on two machines of one state, official code on the first, ours
+in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import process_time
+
+from actors import loader
+from bench.rows import Row
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.types import Gas, TokenAmount
+from store.codec import encode
+from tests.actors import stage
+from tests.actors.examples import ABSENT, EXAMPLES, Example, resolved
+from tests.actors.people import GENESIS
+from tests.actors.twins import Twins
+from tests.conftest import data_file, fvm_data
+
+DEVNET = "bundles/v18-devnet.car"
+GAS_LIMIT = Gas(2 * 10**9)
+ROUNDS, CALLS, TAKES = 8, 8, 10
+SHOWN = 5
+"""Methods that are shown below a row: the worst ones."""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    gas, time, size = "gas of a method, the worst", "time of a method, the worst", "bytes of the bundle"
+    if fvm_data() is None:
+        yield from (Row(name, None, "no official bundle: set FVM_DATA") for name in (gas, time, size))
+        return
+    with tempfile.TemporaryDirectory() as compiled:
+        twins = Twins.at_genesis(GENESIS, Path(compiled))
+        stage.build(twins)
+        pairs = {f"{example.actor}.{example.method}": (twins, example) for example in EXAMPLES}
+        yield _worst(gas, {name: _gas(*pair) for name, pair in pairs.items()})
+        yield _worst(time, {name: _time(*pair) for name, pair in pairs.items()})
+    own, official = len(loader.bundle_bytes()), data_file(DEVNET).stat().st_size
+    yield Row(size, own / official, f"{own:,} bytes, the official devnet's {official:,}")
+
+
+def _worst(name: str, quotients: dict[str, float]) -> Row:
+    """The method that costs most beside the official one, and what all of them come to."""
+    worst = sorted(quotients, key=lambda method: -quotients[method])
+    middle = sorted(quotients.values())[len(quotients) // 2]
+    note = f"{len(quotients)} methods, median {middle:.2f}, the worst is {worst[0]}"
+    return Row(name, quotients[worst[0]], note, {method: quotients[method] for method in worst[:SHOWN]})
+
+
+def _message(twins: Twins, example: Example) -> Message:
+    params = b"" if example.params is ABSENT else encode(resolved(example.params, twins.official.manifest))
+    sender, to = Address.id(example.by), Address.id(example.to)
+    value = TokenAmount(example.value)
+    return Message(to, sender, 0, value, example.numbers[0], params, gas_limit=GAS_LIMIT)
+
+
+def _gas(twins: Twins, example: Example) -> float:
+    """Our gas by the official actor's."""
+    message = _message(twins, example)
+    return twins.own.call(message).gas_used / twins.official.call(message).gas_used
+
+
+def _time(twins: Twins, example: Example) -> float:
+    """Our time of the processor by the official actor's: the best round of each, taken in turns.
+
+    What looks slow is taken again, for longer: another program on the machine only ever adds to a time, and to short
+    ones more than they are.
+    """
+    message = _message(twins, example)
+    official = own = float("inf")
+    for _ in range(TAKES):
+        for _ in range(ROUNDS):
+            official = min(official, _seconds(twins.official, message))
+            own = min(own, _seconds(twins.own, message))
+        if own <= official:
+            break
+    return own / official
+
+
+def _seconds(machine: Hypervisor, message: Message) -> float:
+    start = process_time()
+    for _ in range(CALLS):
+        machine.call(message)
+    return process_time() - start
