@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle bindings actors-page lock environment
+.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle bindings actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ first-node: environment ## forge, cast and ethers against a node on an official 
 clients: environment ## all clients' tests, with npm's programs installed (needs Node.js)
 	@scripts/clients >/dev/null
 	@$(RUN)/python -m pytest -m "" tests/clients $(ARGS)
+
+examples: environment ## the examples, each with our own actors and with the official ones (in `make test` too)
+	@$(RUN)/python -m pytest -q --no-header examples $(ARGS)
 
 bridge: environment ## filecoin-solidity's functions, each against the native call (needs Node.js); ARGS=--write renews the table
 	@$(RUN)/python -m tests.integration.filecoin_solidity $(ARGS)

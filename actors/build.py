@@ -5,9 +5,9 @@
 
 A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
 flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
-compared, and the last line is NOT REBUILT. The crates that stand alone, the example actor (`examples/counter`) and the
-curve of the EVM's precompiles (`runtimes/evm/guests/bn254`), are built and compared in the same way. This tool needs
-Python alone and imports no package of the project.
+compared, and the last line is NOT REBUILT. The crates that stand alone, the example actors (`examples/counter`,
+`examples/oracle`) and the curve of the EVM's precompiles (`runtimes/evm/guests/bn254`), are built and compared in the
+same way. This tool needs Python alone and imports no package of the project.
 
 The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -31,7 +31,9 @@ PROJECT = ACTORS.parent
 GUESTS = ACTORS / "guests"
 COUNTER = PROJECT / "examples" / "counter"
 BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
-ALONE = (COUNTER, BN254)  # each folder's name is its crate's
+ORACLE = PROJECT / "examples" / "oracle"
+ALONE = (COUNTER, ORACLE, BN254)  # each folder's name is its crate's
+USED = {ORACLE: (GUESTS / "runtime", ACTORS / "contract_calls")}  # crates of this tree that such a crate is built with
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
@@ -234,9 +236,15 @@ def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, byte
 
 
 def source_hash(workspace: Path) -> str:
-    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order."""
+    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order.
+
+    Crates of this tree that it uses count with it, but for their locks: cargo ignores those.
+    """
     digest = hashlib.sha256("\n".join(FLAGS).encode())
     paths = {path.relative_to(workspace).as_posix(): path for path in workspace.rglob("*") if is_source(path)}
+    for used in USED.get(workspace, ()):
+        sources = (path for path in used.rglob("*") if is_source(path) and path.suffix != ".lock")
+        paths |= {path.relative_to(used.parent).as_posix(): path for path in sources}
     for name, path in sorted(paths.items()):
         content = path.read_bytes()
         digest.update(f"\n{name} {len(content)}\n".encode())

@@ -1,4 +1,4 @@
-"""What a run of the tests says of itself: passed and skipped for each suite (a folder of tests/).
+"""What a run of the tests says of itself: passed and skipped for each suite (a folder of tests/, or an example).
 
 Where the folder of test data is there, a test that is skipped for want of data is a failure: it would hide a moved
 file, or a search that finds nothing.
@@ -51,6 +51,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def suite_of(nodeid: str) -> str:
-    """The folder below tests/ that a test lies in."""
+    """The folder below tests/ that a test lies in; an example by its path."""
     folders = nodeid.split("::")[0].split("/")[:-1]
+    if folders[:1] == ["examples"]:
+        return "/".join(folders[:2])
     return "/".join(folders[1:2]) or "tests"

@@ -1,0 +1,98 @@
+"""What the examples' tests share: a network of its own for each test, on both bundles, and what a refusal looks like.
+
+On this project's own bundle contracts run on its EVM runtime; on an official bundle it is the official EVM actor that
+runs them, in the native runtime. Every test holds for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from hypervisor import Address
+from localnet import Account, Contract, Network, TransactionFailed
+from tests.conftest import data_file
+
+pytest_plugins = ("tests.suite_report",)
+
+OFFICIAL = "bundles/v18-testing-fake-proofs.car"
+GAS_LIMIT = 5_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A transaction that failed: what the contract said, and each call that did not exit with 0, outermost first."""
+
+    reason: str
+    data: bytes
+    exits: list[tuple[str, int]]
+
+
+Refused = Callable[..., Refusal]
+
+
+@pytest.fixture(scope="module", params=["own bundle", "official bundle"])
+def chain(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """One network for a file of tests; what they need all is prepared on it once."""
+    bundle = None if request.param == "own bundle" else data_file(OFFICIAL)
+    with Network(bundle=bundle) as network:
+        yield network
+
+
+@pytest.fixture
+def network(chain: Network) -> Iterator[Network]:
+    """The network as it was prepared: what a test did is taken back."""
+    before = chain.snapshot()
+    yield chain
+    chain.revert(before)
+
+
+@pytest.fixture
+def refused(network: Network) -> Refused:
+    """`refused(contract, function, *arguments, value=0, sender=None)` for a transaction that must fail."""
+
+    def send(
+        contract: Contract, function: str, *arguments: Any, value: int = 0, sender: Account | None = None
+    ) -> Refusal:
+        data = contract.interface.encode_call(function, *arguments)
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(contract.address, value, data, sender=sender, gas_limit=GAS_LIMIT)
+        trace = network.trace(failed.value.receipt.hash)
+        return Refusal(contract.reason(failed.value.data), failed.value.data, exits(trace.calls))
+
+    return send
+
+
+def exits(calls: tuple[dict[str, Any], ...]) -> list[tuple[str, int]]:
+    """The kind of actor and the exit code of each call in a tree that did not exit with 0."""
+    found = []
+    for call in calls:
+        if call["exitCode"]:
+            found.append((call["actor"], call["exitCode"]))
+        found += exits(call["calls"])
+    return found
+
+
+def actor_id(network: Network, who: Account | Contract | Address) -> int:
+    """The number of an actor that is there already."""
+    address = who if isinstance(who, Address) else to_filecoin(who.address)
+    found = network.machine.state_tree.lookup_id(address)
+    assert found is not None
+    return found
+
+
+def masked(actor: int) -> EthAddress:
+    """The address by which contracts know a native actor."""
+    return EthAddress(masked_id(actor))
+
+
+def create_actor(network: Network, module: Path, params: bytes) -> Address:
+    """Install a WASM module and create an actor of it: the network itself does not let users do that yet."""
+    created = network.machine.create(network.machine.install(module.read_bytes()), params)
+    network.chain.keep_changes()
+    return Address.id(created.id)

@@ -1,0 +1,142 @@
+"""A DAO that owns a storage miner and votes who gets its money: parameters of a built-in actor, set by a contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.method_numbers import method_number
+from examples.conftest import Refused, actor_id
+from hypervisor import Address, Message
+from hypervisor.bigint import decode_bigint, encode_bigint
+from localnet import Account, Contract, Miner, Network, TransactionFailed
+from store.codec import decode, encode
+
+HERE = Path(__file__).parent
+FIL = 10**18
+VOTING_EPOCHS = 20
+CHANGE_OWNER, CHANGE_BENEFICIARY, WITHDRAW = (
+    method_number(name) for name in ("ChangeOwnerAddress", "ChangeBeneficiary", "WithdrawBalance")
+)
+
+
+@pytest.fixture(scope="module")
+def miner(chain: Network) -> Miner:
+    return chain.create_miner(sectors=0)
+
+
+@pytest.fixture
+def members(network: Network) -> tuple[Account, ...]:
+    return network.accounts[1:4]
+
+
+@pytest.fixture
+def dao(network: Network, miner: Miner, members: tuple[Account, ...]) -> Contract:
+    """The DAO, owner of the miner."""
+    deployed = network.deploy(HERE / "MinerDao.json", miner.id, [one.address for one in members], VOTING_EPOCHS)
+    miner.send(CHANGE_OWNER, encode(Address.id(actor_id(network, deployed)).to_bytes()))
+    deployed.send("takeOwnership")
+    return deployed
+
+
+def asked(network: Network, miner: Miner, method: str) -> Any:
+    """What the miner actor answers a native caller."""
+    message = Message(miner.address, network.accounts[9].native, method=method_number(method))
+    return decode(network.machine.call(message).return_data)
+
+
+def test_the_dao_is_the_owner(network: Network, dao: Contract, miner: Miner) -> None:
+    assert asked(network, miner, "GetOwner") == [Address.id(actor_id(network, dao)).to_bytes(), None]
+
+
+def test_a_majority_names_a_beneficiary_who_then_takes_money_out(
+    network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...]
+) -> None:
+    heir = network.accounts[5]
+    heir_id = actor_id(network, heir.native)
+    dao.send("propose", heir_id, 2 * FIL, 100_000, sender=members[0])
+    dao.send("vote", 0, sender=members[0])
+    dao.send("vote", 0, sender=members[2])
+    executed = dao.send("execute", 0, sender=network.accounts[8])
+    assert [event.event for event in dao.events(executed)] == ["Executed"]
+
+    # The nominee has to agree, as the miner actor wants it.
+    change = encode([Address.id(heir_id).to_bytes(), encode_bigint(2 * FIL), 100_000])
+    network.send_native(miner.address, CHANGE_BENEFICIARY, change, sender=heir)
+    (beneficiary, (quota, used, expiration)), pending = asked(network, miner, "GetBeneficiary")
+    assert (beneficiary, pending) == (Address.id(heir_id).to_bytes(), None)
+    assert (decode_bigint(quota), decode_bigint(used), expiration) == (2 * FIL, 0, 100_000)
+
+    network.send_native(miner.address, value=5 * FIL)
+    before = network.balance(heir.native)
+    receipt = network.send_native(miner.address, WITHDRAW, encode([encode_bigint(5 * FIL)]), sender=heir)
+    assert network.balance(heir.native) == before + 2 * FIL - receipt.execution.paid  # no more than the quota
+
+
+def test_without_a_majority_nothing_is_executed(
+    network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
+) -> None:
+    dao.send("propose", actor_id(network, network.accounts[5].native), FIL, 100_000, sender=members[0])
+    dao.send("vote", 0, sender=members[0])
+    assert refused(dao, "execute", 0).reason == "NoMajority(0, 1, 2)"
+
+
+def test_strangers_neither_propose_nor_vote(
+    network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
+) -> None:
+    stranger = network.accounts[7]
+    words = f"NotAMember('0x{stranger.address.hex()}')"
+    assert refused(dao, "propose", 100, FIL, 100_000, sender=stranger).reason == words
+    dao.send("propose", 100, FIL, 100_000, sender=members[0])
+    assert refused(dao, "vote", 0, sender=stranger).reason == words
+
+
+def test_a_member_votes_once_and_in_time(
+    network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
+) -> None:
+    dao.send("propose", 100, FIL, 100_000, sender=members[0])
+    dao.send("vote", 0, sender=members[0])
+    assert refused(dao, "vote", 0, sender=members[0]).reason.startswith("VotedAlready(0")
+    network.mine(null_rounds=VOTING_EPOCHS)
+    assert refused(dao, "vote", 0, sender=members[1]).reason == "VotingOver(0)"
+
+
+def test_what_the_miner_refuses_stays_to_be_executed(
+    network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...], refused: Refused
+) -> None:
+    """A beneficiary without a quota: the actor's exit code 16 is in the error and in the trace."""
+    dao.send("propose", actor_id(network, network.accounts[5].native), 0, 100_000, sender=members[0])
+    for member in members[:2]:
+        dao.send("vote", 0, sender=member)
+    refusal = refused(dao, "execute", 0)
+    assert refusal.reason == f"MinerRefused({miner.id}, 16)"
+    assert refusal.exits == [("evm", 33), ("storageminer", 16)]
+    assert dao.call("proposals", 0)[-1] is False
+
+
+def test_nothing_is_executed_twice(
+    network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
+) -> None:
+    dao.send("propose", actor_id(network, network.accounts[5].native), FIL, 100_000, sender=members[0])
+    for member in members[:2]:
+        dao.send("vote", 0, sender=member)
+    dao.send("execute", 0)
+    assert refused(dao, "execute", 0).reason == "ExecutedAlready(0)"
+
+
+def test_the_old_owner_has_no_say_any_more(network: Network, dao: Contract, miner: Miner) -> None:
+    change = encode([miner.owner.native.to_bytes(), encode_bigint(FIL), 100_000])
+    with pytest.raises(TransactionFailed) as failed:
+        miner.send(CHANGE_BENEFICIARY, change)
+    assert failed.value.exit_code == 18
+
+
+def test_a_dao_that_was_not_proposed_cannot_take_a_miner(
+    network: Network, miner: Miner, members: tuple[Account, ...], refused: Refused
+) -> None:
+    taker = network.deploy(HERE / "MinerDao.json", miner.id, [members[0].address], VOTING_EPOCHS)
+    refusal = refused(taker, "takeOwnership")
+    assert refusal.reason == f"MinerRefused({miner.id}, 18)"
+    assert refusal.exits == [("evm", 33), ("storageminer", 18)]

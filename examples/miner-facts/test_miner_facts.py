@@ -1,0 +1,60 @@
+"""A contract that reads miner facts, held against what the network's own view of the miner says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.method_numbers import method_number
+from examples.conftest import Refused, actor_id
+from hypervisor import Message
+from hypervisor.bigint import decode_bigint
+from localnet import Contract, Miner, Network
+from store.codec import decode
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def miner(chain: Network) -> Miner:
+    return chain.create_miner(sectors=1)
+
+
+@pytest.fixture
+def facts(network: Network, miner: Miner) -> Contract:
+    return network.deploy(HERE / "MinerFacts.json")
+
+
+def test_the_facts_are_those_that_native_calls_give(network: Network, facts: Contract, miner: Miner) -> None:
+    owner = actor_id(network, miner.owner.native)
+    asked = Message(miner.address, miner.owner.native, method=method_number("GetAvailableBalance"))
+    available = decode_bigint(decode(network.machine.call(asked).return_data))
+    found = facts.call("facts", miner.id)
+    assert found == (owner, owner, 2048, 2048, True, available)
+
+
+def test_who_controls_the_miner_is_told(network: Network, facts: Contract, miner: Miner) -> None:
+    assert facts.call("isControlledBy", miner.id, miner.owner.address) is False  # the native address does, not this one
+    assert facts.call("isControlledBy", miner.id, facts.address) is False
+
+
+def test_an_actor_that_is_no_miner_is_refused_with_the_power_actors_exit_code(
+    network: Network, facts: Contract, refused: Refused
+) -> None:
+    account = actor_id(network, network.accounts[1].native)
+    for stranger in (account, 5, 999_999):
+        refusal = refused(facts, "facts", stranger)
+        assert refusal.reason == f"Refused({stranger}, 'MinerRawPower', 16)"
+        assert refusal.exits == [("evm", 33), ("storagepower", 16)]
+
+
+def test_a_controlling_address_that_is_nobodys_is_answered_with_no(
+    network: Network, facts: Contract, miner: Miner
+) -> None:
+    assert facts.call("isControlledBy", miner.id, bytes(19) + b"\x77") is False
+
+
+def test_an_account_says_yes_to_everything_which_is_why_the_power_actor_is_asked_first(network: Network) -> None:
+    account = network.accounts[1].native
+    assert network.send_native(account, method_number("GetOwner")).return_data == b""

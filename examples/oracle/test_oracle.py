@@ -1,0 +1,200 @@
+"""A native oracle pushes prices to contracts, which ask it back in the middle of the push."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_hash.auto import keccak
+
+from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.params import invoke_params, unwrap_return
+from examples.conftest import Refused, actor_id, create_actor, masked
+from hypervisor import Address
+from hypervisor.machine import CreationFailed
+from localnet import Account, Contract, Network, TransactionFailed, TransactionReceipt
+from store.codec import decode, encode
+
+HERE = Path(__file__).parent
+FEED = HERE / "PriceFeed.json"
+MAX_AGE = 100
+REPORT, SUBSCRIBE, LATEST = (method_number(name) for name in ("Report", "Subscribe", "Latest"))
+
+
+@dataclass
+class Scene:
+    """The oracle, with three reporters of whom two make a round, and a contract that has subscribed."""
+
+    network: Network
+    oracle: Address
+    feed: Contract
+    reporters: tuple[Account, ...]
+
+    def subscribe(self, address: bytes) -> None:
+        self.network.send_native(self.oracle, SUBSCRIBE, encode(address), sender=self.reporters[0])
+
+    def report(self, round_: int, *prices: int) -> TransactionReceipt:
+        """Reports of as many reporters; the last one's transaction."""
+        receipts = [
+            self.network.send_native(self.oracle, REPORT, encode([round_, price]), sender=reporter)
+            for reporter, price in zip(self.reporters, prices, strict=False)
+        ]
+        return receipts[-1]
+
+    def refusals(self, receipt: TransactionReceipt) -> list[tuple[bytes, str]]:
+        """What the oracle says of pushes that were refused: by which contract, and why."""
+        found = []
+        for event in receipt.execution.events:
+            if event.emitter != self.oracle.actor_id():
+                continue
+            fields = {entry.key: decode(entry.value) for entry in event.entries}
+            if fields["$type"] == "push-refused":
+                found.append((fields["contract"], fields["why"]))
+        return found
+
+
+@pytest.fixture
+def scene(network: Network) -> Scene:
+    reporters = network.accounts[1:4]
+    params = encode([[one.native.to_bytes() for one in reporters], 2])
+    oracle = create_actor(network, HERE / "oracle.wasm", params)
+    feed = network.deploy(FEED, network.address(oracle), MAX_AGE)
+    ready = Scene(network, oracle, feed, reporters)
+    ready.subscribe(feed.address)
+    return ready
+
+
+def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
+    first = scene.network.send_native(scene.oracle, REPORT, encode([1, -300]), sender=scene.reporters[0])
+    assert decode(first.return_data) is False
+    closing = scene.network.send_native(scene.oracle, REPORT, encode([1, 2**62]), sender=scene.reporters[2])
+    assert decode(closing.return_data) is True
+    assert scene.refusals(closing) == []
+    assert (scene.feed.call("round"), scene.feed.call("price")) == (1, -300)
+    (event,) = scene.feed.events(closing)
+    assert event.arguments == {"round": 1, "price": -300}
+
+
+def test_the_push_goes_from_native_to_the_contract_and_back(scene: Scene) -> None:
+    """The contract asks in Solidity, `oracle.latest()`, and gets what was saved before the push."""
+    trace = scene.network.trace(scene.report(1, 5, 7).hash)
+    path = []
+    calls: Any = trace.calls
+    while calls:
+        (call,) = calls
+        path.append((call["runtime"], call["actor"], call["method"], call["readOnly"], call["exitCode"]))
+        calls = call["calls"]
+    assert path == [
+        ("wasm", "actor", REPORT, False, 0),
+        ("evm" if scene.network.machine.registry.names() else "wasm", "evm", INVOKE_EVM, False, 0),
+        ("wasm", "actor", INVOKE_EVM, True, 0),
+    ]
+
+
+def test_a_contract_that_subscribed_late_asks_the_oracle(scene: Scene) -> None:
+    scene.report(1, 40, 41)
+    late = scene.network.deploy(FEED, scene.network.address(scene.oracle), MAX_AGE)
+    late.send("pull")
+    assert late.call("price") == 40
+
+
+def test_native_callers_read_the_same_price(scene: Scene) -> None:
+    scene.report(1, 40, 41)
+    assert decode(scene.network.send_native(scene.oracle, LATEST).return_data) == [1, 40]
+
+
+def test_a_native_error_is_a_solidity_error_to_the_contract(scene: Scene, refused: Refused) -> None:
+    refusal = refused(scene.feed, "pull")
+    assert refusal.data == keccak(b"NoPriceYet()")[:4]
+    assert refusal.exits == [("evm", 33), ("actor", 33)]
+
+
+def test_a_function_that_the_oracle_does_not_have_reverts_with_words(scene: Scene) -> None:
+    with pytest.raises(TransactionFailed) as failed:
+        scene.network.send_native(scene.oracle, INVOKE_EVM, invoke_params(b"\x01\x02\x03\x04"))
+    assert failed.value.exit_code == 33
+    data = unwrap_return(failed.value.receipt.execution.receipt.return_data)
+    assert scene.feed.reason(data) == "no such function"
+
+
+# --- who may ------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_but_the_oracle_updates_the_contract(scene: Scene, refused: Refused) -> None:
+    """Neither an Ethereum account nor a reporter's own native account."""
+    thief, reporter = scene.network.accounts[7], scene.reporters[0]
+    refusal = refused(scene.feed, "update", 1, 1, sender=thief)
+    assert refusal.reason == f"NotTheOracle('0x{thief.address.hex()}')"
+    call = invoke_params(scene.feed.interface.encode_call("update", 1, 1))
+    with pytest.raises(TransactionFailed) as failed:
+        scene.network.send_native(scene.feed.address, INVOKE_EVM, call, sender=reporter)
+    seen = masked(actor_id(scene.network, reporter.native))
+    assert scene.feed.reason(failed.value.data) == f"NotTheOracle('0x{seen.hex()}')"
+
+
+def test_strangers_report_and_subscribe_nothing(scene: Scene) -> None:
+    for method, params in ((REPORT, encode([1, 5])), (SUBSCRIBE, encode(scene.feed.address))):
+        with pytest.raises(TransactionFailed) as failed:
+            scene.network.send_native(scene.oracle, method, params, sender=scene.network.accounts[7])
+        assert failed.value.exit_code == 18
+
+
+@pytest.mark.parametrize(("round_", "exit_code"), [(0, 16), (1, 18), (2, 16)])
+def test_a_reporter_reports_once_and_for_the_open_round(scene: Scene, round_: int, exit_code: int) -> None:
+    scene.report(1, 5)
+    with pytest.raises(TransactionFailed) as failed:
+        scene.report(round_, 6)
+    assert failed.value.exit_code == exit_code
+
+
+# --- pushes that are refused ----------------------------------------------------------------------------------------
+
+
+def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> None:
+    """It belongs to another oracle; its custom error is not one that this one knows, so it is shown as it came."""
+    other = scene.network.deploy(FEED, masked(5), MAX_AGE)
+    scene.subscribe(other.address)
+    after = scene.network.deploy(FEED, scene.network.address(scene.oracle), MAX_AGE)
+    scene.subscribe(after.address)
+    receipt = scene.report(1, 5, 7)
+    assert (scene.feed.call("price"), after.call("price")) == (5, 5)
+    seen = keccak(b"NotTheOracle(address)")[:4] + bytes(12) + scene.network.address(scene.oracle)
+    expected = f"the contract reverted: {seen.hex()}"
+    assert scene.refusals(receipt) == [(other.address, expected)]
+
+
+def test_the_contracts_own_error_is_known_by_its_type(scene: Scene) -> None:
+    """The same contract under its second address gets the same round again."""
+    number = actor_id(scene.network, scene.feed)
+    scene.subscribe(masked(number))
+    refusals = scene.refusals(scene.report(1, 5, 7))
+    assert refusals == [(masked(number), "the contract is at round 1 already")]
+
+
+def test_subscribers_that_are_no_contracts_are_told_apart(scene: Scene) -> None:
+    account = actor_id(scene.network, scene.network.accounts[5].native)
+    miner = scene.network.create_miner(sectors=0).id
+    for actor in (account, miner, 999_999):
+        scene.subscribe(masked(actor))
+    refusals = scene.refusals(scene.report(1, 5, 7))
+    assert [why for _, why in refusals] == [
+        "there is no contract to call",
+        "the contract exited with code 22",
+        "the call was not sent: error number 6",
+    ]
+
+
+def test_an_old_price_is_no_price(scene: Scene, refused: Refused) -> None:
+    assert refused(scene.feed, "price").reason == "TooOld(0)"
+    updated = scene.report(1, 5, 7).block_number
+    scene.network.mine(null_rounds=MAX_AGE + 1)
+    assert refused(scene.feed, "price").reason == f"TooOld({updated})"
+
+
+@pytest.mark.parametrize("quorum", [0, 4])
+def test_an_oracle_needs_a_quorum_that_its_reporters_can_make(network: Network, quorum: int) -> None:
+    reporters = [one.native.to_bytes() for one in network.accounts[1:4]]
+    with pytest.raises(CreationFailed, match="16"):
+        create_actor(network, HERE / "oracle.wasm", encode([reporters, quorum]))

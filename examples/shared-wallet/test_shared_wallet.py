@@ -1,0 +1,200 @@
+"""A wallet among whose signers are a contract and a built-in multisig; and what a contract cannot do in the latter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from examples.conftest import Refused, actor_id, masked
+from hypervisor import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.types import INIT_ACTOR
+from localnet import Account, Artifact, CallFailed, Contract, Miner, Network
+from store.blockstore import get_object
+from store.codec import decode, encode, link
+
+HERE = Path(__file__).parent
+WALLET = HERE / "SharedWallet.json"
+PASSES_CALLS = HERE.parent / "solidity" / "artifacts" / "Bridge.json"
+FIL = 10**18
+LIMIT, PERIOD = 10 * FIL, 200
+EXEC, PROPOSE, APPROVE = 2, 2, 3
+"""Numbers of methods of Init and of multisigs."""
+
+
+def create_multisig(network: Network, signers: list[Address], threshold: int) -> Address:
+    """A built-in multisig, made by the first account."""
+    code = link(network.machine.manifest.code("multisig"))
+    constructor = encode([[signer.to_bytes() for signer in signers], threshold, 0, 0])
+    made = network.send_native(Address.id(INIT_ACTOR), EXEC, encode([code, constructor]))
+    return Address.from_bytes(decode(made.return_data)[0])
+
+
+def proposal(to: Address, calldata: bytes) -> bytes:
+    """The parameters of Propose for the call of a contract."""
+    return encode([to.to_bytes(), encode_bigint(0), INVOKE_EVM, invoke_params(calldata)])
+
+
+@dataclass
+class Scene:
+    """A wallet of three signers, of whom two must agree; `partners` are those of the multisig."""
+
+    network: Network
+    wallet: Contract
+    person: Account
+    limiter: Contract
+    multisig: Address
+    partners: tuple[Account, Account]
+
+    def vote_by_multisig(self, payment: int) -> Any:
+        """The multisig's partners agree to approve a payment; what the second one's approval answers."""
+        calldata = self.wallet.interface.encode_call("approve", payment)
+        to = Address.delegated(10, self.wallet.address)
+        first, second = self.partners
+        proposed = self.network.send_native(self.multisig, PROPOSE, proposal(to, calldata), sender=first)
+        number = decode(proposed.return_data)[0]
+        approved = self.network.send_native(self.multisig, APPROVE, encode([number, b""]), sender=second)
+        return decode(approved.return_data)
+
+
+@pytest.fixture
+def scene(network: Network) -> Scene:
+    person, *partners = network.accounts[1:4]
+    multisig = create_multisig(network, [one.native for one in partners], 2)
+    limiter = network.deploy(HERE / "LimitSigner.json", LIMIT, PERIOD)
+    signers = [person.address, limiter.address, network.address(multisig)]
+    wallet = network.deploy(WALLET, signers, 2, value=100 * FIL)
+    return Scene(network, wallet, person, limiter, multisig, (partners[0], partners[1]))
+
+
+def test_a_contract_signs_what_is_below_its_limit(scene: Scene) -> None:
+    to = scene.network.accounts[8]
+    before = scene.network.balance(to)
+    scene.wallet.send("propose", to.address, 3 * FIL, b"", sender=scene.person)
+    assert scene.network.balance(to) == before
+    scene.limiter.send("sign", scene.wallet.address, 0)
+    assert scene.network.balance(to) == before + 3 * FIL
+
+
+def test_a_contract_signs_no_more_than_its_limit_of_a_period(scene: Scene, refused: Refused) -> None:
+    to = scene.network.accounts[8].address
+    for value in (LIMIT + 1, 6 * FIL, 5 * FIL):
+        scene.wallet.send("propose", to, value, b"", sender=scene.person)
+    assert refused(scene.limiter, "sign", scene.wallet.address, 0).reason == f"MoreThanLimit({LIMIT + 1}, {LIMIT})"
+    scene.limiter.send("sign", scene.wallet.address, 1)
+    assert refused(scene.limiter, "sign", scene.wallet.address, 2).reason == f"MoreThanLimit({5 * FIL}, {4 * FIL})"
+    scene.network.mine(null_rounds=PERIOD)
+    scene.limiter.send("sign", scene.wallet.address, 2)
+
+
+def test_a_contract_that_looks_at_amounts_signs_no_calls(scene: Scene, refused: Refused) -> None:
+    scene.wallet.send("propose", scene.limiter.address, 0, b"\x01\x02\x03\x04", sender=scene.person)
+    assert refused(scene.limiter, "sign", scene.wallet.address, 0).reason == "NotAPayment(0)"
+
+
+def test_a_multisigs_two_partners_are_one_signer(scene: Scene) -> None:
+    to = scene.network.accounts[8]
+    scene.wallet.send("propose", to.address, 50 * FIL, b"", sender=scene.person)
+    before = scene.network.balance(to)
+    applied, code, _ = scene.vote_by_multisig(0)
+    assert (applied, code) == (True, 0)
+    assert scene.network.balance(to) == before + 50 * FIL
+
+
+def test_a_revert_is_told_by_the_multisig_as_exit_code_33(scene: Scene) -> None:
+    scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
+    scene.limiter.send("sign", scene.wallet.address, 0)
+    applied, code, data = scene.vote_by_multisig(0)  # too late: it is paid
+    assert (applied, code) == (True, 33)
+    assert scene.wallet.reason(decode(data)) == "ExecutedAlready(0)"
+
+
+def test_a_single_partner_is_no_signer(scene: Scene, refused: Refused) -> None:
+    partner = scene.partners[0]
+    scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
+    assert refused(scene.wallet, "approve", 0, sender=partner).reason == f"NotASigner('0x{partner.address.hex()}')"
+    words = f"ApprovedAlready(0, '0x{scene.person.address.hex()}')"
+    assert refused(scene.wallet, "approve", 0, sender=scene.person).reason == words
+
+
+def test_one_actor_cannot_be_two_signers(network: Network) -> None:
+    """By its masked ID and by its f410 address."""
+    person = network.accounts[1]
+    twice = [person.address, masked(actor_id(network, person))]
+    with pytest.raises(CallFailed) as failed:
+        network.deploy(WALLET, twice, 2)
+    assert (
+        Artifact.load(WALLET).interface.decode_revert(failed.value.data) == f"SignerTwice('0x{person.address.hex()}')"
+    )
+
+
+def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
+    miner: Miner = scene.network.create_miner(sectors=0)
+    before = scene.network.balance(miner.address)
+    scene.wallet.send("propose", masked(miner.id), 2 * FIL, b"", sender=scene.person)
+    scene.limiter.send("sign", scene.wallet.address, 0)
+    assert scene.network.balance(miner.address) == before + 2 * FIL
+
+
+def test_what_a_native_actor_refuses_is_told_with_its_exit_code(scene: Scene, refused: Refused) -> None:
+    """A miner does not know InvokeEVM, and nobody has the id 999999 yet."""
+    miner: Miner = scene.network.create_miner(sectors=0)
+    scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
+    _, code, data = scene.vote_by_multisig(0)
+    assert (code, scene.wallet.reason(decode(data))) == (33, f"CallFailed('0x{masked(miner.id).hex()}', b'')")
+    scene.wallet.send("propose", masked(999_999), FIL, b"", sender=scene.person)
+    refusal = refused(scene.limiter, "sign", scene.wallet.address, 1)
+    assert scene.wallet.reason(refusal.data) == f"SendFailed('0x{masked(999_999).hex()}', -6)"
+    assert scene.network.balance(scene.wallet) == 100 * FIL
+
+
+# --- the other way round: a contract among the signers of a built-in multisig ---------------------------------------
+
+
+@pytest.fixture
+def member(network: Network) -> tuple[Contract, Address]:
+    """A contract that passes calls on, and the multisig of which it is one of two signers. A payment is pending."""
+    contract = network.deploy(PASSES_CALLS)
+    contract_id = Address.id(actor_id(network, contract))
+    multisig = create_multisig(network, [network.accounts[0].native, contract_id], 2)
+    payment = encode([network.accounts[5].native.to_bytes(), encode_bigint(1), 0, b""])
+    network.send_native(multisig, value=FIL)
+    network.send_native(multisig, PROPOSE, payment)
+    return contract, multisig
+
+
+def pending(network: Network, multisig: Address) -> bytes:
+    """The link to the multisig's pending transactions: another one as soon as anybody has voted."""
+    actor = network.machine.actor(multisig)
+    assert actor is not None
+    found: bytes = get_object(network.machine.store, actor.head)[6]
+    return found
+
+
+def test_a_contract_is_refused_the_numbers_by_which_signers_vote(
+    network: Network, member: tuple[Contract, Address], refused: Refused
+) -> None:
+    contract, multisig = member
+    number = multisig.actor_id()
+    before = pending(network, multisig)
+    refusal = refused(contract, "callNative", number, APPROVE, encode([0, b""]))
+    assert refusal.reason == f"NotCallable({number}, {APPROVE})"
+    assert pending(network, multisig) == before
+
+
+def test_a_plain_call_of_a_multisig_succeeds_and_does_nothing(
+    network: Network, member: tuple[Contract, Address]
+) -> None:
+    """The multisig accepts every exported number, InvokeEVM too, and answers nothing: no error, and no vote."""
+    contract, multisig = member
+    before = pending(network, multisig)
+    wallet = network.deploy(WALLET, [network.accounts[0].address], 1)
+    approve = contract.interface.encode_call("count", 7)
+    wallet.send("propose", network.address(multisig), 0, approve)
+    assert wallet.call("payments", 0)[-1] is True
+    assert pending(network, multisig) == before

@@ -1,0 +1,54 @@
+"""What the examples' contracts compile to, and that each example is whole: page, source, artifact, test, and a link."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = PROJECT / "examples"
+FOLDERS = sorted(page.parent for page in EXAMPLES.glob("*/README.md"))
+ARTIFACTS = sorted(
+    path for folder in FOLDERS for path in folder.glob("*.json") if "abi" in json.loads(path.read_text())
+)
+
+
+@pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.stem)
+def test_an_artifact_comes_from_the_sources_beside_it(path: Path) -> None:
+    artifact = json.loads(path.read_text())
+    sources = {source.name: source.read_bytes() for source in path.parent.glob("*.sol")}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sources.items()}
+    assert artifact["sources"] == digests, "run `scripts/examples`"
+    assert artifact["packages"] == json.loads((EXAMPLES / "package.json").read_text())["dependencies"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_example_is_a_page_a_contract_and_a_test(folder: Path) -> None:
+    assert (folder / f"test_{folder.name.replace('-', '_')}.py").exists()
+    assert list(folder.glob("*.sol"))
+    assert [path for path in ARTIFACTS if path.parent == folder]
+    assert f"({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+
+
+def test_six_examples_are_here() -> None:
+    names = ["dual-token", "miner-dao", "miner-facts", "oracle", "provider-payments", "shared-wallet"]
+    assert [folder.name for folder in FOLDERS] == names
+
+
+@pytest.mark.parametrize("page", [EXAMPLES / "README.md", *(folder / "README.md" for folder in FOLDERS)], ids=str)
+def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    assert targets
+    for target in targets:
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.long
+def test_the_compiler_makes_the_committed_artifacts() -> None:
+    done = subprocess.run([PROJECT / "scripts" / "examples", "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "IDENTICAL"), done.stdout + done.stderr
