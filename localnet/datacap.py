@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from bridge.method_numbers import method_number
+from bridge.binding import Call
+from bridge.bindings import datacap, verifiedregistry
 from hypervisor.address import Address
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.message import Message
-from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, MethodNumber
+from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain import Chain
 from localnet.onboarding import PROVING_PERIOD, Piece, unsealed_cid
-from store.codec import decode, encode, link
+from store.codec import encode
 
 if TYPE_CHECKING:
     from localnet.network import Network
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 DATACAP_PER_BYTE: Final = 10**18
 """Units of the token for each byte."""
 
-_ADD_VERIFIER: Final = MethodNumber(2)
-_ADD_VERIFIED_CLIENT: Final = MethodNumber(4)
 _SHORTEST_TERM: Final = 180 * PROVING_PERIOD
 _LONGEST_TERM: Final = 5 * 1_051_897
 _PATIENCE: Final = 60 * PROVING_PERIOD
@@ -43,19 +41,18 @@ def grant(chain: Chain, client: Address, size: int) -> None:
     Raises InvalidInput where the registry refuses; nothing has changed then.
     """
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
-    amount = encode_bigint(size)
     before = chain.machine.snapshot()
     try:
-        _implicit(chain, root, _ADD_VERIFIER, encode([verifier.to_bytes(), amount]))
-        _implicit(chain, verifier, _ADD_VERIFIED_CLIENT, encode([client.to_bytes(), amount]))
+        _implicit(chain, root, verifiedregistry.add_verifier(verifier, size))
+        _implicit(chain, verifier, verifiedregistry.add_verified_client(client, size))
     except InvalidInput:
         chain.machine.restore(before)
         raise
     chain.keep_changes()
 
 
-def _implicit(chain: Chain, sender: Address, method: MethodNumber, params: bytes) -> None:
-    result = chain.machine.apply_implicit(Message(_REGISTRY, sender, method=method, params=params))
+def _implicit(chain: Chain, sender: Address, call: Call[None]) -> None:
+    result = chain.machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
     if result.exit_code:
         raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
 
@@ -70,12 +67,13 @@ def allocate(network: Network, client: Account, provider: int, sizes: Sequence[i
     actor = network.machine.state_tree.lookup_id(client.native)
     assert actor is not None, "a client that was granted DataCap exists"
     cids = [unsealed_cid(encode([int(actor), provider, now, place])) for place in range(len(sizes))]
-    terms = [_SHORTEST_TERM, _LONGEST_TERM, now + _PATIENCE]
-    requests = [[provider, link(cid), size, *terms] for cid, size in zip(cids, sizes, strict=True)]
-    amount = encode_bigint(sum(sizes) * DATACAP_PER_BYTE)
-    params = encode([_REGISTRY.to_bytes(), amount, encode([requests, []])])
-    receipt = network.send_native(
-        Address.id(DATACAP_ACTOR), method_number("Transfer"), params, sender=client, gas_limit=5_000_000_000
+    terms = (ChainEpoch(_SHORTEST_TERM), ChainEpoch(_LONGEST_TERM), ChainEpoch(now + _PATIENCE))
+    requests = tuple(
+        verifiedregistry.AllocationRequest(ActorID(provider), cid, size, *terms)
+        for cid, size in zip(cids, sizes, strict=True)
     )
-    _, _, ids = decode(decode(receipt.return_data)[2])
-    return [Piece(cid, size, int(actor), number) for cid, size, number in zip(cids, sizes, ids, strict=True)]
+    wanted = verifiedregistry.AllocationRequests(requests, ()).encode()
+    transfer = datacap.transfer(_REGISTRY, sum(sizes) * DATACAP_PER_BYTE, wanted)
+    answer = network.invoke(Address.id(DATACAP_ACTOR), transfer, sender=client)
+    ids = verifiedregistry.AllocationsResponse.decode(answer.recipient_data).new_allocations
+    return [Piece(cid, size, actor, number) for cid, size, number in zip(cids, sizes, ids, strict=True)]

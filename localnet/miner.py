@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.method_numbers import method_number
+from bridge.binding import Call, R
+from bridge.bindings import storageminer, storagepower
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
@@ -22,9 +23,8 @@ from localnet import onboarding
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.datacap import allocate
 from localnet.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
-from localnet.records import TransactionReceipt
 from store.blockstore import get_object
-from store.codec import decode, encode, link
+from store.codec import encode
 
 if TYPE_CHECKING:
     from localnet.network import Network
@@ -39,10 +39,6 @@ LIFETIME: Final = 540 * PROVING_PERIOD
 FUNDS: Final = TokenAmount(10**18)
 """attoFIL that a miner brings: its deposit and its sectors' pledge are far less."""
 
-DEVELOPMENT_COMMIT: Final = method_number("DevelopmentOnlyCommitSectors")
-DEVELOPMENT_PROVE: Final = method_number("DevelopmentOnlyProveDeadline")
-_DECLARE_FAULTS: Final = MethodNumber(10)
-_UPDATE_PLEDGE_TOTAL: Final = MethodNumber(6)
 _LOCKED: Final = 2
 _PERIOD_START: Final = 10
 """Fields of a miner's state."""
@@ -72,24 +68,22 @@ class Miner:
 
     def sector(self, number: int) -> SectorState:
         """A sector as the miner actor describes it."""
-        status, location = self._ask("GenerateSectorLocation", encode([number]))
-        deadline, partition = decode(location)
-        return SectorState(("dead", "active", "faulty")[status], deadline, partition)
+        answer = self._ask(storageminer.generate_sector_location(number))
+        place = storageminer.SectorLocation.decode(answer.aux_data)
+        return SectorState(("dead", "active", "faulty")[answer.status], place.deadline, place.partition)
 
     def power(self) -> tuple[int, int]:
         """Bytes that the miner claims: raw, and adjusted by quality."""
-        raw, quality = self._ask("MinerPower", encode(self.id), Address.id(POWER_ACTOR))
-        return decode_bigint(raw), decode_bigint(quality)
+        claim = self.network.ask(Address.id(POWER_ACTOR), storagepower.miner_power(self.id))
+        return claim.raw_byte_power, claim.quality_adj_power
 
     def pledge(self) -> TokenAmount:
         """attoFIL that its sectors bind."""
-        return TokenAmount(decode_bigint(self._ask("InitialPledge", b"")))
+        return self._ask(storageminer.initial_pledge())
 
-    def send(self, method: int, params: bytes = b"", value: int = 0) -> TransactionReceipt:
-        """A message of the owner's. Raises TransactionFailed, TransactionRefused."""
-        return self.network.send_native(
-            self.address, method, params, value=value, sender=self.owner, gas_limit=5_000_000_000
-        )
+    def invoke(self, call: Call[R], value: int = 0) -> R:
+        """A message of the owner's to a method of the miner. Raises TransactionFailed, TransactionRefused."""
+        return self.network.invoke(self.address, call, value=value, sender=self.owner)
 
     def prove(self) -> None:
         """Prove all sectors once: mines null rounds up to a day until each of their deadlines has been open."""
@@ -97,21 +91,23 @@ class Miner:
             opening = self.opening(deadline)
             if opening - 1 > self.network.block_number:
                 self.network.mine(null_rounds=opening - 2 - self.network.block_number)
-            if self._has(DEVELOPMENT_PROVE):
-                self.send(DEVELOPMENT_PROVE)
+            if self._has(storageminer.DEVELOPMENT_ONLY_PROVE_DEADLINE):
+                self.invoke(storageminer.development_only_prove_deadline())
                 continue
             for first in range(0, len(partitions), _MOST_PARTITIONS):
                 before = ChainEpoch(self.network.block_number)
                 ticket = self.network.machine.externs.chain_randomness(before)
                 chosen = partitions[first : first + _MOST_PARTITIONS]
-                post = onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket)
-                self.send(onboarding.SUBMIT_WINDOWED_POST, post)
+                self.invoke(onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket))
 
     def declare_faults(self, *numbers: int) -> None:
         """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it."""
         places = {number: self.sector(number) for number in numbers}
-        faults = [[place.deadline, place.partition, onboarding.bitfield([number])] for number, place in places.items()]
-        self.send(_DECLARE_FAULTS, encode([faults]))
+        faults = [
+            storageminer.SectorDeclaration(place.deadline, place.partition, onboarding.bitfield([number]))
+            for number, place in places.items()
+        ]
+        self.invoke(storageminer.declare_faults(faults))
 
     # --- bringing sectors in ------------------------------------------------------------------------------------
 
@@ -123,24 +119,19 @@ class Miner:
         """
         until = self.network.block_number + LIFETIME if expiration is None else expiration
         pieces = allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
-        if self._has(DEVELOPMENT_COMMIT):
-            wanted = [[_allocation(piece)] if piece else [] for piece in pieces]
-            numbers = self._numbers(self.send(DEVELOPMENT_COMMIT, encode([wanted, until])))
-            self.sectors += numbers
+        if self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
+            wanted = [(_allocation(piece),) if piece else () for piece in pieces]
+            self.sectors += self.invoke(storageminer.development_only_commit_sectors(wanted, until))
             return
         first = len(self.sectors)
         sectors = [NewSector(first + place, piece) for place, piece in enumerate(pieces)]
         now = self.network.block_number
-        promise = onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, now, until)
-        self.send(onboarding.PRE_COMMIT_SECTORS, promise)
+        self.invoke(onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, now, until))
         self.network.mine(null_rounds=onboarding.PROVE_COMMIT_DELAY)
-        self.send(onboarding.PROVE_COMMIT_SECTORS, onboarding.prove_commit(sectors))
+        self.invoke(onboarding.prove_commit(sectors))
         self.sectors += tuple(sector.number for sector in sectors)
         self.network.mine(null_rounds=DEADLINE)
         self.prove()
-
-    def _numbers(self, receipt: TransactionReceipt) -> tuple[int, ...]:
-        return tuple(decode(receipt.return_data))
 
     def _due(self) -> Iterator[tuple[int, Sequence[int]]]:
         """Deadlines with live sectors and their partitions, soonest first."""
@@ -159,12 +150,8 @@ class Miner:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    def _ask(self, name: str, params: bytes, to: Address | None = None) -> Any:
-        message = Message(to or self.address, self.owner.native, method=method_number(name), params=params)
-        result = self.network.machine.call(message)
-        if result.exit_code:
-            raise InvalidInput(f"{name} of {message.to} exits with {result.exit_code}: {result.message}")
-        return decode(result.return_data)
+    def _ask(self, call: Call[R]) -> R:
+        return self.network.ask(self.address, call, sender=self.owner)
 
     def _has(self, method: MethodNumber) -> bool:
         """Whether the miner actor knows a method: it refuses parameters of the wrong kind, not the number."""
@@ -177,11 +164,9 @@ def create_miner(
 ) -> Miner:
     """A new miner of an account's, with so many sectors. Raises TransactionFailed, TransactionRefused."""
     network.send_native(BLS_ACCOUNT, sender=owner)
-    params = encode([owner.native.to_bytes(), BLS_ACCOUNT.to_bytes(), WINDOW_PROOF, b"", []])
-    receipt = network.send_native(
-        Address.id(POWER_ACTOR), method_number("CreateMiner"), params, value=FUNDS, sender=owner
-    )
-    actor = Address.from_bytes(decode(receipt.return_data)[0]).actor_id()
+    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
+    created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS, sender=owner)
+    actor = created.id_address.actor_id()
     assert actor is not None, "the power actor answers an f0 address"
     miner = Miner(network, actor, owner)
     _report_deposit(network, miner)
@@ -203,13 +188,13 @@ def _report_deposit(network: Network, miner: Miner) -> None:
     The actors take it out as it vests but never put it in: on a network that binds little else the total would become
     negative, and the miner's events would fail and cost it its claim.
     """
-    deposit = _state(network, miner.address)[_LOCKED]
-    report = Message(Address.id(POWER_ACTOR), miner.address, method=_UPDATE_PLEDGE_TOTAL, params=encode(deposit))
+    call = storagepower.update_pledge_total(decode_bigint(_state(network, miner.address)[_LOCKED]))
+    report = Message(Address.id(POWER_ACTOR), miner.address, method=call.method, params=call.params)
     result = network.machine.apply_implicit(report)
     if result.exit_code:
         raise InvalidInput(f"power refuses a deposit with exit code {result.exit_code}: {result.message}")
     network.chain.keep_changes()
 
 
-def _allocation(piece: Piece) -> list[Any]:
-    return [piece.client, piece.allocation, link(piece.cid), piece.size]
+def _allocation(piece: Piece) -> storageminer.SectorAllocation:
+    return storageminer.SectorAllocation(piece.client, piece.allocation, piece.cid, piece.size)

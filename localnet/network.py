@@ -34,7 +34,7 @@ from localnet.blocks import NOBODY
 from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import contract_state
-from localnet.errors import TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
+from localnet.errors import CallFailed, TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
 from localnet.execution import Candidate, is_admissible, next_nonce
 from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, network_genesis
 from localnet.mempool import Mempool
@@ -46,6 +46,7 @@ from localnet.trace_words import NamedInterface
 from localnet.upgrades import NO_UPGRADES, UpgradePlan, Upgrades, planned
 
 if TYPE_CHECKING:
+    from bridge.binding import Call, R
     from localnet.miner import Miner
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
@@ -76,6 +77,7 @@ class Network:
         balance: TokenAmount = DEFAULT_BALANCE,
         clock: Clock = time.time,
         upgrades: UpgradePlan = NO_UPGRADES,
+        facade: bool = False,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -83,7 +85,9 @@ class Network:
         version (default: the newest); a folder keeps both. `evm` says who runs contracts (`hypervisor.machine`). The
         mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under both of its addresses.
         `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned
-        by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more.
+        by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts
+        and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real
+        network; a folder does not keep that.
 
         Raises InvalidInput for a folder of another bundle, network version or `evm`, for a count or a balance that
         cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
@@ -93,6 +97,10 @@ class Network:
         self.accounts = accounts(mnemonic, account_count)
         opening = Opening(path, bundle, network, evm, network_genesis(self.accounts, balance))
         self.chain = opening.chain(TokenAmount(2 * balance * account_count), int(clock()), upgrades)
+        if facade:
+            from bridge.facade_runtime import offer_facade
+
+            offer_facade(self.chain.machine)
         self.mempool = Mempool()
         self.automine = True
         self._clock = ChainClock(clock)
@@ -253,6 +261,34 @@ class Network:
         if isinstance(sender, Account):
             return self._finished(self.submit_native(sender.sign_native(message)))
         return self._finished(self.submit_unsigned(message))
+
+    def invoke(
+        self,
+        to: Target,
+        call: Call[R],
+        *,
+        value: int = 0,
+        sender: Account | None = None,
+        gas_limit: int = 5_000_000_000,
+    ) -> R:
+        """A message that calls an actor's method by its binding (`bridge.bindings`); what the actor answers.
+
+        `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
+        and ValueError for an answer that is not the method's.
+        """
+        receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=gas_limit)
+        return call.answer(receipt.execution.receipt.return_data)
+
+    def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
+        """What an actor's method would answer to an account, with nothing kept. Raises CallFailed, ValueError."""
+        account = sender or self.accounts[0]
+        message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
+        result = self.machine.call(message)
+        if result.fatal is not None:
+            raise result.fatal
+        if result.exit_code:
+            raise CallFailed(result.exit_code, result.return_data, result.message)
+        return call.answer(result.return_data)
 
     def gas_limit(self, request: CallRequest) -> Gas:
         """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""

@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from bridge.binding import Call
+from bridge.bindings import storageminer
+from bridge.bindings.common import BatchReturn
 from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
-from hypervisor.types import ChainEpoch, MethodNumber
+from hypervisor.types import ActorID, ChainEpoch
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid
-from store.codec import encode, link
 from store.varint import write_uvarint
-
-PRE_COMMIT_SECTORS: Final = MethodNumber(28)
-PROVE_COMMIT_SECTORS: Final = MethodNumber(34)
-SUBMIT_WINDOWED_POST: Final = MethodNumber(5)
 
 PROVING_PERIOD: Final = 2880
 DEADLINE: Final = 60
@@ -43,7 +41,7 @@ class Piece:
 
     cid: Cid
     size: int
-    client: int
+    client: ActorID
     allocation: int
 
 
@@ -61,37 +59,46 @@ def sealed_cid(miner: int, number: int) -> Cid:
     return _commitment(FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1, seed)
 
 
-def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now: int, expiration: int) -> bytes:
-    """Parameters of PreCommitSectorBatch2, for an epoch after 0."""
-    infos = [
+def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now: int, expiration: int) -> Call[None]:
+    """PreCommitSectorBatch2, for an epoch after 0."""
+    return storageminer.pre_commit_sector_batch2(
         [
-            window_proof - _WINDOW_TO_SEAL,
-            sector.number,
-            link(sealed_cid(miner, sector.number)),
-            max(0, now - 1),
-            [],
-            expiration,
-            link(sector.piece.cid) if sector.piece else None,
+            storageminer.SectorPreCommitInfo(
+                seal_proof=window_proof - _WINDOW_TO_SEAL,
+                sector_number=sector.number,
+                sealed_cid=sealed_cid(miner, sector.number),
+                seal_rand_epoch=ChainEpoch(max(0, now - 1)),
+                deal_ids=(),
+                expiration=ChainEpoch(expiration),
+                unsealed_cid=sector.piece.cid if sector.piece else None,
+            )
+            for sector in sectors
         ]
+    )
+
+
+def prove_commit(sectors: Sequence[NewSector]) -> Call[BatchReturn]:
+    """ProveCommitSectors3: every sector has to succeed."""
+    manifests = [
+        storageminer.SectorActivationManifest(sector.number, (_manifest(sector.piece),) if sector.piece else ())
         for sector in sectors
     ]
-    return encode([infos])
+    proofs = [bytes(_SEAL_PROOF_BYTES)] * len(sectors)
+    return storageminer.prove_commit_sectors3(manifests, proofs, b"", None, True, False)
 
 
-def prove_commit(sectors: Sequence[NewSector]) -> bytes:
-    """Parameters of ProveCommitSectors3: every sector has to succeed."""
-    manifests = [[sector.number, [_manifest(sector.piece)] if sector.piece else []] for sector in sectors]
-    return encode([manifests, [bytes(_SEAL_PROOF_BYTES)] * len(sectors), b"", None, True, False])
+def _manifest(piece: Piece) -> storageminer.PieceActivationManifest:
+    key = storageminer.VerifiedAllocationKey(piece.client, piece.allocation)
+    return storageminer.PieceActivationManifest(piece.cid, piece.size, key, ())
 
 
-def _manifest(piece: Piece) -> list[Any]:
-    return [link(piece.cid), piece.size, [piece.client, piece.allocation], []]
-
-
-def window_post(window_proof: int, deadline: int, partitions: Sequence[int], epoch: ChainEpoch, ticket: bytes) -> bytes:
-    """Parameters of SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`, of the deadline's time."""
-    proof = [window_proof, bytes(_POST_PROOF_BYTES)]
-    return encode([deadline, [[index, b""] for index in partitions], [proof], epoch, post_commitment(epoch, ticket)])
+def window_post(
+    window_proof: int, deadline: int, partitions: Sequence[int], epoch: ChainEpoch, ticket: bytes
+) -> Call[None]:
+    """SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`, of the deadline's time."""
+    posted = [storageminer.PoStPartition(index, b"") for index in partitions]
+    proof = storageminer.PoStProof(window_proof, bytes(_POST_PROOF_BYTES))
+    return storageminer.submit_windowed_post(deadline, posted, [proof], epoch, post_commitment(epoch, ticket))
 
 
 def bitfield(numbers: Iterable[int]) -> bytes:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from localnet import Network
 
 _UPGRADE = "Become another network version after an epoch, with this bundle's actors from then on; may be repeated."
+_FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
 _NEW_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory)."
 
 
@@ -31,6 +32,7 @@ def node(
         str | None, typer.Option(metavar="nvN", help="The network version of a new chain (default: the newest).")
     ] = None,
     upgrade: Annotated[list[str] | None, typer.Option(metavar="nvN@EPOCH[=BUNDLE]", help=_UPGRADE)] = None,
+    abi_facade: Annotated[bool, typer.Option("--abi-facade", help=_FACADE)] = False,
     ready_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the URL to this file once requests are answered.")
     ] = None,
@@ -65,7 +67,12 @@ def node(
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
         opened = Network(
-            IN_MEMORY if state is None else state, bundle=bundle, evm=evm or AUTO, network=version, upgrades=upgrades
+            IN_MEMORY if state is None else state,
+            bundle=bundle,
+            evm=evm or AUTO,
+            network=version,
+            upgrades=upgrades,
+            facade=abi_facade,
         )
     with opened:
         server = Server(opened, port, access=Access(tuple(allow_host or ()), tuple(allow_origin or ())))

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from bridge.binding import Call
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
-from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from localnet import onboarding
 from localnet.onboarding import NewSector, Piece
 from store.amt import Amt
@@ -143,14 +144,14 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
     """Commit and prove sectors with the official actor, owned by f0100."""
     world = World(machine)
 
-    def send(method: int, params: bytes) -> None:
-        answer = world.send_as(100, Address.id(miner), method, params)
+    def send(call: Call[object]) -> None:
+        answer = world.send_as(100, Address.id(miner), call.method, call.params)
         assert answer.exit_code == 0, answer.message
 
     sectors = [NewSector(number, pieces.get(number)) for number in range(SECTORS)]
-    send(onboarding.PRE_COMMIT_SECTORS, onboarding.pre_commit(miner, WINDOW_2K, sectors, COMMITTED, EXPIRATION))
+    send(onboarding.pre_commit(miner, WINDOW_2K, sectors, COMMITTED, EXPIRATION))
     machine.advance(epoch=ChainEpoch(COMMITTED + 11))
-    send(onboarding.PROVE_COMMIT_SECTORS, onboarding.prove_commit(sectors))
+    send(onboarding.prove_commit(sectors))
     start = int(world.state_of(miner)[10])
     method = method_number("GenerateSectorLocation")
     answers = [world.send_as(100, Address.id(miner), method, packed(number)) for number in range(SECTORS)]
@@ -161,8 +162,7 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
         machine.advance(epoch=ChainEpoch(epoch))
         before = ChainEpoch(epoch - 1)
         ticket = machine.externs.chain_randomness(before)
-        post = onboarding.window_post(WINDOW_2K, deadline, [partition], before, ticket)
-        send(onboarding.SUBMIT_WINDOWED_POST, post)
+        send(onboarding.window_post(WINDOW_2K, deadline, [partition], before, ticket))
         machine.advance(epoch=ChainEpoch(epoch + 59))
         assert world.send_as(SYSTEM_ACTOR, Address.id(3), 2).exit_code == 0
 
@@ -178,7 +178,7 @@ def first_sectors(first_twins: Twins) -> Sectors:
     requests = [registry.request(number, size=2048) for number in (1, 2)]
     assert registry.transfer(2 * 2048, requests).exit_code == 0
     pieces = {
-        SECTORS - 2 + place: Piece(Cid(piece(number).value[1:]), 2048, registry.bob, allocation)
+        SECTORS - 2 + place: Piece(Cid(piece(number).value[1:]), 2048, ActorID(registry.bob), allocation)
         for place, (number, allocation) in enumerate(((1, 1), (2, 2)))
     }
     twins.only_official(lambda machine: bring_in(machine, miner, pieces))
@@ -350,8 +350,8 @@ def test_a_promise_that_is_not_kept_costs_its_deposit(first_twins: Twins) -> Non
 
     def promise(machine: Hypervisor) -> None:
         wanted = [NewSector(number) for number in (3, 4, 90)]
-        params = onboarding.pre_commit(miner.id, WINDOW_2K, wanted, COMMITTED, EXPIRATION)
-        answer = World(machine).send_as(100, miner.address, onboarding.PRE_COMMIT_SECTORS, params)
+        call = onboarding.pre_commit(miner.id, WINDOW_2K, wanted, COMMITTED, EXPIRATION)
+        answer = World(machine).send_as(100, miner.address, call.method, call.params)
         assert answer.exit_code == 0, answer.message
 
     twins.only_official(promise)

@@ -220,3 +220,15 @@ def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
         assert (done.returncode, "is not on this chain" in done.stderr) == (1, True)
     with pytest.raises(InvalidInput, match="is no URL"):
         ask("ftp://localhost", "eth_chainId")
+
+
+@pytest.mark.parametrize("facade", [True, False])
+def test_built_in_actors_have_solidity_interfaces_where_the_node_is_told_so(tmp_path: Path, facade: bool) -> None:
+    name_of_datacap = {"to": "0xff" + "00" * 18 + "07", "data": "0x06fdde03"}
+    with running(tmp_path / "ready", *(["--abi-facade"] if facade else [])) as (url, _):
+        if facade:
+            answer = bytes.fromhex(ask(url, "eth_call", name_of_datacap, "latest")[2:])
+            assert answer.rstrip(b"\0").endswith(b"DataCap")
+        else:
+            with pytest.raises(NodeError):
+                ask(url, "eth_call", name_of_datacap, "latest")

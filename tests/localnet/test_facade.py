@@ -1,0 +1,75 @@
+"""Networks on which built-in actors have Solidity interfaces, and calls of actors by their bindings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.abi import ContractInterface
+from bridge.addresses import masked_id
+from bridge.bindings import datacap, init, multisig, storageminer
+from devtools.bindings.solidity import abi
+from hypervisor import Address
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, ActorID
+from localnet import CallFailed, Network, TransactionFailed
+
+TYPED = Path(__file__).parents[1] / "integration" / "facade" / "compiled" / "Typed.json"
+DATACAP = Address.id(DATACAP_ACTOR)
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network(facade=True)
+
+
+def wallet(network: Network, *signers: Address) -> ActorID:
+    """A multisig of two."""
+    params = multisig.ConstructorParams(signers, 2, network.block_number, network.block_number).encode()
+    code = network.machine.manifest.code("multisig")
+    created = network.invoke(Address.id(INIT_ACTOR), init.exec(code, params), value=10**9)
+    actor = created.id_address.actor_id()
+    assert actor is not None
+    return actor
+
+
+def test_contracts_call_actors_where_the_facade_is_on(network: Network) -> None:
+    assert network.deploy(TYPED).call("token") == ("DataCap", "DCAP", 0, 10**18)
+    miner = network.create_miner(sectors=1)
+    _, proposed, size, power = network.deploy(TYPED).call("miner", miner.id)
+    assert (proposed, size, power) == (0, 2048, 2048)
+
+
+def test_they_do_not_where_it_is_off() -> None:
+    with Network() as network, pytest.raises(CallFailed):
+        network.deploy(TYPED).call("token")
+
+
+def test_an_ethereum_transaction_is_a_signer_s_approval(network: Network) -> None:
+    me, other = network.accounts[0], network.accounts[1]
+    actor = wallet(network, me.delegated, other.native)
+    interface = ContractInterface(abi("multisig"))
+    proposal = multisig.propose(network.accounts[2].native, 7, 0, b"")
+    network.send_native(masked_id(actor), 0, value=10)
+    assert network.invoke(Address.id(actor), proposal, sender=other) == multisig.ProposeReturn(0, False, 0, b"")
+    before = network.balance(network.accounts[2].native)
+    receipt = network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
+    assert network.balance(network.accounts[2].native) == before + 7
+    assert receipt.succeeded
+    with pytest.raises(CallFailed) as refused:  # nothing waits for an approval any more
+        network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
+    words = interface.decode_revert(refused.value.data)
+    assert words == f"ActorError({actor}, 3, {int(ExitCode.USR_NOT_FOUND)}, b'')"
+
+
+def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) -> None:
+    assert network.ask(DATACAP, datacap.name()) == "DataCap"
+    assert network.invoke(DATACAP, datacap.balance(network.accounts[0].native)) == 0
+    miner = network.create_miner(sectors=0)
+    assert network.ask(miner.address, storageminer.get_owner()).proposed is None
+    with pytest.raises(CallFailed) as refused:
+        network.ask(DATACAP, datacap.burn(10**18))
+    assert refused.value.exit_code == ExitCode.USR_INSUFFICIENT_FUNDS
+    with pytest.raises(TransactionFailed):
+        network.invoke(DATACAP, datacap.burn(10**18))
