@@ -285,6 +285,11 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     return carried
 
 
+def transaction_of(message: Message, chain_id: int) -> Transaction:
+    """The transaction of type 2 that becomes a message of an f410 address; TransactionError where none does."""
+    return _from_message(message, DYNAMIC_FEE, chain_id)
+
+
 def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes, int]:
     """(type of transaction, chain id, r and s, v) of a delegated signature."""
     if len(data) == _SIGNATURE:

@@ -62,12 +62,16 @@ class Account:
 
     def sign_text(self, text: bytes) -> bytes:
         """Sign a text as wallets do (EIP-191): 65 bytes r, s, v with v 27 or 28."""
-        import coincurve
         from eth_hash.auto import keccak
 
-        digest = keccak(_MESSAGE_PREFIX + str(len(text)).encode() + text)
-        signature = coincurve.PrivateKey(self.private_key).sign_recoverable(digest, hasher=None)
-        return bytes(signature[:64]) + bytes([27 + signature[64]])
+        signature = self.sign_digest(keccak(_MESSAGE_PREFIX + str(len(text)).encode() + text))
+        return signature[:64] + bytes([27 + signature[64]])
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign 32 bytes: 65 bytes r, s, v with v 0 or 1."""
+        import coincurve
+
+        return bytes(coincurve.PrivateKey(self.private_key).sign_recoverable(digest, hasher=None))
 
     def __repr__(self) -> str:
         return f"Account(0x{self.address.hex()})"

@@ -5,7 +5,9 @@ Rules: JSON-RPC 2.0. Parameters are positional, as Ethereum's methods have them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from localnet.rpc import (
     blocks,
     control,
     fees,
+    filecoin,
     info,
     log_methods,
     simulate,
@@ -30,10 +33,12 @@ from localnet.rpc.errors import (
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
+    NotYet,
     RpcError,
     from_exception,
     invalid_params,
 )
+from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import Session
@@ -54,13 +59,17 @@ _MODULES: Final = (
     control,
     state_control,
     socket_methods,
+    filecoin,
 )
+_ASK_AGAIN: Final = 0.05
+"""Seconds after which the network is asked again for what is not there yet."""
+
 _LOG = logging.getLogger(__name__)
 
 
 def method_table() -> dict[str, Method]:
     """Every method by each of its names."""
-    rows = [row for module in _MODULES for row in module.METHODS]
+    rows = with_lotus_names(row for module in _MODULES for row in module.METHODS)
     return {name: row for row in rows for name in (row.name, *row.aliases)}
 
 
@@ -129,7 +138,14 @@ class Dispatcher:
         target = session if method.on_socket else self._node
         if method.inline:
             return method.call(target, params)
-        return await self._on_owner(lambda: method.call(target, params))
+        end = time.monotonic() + self._node.limits.wait
+        while True:
+            try:
+                return await self._on_owner(lambda: method.call(target, params))
+            except NotYet:
+                if time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(_ASK_AGAIN)
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         return response if len(response) <= self._node.limits.response else self._too_large(request)

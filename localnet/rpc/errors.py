@@ -1,6 +1,6 @@
 """JSON-RPC errors: their codes, and what each error of the network becomes.
 
-Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for 3 and 12.
+Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for those above 0 (1: its errors without a code).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ SERVER_ERROR: Final = -32000
 NOT_FOUND: Final = -32001
 REJECTED: Final = -32003
 LIMIT_EXCEEDED: Final = -32005
+LOTUS_ERROR: Final = 1
 EXECUTION_REVERTED: Final = 3
+ACTOR_NOT_FOUND: Final = 11
 NULL_ROUND: Final = 12
 
 
@@ -47,6 +49,13 @@ class RpcError(Exception):
         if self.data is not None:
             error["data"] = self.data
         return error
+
+
+class NotYet(RpcError):
+    """What was asked for may come with the next block: the dispatcher asks again for a while."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(SERVER_ERROR, message)
 
 
 def invalid_params(message: str) -> RpcError:

@@ -16,10 +16,11 @@ from localnet.rpc.subscriptions import Subscriptions
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, `ping` in seconds.
+    """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
 
-    Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and
-    `requests_of_one` requests of a client be answered at a time; one that answers no ping so long is disconnected.
+    A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). Of WebSockets: `connections` at a time; `unsent`
+    bytes may wait for a client that reads slowly, and `requests_of_one` requests of a client be answered at a time; one
+    that answers no `ping` so long is disconnected.
     """
 
     body: int = 5 << 20
@@ -34,6 +35,7 @@ class Limits:
     unsent: int = 16 << 20
     requests_of_one: int = 1_000
     ping: float = 20.0
+    wait: float = 120.0
 
 
 @dataclass(slots=True)

@@ -104,8 +104,8 @@ def _channel(session: Session, kind: str) -> int:
 
 
 METHODS = (
-    Method("eth_subscribe", (text, optional(anything)), subscribe, on_socket=True, aliases=("Filecoin.EthSubscribe",)),
-    Method("eth_unsubscribe", (text,), unsubscribe, on_socket=True, aliases=("Filecoin.EthUnsubscribe",)),
+    Method("eth_subscribe", (text, optional(anything)), subscribe, on_socket=True),
+    Method("eth_unsubscribe", (text,), unsubscribe, on_socket=True),
     Method("Filecoin.ChainNotify", (), chain_notify, on_socket=True),
     Method("Filecoin.MpoolSub", (), mempool_subscription, on_socket=True),
     Method("xrpc.cancel", (anything,), cancel, on_socket=True),

@@ -1,0 +1,106 @@
+"""The states of built-in actors with names: read by their IPLD schemas, written as lotus writes them.
+
+Fields have Go's spelling of the schema's names (`total_raw_byte_power` is TotalRawBytePower), links are {"/": text},
+amounts decimal text, bytes base64. An actor of another kind is shown as plain data.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_schema, meaning
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState
+from localnet.rpc.lotus_shapes import cid_json
+from store.blockstore import get_object
+from store.cid import Cid
+from store.codec import unlink
+from store.schema import Schema
+from store.schema.types import List, Map, SchemaError, Struct, Term
+
+_WHOLE_WORDS: Final = {"id": "ID", "qa": "QA", "tx": "Tx", "fil": "FIL"}
+_VERSIONS: Final = ("State", "StateV10")
+
+
+def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
+    """An actor's state by the names of its schema; links and byte strings as the data model has them.
+
+    Raises SchemaError for a state that the schema does not know.
+    """
+    return _read(machine, actor)[1]
+
+
+def go_state(machine: Hypervisor, actor: ActorState) -> Any:
+    """An actor's state as lotus writes it."""
+    kind = machine.manifest.name_of(actor.code) or ""
+    schema = actor_schema(kind)
+    try:
+        name, state = _read(machine, actor)
+    except (SchemaError, KeyError):
+        return shown(schema, "Any", get_object(machine.store, actor.head))
+    return shown(schema, name, state)
+
+
+def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) -> dict[str, Any]:
+    """The value of a type of an actor's schema in a block that its state links."""
+    schema = actor_schema(machine.manifest.name_of(actor.code) or "")
+    found: dict[str, Any] = schema.read(name, get_object(machine.store, _cid(link)))
+    return found
+
+
+def shown(schema: Schema, term: Term, value: Any) -> Any:
+    """A value of a type as JSON."""
+    match value:
+        case dict():
+            fields = _struct(schema, term)
+            return {go_name(str(name)): shown(schema, fields.get(name, "Any"), item) for name, item in value.items()}
+        case list() | tuple():
+            return [shown(schema, _item(schema, term), item) for item in value]
+        case bytes():
+            return _bytes(schema, term, value)
+        case bool() | int() | str() | None:
+            return value
+        case _:
+            return cid_json(_cid(value))
+
+
+def go_name(name: str) -> str:
+    """A schema's name as Go spells it."""
+    return "".join(_WHOLE_WORDS.get(word, word.capitalize()) for word in name.split("_"))
+
+
+def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
+    """The type of the state, and its value: there are two, for older and newer bundles."""
+    schema = actor_schema(machine.manifest.name_of(actor.code) or "")
+    data = get_object(machine.store, actor.head)
+    for name in _VERSIONS:
+        if name in schema.types:
+            try:
+                found: dict[str, Any] = schema.read(name, data)
+            except SchemaError:
+                continue
+            return name, found
+    raise SchemaError("the state is of no known version")
+
+
+def _struct(schema: Schema, term: Term) -> dict[str, Term]:
+    kind = schema.type_of(term)
+    return {name: field.type for name, field in kind.fields.items()} if isinstance(kind, Struct) else {}
+
+
+def _item(schema: Schema, term: Term) -> Term:
+    kind = schema.type_of(term)
+    return kind.value if isinstance(kind, List | Map) else "Any"
+
+
+def _bytes(schema: Schema, term: Term, data: bytes) -> Any:
+    found = meaning(schema, term, data)
+    if isinstance(found, int | Address):
+        return str(found)
+    return b64encode(found).decode() if found else None
+
+
+def _cid(value: Any) -> Cid:
+    return Cid(value) if isinstance(value, bytes) else unlink(value)

@@ -1,0 +1,23 @@
+"""All of Filecoin's own methods, by topic."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from localnet.rpc import (
+    filecoin_chain,
+    filecoin_messages,
+    filecoin_miners,
+    filecoin_mpool,
+    filecoin_node,
+    filecoin_state,
+)
+
+METHODS: Final = (
+    *filecoin_chain.METHODS,
+    *filecoin_state.METHODS,
+    *filecoin_messages.METHODS,
+    *filecoin_mpool.METHODS,
+    *filecoin_miners.METHODS,
+    *filecoin_node.METHODS,
+)

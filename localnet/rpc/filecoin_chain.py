@@ -1,0 +1,291 @@
+"""Filecoin's methods about the chain: tipsets, blocks, messages, receipts, and the blocks of the store.
+
+A tipset is executed when it is made. Its messages' receipts are named by the next header, as on the network:
+`ChainGetParentReceipts` of a block gives those of the tipset before it. Shapes: lotus api/api_full.go.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from bridge.transactions import from_signed_message
+from hypervisor.blocks import scan_links
+from hypervisor.errors import MessageError
+from hypervisor.events import EVENTS_AMT_BIT_WIDTH
+from hypervisor.message import Message, SignatureType, SignedMessage
+from localnet.records import NullRound, Tipset, TransactionReceipt
+from localnet.rpc.blocks_at import BlockRef, resolve
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.lotus_shapes import (
+    bytes_json,
+    cid_json,
+    header_json,
+    message_json,
+    receipt_json,
+    tipset_json,
+)
+from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, epoch, found_tipset, tipset
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import as_data, hash32
+from store.amt import Amt, AmtError
+from store.blockstore import BlockNotFound
+from store.cid import DAG_CBOR, Cid, codec_of, show
+
+
+def chain_head(node: Node) -> dict[str, Any]:
+    """The newest tipset."""
+    return tipset_json(node.network, node.network.head)
+
+
+def chain_get_genesis(node: Node) -> dict[str, Any]:
+    """The first tipset."""
+    return tipset_json(node.network, node.network.chain.index.tipset(0))
+
+
+def chain_get_tipset(node: Node, key: TipsetKey) -> dict[str, Any]:
+    """The tipset with a key."""
+    return tipset_json(node.network, found_tipset(node.network, key))
+
+
+def chain_get_tipset_by_height(node: Node, height: int, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """The tipset at a height, or where the round was null the last one before it; at most the one with the key."""
+    return tipset_json(node.network, tipset_at(node, height, key))
+
+
+def chain_get_tipset_after_height(node: Node, height: int, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """The tipset at a height, or where the round was null the first one after it; at most the one with the key."""
+    last = found_tipset(node.network, key)
+    _check_height(height, last)
+    found = node.network.chain.index.at(height)
+    if isinstance(found, NullRound):
+        found = node.network.chain.index.tipset(found.after)
+    assert isinstance(found, Tipset), "the height is on the chain"
+    return tipset_json(node.network, found)
+
+
+def chain_get_finalized_tipset(node: Node) -> dict[str, Any]:
+    """The tipset 900 epochs before the head, or the first one."""
+    return tipset_json(node.network, resolve(node.network, BlockRef("finalized")))
+
+
+def chain_tipset_weight(node: Node, key: TipsetKey) -> str:
+    """A tipset's weight, which is its height here."""
+    return str(found_tipset(node.network, key).height)
+
+
+def chain_get_block(node: Node, block: Cid) -> dict[str, Any]:
+    """A block's header."""
+    return header_json(node.network, _tipset_of(node, block).block)
+
+
+def chain_get_block_messages(node: Node, block: Cid) -> dict[str, Any]:
+    """The messages in a block: those with BLS signatures without them, the others signed."""
+    messages = [receipt.execution.message for receipt in _receipts(node, _tipset_of(node, block))]
+    bare = [message for message in messages if message.signature.type is SignatureType.BLS]
+    signed = [message for message in messages if message.signature.type is not SignatureType.BLS]
+    return {
+        "BlsMessages": [message_json(message.message) for message in bare],
+        "SecpkMessages": [message_json(message) for message in signed],
+        "Cids": [cid_json(message.cid()) for message in bare + signed],
+    }
+
+
+def chain_get_parent_messages(node: Node, block: Cid) -> list[dict[str, Any]]:
+    """The messages of the tipset before a block, in the order of their execution."""
+    return _messages(node, _parent(node, block))
+
+
+def chain_get_parent_receipts(node: Node, block: Cid) -> list[dict[str, Any]]:
+    """The receipts of the tipset before a block, in the order of its messages."""
+    return [receipt_json(receipt.execution.receipt) for receipt in _receipts(node, _parent(node, block))]
+
+
+def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, Any]]:
+    """The messages of a tipset, in the order of their execution."""
+    return _messages(node, found_tipset(node.network, key))
+
+
+def chain_get_message(node: Node, message: Cid) -> dict[str, Any]:
+    """A message, in a block or waiting, without its signature."""
+    return message_json(signed_or_bare(node, message)[0])
+
+
+def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
+    """The events under the events root of a receipt."""
+    try:
+        events = [event for _, event in Amt(node.network.machine.store, root, EVENTS_AMT_BIT_WIDTH).items()]
+    except BlockNotFound:
+        raise _no_block(root) from None
+    except AmtError:
+        raise RpcError(LOTUS_ERROR, f"{show(root)} is no root of events") from None
+    return [{"Emitter": emitter, "Entries": [_entry(*entry) for entry in entries]} for emitter, entries in events]
+
+
+def chain_read_obj(node: Node, block: Cid) -> str:
+    """A block of the store, in base64."""
+    return b64encode(_stored(node, block)).decode()
+
+
+def chain_has_obj(node: Node, block: Cid) -> bool:
+    """Whether the store has a block."""
+    return node.network.machine.store.has(block)
+
+
+def chain_stat_obj(node: Node, block: Cid, base: Cid | None = None) -> dict[str, Any]:
+    """The size of a block in bytes with all that it links, and the number of links; without what `base` has."""
+    seen: set[Cid] = set()
+    if base is not None:
+        _walk(node, base, seen)
+    size, links = _walk(node, block, seen)
+    return {"Size": size, "Links": links}
+
+
+def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
+    """The CID of the message behind a transaction's hash; null where there is none."""
+    receipt = node.network.chain.index.receipt(transaction_hash)
+    if receipt is not None:
+        return cid_json(receipt.execution.message.cid())
+    waiting = node.network.mempool.get(transaction_hash)
+    return None if waiting is None else cid_json(waiting.message.cid())
+
+
+def transaction_hash(node: Node, message: Cid) -> str | None:
+    """The hash under which Ethereum's tools know a message; null where there is none."""
+    found = hash_of(node, message)
+    return None if found is None else as_data(found)
+
+
+# --- looking up -------------------------------------------------------------------------------------------------------
+
+
+def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
+    """The tipset at a height, or the one before a null round. Raises RpcError 1 for a height above the key's."""
+    _check_height(height, found_tipset(node.network, key))
+    found = node.network.chain.index.tipset_before(height)
+    assert found is not None, "the height is on the chain"
+    return found
+
+
+def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | None]:
+    """A message by its CID, in a block or waiting; signed unless its signature is BLS. Raises RpcError 1."""
+    for candidate in node.network.mempool:
+        if candidate.message.cid() == message:
+            return candidate.bare, candidate.message
+    if not node.network.machine.store.has(message) or codec_of(message) != DAG_CBOR:
+        raise RpcError(LOTUS_ERROR, f"message {show(message)} not found")
+    data = node.network.machine.store.get(message)
+    try:
+        signed = SignedMessage.from_cbor(data)
+    except MessageError:
+        pass  # a bare one, of a BLS key
+    else:
+        return signed.message, signed
+    try:
+        return Message.from_cbor(data), None
+    except MessageError:
+        raise RpcError(LOTUS_ERROR, f"{show(message)} is no message") from None
+
+
+def hash_of(node: Node, message: Cid) -> bytes | None:
+    """The transaction hash of a message that is in a block or waits; None where there is none."""
+    try:
+        _, signed = signed_or_bare(node, message)
+    except RpcError:
+        return None
+    found = bytes(message[-32:])
+    if signed is not None and signed.signature.type is SignatureType.DELEGATED:
+        found = from_signed_message(signed, node.network.chain_id).hash()
+    known = node.network.chain.index.receipt(found) is not None or node.network.mempool.get(found) is not None
+    return found if known else None
+
+
+def receipt_of(node: Node, message: Cid) -> TransactionReceipt | None:
+    """The executed message with a CID; None where there is none."""
+    found = hash_of(node, message)
+    return None if found is None else node.network.chain.index.receipt(found)
+
+
+def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:
+    return {"Flags": flags, "Key": key, "Codec": codec, "Value": bytes_json(value)}
+
+
+def _tipset_of(node: Node, block: Cid) -> Tipset:
+    return found_tipset(node.network, TipsetKey((block,)))
+
+
+def _parent(node: Node, block: Cid) -> Tipset | None:
+    found = _tipset_of(node, block)
+    return None if found.parent < 0 else node.network.chain.index.tipset(found.parent)
+
+
+def _receipts(node: Node, found: Tipset | None) -> list[TransactionReceipt]:
+    return [] if found is None else list(node.network.chain.index.receipts(found))
+
+
+def _messages(node: Node, found: Tipset | None) -> list[dict[str, Any]]:
+    messages = [receipt.execution.message for receipt in _receipts(node, found)]
+    return [{"Cid": cid_json(message.cid()), "Message": message_json(message.message)} for message in messages]
+
+
+def _check_height(height: int, last: Tipset) -> None:
+    if height > last.height:
+        raise RpcError(
+            LOTUS_ERROR, f"looking for tipset with height greater than start point: {height} > {last.height}"
+        )
+    if height < 0:
+        raise RpcError(LOTUS_ERROR, f"tipset height {height} is negative")
+
+
+def _stored(node: Node, block: Cid) -> bytes:
+    try:
+        return node.network.machine.store.get(block)
+    except BlockNotFound:
+        raise _no_block(block) from None
+
+
+def _no_block(block: Cid) -> RpcError:
+    return RpcError(LOTUS_ERROR, f"blockstore get: ipld: could not find {show(block)}")
+
+
+def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
+    """Bytes of the blocks under a root that have not been seen, and how many links they hold."""
+    open_, size, links = [root], 0, 0
+    while open_:
+        block = open_.pop()
+        if block in seen or not node.network.machine.store.has(block):
+            continue
+        seen.add(block)
+        if len(seen) > _MOST_WALKED:
+            raise RpcError(LOTUS_ERROR, f"more than {_MOST_WALKED} blocks: name a smaller part of the state")
+        data = node.network.machine.store.get(block)
+        below = scan_links(codec_of(block), data).links
+        size, links = size + len(data), links + len(below)
+        open_.extend(below)
+    return size, links
+
+
+_MOST_WALKED = 100_000
+
+METHODS = (
+    Method("Filecoin.ChainHead", (), chain_head),
+    Method("Filecoin.ChainGetGenesis", (), chain_get_genesis),
+    Method("Filecoin.ChainGetTipSet", (tipset,), chain_get_tipset),
+    Method("Filecoin.ChainGetTipSetByHeight", (epoch, optional(tipset)), chain_get_tipset_by_height),
+    Method("Filecoin.ChainGetTipSetAfterHeight", (epoch, optional(tipset)), chain_get_tipset_after_height),
+    Method("Filecoin.ChainGetFinalizedTipSet", (), chain_get_finalized_tipset),
+    Method("Filecoin.ChainTipSetWeight", (tipset,), chain_tipset_weight),
+    Method("Filecoin.ChainGetBlock", (cid,), chain_get_block),
+    Method("Filecoin.ChainGetBlockMessages", (cid,), chain_get_block_messages),
+    Method("Filecoin.ChainGetParentMessages", (cid,), chain_get_parent_messages),
+    Method("Filecoin.ChainGetParentReceipts", (cid,), chain_get_parent_receipts),
+    Method("Filecoin.ChainGetMessagesInTipset", (tipset,), chain_get_messages_in_tipset),
+    Method("Filecoin.ChainGetMessage", (cid,), chain_get_message),
+    Method("Filecoin.ChainGetEvents", (cid,), chain_get_events),
+    Method("Filecoin.ChainReadObj", (cid,), chain_read_obj),
+    Method("Filecoin.ChainHasObj", (cid,), chain_has_obj),
+    Method("Filecoin.ChainStatObj", (cid, optional(cid)), chain_stat_obj),
+    Method("Filecoin.EthGetMessageCidByTransactionHash", (hash32,), message_cid),
+    Method("Filecoin.EthGetTransactionHashByCid", (cid,), transaction_hash),
+)

@@ -1,0 +1,227 @@
+"""Filecoin's methods about the execution of messages: calls, replays, receipts.
+
+A message's receipt is there as soon as its tipset is: `TipSet` and `Height` of a look-up are those of the tipset that
+holds the message, and a confidence is not waited for. Shapes: lotus api/types.go and ref-fvm's execution traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.gas_outputs import GasOutputs, gas_outputs
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, Receipt
+from hypervisor.tracing import CallNode, CallTrees
+from hypervisor.types import Gas
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.records import TransactionReceipt
+from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
+from localnet.rpc.filecoin_chain import receipt_of
+from localnet.rpc.filecoin_state import id_of, machine_at
+from localnet.rpc.lotus_shapes import actor_json, bytes_json, cid_json, key_json, message_json, receipt_json
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
+    cid,
+    epoch,
+    filecoin_address,
+    found_tipset,
+    message,
+    tipset,
+    unsigned,
+)
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import anything, boolean, field, fields
+from localnet.trace import Replay
+from store.cid import Cid, show
+
+
+def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
+    machine = machine_at(node, key)
+    id_of(machine, request.from_)
+    wanted = replace(request, gas_limit=request.gas_limit or Gas(BLOCK_GAS_LIMIT))
+    trees = CallTrees()
+    with machine.trial():
+        before, machine.tracer = machine.tracer, trees
+        try:
+            result = machine.apply_implicit(wanted)
+        finally:
+            machine.tracer = before
+        if result.fatal is not None:
+            raise result.fatal
+        return _invocation(machine, wanted, result.receipt, trees.roots, result.message, GasOutputs())
+
+
+def state_replay(node: Node, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
+    """A message of a tipset, executed again where it was, with its calls. An empty key finds its tipset."""
+    receipt = receipt_of(node, wanted)
+    if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
+        raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
+    trees, replay = CallTrees(), Replay(node.network.chain, receipt.tipset, receipt.index)
+    replay.next(trees)
+    bare, executed = receipt.execution.message.message, receipt.execution.receipt
+    base_fee = receipt.tipset.base_fee
+    cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
+    return _invocation(replay.machine, bare, executed, trees.roots, receipt.words, cost)
+
+
+def state_search_msg(
+    node: Node,
+    start: Any,
+    wanted: Any = None,
+    limit: int = -1,
+    replaced: bool = True,  # noqa: ARG001  # what was replaced in the mempool is forgotten
+) -> dict[str, Any] | None:
+    """The receipt of a message, and where it is; null where it has none. The older form has the message's CID alone."""
+    found = cid(start if wanted is None else wanted)
+    if wanted is not None:
+        tipset(start)
+    receipt = receipt_of(node, found)
+    if receipt is None or _is_older(node, receipt, limit):
+        return None
+    return _look_up(receipt, found)
+
+
+def state_wait_msg(
+    node: Node,
+    wanted: Cid,
+    confidence: int = 0,  # noqa: ARG001
+    limit: int = -1,
+    replaced: bool = True,  # noqa: ARG001
+) -> dict[str, Any]:
+    """The receipt of a message, and where it is; waits for its block, two minutes at most."""
+    receipt = receipt_of(node, wanted)
+    if receipt is not None and not _is_older(node, receipt, limit):
+        return _look_up(receipt, wanted)
+    raise NotYet(f"message {show(wanted)} has no block yet")
+
+
+def state_list_messages(node: Node, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
+    """The CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
+    given = fields(match, "match")
+    to, from_ = field(given, "To", filecoin_address), field(given, "From", filecoin_address)
+    if to is None and from_ is None:
+        raise invalid_params("must specify at least To or From in message filter")
+    last = found_tipset(node.network, key)
+    if last.height - lowest > node.limits.log_span:
+        raise RpcError(
+            LIMIT_EXCEEDED, f"a range of {last.height - lowest} epochs exceeds the limit of {node.limits.log_span}"
+        )
+    machine, index, found = node.network.machine, node.network.chain.index, []
+    wanted = tuple(None if address is None else machine.state_tree.lookup_id(address) for address in (to, from_))
+    while last.height >= max(0, lowest):
+        for receipt in index.receipts(last):
+            bare = receipt.execution.message.message
+            ends = (machine.state_tree.lookup_id(bare.to), machine.state_tree.lookup_id(bare.from_))
+            given_ends = zip((to, from_), wanted, ends, strict=True)
+            if all(address is None or number == end for address, number, end in given_ends):
+                found.append(cid_json(receipt.execution.message.cid()))
+        if last.parent < 0:
+            break
+        last = index.tipset(last.parent)
+    return found
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
+    return {
+        "Message": cid_json(wanted),
+        "Receipt": receipt_json(receipt.execution.receipt),
+        "ReturnDec": None,
+        "TipSet": key_json(receipt.tipset),
+        "Height": receipt.tipset.height,
+    }
+
+
+def _is_older(node: Node, receipt: TransactionReceipt, limit: int) -> bool:
+    """Whether a message lies further back than a client wants to look; -1 is as far as there is."""
+    return limit >= 0 and node.network.block_number - receipt.tipset.height > limit
+
+
+def _invocation(
+    machine: Hypervisor,
+    invoked: Message,
+    receipt: Receipt,
+    calls: Sequence[CallNode],
+    words: str,
+    cost: GasOutputs,
+) -> dict[str, Any]:
+    total = cost.base_fee_burn + cost.over_estimation_burn + cost.miner_tip
+    failed = receipt.exit_code != ExitCode.OK
+    return {
+        "MsgCid": cid_json(invoked.cid()),
+        "Msg": message_json(invoked),
+        "MsgRct": receipt_json(receipt),
+        "GasCost": {
+            "Message": cid_json(invoked.cid()),
+            "GasUsed": str(receipt.gas_used),
+            "BaseFeeBurn": str(cost.base_fee_burn),
+            "OverEstimationBurn": str(cost.over_estimation_burn),
+            "MinerPenalty": str(cost.miner_penalty),
+            "MinerTip": str(cost.miner_tip),
+            "Refund": str(cost.refund),
+            "TotalCost": str(total),
+        },
+        "ExecutionTrace": _trace(machine, calls[0]) if calls else None,
+        "Error": f"{exit_name(receipt.exit_code)}: {words}" if failed else "",
+        "Duration": 0,
+    }
+
+
+def _trace(machine: Hypervisor, root: CallNode) -> dict[str, Any]:
+    """A call with those under it, as lotus' execution traces; without recursion: calls go 1,024 deep."""
+    nodes = [root]
+    for node in nodes:
+        nodes.extend(node.calls)
+    written: dict[int, dict[str, Any]] = {}
+    for node in reversed(nodes):
+        written[id(node)] = _call(machine, node, [written.pop(id(below)) for below in node.calls])
+    return written[id(root)]
+
+
+def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> dict[str, Any]:
+    start, end = node.start, node.end
+    state = None if node.actor is None else machine.state_tree.get_actor(node.actor)
+    return {
+        "Msg": {
+            "From": str(Address.id(start.from_)),
+            "To": str(start.to),
+            "Value": str(start.value),
+            "Method": start.method,
+            "Params": bytes_json(start.params),
+            "ParamsCodec": start.params_codec,
+            "GasLimit": start.gas_available // MILLIGAS_PER_GAS,
+            "ReadOnly": start.read_only,
+        },
+        "MsgRct": {
+            "ExitCode": end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED,
+            "Return": bytes_json(end.return_data) if end else None,
+            "ReturnCodec": end.return_codec if end else 0,
+        },
+        "InvokedActor": None if state is None else {"Id": node.actor, "State": actor_json(state)},
+        "GasCharges": [
+            {"Name": name, "tg": milligas // MILLIGAS_PER_GAS, "cg": milligas // MILLIGAS_PER_GAS, "sg": 0, "tt": 0}
+            for name, milligas in node.charges.items()
+        ],
+        "Subcalls": inner,
+    }
+
+
+METHODS = (
+    Method("Filecoin.StateCall", (message, optional(tipset)), state_call),
+    Method("Filecoin.StateReplay", (tipset, cid), state_replay),
+    Method(
+        "Filecoin.StateSearchMsg", (anything, optional(anything), optional(epoch), optional(boolean)), state_search_msg
+    ),
+    Method("Filecoin.StateWaitMsg", (cid, optional(unsigned), optional(epoch), optional(boolean)), state_wait_msg),
+    Method("Filecoin.StateListMessages", (anything, tipset, epoch), state_list_messages),
+)

@@ -1,0 +1,162 @@
+"""Filecoin's methods about storage miners, deals' money and DataCap: read from the actors' states, or asked of them.
+
+Layouts: the IPLD schemas of the official actors. Shapes: lotus api/types.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_schema
+from bridge.method_numbers import method_number
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
+from localnet.datacap import DATACAP_PER_BYTE
+from localnet.onboarding import DEADLINE, PROVING_PERIOD
+from localnet.rpc.actor_states import read_linked, shown, state_fields
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from store.codec import decode, encode, unlink
+from store.hamt import Hamt
+
+_BIT_WIDTH: Final = 5
+_DEADLINES: Final = PROVING_PERIOD // DEADLINE
+_LOOKBACK: Final = 20
+_FAULT_CUTOFF: Final = 70
+
+
+def state_list_miners(node: Node, key: TipsetKey = HEAD) -> list[str]:
+    """The f0 addresses of all storage miners that claim power."""
+    return [str(Address.from_bytes(owner)) for owner, _ in _claims(machine_at(node, key)).items()]
+
+
+def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """A miner's owner, worker, control addresses, peer, sector size and beneficiary."""
+    machine = machine_at(node, key)
+    actor = _miner(machine, miner)
+    info = read_linked(machine, actor, "MinerInfo", state_fields(machine, actor)["info"])
+    found = shown(actor_schema("storageminer"), "MinerInfo", info)
+    change = found["PendingWorkerKey"] or {"NewWorker": "<empty>", "EffectiveAt": -1}
+    return {
+        "Owner": found["Owner"],
+        "Worker": found["Worker"],
+        "NewWorker": change["NewWorker"],
+        "ControlAddresses": found["ControlAddresses"],
+        "WorkerChangeEpoch": change["EffectiveAt"],
+        "PeerId": None,
+        "Multiaddrs": found["MultiAddress"],
+        "WindowPoStProofType": found["WindowPostProofType"],
+        "SectorSize": found["SectorSize"],
+        "WindowPoStPartitionSectors": found["WindowPostPartitionSectors"],
+        "ConsensusFaultElapsed": found["ConsensusFaultElapsed"],
+        "PendingOwnerAddress": found["PendingOwnerAddress"],
+        "Beneficiary": found["Beneficiary"],
+        "BeneficiaryTerm": found["BeneficiaryTerm"],
+        "PendingBeneficiaryTerm": found["PendingBeneficiaryTerm"],
+    }
+
+
+def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """The power that a miner claims, in bytes, and the network's."""
+    machine = machine_at(node, key)
+    number = Address.id(id_of(machine, miner))
+    _miner(machine, number)
+    claim = _claims(machine).get(number.to_bytes())
+    power = state_fields(machine, actor_of(machine, Address.id(POWER_ACTOR)))
+    names = ("total_raw_byte_power", "total_quality_adj_power")
+    raw, quality = (decode_bigint(power[name]) for name in names)
+    own = (0, 0) if claim is None else (decode_bigint(claim[1]), decode_bigint(claim[2]))
+    return {"MinerPower": _power(*own), "TotalPower": _power(raw, quality), "HasMinPower": own[0] > 0}
+
+
+def state_miner_available_balance(node: Node, miner: Address, key: TipsetKey = HEAD) -> str:
+    """The attoFIL that a miner can withdraw: its balance without deposits, pledge, what vests and debts."""
+    machine = machine_at(node, key)
+    actor = _miner(machine, miner)
+    state = state_fields(machine, actor)
+    bound = ("pre_commit_deposits", "locked_funds", "initial_pledge", "fee_debt")
+    return str(actor.balance - sum(decode_bigint(state[name]) for name in bound))
+
+
+def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """A miner's present deadline, its window and its proving period, in epochs."""
+    machine = machine_at(node, key)
+    state = state_fields(machine, _miner(machine, miner))
+    now = machine.context.epoch
+    start = state["proving_period_start"]
+    start += (now - start) // PROVING_PERIOD * PROVING_PERIOD
+    index = (now - start) // DEADLINE
+    opening = start + index * DEADLINE
+    return {
+        "CurrentEpoch": now, "PeriodStart": start, "Index": index, "Open": opening, "Close": opening + DEADLINE,
+        "Challenge": opening - _LOOKBACK, "FaultCutoff": opening - _FAULT_CUTOFF, "WPoStPeriodDeadlines": _DEADLINES,
+        "WPoStProvingPeriod": PROVING_PERIOD, "WPoStChallengeWindow": DEADLINE, "WPoStChallengeLookback": _LOOKBACK,
+        "FaultDeclarationCutoff": _FAULT_CUTOFF,
+    }  # fmt: skip
+
+
+def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, str]:
+    """What an address has in escrow for deals, and how much of it is locked, in attoFIL."""
+    machine = machine_at(node, key)
+    id_of(machine, owner)
+    balance, locked = _ask(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
+    return {"Escrow": str(decode_bigint(balance)), "Locked": str(decode_bigint(locked))}
+
+
+def state_verified_client(node: Node, owner: Address, key: TipsetKey = HEAD) -> str | None:
+    """The DataCap of a verified client in bytes; null where it has none."""
+    machine = machine_at(node, key)
+    id_of(machine, owner)
+    units = decode_bigint(_ask(machine, DATACAP_ACTOR, "Balance", encode(owner.to_bytes())))
+    return str(units // DATACAP_PER_BYTE) if units else None
+
+
+def state_registry_root(node: Node, key: TipsetKey = HEAD) -> str:
+    """The root key of the verified registry."""
+    machine = machine_at(node, key)
+    state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
+    return str(Address.from_bytes(state["root_key"]))
+
+
+def _miner(machine: Hypervisor, miner: Address) -> ActorState:
+    actor = actor_of(machine, miner)
+    if machine.manifest.name_of(actor.code) != "storageminer":
+        raise RpcError(LOTUS_ERROR, f"failed to load miner actor state: {miner} is no storage miner")
+    return actor
+
+
+def _claims(machine: Hypervisor) -> Hamt:
+    link = state_fields(machine, actor_of(machine, Address.id(POWER_ACTOR)))["claims"]
+    return Hamt(machine.store, unlink(link), _BIT_WIDTH)
+
+
+def _power(raw: int, quality: int) -> dict[str, str]:
+    return {"RawBytePower": str(raw), "QualityAdjPower": str(quality)}
+
+
+def _ask(machine: Hypervisor, actor: int, method: str, params: bytes) -> Any:
+    """What an actor answers the system. Raises RpcError 1 where it refuses."""
+    request = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=method_number(method), params=params)
+    result = machine.call(request)
+    if result.exit_code:
+        raise RpcError(LOTUS_ERROR, f"{method} of f0{actor} exits with {result.exit_code}: {result.message}")
+    return decode(result.return_data)
+
+
+METHODS = (
+    Method("Filecoin.StateListMiners", (optional(tipset),), state_list_miners),
+    Method("Filecoin.StateMinerInfo", (filecoin_address, optional(tipset)), state_miner_info),
+    Method("Filecoin.StateMinerPower", (filecoin_address, optional(tipset)), state_miner_power),
+    Method("Filecoin.StateMinerAvailableBalance", (filecoin_address, optional(tipset)), state_miner_available_balance),
+    Method("Filecoin.StateMinerProvingDeadline", (filecoin_address, optional(tipset)), state_miner_proving_deadline),
+    Method("Filecoin.StateMarketBalance", (filecoin_address, optional(tipset)), state_market_balance),
+    Method("Filecoin.StateVerifiedClientStatus", (filecoin_address, optional(tipset)), state_verified_client),
+    Method("Filecoin.StateVerifiedRegistryRootKey", (optional(tipset),), state_registry_root),
+)

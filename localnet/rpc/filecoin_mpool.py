@@ -1,0 +1,283 @@
+"""Filecoin's methods about messages that are to be sent: estimates of gas, the mempool, the wallet's signatures.
+
+The node signs for its accounts under both of their addresses. Rules: lotus node/impl/gasutils (a quarter is put on top
+of the gas that a message used, the fee cap suffices for 20 blocks) and chain/wallet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import from_delegated
+from bridge.transactions import TransactionError, transaction_of
+from hypervisor.address import Address, Protocol
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
+from hypervisor.types import Gas, TokenAmount
+from localnet.accounts import Account
+from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.execution import next_nonce
+from localnet.network import PRIORITY_FEE
+from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.lotus_shapes import bytes_json, cid_json, message_json
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
+    base64_bytes,
+    epoch,
+    filecoin_address,
+    found_tipset,
+    message,
+    send_spec,
+    signature,
+    signed_message,
+    tipset,
+    unsigned,
+)
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import anything, listed
+
+_OVERESTIMATION: Final = (5, 4)
+_FEE_CAP_BLOCKS: Final = 20
+_MOST_BLOCKS: Final = 10_000
+_MOST_MESSAGES: Final = 1_000
+
+
+# --- gas --------------------------------------------------------------------------------------------------------------
+
+
+def estimate_gas_limit(node: Node, request: Message, key: TipsetKey = HEAD) -> int:
+    """The gas that a message takes, after what of its sender's waits."""
+    return _gas_used(node, request, key)
+
+
+def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
+    """The usual premium, which is also the least, in attoFIL per gas."""
+    return str(PRIORITY_FEE)
+
+
+def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
+    """A fee cap that suffices for a message's premium however the base fee rises in so many blocks."""
+    return str(_fee_cap(node, request.gas_premium, blocks))
+
+
+def estimate_message_gas(
+    node: Node, request: Message, most: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
+) -> dict[str, Any]:
+    """A message with gas limit, premium and fee cap filled in where they are 0, within the most that it may pay."""
+    return message_json(_with_gas(node, request, most, key))
+
+
+# --- the mempool ------------------------------------------------------------------------------------------------------
+
+
+def push(node: Node, signed: SignedMessage) -> dict[str, str]:
+    """Take a signed message; its CID."""
+    node.network.submit_native(signed)
+    return cid_json(signed.cid())
+
+
+def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]]:
+    """Take signed messages in order, up to the first that is refused; their CIDs."""
+    return [push(node, signed) for signed in messages]
+
+
+def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
+    """Fill a message's nonce and gas in, sign it with a key of the node, and take it; the signed message."""
+    owner = _account(node, request.from_)
+    filled = _with_gas(node, request, most, HEAD)
+    signed = _signed(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
+    node.network.submit_native(signed)
+    return message_json(signed)
+
+
+def get_nonce(node: Node, owner: Address) -> int:
+    """The next nonce of an account, after what waits. Error 11 where nobody has the address."""
+    machine = node.network.machine
+    actor_of(machine, owner)
+    return node.network.pending_nonce(owner)
+
+
+def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
+    """The messages that wait for a block."""
+    found_tipset(node.network, key)
+    return [message_json(candidate.message) for candidate in node.network.mempool]
+
+
+def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  # noqa: ARG001
+    """The messages that the next block would take."""
+    found_tipset(node.network, key)
+    machine = node.network.machine
+    chosen = node.network.mempool.select(lambda sender: next_nonce(machine, sender), node.network.base_fee)
+    return [message_json(candidate.message) for candidate in chosen]
+
+
+# --- the wallet -------------------------------------------------------------------------------------------------------
+
+
+def wallet_list(node: Node) -> list[str]:
+    """The addresses whose keys the node has: f1 and f410 of each account."""
+    return [str(address) for account in node.network.accounts for address in (account.native, account.delegated)]
+
+
+def wallet_default(node: Node) -> str:
+    """The first account's f1 address."""
+    return str(node.network.accounts[0].native)
+
+
+def wallet_has(node: Node, owner: Address) -> bool:
+    """Whether the node has the key of an address."""
+    return _known(node, owner) is not None
+
+
+def wallet_balance(node: Node, owner: Address) -> str:
+    """The balance of an address in attoFIL; 0 where nobody has it."""
+    return str(node.network.machine.balance(owner))
+
+
+def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:
+    """Sign bytes with a key of the node: blake2b-256 of them for an f1 address, Keccak-256 for an f410 one."""
+    account = _account(node, owner)
+    if _is_native(node, owner, account):
+        seal = Signature(SignatureType.SECP256K1, sign_secp256k1(account.private_key, content))
+    else:
+        seal = Signature(SignatureType.DELEGATED, account.sign_digest(keccak(content)))
+    return {"Type": int(seal.type), "Data": bytes_json(seal.data)}
+
+
+def wallet_sign_message(node: Node, owner: Address, request: Message) -> dict[str, Any]:
+    """Sign a message with a key of the node; f410 addresses can sign what a transaction becomes."""
+    return message_json(_signed(node, _account(node, owner), request))
+
+
+def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -> bool:
+    """Whether a signature of bytes is that of an address."""
+    if owner.protocol is Protocol.ID:
+        machine = node.network.machine
+        actor = actor_of(machine, owner)
+        owner = actor.delegated_address or owner
+    if seal.type is SignatureType.BLS:
+        return verify_bls(seal.data, owner, content)
+    if seal.type is SignatureType.SECP256K1:
+        return verify_secp256k1(seal.data, owner, content)
+    key = recover_secp256k1(keccak(content), seal.data)
+    return key is not None and from_delegated(owner) == keccak(key[1:])[-20:]
+
+
+def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
+    """An address, where the text is one."""
+    return str(owner)
+
+
+# --- how --------------------------------------------------------------------------------------------------------------
+
+
+def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
+    """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
+    machine = machine_at(node, key)
+    id_of(machine, request.from_)
+    waiting = node.network.mempool.ready_of(request.from_, next_nonce(node.network.machine, request.from_))
+    with machine.trial():
+        for candidate in waiting if found_tipset(node.network, key) == node.network.head else ():
+            machine.apply(candidate.message)
+        sender = actor_of(machine, request.from_)
+        tried = replace(
+            request,
+            nonce=sender.nonce,
+            gas_limit=Gas(BLOCK_GAS_LIMIT),
+            gas_fee_cap=TokenAmount(0),
+            gas_premium=TokenAmount(0),
+        )
+        result = machine.apply(tried)
+    if result.fatal is not None:
+        raise result.fatal
+    if result.exit_code != ExitCode.OK:
+        words = f"message execution failed: exit {exit_name(result.exit_code)}, reason: {result.message or 'none'}"
+        raise RpcError(EXECUTION_REVERTED, words)
+    return result.gas_used
+
+
+def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -> Message:
+    if request.gas_limit == 0:
+        numerator, denominator = _OVERESTIMATION
+        limit = _gas_used(node, request, key) * numerator // denominator
+        request = replace(request, gas_limit=Gas(min(limit, BLOCK_GAS_LIMIT)))
+    if request.gas_premium == 0:
+        request = replace(request, gas_premium=PRIORITY_FEE)
+    if request.gas_fee_cap == 0:
+        request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
+    if most and request.gas_fee_cap * request.gas_limit > most:
+        cap = TokenAmount(most // request.gas_limit)
+        request = replace(request, gas_fee_cap=cap, gas_premium=min(cap, request.gas_premium))
+    return request
+
+
+def _fee_cap(node: Node, premium: int, blocks: int) -> TokenAmount:
+    """Premium, and the base fee after so many rises by an eighth."""
+    if not 0 <= blocks <= _MOST_BLOCKS:
+        raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
+    numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)
+    return TokenAmount(premium + node.network.base_fee * numerator // denominator)
+
+
+def _known(node: Node, owner: Address) -> Account | None:
+    """The account of an address, its f0 addresses included."""
+    if owner.protocol is Protocol.ID:
+        find = node.network.machine.state_tree.lookup_id
+        own = ((account, (account.native, account.delegated)) for account in node.network.accounts)
+        return next((account for account, names in own if owner.actor_id() in map(find, names)), None)
+    return next((a for a in node.network.accounts if owner in (a.native, a.delegated)), None)
+
+
+def _account(node: Node, owner: Address) -> Account:
+    account = _known(node, owner)
+    if account is None:
+        raise RpcError(LOTUS_ERROR, f"signing using key '{owner}': key not found")
+    return account
+
+
+def _is_native(node: Node, owner: Address, account: Account) -> bool:
+    find = node.network.machine.state_tree.lookup_id
+    return owner == account.native or find(owner) == find(account.native)
+
+
+def _signed(node: Node, account: Account, request: Message) -> SignedMessage:
+    if _is_native(node, request.from_, account):
+        return account.sign_native(replace(request, from_=account.native))
+    try:
+        return account.sign(transaction_of(request, node.network.chain_id)).signed_message(account.address)
+    except TransactionError as error:
+        raise RpcError(LOTUS_ERROR, f"an f410 address signs Ethereum's transactions only: {error}") from None
+
+
+METHODS = (
+    Method("Filecoin.GasEstimateGasLimit", (message, optional(tipset)), estimate_gas_limit),
+    Method("Filecoin.GasEstimateGasPremium", (unsigned, filecoin_address, epoch, optional(tipset)), estimate_premium),
+    Method("Filecoin.GasEstimateFeeCap", (message, epoch, optional(tipset)), estimate_fee_cap),
+    Method("Filecoin.GasEstimateMessageGas", (message, optional(send_spec), optional(tipset)), estimate_message_gas),
+    Method("Filecoin.MpoolPush", (signed_message,), push, aliases=("Filecoin.MpoolPushUntrusted",)),
+    Method(
+        "Filecoin.MpoolBatchPush",
+        (listed(signed_message, _MOST_MESSAGES),),
+        push_batch,
+        aliases=("Filecoin.MpoolBatchPushUntrusted",),
+    ),
+    Method("Filecoin.MpoolPushMessage", (message, optional(send_spec)), push_message),
+    Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
+    Method("Filecoin.MpoolPending", (optional(tipset),), pending),
+    Method("Filecoin.MpoolSelect", (tipset, anything), select),
+    Method("Filecoin.WalletList", (), wallet_list),
+    Method("Filecoin.WalletDefaultAddress", (), wallet_default),
+    Method("Filecoin.WalletHas", (filecoin_address,), wallet_has),
+    Method("Filecoin.WalletBalance", (filecoin_address,), wallet_balance),
+    Method("Filecoin.WalletSign", (filecoin_address, base64_bytes), wallet_sign),
+    Method("Filecoin.WalletSignMessage", (filecoin_address, message), wallet_sign_message),
+    Method("Filecoin.WalletVerify", (filecoin_address, base64_bytes, signature), wallet_verify),
+    Method("Filecoin.WalletValidateAddress", (filecoin_address,), wallet_validate),
+)

@@ -1,0 +1,47 @@
+"""Filecoin's methods about the node, and lotus' further forms of Ethereum's methods."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from localnet.rpc.blocks import get_block_receipts
+from localnet.rpc.blocks_at import BlockRef, block
+from localnet.rpc.lotus_values import epoch
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.transactions import get_transaction_by_hash, get_transaction_receipt
+from localnet.rpc.values import hash32
+
+API_VERSION: Final = 0x020300
+"""2.3.0: what lotus' clients of the first version of its API expect."""
+
+BLOCK_DELAY: Final = 30
+"""Seconds between epochs on the network."""
+
+
+def version(node: Node) -> dict[str, Any]:
+    """This program's version, the version of the API (2.3.0), and the seconds between epochs on the network."""
+    return {"Version": node.client_version, "APIVersion": API_VERSION, "BlockDelay": BLOCK_DELAY}
+
+
+def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
+    """As eth_getTransactionByHash; how far to look back makes no difference."""
+    return get_transaction_by_hash(node, transaction_hash)
+
+
+def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
+    """As eth_getTransactionReceipt; how far to look back makes no difference."""
+    return get_transaction_receipt(node, transaction_hash)
+
+
+def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:  # noqa: ARG001
+    """As eth_getBlockReceipts; how far to look back makes no difference."""
+    return get_block_receipts(node, at)
+
+
+METHODS = (
+    Method("Filecoin.Version", (), version, inline=True),
+    Method("Filecoin.EthGetTransactionByHashLimited", (hash32, epoch), transaction_limited),
+    Method("Filecoin.EthGetTransactionReceiptLimited", (hash32, epoch), receipt_limited),
+    Method("Filecoin.EthGetBlockReceiptsLimited", (block, epoch), receipts_limited),
+)

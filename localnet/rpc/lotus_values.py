@@ -1,0 +1,171 @@
+"""JSON values as lotus reads them: addresses, CIDs, tipset keys, amounts, bytes, messages.
+
+Every reader raises RpcError -32602 with the value that it could not read. Shapes: lotus api/ and chain/types; fields
+may be left out or null where Go has a zero for them.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.errors import AddressError, MessageError
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.types import Gas, MethodNumber, TokenAmount
+from localnet.blocks import block_hash, tipset_key
+from localnet.network import Network
+from localnet.records import Tipset
+from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
+from localnet.rpc.values import Reader, field, fields, shown
+from store.cid import Cid, CidError, parse_cid, show
+
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,80}")
+_EPOCHS: Final = 1 << 63
+_U64: Final = 1 << 64
+_MOST_BLOCKS: Final = 20
+
+
+def filecoin_address(value: Any) -> Address:
+    """An address in its text form."""
+    if not isinstance(value, str):
+        raise invalid_params(f"{shown(value)} is no address: expected text")
+    try:
+        return Address.parse(value)
+    except AddressError as error:
+        raise invalid_params(str(error)) from None
+
+
+def cid(value: Any) -> Cid:
+    """A CID as a link: {"/": text}."""
+    if not isinstance(value, dict) or not isinstance(value.get("/"), str):
+        raise invalid_params(f'{shown(value)} is no CID: expected {{"/": "bafy..."}}')
+    try:
+        return parse_cid(value["/"])
+    except CidError as error:
+        raise invalid_params(str(error)) from None
+
+
+def base64_bytes(value: Any) -> bytes:
+    """Bytes in base64; null is none."""
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        try:
+            return b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            pass  # refused below
+    raise invalid_params(f"{shown(value)} is not base64")
+
+
+def amount(value: Any) -> TokenAmount:
+    """An amount in attoFIL: decimal text."""
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
+        raise invalid_params(f"{shown(value)} is no amount: expected decimal digits in quotes")
+    return TokenAmount(int(value))
+
+
+def epoch(value: Any) -> int:
+    """An epoch: a JSON number."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -_EPOCHS <= value < _EPOCHS:
+        raise invalid_params(f"{shown(value)} is no epoch: expected a number")
+    return value
+
+
+def unsigned(value: Any) -> int:
+    """A number of 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
+        raise invalid_params(f"{shown(value)} is no unsigned number of 64 bits")
+    return value
+
+
+# --- tipsets ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetKey:
+    """A tipset by the CIDs of its blocks; none of them: the head."""
+
+    blocks: tuple[Cid, ...] = ()
+
+
+HEAD: Final = TipsetKey()
+
+
+def tipset(value: Any) -> TipsetKey:
+    """A reader: null or a list of CIDs."""
+    if value is None:
+        return HEAD
+    if not isinstance(value, list) or len(value) > _MOST_BLOCKS:
+        raise invalid_params(f"{shown(value)} is no tipset key: expected null or a list of CIDs")
+    return TipsetKey(tuple(cid(block) for block in value))
+
+
+def found_tipset(network: Network, key: TipsetKey) -> Tipset:
+    """The tipset that is meant. Raises RpcError 1 where the chain has none."""
+    if not key.blocks:
+        return network.head
+    found = network.chain.index.by_hash(block_hash(tipset_key(key.blocks)))
+    if found is None:
+        names = ", ".join(show(block) for block in key.blocks)
+        raise RpcError(LOTUS_ERROR, f"loading tipset {{{names}}}: it is not on this chain")
+    return found
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def message(value: Any) -> Message:
+    """A message; what is left out is zero, as in Go."""
+    given = fields(value, "message")
+    for name in ("To", "From"):
+        if name not in given:
+            raise invalid_params(f"{name} is missing")
+    read = Message(
+        version=_or_zero(given, "Version", unsigned),
+        to=field(given, "To", filecoin_address),
+        from_=field(given, "From", filecoin_address),
+        nonce=_or_zero(given, "Nonce", unsigned),
+        value=TokenAmount(_or_zero(given, "Value", amount)),
+        method=MethodNumber(_or_zero(given, "Method", unsigned)),
+        params=field(given, "Params", base64_bytes) or b"",
+        gas_limit=Gas(_or_zero(given, "GasLimit", unsigned)),
+        gas_fee_cap=TokenAmount(_or_zero(given, "GasFeeCap", amount)),
+        gas_premium=TokenAmount(_or_zero(given, "GasPremium", amount)),
+    )
+    try:
+        read.check()
+    except MessageError as error:
+        raise invalid_params(str(error)) from None
+    return read
+
+
+def signature(value: Any) -> Signature:
+    """A signature: {Type, Data}."""
+    given = fields(value, "signature")
+    kind, data = field(given, "Type", unsigned), field(given, "Data", base64_bytes)
+    if kind not in tuple(SignatureType) or data is None:
+        raise invalid_params(f"{shown(value)} is no signature: expected Type 1, 2 or 3, and Data")
+    return Signature(SignatureType(kind), data)
+
+
+def signed_message(value: Any) -> SignedMessage:
+    """A signed message: {Message, Signature}."""
+    given = fields(value, "signed message")
+    content, seal = field(given, "Message", message), field(given, "Signature", signature)
+    if content is None or seal is None:
+        raise invalid_params("a signed message has Message and Signature")
+    return SignedMessage(content, seal)
+
+
+def send_spec(value: Any) -> TokenAmount:
+    """The most that a message may pay for gas, in attoFIL, of {MaxFee}; 0 is no limit."""
+    return TokenAmount(_or_zero(fields(value, "send specification"), "MaxFee", amount))
+
+
+def _or_zero(given: dict[str, Any], name: str, read: Reader) -> int:
+    found: int | None = field(given, name, read)
+    return found or 0

@@ -1,0 +1,506 @@
+"""Filecoin's methods: shapes as lotus' OpenRPC document has them, facts as the chain and other libraries have them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+
+import dag_cbor
+import pytest
+from eth_account import Account as Oracle
+from multiformats import CID
+
+from hypervisor.address import Address
+from hypervisor.message import Message
+from hypervisor.types import Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.lotus_shapes import message_json
+from localnet.rpc.node import Limits, Node
+from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, INBOX, NO_HASH, calldata, deploy, greet
+from tests.localnet.rpc.conftest import Client, Failed
+
+# Fields of lotus' objects (build/openrpc/full.json).
+HEADER = (
+    "Miner Ticket ElectionProof BeaconEntries WinPoStProof Parents ParentWeight Height ParentStateRoot "
+    "ParentMessageReceipts Messages BLSAggregate Timestamp BlockSig ForkSignaling ParentBaseFee"
+)
+MESSAGE = "Version To From Nonce Value GasLimit GasFeeCap GasPremium Method Params CID"
+RECEIPT = "ExitCode Return GasUsed EventsRoot"
+INVOCATION = "MsgCid Msg MsgRct GasCost ExecutionTrace Error Duration"
+GAS_COST = "Message GasUsed BaseFeeBurn OverEstimationBurn MinerPenalty MinerTip Refund TotalCost"
+CALL = "Msg MsgRct InvokedActor GasCharges Subcalls"
+MINER_INFO = (
+    "Owner Worker NewWorker ControlAddresses WorkerChangeEpoch PeerId Multiaddrs WindowPoStProofType SectorSize "
+    "WindowPoStPartitionSectors ConsensusFaultElapsed PendingOwnerAddress Beneficiary BeneficiaryTerm "
+    "PendingBeneficiaryTerm"
+)
+NOBODY = str(Address.secp256k1(b"\x04" + bytes(64)))
+INVOKE_EVM = 3844450837
+
+
+def lotus(rpc: Client, method: str, *params: Any) -> Any:
+    return rpc(f"Filecoin.{method}", *params)
+
+
+def same_keys(value: dict[str, Any], names: str) -> bool:
+    return set(value) == set(names.split())
+
+
+def native(rpc: Client, number: int = 0) -> str:
+    return str(rpc.node.network.accounts[number].native)
+
+
+def delegated(rpc: Client, number: int = 0) -> str:
+    return str(rpc.node.network.accounts[number].delegated)
+
+
+def transfer(rpc: Client, **fields: Any) -> dict[str, Any]:
+    return {"To": native(rpc, 1), "From": native(rpc), "Value": "5", **fields}
+
+
+def pushed(rpc: Client, **fields: Any) -> dict[str, Any]:
+    """A message that the node has filled in, signed and taken."""
+    found: dict[str, Any] = lotus(rpc, "MpoolPushMessage", transfer(rpc, **fields), None)
+    return found
+
+
+class TestChain:
+    """Tipsets and their blocks."""
+
+    def test_the_head_is_a_tipset_of_one_block(self, rpc: Client) -> None:
+        rpc("anvil_mine", 2)
+        head = lotus(rpc, "ChainHead")
+        assert set(head) == {"Cids", "Blocks", "Height"}
+        (block,) = head["Blocks"]
+        assert same_keys(block, HEADER)
+        assert (head["Height"], block["Height"]) == (2, 2)
+        assert lotus(rpc, "ChainGetBlock", head["Cids"][0]) == block
+        assert lotus(rpc, "ChainGetTipSet", head["Cids"]) == head
+        assert lotus(rpc, "ChainGetTipSet", []) == lotus(rpc, "ChainGetTipSet", None) == head
+
+    def test_the_ethereum_hash_of_a_block_is_that_of_the_tipsets_key(self, rpc: Client) -> None:
+        rpc("evm_mine")
+        (block,) = lotus(rpc, "ChainHead")["Cids"]
+        key = hashlib.blake2b(dag_cbor.encode(bytes(CID.decode(block["/"]))), digest_size=32).hexdigest()
+        # The digest of the CID of the key: CBOR of the joined CIDs.
+        assert rpc("eth_getBlockByNumber", "latest", False)["hash"] == "0x" + key
+
+    def test_blocks_of_the_store_have_the_hash_that_names_them(self, rpc: Client) -> None:
+        (block,) = lotus(rpc, "ChainHead")["Cids"]
+        data = b64decode(lotus(rpc, "ChainReadObj", block))
+        digest = CID.decode(block["/"]).raw_digest
+        assert hashlib.blake2b(data, digest_size=32).digest() == digest
+        fields = dag_cbor.decode(data)
+        assert isinstance(fields, list)
+        assert len(fields) == 16
+        assert lotus(rpc, "ChainHasObj", block) is True
+        assert lotus(rpc, "ChainStatObj", block)["Size"] > len(data)
+
+    def test_a_block_that_is_not_there(self, rpc: Client) -> None:
+        absent = {"/": str(CID("base32", 1, "dag-cbor", ("blake2b-256", bytes(32))))}
+        assert lotus(rpc, "ChainHasObj", absent) is False
+        for method, params in (("ChainReadObj", absent), ("ChainGetBlock", absent), ("ChainGetTipSet", [absent])):
+            with pytest.raises(Failed) as failed:
+                lotus(rpc, method, params)
+            assert failed.value.code == 1
+
+    def test_tipsets_by_height_around_null_rounds(self, rpc: Client) -> None:
+        rpc("hypervisor_mineAfterNullRounds", 2)
+        assert lotus(rpc, "ChainHead")["Height"] == 3
+        assert [lotus(rpc, "ChainGetTipSetByHeight", height, None)["Height"] for height in range(4)] == [0, 0, 0, 3]
+        after = [lotus(rpc, "ChainGetTipSetAfterHeight", height, [])["Height"] for height in range(4)]
+        assert after == [0, 3, 3, 3]
+        genesis = lotus(rpc, "ChainGetGenesis")
+        assert (genesis["Height"], genesis["Blocks"][0]["Parents"]) == (0, [])
+        with pytest.raises(Failed, match="greater than start point"):
+            lotus(rpc, "ChainGetTipSetByHeight", 4, None)
+        with pytest.raises(Failed, match="greater than start point"):
+            lotus(rpc, "ChainGetTipSetByHeight", 3, genesis["Cids"])
+
+    def test_messages_are_in_their_block_and_their_receipts_in_the_next_one(self, rpc: Client) -> None:
+        first = pushed(rpc)
+        (block,) = lotus(rpc, "ChainHead")["Cids"]
+        messages = lotus(rpc, "ChainGetBlockMessages", block)
+        assert messages == {"BlsMessages": [], "SecpkMessages": [first], "Cids": [first["CID"]]}
+        expected = [{"Cid": first["CID"], "Message": first["Message"]}]
+        assert lotus(rpc, "ChainGetMessagesInTipset", None) == expected
+        rpc("evm_mine")
+        (next_block,) = lotus(rpc, "ChainHead")["Cids"]
+        assert lotus(rpc, "ChainGetParentMessages", next_block) == expected
+        (receipt,) = lotus(rpc, "ChainGetParentReceipts", next_block)
+        assert same_keys(receipt, RECEIPT)
+        assert (receipt["ExitCode"], receipt["Return"]) == (0, None)
+        # The receipts' list is what the header names.
+        root = lotus(rpc, "ChainGetBlock", next_block)["ParentMessageReceipts"]
+        listed: Any = dag_cbor.decode(b64decode(lotus(rpc, "ChainReadObj", root)))
+        assert listed[:2] == [0, 1]  # height and count
+
+    def test_a_message_by_its_cid_and_by_its_hash(self, rpc: Client) -> None:
+        sent = greet(rpc, deploy(rpc, INBOX))
+        cid = lotus(rpc, "EthGetMessageCidByTransactionHash", sent)
+        assert lotus(rpc, "EthGetTransactionHashByCid", cid) == sent
+        message = lotus(rpc, "ChainGetMessage", cid)
+        assert (message["From"], message["Method"]) == (delegated(rpc), INVOKE_EVM)
+        assert lotus(rpc, "EthGetMessageCidByTransactionHash", NO_HASH) is None
+        native_cid = pushed(rpc)["CID"]
+        found = lotus(rpc, "EthGetTransactionHashByCid", native_cid)
+        assert found == "0x" + CID.decode(native_cid["/"]).raw_digest.hex()
+        assert lotus(rpc, "EthGetMessageCidByTransactionHash", found) == native_cid
+        (block,) = lotus(rpc, "ChainHead")["Cids"]
+        assert lotus(rpc, "EthGetTransactionHashByCid", block) is None  # a block, but no message
+
+    def test_events_of_a_receipt(self, rpc: Client) -> None:
+        sent = greet(rpc, deploy(rpc, INBOX))
+        cid = lotus(rpc, "EthGetMessageCidByTransactionHash", sent)
+        root = lotus(rpc, "StateSearchMsg", None, cid, -1, True)["Receipt"]["EventsRoot"]
+        (event,) = lotus(rpc, "ChainGetEvents", root)
+        (log,) = rpc("eth_getTransactionReceipt", sent)["logs"]
+        assert [entry["Key"] for entry in event["Entries"]] == ["t1", "t2", "d"][: len(event["Entries"])]
+        assert "0x" + b64decode(event["Entries"][0]["Value"]).hex() == log["topics"][0]
+
+
+class TestState:
+    """Actors, addresses, the network."""
+
+    def test_an_actor_as_the_state_tree_has_it(self, rpc: Client) -> None:
+        actor = lotus(rpc, "StateGetActor", delegated(rpc), None)
+        assert set(actor) == {"Code", "Head", "Nonce", "Balance", "DelegatedAddress"}
+        assert (actor["Balance"], actor["DelegatedAddress"]) == (str(10_000 * 10**18), delegated(rpc))
+        assert lotus(rpc, "StateGetActor", native(rpc), None)["DelegatedAddress"] is None
+        codes = lotus(rpc, "StateActorCodeCIDs", 28)
+        assert len(codes) == 16
+        assert codes["ethaccount"] == actor["Code"]
+
+    def test_an_older_tipset_has_its_own_state(self, rpc: Client) -> None:
+        before = lotus(rpc, "ChainHead")["Cids"]
+        pushed(rpc)
+        assert lotus(rpc, "StateGetActor", native(rpc), before)["Nonce"] == 0
+        assert lotus(rpc, "StateGetActor", native(rpc), [])["Nonce"] == 1
+
+    @pytest.mark.parametrize("method", ["StateGetActor", "StateLookupID", "StateAccountKey", "MpoolGetNonce"])
+    def test_an_address_that_nobody_has(self, rpc: Client, method: str) -> None:
+        owner = "f0999999" if method == "StateAccountKey" else NOBODY
+        with pytest.raises(Failed, match="actor not found") as failed:
+            lotus(rpc, method, owner, *([] if method == "MpoolGetNonce" else [None]))
+        assert failed.value.code == 11
+        if owner == NOBODY:
+            assert "resolution lookup failed" in failed.value.message
+
+    def test_addresses_lead_to_one_another(self, rpc: Client) -> None:
+        for owner in (native(rpc), delegated(rpc)):
+            number = lotus(rpc, "StateLookupID", owner, None)
+            assert number.startswith("f0")
+            assert lotus(rpc, "StateLookupID", number, None) == number
+            assert lotus(rpc, "StateAccountKey", number, None) == owner
+            assert lotus(rpc, "StateLookupRobustAddress", number, None) == owner
+        assert lotus(rpc, "EthAddressToFilecoinAddress", ALICE) == delegated(rpc)
+        assert lotus(rpc, "FilecoinAddressToEthAddress", delegated(rpc), "finalized") == ALICE
+        with pytest.raises(Failed, match="it is no account"):
+            lotus(rpc, "StateAccountKey", "f04", None)
+
+    def test_states_have_the_names_of_their_schema(self, rpc: Client) -> None:
+        init = lotus(rpc, "StateReadState", "f01", None)
+        assert set(init) == {"Balance", "Code", "State"}
+        assert init["State"]["NetworkName"] == lotus(rpc, "StateNetworkName") == "localnet"
+        assert set(init["State"]["AddressMap"]) == {"/"}
+        assert lotus(rpc, "StateReadState", native(rpc), None)["State"] == {"Address": native(rpc)}
+        power = lotus(rpc, "StateReadState", "f04", None)["State"]
+        assert (power["TotalRawBytePower"], power["MinerCount"]) == ("0", 0)
+
+    def test_the_network(self, rpc: Client) -> None:
+        assert lotus(rpc, "StateNetworkVersion", None) == 28
+        assert lotus(rpc, "StateCirculatingSupply", None) == str(200_000 * 10**18)
+        assert set(lotus(rpc, "Version")) == {"Version", "APIVersion", "BlockDelay"}
+        assert {"f00", "f01", "f04", "f099"} <= set(lotus(rpc, "StateListActors", None))
+
+    def test_randomness_is_what_a_contract_reads_at_the_precompile(self, rpc: Client) -> None:
+        # calldatacopy(0, 0, 32); staticcall(gas, 0xfe..06, 0, 32, 0, 32); return(0, 32)
+        code = "60206000600037" + "602060006020600073fe000000000000000000000000000000000000065afa50" + "60206000f3"
+        init = f"60{len(code) // 2:02x}600c60003960{len(code) // 2:02x}6000f3" + code
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "data": "0x" + init})
+        reader = rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+        rpc("anvil_mine", 3)
+        for epoch in range(lotus(rpc, "ChainHead")["Height"] + 1):
+            read = rpc("eth_call", {"to": reader, "data": f"0x{epoch:064x}"})
+            digest = b64decode(lotus(rpc, "StateGetRandomnessDigestFromBeacon", epoch, None))
+            assert read == "0x" + digest.hex()
+            assert int(read, 16) != 0
+        with pytest.raises(Failed, match="future"):
+            lotus(rpc, "StateGetRandomnessDigestFromBeacon", 1000, None)
+
+    def test_randomness_is_drawn_for_a_purpose(self, rpc: Client) -> None:
+        rpc("evm_mine")
+        digest = b64decode(lotus(rpc, "StateGetRandomnessDigestFromTickets", 1, None))
+        drawn = lotus(rpc, "StateGetRandomnessFromTickets", 5, 1, b64encode(b"entropy").decode(), None)
+        # lotus chain/rand DrawRandomnessFromDigest: blake2b-256 of tag, digest, epoch and entropy.
+        preimage = (5).to_bytes(8, "big") + digest + (1).to_bytes(8, "big") + b"entropy"
+        assert b64decode(drawn) == hashlib.blake2b(preimage, digest_size=32).digest()
+        entry = b64decode(lotus(rpc, "StateGetBeaconEntry", 1)["Data"])
+        beacon = b64decode(lotus(rpc, "StateGetRandomnessDigestFromBeacon", 1, None))
+        assert beacon == hashlib.blake2b(entry, digest_size=32).digest()
+
+
+class TestMessages:
+    """Execution: calls, replays, receipts."""
+
+    def test_a_call_keeps_nothing_and_has_a_trace(self, rpc: Client) -> None:
+        found = lotus(rpc, "StateCall", transfer(rpc), None)
+        assert same_keys(found, INVOCATION)
+        assert same_keys(found["GasCost"], GAS_COST)
+        assert same_keys(found["MsgRct"], RECEIPT)
+        assert same_keys(found["ExecutionTrace"], CALL)
+        assert (found["MsgRct"]["ExitCode"], found["Error"]) == (0, "")
+        assert found["ExecutionTrace"]["Msg"]["Value"] == "5"
+        assert lotus(rpc, "StateGetActor", native(rpc), None)["Nonce"] == 0
+
+    def test_a_call_that_fails_is_an_answer(self, rpc: Client) -> None:
+        found = lotus(rpc, "StateCall", {"To": "f04", "From": native(rpc), "Value": "0", "Method": 99}, None)
+        assert found["MsgRct"]["ExitCode"] == 22
+        assert "USR_UNHANDLED_MESSAGE" in found["Error"]
+        with pytest.raises(Failed, match="actor not found"):
+            lotus(rpc, "StateCall", transfer(rpc, From=NOBODY), None)
+
+    def test_a_replay_has_the_receipt_the_costs_and_the_calls(self, rpc: Client) -> None:
+        before = int(lotus(rpc, "WalletBalance", native(rpc)))
+        message = pushed(rpc)
+        key = lotus(rpc, "ChainHead")["Cids"]
+        found = lotus(rpc, "StateReplay", key, message["CID"])
+        assert found == lotus(rpc, "StateReplay", [], message["CID"])
+        assert same_keys(found, INVOCATION)
+        assert found["MsgRct"] == lotus(rpc, "StateSearchMsg", None, message["CID"], -1, True)["Receipt"]
+        assert int(lotus(rpc, "WalletBalance", native(rpc))) == before - 5 - int(found["GasCost"]["TotalCost"])
+        with pytest.raises(Failed, match="not found"):
+            lotus(rpc, "StateReplay", lotus(rpc, "ChainGetGenesis")["Cids"], message["CID"])
+
+    def test_calls_of_calls_are_in_the_trace(self, rpc: Client) -> None:
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "data": "0x" + INBOX.bytecode.hex()})
+        cid = lotus(rpc, "EthGetMessageCidByTransactionHash", sent)
+        trace = lotus(rpc, "StateReplay", None, cid)["ExecutionTrace"]
+        assert (trace["Msg"]["To"], trace["Msg"]["Method"]) == ("f010", 4)  # EAM.CreateExternal, then Init.Exec4
+        assert [call["Msg"]["To"] for call in trace["Subcalls"]] == ["f01"]
+        assert trace["InvokedActor"]["Id"] == 10
+        assert trace["GasCharges"]
+
+    def test_looking_for_a_message(self, rpc: Client) -> None:
+        message = pushed(rpc)
+        found = lotus(rpc, "StateSearchMsg", [], message["CID"], -1, True)
+        assert set(found) == {"Message", "Receipt", "ReturnDec", "TipSet", "Height"}
+        assert (found["Height"], found["TipSet"]) == (1, lotus(rpc, "ChainHead")["Cids"])
+        assert lotus(rpc, "StateSearchMsg", message["CID"]) == found  # the older form
+        assert lotus(rpc, "StateWaitMsg", message["CID"], 2, 100, False) == found
+        rpc("anvil_mine", 5)
+        assert lotus(rpc, "StateSearchMsg", [], message["CID"], 2, True) is None
+
+    def test_waiting_for_a_message_ends_with_its_block(self, network: Network) -> None:
+        node = Node(network, Limits(wait=5))
+        rpc = Client(node)
+        network.automine = False
+        message = pushed(rpc)
+        body = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [message["CID"], 0]}
+
+        async def run(work: Any) -> Any:
+            return work()
+
+        async def wait() -> Any:
+            waiting = asyncio.ensure_future(Dispatcher(node, run).answer(json.dumps(body).encode()))
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+            network.mine()
+            return json.loads(await waiting)
+
+        assert asyncio.run(wait())["result"]["Receipt"]["ExitCode"] == 0
+
+    def test_waiting_has_an_end(self, network: Network) -> None:
+        rpc = Client(Node(network, Limits(wait=0)))
+        network.automine = False
+        message = pushed(rpc)
+        with pytest.raises(Failed, match="has no block yet") as failed:
+            lotus(rpc, "StateWaitMsg", message["CID"], 0)
+        assert failed.value.code == -32000
+
+    def test_messages_of_an_address(self, rpc: Client) -> None:
+        first, second = pushed(rpc), pushed(rpc)
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        found = lotus(rpc, "StateListMessages", {"From": native(rpc)}, None, 0)
+        assert found == [second["CID"], first["CID"]]
+        assert lotus(rpc, "StateListMessages", {"From": native(rpc), "To": native(rpc, 2)}, None, 0) == []
+        with pytest.raises(Failed, match="must specify"):
+            lotus(rpc, "StateListMessages", {}, None, 0)
+
+
+class TestMempool:
+    """Estimates, and what waits."""
+
+    def test_gas_is_filled_in_where_it_is_zero(self, rpc: Client) -> None:
+        used = lotus(rpc, "GasEstimateGasLimit", transfer(rpc), None)
+        filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc), None, None)
+        assert same_keys(filled, MESSAGE)
+        assert filled["GasLimit"] == used * 5 // 4
+        assert filled["GasPremium"] == lotus(rpc, "GasEstimateGasPremium", 10, native(rpc), 0, None) == "100000"
+        base_fee = rpc.node.network.base_fee
+        # lotus node/impl/gasutils: the base fee after 20 rises by an eighth, and the premium.
+        assert int(filled["GasFeeCap"]) == 100_000 + base_fee * 9**20 // 8**20
+        given = lotus(rpc, "GasEstimateMessageGas", {**transfer(rpc), "GasLimit": 7, "GasPremium": "3"}, None, None)
+        assert (given["GasLimit"], given["GasPremium"]) == (7, "3")
+
+    def test_the_most_that_may_be_paid_bounds_the_fee_cap(self, rpc: Client) -> None:
+        filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc), {"MaxFee": "1000000000"}, None)
+        assert int(filled["GasFeeCap"]) * filled["GasLimit"] <= 10**9
+        assert int(filled["GasPremium"]) <= int(filled["GasFeeCap"])
+
+    def test_an_estimate_of_what_fails_has_the_reason(self, rpc: Client) -> None:
+        with pytest.raises(Failed, match="message execution failed: exit USR_UNHANDLED_MESSAGE") as failed:
+            lotus(rpc, "GasEstimateMessageGas", {"To": "f04", "From": native(rpc), "Method": 99}, None, None)
+        assert failed.value.code == 3
+        with pytest.raises(Failed, match="actor not found"):
+            lotus(rpc, "GasEstimateMessageGas", transfer(rpc, From=NOBODY), None, None)
+
+    def test_a_signed_message_is_taken_and_has_the_cid_that_was_signed(self, rpc: Client) -> None:
+        nonce = lotus(rpc, "MpoolGetNonce", native(rpc))
+        filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc, Nonce=nonce), None, None)
+        signed = lotus(rpc, "WalletSignMessage", native(rpc), filled)
+        assert (
+            lotus(rpc, "MpoolPush", {"Message": signed["Message"], "Signature": signed["Signature"]}) == signed["CID"]
+        )
+        assert lotus(rpc, "StateSearchMsg", signed["CID"])["Receipt"]["ExitCode"] == 0
+        assert lotus(rpc, "WalletBalance", native(rpc, 1)) == str(10_000 * 10**18 + 5)
+        assert lotus(rpc, "MpoolGetNonce", native(rpc)) == nonce + 1
+
+    def test_a_wrong_signature_is_refused(self, rpc: Client) -> None:
+        filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc), None, None)
+        signed = lotus(rpc, "WalletSignMessage", native(rpc), filled)
+        with pytest.raises(Failed, match="signature") as failed:
+            lotus(rpc, "MpoolPush", {"Message": {**signed["Message"], "Value": "6"}, "Signature": signed["Signature"]})
+        assert failed.value.code == -32003
+
+    def test_what_waits_is_pending_and_selected(self, rpc: Client) -> None:
+        rpc("evm_setAutomine", False)
+        message = pushed(rpc)
+        assert lotus(rpc, "MpoolPending", None) == [message]
+        assert lotus(rpc, "MpoolSelect", None, 0.8) == [message]
+        assert lotus(rpc, "MpoolGetNonce", native(rpc)) == 1
+        assert lotus(rpc, "ChainGetMessage", message["CID"]) == message["Message"]
+
+    def test_an_ethereum_account_sends_messages_as_transactions(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        to = lotus(rpc, "EthAddressToFilecoinAddress", inbox)
+        greeting = bytes.fromhex(calldata(INBOX, "greet", "hi")[2:])
+        params = b64encode(dag_cbor.encode(greeting)).decode()
+        message = lotus(
+            rpc, "MpoolPushMessage", {"To": to, "From": delegated(rpc), "Method": INVOKE_EVM, "Params": params}, None
+        )
+        assert message["Signature"]["Type"] == 3
+        sent = lotus(rpc, "EthGetTransactionHashByCid", message["CID"])
+        assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+        assert rpc("eth_getTransactionByHash", sent)["input"] == "0x" + greeting.hex()
+        with pytest.raises(Failed, match="signs Ethereum's transactions only"):
+            lotus(rpc, "MpoolPushMessage", {"To": "f01", "From": delegated(rpc), "Method": 99, "GasLimit": 10**7}, None)
+
+
+class TestWallet:
+    """Keys of the node."""
+
+    def test_both_addresses_of_each_account(self, rpc: Client) -> None:
+        addresses = lotus(rpc, "WalletList")
+        assert len(addresses) == 20
+        assert addresses[:2] == [native(rpc), delegated(rpc)]
+        assert lotus(rpc, "WalletDefaultAddress") == native(rpc)
+        assert lotus(rpc, "WalletHas", lotus(rpc, "StateLookupID", delegated(rpc), None)) is True
+        assert lotus(rpc, "WalletHas", NOBODY) is False
+        assert lotus(rpc, "WalletBalance", NOBODY) == "0"
+
+    def test_signatures_are_those_of_their_address(self, rpc: Client) -> None:
+        content = b64encode(b"content").decode()
+        for owner, kind in ((native(rpc), 1), (delegated(rpc), 3)):
+            signature = lotus(rpc, "WalletSign", owner, content)
+            assert signature["Type"] == kind
+            assert lotus(rpc, "WalletVerify", owner, content, signature) is True
+            assert lotus(rpc, "WalletVerify", native(rpc, 1), content, signature) is False
+            assert lotus(rpc, "WalletVerify", owner, b64encode(b"other").decode(), signature) is False
+        with pytest.raises(Failed, match="key not found"):
+            lotus(rpc, "WalletSign", NOBODY, content)
+
+    def test_an_ethereum_account_signs_keccak_of_the_bytes(self, rpc: Client) -> None:
+        # lotus lib/sigs/delegated: the digest is Keccak-256.
+        expected = Oracle.unsafe_sign_hash(_keccak(b"content"), ALICE_KEY)
+        data = b64decode(lotus(rpc, "WalletSign", delegated(rpc), b64encode(b"content").decode())["Data"])
+        assert (int.from_bytes(data[:32], "big"), int.from_bytes(data[32:64], "big")) == (expected.r, expected.s)
+        assert data[64] == expected.v - 27
+
+
+class TestMiners:
+    """Storage miners, on the official actors."""
+
+    def test_a_miner_as_its_actors_have_it(self, official: Network) -> None:
+        rpc = Client(Node(official))
+        assert lotus(rpc, "StateListMiners", None) == []
+        miner = official.create_miner(sectors=0)
+        address = str(miner.address)
+        assert lotus(rpc, "StateListMiners", None) == [address]
+        info = lotus(rpc, "StateMinerInfo", address, None)
+        assert same_keys(info, MINER_INFO)
+        owner = lotus(rpc, "StateLookupID", native(rpc), None)
+        assert (info["Owner"], info["Beneficiary"], info["SectorSize"]) == (owner, owner, 2048)
+        assert info["WorkerChangeEpoch"] == -1
+        power = lotus(rpc, "StateMinerPower", address, None)
+        assert power["MinerPower"] == {"RawBytePower": "0", "QualityAdjPower": "0"}
+        deadline = lotus(rpc, "StateMinerProvingDeadline", address, None)
+        assert deadline["Open"] <= deadline["CurrentEpoch"] < deadline["Close"] == deadline["Open"] + 60
+        assert int(lotus(rpc, "StateMinerAvailableBalance", address, None)) > 0
+        with pytest.raises(Failed, match="no storage miner"):
+            lotus(rpc, "StateMinerInfo", native(rpc), None)
+
+    def test_money_of_deals_and_datacap(self, official: Network) -> None:
+        rpc = Client(Node(official))
+        assert lotus(rpc, "StateMarketBalance", native(rpc), None) == {"Escrow": "0", "Locked": "0"}
+        assert lotus(rpc, "StateVerifiedClientStatus", native(rpc), None) is None
+        official.grant_datacap(official.accounts[0].native, 4096)
+        assert lotus(rpc, "StateVerifiedClientStatus", native(rpc), None) == "4096"
+        assert lotus(rpc, "StateVerifiedRegistryRootKey", None) == "f080"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("StateGetActor", [5]), ("StateGetActor", ["f1x"]), ("ChainReadObj", ["bafy"]), ("ChainReadObj", [{"/": "x"}]),
+        ("ChainGetTipSet", ["latest"]), ("ChainGetTipSetByHeight", ["1", None]), ("StateCall", [{"To": "f01"}]),
+        ("StateCall", [{"To": "f01", "From": "f01", "Value": 5}]), ("WalletSign", ["f01", "!"]),
+        ("MpoolPush", [{"Message": None}]), ("StateCall", [{"To": "f01", "From": "f01", "GasPremium": "-1"}]),
+        ("WalletVerify", ["f01", "", {"Type": 9, "Data": ""}]), ("GasEstimateFeeCap", [{}, 1, None]),
+    ],
+)  # fmt: skip
+def test_malformed_parameters_are_named(rpc: Client, method: str, params: list[Any]) -> None:
+    with pytest.raises(Failed) as failed:
+        lotus(rpc, method, *params)
+    assert failed.value.code == -32602
+
+
+def test_a_message_has_the_cid_of_its_cbor() -> None:
+    # The first message of ref-fvm's vectors of the kind: to f01, all else small, encoded by another CBOR library.
+    message = Message(
+        Address.id(1), Address.id(100), nonce=3, value=TokenAmount(256), method=MethodNumber(2), params=b"\x80",
+        gas_limit=Gas(9), gas_fee_cap=TokenAmount(7), gas_premium=TokenAmount(1),
+    )  # fmt: skip
+    fields = [0, b"\x00\x01", b"\x00\x64", 3, b"\x00\x01\x00", 9, b"\x00\x07", b"\x00\x01", 2, b"\x80"]
+    digest = hashlib.blake2b(dag_cbor.encode(fields), digest_size=32).digest()  # type: ignore[arg-type]
+    expected = str(CID("base32", 1, "dag-cbor", ("blake2b-256", digest)))
+    shown = message_json(message)
+    assert shown["CID"] == {"/": expected}
+    assert (shown["Params"], shown["Value"]) == ("gA==", "256")
+
+
+def test_every_name_that_lotus_gives_to_ethereums_methods_is_there(rpc: Client) -> None:
+    assert rpc("Filecoin.EthBlockNumber") == rpc("eth_blockNumber")
+    assert rpc("Filecoin.EthGetBalance", ALICE, "latest") == rpc("eth_getBalance", ALICE, "latest")
+    assert rpc("Filecoin.NetVersion") == rpc("net_version")
+    assert rpc("Filecoin.Web3ClientVersion") == rpc("web3_clientVersion")
+
+
+def _keccak(data: bytes) -> bytes:
+    from eth_hash.auto import keccak
+
+    return bytes(keccak(data))
