@@ -38,6 +38,8 @@ class Chain:
         """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds)."""
         self.machine = machine
         self.watchers: list[Watcher] = []
+        self.deferred = False
+        """Whether receipts are known one tipset later, as on the network: `settled` tells."""
         self.index = ChainIndex(machine.base)
         externs.attach(self.index)
         self._externs = externs
@@ -48,6 +50,13 @@ class Chain:
         self.head = self.index.tipset(self.index.head)
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, or its parent where execution is deferred."""
+        if not self.deferred or self.head.parent == GENESIS_PARENT:
+            return self.head
+        return self.index.tipset(self.head.parent)
 
     # --- making tipsets ---------------------------------------------------------------------------------------
 

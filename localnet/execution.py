@@ -63,6 +63,11 @@ class Candidate:
         return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
 
 
+def candidate_of(execution: Execution) -> Candidate:
+    """The candidate that was executed, for executing it again."""
+    return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
+
+
 def begin_epoch(machine: Hypervisor, upgrades: Upgrades, parent: Tipset, height: int, timestamp: int) -> None:
     """Enter the context of a tipset after `parent`; the null rounds between them get their cron, upgrades are done."""
     machine.advance(base_fee=parent.next_base_fee)

@@ -19,8 +19,8 @@ from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID
 from localnet.chain import Chain
-from localnet.execution import Candidate, begin_epoch, execute
-from localnet.records import Execution, Tipset, TransactionReceipt
+from localnet.execution import begin_epoch, candidate_of, execute
+from localnet.records import Tipset, TransactionReceipt
 
 if TYPE_CHECKING:
     from localnet.trace_words import NamedInterface
@@ -121,7 +121,7 @@ class Replay:
         execution = self._chain.index.receipt_at(self._tipset, self._place).execution
         self.machine.tracer = tracer
         try:
-            again = [done.receipt for done, _ in execute(self.machine, [_candidate(execution)])]
+            again = [done.receipt for done, _ in execute(self.machine, [candidate_of(execution)])]
         finally:
             self.machine.tracer = None
         return again[0] if again else None
@@ -195,7 +195,3 @@ def _kind(machine: Hypervisor, actor: ActorID | None) -> str:
     if state is None:
         return ""
     return machine.manifest.name_of(state.code) or "actor"
-
-
-def _candidate(execution: Execution) -> Candidate:
-    return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)

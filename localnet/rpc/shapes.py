@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge.receipts import EmittedLog, bloom, shown_input
 from bridge.transactions import DYNAMIC_FEE, LEGACY, SignedTransaction, from_signed_message
 from localnet.base_fee import BLOCK_GAS_LIMIT
-from localnet.execution import Candidate
+from localnet.execution import Candidate, candidate_of
 from localnet.index import ChainIndex
 from localnet.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
@@ -62,10 +62,8 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any]) ->
 
 def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, Any]:
     """An executed transaction."""
-    execution = receipt.execution
-    candidate = Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
     return _transaction(
-        candidate,
+        candidate_of(receipt.execution),
         chain_id,
         receipt.tipset.base_fee,
         {

@@ -1,0 +1,65 @@
+"""Blocks at a steady pace, of whatever waits, with or without null rounds between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from hypervisor.errors import InvalidInput
+
+_LOG = logging.getLogger(__name__)
+_LONGEST: Final = 1 << 31
+
+
+class Interval:
+    """How many seconds lie between two epochs (0: blocks are not made by the clock), and how many epochs are null.
+
+    `null_rate` is the share of epochs without a block; which ones they are follows from `seed`.
+    """
+
+    def __init__(self, seconds: float = 0, null_rate: float = 0, seed: int = 0) -> None:
+        """Raises InvalidInput for numbers that cannot be."""
+        if not 0 <= null_rate < 1:
+            raise InvalidInput(f"a share of {null_rate} null rounds: expected at least 0, and less than 1")
+        self.null_rate = null_rate
+        self._random = random.Random(seed)  # noqa: S311  # a network that behaves the same again, no secret
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: asyncio.Event | None = None
+        self.seconds = self._checked(seconds)
+
+    def set(self, seconds: float) -> None:
+        """Another pace, from now on; from any thread. Raises InvalidInput."""
+        self.seconds = self._checked(seconds)
+        if self._loop is not None and self._changed is not None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def run(self, mine: Callable[[int], Awaitable[Any]]) -> None:
+        """Call `mine` at the end of each epoch that has a block, with the number of null rounds before it, for ever."""
+        loop = self._loop = asyncio.get_running_loop()
+        changed = self._changed = asyncio.Event()
+        due, null_rounds = loop.time() + self.seconds, 0
+        while True:
+            try:
+                await asyncio.wait_for(changed.wait(), max(0.0, due - loop.time()) if self.seconds else None)
+                changed.clear()
+                due = loop.time() + self.seconds
+                continue
+            except TimeoutError:
+                due = max(due + self.seconds, loop.time())
+            if self._random.random() < self.null_rate:
+                null_rounds += 1
+                continue
+            try:
+                await mine(null_rounds)
+                null_rounds = 0
+            except Exception:  # noqa: BLE001  # the next block may be made
+                _LOG.exception("no block was made")
+
+    @staticmethod
+    def _checked(seconds: float) -> float:
+        if not 0 <= seconds <= _LONGEST:
+            raise InvalidInput(f"epochs of {seconds} seconds: expected 0 (none by the clock) to {_LONGEST}")
+        return seconds
