@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from bridge.binding import Call
+from bridge.bindings import datacap
 from bridge.method_numbers import method_number
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
-from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.bigint import encode_bigint
+from hypervisor.types import MethodNumber, TokenAmount
 from localnet import Account, Contract, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode, encode
 
@@ -20,6 +23,7 @@ INBOX = HERE.parent / "solidity" / "artifacts" / "Inbox.json"
 SUPPLY = 10**30
 FRC46 = 2233613279
 RECEIVE = method_number("Receive")
+R = TypeVar("R")
 
 
 @dataclass
@@ -31,22 +35,18 @@ class Scene:
     owner: Account
     native: Account
 
-    def call(self, method: str, params: Any = None, sender: Account | None = None) -> Any:
-        """A method of the native face, from a native account: its parameters are one value."""
-        data = b"" if params is None else encode(params)
-        receipt = self.network.send_native(
-            self.token.address, method_number(method), data, sender=sender or self.native, gas_limit=5_000_000_000
-        )
-        return decode(receipt.execution.receipt.return_data)
+    def invoke(self, call: Call[R], sender: Account | None = None) -> R:
+        """A method of the native face, from a native account. The built-in DataCap token has the same methods."""
+        return self.network.invoke(self.token.address, call, sender=sender or self.native)
 
-    def fails(self, method: str, params: Any, sender: Account | None = None) -> tuple[int, str]:
+    def fails(self, call: Call[Any]) -> tuple[int, str]:
         """Exit code and reason of a call of the native face that must fail."""
         with pytest.raises(TransactionFailed) as failed:
-            self.call(method, params, sender=sender)
+            self.invoke(call)
         return failed.value.exit_code, self.token.reason(failed.value.data) if failed.value.data else ""
 
     def balance(self, address: Address) -> int:
-        return decode_bigint(self.call("Balance", address.to_bytes()))
+        return self.network.ask(self.token.address, datacap.balance(address))
 
     def give(self, to: Account, amount: int) -> None:
         """Tokens for a native account, by the ERC-20 face."""
@@ -60,10 +60,10 @@ def scene(network: Network) -> Scene:
 
 
 def test_both_faces_tell_the_same_of_the_token(scene: Scene) -> None:
-    assert scene.call("Name") == scene.token.call("name") == "Dual Token"
-    assert scene.call("Symbol") == scene.token.call("symbol") == "DUAL"
-    assert decode_bigint(scene.call("TotalSupply")) == scene.token.call("totalSupply") == SUPPLY
-    assert scene.call("Granularity") == 1
+    assert scene.invoke(datacap.name()) == scene.token.call("name") == "Dual Token"
+    assert scene.invoke(datacap.symbol()) == scene.token.call("symbol") == "DUAL"
+    assert scene.invoke(datacap.total_supply()) == scene.token.call("totalSupply") == SUPPLY
+    assert scene.invoke(datacap.granularity()) == 1
     assert scene.balance(scene.owner.delegated) == scene.token.call("balanceOf", scene.owner.address) == SUPPLY
 
 
@@ -71,8 +71,8 @@ def test_what_goes_by_erc20_to_a_native_account_it_spends_by_frc46(scene: Scene)
     scene.give(scene.native, 1000)
     assert scene.balance(scene.native.native) == 1000
     to = scene.network.accounts[5]
-    left, theirs, received = scene.call("Transfer", [to.delegated.to_bytes(), encode_bigint(400), b""])
-    assert (decode_bigint(left), decode_bigint(theirs), received) == (600, 400, b"")
+    moved = scene.invoke(datacap.transfer(to.delegated, 400, b""))
+    assert moved == datacap.TransferReturn(TokenAmount(600), TokenAmount(400), b"")
     assert scene.token.call("balanceOf", to.address) == 400
     scene.token.send("transfer", scene.owner.address, 400, sender=to)
     assert scene.token.call("balanceOf", to.address) == 0
@@ -93,8 +93,7 @@ def test_one_actor_has_one_balance_whatever_it_is_called(scene: Scene) -> None:
 def test_both_faces_make_the_same_event(scene: Scene) -> None:
     scene.give(scene.native, 10)
     to = scene.network.accounts[5]
-    data = encode([to.delegated.to_bytes(), encode_bigint(4), b""])
-    receipt = scene.network.send_native(scene.token.address, method_number("Transfer"), data, sender=scene.native)
+    receipt = transfer(scene, to.address, 4)
     (event,) = scene.token.events(receipt)
     seen = masked(actor_id(scene.network, scene.native.native))
     assert event.event == "Transfer"
@@ -107,29 +106,28 @@ def test_both_faces_make_the_same_event(scene: Scene) -> None:
 def test_an_allowance_of_one_face_is_spent_by_the_other(scene: Scene) -> None:
     spender = scene.network.accounts[5]
     scene.give(scene.native, 100)
-    allowed = scene.call("IncreaseAllowance", [spender.delegated.to_bytes(), encode_bigint(60)])
-    assert decode_bigint(allowed) == 60
+    assert scene.invoke(datacap.increase_allowance(spender.delegated, 60)) == 60
     from_ = masked(actor_id(scene.network, scene.native.native))
     scene.token.send("transferFrom", from_, spender.address, 25, sender=spender)
-    assert decode_bigint(scene.call("DecreaseAllowance", [spender.delegated.to_bytes(), encode_bigint(5)])) == 30
-    assert decode_bigint(scene.call("Allowance", [scene.native.native.to_bytes(), spender.delegated.to_bytes()])) == 30
-    assert decode_bigint(scene.call("RevokeAllowance", [spender.delegated.to_bytes()])) == 30
+    assert scene.invoke(datacap.decrease_allowance(spender.delegated, 5)) == 30
+    assert scene.invoke(datacap.allowance(scene.native.native, spender.delegated)) == 30
+    assert scene.invoke(datacap.revoke_allowance(spender.delegated)) == 30
     assert scene.token.call("allowance", from_, spender.address) == 0
 
 
 def test_a_native_operator_spends_and_burns_what_an_ethereum_account_allowed(scene: Scene) -> None:
     scene.token.send("approve", masked(actor_id(scene.network, scene.native.native)), 100, sender=scene.owner)
-    owner, to = scene.owner.delegated.to_bytes(), scene.network.accounts[5]
-    moved = scene.call("TransferFrom", [owner, to.delegated.to_bytes(), encode_bigint(30), b""])
-    assert [decode_bigint(amount) for amount in moved[:3]] == [SUPPLY - 30, 30, 70]
-    burned = scene.call("BurnFrom", [owner, encode_bigint(20)])
-    assert [decode_bigint(amount) for amount in burned] == [SUPPLY - 50, 50]
+    owner, to = scene.owner.delegated, scene.network.accounts[5].delegated
+    moved = scene.invoke(datacap.transfer_from(owner, to, 30, b""))
+    assert moved == datacap.TransferFromReturn(TokenAmount(SUPPLY - 30), TokenAmount(30), TokenAmount(70), b"")
+    burned = scene.invoke(datacap.burn_from(owner, 20))
+    assert burned == datacap.BurnFromReturn(TokenAmount(SUPPLY - 50), TokenAmount(50))
     assert scene.token.call("totalSupply") == SUPPLY - 20
 
 
 def test_a_holder_burns_its_own(scene: Scene) -> None:
     scene.give(scene.native, 10)
-    assert [decode_bigint(amount) for amount in scene.call("Burn", [encode_bigint(4)])] == [6]
+    assert scene.invoke(datacap.burn(4)).balance == 6
     assert scene.token.call("totalSupply") == SUPPLY - 4
 
 
@@ -137,9 +135,9 @@ def test_a_holder_burns_its_own(scene: Scene) -> None:
 
 
 def transfer(scene: Scene, to: bytes, amount: int, data: bytes = b"") -> TransactionReceipt:
-    params = encode([Address.delegated(10, to).to_bytes(), encode_bigint(amount), data])
+    call = datacap.transfer(Address.delegated(10, to), amount, data)
     return scene.network.send_native(
-        scene.token.address, method_number("Transfer"), params, sender=scene.native, gas_limit=5_000_000_000
+        scene.token.address, call.method, call.params, sender=scene.native, gas_limit=5_000_000_000
     )
 
 
@@ -153,15 +151,15 @@ def test_a_contract_is_told_of_tokens_and_answers(scene: Scene) -> None:
     native = actor_id(scene.network, scene.native.native)
     assert kind == FRC46
     assert decode(payload) == [native, actor_id(scene.network, inbox), native, encode_bigint(30), b"for the rent", b""]
-    _, balance, answered = decode(receipt.execution.receipt.return_data)
-    assert (decode_bigint(balance), answered) == (30, notified.arguments["params"])  # this contract answers so
+    moved = datacap.TransferReturn.decode(receipt.execution.receipt.return_data)
+    assert (moved.to_balance, moved.recipient_data) == (30, notified.arguments["params"])  # this contract answers so
 
 
 def test_a_receiver_that_refuses_gets_nothing(scene: Scene) -> None:
     """The token itself has no method Receive: it answers 22, as it does to every number that it does not know."""
     scene.give(scene.native, 100)
-    to = Address.delegated(10, scene.token.address).to_bytes()
-    exit_code, words = scene.fails("Transfer", [to, encode_bigint(30), b""])
+    to = Address.delegated(10, scene.token.address)
+    exit_code, words = scene.fails(datacap.transfer(to, 30, b""))
     assert (exit_code, words) == (33, f"ReceiverRefused({actor_id(scene.network, scene.token)}, 22)")
     assert scene.balance(scene.native.native) == 100
 
@@ -177,46 +175,48 @@ def test_erc20_transfers_tell_nobody(scene: Scene) -> None:
 def test_nobody_spends_more_than_there_is(scene: Scene, refused: Refused) -> None:
     seen = masked(actor_id(scene.network, scene.native.native)).hex()
     scene.give(scene.native, 10)
-    to = scene.network.accounts[5].delegated.to_bytes()
+    to = scene.network.accounts[5].delegated
     words = f"ERC20InsufficientBalance('0x{seen}', 10, 11)"
-    assert scene.fails("Transfer", [to, encode_bigint(11), b""]) == (33, words)
-    assert scene.fails("Burn", [encode_bigint(11)]) == (33, words)
+    assert scene.fails(datacap.transfer(to, 11, b"")) == (33, words)
+    assert scene.fails(datacap.burn(11)) == (33, words)
     spender = scene.network.accounts[5]
     refusal = refused(scene.token, "transferFrom", scene.owner.address, spender.address, 1, sender=spender)
     assert refusal.reason == f"ERC20InsufficientAllowance('0x{spender.address.hex()}', 0, 1)"
-    owner = scene.owner.delegated.to_bytes()
     words = f"ERC20InsufficientAllowance('0x{seen}', 0, 1)"
-    assert scene.fails("TransferFrom", [owner, to, encode_bigint(1), b""]) == (33, words)
+    assert scene.fails(datacap.transfer_from(scene.owner.delegated, to, 1, b"")) == (33, words)
 
 
 def test_actors_that_do_not_exist_hold_nothing_and_get_nothing(scene: Scene) -> None:
     nobody = Address.secp256k1(b"\x04" + bytes(63) + b"\x01")
     assert scene.balance(nobody) == 0
     scene.give(scene.native, 10)
-    assert scene.fails("Transfer", [nobody.to_bytes(), encode_bigint(1), b""]) == (33, "NoSuchActor()")
+    assert scene.fails(datacap.transfer(nobody, 1, b"")) == (33, "NoSuchActor()")
 
 
 @pytest.mark.parametrize(
     ("method", "params"),
     [
-        ("Burn", [encode_bigint(-1)]),
-        ("Burn", [b"\x00" + b"\x01" * 33]),
-        ("Burn", []),
-        ("Transfer", [b"\x09\x09", encode_bigint(1), b""]),
-        ("Burn", None),
+        (datacap.BURN, encode([encode_bigint(-1)])),
+        (datacap.BURN, encode([b"\x00" + b"\x01" * 33])),  # more than 256 bits
+        (datacap.BURN, encode([])),
+        (datacap.BURN, b""),
+        (datacap.BURN, b"\x81\x45\x00\x01"),  # ends in the middle
+        (datacap.TRANSFER, encode([b"\x09\x09", encode_bigint(1), b""])),  # no address
     ],
 )
-def test_parameters_of_another_form_are_refused(scene: Scene, method: str, params: Any) -> None:
+def test_parameters_of_another_form_are_refused(scene: Scene, method: MethodNumber, params: bytes) -> None:
     scene.give(scene.native, 10)
-    assert scene.fails(method, params)[0] == 33
+    with pytest.raises(TransactionFailed) as failed:
+        scene.network.send_native(scene.token.address, method, params, sender=scene.native)
+    assert failed.value.exit_code == 33
     assert scene.token.call("totalSupply") == SUPPLY
 
 
 def test_numbers_of_no_method_are_answered_with_22(scene: Scene) -> None:
-    assert scene.fails("Mint", [encode_bigint(1)])[0] == 22
+    assert scene.fails(datacap.mint(scene.native.native, 1, ()))[0] == 22
 
 
 def test_the_token_takes_no_money(scene: Scene) -> None:
     with pytest.raises(TransactionFailed) as failed:
-        scene.network.send_native(scene.token.address, method_number("Name"), value=1)
+        scene.network.send_native(scene.token.address, datacap.NAME, value=1)
     assert failed.value.exit_code == 33

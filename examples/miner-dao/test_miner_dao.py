@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.bindings import storageminer
 from examples.conftest import Refused, actor_id
-from hypervisor import Address, Message
-from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor import Address
+from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Account, Contract, Miner, Network, TransactionFailed
-from store.codec import decode, encode
 
 HERE = Path(__file__).parent
 FIL = 10**18
 VOTING_EPOCHS = 20
-CHANGE_OWNER, CHANGE_BENEFICIARY, WITHDRAW = (
-    method_number(name) for name in ("ChangeOwnerAddress", "ChangeBeneficiary", "WithdrawBalance")
-)
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +31,14 @@ def members(network: Network) -> tuple[Account, ...]:
 def dao(network: Network, miner: Miner, members: tuple[Account, ...]) -> Contract:
     """The DAO, owner of the miner."""
     deployed = network.deploy(HERE / "MinerDao.json", miner.id, [one.address for one in members], VOTING_EPOCHS)
-    miner.send(CHANGE_OWNER, encode(Address.id(actor_id(network, deployed)).to_bytes()))
+    miner.invoke(storageminer.change_owner_address(Address.id(actor_id(network, deployed))))
     deployed.send("takeOwnership")
     return deployed
 
 
-def asked(network: Network, miner: Miner, method: str) -> Any:
-    """What the miner actor answers a native caller."""
-    message = Message(miner.address, network.accounts[9].native, method=method_number(method))
-    return decode(network.machine.call(message).return_data)
-
-
 def test_the_dao_is_the_owner(network: Network, dao: Contract, miner: Miner) -> None:
-    assert asked(network, miner, "GetOwner") == [Address.id(actor_id(network, dao)).to_bytes(), None]
+    found = network.ask(miner.address, storageminer.get_owner())
+    assert found == storageminer.GetOwnerReturn(Address.id(actor_id(network, dao)), None)
 
 
 def test_a_majority_names_a_beneficiary_who_then_takes_money_out(
@@ -63,16 +53,15 @@ def test_a_majority_names_a_beneficiary_who_then_takes_money_out(
     assert [event.event for event in dao.events(executed)] == ["Executed"]
 
     # The nominee has to agree, as the miner actor wants it.
-    change = encode([Address.id(heir_id).to_bytes(), encode_bigint(2 * FIL), 100_000])
-    network.send_native(miner.address, CHANGE_BENEFICIARY, change, sender=heir)
-    (beneficiary, (quota, used, expiration)), pending = asked(network, miner, "GetBeneficiary")
-    assert (beneficiary, pending) == (Address.id(heir_id).to_bytes(), None)
-    assert (decode_bigint(quota), decode_bigint(used), expiration) == (2 * FIL, 0, 100_000)
+    nominee = Address.id(heir_id)
+    network.invoke(miner.address, storageminer.change_beneficiary(nominee, 2 * FIL, 100_000), sender=heir)
+    found = network.ask(miner.address, storageminer.get_beneficiary())
+    term = storageminer.BeneficiaryTerm(TokenAmount(2 * FIL), TokenAmount(0), ChainEpoch(100_000))
+    assert found == storageminer.GetBeneficiaryReturn(storageminer.ActiveBeneficiary(nominee, term), None)
 
     network.send_native(miner.address, value=5 * FIL)
-    before = network.balance(heir.native)
-    receipt = network.send_native(miner.address, WITHDRAW, encode([encode_bigint(5 * FIL)]), sender=heir)
-    assert network.balance(heir.native) == before + 2 * FIL - receipt.execution.paid  # no more than the quota
+    taken = network.invoke(miner.address, storageminer.withdraw_balance(5 * FIL), sender=heir)
+    assert taken == 2 * FIL  # no more than the quota
 
 
 def test_without_a_majority_nothing_is_executed(
@@ -127,9 +116,8 @@ def test_nothing_is_executed_twice(
 
 
 def test_the_old_owner_has_no_say_any_more(network: Network, dao: Contract, miner: Miner) -> None:
-    change = encode([miner.owner.native.to_bytes(), encode_bigint(FIL), 100_000])
     with pytest.raises(TransactionFailed) as failed:
-        miner.send(CHANGE_BENEFICIARY, change)
+        miner.invoke(storageminer.change_beneficiary(miner.owner.native, FIL, 100_000))
     assert failed.value.exit_code == 18
 
 

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.bindings import storageminer
 from examples.conftest import Refused, actor_id
-from hypervisor import Message
-from hypervisor.bigint import decode_bigint
 from localnet import Contract, Miner, Network
-from store.codec import decode
 
 HERE = Path(__file__).parent
 
@@ -28,8 +25,7 @@ def facts(network: Network, miner: Miner) -> Contract:
 
 def test_the_facts_are_those_that_native_calls_give(network: Network, facts: Contract, miner: Miner) -> None:
     owner = actor_id(network, miner.owner.native)
-    asked = Message(miner.address, miner.owner.native, method=method_number("GetAvailableBalance"))
-    available = decode_bigint(decode(network.machine.call(asked).return_data))
+    available = network.ask(miner.address, storageminer.get_available_balance())
     found = facts.call("facts", miner.id)
     assert found == (owner, owner, 2048, 2048, True, available)
 
@@ -57,4 +53,4 @@ def test_a_controlling_address_that_is_nobodys_is_answered_with_no(
 
 def test_an_account_says_yes_to_everything_which_is_why_the_power_actor_is_asked_first(network: Network) -> None:
     account = network.accounts[1].native
-    assert network.send_native(account, method_number("GetOwner")).return_data == b""
+    assert network.send_native(account, storageminer.GET_OWNER).return_data == b""

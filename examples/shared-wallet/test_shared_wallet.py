@@ -4,72 +4,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bridge.bindings import init, multisig
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
+from bridge.params import invoke_params, unwrap_return
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
-from hypervisor.bigint import encode_bigint
 from hypervisor.types import INIT_ACTOR
 from localnet import Account, Artifact, CallFailed, Contract, Miner, Network
 from store.blockstore import get_object
-from store.codec import decode, encode, link
 
 HERE = Path(__file__).parent
 WALLET = HERE / "SharedWallet.json"
 PASSES_CALLS = HERE.parent / "solidity" / "artifacts" / "Bridge.json"
 FIL = 10**18
 LIMIT, PERIOD = 10 * FIL, 200
-EXEC, PROPOSE, APPROVE = 2, 2, 3
-"""Numbers of methods of Init and of multisigs."""
 
 
 def create_multisig(network: Network, signers: list[Address], threshold: int) -> Address:
     """A built-in multisig, made by the first account."""
-    code = link(network.machine.manifest.code("multisig"))
-    constructor = encode([[signer.to_bytes() for signer in signers], threshold, 0, 0])
-    made = network.send_native(Address.id(INIT_ACTOR), EXEC, encode([code, constructor]))
-    return Address.from_bytes(decode(made.return_data)[0])
-
-
-def proposal(to: Address, calldata: bytes) -> bytes:
-    """The parameters of Propose for the call of a contract."""
-    return encode([to.to_bytes(), encode_bigint(0), INVOKE_EVM, invoke_params(calldata)])
+    constructor = multisig.constructor(signers, threshold, 0, 0).params
+    made = network.invoke(Address.id(INIT_ACTOR), init.exec(network.machine.manifest.code("multisig"), constructor))
+    return made.id_address
 
 
 @dataclass
 class Scene:
-    """A wallet of three signers, of whom two must agree; `partners` are those of the multisig."""
+    """A wallet of three signers, of whom two must agree; `partnership` is the multisig of `partners`."""
 
     network: Network
     wallet: Contract
     person: Account
     limiter: Contract
-    multisig: Address
+    partnership: Address
     partners: tuple[Account, Account]
 
-    def vote_by_multisig(self, payment: int) -> Any:
+    def vote_by_multisig(self, payment: int) -> multisig.ApproveReturn:
         """The multisig's partners agree to approve a payment; what the second one's approval answers."""
-        calldata = self.wallet.interface.encode_call("approve", payment)
-        to = Address.delegated(10, self.wallet.address)
+        calldata = invoke_params(self.wallet.interface.encode_call("approve", payment))
         first, second = self.partners
-        proposed = self.network.send_native(self.multisig, PROPOSE, proposal(to, calldata), sender=first)
-        number = decode(proposed.return_data)[0]
-        approved = self.network.send_native(self.multisig, APPROVE, encode([number, b""]), sender=second)
-        return decode(approved.return_data)
+        wallet = Address.delegated(10, self.wallet.address)
+        made = self.network.invoke(self.partnership, multisig.propose(wallet, 0, INVOKE_EVM, calldata), sender=first)
+        return self.network.invoke(self.partnership, multisig.approve(made.txn_id, b""), sender=second)
 
 
 @pytest.fixture
 def scene(network: Network) -> Scene:
     person, *partners = network.accounts[1:4]
-    multisig = create_multisig(network, [one.native for one in partners], 2)
+    partnership = create_multisig(network, [one.native for one in partners], 2)
     limiter = network.deploy(HERE / "LimitSigner.json", LIMIT, PERIOD)
-    signers = [person.address, limiter.address, network.address(multisig)]
+    signers = [person.address, limiter.address, network.address(partnership)]
     wallet = network.deploy(WALLET, signers, 2, value=100 * FIL)
-    return Scene(network, wallet, person, limiter, multisig, (partners[0], partners[1]))
+    return Scene(network, wallet, person, limiter, partnership, (partners[0], partners[1]))
 
 
 def test_a_contract_signs_what_is_below_its_limit(scene: Scene) -> None:
@@ -101,17 +89,17 @@ def test_a_multisigs_two_partners_are_one_signer(scene: Scene) -> None:
     to = scene.network.accounts[8]
     scene.wallet.send("propose", to.address, 50 * FIL, b"", sender=scene.person)
     before = scene.network.balance(to)
-    applied, code, _ = scene.vote_by_multisig(0)
-    assert (applied, code) == (True, 0)
+    vote = scene.vote_by_multisig(0)
+    assert (vote.applied, vote.code) == (True, 0)
     assert scene.network.balance(to) == before + 50 * FIL
 
 
 def test_a_revert_is_told_by_the_multisig_as_exit_code_33(scene: Scene) -> None:
     scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
     scene.limiter.send("sign", scene.wallet.address, 0)
-    applied, code, data = scene.vote_by_multisig(0)  # too late: it is paid
-    assert (applied, code) == (True, 33)
-    assert scene.wallet.reason(decode(data)) == "ExecutedAlready(0)"
+    vote = scene.vote_by_multisig(0)  # too late: it is paid
+    assert (vote.applied, vote.code) == (True, 33)
+    assert scene.wallet.reason(unwrap_return(vote.ret)) == "ExecutedAlready(0)"
 
 
 def test_a_single_partner_is_no_signer(scene: Scene, refused: Refused) -> None:
@@ -145,8 +133,9 @@ def test_what_a_native_actor_refuses_is_told_with_its_exit_code(scene: Scene, re
     """A miner does not know InvokeEVM, and nobody has the id 999999 yet."""
     miner: Miner = scene.network.create_miner(sectors=0)
     scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
-    _, code, data = scene.vote_by_multisig(0)
-    assert (code, scene.wallet.reason(decode(data))) == (33, f"CallFailed('0x{masked(miner.id).hex()}', b'')")
+    vote = scene.vote_by_multisig(0)
+    reason = scene.wallet.reason(unwrap_return(vote.ret))
+    assert (vote.code, reason) == (33, f"CallFailed('0x{masked(miner.id).hex()}', b'')")
     scene.wallet.send("propose", masked(999_999), FIL, b"", sender=scene.person)
     refusal = refused(scene.limiter, "sign", scene.wallet.address, 1)
     assert scene.wallet.reason(refusal.data) == f"SendFailed('0x{masked(999_999).hex()}', -6)"
@@ -161,16 +150,15 @@ def member(network: Network) -> tuple[Contract, Address]:
     """A contract that passes calls on, and the multisig of which it is one of two signers. A payment is pending."""
     contract = network.deploy(PASSES_CALLS)
     contract_id = Address.id(actor_id(network, contract))
-    multisig = create_multisig(network, [network.accounts[0].native, contract_id], 2)
-    payment = encode([network.accounts[5].native.to_bytes(), encode_bigint(1), 0, b""])
-    network.send_native(multisig, value=FIL)
-    network.send_native(multisig, PROPOSE, payment)
-    return contract, multisig
+    partnership = create_multisig(network, [network.accounts[0].native, contract_id], 2)
+    network.send_native(partnership, value=FIL)
+    network.invoke(partnership, multisig.propose(network.accounts[5].native, 1, 0, b""))
+    return contract, partnership
 
 
-def pending(network: Network, multisig: Address) -> bytes:
+def pending(network: Network, partnership: Address) -> bytes:
     """The link to the multisig's pending transactions: another one as soon as anybody has voted."""
-    actor = network.machine.actor(multisig)
+    actor = network.machine.actor(partnership)
     assert actor is not None
     found: bytes = get_object(network.machine.store, actor.head)[6]
     return found
@@ -179,22 +167,22 @@ def pending(network: Network, multisig: Address) -> bytes:
 def test_a_contract_is_refused_the_numbers_by_which_signers_vote(
     network: Network, member: tuple[Contract, Address], refused: Refused
 ) -> None:
-    contract, multisig = member
-    number = multisig.actor_id()
-    before = pending(network, multisig)
-    refusal = refused(contract, "callNative", number, APPROVE, encode([0, b""]))
-    assert refusal.reason == f"NotCallable({number}, {APPROVE})"
-    assert pending(network, multisig) == before
+    contract, partnership = member
+    number = partnership.actor_id()
+    before = pending(network, partnership)
+    refusal = refused(contract, "callNative", number, multisig.APPROVE, multisig.approve(0, b"").params)
+    assert refusal.reason == f"NotCallable({number}, {multisig.APPROVE})"
+    assert pending(network, partnership) == before
 
 
 def test_a_plain_call_of_a_multisig_succeeds_and_does_nothing(
     network: Network, member: tuple[Contract, Address]
 ) -> None:
     """The multisig accepts every exported number, InvokeEVM too, and answers nothing: no error, and no vote."""
-    contract, multisig = member
-    before = pending(network, multisig)
+    contract, partnership = member
+    before = pending(network, partnership)
     wallet = network.deploy(WALLET, [network.accounts[0].address], 1)
     approve = contract.interface.encode_call("count", 7)
-    wallet.send("propose", network.address(multisig), 0, approve)
+    wallet.send("propose", network.address(partnership), 0, approve)
     assert wallet.call("payments", 0)[-1] is True
-    assert pending(network, multisig) == before
+    assert pending(network, partnership) == before
