@@ -85,7 +85,7 @@ records: environment ## one per cent of each recorded run again, against bench/r
 
 equality: environment ## our actors beside the official ones, message for message, the long tests too; the gas of both
 	@$(RUN)/python -m pytest -q -m "" tests/actors $(ARGS)
-	@cat .pytest_cache/d/guests/equality.txt
+	@$(RUN)/python -m tests.actors.ledger .pytest_cache/d/guests/equality.json
 
 boot: environment ## the same life on our own actors and on the official ones, from genesis over 1,000 epochs
 	@$(RUN)/python examples/boot.py $(ARGS)

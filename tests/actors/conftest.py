@@ -60,8 +60,7 @@ def first_twins(request: pytest.FixtureRequest, official: Official) -> Twins:
 def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
     """What has been compared, for `make equality` to print."""
     yield
-    folder = Path(request.config.cache.mkdir("guests"))
-    (folder / "equality.txt").write_text(LEDGER.costs() + "\n" + LEDGER.steps())
+    Path(request.config.cache.mkdir("guests"), "equality.json").write_text(LEDGER.as_json())
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
-"""What the tests of equality have compared: steps by actor and official bundle, where they come from, and gas.
+"""What the tests of equality have compared: steps by actor and official bundle, where they come from, exit codes, gas.
 
-`make equality` prints it at the end. A step is one message that both sides have answered; it counts as differing where
-anything was not the same.
+    python -m tests.actors.ledger FILE     print what a run has written, and judge it (the end of `make equality`)
+
+A step is one message that both sides have answered; it counts as differing where anything was not the same. Judged is
+what only a whole run can show: that there were enough steps, and that every exit code that is documented was reached.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_method
+from tests.actors.documented import EXITS
 
 KINDS: Final = ("script", "caller", "params", "damaged", "random")
 """A message of a script; a method's example by each caller, or with each bad form of its parameters; a randomly damaged
@@ -16,6 +25,9 @@ form of a message of a script; a message of a random sequence."""
 
 STEPS: Final = KINDS[:3]
 """What is written down, and the same in each run."""
+
+FEWEST: Final = 1500
+"""Steps of a run."""
 
 
 @dataclass
@@ -26,12 +38,18 @@ class Ledger:
     """By official bundle, actor and kind."""
     differing: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By official bundle and actor."""
+    exits: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """By actor, method's name and exit code."""
     gas: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     """By actor and method: runs that succeeded, gas of the official actor, ours."""
 
     def step(self, bundle: str, actor: str, kind: str, equal: bool) -> None:
         self.compared[bundle, actor, kind] += 1
         self.differing[bundle, actor] += not equal
+
+    def ended(self, actor: str, method: int, exit_code: int) -> None:
+        named = actor_method(actor, method)
+        self.exits[actor, named.name if named else "", exit_code] += 1
 
     def paid(self, actor: str, method: int, official: int, own: int) -> None:
         total = self.gas.setdefault((actor, method), [0, 0, 0])
@@ -40,6 +58,8 @@ class Ledger:
 
     def of_kinds(self, *kinds: str) -> int:
         return sum(count for (_, _, kind), count in self.compared.items() if kind in kinds)
+
+    # --- what a run came to -----------------------------------------------------------------------------------
 
     def steps(self) -> str:
         """A line for each bundle and actor: steps by kind, and how many of them differ; then the sums."""
@@ -59,9 +79,46 @@ class Ledger:
             lines.append(f"{actor:18}{method:10}{runs:8}{means} {own / official:.3f}")
         return "\n".join(lines) + "\n"
 
+    def problems(self) -> Iterator[str]:
+        """Why a whole run does not show what it should, in sentences."""
+        if self.of_kinds(*STEPS) < FEWEST:
+            yield f"only {self.of_kinds(*STEPS)} steps of scenarios, at least {FEWEST} are wanted"
+        if self.differing.total():
+            yield f"{self.differing.total()} messages were answered otherwise"
+        for (actor, method), codes in EXITS.items():
+            for code in sorted(codes):
+                if not self.exits[actor, method, code]:
+                    yield f"{actor}.{method} never ended with exit code {code}"
+
+    # --- on disk ----------------------------------------------------------------------------------------------
+
+    def as_json(self) -> str:
+        tables = (self.compared, self.differing, self.exits, self.gas)
+        return json.dumps([[[*key, value] for key, value in table.items()] for table in tables])
+
+    @classmethod
+    def from_json(cls, text: str) -> Ledger:
+        tables: list[dict[Any, Any]] = [{tuple(key): value for *key, value in rows} for rows in json.loads(text)]
+        compared, differing, exits, gas = tables
+        return cls(Counter(compared), Counter(differing), Counter(exits), gas)
+
 
 def _line(bundle: str, actor: str, counts: list[int], differing: int) -> str:
     return f"{bundle:24}{actor:18}" + "".join(f"{count:9}" for count in counts) + f"{differing:11}"
 
 
 LEDGER: Final = Ledger()
+
+
+def main() -> int:
+    """The exit code of the second half of `make equality`."""
+    ledger = Ledger.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print(ledger.costs(), ledger.steps(), sep="\n", end="")
+    problems = list(ledger.problems())
+    for problem in problems:
+        print(f"FOUND: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

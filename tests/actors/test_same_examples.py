@@ -6,12 +6,18 @@ from collections import Counter
 
 import pytest
 
-from hypervisor import Address, Message
+from hypervisor import Address, Hypervisor, Message
 from hypervisor.types import TokenAmount
+from store.codec import encode
 from tests.actors import stage
 from tests.actors.bad_forms import bad_forms, encoded
 from tests.actors.examples import ABSENT, ACTORS, CALLERS, EXAMPLES, Example, of_actor, resolved
 from tests.actors.official import Official
+from tests.actors.people import ALICE, BOB, DAVE, amount, packed, raw
+from tests.actors.stage import RAW_ACTOR
+from tests.actors.test_same_market import SEAL_2K, VERIFY
+from tests.actors.test_same_multisig import APPROVE, PROPOSE
+from tests.actors.test_same_registry import DAY
 from tests.actors.twins import GAS_LIMIT, Twins
 
 
@@ -74,6 +80,46 @@ def test_bad_parameters_are_answered_the_same_and_change_nothing(staged: Twins, 
         for number in example.numbers:
             for _, params in bad_forms(example, staged.official.manifest):
                 staged.attempt(example.by, to, number, params, example.value, "params")
+
+
+@pytest.mark.parametrize(
+    ("actor", "params"),
+    [
+        (0, b""), (1, packed("again")), (2, encode(b"")), (3, packed([])), (4, b""), (5, b""), (6, encode(raw(ALICE))),
+        (7, encode(raw(ALICE))),
+    ],
+)  # fmt: skip
+def test_singletons_are_constructed_once(staged: Twins, actor: int, params: bytes) -> None:
+    assert staged.attempt(0, Address.id(actor), 1, params).exit_code == 20
+
+
+def test_a_miner_is_not_made_without_its_deposit(staged: Twins) -> None:
+    (example,) = (one for one in of_actor("storageminer") if one.method == "Constructor")
+    if "storageminer" in staged.of.shared:
+        pytest.skip(f"{staged.of.name}: both sides have the official miner")
+    twins, actor = staged.fork(), RAW_ACTOR["storageminer"]
+
+    def take_all(machine: Hypervisor) -> None:
+        state = machine.state_tree.get_actor(actor)
+        assert state is not None
+        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(0)))
+
+    twins.change(take_all)
+    assert twins.attempt(1, Address.id(actor), 1, params_of(example, twins)).exit_code == 19
+
+
+def test_deals_cannot_be_verified_after_their_start(staged: Twins) -> None:
+    twins = staged.fork()
+    twins.advance(epoch=5001)
+    params = packed([[2, SEAL_2K, 1300 * DAY, [1]]])
+    assert twins.attempt(stage.MINER, Address.id(5), VERIFY, params).exit_code == 32
+
+
+def test_the_last_approval_needs_the_money(staged: Twins) -> None:
+    twins, wallet = staged.fork(), Address.id(stage.WALLET)
+    propose = packed(raw(DAVE), amount(10**30), 0, b"")
+    assert twins.send(wallet, PROPOSE, propose, 0, ALICE).exit_code == 0
+    assert twins.send(wallet, APPROVE, packed(2, b""), 0, BOB).exit_code == 19
 
 
 def test_the_scenarios_have_at_least_1500_steps_on_one_bundle(staged: Twins) -> None:

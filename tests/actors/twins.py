@@ -82,8 +82,9 @@ class Twins:
     def _both(self, message: Message, apply: Callable[[Hypervisor], ApplyResult]) -> ApplyResult:
         for _ in range(self.shakes if message.params else 0):
             self._try(replace(message, params=damaged(message.params, self.random), gas_limit=DAMAGED_LIMIT))
+        name = self._name(message.to)
         official, own = apply(self.official), apply(self.own)
-        name = self._check(message, official, own, self.kind)
+        self._check(name, message, official, own, self.kind)
         if official.exit_code == 0 and message.method and name not in self.of.shared:
             LEDGER.paid(name, message.method, official.gas_used, own.gas_used)
         return own
@@ -101,8 +102,9 @@ class Twins:
         """Send a message to both, compare, and take it back."""
         machines = (self.official, self.own)
         before = [machine.snapshot() for machine in machines]
+        name = self._name(message.to)
         official, own = (machine.apply_implicit(message) for machine in machines)
-        self._check(message, official, own, kind)
+        self._check(name, message, official, own, kind)
         if own.exit_code:
             assert self.own.root == before[1].root, (
                 f"method {message.method} failed with {own.exit_code}, and left a change"
@@ -111,16 +113,19 @@ class Twins:
             machine.restore(snapshot)
         return own
 
-    def _check(self, message: Message, official: ApplyResult, own: ApplyResult, kind: str) -> str:
-        receiver = self.official.actor(message.to)
-        name = (receiver and self.official.manifest.name_of(receiver.code)) or "nobody"
+    def _name(self, address: Address) -> str:
+        """The kind of the actor at an address: of a built-in one, else a user's or nobody."""
+        actor = self.official.actor(address)
+        return "nobody" if actor is None else self.official.manifest.name_of(actor.code) or "user's"
+
+    def _check(self, name: str, message: Message, official: ApplyResult, own: ApplyResult, kind: str) -> None:
         differences = [*_compare(official, own), *self._compare_states()]
         if name not in self.of.shared:
             LEDGER.step(self.of.name, name, kind, not differences)
+            LEDGER.ended(name, message.method, official.exit_code)
         if differences:
             call = f"{name}.{message.method} by {message.from_}: {_readable(message.params)} ({message.params.hex()})"
             pytest.fail("\n".join([call, *differences]), pytrace=False)
-        return name
 
     def advance(self, **changes: Any) -> None:
         """Change epoch, circulating supply or timestamp of both."""
