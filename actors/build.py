@@ -6,8 +6,9 @@
 A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
 flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
 compared, and the last line is NOT REBUILT. The crates that stand alone, the example actors (`examples/counter`,
-`examples/oracle`) and the curve of the EVM's precompiles (`runtimes/evm/guests/bn254`), are built and compared in the
-same way. This tool needs Python alone and imports no package of the project.
+`examples/oracle`), the template of new ones (`template`) and the curve of the EVM's precompiles
+(`runtimes/evm/guests/bn254`), are built and compared in the same way. This tool needs Python alone and imports no
+package of the project.
 
 The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -30,9 +31,10 @@ ACTORS = Path(__file__).resolve().parent
 PROJECT = ACTORS.parent
 GUESTS = ACTORS / "guests"
 COUNTER = PROJECT / "examples" / "counter"
+TEMPLATE = ACTORS / "template" / "tip_jar"
 BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
-ALONE = (COUNTER, ORACLE, BN254)  # each folder's name is its crate's
+ALONE = (COUNTER, ORACLE, TEMPLATE, BN254)  # each folder's name is its crate's
 USED = {ORACLE: (GUESTS / "runtime", ACTORS / "contract_calls")}  # crates of this tree that such a crate is built with
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"

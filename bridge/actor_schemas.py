@@ -7,6 +7,7 @@ below. How a value is written for people is others' work: here is only what its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -76,8 +77,13 @@ def actor_method(actor: str, number: int) -> ActorMethod | None:
 @cache
 def methods(actor: str) -> dict[MethodNumber, ActorMethod]:
     """Every method that an actor may have, by number: by the one that it has among actors, and by its name's hash."""
-    types = actor_schema(actor).types
-    own = [row.split() for row in OWN_NUMBERS.get(actor, "").split(", ") if row]
+    return methods_of(actor_schema(actor).types, OWN_NUMBERS.get(actor, ""))
+
+
+def methods_of(types: Iterable[str], own_numbers: str = "") -> dict[MethodNumber, ActorMethod]:
+    """The methods that the names of types speak of, by number; `own_numbers` in the form of OWN_NUMBERS."""
+    types = set(types)
+    own = [row.split() for row in own_numbers.split(", ") if row]
     ends = ("Params", "Return")
     names = {name.removesuffix(end) for name in types for end in ends if name.endswith(end)} | {row[1] for row in own}
 

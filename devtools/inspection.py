@@ -17,8 +17,9 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from bridge.actor_schemas import ANY, actor_schema, meaning, term_below
+from bridge.actor_schemas import ANY, actor_schema, term_below
 from bridge.addresses import eth_address, to_filecoin
+from bridge.interfaces import Interface, as_json
 from hypervisor.address import Address
 from hypervisor.bundle import Manifest
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -53,10 +54,16 @@ class Place:
 
 
 class Inspector:
-    """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged."""
+    """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged.
 
-    def __init__(self, store: Blockstore, root: Cid) -> None:
+    `interfaces` knows the interface of users' actors by their code CID, where there is one.
+    """
+
+    def __init__(
+        self, store: Blockstore, root: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
+    ) -> None:
         self._store = Recorder(store)
+        self._interfaces = interfaces
         self._tree = StateTree(self._store, root)
         system = StateTree(store, root).get_actor(SYSTEM_ACTOR)  # for names alone, so no part of a proof
         self._manifest: Manifest | None = None
@@ -122,12 +129,24 @@ class Inspector:
             "delegated_address": None if state.delegated_address is None else str(state.delegated_address),
         }
 
+    def interface(self, actor: str) -> Interface | None:
+        """What is known of an actor's methods. Raises NothingThere, InvalidInput."""
+        _, state = self._actor(actor)
+        name = self._manifest and self._manifest.name_of(state.code)
+        return Interface.built_in(name) if name else self._interfaces(state.code)
+
+    def _schema(self, code: Cid) -> Schema | None:
+        name = self._manifest and self._manifest.name_of(code)
+        if name:
+            return actor_schema(name)
+        interface = self._interfaces(code)
+        return None if interface is None else interface.schema
+
     def _state(self, actor: ActorState) -> Place:
         data = load(self._store, actor.head)
-        name = self._manifest and self._manifest.name_of(actor.code)
-        if name is None:
+        schema = self._schema(actor.code)
+        if schema is None:
             return Place(_plain(), ANY, data)
-        schema = actor_schema(name)
         for version in [term for term in schema.types if term == "State" or term.startswith("StateV")]:
             try:
                 return Place(schema, version, schema.read(version, data))
@@ -173,14 +192,14 @@ class Inspector:
 
     def _shown(self, place: Place, most: int) -> Any:
         if place.layout is None:
-            return _json(place.schema, place.term, place.value)
+            return as_json(place.schema, place.term, place.value)
         kind = place.schema.type_of(place.term)
         assert isinstance(kind, Map | List)
         entries = islice(Layout(place.layout).items(self._store, place.value), most)
         shown = {}
         for key, value in entries:
             entry = _entry(place.schema, kind, value)
-            shown[_key_as_text(place.schema, kind, key)] = _json(entry.schema, entry.term, entry.value)
+            shown[_key_as_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
         return shown
 
 
@@ -278,20 +297,6 @@ def _key_as_text(schema: Schema, kind: Map | List, key: bytes | int) -> str:
         return _KEYS[name][1](key) if name in _KEYS else _hex(key)
     except (VarintError, HypervisorError):
         return _hex(key)
-
-
-def _json(schema: Schema, term: Term, value: Any) -> Any:
-    """A value in its block as JSON, by its type's name; links stay links."""
-    match value:
-        case bytes():
-            found = meaning(schema, term, value)
-            return _hex(found) if isinstance(found, bytes) else str(found)
-        case dict():
-            return {str(key): _json(schema, term_below(schema, term, key), item) for key, item in value.items()}
-        case list():
-            return [_json(schema, term_below(schema, term, ""), item) for item in value]
-        case _:
-            return _link(unlink(value)) if kind_of(value) == "link" else value
 
 
 def _link(cid: Cid) -> dict[str, str]:

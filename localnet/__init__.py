@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from localnet.contract import Artifact, Contract
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
     from localnet.miner import Miner
+    from localnet.native_actor import NativeActor
     from localnet.network import Network
     from localnet.records import TransactionReceipt
 
@@ -21,6 +22,7 @@ _HOMES = {
     "CallFailed": "localnet.errors",
     "Contract": "localnet.contract",
     "Miner": "localnet.miner",
+    "NativeActor": "localnet.native_actor",
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
     "TransactionFailed": "localnet.errors",
@@ -34,6 +36,7 @@ __all__ = [
     "CallFailed",
     "Contract",
     "Miner",
+    "NativeActor",
     "Network",
     "NetworkError",
     "TransactionFailed",

@@ -86,3 +86,12 @@ def put_contract_state(
     head = cid_of(block)
     store.put(head, block)
     return head
+
+
+def nonce_of(machine: Hypervisor, address: Address) -> int:
+    """The next nonce of the actor behind an address: Ethereum's of a contract; 0 where there is no actor."""
+    actor = machine.actor(address)
+    if actor is None:
+        return 0
+    state = contract_state(machine, actor)
+    return actor.nonce if state is None else state.nonce

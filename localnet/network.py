@@ -33,7 +33,7 @@ from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.blocks import NOBODY
 from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
 from localnet.contract import Artifact, Contract
-from localnet.contract_state import contract_state
+from localnet.contract_state import nonce_of
 from localnet.errors import CallFailed, TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
 from localnet.execution import Candidate, is_admissible, next_nonce
 from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, network_genesis
@@ -48,6 +48,7 @@ from localnet.upgrades import NO_UPGRADES, UpgradePlan, Upgrades, planned
 if TYPE_CHECKING:
     from bridge.binding import Call, R
     from localnet.miner import Miner
+    from localnet.native_actor import NativeActors
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
@@ -351,6 +352,13 @@ class Network:
             raise TransactionFailed(receipt, receipt.return_data)
         return receipt
 
+    @property
+    def actors(self) -> NativeActors:
+        """Native actors by their interface: users' own, which can be installed here, and built-in ones."""
+        from localnet.native_actor import NativeActors
+
+        return NativeActors(self)
+
     # --- reading ----------------------------------------------------------------------------------------------
 
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
@@ -560,12 +568,3 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def nonce_of(machine: Hypervisor, address: Address) -> int:
-    """The next nonce of the actor behind an address."""
-    actor = machine.actor(address)
-    if actor is None:
-        return 0
-    state = contract_state(machine, actor)
-    return actor.nonce if state is None else state.nonce

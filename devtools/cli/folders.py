@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from localnet import Network
     from store.cid import Cid
     from store.rocks import RocksStore
 
@@ -22,6 +23,19 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {folder}")
     return RocksStore.open(folder, read_only=read_only)
+
+
+def open_chain(folder: Path, *, evm: str | None = None) -> Network:
+    """The network whose chain a folder holds; InvalidInput if it holds none, StoreError while a node has it open."""
+    from hypervisor.errors import InvalidInput
+    from hypervisor.opening import AUTO
+    from localnet import Network
+    from localnet.index import ChainIndex
+
+    with open_folder(folder) as store:
+        if ChainIndex(store).head < 0:  # a network would begin a chain there
+            raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
+    return Network(folder, evm=evm or AUTO)
 
 
 def named_block(text: str) -> Cid:

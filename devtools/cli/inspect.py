@@ -30,13 +30,16 @@ def inspect(
 
     Example: hypervisor inspect chain f04/state/claims
     """
+    from functools import partial
+
     from devtools.cli.folders import head_of, named_block, open_folder
     from devtools.inspection import Inspector
+    from localnet.native_actor import kept_interface
     from store.transfer import write_blocks
 
     with open_folder(folder) as store:
         start = head_of(store) if root is None else named_block(root)
-        inspector = Inspector(store, start)
+        inspector = Inspector(store, start, partial(kept_interface, store))
         found = inspector.look(path, limit)
         if proof is not None:
             with proof.open("wb") as file:

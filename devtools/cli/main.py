@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli import bundles, car, demo, doctor, ethereum, gc, inspect, node, trace, vectors
+from devtools.cli import actors, bundles, car, demo, doctor, ethereum, gc, inspect, node, trace, vectors
 
 USE_IT = "Use it"
 STATE = "Actors and state"
@@ -31,6 +31,7 @@ app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
 app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
+app.add_typer(actors.app, name="actor", rich_help_panel=STATE)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
 app.add_typer(car.app, name="car", rich_help_panel=STATE)
 app.command("gc", rich_help_panel=STATE)(gc.gc)

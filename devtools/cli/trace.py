@@ -69,22 +69,14 @@ def _from_node(url: str, transaction: str) -> dict[str, Any]:
 
 
 def _from_folder(folder: Path, evm: str | None, transaction: str) -> dict[str, Any]:
+    from devtools.cli.folders import open_chain
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import AUTO
-    from localnet import Network
-    from localnet.index import ChainIndex
-    from store.rocks import RocksStore
 
-    if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}")
     try:
         wanted = bytes.fromhex(transaction.removeprefix("0x"))
     except ValueError:
         raise InvalidInput(f"'{transaction}' is no transaction hash: expected 0x and 64 hex digits") from None
-    with RocksStore.open(folder, read_only=True) as store:
-        if ChainIndex(store).head < 0:  # a network would begin a chain there
-            raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
-    with Network(folder, evm=evm or AUTO) as network:
+    with open_chain(folder, evm=evm) as network:
         return network.trace(wanted).as_json()
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
 from localnet import ethereum_traces, simulate
-from localnet.contract_state import code_of, storage_of
-from localnet.network import nonce_of
+from localnet.contract_state import code_of, nonce_of, storage_of
 from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional

@@ -1,0 +1,295 @@
+"""An actor's interface as data: methods by name, values of Python or JSON to parameters in CBOR, and answers back.
+
+    interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
+    interface.params("Add", {"amount": 5})                  # CBOR for the message
+    interface.answer("Add", receipt.return_data)            # 5
+
+For users' actors, whose schema is known when the program runs; built-in actors have generated bindings beside. Names
+are those of `actors/schemas`, whose shared types (Address, TokenAmount, ...) every interface may use; a method whose
+parameters or answer are a unit takes or gives no block at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.actor_schemas import OWN_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
+from bridge.addresses import eth_address, to_filecoin
+from bridge.method_numbers import MethodNameError
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import InvalidInput
+from hypervisor.types import MethodNumber
+from store.cid import CidError, parse_cid, show
+from store.codec import CodecError, decode, encode, kind_of, link, unlink
+from store.schema import Record, Schema, SchemaError
+from store.schema.language import parse
+from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Union, Unit, member_name
+
+MAX_SCHEMA: Final = 1 << 20
+"""The longest text that is parsed, in characters."""
+
+_NUMBERS: Final = ("BigInt", "TokenAmount", "DataCap")
+_HOOKS: Final = ("UniversalReceiverParams", "AuthenticateMessageParams", "AuthenticateMessageReturn")
+"""Shared types that are of methods; the others' names only look so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A schema, and the methods that its types speak of, by name."""
+
+    schema: Schema
+    methods: Mapping[str, tuple[MethodNumber, ActorMethod]]
+
+    @classmethod
+    def parse(cls, text: str, name: str = "the schema") -> Interface:
+        """The interface that a user's schema declares. InvalidInput, with the line, for a text that is none."""
+        if len(text) > MAX_SCHEMA:
+            raise InvalidInput(f"{name} is longer than {MAX_SCHEMA:,} characters: no interface is")
+        shared = actor_schema("placeholder")
+        try:
+            types, advanced = parse(text)
+            if not types:
+                raise InvalidInput(f"{name} declares no types")
+            own = Schema({**shared.types, **types}, tuple(dict.fromkeys((*shared.advanced, *advanced))))
+            return cls(own, _by_name(methods_of(types)))
+        except (SchemaError, MethodNameError) as error:
+            raise InvalidInput(f"{name} is no interface: {error}") from None
+
+    @classmethod
+    def built_in(cls, actor: str) -> Interface:
+        """The interface of a built-in actor by its name in the manifest."""
+        schema, shared = actor_schema(actor), actor_schema("placeholder").types
+        types = [name for name in schema.types if name not in shared or name in _HOOKS]
+        return cls(schema, _by_name(methods_of(types, OWN_NUMBERS.get(actor, ""))))
+
+    def number(self, method: str) -> MethodNumber:
+        """The number of a method; InvalidInput names those that there are."""
+        return self._method(method)[0]
+
+    def params(self, method: str, value: Any = None) -> bytes:
+        """A method's parameters in CBOR, of Python's or JSON's values; empty for a method that takes none.
+
+        Structs are mappings, or lists of all fields in order; amounts integers or decimal text, addresses `Address` or
+        text in any form, byte strings bytes or 0x and hex digits, links {"/": CID}. InvalidInput, with the path.
+        """
+        term = self._method(method)[1].params
+        if term is None or isinstance(self.schema.type_of(term), Unit):
+            if value is not None:
+                raise InvalidInput(f"{method} takes no parameters")
+            return b""
+        try:
+            return encode(self.schema.write(term, _to_value(self.schema, term, value)))
+        except (SchemaError, CodecError) as error:
+            raise InvalidInput(f"parameters of {method}: {error}") from None
+
+    def answer(self, method: str, data: bytes) -> Any:
+        """What a method returned: structs as records, amounts as integers, addresses as `Address`; None for nothing.
+
+        InvalidInput for data that are not what the schema says.
+        """
+        term = self._method(method)[1].answer
+        if term is None or isinstance(self.schema.type_of(term), Unit):
+            if data:
+                raise InvalidInput(f"the answer of {method}: {len(data)} bytes, expected none")
+            return None
+        try:
+            return typed(self.schema, term, self.schema.read(term, decode(data)))
+        except (SchemaError, CodecError) as error:
+            raise InvalidInput(f"the answer of {method}: {error}") from None
+
+    def answer_json(self, method: str, data: bytes) -> Any:
+        """The same, ready for JSON (`as_json`)."""
+        self.answer(method, data)
+        term = self._method(method)[1].answer
+        if term is None or not data:
+            return None
+        return as_json(self.schema, term, self.schema.read(term, decode(data)))
+
+    def signature(self, method: str) -> str:
+        """A method as people read it: its name, with what it takes and what it answers."""
+        _, known = self._method(method)
+        return f"{method}({self._words(known.params)})" + (
+            f" -> {words}" if (words := self._words(known.answer)) else ""
+        )
+
+    def _method(self, method: str) -> tuple[MethodNumber, ActorMethod]:
+        found = self.methods.get(method)
+        if found is None:
+            raise InvalidInput(f"the interface has no method '{method}': there are {', '.join(sorted(self.methods))}")
+        return found
+
+    def _words(self, term: str | None) -> str:
+        match None if term is None else self.schema.type_of(term):
+            case None | Unit():
+                return ""
+            case Struct(fields):
+                return ", ".join(f"{name}: {_name(field.type)}" for name, field in fields.items())
+            case Simple(kind):
+                return kind.capitalize()
+            case _:
+                return self.schema.name_of(term or "")
+
+
+def typed(schema: Schema, term: Term, value: Any) -> Any:
+    """A value that `Schema.read` gave, with amounts as integers and addresses as `Address`."""
+    match value:
+        case bytes():
+            return meaning(schema, term, value)
+        case dict():
+            return Record({key: typed(schema, _below(schema, term, key), item) for key, item in value.items()})
+        case list():
+            return [typed(schema, term_below(schema, term, ""), item) for item in value]
+        case _:
+            return unlink(value) if kind_of(value) == "link" else value
+
+
+def as_json(schema: Schema, term: Term, value: Any) -> Any:
+    """A value that `Schema.read` gave as JSON, by its type's name.
+
+    Amounts in decimal text, addresses as text, byte strings as 0x and hex digits, links as {"/": CID}.
+    """
+    match value:
+        case bytes():
+            found = meaning(schema, term, value)
+            return "0x" + found.hex() if isinstance(found, bytes) else str(found)
+        case dict():
+            return {str(key): as_json(schema, _below(schema, term, key), item) for key, item in value.items()}
+        case list():
+            return [as_json(schema, term_below(schema, term, ""), item) for item in value]
+        case _:
+            return {"/": show(unlink(value))} if kind_of(value) == "link" else value
+
+
+def _by_name(numbers: Mapping[MethodNumber, ActorMethod]) -> dict[str, tuple[MethodNumber, ActorMethod]]:
+    """The methods by name, each with its smallest number."""
+    found: dict[str, tuple[MethodNumber, ActorMethod]] = {}
+    for number in sorted(numbers):
+        found.setdefault(numbers[number].name, (number, numbers[number]))
+    return found
+
+
+def _below(schema: Schema, term: Term, step: Any) -> Term:
+    kind = schema.type_of(term)
+    if isinstance(kind, Union):
+        return next(member for member in kind.members.values() if member_name(member) == step)
+    return term_below(schema, term, step)
+
+
+def _name(term: Term) -> str:
+    match term:
+        case str():
+            return term
+        case List(value):
+            return f"[{_name(value)}]"
+        case Map(key, value):
+            return f"{{{key}:{_name(value)}}}"
+        case Link(expected):
+            return f"&{expected}"
+
+
+# --- values of Python or JSON to what Schema.write takes --------------------------------------------------------------
+
+
+def _to_value(schema: Schema, term: Term, value: Any) -> Any:
+    kind = schema.type_of(term)
+    if isinstance(term, str) and schema.name_of(term) in _NUMBERS:
+        return _amount(value)
+    if isinstance(term, str) and schema.name_of(term) == "Address":
+        return _address(value)
+    match kind:
+        case Bytes():
+            return _bytes(value)
+        case Link():
+            return _link(value)
+        case Struct(fields):
+            return _fields(schema, {name: field.type for name, field in fields.items()}, value)
+        case Map() | List() if isinstance(value, Mapping):
+            return {key: _under(schema, term_below(schema, term, key), item, key) for key, item in value.items()}
+        case List() if isinstance(value, list | tuple):
+            inner = term_below(schema, term, "")
+            return [_under(schema, inner, item, place) for place, item in enumerate(value)]
+        case Union(members) if isinstance(value, Mapping):
+            terms = {member_name(member): member for member in members.values()}
+            return {key: _under(schema, terms[key], item, key) if key in terms else item for key, item in value.items()}
+        case _:
+            return value
+
+
+def _fields(schema: Schema, terms: Mapping[str, Term], value: Any) -> dict[Any, Any]:
+    if isinstance(value, list | tuple):
+        if len(value) != len(terms):
+            raise SchemaError(f"expected {len(terms)} values ({', '.join(terms)}), found {len(value)}")
+        value = dict(zip(terms, value, strict=True))
+    if not isinstance(value, Mapping):
+        raise SchemaError(f"expected {{{', '.join(terms)}}}, found {_kind(value)}")
+    return {
+        name: item if item is None or name not in terms else _under(schema, terms[name], item, name)
+        for name, item in value.items()
+    }
+
+
+def _under(schema: Schema, term: Term, value: Any, step: object) -> Any:
+    try:
+        return _to_value(schema, term, value)
+    except SchemaError as error:
+        raise error.below(step) from None
+
+
+def _amount(value: Any) -> bytes:
+    try:
+        number = int(value) if isinstance(value, str) and len(value) <= 400 else value
+        if type(number) is not int:
+            raise SchemaError(f"expected an amount (an integer, or decimal text), found {_kind(value)}")
+        return encode_bigint(number)
+    except ValueError as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise SchemaError(f"{value!r:.60} is no amount: {error}") from None
+
+
+def _address(value: Any) -> bytes:
+    try:
+        match value:
+            case Address():
+                return value.to_bytes()
+            case str() if value.startswith("0x"):
+                return to_filecoin(eth_address(bytes.fromhex(value[2:]))).to_bytes()
+            case str():
+                return Address.parse(value).to_bytes()
+            case _:
+                raise SchemaError(f"expected an address, found {_kind(value)}")
+    except SchemaError:
+        raise
+    except ValueError as error:
+        raise SchemaError(f"{value!r:.60} is no address: {error}") from None
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        if value.startswith("0x"):
+            return bytes.fromhex(value[2:])
+    except ValueError:
+        pass
+    raise SchemaError(f"{value!r:.60} are no bytes: expected 0x and pairs of hex digits")
+
+
+def _link(value: Any) -> Any:
+    try:
+        match value:
+            case {"/": str(text), **rest} if not rest:
+                return link(parse_cid(text))
+            case str():
+                return link(parse_cid(value))
+            case _:
+                return value
+    except CidError as error:
+        raise SchemaError(str(error)) from None
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__

@@ -1,0 +1,178 @@
+"""Interfaces as data: what a schema says of methods, and values on their way to CBOR and back."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dag_cbor
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multiformats import CID
+
+from bridge.bindings import multisig
+from bridge.interfaces import MAX_SCHEMA, Interface
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+
+TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar" / "interface.ipldsch"
+
+SHAPES = """
+type ConstructorParams unit representation null
+type AddParams = TokenAmount
+type AddReturn int
+type PayParams struct {
+    to Address
+    amount TokenAmount
+    note String
+    memo nullable Bytes
+    parts [Part]
+} representation tuple
+type Part struct {
+    name String
+    link Link
+} representation tuple
+type PickParams union {
+    | Address bytes
+    | String string
+} representation kinded
+type PickReturn {String:TokenAmount}
+type PingReturn unit representation null
+"""
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Interface:
+    return Interface.parse(SHAPES)
+
+
+def test_methods_have_the_numbers_of_their_names() -> None:
+    text = "type NameReturn string\ntype TransferParams int\ntype ReceiveParams bytes\ntype ConstructorParams int"
+    # of the official data cap actor and of every receiver of tokens
+    assert {name: number for name, (number, _) in Interface.parse(text).methods.items()} == {
+        "Constructor": 1, "Name": 48890204, "Transfer": 80475954, "Receive": 3726118371,
+    }  # fmt: skip
+
+
+def test_structs_are_given_as_maps_or_lists_and_written_as_tuples(shapes: Interface) -> None:
+    cid = "bafk2bzacedfvut2myeleyq67fljcrw4kkmn5pb5dpyozovj7jpoez5irnc3ro"
+    expected = dag_cbor.encode([b"\x00\x64", b"\x00\x0a", "hi", None, [["a", CID.decode(cid)]]])
+    part = {"name": "a", "link": {"/": cid}}
+    as_map = {"to": "f0100", "amount": "10", "note": "hi", "memo": None, "parts": [part]}
+    assert shapes.params("Pay", as_map) == expected
+    assert shapes.params("Pay", [Address.id(100), 10, "hi", None, [["a", cid]]]) == expected
+
+
+def test_addresses_come_in_every_form(shapes: Interface) -> None:
+    masked = "0xff" + "00" * 18 + "64"
+    for text in ("f0100", "t0100", masked, Address.id(100)):
+        assert shapes.params("Pay", [text, 0, "", b"", []])[:4] == b"\x85\x42\x00\x64"
+
+
+def test_a_unit_is_no_block_at_all(shapes: Interface) -> None:
+    assert shapes.params("Constructor") == b""
+    assert shapes.answer("Ping", b"") is None
+    with pytest.raises(InvalidInput, match="takes no parameters"):
+        shapes.params("Constructor", {})
+    with pytest.raises(InvalidInput, match="1 bytes, expected none"):
+        shapes.answer("Ping", b"\xf6")
+
+
+def test_answers_come_back_typed_and_as_json(shapes: Interface) -> None:
+    assert shapes.answer("Add", b"\x18\x2a") == 42
+    data = dag_cbor.encode({"a": b"\x00\x05", "b": b"\x01\x05", "c": b""})
+    assert shapes.answer("Pick", data) == {"a": 5, "b": -5, "c": 0}
+    assert shapes.answer_json("Pick", data) == {"a": "5", "b": "-5", "c": "0"}
+    total = Interface.parse(TEMPLATE.read_text()).answer("Total", dag_cbor.encode([2, b"\x00\x07"]))
+    assert (total.tips, total.received) == (2, 7)
+
+
+def test_built_in_actors_have_interfaces_whose_params_are_those_of_their_bindings() -> None:
+    interface = Interface.built_in("multisig")
+    call = multisig.approve(7, b"\x01")
+    assert interface.number("Approve") == call.method
+    assert interface.params("Approve", {"id": 7, "proposal_hash": "0x01"}) == call.params
+    assert "Batch" not in interface.methods
+    assert interface.signature("AddSigner") == "AddSigner(signer: Address, increase: Bool)"
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "words"),
+    [
+        ("Nope", None, "no method 'Nope': there are Add, Constructor, Pay, Pick, Ping"),
+        ("Add", None, "expected an amount"),
+        ("Add", True, "expected an amount"),
+        ("Add", "1.5", "'1.5' is no amount"),
+        ("Add", "9" * 500, "expected an amount"),
+        ("Add", 1 << 2000, "too big"),
+        ("Pay", 5, "expected {to, amount, note, memo, parts}, found int"),
+        ("Pay", [], "expected 5 values"),
+        ("Pay", {"to": "f0100"}, "the field amount is missing"),
+        ("Pay", {"to": "f9"}, "to: 'f9' is no address"),
+        ("Pay", {"to": "0x12"}, "to: '0x12' is no address"),
+        ("Pay", {"to": 5}, "to: expected an address, found int"),
+        ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' are no bytes"),
+        ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),
+        ("Pay", {"to": "f0100", "amount": 1, "note": "", "memo": None, "parts": [], "more": 1}, "'more' is no field"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_path(shapes: Interface, method: str, value: Any, words: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        shapes.params(method, value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"\x82\x01", b"\x83\x01\x40\x40", b"\x82\x41\x00\x40", b"\x82\x01\x42\x02\x00"]
+)
+def test_an_answer_that_the_schema_does_not_say_is_refused(data: bytes) -> None:
+    interface = Interface.parse(TEMPLATE.read_text())
+    if data == b"\x82\x01\x42\x02\x00":  # an amount with a sign that is none stays bytes, as everywhere
+        assert interface.answer("Total", data).received == b"\x02\x00"
+        return
+    with pytest.raises(InvalidInput, match="the answer of Total"):
+        interface.answer("Total", data)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "declares no types"),
+        ("type X struct {", "line 1"),
+        ("type X int\ntype X int", "line 2: X is declared twice"),
+        ("type xParams int", "'x' is no method name"),
+        ("type AParams struct { a AParams } representation tuple", "would consist of itself"),
+        ("type AParams [Nothing]", "Nothing"),
+        ("#" * (MAX_SCHEMA + 1), "longer than"),
+    ],
+)
+def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Interface.parse(text, "mine.ipldsch")
+
+
+def test_an_own_type_may_have_a_shared_ones_name() -> None:
+    interface = Interface.parse("type Transfer int\ntype Multiaddr int\ntype SetParams = Multiaddr")
+    assert interface.params("Set", 5) == b"\x05"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(value=JSON, method=st.sampled_from(["Add", "Pay", "Pick", "Constructor"]))
+def test_no_json_makes_it_fail_in_another_way(shapes: Interface, value: Any, method: str) -> None:
+    with suppress(InvalidInput):
+        assert isinstance(shapes.params(method, value), bytes)
+
+
+@given(data=st.binary(max_size=64), method=st.sampled_from(["Add", "Pick", "Ping"]))
+def test_no_bytes_make_it_fail_in_another_way(shapes: Interface, data: bytes, method: str) -> None:
+    with suppress(InvalidInput):
+        json.dumps(shapes.answer_json(method, data))

@@ -1,0 +1,220 @@
+"""`hypervisor actor` from the command line: a new project, code on a chain, an actor, calls, a look at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from actors import build
+from devtools.actor_project import TEMPLATE
+from devtools.cli.main import app, main
+from localnet import Network
+from store.cid import RAW, cid_of, show
+
+PROJECT = Path(__file__).resolve().parents[2]
+FOLDER = PROJECT / "actors" / "template" / TEMPLATE
+MODULE, SCHEMA = FOLDER / f"{TEMPLATE}.wasm", FOLDER / "interface.ipldsch"
+CODE = show(cid_of(MODULE.read_bytes(), RAW))
+FIL = 10**18
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command as a shell runs it in an empty folder: its status, and what it prints on both channels."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["hypervisor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a tip jar on it, and the jar's address."""
+    folder = tmp_path_factory.mktemp("chain") / "chain"
+    with Network(folder) as network:
+        jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
+    return folder, str(jar.address)
+
+
+def as_json(*arguments: object) -> Any:
+    found = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+# --- code, actor, calls -----------------------------------------------------------------------------------------------
+
+
+def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
+    assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
+    jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
+    assert hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1.5", "--state", "chain") == (0, "1\n")
+    second = as_json("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1", "--state", "chain")
+    assert (second["answer"], second["gas_used"] > 0) == (2, True)
+    total = ["actor", "call", jar["id"], "Total", "--state", "chain", "--dry-run"]
+    assert as_json(*total) == {"answer": {"tips": 2, "received": str(5 * FIL // 2)}}
+    found = as_json("actor", "inspect", jar["id"], "--state", "chain")
+    assert found["state"] == {"owner": "f0100", "tips": 2, "received": str(5 * FIL // 2)}
+    assert (found["balance"], found["code"]) == (str(3 * FIL), {"/": CODE})
+    assert found["methods"] == [
+        "Constructor(owner: Address)",
+        "Tip(note: String) -> Int",
+        "Total() -> tips: Int, received: TokenAmount",
+        "Withdraw(amount: TokenAmount)",
+    ]
+    assert CliRunner().invoke(app, ["inspect", "chain", f"{jar['id']}/state/tips"]).stdout == "2\n"
+
+
+def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Command, chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    before = as_json("actor", "inspect", jar, "--state", folder)
+    status, words = hypervisor("actor", "call", jar, "Withdraw", "[1]", "--account", 1, "--state", folder)
+    assert status == 1
+    assert "USR_FORBIDDEN(18)" in words
+    assert "only the owner withdraws" in words
+    assert as_json("actor", "inspect", jar, "--state", folder) == before
+
+
+def test_built_in_actors_are_called_by_their_schemas(chain: tuple[Path, str]) -> None:
+    folder, _ = chain
+    assert as_json("actor", "call", "f07", "Symbol", "--dry-run", "--state", folder) == {"answer": "DCAP"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["Tip", "hi"], "text needs quotes"),
+        (["Tip", "[" * 2000], "depth limit exceeded"),
+        (["Tip", '{"note": 5}'], "parameters of Tip: note: expected a string"),
+        (["Tip", '["hi"]', "--value", "-1"], "is no amount of FIL"),
+        (["Tip", '["hi"]', "--value", "0.0000000000000000001"], "is no amount of FIL"),
+        (["Tip", '["hi"]', "--value", "1e3"], "is no amount of FIL"),
+        (["Nope"], "no method 'Nope': there are Constructor, Tip, Total, Withdraw"),
+        (["Total", "--schema", "absent.ipldsch"], "the schema absent.ipldsch cannot be read"),
+        (["Total", "--schema", "/dev/zero"], "is not a file"),
+    ],
+)
+def test_malformed_input_is_status_2_and_one_sentence(
+    hypervisor: Command, chain: tuple[Path, str], arguments: list[str], words: str
+) -> None:
+    folder, jar = chain
+    status, printed = hypervisor("actor", "call", jar, *arguments, "--state", folder)
+    assert (status, printed.startswith("error: "), printed.count("\n")) == (2, True, 1)
+    assert words in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["call", "f0", "Tip", "--state", "absent"], "there is no folder absent"),
+        (["call", "0x12", "Tip", "--state", "CHAIN"], "an Ethereum address has 20 bytes"),
+        (["call", "f09999", "Tip", "--state", "CHAIN"], "there is no actor f09999"),
+        (["inspect", "zz", "--state", "CHAIN"], "not an address"),
+        (["create", "zz", "--state", "CHAIN"], "'zz' is not a CID"),
+        (["create", "bafkqaaa", "--state", "CHAIN"], "install it again, with its schema"),
+        (["install", "/etc/passwd", "--state", "new"], "not a WASM module"),
+        (["install", str(MODULE), "--schema", "/etc/passwd", "--state", "new"], "is no interface"),
+        (["install", "absent.wasm", "--state", "CHAIN"], "the module absent.wasm cannot be read"),
+        (["new", "../up"], "is no name for an actor"),
+        (["new", "serde"], "choose another name"),
+        (["new", "fn"], "choose another name"),
+        (["new", "jar", "--into", "absent"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_status_2_and_makes_no_folder(
+    hypervisor: Command, chain: tuple[Path, str], arguments: list[str], words: str
+) -> None:
+    arguments = [str(chain[0]) if argument == "CHAIN" else argument for argument in arguments]
+    status, printed = hypervisor("actor", *arguments)
+    assert (status, printed.count("\n")) == (2, 1)
+    assert words in printed
+    assert list(Path().iterdir()) == []
+
+
+# --- the template -----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
+    status, words = hypervisor("actor", "new", "guest_book")
+    assert (status, words.startswith("guest_book is there")) == (0, True)
+    written = {path.relative_to("guest_book").as_posix() for path in Path("guest_book").rglob("*") if path.is_file()}
+    assert written == {
+        ".cargo/config.toml", ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "interface.ipldsch",
+        "rust-toolchain.toml", "rustfmt.toml", "src/lib.rs", "src/vm.rs", "tests/test_actor.py",
+    }  # fmt: skip
+    assert all(TEMPLATE not in (Path("guest_book") / name).read_text() for name in written)
+    assert tomllib.loads(Path("guest_book/Cargo.toml").read_text())["package"]["name"] == "guest_book"
+    status, words = hypervisor("actor", "new", "guest_book")
+    assert (status, "exists already" in words) == (2, True)
+    assert os.listdir() == ["guest_book"]
+
+
+def test_a_project_builds_with_the_flags_and_crates_of_the_built_in_actors() -> None:
+    config = tomllib.loads((FOLDER / ".cargo" / "config.toml").read_text())["build"]
+    assert (config["target"], tuple(config["rustflags"])) == (build.TARGET, build.FLAGS)
+    assert (
+        (FOLDER / "rust-toolchain.toml")
+        .read_text()
+        .endswith((build.GUESTS / "rust-toolchain.toml").read_text().partition("[toolchain]")[2])
+    )
+    shared = tomllib.loads((build.GUESTS / "Cargo.toml").read_text())["workspace"]["dependencies"]
+    for crate, wanted in tomllib.loads((FOLDER / "Cargo.toml").read_text())["dependencies"].items():
+        assert wanted == shared[crate], crate
+    locked = _locked(build.GUESTS / "Cargo.lock")
+    assert {name: version for name, version in _locked(FOLDER / "Cargo.lock").items() if name in locked} == {
+        name: version for name, version in locked.items() if name in _locked(FOLDER / "Cargo.lock")
+    }
+
+
+def test_the_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> None:
+    _run_its_tests(FOLDER, TEMPLATE, MODULE, tmp_path)
+
+
+@pytest.mark.long
+def test_a_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
+    try:
+        build.find_compiler()
+    except build.ToolchainMissing as missing:
+        pytest.skip(f"not built: {missing}")
+    CliRunner().invoke(app, ["actor", "new", "guest_book", "--into", str(tmp_path)], catch_exceptions=False)
+    project = tmp_path / "guest_book"
+    target = PROJECT / "build" / "template"
+    command = ["cargo", "build", "--release", "--locked", "--quiet"]
+    subprocess.run(command, cwd=project, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
+    _run_its_tests(project, "guest_book", target / build.TARGET / "release" / "guest_book.wasm", tmp_path)
+
+
+def _run_its_tests(project: Path, name: str, module: Path, scratch: Path) -> None:
+    place = scratch / "built" / build.TARGET / "release" / f"{name}.wasm"
+    place.parent.mkdir(parents=True)
+    shutil.copy(module, place)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(scratch / "built"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+def _locked(path: Path) -> dict[str, str]:
+    """The version of each crate that a lock has in one version."""
+    packages = tomllib.loads(path.read_text())["package"]
+    names = [package["name"] for package in packages]
+    return {package["name"]: package["version"] for package in packages if names.count(package["name"]) == 1}

@@ -1,0 +1,134 @@
+"""Users' actors on a network: code with its interface, created by hand, called by name with typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.method_numbers import method_number
+from hypervisor import Address
+from hypervisor.errors import InvalidInput, InvalidModule
+from hypervisor.machine import CreationFailed
+from localnet import CallFailed, NativeActor, Network, TransactionFailed
+from store.cid import RAW, cid_of
+
+TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar"
+MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
+FIL = 10**18
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def jar(network: Network) -> NativeActor:
+    return network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
+
+
+def test_a_call_answers_typed_and_keeps_nothing(network: Network, jar: NativeActor) -> None:
+    assert jar.call("Tip", {"note": "hi"}, value=FIL) == 1
+    assert jar.call("Total") == {"tips": 0, "received": 0}
+    assert network.balance(jar.address) == 0
+    assert network.block_number == 0
+
+
+def test_a_message_is_in_a_block_and_its_answer_is_read_from_the_receipt(network: Network, jar: NativeActor) -> None:
+    receipt = jar.send("Tip", ["hi"], value=FIL, sender=network.accounts[3])
+    assert (receipt.block_number, jar.answer("Tip", receipt)) == (1, 1)
+    assert network.balance(jar.address) == FIL
+    assert jar.state == {"owner": Address.id(100), "tips": 1, "received": FIL}
+
+
+def test_what_the_actor_refuses_is_told_in_its_words_and_leaves_nothing(network: Network, jar: NativeActor) -> None:
+    with pytest.raises(TransactionFailed, match="only the owner withdraws") as caught:
+        jar.send("Withdraw", {"amount": 1}, sender=network.accounts[1])
+    assert caught.value.exit_code == 18
+    with pytest.raises(CallFailed, match="a tip is a message with value") as refused:
+        jar.call("Tip", {"note": ""})
+    assert refused.value.exit_code == 16
+    assert jar.state.tips == 0
+
+
+def test_code_actor_and_interface_survive_the_folder(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        code = network.actors.install(MODULE, SCHEMA)
+        address = network.actors.create(code, {"owner": "f0100"}, value=5).address
+        assert code == cid_of(MODULE.read_bytes(), RAW)
+    with Network(tmp_path) as network:
+        assert network.actors.at(address).call("Total").tips == 0
+        assert network.balance(address) == 5
+        again = network.actors.create(code, {"owner": "f0101"})
+        assert again.state.owner == Address.id(101)
+
+
+def test_built_in_actors_are_called_by_their_schemas(network: Network) -> None:
+    assert network.actors.at("f07").call("Name") == "DataCap"
+    assert network.actors.at("f07").call("TotalSupply") == 0
+    assert network.actors.at("f03").state.entries[0].receiver == Address.id(4)
+
+
+def test_an_interface_can_be_named_where_none_is_kept(network: Network, tmp_path: Path) -> None:
+    code = network.actors.install(MODULE.read_bytes())
+    with pytest.raises(InvalidInput, match="install it again, with its schema"):
+        network.actors.create(code)
+    network.actors.install(MODULE, SCHEMA)
+    jar = network.actors.create(code, {"owner": "f0100"})
+    other = tmp_path / "other.ipldsch"
+    other.write_text("type TotalReturn any")
+    assert network.actors.at(jar.address, other).call("Total") == [0, b""]
+
+
+def test_a_constructor_that_refuses_leaves_no_actor(network: Network) -> None:
+    code = network.actors.install(MODULE, SCHEMA)
+    root = network.machine.root
+    nobody = Address.actor(b"nobody")
+    with pytest.raises(CreationFailed, match="nobody has the owner's address"):
+        network.actors.create(code, {"owner": nobody})
+    with pytest.raises(InvalidInput, match="owner: expected an address"):
+        network.actors.create(code, {"owner": 5})
+    with pytest.raises(InvalidInput, match="cannot be a balance"):
+        network.actors.create(code, {"owner": "f0100"}, value=-1)
+    assert network.machine.root == root
+
+
+def test_files_that_are_none_are_refused_and_nothing_is_installed(network: Network, tmp_path: Path) -> None:
+    broken, binary, unfinished = (tmp_path / name for name in ("broken.wasm", "binary.ipldsch", "half.ipldsch"))
+    unfinished.write_text("type X")
+    broken.write_bytes(b"\0asm\x01\0\0\0\xff")
+    binary.write_bytes(b"\xff\xfe")
+    root = network.machine.root
+    with pytest.raises(InvalidModule):
+        network.actors.install(broken, SCHEMA)
+    with pytest.raises(InvalidInput, match="cannot be read: No such file"):
+        network.actors.install(tmp_path / "absent.wasm")
+    with pytest.raises(InvalidInput, match="is not a file"):
+        network.actors.install("/dev/zero")
+    with pytest.raises(InvalidInput, match="is no text"):
+        network.actors.install(MODULE, binary)
+    with pytest.raises(InvalidInput, match="is no interface: line 1"):
+        network.actors.install(MODULE, unfinished)
+    assert (network.machine.root, network.machine.store.has(cid_of(MODULE.read_bytes(), RAW))) == (root, False)
+
+
+def test_an_actor_or_interface_that_is_not_there_is_told(network: Network, jar: NativeActor) -> None:
+    with pytest.raises(InvalidInput, match="there is no actor f09999"):
+        network.actors.at("f09999")
+    with pytest.raises(InvalidInput, match="no method 'Nope'"):
+        jar.send("Nope")
+    code = network.actors.install((TEMPLATE.parents[2] / "examples" / "counter" / "counter.wasm").read_bytes())
+    created = network.machine.create(code)
+    with pytest.raises(InvalidInput, match="is not known: name its schema"):
+        network.actors.at(created.address)
+
+
+def test_the_numbers_of_the_compiled_actor_are_those_of_the_interface(jar: NativeActor) -> None:
+    # The Rust side hashes names by its own crate (frc42_dispatch): a call that arrives shows that both agree.
+    assert {name: number for name, (number, _) in jar.interface.methods.items() if number != 1} == {
+        name: method_number(name) for name in ("Tip", "Total", "Withdraw")
+    }
+    assert jar.call("Withdraw", {"amount": 0}) is None
