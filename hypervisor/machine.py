@@ -112,6 +112,7 @@ class Hypervisor:
         self.state_tree = StateTree(self.store, root)
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)
+        self._rules = context.rules
         self._executor = executor_factory(context.rules)(self)
         self._installed = installed
 
@@ -218,12 +219,19 @@ class Hypervisor:
             raw_length = message.chain_length() if raw_length is None else raw_length
             message = message.message
         message.check()
-        return self._executor.apply(message, message.chain_length() if raw_length is None else raw_length)
+        return self._applied(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
         """Apply a message of the system itself: no checks of the sender, no fees, no nonce."""
         message.check()
-        return self._executor.apply(message, 0, implicit=True)
+        return self._applied(message, 0, implicit=True)
+
+    def _applied(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        if self.context.rules != self._rules:
+            raise InvalidInput(
+                f"the machine was opened under the rules '{self._rules}', its context is of '{self.context.rules}'"
+            )
+        return self._executor.apply(message, raw_length, implicit)
 
     def call(self, message: Message) -> ApplyResult:
         """What `apply_implicit` would answer, with nothing kept."""

@@ -17,6 +17,7 @@ from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, log_to_entries
 from bridge.gas import DEFAULT_RATE
+from bridge.method_numbers import INVOKE_EVM
 from hypervisor.address import Address, Protocol
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
@@ -24,7 +25,7 @@ from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
-from hypervisor.gas import GasTracker
+from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.network_versions import LATEST, network_version
 from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
@@ -88,8 +89,10 @@ class EthereumCalls(CallManager):
         surroundings: Surroundings,
     ) -> None:
         super().__init__(machine, gas, origin, origin_address, None, nonce)
-        self.network_prices: PriceList = self.prices
+        self._network_prices: PriceList = self.prices
         self.prices = FREE
+        self._native = False
+        """Whether a native actor is at work: gas is milligas then, at the network's prices."""
         self.max_depth = MAX_FRAMES
         self.surroundings = surroundings
         self._creation: Call | None = None
@@ -129,6 +132,12 @@ class EthereumCalls(CallManager):
         """Take the money, run the function; a failure uses up all gas of the call."""
         if call.value:
             self.transfer(call.from_, self._account(address), call.value)
+        if self._native:
+            with self._in_ethereum_gas():
+                return self._run_precompile(call, name)
+        return self._run_precompile(call, name)
+
+    def _run_precompile(self, call: Call, name: str) -> CallResult:
         data = call.params.data if call.params else b""
         try:
             output = run_precompile(self.surroundings.fork, name, data, self.gas)
@@ -142,16 +151,23 @@ class EthereumCalls(CallManager):
         return self.accounts.bring_into_being(address) if actor is None else actor
 
     def _invoke(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        if code in self.accounts.account_codes:
+        if code in self.accounts.account_codes and call.method == INVOKE_EVM:
             return CallResult(ExitCode.OK)
         is_contract = code == self.accounts.evm_code
         constructs = is_contract and call.method == METHOD_CONSTRUCTOR
         if constructs and call is not self._creation and call.from_ != INIT_ACTOR:
             # as on the network: whoever could do this would run code of their own in the contract's name
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
-        if is_contract == (self.prices is FREE):
+        if is_contract and self._native:
+            with self._in_ethereum_gas():
+                return super()._invoke(call, actor, code)
+        if is_contract or self._native:
             return super()._invoke(call, actor, code)
-        return self._invoke_contract(call, actor, code) if is_contract else self._invoke_native(call, actor, code)
+        try:
+            with self.in_milligas(self.gas.available):
+                return super()._invoke(call, actor, code)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
 
     def exhaust(self) -> None:
         """Use up what is left in the gas frame in force."""
@@ -161,49 +177,56 @@ class EthereumCalls(CallManager):
 
     @contextmanager
     def in_milligas(self, given: int) -> Iterator[None]:
-        """What runs inside has `given` gas, on the network's tracker and at its prices."""
-        outer = self.gas
-        self.gas = GasTracker(given * DEFAULT_RATE, tracer=self.tracer)
-        self.prices = self.network_prices
+        """What runs inside has `given` gas, on the network's tracker and at its prices; what it uses is rounded up."""
+        gas = GasTracker(min(given * DEFAULT_RATE, MAX_MILLIGAS), tracer=self.tracer)
+        try:
+            with self._counting(gas, native=True):
+                yield
+        finally:
+            self.gas.charge("OnNativeCall", min(given, -(-gas.used // DEFAULT_RATE)))
+
+    @contextmanager
+    def _in_ethereum_gas(self) -> Iterator[None]:
+        """What a native actor calls runs inside with all that is left, in whole Ethereum gas."""
+        gas = GasTracker(self.gas.available // DEFAULT_RATE, tracer=self.tracer)
+        try:
+            with self._counting(gas, native=False):
+                yield
+        finally:
+            self.gas.charge("OnContractCall", gas.used * DEFAULT_RATE)
+
+    @contextmanager
+    def _counting(self, gas: GasTracker, native: bool) -> Iterator[None]:
+        outer = self.gas, self._native, self.prices
+        self.gas, self._native, self.prices = gas, native, self._network_prices if native else FREE
         try:
             yield
         finally:
-            used = min(given, -(-self.gas.used // DEFAULT_RATE))
-            self.gas, self.prices = outer, FREE
-            self.gas.charge("OnNativeCall", used)
+            self.gas, self._native, self.prices = outer
 
-    def _invoke_native(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        """A native actor, called by a contract or a transaction."""
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """What happens inside is kept as a whole, or taken back where it raises."""
+        mark = self._begin()
         try:
-            with self.in_milligas(self.gas.available):
-                return super()._invoke(call, actor, code)
-        except OutOfGas as error:
-            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
-
-    def _invoke_contract(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        """A contract, called by a native actor."""
-        outer = self.gas
-        self.gas = GasTracker(outer.available // DEFAULT_RATE, tracer=self.tracer)
-        self.prices = FREE
-        try:
-            return super()._invoke(call, actor, code)
-        finally:
-            used = self.gas.used
-            self.gas, self.prices = outer, self.network_prices
-            self.gas.charge("OnContractCall", used * DEFAULT_RATE)
+            yield
+        except BaseException:
+            self._rollback(mark)
+            raise
+        self.tree.commit()
 
     # --- actors: free for contracts ---------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """Look an actor up."""
-        return self.tree.get_actor(actor) if self.prices is FREE else super().get_actor(actor)
+        return super().get_actor(actor) if self._native else self.tree.get_actor(actor)
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
         """Change or create an actor."""
-        if self.prices is FREE:
-            self.tree.set_actor(actor, state)
-        else:
+        if self._native:
             super().set_actor(actor, state)
+        else:
+            self.tree.set_actor(actor, state)
 
     # --- logs -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.addresses import EthAddress
 from bridge.params import CreateReturn, unwrap_return
 from hypervisor.address import Address
-from hypervisor.errors import MessageError
+from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
@@ -28,6 +28,7 @@ from runtimes.evm.ethereum.transactions import (
     Refusal,
     Transaction,
 )
+from runtimes.evm.runtime import ETHEREUM
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
@@ -46,9 +47,11 @@ _EXIT_CODES = {
 
 
 class EthereumExecutor:
-    """Applies transactions to a machine's state tree."""
+    """Applies transactions to the state tree of a machine whose context is of these rules, else raises InvalidInput."""
 
     def __init__(self, machine: "Hypervisor") -> None:
+        if machine.context.rules != ETHEREUM:
+            raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
 
     def apply_transaction(self, transaction: Transaction, limits: BlockLimits | None = None) -> TransactionResult:

@@ -61,13 +61,14 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
     calls, kernel = host.calls, host.kernel
     host.gas.settle()
     try:
-        with calls.in_milligas(limit):
-            door = Door(Kernel(calls, kernel.context))
-            output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # what they use of a host
-            door.syscalls.gas.settle()
-        if ask.value:
-            to = host.accounts.filecoin_address(ask.address)
-            calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
+        with calls.as_one():  # what the actor did is taken back where its answer cannot be paid for
+            with calls.in_milligas(limit):
+                door = Door(Kernel(calls, kernel.context))
+                output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # of a host, this
+                door.syscalls.gas.settle()
+            if ask.value:
+                to = host.accounts.filecoin_address(ask.address)
+                calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
         return Answer(True, output)
     except (PrecompileFailure, OutOfGas, SyscallError):
         return Answer(False)

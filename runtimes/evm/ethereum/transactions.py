@@ -160,8 +160,8 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
 
 
 def _check_size(transaction: Transaction, fork: Fork) -> None:
-    if transaction.value > MAX_VALUE:
-        raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, "the value is over 256 bits")
+    if not 0 <= transaction.value <= MAX_VALUE:
+        raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is no number of 256 bits")
     limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
     if intrinsic > limit:
         raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used")

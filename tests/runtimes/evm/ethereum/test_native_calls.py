@@ -1,0 +1,484 @@
+"""Contracts and native actors under Ethereum's rules: gas, value, refusals and depth across that border.
+
+The native actor is the puppet of the crossing trees, which does what its parameters say. Expected: Ethereum's gas on
+one side, the network's milligas on the other, 444,000 of these for one of those, rounded up (FIP-0057's average, as
+under Filecoin's rules).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.cbor import byte_string, read_byte_string
+from bridge.ethereum_block import EthereumBlock
+from bridge.method_numbers import INVOKE_EVM, method_number
+from hypervisor.address import Address
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.genesis import Genesis
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
+from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
+from store.cid import CBOR
+from store.codec import encode
+from tests.crossing.puppet import Script, puppet
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.wasm.guests import place
+
+RATE = 444_000
+SENDER, CALLER, STORER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
+PUPPET = 1000
+FUNDS = 500
+CALL_ACTOR_ID = (0xFE << 152) + 5
+KEY_ACCOUNT = Address.secp256k1(b"\x04" + b"\x07" * 64)
+STORES_AND_LOGS = assemble("1 0 SLOAD ADD 0 SSTORE 0 0 LOG0 CALLVALUE 0 MSTORE 32 0 RETURN")
+
+
+@dataclass
+class Machine:
+    """A machine with the puppet, a sender, and contracts."""
+
+    contracts: dict[EthAddress, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.machine = Hypervisor.open(rules="ethereum", genesis=Genesis("test", {KEY_ACCOUNT: TokenAmount(10**18)}))
+        self.machine.advance(block=EthereumBlock(gas_limit=1 << 62, fork="Cancun"))
+        install(self.machine, {
+            SENDER: Account(10**20),
+            STORER: Account(0, 1, STORES_AND_LOGS),
+            **{address: Account(FUNDS, 1, code) for address, code in self.contracts.items()},
+        })  # fmt: skip
+        place(self.machine, puppet(), PUPPET, FUNDS)
+        self.before = self.machine.snapshot()
+
+    def invoke(self, to: Address, data: bytes = b"", value: int = 0, gas: int = 5_000_000) -> ApplyResult:
+        """A transaction that calls `to` with calldata (for the puppet, a script)."""
+        return self.message(to, INVOKE_EVM, byte_string(data) if data else b"", value, gas)
+
+    def message(self, to: Address, method: int, params: bytes, value: int = 0, gas: int = 5_000_000) -> ApplyResult:
+        sender = self.machine.actor(to_filecoin(SENDER))
+        assert sender is not None
+        message = Message(
+            to=to,
+            from_=to_filecoin(SENDER),
+            nonce=sender.nonce,
+            value=TokenAmount(value),
+            method=MethodNumber(method),
+            params=params,
+            gas_limit=Gas(gas),
+        )
+        return self.machine.apply(message)
+
+    def traced(self, to: Address, data: bytes = b"", value: int = 0, gas: int = 5_000_000) -> list[TraceEvent]:
+        recorder = self.machine.tracer = Recorder()
+        self.invoke(to, data, value, gas)
+        self.machine.tracer = None
+        return recorder.events
+
+    def facts(self) -> dict[object, object]:
+        """All that a call can change, but what the sender pays."""
+        known: dict[object, object] = {
+            address: (found.balance, found.nonce, found.storage) for address, found in accounts(self.machine)
+        }
+        known.pop(SENDER)
+        puppet_ = self.machine.state_tree.get_actor(ActorID(PUPPET))
+        assert puppet_ is not None
+        return known | {PUPPET: (puppet_.balance, puppet_.head)}
+
+    def everything(self) -> int:
+        """All the money that there is, in attoFIL."""
+        return sum(state.balance for _, state in self.machine.state_tree.actors())
+
+
+def script(*, to: Address | None = None, method: int = INVOKE_EVM, params: bytes | None = None, value: int = 0,
+           read_only: bool = False, event: bool = False, store: bool = False) -> Script:  # fmt: skip
+    """What the puppet is told: an event, a new state, a call."""
+    steps = Script()
+    if event:
+        steps.emit(b"k", b"\x01")
+    if store:
+        steps.store(encode([7]))
+    if to is not None:
+        steps.send(to, method, params, CBOR, value, read_only)
+    return steps
+
+
+def padded(steps: Script) -> bytes:
+    """A script as calldata long enough for the puppet, whose params are wrapped with a length of two bytes."""
+    return steps.raw().ljust(256, b"\0")
+
+
+def calls(data: bytes, *, kind: str = "CALL", gas: str = "GAS", value: int = 0, to: int | None = None) -> bytes:
+    """A contract that calls (default: the puppet, with a script) and returns its success and all that came back."""
+    to = int.from_bytes(masked_id(ActorID(PUPPET)), "big") if to is None else to
+    money = f"{value} " if kind == "CALL" else ""
+    code = assemble(
+        f"{len(data)} @data 1 ADD 0 CODECOPY 0 0 {len(data)} 0 {money}{to} {gas} {kind} 0 MSTORE "
+        "RETURNDATASIZE 0 32 RETURNDATACOPY RETURNDATASIZE 32 ADD 0 RETURN data:"
+    )
+    return code + data
+
+
+def asks(method: int, params: bytes, flags: int = 0, value: int = 0, actor: int = PUPPET, gas: str = "GAS") -> bytes:
+    """A contract that calls an actor's method through the precompile."""
+    kinds = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
+    data = encode_abi(kinds, [method, value, flags, CBOR if params else 0, params, actor])
+    return calls(data, kind="DELEGATECALL", to=CALL_ACTOR_ID, gas=gas)
+
+
+def answer(result: ApplyResult) -> tuple[int, bytes]:
+    """A calling contract's answer: the success of its call, and what came back."""
+    assert result.exit_code == 0, result.message
+    data = read_byte_string(result.return_data)
+    return int.from_bytes(data[:32], "big"), data[32:]
+
+
+def words(data: bytes) -> list[int]:
+    """What the puppet says, four bytes each."""
+    return [int.from_bytes(data[place : place + 4], "little") for place in range(0, len(data), 4)]
+
+
+def said(data: bytes) -> list[int]:
+    """The same out of an answer that is wrapped as CBOR with a length of two bytes."""
+    return words(data[3:])
+
+
+def charged(events: list[TraceEvent], name: str) -> list[int]:
+    """The charges of a name: Ethereum's gas, or milligas."""
+    return [event.milligas for event in events if isinstance(event, GasCharged) and event.name == name]
+
+
+# --- gas --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_native_call_costs_its_milligas_by_the_rate_rounded_up() -> None:
+    world = Machine({CALLER: calls(padded(script(event=True)))})
+    events = world.traced(to_filecoin(CALLER))
+    begun = next(place for place, event in enumerate(events) if isinstance(event, CallStarted) and event.from_ != 0)
+    inner = next(
+        place for place, event in enumerate(events) if isinstance(event, CallStarted) and event.to == Address.id(PUPPET)
+    )
+    end = next(place for place, event in enumerate(events) if getattr(event, "name", "") == "OnNativeCall")
+    assert begun <= inner < end
+    milligas = sum(event.milligas for event in events[inner:end] if isinstance(event, GasCharged))
+    cost = events[end]
+    assert isinstance(cost, GasCharged)
+    assert cost.milligas == -(-milligas // RATE) > 100
+
+
+def test_a_native_caller_pays_whole_ethereum_gas_for_a_contract() -> None:
+    world = Machine()
+    direct = world.invoke(to_filecoin(STORER)).gas_used - 21_000
+    world.machine.restore(world.before)
+    events = world.traced(Address.id(PUPPET), padded(script(to=to_filecoin(STORER))))
+    (cost,) = charged(events, "OnContractCall")
+    assert cost == direct * RATE
+
+
+@pytest.mark.parametrize("given", [0, 1, 100, 600])
+def test_a_native_call_that_runs_out_costs_what_it_was_given_and_nothing_more(given: int) -> None:
+    world = Machine({CALLER: calls(padded(script(event=True, store=True)), gas=str(given))})
+    events = world.traced(to_filecoin(CALLER))
+    costs = charged(events, "OnNativeCall")
+    assert costs == [given]
+    world.machine.restore(world.before)
+    before = world.facts()
+    assert answer(world.invoke(to_filecoin(CALLER))) == (0, b"")
+    assert world.facts() == before
+
+
+def test_gas_beyond_what_the_network_counts_reaches_a_native_actor() -> None:
+    world = Machine({CALLER: calls(padded(script(event=True)))})
+    message = Message(
+        to_filecoin(CALLER), to_filecoin(SENDER), method=MethodNumber(INVOKE_EVM), gas_limit=Gas((1 << 63) - 1)
+    )
+    success, data = answer(world.machine.apply_implicit(message))
+    assert (success, words(data)[:1]) == (1, [0])
+
+
+def test_wherever_a_small_tree_runs_out_of_gas_nothing_is_done_by_half() -> None:
+    # contract -> precompile -> native (event, state) -> contract (slot, log, value), and its answer back
+    params = script(event=True, store=True, to=to_filecoin(STORER), value=3).wrapped()
+    for contract in (asks(1 << 25, params), calls(padded(script(event=True, to=to_filecoin(STORER), value=3)))):
+        world = Machine({CALLER: contract})
+        money, nothing = world.everything(), world.facts()
+        whole = world.invoke(to_filecoin(CALLER), gas=5_000_000)
+        everything, needed, events = world.facts(), whole.gas_used, len(whole.events)
+        assert everything != nothing
+        assert events == 2
+        outcomes = set()
+        for gas in range(21_000, needed * 65 // 63, 61):  # a contract keeps a 64th
+            world.machine.restore(world.before)
+            result = world.invoke(to_filecoin(CALLER), gas=gas)
+            assert result.gas_used <= gas
+            assert world.everything() == money
+            facts = world.facts()
+            if result.exit_code:
+                assert (facts, result.events) == (nothing, ())
+                outcomes.add("failed")
+                continue
+            success, data = answer(result)
+            reached = bool(success) and len(result.events) == events
+            if reached:
+                assert facts == everything
+                outcomes.add("whole")
+            elif not success:
+                assert (facts, result.events, data) == (nothing, (), b"")
+                outcomes.add("refused")
+            else:  # the native actor saw the contract below it run out, or ran out itself and the precompile says so
+                assert facts[STORER] == nothing[STORER]
+                assert len(result.events) < events
+                outcomes.add("cut below")
+        assert {"failed", "whole"} < outcomes
+
+
+def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> None:
+    # The answer is as long as the puppet's memory of it; reading it is the precompile's last charge.
+    params = script(event=True, store=True).wrapped()
+    world = Machine({CALLER: asks(1 << 25, params)})
+    nothing, states = world.facts(), set()
+    costs = world.traced(to_filecoin(CALLER))
+    (needed,) = charged(costs, "OnNativeCall")
+    for gas in range(needed - 120, needed + 60):
+        world.machine.restore(world.before)
+        install(world.machine, {CALLER: Account(FUNDS, 1, asks(1 << 25, params, gas=str(gas)))})
+        result = world.invoke(to_filecoin(CALLER))
+        success, data = answer(result)
+        done = world.facts() != nothing
+        assert done == bool(result.events) == (success == 1 and not any(data[:32])), gas
+        states.add((success, done))
+    assert {(0, False), (1, True)} <= states
+
+
+# --- value ------------------------------------------------------------------------------------------------------------
+
+
+def test_value_goes_both_ways() -> None:
+    world = Machine({CALLER: calls(padded(script(to=to_filecoin(STORER), value=20)), value=30)})
+    money = world.everything()
+    success, data = answer(world.invoke(to_filecoin(CALLER)))
+    error, exit_code, _codec, size, *_ = words(data)
+    assert (success, error, exit_code, size) == (1, 0, 0, 34)
+    facts = world.facts()
+    assert (facts[CALLER], facts[STORER]) == ((FUNDS - 30, 1, {}), (20, 1, {0: 1}))
+    assert facts[PUPPET] == (FUNDS + 30 - 20, world.machine.state_tree.get_actor(ActorID(PUPPET)).head)  # type: ignore[union-attr]
+    assert world.everything() == money
+
+
+def test_money_that_is_not_there_is_refused_on_either_side() -> None:
+    world = Machine({CALLER: calls(padded(script(event=True)), value=FUNDS + 1)})
+    before = world.facts()
+    assert answer(world.invoke(to_filecoin(CALLER))) == (0, b"")
+    assert world.facts() == before
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), value=FUNDS + 1)))
+    assert said(result.return_data)[:2] == [ErrorNumber.INSUFFICIENT_FUNDS, 0]
+    assert world.facts() == before
+
+
+def test_a_negative_value_is_no_transaction() -> None:
+    world = Machine()
+    before = world.everything(), world.facts()
+    result = world.message(to_filecoin(STORER), INVOKE_EVM, b"", value=-5)
+    assert (result.exit_code, result.gas_used) == (2, 0)
+    assert "RLP_INVALID_VALUE" in result.message
+    bare = Transaction(DYNAMIC_FEE, SENDER, 0, STORER, -1, b"", 100_000, 0, 0)
+    with pytest.raises(InvalidTransaction, match="RLP_INVALID_VALUE"):
+        EthereumExecutor(world.machine).apply_transaction(bare)
+    assert (world.everything(), world.facts()) == before
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_native_actor_refuses_is_a_failed_call_with_its_words() -> None:
+    steps = script(event=True, store=True, to=to_filecoin(STORER), value=1)
+    steps.abort(77, b"\x43abc")
+    world = Machine({CALLER: calls(padded(steps), value=2)})
+    before = world.facts()
+    success, _ = answer(world.invoke(to_filecoin(CALLER)))
+    assert success == 0
+    assert world.facts() == before
+    world = Machine({CALLER: asks(1 << 25, steps.wrapped())})
+    before = world.facts()
+    success, data = answer(world.invoke(to_filecoin(CALLER)))
+    assert (success, int.from_bytes(data[:32], "big")) == (1, 77)
+    assert world.facts() == before
+
+
+def test_a_trap_is_an_exit_as_under_filecoins_rules() -> None:
+    steps = script(event=True)
+    steps.trap()
+    world = Machine({CALLER: asks(1 << 25, steps.wrapped())})
+    success, data = answer(world.invoke(to_filecoin(CALLER)))
+    assert (success, int.from_bytes(data[:32], "big")) == (1, 4)
+
+
+def test_what_a_contract_refuses_is_an_exit_for_a_native_caller() -> None:
+    refuser = EthAddress(b"\xdd" * 20)
+    world = Machine({refuser: assemble("1 0 SSTORE 0 0 LOG0 7 0 MSTORE 32 0 REVERT")})
+    before = world.facts()
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(refuser), value=4)))
+    error, exit_code, *_ = said(result.return_data)
+    assert (result.exit_code, error, exit_code) == (0, 0, 33)
+    assert world.facts() == before
+    assert result.events == ()
+
+
+def test_a_contract_that_halts_uses_up_what_its_native_caller_had() -> None:
+    halter = EthAddress(b"\xdd" * 20)
+    world = Machine({halter: assemble("INVALID")})
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(halter))), gas=400_000)
+    assert result.gas_used > 390_000
+
+
+# --- read-only --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_precompile", [False, True], ids=["STATICCALL", "precompile"])
+def test_a_native_actor_in_a_read_only_call_changes_nothing(by_precompile: bool) -> None:
+    steps = script(event=True, store=True)
+    contract = asks(1 << 25, steps.wrapped(), flags=1) if by_precompile else calls(padded(steps), kind="STATICCALL")
+    world = Machine({CALLER: contract})
+    before = world.facts()
+    result = world.invoke(to_filecoin(CALLER))
+    success, data = answer(result)
+    if by_precompile:
+        data = decode_abi(["int256", "uint64", "bytes"], data)[2][3:]
+    event, made, linked, root = words(data)[:4]
+    assert (success, event, made, linked, root) == (1, ErrorNumber.READ_ONLY, 0, 0, ErrorNumber.READ_ONLY)
+    assert (world.facts(), result.events) == (before, ())
+
+
+def test_a_contract_below_a_native_read_only_call_cannot_write() -> None:
+    world = Machine()
+    before = world.facts()
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), read_only=True)), gas=400_000)
+    assert result.gas_used > 390_000  # it halts, and so has used up what its caller gave it: all
+    assert (world.facts(), result.events) == (before, ())
+
+
+def test_value_in_a_read_only_call_is_refused() -> None:
+    world = Machine()
+    before = world.facts()
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), value=1, read_only=True)))
+    assert said(result.return_data)[:2] == [ErrorNumber.READ_ONLY, 0]
+    assert world.facts() == before
+
+
+# --- depth ------------------------------------------------------------------------------------------------------------
+
+
+def recursive() -> Machine:
+    """A contract that calls the puppet, which calls the contract, without end."""
+    return Machine({CALLER: calls(padded(script(to=to_filecoin(CALLER))))})
+
+
+def deepest(events: list[TraceEvent]) -> int:
+    depth = most = 0
+    for event in events:
+        depth += isinstance(event, CallStarted) - isinstance(event, CallEnded)
+        most = max(most, depth)
+    return most
+
+
+def test_recursion_through_the_border_ends_with_the_gas() -> None:
+    world = recursive()
+    events = world.traced(to_filecoin(CALLER), gas=5_000_000)
+    assert 100 < deepest(events) < 1025
+    world.machine.restore(world.before)
+    before = world.facts()
+    assert answer(world.invoke(to_filecoin(CALLER)))[0] == 1
+    assert world.facts() == before
+
+
+def test_recursion_through_the_border_ends_at_the_depth_of_ethereums_frames() -> None:
+    world = recursive()
+    recorder = world.machine.tracer = Recorder()
+    message = Message(
+        to_filecoin(CALLER), to_filecoin(SENDER), method=MethodNumber(INVOKE_EVM), gas_limit=Gas((1 << 63) - 1)
+    )
+    result = world.machine.apply_implicit(message)
+    assert result.exit_code == 0, result.message
+    assert deepest(recorder.events) == 1026  # a transaction's first frame, 1,024 below it, and the one that is refused
+    ended = [event for event in recorder.events if isinstance(event, CallEnded)]
+    assert "nest deeper than 1025" in ended[0].message
+
+
+# --- what is called ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("actor", "method", "params", "exit_code"),
+    [
+        (DATACAP_ACTOR, method_number("Transfer"), b"\xff", 21),
+        (DATACAP_ACTOR, method_number("Transfer"), encode([1, 2]), 21),
+        (DATACAP_ACTOR, method_number("NoSuchMethod"), b"", 22),
+        (PUPPET + 7, method_number("Anything"), b"", -ErrorNumber.NOT_FOUND),
+    ],
+    ids=["no CBOR", "another shape", "no such method", "nobody"],
+)
+def test_wrong_parameters_have_the_actors_exit(actor: int, method: int, params: bytes, exit_code: int) -> None:
+    world = Machine({CALLER: asks(method, params, actor=actor)})
+    success, data = answer(world.invoke(to_filecoin(CALLER)))
+    assert (success, int.from_bytes(data[:32], "big", signed=True)) == (1, exit_code)
+
+
+@pytest.mark.parametrize("params", [b"\xff", encode(5), b"\x42a"], ids=["no CBOR", "a number", "cut short"])
+def test_a_contract_refuses_parameters_that_are_no_bytes(params: bytes) -> None:
+    world = Machine()
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), params=params)))
+    _made, error, exit_code, *_ = said(result.return_data)
+    assert (error, exit_code) == (0, 21)
+
+
+def test_a_native_caller_cannot_construct_a_contract_that_is_there() -> None:
+    world = Machine()
+    before = world.facts()
+    result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), method=1, params=encode(b"\x00"))))
+    _made, error, exit_code, *_ = said(result.return_data)
+    assert (error, exit_code) == (0, 18)
+    assert world.facts() == before
+
+
+def test_an_account_has_its_methods_for_native_calls() -> None:
+    """The account actor judges signatures; under Ethereum's rules, too, silence would be a yes to some callers."""
+    authenticate = method_number("AuthenticateMessage")
+    actor = Hypervisor.open(
+        rules="ethereum", genesis=Genesis("test", {KEY_ACCOUNT: TokenAmount(1)})
+    ).state_tree.lookup_id(KEY_ACCOUNT)
+    assert actor is not None
+    world = Machine({CALLER: asks(authenticate, encode([b"\x01" * 65, b"message"]), actor=actor)})
+    success, data = answer(world.invoke(to_filecoin(CALLER)))
+    assert (success, int.from_bytes(data[:32], "big")) == (1, 16)  # the signature is nobody's
+
+
+def test_a_precompile_costs_a_native_caller_ethereums_gas() -> None:
+    sha256 = Address.delegated(EAM_NAMESPACE, bytes(19) + b"\x02")
+    world = Machine()
+    events = world.traced(Address.id(PUPPET), padded(script(to=sha256, params=b"abc")))
+    (cost,) = charged(events, "OnContractCall")
+    assert cost == (60 + 12) * RATE  # the yellow paper: 60, and 12 for each word
+
+
+# --- the executor -----------------------------------------------------------------------------------------------------
+
+
+def test_a_context_of_other_rules_is_refused_in_words() -> None:
+    machine = Hypervisor.open()
+    with pytest.raises(InvalidInput, match="of the rules 'filecoin', not 'ethereum'"):
+        EthereumExecutor(machine)
+    machine.context = MachineContext(rules="ethereum")
+    message = Message(Address.id(0), Address.id(0))
+    with pytest.raises(InvalidInput, match="opened under the rules 'filecoin', its context is of 'ethereum'"):
+        machine.apply_implicit(message)
