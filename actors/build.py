@@ -34,8 +34,10 @@ COUNTER = PROJECT / "examples" / "counter"
 TEMPLATE = ACTORS / "template" / "tip_jar"
 BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
-ALONE = (COUNTER, ORACLE, TEMPLATE, BN254)  # each folder's name is its crate's
-USED = {ORACLE: (GUESTS / "runtime", ACTORS / "contract_calls")}  # crates of this tree that such a crate is built with
+CALLER = PROJECT / "tests" / "actors" / "contract_caller"
+ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254)  # each folder's name is its crate's
+# Crates of this tree that such a crate is built with.
+USED = dict.fromkeys((ORACLE, CALLER), (GUESTS / "runtime", ACTORS / "contract_calls"))
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
