@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check fuzz records statetest differential equality boot bundle bindings actors-page lock environment
+.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check lane fuzz records statetest differential equality boot bundle bindings actors-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -76,6 +76,9 @@ crash: environment ## a thousand kills, faults below RocksDB, failing writes; AR
 
 gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count 50000" is shorter
 	@$(RUN)/python -m tests.crash.collection $(ARGS)
+
+lane: environment ## attacks of users' actors on cron and rewards, on our own built-in actors and on the official ones
+	@$(RUN)/python -m pytest -q -m "" tests/lane $(ARGS)
 
 fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them
 	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)

@@ -40,6 +40,8 @@ class Chain:
         self.watchers: list[Watcher] = []
         self.deferred = False
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+        self.executing: Candidate | None = None
+        """The message that is being executed, or in which the last tipset that failed broke."""
         self.index = ChainIndex(machine.base)
         externs.attach(self.index)
         self._externs = externs
@@ -84,7 +86,11 @@ class Chain:
         begin_epoch(self.machine, self.record.upgrades, parent, height, timestamp)
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
-        executions = list(execute(self.machine, ordered))
+        executions: list[tuple[Execution, int]] = []
+        for candidate in ordered:
+            self.executing = candidate
+            executions += execute(self.machine, [candidate])
+        self.executing = None
         end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
         return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
 
@@ -218,6 +224,7 @@ class Chain:
             self.machine.restore(Snapshot(state, blocks))
             self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
             self._externs.executing = height
+            self.producer = NOBODY  # a miner of another state
             tipset = self._commit(parent, height, timestamp, [])
         except BaseException:
             self.machine.restore(before)

@@ -60,6 +60,7 @@ _LOG = logging.getLogger(__name__)
 class _Snapshot:
     tipset: Tipset
     upgrades: Upgrades
+    producer: Address
     time_offset: int
 
 
@@ -492,7 +493,7 @@ class Network:
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""
-        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self._clock.offset))
+        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
@@ -505,10 +506,16 @@ class Network:
         remembered = self._snapshots[snapshot - 1]
         del self._snapshots[snapshot - 1 :]
         self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
+        self.chain.producer = remembered.producer
         return True
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
-        tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
+        try:
+            tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
+        except Exception:
+            if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
+                self.mempool.drop(self.chain.executing)
+            raise
         self._clock.block_made()
         self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
         if _LOG.isEnabledFor(logging.INFO):

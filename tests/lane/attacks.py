@@ -1,0 +1,375 @@
+"""The attacks: each lets messages wait for a few blocks and says how they exited, block by block.
+
+What a message must exit with is the reference's word (the official actors and the machine's golden vectors); here it
+shows that the attack was carried out, and that both bundles see the same attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.method_numbers import method_number
+from bridge.params import CREATE_EXTERNAL_METHOD
+from devtools.demo.artifacts import counter_module
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
+from localnet.accounts import BLS_ACCOUNT
+from localnet.addresses import filecoin_address
+from localnet.miner import FUNDS, WINDOW_PROOF
+from store.cid import CBOR
+from store.codec import decode, encode, link
+from tests.crossing.puppet import Script, puppet
+from tests.lane import guests
+from tests.lane.stage import CRON, MARKET, POWER, REWARD, Stage
+from tests.localnet.conftest import ARTIFACTS
+
+Exits = list[list[int]]
+Attack = Callable[[Stage], Exits]
+
+OK, GAS, TRAPPED, LYING = 0, ExitCode.SYS_OUT_OF_GAS, ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_MISSING_RETURN
+FORBIDDEN, REVERTED = ExitCode.USR_FORBIDDEN, ExitCode.EVM_CONTRACT_REVERTED
+FIL = 10**18
+INIT, EAM, DATACAP = Address.id(INIT_ACTOR), Address.id(EAM_ACTOR), Address.id(DATACAP_ACTOR)
+REGISTRY, SYSTEM = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(SYSTEM_ACTOR)
+SINGLETONS = [SYSTEM, INIT, REWARD, CRON, POWER, MARKET, REGISTRY, DATACAP, EAM, Address.id(99)]
+
+
+def expect(found: object, wanted: object) -> None:
+    """The attack went as it was meant to."""
+    assert found == wanted, f"the messages exit with {found}, not {wanted}"
+
+
+# --- gas, memory, depth -----------------------------------------------------------------------------------------------
+
+
+def native_loops_fill_the_block(stage: Stage) -> Exits:
+    actor = stage.place(guests.spin())
+    exits = []
+    for _ in range(2):
+        for _ in range(5):
+            stage.fire(actor, gas=2_000_000_000)
+        exits.append(stage.epoch())
+    expect(exits, [[GAS] * 5] * 2)
+    return exits
+
+
+def contracts_loop(stage: Stage) -> Exits:
+    contract = stage.contract(guests.SPIN)
+    stage.shoot(contract, gas=1_000_000_000)
+    stage.shoot(contract, gas=500_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[GAS, GAS]])
+    return exits
+
+
+def memory_is_taken_until_there_is_none(stage: Stage) -> Exits:
+    actor = stage.place(guests.glutton())
+    stage.fire(actor)
+    stage.fire(actor)
+    exits = [stage.epoch()]
+    expect(exits, [[GAS, GAS]])
+    return exits
+
+
+def traps_and_exits_that_are_the_systems(stage: Stage) -> Exits:
+    stage.fire(stage.place(guests.trap()))
+    stage.fire(stage.place(guests.liar()))
+    exits = [stage.epoch()]
+    expect(exits, [[TRAPPED, LYING]])
+    actor = stage.place(puppet())
+    for code in (1, 7, 10, 15, 16, 2**32 - 1):
+        script = Script()
+        script.abort(code, b"no")
+        stage.fire(actor, params=script.wrapped(), gas=1_000_000_000)
+    exits.append(stage.epoch())
+    expect(exits[1], [ExitCode.SYS_ILLEGAL_EXIT_CODE] * 4 + [16, 2**32 - 1])
+    return exits
+
+
+def a_tree_of_sends_without_end(stage: Stage) -> Exits:
+    actor = stage.place(guests.storm())
+    stage.fire(actor, params=b"\x54" + b"\x00" * 2 + actor.to_bytes().ljust(20, b"\0"), gas=3_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[GAS]])
+    return exits
+
+
+def contracts_recurse_to_the_limit(stage: Stage) -> Exits:
+    contract = stage.contract(guests.RECURSE)
+    stage.shoot(contract, gas=9_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK]])
+    return exits
+
+
+def runtimes_recurse_into_each_other(stage: Stage) -> Exits:
+    counter = stage.place(counter_module())
+    recursion = stage.network.deploy(ARTIFACTS / "Recursion.json", sender=stage.attacker)
+    data = recursion.interface.encode_call("ping", counter.actor_id(), 2000)
+    stage.shoot(filecoin_address(recursion.address), data, gas=9_000_000_000)
+    exits = [stage.epoch()]
+    assert exits[0][0] in (OK, GAS)
+    return exits
+
+
+# --- what is left behind ----------------------------------------------------------------------------------------------
+
+
+def answers_of_a_mebibyte(stage: Stage) -> Exits:
+    native, contract = stage.place(guests.windbag()), stage.contract(guests.WINDBAG)
+    stage.fire(native, gas=3_000_000_000)
+    stage.shoot(contract, gas=6_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK, OK]])
+    return exits
+
+
+def events_flood_the_receipts(stage: Stage) -> Exits:
+    endless, many, contract = (
+        stage.place(guests.flood()),
+        stage.place(guests.deluge()),
+        stage.contract(guests.FLOOD),
+    )
+    stage.fire(endless, gas=3_000_000_000)
+    stage.fire(many, gas=5_000_000_000)
+    stage.shoot(contract, gas=1_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[GAS, OK, GAS]])
+    return exits
+
+
+def state_grows(stage: Stage) -> Exits:
+    contract, actor = stage.contract(guests.BLOAT), stage.place(puppet())
+    stage.shoot(contract, gas=9_000_000_000)
+    exits = [stage.epoch()]
+    for number in range(20):
+        script = Script()
+        script.store(encode([number, bytes(30_000)]))
+        stage.fire(actor, params=script.wrapped(), gas=400_000_000)
+    exits.append(stage.epoch())
+    expect(exits, [[OK], [OK] * 20])
+    return exits
+
+
+def newcomers_crowd_the_address_book(stage: Stage) -> Exits:
+    exits = []
+    for block in range(2):
+        for number in range(100):
+            newcomer = Address.delegated(10, (1000 * block + number).to_bytes(20, "big"))
+            stage.fire(newcomer, 0, value=1, gas=90_000_000)
+        exits.append(stage.epoch())
+    expect(exits, [[OK] * 100] * 2)
+    return exits
+
+
+def miners_crowd_the_cron_queue(stage: Stage) -> Exits:
+    exits = []
+    for _ in range(2):
+        for _ in range(12):
+            owner = stage.attacker.native.to_bytes()
+            params = encode([owner, BLS_ACCOUNT.to_bytes(), WINDOW_PROOF, b"", []])
+            stage.fire(POWER, method_number("CreateMiner"), params, value=FUNDS, gas=800_000_000)
+        exits.append(stage.epoch())
+    expect(exits, [[OK] * 12] * 2)
+    return exits
+
+
+# --- knocking at the lane's own doors ---------------------------------------------------------------------------------
+
+
+def everybody_calls_the_systems_methods(stage: Stage) -> Exits:
+    """Accounts, a native actor and a multisig ask for what only f00, f02, f03, f04 and miners may ask for."""
+    event = encode([stage.network.block_number + 1, b"\x81\x01"])
+    calls = [
+        (CRON, 2, b""), (REWARD, 2, encode([stage.producer.address.to_bytes(), b"", b"", 1])), (REWARD, 4, b"\x40"),
+        (POWER, 5, b""), (POWER, 4, event), (POWER, 6, encode(encode_bigint(-(10**18)))),
+        (POWER, 3, encode([encode_bigint(1 << 60), encode_bigint(1 << 60)])), (MARKET, 9, b""),
+        (INIT, 3, encode([link(stage.network.machine.manifest.code("evm")), b"", bytes(20)])), (SYSTEM, 1, b""),
+        (stage.producer.address, 12, encode([b"\x81\x01", [b"", b""], [b"", b""]])),
+        (stage.producer.address, 14, encode([encode_bigint(10**18), b""])),
+    ]  # fmt: skip
+    for to, method, params in calls:
+        stage.fire(to, method, params, gas=500_000_000)
+    exits = [stage.epoch()]
+    assert set(exits[0]) <= {FORBIDDEN, ExitCode.USR_UNHANDLED_MESSAGE}
+    assert exits[0].count(FORBIDDEN) >= 10
+    script = Script()
+    for to, method, params in calls:
+        script.send(to, method, params or None, CBOR)
+    actor = stage.place(puppet())
+    stage.fire(actor, params=script.wrapped())
+    exits.append(stage.epoch())
+    expect(exits[1], [OK])
+    (last,) = stage.network.chain.index.receipts(stage.network.head)
+    words = decode(last.execution.receipt.return_data)
+    exits.append([int.from_bytes(words[place : place + 4], "little") for place in range(0, len(words) - 3, 4)])
+    return exits
+
+
+def a_multisig_asks_for_cron_events(stage: Stage) -> Exits:
+    signer = stage.attacker.native.to_bytes()
+    created = stage.network.send_native(
+        INIT,
+        2,
+        encode([link(stage.network.machine.manifest.code("multisig")), encode([[signer], 1, 0, 0])]),
+        value=FIL,
+        sender=stage.attacker,
+    )
+    wallet = Address.from_bytes(decode(created.return_data)[0])
+    award = encode([stage.producer.address.to_bytes(), b"", b"", 1])
+    for to, method, params in ((POWER, 4, encode([1, b"\x81\x01"])), (CRON, 2, b""), (REWARD, 2, award)):
+        stage.fire(wallet, 2, encode([to.to_bytes(), b"", method, params]), gas=900_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK] * 3])
+    codes = [decode(receipt.return_data)[2] for receipt in stage.network.chain.index.receipts(stage.network.head)]
+    expect(codes, [FORBIDDEN] * 3)
+    return [*exits, codes]
+
+
+def contracts_pay_the_singletons(stage: Stage) -> Exits:
+    contract = stage.contract(guests.paying([*SINGLETONS, stage.producer.address]), balance=FIL)
+    stage.shoot(contract)
+    exits = [stage.epoch()]
+    expect(exits, [[OK]])
+    return exits
+
+
+def a_native_actor_reenters_through_everybody(stage: Stage) -> Exits:
+    """An actor that calls singletons, itself and a contract that refuses, in between its own changes of state."""
+    actor, refusing = stage.place(puppet(), balance=FIL), stage.contract(guests.REFUSE)
+    inner = Script()
+    inner.store(encode(["inner"]))
+    inner.send(REWARD, 3, None, CBOR, value=5)
+    inner.abort(20, b"taken back")
+    script = Script()
+    script.store(encode(["outer"]))
+    for target in SINGLETONS:
+        script.send(target, 0, None, CBOR, value=3)
+    script.send(actor, 2, inner.wrapped(), CBOR, value=1)
+    script.send(refusing, method_number("InvokeEVM"), None, CBOR, value=1)
+    script.send(stage.producer.address, 0, None, CBOR, value=7)
+    script.send(POWER, method_number("NetworkRawPower"), None, CBOR)
+    for _ in range(3):
+        stage.fire(actor, params=script.wrapped(), gas=3_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK] * 3])
+    return exits
+
+
+# --- owners, beneficiaries, receivers ---------------------------------------------------------------------------------
+
+_CHANGE_OWNER, _CHANGE_BENEFICIARY, _WITHDRAW = 23, 30, 16
+
+
+def _hand_over(stage: Stage, actor: Address) -> Exits:
+    """Make a native actor the owner of the miner that produces the blocks."""
+    params = encode(actor.to_bytes())
+    stage.fire(stage.producer.address, _CHANGE_OWNER, params, sender=stage.network.accounts[1], gas=1_000_000_000)
+    exits = [stage.epoch()]
+    script = Script()
+    script.send(stage.producer.address, _CHANGE_OWNER, params, CBOR)
+    stage.fire(actor, params=script.wrapped(), gas=2_000_000_000)
+    exits.append(stage.epoch())
+    expect(exits, [[OK], [OK]])
+    return exits
+
+
+def the_producers_owner_takes_nothing(stage: Stage) -> Exits:
+    """The owner traps whenever it is sent something; a withdrawal fails, what the system does goes on."""
+    actor = stage.place(puppet())
+    exits = _hand_over(stage, actor)
+    script = Script()
+    script.send(stage.producer.address, _WITHDRAW, encode([encode_bigint(1)]), CBOR)
+    script.trap()
+    stage.fire(actor, params=script.wrapped(), gas=2_000_000_000)
+    exits.append(stage.epoch())
+    expect(exits[-1], [TRAPPED])
+    return exits
+
+
+def the_producers_owner_destroys_itself(stage: Stage) -> Exits:
+    code = stage.place(puppet())
+    exits = _hand_over(stage, code)
+    machine = stage.network.machine
+    identity = code.actor_id()
+    assert identity is not None
+    state = machine.state_tree.get_actor(identity)
+    assert state is not None
+    machine.state_tree.set_actor(identity, replace(state, code=machine.install(guests.vanishing())))
+    stage.network.chain.keep_changes()
+    stage.fire(code, params=b"\x40", gas=1_000_000_000)
+    exits.append(stage.epoch())
+    expect(exits[-1], [OK])
+    assert stage.network.machine.actor(code) is None
+    stage.fire(code, 0, value=1, gas=1_000_000_000)
+    exits.append(stage.epoch())
+    expect(exits[-1], [ExitCode.SYS_INVALID_RECEIVER])
+    return exits
+
+
+def the_producers_beneficiary_is_a_contract_that_refuses(stage: Stage) -> Exits:
+    """Proposed by the owner; the contract never agrees, and is none. Nothing of the lane waits for it."""
+    refusing = stage.contract(guests.REFUSE)
+    params = encode([refusing.to_bytes(), encode_bigint(FIL), 10**6])
+    owner = stage.network.accounts[1]
+    stage.fire(stage.producer.address, _CHANGE_BENEFICIARY, params, sender=owner, gas=1_000_000_000)
+    stage.fire(stage.producer.address, _WITHDRAW, encode([encode_bigint(1)]), sender=owner, gas=1_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK, OK]])
+    return exits
+
+
+def contracts_destroy_themselves_in_a_block_with_payments_to_them(stage: Stage) -> Exits:
+    contract = stage.contract(guests.VANISH, balance=FIL)
+    stage.shoot(contract, gas=1_000_000_000)
+    stage.shoot(contract, value=5, gas=1_000_000_000)
+    stage.fire(contract, 0, value=5, gas=1_000_000_000)
+    exits = [stage.epoch()]
+    expect(exits, [[OK] * 3])
+    return exits
+
+
+# --- the pool ---------------------------------------------------------------------------------------------------------
+
+
+def the_pool_is_full_of_what_never_gets_its_turn(stage: Stage) -> Exits:
+    """Nonces ahead of their time, limits of a whole block, creations of contracts that run out."""
+    stage.network.automine = False
+    for number in range(300):
+        stage.fire(stage.victim.native, 0, value=1, gas=10_000_000, sender=stage.victim)
+        if number == 0:
+            stage.network.mempool.drop(next(iter(stage.network.mempool)))  # the first is lost: all others wait for it
+            stage._waiting.clear()
+    stage.fire(EAM, CREATE_EXTERNAL_METHOD, encode(guests.SPIN), gas=900_000_000)
+    exits = [stage.epoch(), stage.epoch()]
+    return [sorted(set(block)) for block in exits]
+
+
+ATTACKS: list[Attack] = [
+    native_loops_fill_the_block,
+    contracts_loop,
+    memory_is_taken_until_there_is_none,
+    traps_and_exits_that_are_the_systems,
+    a_tree_of_sends_without_end,
+    contracts_recurse_to_the_limit,
+    runtimes_recurse_into_each_other,
+    answers_of_a_mebibyte,
+    events_flood_the_receipts,
+    state_grows,
+    newcomers_crowd_the_address_book,
+    miners_crowd_the_cron_queue,
+    everybody_calls_the_systems_methods,
+    a_multisig_asks_for_cron_events,
+    contracts_pay_the_singletons,
+    a_native_actor_reenters_through_everybody,
+    the_producers_owner_takes_nothing,
+    the_producers_owner_destroys_itself,
+    the_producers_beneficiary_is_a_contract_that_refuses,
+    contracts_destroy_themselves_in_a_block_with_payments_to_them,
+    the_pool_is_full_of_what_never_gets_its_turn,
+]
+MORE_EVENTS = {miners_crowd_the_cron_queue}
+"""Attacks whose miners have cron events of their own."""

@@ -1,0 +1,138 @@
+"""Hostile code: native modules as text, contracts as bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hypervisor.address import Address
+from tests.runtimes.wasm.guests import guest
+
+MEBIBYTE = 1 << 20
+
+
+@cache
+def spin() -> bytes:
+    """Never ends."""
+    return guest("(loop $on (br $on)) unreachable")
+
+
+@cache
+def trap() -> bytes:
+    """Always traps."""
+    return guest("unreachable")
+
+
+@cache
+def liar() -> bytes:
+    """Names a block as its answer that does not exist."""
+    return guest("(i32.const 77)")
+
+
+@cache
+def glutton() -> bytes:
+    """Takes memory until it gets no more, then goes on for ever."""
+    return guest(
+        """(loop $more (br_if $more (i32.ne (memory.grow (i32.const 64)) (i32.const -1))))
+        (loop $on (br $on)) unreachable"""
+    )
+
+
+@cache
+def windbag() -> bytes:
+    """Answers a mebibyte."""
+    return guest(
+        f"""(drop (call $block_create (i32.const 0) (i64.const 0x55) (i32.const 64) (i32.const {MEBIBYTE})))
+        (i32.load (i32.const 0))""",
+        "ipld.block_create",
+        pages="20",
+    )
+
+
+@cache
+def flood() -> bytes:
+    """Emits events of eight kibibytes as long as there is gas."""
+    return guest(
+        """(i64.store (i32.const 0) (i64.const 3)) (i64.store (i32.const 8) (i64.const 0x55))
+        (i32.store (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 8000))
+        (i32.store8 (i32.const 100) (i32.const 97))
+        (loop $on
+          (drop (call $emit_event (i32.const 0) (i32.const 1) (i32.const 100) (i32.const 1) (i32.const 200)
+            (i32.const 8000)))
+          (br $on))
+        unreachable""",
+        "event.emit_event",
+    )
+
+
+@cache
+def deluge() -> bytes:
+    """Emits two hundred events of eight kibibytes, and ends well."""
+    return guest(
+        """(i64.store (i32.const 0) (i64.const 3)) (i64.store (i32.const 8) (i64.const 0x55))
+        (i32.store (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 8000))
+        (i32.store8 (i32.const 100) (i32.const 97))
+        (local.set $left (i32.const 200))
+        (loop $on
+          (drop (call $emit_event (i32.const 0) (i32.const 1) (i32.const 100) (i32.const 1) (i32.const 200)
+            (i32.const 8000)))
+          (br_if $on (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (i32.const 0)""",
+        "event.emit_event",
+        locals_="(local $left i32)",
+    )
+
+
+@cache
+def storm() -> bytes:
+    """Sends to the address in its parameters again and again, with these parameters: to itself, a tree without end."""
+    return guest(
+        """(if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+        (drop (call $block_read (i32.const 0) (local.get 0) (i32.const 3) (i32.const 100) (i32.const 20)))
+        (loop $on
+          (drop (call $send (i32.const 0) (i32.const 100) (i32.load8_u (i32.const 99)) (i64.const 2) (local.get 0)
+            (i64.const 0) (i64.const 0) (i64.const 0x7fffffffffffffff) (i64.const 0)))
+          (br $on))
+        unreachable""",
+        "ipld.block_read",
+        "send.send",
+        fields=f'(data (i32.const 99) "{chr(92)}03")',
+    )
+
+
+@cache
+def vanishing() -> bytes:
+    """Destroys itself, and burns what it has, at any call of method 2; takes everything else."""
+    return guest(
+        """(if (local.get 0) (then (drop (call $self_destruct (i32.const 1))))) (i32.const 0)""", "self.self_destruct"
+    )
+
+
+# --- contracts --------------------------------------------------------------------------------------------------------
+
+SPIN = bytes.fromhex("5b5f56")
+REFUSE = bytes.fromhex("5f5ffd")
+VANISH = bytes.fromhex("33ff")
+RECURSE = bytes.fromhex("5f5f5f5f5f305af15f5260205ff3")
+"""Calls itself with all gas, and answers whether that went well."""
+WINDBAG = bytes.fromhex("620fff005ff3")
+INVALID = bytes.fromhex("fe")
+
+
+def times(count: int, body: bytes) -> bytes:
+    """A loop around code that leaves the stack as it is; the count that is left lies on top."""
+    return b"\x61" + count.to_bytes(2, "big") + b"\x5b" + body + bytes.fromhex("6001900380600357" + "00")
+
+
+FLOOD = times(0xFFFF, bytes.fromhex("6110005fa0"))
+BLOAT = times(300, bytes.fromhex("808055"))
+
+
+def paying(targets: list[Address]) -> bytes:
+    """Sends an attoFIL to each of these actors, by their masked IDs, whatever comes of it."""
+    code = b""
+    for target in targets:
+        actor = target.actor_id()
+        assert actor is not None
+        masked = b"\xff" + bytes(11) + actor.to_bytes(8, "big")
+        code += bytes.fromhex("5f5f5f5f6001") + b"\x73" + masked + bytes.fromhex("5af150")
+    return code + b"\x00"

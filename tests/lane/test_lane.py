@@ -1,0 +1,180 @@
+"""The lane of the system's messages: cron and rewards exit with 0 in every epoch, and do what they always do.
+
+Long, but for a few attacks on our own actors: `make lane` runs them all, on both bundles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
+from localnet import Account
+from store.codec import encode
+from tests.conftest import data_file
+from tests.lane import guests
+from tests.lane.attacks import ATTACKS, MORE_EVENTS, Attack, Exits
+from tests.lane.stage import AWARD, CRON, REWARD, Stage
+from tests.localnet.conftest import BUNDLE
+
+BURNT = Address.id(BURNT_FUNDS_ACTOR)
+QUICK = {"traps_and_exits_that_are_the_systems", "everybody_calls_the_systems_methods"}
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[dict[str, Stage]]:
+    made: dict[str, Stage] = {}
+    yield made
+    for stage in made.values():
+        stage.network.close()
+
+
+def the_stage(stages: dict[str, Stage], kind: str) -> Stage:
+    if kind not in stages:
+        stages[kind] = Stage(None if kind == "own" else data_file(BUNDLE))
+    return stages[kind]
+
+
+def award(machine: Hypervisor, receiver: Address) -> ApplyResult:
+    """The message that pays for a block, as the chain sends it."""
+    params = encode([receiver.to_bytes(), encode_bigint(0), encode_bigint(0), 1])
+    return machine.apply_implicit(
+        Message(REWARD, Address.id(SYSTEM_ACTOR), method=AWARD, params=params, gas_limit=Gas(1 << 30))
+    )
+
+
+@cache
+def exits_of(stage: Stage, attack: Attack) -> tuple[Exits, list[str], int]:
+    """What an attack's messages exit with, the damage to the lane, and the attoFIL that came or went by it."""
+    before = stage.money()
+    with stage.attacked():
+        exits = attack(stage)
+        return exits, stage.damage(more_events=attack in MORE_EVENTS), stage.money() - before
+
+
+def _cases() -> Iterator[object]:
+    for kind in ("own", "official"):
+        for attack in ATTACKS:
+            quick = kind == "own" and attack.__name__ in QUICK
+            yield pytest.param(kind, attack, marks=() if quick else pytest.mark.long, id=f"{kind}-{attack.__name__}")
+
+
+@pytest.mark.parametrize(("kind", "attack"), list(_cases()))
+def test_no_attack_keeps_cron_and_rewards_from_their_work(stages: dict[str, Stage], kind: str, attack: Attack) -> None:
+    _, damage, money = exits_of(the_stage(stages, kind), attack)
+    assert damage == []
+    assert money == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_an_attack_exits_alike_on_both_bundles(stages: dict[str, Stage], attack: Attack) -> None:
+    own, official = (exits_of(the_stage(stages, kind), attack)[0] for kind in ("own", "official"))
+    assert own == official
+
+
+# --- who is paid for a block ------------------------------------------------------------------------------------------
+
+
+def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
+    """Receivers of a block's reward: how paying them exits, and whether they get it (else it is burnt)."""
+    wallet = stage.network.accounts[3]
+    newcomer = Address.delegated(10, b"\x77" * 20)
+    stage.network.send(newcomer, 1)
+    gone = stage.contract(guests.VANISH)
+    stage.network.send(gone, sender=stage.attacker)
+    return {
+        "a miner": (stage.producer.address, 0, True),
+        "an account": (wallet.native, 0, False),
+        "an Ethereum account": (wallet.delegated, 0, False),
+        "a placeholder": (newcomer, 0, True),
+        "a singleton": (CRON, 0, False),
+        "a contract that refuses": (stage.contract(guests.REFUSE), 0, False),
+        "a contract that never ends": (stage.contract(guests.SPIN), 0, False),
+        "a contract that is gone": (gone, 0, False),
+        "an actor that traps": (stage.place(guests.trap()), 0, False),
+        "an actor that names no block": (stage.place(guests.liar()), 0, False),
+        "an actor that destroys itself and what it has": (stage.place(guests.vanishing()), 0, False),
+        "an actor that never ends": (stage.place(guests.spin()), ExitCode.SYS_OUT_OF_GAS, False),
+        "an ID that nobody has": (Address.id(99_999), 0, False),
+        "a key that nobody has": (Account.from_key(bytes(31) + b"\x09").native, ExitCode.USR_NOT_FOUND, False),
+    }
+
+
+@pytest.mark.parametrize("kind", ["own", pytest.param("official", marks=pytest.mark.long)])
+def test_a_reward_that_is_refused_is_burnt_and_the_message_exits_with_0(stages: dict[str, Stage], kind: str) -> None:
+    """Only an actor that takes all gas breaks the message, on the network's own actors too: none may be a producer."""
+    stage = the_stage(stages, kind)
+    machine = stage.network.machine
+    with stage.attacked():
+        found, wanted = {}, {}
+        for name, (receiver, exit_code, paid) in _receivers(stage).items():
+            wanted[name] = (exit_code, paid, exit_code == 0 and not paid)
+            with machine.trial():
+                before = machine.balance(receiver), machine.balance(BURNT)
+                result = award(machine, receiver)
+                after = machine.balance(receiver), machine.balance(BURNT)
+                found[name] = (result.exit_code, after[0] > before[0], after[1] > before[1])
+            if name != "a miner":
+                with pytest.raises(InvalidInput, match="only a storage miner produces blocks"):
+                    stage.network.set_producer(receiver)
+        assert found == wanted
+
+
+# --- the suite itself -------------------------------------------------------------------------------------------------
+
+
+def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, Stage]) -> None:
+    """The planted defect: a user's actor produces the blocks. It takes all gas of the reward's message."""
+    stage = the_stage(stages, "own")
+    with stage.attacked():
+        stage.network.chain.producer = stage.place(guests.spin())
+        with pytest.raises(Fatal, match="f02 exited with 7"):
+            stage.damage()
+        stage.network.chain.producer = stage.place(guests.trap())
+        assert any("the reward is paid as" in words for words in stage.damage())
+
+
+def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -> None:
+    """The planted defect: a user's actor that traps behind the market's cron."""
+    stage = the_stage(stages, "own")
+    tree = stage.network.machine.state_tree
+    with stage.attacked():
+        market = tree.get_actor(MARKET_ACTOR)
+        assert market is not None
+        tree.set_actor(MARKET_ACTOR, replace(market, code=stage.network.machine.install(guests.trap())))
+        stage.network.chain.keep_changes()
+        assert any("a call of cron's to f05.9 fails" in words for words in stage.damage())
+
+
+def test_a_message_that_breaks_the_machine_stops_one_block_and_no_more(
+    stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of the machine that one message meets: the pool forgets it, and the next block has all others."""
+    stage = the_stage(stages, "own")
+    with stage.attacked():
+        machine = stage.network.machine
+        apply = machine.apply
+
+        def broken(message: SignedMessage, *rest: int) -> ApplyResult:
+            if message.message.value == 13:
+                raise Fatal("a defect")
+            return apply(message, *rest)
+
+        monkeypatch.setattr(machine, "apply", broken)
+        stage.fire(stage.victim.native, 0, value=1, gas=10_000_000)
+        stage.fire(stage.victim.native, 0, value=13, gas=10_000_000, sender=stage.network.accounts[7])
+        with pytest.raises(Fatal, match="a defect"):
+            stage.network.mine()
+        assert stage.epoch() == [0, -1]
+        assert stage.damage() == []
