@@ -48,7 +48,7 @@ _BIT_FIELDS: Final = {
     "no bits": b"", "an open run": b"\xff" * 9, "version 1": b"\x01", "a zero at the end": b"\x0c\x00",
     "everything": b"\x04" + b"\xff" * 9 + b"\x01", "null": None,
 }  # fmt: skip
-_BY_NAME: Final[dict[str, dict[str, Any]]] = {
+BY_NAME: Final[dict[str, dict[str, Any]]] = {
     "Address": _ADDRESSES, "BigInt": _AMOUNTS, "TokenAmount": _AMOUNTS, "DataCap": _AMOUNTS,
     "ConstructorParams": _AMOUNTS, "Signature": _SIGNATURES, "BitField": _BIT_FIELDS,
 }  # fmt: skip
@@ -142,8 +142,8 @@ def _leaf(actor: str, term: Term, value: Any) -> Iterator[tuple[str, Any]]:
     schema = actor_schema(actor)
     named = schema.name_of(term) if isinstance(term, str) else ""
     kind = schema.type_of(term)
-    if named in _BY_NAME:
-        yield from _BY_NAME[named].items()
+    if named in BY_NAME:
+        yield from BY_NAME[named].items()
         yield "a number", 5
     elif isinstance(kind, Simple):
         yield from _BY_KIND.get(kind.kind, {}).items()

@@ -103,14 +103,14 @@ class Twins:
         machines = (self.official, self.own)
         before = [machine.snapshot() for machine in machines]
         name = self._name(message.to)
-        official, own = (machine.apply_implicit(message) for machine in machines)
-        self._check(name, message, official, own, kind)
-        if own.exit_code:
-            assert self.own.root == before[1].root, (
-                f"method {message.method} failed with {own.exit_code}, and left a change"
-            )
-        for machine, snapshot in zip(machines, before, strict=True):
-            machine.restore(snapshot)
+        try:
+            official, own = (machine.apply_implicit(message) for machine in machines)
+            self._check(name, message, official, own, kind)
+            if own.exit_code:
+                assert self.own.root == before[1].root, f"{name}.{message.method} failed, and left a change"
+        finally:
+            for machine, snapshot in zip(machines, before, strict=True):
+                machine.restore(snapshot)
         return own
 
     def _name(self, address: Address) -> str:
