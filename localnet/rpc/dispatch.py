@@ -18,8 +18,12 @@ from localnet.rpc import (
     control,
     fees,
     filecoin,
+    headers,
     info,
     log_methods,
+    pool,
+    raw_transactions,
+    refused,
     simulate,
     socket_methods,
     state,
@@ -60,6 +64,10 @@ _MODULES: Final = (
     state_control,
     socket_methods,
     filecoin,
+    pool,
+    raw_transactions,
+    headers,
+    refused,
 )
 _ASK_AGAIN: Final = 0.05
 """Seconds after which the network is asked again for what is not there yet."""

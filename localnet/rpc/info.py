@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from eth_hash.auto import keccak
 
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, as_quantity, data
+
+MODULES: Final = (
+    "anvil", "debug", "erigon", "eth", "evm", "hardhat", "hypervisor", "net", "personal", "rpc", "trace", "txpool",
+    "web3",
+)  # fmt: skip
 
 
 def chain_id(node: Node) -> str:
@@ -54,12 +61,45 @@ def accounts(node: Node) -> list[str]:
     return [as_data(address) for address in node.unlocked]
 
 
+def coinbase(node: Node) -> str:  # noqa: ARG001
+    """The zero address: blocks are produced by nobody's account."""
+    return as_data(bytes(20))
+
+
+def mining(node: Node) -> bool:  # noqa: ARG001
+    """Always false: Filecoin has no proof of work."""
+    return False
+
+
+def hashrate(node: Node) -> str:  # noqa: ARG001
+    """Always none: Filecoin has no proof of work."""
+    return as_quantity(0)
+
+
+def modules(node: Node) -> dict[str, str]:  # noqa: ARG001
+    """The prefixes of the methods, each with a version."""
+    return dict.fromkeys(MODULES, "1.0")
+
+
+def capabilities(node: Node) -> dict[str, Any]:
+    """The head, and how far back the node answers: to the first block, but for proofs, which it has none of."""
+    everything = {"disabled": False, "oldestBlock": as_quantity(0)}
+    head = {"number": as_quantity(node.network.block_number), "hash": as_data(node.network.head.hash)}
+    kinds = dict.fromkeys(("state", "tx", "logs", "receipts", "blocks"), everything)
+    return {"head": head, **kinds, "stateproofs": {"disabled": True}}
+
+
 METHODS = (
     Method("eth_chainId", (), chain_id, inline=True),
-    Method("eth_accounts", (), accounts, inline=True),
+    Method("eth_accounts", (), accounts, inline=True, aliases=("eth_requestAccounts",)),
+    Method("eth_coinbase", (), coinbase, inline=True),
+    Method("eth_mining", (), mining, inline=True),
+    Method("eth_hashrate", (), hashrate, inline=True),
+    Method("eth_capabilities", (), capabilities),
     Method("eth_syncing", (), syncing, inline=True),
     Method("eth_protocolVersion", (), protocol_version, inline=True),
-    Method("net_version", (), net_version, inline=True),
+    Method("net_version", (), net_version, inline=True, aliases=("eth_networkId",)),
+    Method("rpc_modules", (), modules, inline=True),
     Method("net_listening", (), listening, inline=True),
     Method("net_peerCount", (), peer_count, inline=True),
     Method("web3_clientVersion", (), client_version, inline=True),

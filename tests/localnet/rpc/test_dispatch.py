@@ -139,7 +139,7 @@ def test_no_parameters_break_a_method(rpc: Client, name: str, params: list[Any])
     if method_table()[name].on_socket:
         assert (error["code"], "use a WebSocket" in error["message"]) == (-32601, True)
         return
-    assert error["code"] in (None, -32602, -32000, -32001, -32003, -32005, 1, 3, 11), error
+    assert error["code"] in (None, -32602, -32000, -32001, -32003, -32004, -32005, 1, 3, 11), error
     assert "internal error" not in error["message"]
 
 

@@ -1,0 +1,100 @@
+"""Methods about transactions that wait: geth's txpool_, and what anvil and Hardhat ask.
+
+Pending are those of each sender that follow its nonce without a gap, queued the others. Shapes: execution-apis
+src/txpool/pool.yaml; geth's page on the txpool namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bridge.addresses import EthAddress, to_filecoin
+from localnet.execution import Candidate, next_nonce
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.shapes import transaction_json, waiting_json
+from localnet.rpc.values import address, as_data, as_quantity, quantity
+
+Shown = Callable[[Candidate], Any]
+
+
+def status(node: Node) -> dict[str, str]:
+    """How many transactions are pending, and how many wait behind a gap of nonces."""
+    pending, queued = _sorted(node, node.network.mempool)
+    return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
+
+
+def content(node: Node) -> dict[str, Any]:
+    """The transactions that wait, by sender and nonce."""
+    return _by_sender(node, lambda candidate: waiting_json(candidate, node.network.chain_id))
+
+
+def content_from(node: Node, owner: EthAddress) -> dict[str, Any]:
+    """The transactions of a sender that wait, by nonce."""
+    found = content(node)
+    return {kind: senders.get(as_data(owner), {}) for kind, senders in found.items()}
+
+
+def inspect(node: Node) -> dict[str, Any]:
+    """The transactions that wait, by sender and nonce, each in a line."""
+    return _by_sender(node, _line)
+
+
+def pending_transactions(node: Node) -> list[dict[str, Any]]:
+    """The transactions that wait, in the order in which they came."""
+    return [waiting_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
+
+
+def by_sender_and_nonce(node: Node, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
+    """The transaction of a sender with a nonce, in a block or waiting; null where there is none."""
+    sender, network = to_filecoin(owner), node.network
+    for candidate in network.mempool:
+        if (candidate.bare.from_, candidate.bare.nonce) == (sender, nonce):
+            return waiting_json(candidate, network.chain_id)
+    if nonce >= next_nonce(network.machine, sender):
+        return None
+    tipset = network.head
+    while tipset.parent >= 0:
+        for receipt in network.chain.index.receipts(tipset):
+            if (receipt.from_, receipt.execution.message.message.nonce) == (sender, nonce):
+                return transaction_json(receipt, network.chain_id)
+        tipset = network.chain.index.tipset(tipset.parent)
+    return None
+
+
+def _sorted(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """The pending ones and the queued ones."""
+    machine, mempool = node.network.machine, node.network.mempool
+    candidates = list(waiting)
+    senders = {candidate.bare.from_ for candidate in candidates}
+    ready = {c.hash for sender in senders for c in mempool.ready_of(sender, next_nonce(machine, sender))}
+    return [c for c in candidates if c.hash in ready], [c for c in candidates if c.hash not in ready]
+
+
+def _by_sender(node: Node, shown: Shown) -> dict[str, Any]:
+    kinds = zip(("pending", "queued"), _sorted(node, node.network.mempool), strict=True)
+    return {kind: _grouped(candidates, shown) for kind, candidates in kinds}
+
+
+def _grouped(candidates: list[Candidate], shown: Shown) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for candidate in sorted(candidates, key=lambda c: c.bare.nonce):
+        found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = shown(candidate)
+    return found
+
+
+def _line(candidate: Candidate) -> str:
+    message = candidate.bare
+    to = "contract creation" if candidate.to is None else as_data(candidate.to)
+    return f"{to}: {message.value} wei + {message.gas_limit} gas × {message.gas_fee_cap} wei"
+
+
+METHODS = (
+    Method("txpool_status", (), status),
+    Method("txpool_content", (), content),
+    Method("txpool_contentFrom", (address,), content_from),
+    Method("txpool_inspect", (), inspect),
+    Method("eth_pendingTransactions", (), pending_transactions),
+    Method("eth_getTransactionBySenderAndNonce", (address, quantity), by_sender_and_nonce),
+)

@@ -1,0 +1,56 @@
+"""Transactions as the bytes that were signed. A message that was no transaction has none: null."""
+
+from __future__ import annotations
+
+from bridge.transactions import from_signed_message
+from hypervisor.message import SignatureType, SignedMessage
+from localnet.records import Tipset
+from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag, resolve
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import as_data, hash32, quantity
+
+
+def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
+    """The bytes of a signed transaction, in a block or waiting; null where there is none."""
+    receipt = node.network.chain.index.receipt(transaction_hash)
+    if receipt is not None:
+        return _raw(node, receipt.execution.message)
+    waiting = node.network.mempool.get(transaction_hash)
+    return None if waiting is None else _raw(node, waiting.message)
+
+
+def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
+    """The bytes of the transaction at a place of the block with a hash."""
+    return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
+
+
+def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
+    """The bytes of the transaction at a place of the block at a height."""
+    return _at(node, find(node.network, number), index)
+
+
+def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
+    """The bytes of all transactions of a block."""
+    receipts = node.network.chain.index.receipts(resolve(node.network, at))
+    return [_raw(node, receipt.execution.message) for receipt in receipts]
+
+
+def _at(node: Node, found: Tipset | None, index: int) -> str | None:
+    if found is None or index >= len(found.transactions):
+        return None
+    return _raw(node, node.network.chain.index.receipt_at(found, index).execution.message)
+
+
+def _raw(node: Node, message: SignedMessage) -> str | None:
+    if message.signature.type is not SignatureType.DELEGATED or not message.signature.data:
+        return None
+    return as_data(from_signed_message(message, node.network.chain_id).raw())
+
+
+METHODS = (
+    Method("eth_getRawTransactionByHash", (hash32,), raw_transaction, aliases=("debug_getRawTransaction",)),
+    Method("eth_getRawTransactionByBlockHashAndIndex", (hash32, quantity), raw_by_block_hash),
+    Method("eth_getRawTransactionByBlockNumberAndIndex", (number_or_tag, quantity), raw_by_block_number),
+    Method("debug_getRawTransactions", (block,), raw_transactions),
+)

@@ -1,0 +1,123 @@
+"""What waits, raw transactions, headers, uncles, and what Filecoin does not have."""
+
+from __future__ import annotations
+
+import pytest
+from eth_account import Account as Oracle
+
+from localnet.rpc.dispatch import method_table
+from localnet.rpc.refused import REASONS
+from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH
+from tests.localnet.rpc.conftest import Client, Failed
+
+
+def waiting(rpc: Client, *nonces: int) -> list[str]:
+    """The hashes of transactions with these nonces that wait."""
+    rpc("evm_setAutomine", False)
+    requests = ({"from": ALICE, "to": BOB, "value": "0x5", "nonce": hex(nonce), "gas": "0x500000"} for nonce in nonces)
+    return [rpc("eth_sendTransaction", request) for request in requests]
+
+
+class TestThePool:
+    """txpool_ and its relatives."""
+
+    def test_what_follows_without_a_gap_is_pending_the_rest_queued(self, rpc: Client) -> None:
+        hashes = waiting(rpc, 0, 1, 3)
+        assert rpc("txpool_status") == {"pending": "0x2", "queued": "0x1"}
+        content = rpc("txpool_content")
+        assert [list(content[kind][ALICE]) for kind in ("pending", "queued")] == [["0", "1"], ["3"]]
+        assert content["queued"][ALICE]["3"] == rpc("eth_getTransactionByHash", hashes[2])
+        assert rpc("txpool_contentFrom", ALICE) == {kind: content[kind][ALICE] for kind in content}
+        assert rpc("txpool_contentFrom", BOB) == {"pending": {}, "queued": {}}
+        # geth's form of a line: receiver, value, gas and price.
+        assert rpc("txpool_inspect")["pending"][ALICE]["0"].startswith(f"{BOB}: 5 wei + 5242880 gas × ")
+        assert [entry["hash"] for entry in rpc("eth_pendingTransactions")] == hashes
+
+    def test_an_empty_pool(self, rpc: Client) -> None:
+        assert rpc("txpool_status") == {"pending": "0x0", "queued": "0x0"}
+        assert rpc("txpool_content") == rpc("txpool_inspect") == {"pending": {}, "queued": {}}
+
+    def test_a_transaction_by_its_sender_and_nonce(self, rpc: Client) -> None:
+        first, second = waiting(rpc, 0, 1)
+        rpc("evm_mine")
+        assert rpc("eth_getTransactionBySenderAndNonce", ALICE, "0x0")["hash"] == first
+        assert rpc("eth_getTransactionBySenderAndNonce", ALICE, "0x1")["hash"] == second
+        (third,) = waiting(rpc, 2)
+        assert rpc("eth_getTransactionBySenderAndNonce", ALICE, "0x2")["hash"] == third
+        assert rpc("eth_getTransactionBySenderAndNonce", ALICE, "0x3") is None
+
+
+class TestRawTransactions:
+    """The bytes that were signed."""
+
+    def test_they_are_what_was_sent_in_a_block_and_before(self, rpc: Client) -> None:
+        transaction = {
+            "to": Oracle.from_key(ALICE_KEY).address, "value": 1, "gas": 5_000_000, "nonce": 0, "chainId": 31415926,
+            "maxFeePerGas": 10**6, "maxPriorityFeePerGas": 10**5, "type": 2,
+        }  # fmt: skip
+        signed = Oracle.sign_transaction(transaction, ALICE_KEY)
+        raw, name = "0x" + signed.raw_transaction.hex(), "0x" + signed.hash.hex()
+        rpc("evm_setAutomine", False)
+        rpc("eth_sendRawTransaction", raw)
+        assert rpc("eth_getRawTransactionByHash", name) == rpc("debug_getRawTransaction", name) == raw
+        rpc("evm_mine")
+        block = rpc("eth_getBlockByNumber", "latest", False)
+        assert rpc("eth_getRawTransactionByHash", name) == raw
+        assert rpc("eth_getRawTransactionByBlockHashAndIndex", block["hash"], "0x0") == raw
+        assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x0") == raw
+        assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x1") is None
+        assert rpc("debug_getRawTransactions", "latest") == [raw]
+
+    def test_what_was_no_transaction_has_no_such_bytes(self, rpc: Client) -> None:
+        network = rpc.node.network
+        receipt = network.send_native(network.accounts[1].native, value=1)
+        assert rpc("eth_getRawTransactionByHash", "0x" + receipt.hash.hex()) is None
+        assert rpc("eth_getRawTransactionByHash", NO_HASH) is None
+
+
+class TestHeadersAndUncles:
+    """A block without its transactions, and no uncles."""
+
+    def test_a_header_is_the_block_without_its_body(self, rpc: Client) -> None:
+        rpc("evm_mine")
+        block = rpc("eth_getBlockByNumber", "latest", False)
+        header = rpc("eth_getHeaderByNumber", "latest")
+        assert header == rpc("eth_getHeaderByHash", block["hash"])
+        assert "transactions" not in header
+        assert header.items() <= block.items()
+        assert rpc("eth_getHeaderByHash", NO_HASH) is None
+
+    def test_there_are_no_uncles(self, rpc: Client) -> None:
+        block = rpc("eth_getBlockByNumber", "latest", False)
+        assert rpc("eth_getUncleCountByBlockHash", block["hash"]) == "0x0"
+        assert rpc("eth_getUncleCountByBlockNumber", "latest") == "0x0"
+        assert rpc("eth_getUncleCountByBlockHash", NO_HASH) is None
+        assert rpc("eth_getUncleByBlockHashAndIndex", block["hash"], "0x0") is None
+        assert rpc("eth_getUncleByBlockNumberAndIndex", "latest", "0x0") is None
+
+
+class TestTheNode:
+    """What it says of itself."""
+
+    def test_work_and_its_reward(self, rpc: Client) -> None:
+        assert rpc("eth_coinbase") == "0x" + "00" * 20
+        assert rpc("eth_mining") is False
+        assert rpc("eth_hashrate") == "0x0"
+
+    def test_its_modules_are_the_prefixes_of_its_methods(self, rpc: Client) -> None:
+        prefixes = {name.split("_")[0] for name in method_table() if "." not in name}
+        assert set(rpc("rpc_modules")) == prefixes
+
+    def test_how_far_back_it_answers(self, rpc: Client) -> None:
+        rpc("evm_mine")
+        found = rpc("eth_capabilities")
+        assert found["head"]["number"] == "0x1"
+        assert found["state"] == {"disabled": False, "oldestBlock": "0x0"}
+        assert found["stateproofs"] == {"disabled": True}
+
+
+@pytest.mark.parametrize("method", sorted(REASONS))
+def test_what_filecoin_does_not_have_is_refused_with_the_reason(rpc: Client, method: str) -> None:
+    with pytest.raises(Failed) as failed:
+        rpc(method, ALICE, [], "latest")
+    assert (failed.value.code, failed.value.message) == (-32004, REASONS[method])
