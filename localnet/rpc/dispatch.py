@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from localnet.rpc import (
+    accounts_at,
     blocks,
     control,
     fees,
@@ -54,6 +55,7 @@ OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 _MODULES: Final = (
     info,
     state,
+    accounts_at,
     blocks,
     transactions,
     fees,

@@ -35,6 +35,11 @@ class Filter:
     asked: float = field(default_factory=time.monotonic)
 
 
+def new_id() -> bytes:
+    """32 random bytes; the first bit is set, since clients read ids as numbers, which have no leading zeros."""
+    return (secrets.randbits(256) | 1 << 255).to_bytes(32, "big")
+
+
 class Filters:
     """The filters by their ids."""
 
@@ -47,7 +52,7 @@ class Filters:
         self._filters = {key: kept for key, kept in self._filters.items() if kept.asked >= oldest}
         if len(self._filters) >= MAX_FILTERS:
             raise RpcError(LIMIT_EXCEEDED, f"at most {MAX_FILTERS} filters at a time: uninstall some")
-        filter_id = secrets.token_bytes(32)
+        filter_id = new_id()
         self._filters[filter_id] = new
         return filter_id
 

@@ -69,6 +69,7 @@ def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, An
         {
             "blockHash": as_data(receipt.tipset.hash),
             "blockNumber": as_quantity(receipt.tipset.height),
+            "blockTimestamp": as_quantity(receipt.tipset.timestamp),
             "transactionIndex": as_quantity(receipt.index),
         },
     )
@@ -76,7 +77,8 @@ def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, An
 
 def waiting_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
     """A transaction that waits for a block."""
-    return _transaction(candidate, chain_id, None, {"blockHash": None, "blockNumber": None, "transactionIndex": None})
+    nowhere = dict.fromkeys(("blockHash", "blockNumber", "blockTimestamp", "transactionIndex"))
+    return _transaction(candidate, chain_id, None, nowhere)
 
 
 def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, place: dict[str, Any]) -> dict[str, Any]:
@@ -173,4 +175,5 @@ def log_json(receipt: TransactionReceipt, place: int, emitted: EmittedLog) -> di
         "transactionHash": as_data(receipt.hash),
         "blockHash": as_data(receipt.tipset.hash),
         "blockNumber": as_quantity(receipt.tipset.height),
+        "blockTimestamp": as_quantity(receipt.tipset.timestamp),
     }

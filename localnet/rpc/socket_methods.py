@@ -6,12 +6,12 @@ go-jsonrpc's channels: the answer is a number, `xrpc.ch.val` notifications follo
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from localnet.logs import LogFilter
 from localnet.rpc.errors import invalid_params
+from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.requests import log_request
@@ -25,10 +25,9 @@ from localnet.rpc.subscriptions import (
     Listener,
     Subscription,
 )
-from localnet.rpc.values import anything, shown, text
+from localnet.rpc.values import anything, as_data, shown, text
 
 _KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
-_ID_BYTES: Final = 16
 
 
 class Channels(Listener, Protocol):
@@ -67,7 +66,7 @@ def subscribe(session: Session, kind: str, options: Any = None) -> str:
         if not isinstance(options, bool):
             raise invalid_params(f"{shown(options)} is neither true nor false")
         full = options
-    subscription_id = "0x" + secrets.token_hex(_ID_BYTES)
+    subscription_id = as_data(new_id())
     session.open(Subscription(subscription_id, kind, session.connection, wanted, full))
     return subscription_id
 

@@ -1,0 +1,56 @@
+"""Methods that read several facts of accounts at once: storage of many, or all of one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from localnet.contract_state import code_of, storage_of
+from localnet.network import nonce_of
+from localnet.rpc.blocks_at import LATEST, BlockRef, block
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
+
+_MOST_SLOTS: Final = 1_024
+
+SlotRequest = dict[str, list[int]]
+
+
+def slots(value: Any) -> SlotRequest:
+    """A reader: slots by address, one at least. The addresses stay as they are written, for the answer."""
+    given = fields(value, "object of slots by address")
+    for owner in given:
+        address(owner)
+    wanted = {owner: listed(word, _MOST_SLOTS)(some) for owner, some in given.items()}
+    if not any(wanted.values()):
+        raise invalid_params("empty request")
+    if sum(map(len, wanted.values())) > _MOST_SLOTS:
+        raise RpcError(LIMIT_EXCEEDED, f"more than {_MOST_SLOTS} slots in a request")
+    return wanted
+
+
+def storage_values(node: Node, wanted: SlotRequest, at: BlockRef = LATEST) -> dict[str, list[str]]:
+    """The 32 bytes of storage slots of several contracts."""
+    machine = node.machine_at(at)
+    return {
+        owner: [as_data(storage_of(machine, to_filecoin(address(owner)), slot)) for slot in some]
+        for owner, some in wanted.items()
+    }
+
+
+def account_info(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+    """Balance, nonce and code of an address, as anvil tells them."""
+    machine, filecoin = node.machine_at(at), to_filecoin(owner)
+    return {
+        "balance": as_quantity(machine.balance(filecoin)),
+        "nonce": as_quantity(nonce_of(machine, filecoin)),
+        "code": as_data(code_of(machine, filecoin)),
+    }
+
+
+METHODS = (
+    Method("eth_getStorageValues", (slots, optional(block)), storage_values),
+    Method("eth_getAccountInfo", (address, optional(block)), account_info),
+)

@@ -1,0 +1,1 @@
+"""The node's JSON-RPC beside Ethereum's execution-apis: their schemas and their request files."""

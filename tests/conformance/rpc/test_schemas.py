@@ -1,0 +1,131 @@
+"""Results of the methods beside their schemas in the execution-apis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localnet.rpc.dispatch import method_table
+from localnet.rpc.refused import REASONS
+from tests.conformance.rpc.chain import Lived, lived
+from tests.conformance.rpc.spec import complaints, method_names
+from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
+
+MISSING = {
+    "debug_getBadBlocks": "no block is bad: the node makes them itself",
+    "debug_getRawBlockAccessList": "Filecoin's blocks have no access lists",
+    "eth_config": "speaks of forks with blobs",
+    "eth_fillTransaction": "eth_signTransaction fills in, too",
+    "testing_buildBlockV1": "builds blocks for Ethereum's consensus",
+}
+"""Methods that the execution-apis list and the node does not have."""
+
+DIFFERENT = {
+    "eth_signTransaction": "the bytes alone, as anvil and viem have it, not an object with them",
+}
+"""Methods whose results have another shape."""
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Lived]:
+    with lived() as found:
+        yield found
+
+
+def samples(chain: Lived) -> dict[str, list[list[Any]]]:
+    """Parameters for each method, several where results have several shapes."""
+    transactions = [[name] for name in (*chain.by_type.values(), NO_HASH)]
+    call = {"from": ALICE, "to": chain.contract, "data": calldata(INBOX, "greet", "x")}
+    head = [[], ["latest"]][1:]
+    return {
+        "debug_getRawTransaction": [[chain.by_type["0x2"]]],
+        "debug_traceBlockByHash": [[chain.block]],
+        "debug_traceBlockByNumber": [["0x2"], ["0x5"]],
+        "debug_traceTransaction": [[chain.by_type["0x2"]]],
+        "eth_accounts": [[]],
+        "eth_baseFee": [[]],
+        "eth_blockNumber": [[]],
+        "eth_call": [[call], [call, "latest"]],
+        "eth_capabilities": [[]],
+        "eth_chainId": [[]],
+        "eth_coinbase": [[]],
+        "eth_createAccessList": [[call, "latest"]],
+        "eth_estimateGas": [[call], [{"from": ALICE, "to": BOB}]],
+        "eth_feeHistory": [["0x5", "latest", [10, 50]], ["0x2", "0x10", []]],
+        "eth_gasPrice": [[]],
+        "eth_getBalance": [[ALICE, "latest"], [ALICE, {"blockNumber": "0x1"}]],
+        "eth_getBlockByHash": [[chain.block, True], [chain.block, False], [NO_HASH, True]],
+        "eth_getBlockByNumber": [["0x0", True], ["0x5", True], ["latest", False], ["0xffff", True], ["safe", False]],
+        "eth_getBlockReceipts": [["0x5"], ["0x0"], [chain.block]],
+        "eth_getBlockTransactionCountByHash": [[chain.block], [NO_HASH]],
+        "eth_getBlockTransactionCountByNumber": [["0x2"], ["0xffff"]],
+        "eth_getCode": [[chain.contract, "latest"], [ALICE, "latest"]],
+        "eth_getLogs": [[{"fromBlock": "0x0", "toBlock": "latest"}], [{"blockHash": chain.block}]],
+        "eth_getStorageAt": [[chain.contract, "0x0", "latest"]],
+        "eth_getStorageValues": [[{chain.contract: ["0x0", "0x1"], ALICE: ["0x0"]}, "latest"]],
+        "eth_getTransactionByBlockHashAndIndex": [[chain.block, "0x0"], [chain.block, "0x9"]],
+        "eth_getTransactionByBlockNumberAndIndex": [["0x2", "0x0"], ["0x3", "0x0"]],
+        "eth_getTransactionByHash": transactions,
+        "eth_getTransactionCount": [[ALICE, *end] for end in head],
+        "eth_getTransactionReceipt": transactions,
+        "eth_maxPriorityFeePerGas": [[]],
+        "eth_newBlockFilter": [[]],
+        "eth_newFilter": [[{"address": ALICE}]],
+        "eth_newPendingTransactionFilter": [[]],
+        "eth_sign": [[ALICE, "0x1234"]],
+        "eth_signTransaction": [[{"from": ALICE, "to": BOB}]],
+        "eth_simulateV1": [[{"blockStateCalls": [{"calls": [call]}]}, "latest"]],
+        "eth_syncing": [[]],
+        "eth_uninstallFilter": [["0x" + "11" * 32]],
+        "net_version": [[]],
+        "txpool_content": [[]],
+        "txpool_contentFrom": [[ALICE]],
+        "txpool_status": [[]],
+    }
+
+
+def test_results_fit_their_schemas(chain: Lived) -> None:
+    wrong = {}
+    for method, calls in samples(chain).items():
+        found = [words for params in calls for words in complaints(method, chain.rpc(method, *params))]
+        if found:
+            wrong[method] = found
+    assert set(wrong) == set(DIFFERENT), wrong
+
+
+def test_results_of_sending_and_of_filters_fit_theirs(chain: Lived) -> None:
+    rpc = chain.rpc
+    snapshot = rpc("evm_snapshot")
+    filters = [rpc("eth_newFilter", {}), rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")]
+    raw = rpc("eth_signTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+    results = {"eth_sendRawTransaction": [rpc("eth_sendRawTransaction", raw)]}
+    request = {"from": ALICE, "to": chain.contract, "data": calldata(INBOX, "greet", "x")}
+    results["eth_sendTransaction"] = [rpc("eth_sendTransaction", request)]
+    results["eth_getFilterChanges"] = [rpc("eth_getFilterChanges", name) for name in filters]
+    results["eth_getFilterLogs"] = [rpc("eth_getFilterLogs", filters[0])]
+    assert all(any(found) for found in results.values())
+    rpc("evm_setAutomine", False)
+    rpc("eth_sendTransaction", request)
+    rpc("eth_sendTransaction", {**request, "nonce": "0x99", "gas": "0x1000000"})
+    results["txpool_content"] = [rpc("txpool_content")]
+    results["txpool_contentFrom"] = [rpc("txpool_contentFrom", ALICE)]
+    results["txpool_status"] = [rpc("txpool_status")]
+    rpc("evm_setAutomine", True)
+    rpc("evm_revert", snapshot)
+    wrong = {method: words for method, found in results.items() for one in found if (words := complaints(method, one))}
+    assert not wrong
+
+
+def test_every_method_is_compared_refused_or_known_to_be_missing(chain: Lived) -> None:
+    sent = {"eth_sendRawTransaction", "eth_sendTransaction", "eth_getFilterChanges", "eth_getFilterLogs"}
+    offered = set(method_names()) & set(method_table())
+    assert offered - set(REASONS) == set(samples(chain)) | sent
+    assert set(method_names()) - set(method_table()) == set(MISSING)
+
+
+def test_a_result_that_does_not_fit_is_noticed(chain: Lived) -> None:
+    block = chain.rpc("eth_getBlockByNumber", "latest", False)
+    assert complaints("eth_getBlockByNumber", {**block, "number": 5})
+    assert complaints("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})
