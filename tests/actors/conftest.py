@@ -9,6 +9,7 @@ import pytest
 
 from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
+from tests.actors import stage
 from tests.actors.ledger import LEDGER
 from tests.actors.official import OTHERS, V18, Official
 from tests.actors.people import GENESIS
@@ -61,6 +62,14 @@ def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
     """What has been compared, for `make equality` to print."""
     yield
     Path(request.config.cache.mkdir("guests"), "equality.json").write_text(LEDGER.as_json())
+
+
+@pytest.fixture(scope="session")
+def staged(first_twins: Twins) -> Twins:
+    """The world of `tests.actors.stage`, not to be changed but by `attempt`."""
+    twins = first_twins.fork()
+    stage.build(twins)
+    return twins
 
 
 @pytest.fixture

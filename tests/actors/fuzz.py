@@ -41,7 +41,7 @@ UNDECODED: Final = (21, 22)
 """Exit codes of calls whose parameters no method has seen."""
 
 TRUSTED: Final = ("Exec4",)
-"""The EAM alone may call it, and names the EVM's code. A code that is not there would end the machine, on both sides."""
+"""The EAM alone may call it, and names the EVM's code. A code that is not there would be fatal, on both sides."""
 
 _IDS: Final = [Address.id(actor) for actor in CALLERS.values()]
 _AMOUNTS: Final = (0, 1, 5, 700, 10**9, BYTE, KIB * BYTE, 5 * KIB * BYTE, 10**24, 2048, -1, -2048)

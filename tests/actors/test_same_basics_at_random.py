@@ -229,13 +229,6 @@ machines = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def staged(first_twins: Twins) -> Twins:
-    twins = first_twins.fork()
-    stage.build(twins)
-    return twins
-
-
 @machines
 def test_random_sequences(staged: Twins, machine: type[Sequences]) -> None:
     run(machine, staged, examples=6)

@@ -21,13 +21,6 @@ from tests.actors.test_same_registry import DAY
 from tests.actors.twins import GAS_LIMIT, Twins
 
 
-@pytest.fixture(scope="module")
-def staged(first_twins: Twins) -> Twins:
-    twins = first_twins.fork()
-    stage.build(twins)
-    return twins
-
-
 def params_of(example: Example, twins: Twins) -> bytes:
     params = example.params
     return b"" if params is ABSENT else encoded(resolved(params, twins.official.manifest))

@@ -9,7 +9,7 @@ import pytest
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.state_tree import ActorState
-from hypervisor.types import CRON_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from store.codec import decode, encode
 from tests.actors.contracts import READ_ONLY, Forwarder
 from tests.actors.people import ALICE, BOB, ETHEL, FIL, STRANGER, WORKER, amount, packed, raw
@@ -143,11 +143,17 @@ def test_the_tick_is_crons(twins: Twins) -> None:
         assert twins.send(POWER, method, b"", 0, ALICE).exit_code == 22
 
 
-def test_a_thousand_epochs_of_power_and_reward(twins: Twins) -> None:
+@pytest.mark.parametrize("epochs", [500, pytest.param(5000, marks=pytest.mark.long)])
+def test_thousands_of_epochs_of_power_and_reward(twins: Twins, epochs: int) -> None:
+    """Power comes and goes, blocks are won; every seventh epoch is a null round."""
     miners = [miner_of(create_miner(twins)) for _ in range(5)]
     twins.shakes = 0
     twins.advance(circulating_supply=TokenAmount(10**26))
-    for epoch in range(1, 1001):
+    for epoch in range(1, epochs + 1):
         if epoch % 50 == 0:
             claim(twins, miners[epoch // 50 % 5], epoch << 40, epoch << 42)
+        if epoch % 7 == 0:
+            continue
+        award = packed(raw(Address.id(miners[epoch % 5])), amount(0), amount(epoch), 1 + epoch % 3)
+        assert twins.send_as(SYSTEM_ACTOR, Address.id(REWARD_ACTOR), 2, award).exit_code == 0
         tick(twins, epoch)

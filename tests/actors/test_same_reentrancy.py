@@ -101,13 +101,6 @@ def wanted_by_a_voucher(twins: Twins, contract: Address) -> None:
     good(twins.send(channel, UPDATE, encode([voucher.signed_by(ALICE), b""]), 0, BOB))
 
 
-@pytest.fixture(scope="module")
-def staged(first_twins: Twins) -> Twins:
-    twins = first_twins.fork()
-    stage.build(twins)
-    return twins
-
-
 @pytest.mark.parametrize(
     "called", [minted, made_a_client, given_back, asked_for_a_deal, paid_by_a_wallet, wanted_by_a_voucher]
 )
