@@ -14,7 +14,7 @@ from hypothesis import settings
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
-pytest_plugins = ("tests.suite_report",)
+pytest_plugins = ("tests.suite_report", "pytester")
 
 # A shell's background job ignores Ctrl-C, and so does what it starts: here it interrupts, and ends tests' nodes.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,24 @@
+"""Testing contracts and actors: expected failures, and the pytest plugin (`localnet.testing.plugin`).
+
+    def test_only_the_owner_withdraws(network, accounts, deploy):
+        wallet = deploy("Wallet.json")
+        with reverts("not the owner"):
+            wallet.send("withdraw", sender=accounts[1])
+
+Names are loaded when first used: pytest loads the plugin of everybody who has installed this package.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localnet.testing.expected import exits, reverts
+
+__all__ = ["exits", "reverts"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'localnet.testing' has no attribute '{name}'")
+    from localnet.testing import expected
+
+    return getattr(expected, name)

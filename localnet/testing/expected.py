@@ -1,0 +1,59 @@
+"""Failures that a test expects: reverts by their reason, other failures by their exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bridge.abi import ContractInterface
+from bridge.reverts import error_text, revert_reason
+from hypervisor.exit_codes import ExitCode, exit_name
+from localnet.errors import CallFailed, TransactionFailed
+
+if TYPE_CHECKING:
+    from localnet.contract import Contract
+
+
+@contextmanager
+def reverts(reason: str | None = None, contract: Contract | None = None) -> Iterator[None]:
+    """What is inside must fail with a revert; with `reason`, for this one.
+
+    `reason` is the text of `require` and `revert`, or a custom error as `contract` has it: its name, or its name with
+    arguments, as in `Unauthorized(0x...)`. Raises AssertionError where nothing fails, or something else does.
+    """
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as error:
+        if error.exit_code != ExitCode.EVM_CONTRACT_REVERTED:
+            raise AssertionError(f"expected a revert, but {error}") from error
+        found = _reason(error.data, None if contract is None else contract.interface)
+        if reason is not None and reason not in (found, found.partition("(")[0]):
+            raise AssertionError(f"expected a revert with '{reason}', but the reason is '{found}'") from error
+        return
+    wanted = "a revert" if reason is None else f"a revert with '{reason}'"
+    raise AssertionError(f"expected {wanted}, but nothing failed")
+
+
+@contextmanager
+def exits(code: int) -> Iterator[None]:
+    """What is inside must fail with this exit code. Raises AssertionError where it does not."""
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as error:
+        if error.exit_code != code:
+            raise AssertionError(f"expected {_named(code)}, but {error}") from error
+        return
+    raise AssertionError(f"expected {_named(code)}, but nothing failed")
+
+
+def _reason(data: bytes, interface: ContractInterface | None) -> str:
+    text = error_text(data)
+    if text is not None:
+        return text
+    return revert_reason(data) if interface is None else interface.decode_revert(data)
+
+
+def _named(code: int) -> str:
+    name = exit_name(code)
+    return f"exit code {code}" if name == str(code) else f"exit code {code} ({name})"

@@ -1,0 +1,192 @@
+"""The pytest plugin: a network for each test, call trees of what failed, and the suite on several network versions.
+
+Fixtures: `network` (a snapshot of one network, taken back after each test), `accounts` (its unlocked accounts),
+`deploy` (deploys a compiled contract) and `network_options` (what the network is opened with: override it in a
+conftest.py). `pytest --network nv27,nv28` runs each test that uses the network on both versions, and says what changed.
+Nothing of the machine is imported before a test asks for a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from localnet.testing.versions import Recorded, differences, read_versions
+
+if TYPE_CHECKING:
+    from localnet.accounts import Account
+    from localnet.contract import Contract
+    from localnet.network import Network
+
+_RECORDS = pytest.StashKey[dict[str, dict[str, Recorded]]]()
+_CURRENT: Final = pytest.StashKey[Recorded]()
+_VERSIONS: Final = pytest.StashKey[tuple[int, ...]]()
+_VERSION: Final = "hypervisor_version"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options."""
+    group = parser.getgroup("hypervisor", "a local Filecoin network")
+    group.addoption(
+        "--network",
+        dest="hypervisor_network",
+        metavar="nvN[,nvN...]",
+        help="network versions to test on; with several, every test that uses the network runs on each of them",
+    )
+    group.addoption(
+        "--bundle", dest="hypervisor_bundle", metavar="CAR", help="a bundle of built-in actors (default: our own)"
+    )
+    group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the versions before anything runs."""
+    given = config.getoption("hypervisor_network")
+    try:
+        config.stash[_VERSIONS] = read_versions(given) if given else ()
+    except ValueError as error:
+        raise pytest.UsageError(f"--network: {error}") from None
+    config.stash[_RECORDS] = {}
+
+
+# --- fixtures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
+    """What `Network` is opened with. Override it to choose balances, a bundle, the number of accounts."""
+    given = {"bundle": pytestconfig.getoption("hypervisor_bundle"), "evm": pytestconfig.getoption("hypervisor_evm")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@pytest.fixture(scope="session")
+def hypervisor_version(request: pytest.FixtureRequest) -> int | None:
+    """The network version that a test runs on; None for the newest."""
+    version: int | None = getattr(request, "param", None)
+    return version
+
+
+@pytest.fixture(scope="session")
+def _networks(network_options: Mapping[str, Any]) -> Iterator[_Networks]:
+    """The networks of this run."""
+    networks = _Networks(network_options)
+    yield networks
+    networks.close()
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest, _networks: _Networks, hypervisor_version: int | None) -> Iterator[Network]:
+    """A network with ten funded accounts; whatever the test does to it is taken back."""
+    found = _networks.open(hypervisor_version)
+    snapshot = found.snapshot()
+    recorded = request.node.stash[_CURRENT] = Recorded()
+    recorded.attach(found)
+    yield found
+    recorded.detach(found)
+    found.automine = True
+    found.set_block_interval(None)
+    if not found.revert(snapshot):  # the test went back behind it
+        _networks.forget(hypervisor_version)
+
+
+class _Networks:
+    """One network for each version, opened when it is first asked for."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        self._open: dict[int | None, Network] = {}
+
+    def open(self, version: int | None) -> Network:
+        from localnet.network import Network
+
+        if version not in self._open:
+            chosen = {} if version is None else {"network": version}
+            self._open[version] = Network(**{**self._options, **chosen})
+        return self._open[version]
+
+    def forget(self, version: int | None) -> None:
+        self._open.pop(version).close()
+
+    def close(self) -> None:
+        for version in list(self._open):
+            self.forget(version)
+
+
+@pytest.fixture
+def accounts(network: Network) -> tuple[Account, ...]:
+    """The network's unlocked accounts."""
+    return network.accounts
+
+
+@pytest.fixture
+def deploy(network: Network) -> Callable[..., Contract]:
+    """Deploys a compiled contract: `deploy("out/Counter.sol/Counter.json", *arguments, value=0, sender=None)`."""
+    return network.deploy
+
+
+# --- several versions -------------------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that uses a network runs once on each version that was asked for."""
+    versions = metafunc.config.stash[_VERSIONS]
+    if versions and _VERSION in metafunc.fixturenames:
+        metafunc.parametrize(_VERSION, versions, indirect=True, scope="session", ids=[f"nv{each}" for each in versions])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The call tree of a transaction that failed, and what the test did to its network."""
+    report = yield
+    if call.when == "call":
+        if call.excinfo is not None:
+            tree = _call_tree(call.excinfo.value)
+            if tree:
+                report.sections.append(("Call tree of the transaction that failed", tree))
+        recorded = item.stash.get(_CURRENT, None)
+        version = getattr(getattr(item, "callspec", None), "params", {}).get(_VERSION)
+        if recorded is not None and version is not None:
+            recorded.outcome = report.outcome
+            item.config.stash[_RECORDS].setdefault(_name(item, version), {})[f"nv{version}"] = recorded
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What changed from version to version."""
+    versions = [f"nv{version}" for version in config.stash[_VERSIONS]]
+    if len(versions) < 2:
+        return
+    terminalreporter.section(f"what changed: {' -> '.join(versions)}")
+    found = False
+    for before, after in pairwise(versions):
+        for line in differences(config.stash[_RECORDS], before, after):
+            terminalreporter.write_line(line)
+            found = True
+    if not found:
+        count = len(config.stash[_RECORDS])
+        terminalreporter.write_line(f"nothing: {count} tests have the same outcome and exit codes, and gas within 1 %")
+
+
+def _name(item: pytest.Item, version: int) -> str:
+    """A test's name without the version that it runs on."""
+    mark = f"nv{version}"
+    return item.nodeid.replace(f"-{mark}]", "]").replace(f"[{mark}-", "[").replace(f"[{mark}]", "")
+
+
+def _call_tree(error: BaseException | None) -> str:
+    """The tree of a failed transaction, also where the failure caused what the test saw; nothing for other errors."""
+    from localnet.errors import TransactionFailed
+
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, TransactionFailed):
+            trace = error.receipt.trace
+            return "\n".join((*trace.why, str(trace)))
+        error = error.__cause__ or error.__context__
+    return ""

@@ -1,0 +1,83 @@
+"""What tests do to a network, and how that differs between network versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from localnet.execution import Candidate
+    from localnet.network import Network
+    from localnet.records import Tipset
+
+GAS_TOLERANCE: Final = 0.01
+"""The share by which gas may differ without being told."""
+
+_VERSION: Final = re.compile(r"nv([1-9][0-9]?)")
+
+
+def read_versions(text: str) -> tuple[int, ...]:
+    """The versions in `nv27,nv28`, in order. Raises ValueError for anything else, and for one that comes twice."""
+    versions = []
+    for part in text.split(","):
+        match = _VERSION.fullmatch(part.strip())
+        if match is None:
+            raise ValueError(f"'{part}' is no network version: expected nv27, or several as in nv27,nv28")
+        versions.append(int(match[1]))
+    if len(set(versions)) < len(versions):
+        raise ValueError(f"'{text}' names a version twice")
+    return tuple(versions)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One test on one version: its outcome, the exit code of each transaction in order, and all gas that they used.
+
+    It watches a network while the test runs (`localnet.watching`).
+    """
+
+    outcome: str = ""
+    exit_codes: list[int] = field(default_factory=list)
+    gas: int = 0
+    _network: Network | None = None
+
+    def attach(self, network: Network) -> None:
+        """Begin to watch."""
+        self._network = network
+        network.chain.watchers.append(self)
+
+    def detach(self, network: Network) -> None:
+        """Watch no more."""
+        network.chain.watchers.remove(self)
+        self._network = None
+
+    def applied(self, tipset: Tipset) -> None:
+        """Note the messages of a new tipset."""
+        if self._network is None:
+            return
+        for receipt in self._network.chain.index.receipts(tipset):
+            self.exit_codes.append(receipt.exit_code)
+            self.gas += receipt.gas_used
+
+    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+        """What was done was done."""
+
+    def waits(self, candidate: Candidate) -> None:
+        """Nothing has been executed yet."""
+
+
+def differences(records: dict[str, dict[str, Recorded]], before: str, after: str) -> Iterator[str]:
+    """A line for each test that two versions do not treat alike: outcome, exit codes, or gas by more than 1 %."""
+    for test, by_version in sorted(records.items()):
+        one, other = by_version.get(before), by_version.get(after)
+        if one is None or other is None:
+            continue
+        if one.outcome != other.outcome:
+            yield f"{test}: {one.outcome} on {before}, {other.outcome} on {after}"
+        if one.exit_codes != other.exit_codes:
+            yield f"{test}: exit codes {one.exit_codes} on {before}, {other.exit_codes} on {after}"
+        elif one.gas and abs(other.gas - one.gas) > GAS_TOLERANCE * one.gas:
+            change = 100 * (other.gas - one.gas) / one.gas
+            yield f"{test}: gas {one.gas:,} on {before}, {other.gas:,} on {after} ({change:+.1f} %)"

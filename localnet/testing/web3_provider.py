@@ -1,0 +1,48 @@
+"""A provider for web3.py that asks a network in this process, without a socket.
+
+    w3 = Web3(NetworkProvider(network))
+
+It answers what the node answers over HTTP, but for subscriptions. Needs web3.py, which this package does not install.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from web3.providers.base import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from localnet.network import Network
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Limits, Node
+
+
+class NetworkProvider(JSONBaseProvider):
+    """Requests of a `Web3` object, answered on the thread that makes them."""
+
+    def __init__(self, network: Network, limits: Limits | None = None) -> None:
+        super().__init__()
+        self._dispatcher = Dispatcher(Node(network, limits or Limits()), _at_once)
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Answer one request."""
+        return self.decode_rpc_response(self._answered(self.encode_rpc_request(method, params)))
+
+    def is_connected(self, show_traceback: bool = False) -> bool:
+        """Always."""
+        return True
+
+    def _answered(self, request: bytes) -> bytes:
+        """The answer to a request, which nothing has to be waited for."""
+        step = self._dispatcher.answer(request)
+        try:
+            step.send(None)
+        except StopIteration as done:
+            answer: bytes = done.value
+            return answer
+        raise RuntimeError("a request of a network in this process waited for something")
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    return work()

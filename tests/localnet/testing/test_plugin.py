@@ -1,0 +1,152 @@
+"""The plugin, in runs of pytest of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.localnet.conftest import ARTIFACTS
+
+COUNTING = f"""
+from localnet.testing import reverts
+
+COUNTER = {str(ARTIFACTS / "Counter.json")!r}
+"""
+
+
+def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
+    pytester.makepyfile(test_it=COUNTING + tests)
+    return pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-W", "error", *arguments)
+
+
+def test_each_test_begins_with_the_same_network(pytester: pytest.Pytester) -> None:
+    done = run(
+        pytester,
+        """
+def test_one(network, accounts, deploy):
+    counter = deploy(COUNTER)
+    counter.send("increment", sender=accounts[1])
+    assert counter.call("number") == 1
+    network.automine = False
+
+def test_two(network, accounts):
+    assert network.automine
+    assert network.block_number == 0
+    assert network.nonce(accounts[1]) == 0
+
+def test_three_goes_back_behind_its_beginning(network):
+    network.mine(3)
+    network.go_back(network.block(0))
+    network.set_balance(network.accounts[0], 0)
+
+def test_four(network):
+    assert network.balance(network.accounts[0]) > 0
+""",
+    )
+    assert "4 passed" in done.stdout.str(), done.stdout.str()
+
+
+def test_what_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
+    done = run(
+        pytester,
+        """
+def test_it(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.send(b"\\x99" * 20, gas_limit=100_000_000)
+""",
+    )
+    assert done.ret == 1
+    assert "Call tree of the transaction that failed" in done.stdout.str()
+    assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
+    assert "contract.fallback" in done.stdout.str()
+
+
+def test_two_versions_are_compared(pytester: pytest.Pytester) -> None:
+    # CLZ (0x1e) is an instruction since network version 28 (FIP-0116).
+    done = run(
+        pytester,
+        """
+import pytest
+
+CLZ = bytes.fromhex("60011e5f5260205ff3")
+
+def test_clz(network):
+    network.set_code(b"\\x99" * 20, CLZ)
+    assert int.from_bytes(network.call(b"\\x99" * 20), "big") == 255
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_exit_codes(network, times):
+    network.set_code(b"\\x99" * 20, CLZ)
+    for _ in range(times):
+        try:
+            network.send(b"\\x99" * 20, gas_limit=100_000_000)
+        except Exception:
+            pass
+
+def test_the_same(network, accounts):
+    network.send(accounts[1], 1)
+
+def test_without_a_network():
+    pass
+""",
+        "--network",
+        "nv27,nv28",
+    )
+    assert "1 failed, 8 passed" in done.stdout.str(), done.stdout.str()
+    told = done.stdout.str().split("what changed: nv27 -> nv28")[1]
+    assert "test_it.py::test_clz: failed on nv27, passed on nv28" in told
+    assert "test_it.py::test_exit_codes[1]: exit codes [" in told
+    assert "test_it.py::test_exit_codes[2]: exit codes [" in told
+    assert "test_the_same" not in told
+
+
+def test_nothing_has_changed(pytester: pytest.Pytester) -> None:
+    done = run(pytester, "def test_it(network): network.mine()\n", "--network", "nv27,nv28")
+    assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
+
+
+def test_options_are_a_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+import pytest
+
+@pytest.fixture(scope="session")
+def network_options():
+    return {"account_count": 3, "network": 27}
+"""
+    )
+    done = run(
+        pytester,
+        """
+def test_it(network):
+    assert len(network.accounts) == 3
+    assert network.machine.context.network.number == 27
+""",
+    )
+    assert "1 passed" in done.stdout.str(), done.stdout.str()
+
+
+@pytest.mark.parametrize("given", ["28", "nv28,", "nv28,nv28", "nv0", "mainnet"])
+def test_versions_that_are_none(pytester: pytest.Pytester, given: str) -> None:
+    done = run(pytester, "def test_it(): pass\n", "--network", given)
+    assert done.ret == 4
+    assert "--network: '" in done.stderr.str()
+
+
+def test_a_version_that_there_is_not(pytester: pytest.Pytester) -> None:
+    done = run(pytester, "def test_it(network): pass\n", "--network", "nv99")
+    assert done.ret == 1
+    assert "InvalidInput" in done.stdout.str()
+    assert "99" in done.stdout.str()
+
+
+def test_who_needs_no_network_pays_for_none(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_it():
+            assert "hypervisor.machine" not in sys.modules
+            assert "wasmtime" not in sys.modules
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
