@@ -169,6 +169,8 @@ def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
         return given[0]
 
     def write(value: Any) -> list[list[Any]]:
+        if type(value) not in kinds:
+            raise NotEncodable(f"{value!r:.60} is none of the choices")
         return [[value] if type(value) is kind else [] for kind in kinds]
 
     return mapped(sequence([part.coder for _, part in parts]), read, write)

@@ -99,6 +99,7 @@ BAD_ANSWERS: dict[str, tuple[str, str, bytes | None]] = {
     "an amount of 129 bytes": ("datacap", "totalSupply", encode(bytes(129))),
     "a sign byte of 2": ("datacap", "totalSupply", encode(b"\2\1")),
     "an ID below zero": ("storagemarket", "getDealClient", encode(-1)),
+    "a label that is neither text nor bytes": ("storagemarket", "getDealLabel", encode(5)),
     "no CBOR": ("storagemarket", "getDealClient", b"\xff"),
     "a bignum": ("storagemarket", "getDealClient", bytes.fromhex("c249010000000000000000")),
     "a CID that is none": ("storagemarket", "getDealDataCommitment", encode([b"cid", 1])),

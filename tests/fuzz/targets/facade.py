@@ -1,0 +1,195 @@
+"""Calldata and answers of built-in actors through the facade, and the same values through the Python bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from random import Random
+from typing import Any, Final
+
+from bridge import facade as facades
+from bridge.actor_schemas import actor_schema, methods
+from bridge.binding import Codec
+from bridge.exported_methods import OFFERED_BY
+from bridge.facade import SELECTOR, Function, Refusal, facade
+from bridge.strict_abi import Coder, NotCanonical, NotEncodable, read_all
+from hypervisor.types import ActorID
+from store.cid import CBOR, cid_of
+from store.codec import CodecError, decode_strict, encode, link
+from store.schema.types import Bytes, Kinded, Link, List, SchemaError, Simple, Struct, Term, Union, Unit
+from tests.fuzz import trees
+from tests.fuzz.target import Target
+
+ME: Final = ActorID(5)
+_WORD: Final = 32
+_NUMBERS: Final = (0, 1, 2, 31, 32, 33, 64, 96, 128, 2**32, 2**63, 2**64, 2**255, 2**256 - 1)
+
+
+def run(data: bytes) -> bool:
+    """The first byte chooses a function, the second what is done with the rest: calldata, or an answer in CBOR."""
+    if len(data) < 2:
+        return False
+    function = _functions()[data[0] % len(_functions())]
+    return _calldata(function, data[2:]) if data[1] % 2 else _answer(function, data[2:])
+
+
+def _calldata(function: Function, arguments: bytes) -> bool:
+    try:
+        params = function.params(function.selector + arguments)
+    except Refusal as refusal:
+        _error(refusal)
+        return False
+    values = decode_strict(params) if params else []
+    if function.inputs or params:
+        again = values if function._takes_tuple else [values]
+        assert function._arguments.write(again) == arguments
+        _bound(function, "params", params)
+    return True
+
+
+def _answer(function: Function, returned: bytes) -> bool:
+    try:
+        answer = function.answer(ME, returned or None)
+    except Refusal as refusal:
+        _error(refusal)
+        with suppress(SchemaError, CodecError):
+            _bound(function, "answer", returned)
+        return False
+    values = read_all(function._results, answer)
+    if returned:
+        _bound(function, "answer", returned)
+        assert encode(values if function._gives_tuple else values[0]) == _shortest(returned, function)
+    return True
+
+
+def _bound(function: Function, side: str, data: bytes) -> None:
+    """What the bindings read they write again; SchemaError and CodecError where they do not read it."""
+    name = getattr(methods(function.actor)[function.method], side)
+    if name is None:
+        return
+    codec: Codec = import_module(f"bridge.bindings.{function.actor}").CODEC
+    try:
+        value = codec.decode(name, data)
+    except SchemaError:  # addresses are the actors' to check: the facade lets any bytes pass
+        return
+    assert codec.decode(name, codec.encode(name, value)) == value
+
+
+def _shortest(returned: bytes, function: Function) -> bytes:
+    """Amounts may have zeros before them: what they are after the facade, as it writes them itself."""
+    values = decode_strict(returned)
+    written = function._results.write(values if function._gives_tuple else [values])
+    again = read_all(function._results, written)
+    return encode(again if function._gives_tuple else again[0])
+
+
+def _error(refusal: Refusal) -> None:
+    assert len(refusal.data) % _WORD == SELECTOR
+
+
+@cache
+def _functions() -> tuple[Function, ...]:
+    return tuple(function for actor in OFFERED_BY for function in facade(actor).values())
+
+
+def _input(place: int, side: int, rng: Random) -> bytes:
+    """A call of a function, or an answer of it, with values of its types."""
+    function = _functions()[place]
+    terms = methods(function.actor)[function.method]
+    name = terms.params if side else terms.answer
+    if name is None:
+        return bytes((place, side))
+    value = _value(function.actor, name, rng)
+    if not side:
+        return bytes((place, side)) + encode(value)
+    try:
+        return bytes((place, side)) + function._arguments.write(value if function._takes_tuple else [value])
+    except NotEncodable:  # a number that the type does not have
+        return bytes((place, side))
+
+
+def _value(actor: str, term: Term, rng: Random, nullable: bool = False) -> Any:
+    """Some data of a type."""
+    if nullable and rng.random() < 0.5:
+        return None
+    schema = actor_schema(actor)
+    name = schema.name_of(term) if isinstance(term, str) else ""
+    if name in ("BigInt", "TokenAmount", "DataCap"):
+        return rng.choice((b"", b"\0\5", b"\1\5", b"\0" + b"\x7f" * 32, b"\0" + b"\xff" * 32, b"\0\0\7"))
+    if name == "Address":
+        return rng.choice((b"\0\x64", b"\4\x0a" + bytes(20), b"\1" + bytes(20), b"none"))
+    kind = schema.type_of(term)
+    match kind:
+        case Simple("int"):
+            return rng.choice(trees.NUMBERS) if rng.random() < 0.1 else rng.randrange(200)
+        case Simple("bool"):
+            return rng.random() < 0.5
+        case Simple("string"):
+            return rng.choice(trees.TEXTS)
+        case Bytes():
+            return rng.randbytes(rng.randrange(40))
+        case Unit("null"):
+            return None
+        case Link():
+            return link(cid_of(b"cid", CBOR))
+        case List(value, inner):
+            return [_value(actor, value, rng, inner) for _ in range(rng.randrange(3))]
+        case Struct(fields):
+            return [_value(actor, part.type, rng, part.nullable) for part in fields.values()]
+        case Union(members, Kinded()):
+            return _value(actor, rng.choice(list(members.values())), rng)
+        case _:
+            raise AssertionError(kind)
+
+
+def seeds() -> Iterator[bytes]:
+    rng = Random(1)
+    for place in range(len(_functions())):
+        yield _input(place, 0, rng)
+        yield _input(place, 1, rng)
+
+
+def mutate(data: bytes, rng: Random) -> bytes:
+    """Other values in the same form; or another word, byte or length."""
+    if len(data) < 2 or rng.random() < 0.6:
+        place = data[0] % len(_functions()) if data and rng.random() < 0.5 else rng.randrange(len(_functions()))
+        return _input(place, rng.randrange(2), rng)
+    head, rest = data[:2], data[2:]
+    if head[1] % 2 == 0:
+        return head + _changed(rest, rng)
+    at = _WORD * rng.randrange(max(1, len(rest) // _WORD))
+    match rng.randrange(5):
+        case 0:
+            return head + rest[:at] + rest[at : at + _WORD] + rest[at:]
+        case 1:
+            return head + rest[:at] + rng.choice(_NUMBERS).to_bytes(_WORD, "big") + rest[at + _WORD :]
+        case 2:
+            return head + rest[:at] + (_WORD * rng.randrange(12)).to_bytes(_WORD, "big") + rest[at + _WORD :]
+        case _:
+            return head + trees.scrambled(rest, rng)
+
+
+def _changed(returned: bytes, rng: Random) -> bytes:
+    try:
+        return encode(trees.mutated(decode_strict(returned), rng))
+    except CodecError:
+        return trees.scrambled(returned, rng)
+
+
+def _lax() -> None:
+    before = read_all
+
+    def read(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
+        try:
+            return before(arguments, data, start)
+        except NotCanonical as error:
+            if error.why != "bytes behind the last value":
+                raise
+            return before(arguments, data[: error.at], start)
+
+    vars(facades)["read_all"] = read
+
+
+TARGET = Target(run, seeds, mutate, share=60, longest=1500, plants={"bytes behind the arguments": _lax})
