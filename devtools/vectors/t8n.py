@@ -40,6 +40,7 @@ from runtimes.evm.ethereum.block_run import (
     next_base_fee,
     next_excess_blob_gas,
 )
+from runtimes.evm.ethereum.executor import InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
 from runtimes.evm.ethereum.wire import Signature, SignedTransaction, WireError, decode, sign, signed
@@ -78,7 +79,10 @@ class GivenHashes(FixtureExterns):
 def transition(
     alloc: Any, env: Any, txs: Any, fork_name: str, chain_id: int = 1, evm: str = "py-evm", trace: bool = False
 ) -> Transition:
-    """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field."""
+    """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field.
+
+    A block that may not be has a `blockException` in its result, as the execution specifications' own tool says it.
+    """
     fork = fork_named(fork_name)
     machine = base_machine(evm).fork()
     env = read_object(env, "env")
@@ -96,9 +100,15 @@ def transition(
     run = BlockRun(machine)
     run.start(beacon_root, hashes.get(machine.context.epoch - 1))
     rejected, traces = _apply_all(machine, run, txs, trace)
-    run.finish(withdrawals)
+    exception = ""
+    try:
+        run.finish(withdrawals)
+    except InvalidBlock as error:
+        exception = str(error)
     after = dict(accounts(machine))
     result = output.result(run, rejected, after, None if env.get("withdrawals") is None else withdrawals)
+    if exception:
+        result["blockException"] = exception
     body = rlp.encode([output.body_item(applied.signed.raw) for applied in run.applied])
     return Transition(result, output.alloc(after), "0x" + body.hex(), traces)
 

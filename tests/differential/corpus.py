@@ -67,6 +67,7 @@ def told(what: str, tally: Tally) -> Iterator[str]:
     messages = sum(tally.exits.values())
     yield f"{what}: {tally.count} cases, {messages} messages, {len(tally.findings)} differ"
     yield f"  {tally.gas_decided} cases were decided by gas, and are no difference"
+    yield from (f"    {count}: {reason}" for reason, count in sorted(tally.by_gas.items()))
     for theme, ratios in tally.ratios().items():
         spread = f"{ratios['5%']:.2f} to {ratios['95%']:.2f}"
         yield f"  gas of {theme}: {ratios['all']:.3f} of the official actor's, of single messages {spread}"

@@ -28,7 +28,7 @@ def show(twins: Twins, case: Case) -> int:
                 words = f"{event.exit_code} {event.error} {event.message}"[:_LINE]
                 print(f"    a call ends after {event.gas_used // 1000} gas: {words}")
     compared = twins.compare(case)
-    print(f"{compared.difference or 'no difference'}{', which gas decided' if compared.gas_decided else ''}")
+    print(f"{compared.difference or 'no difference'}{compared.by_gas and f'; {compared.by_gas}'}")
     return int(bool(compared.difference))
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Final
 
 from hypervisor.exit_codes import ExitCode
-from tests.differential.twins import Case, Compared, Outcome, Twins
+from tests.differential.twins import LOOKED, RAN_OUT, Case, Compared, Outcome, Twins
 
 RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
 STAGES: Final = (RAN, FINISHED, LEFT)
@@ -26,7 +26,7 @@ class Tally:
     stages: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
     found_by_theme: Counter[str] = field(default_factory=Counter)
-    gas_decided: int = 0
+    by_gas: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
     gas: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -34,8 +34,8 @@ class Tally:
         """Count one case."""
         self.count += 1
         case = compared.case
-        if compared.gas_decided:
-            self.gas_decided += 1
+        if compared.by_gas:
+            self.by_gas[compared.by_gas] += 1
         elif compared.difference:
             self.findings.append(f"{case.theme} {case.name}: {compared.difference}")
             self.found_by_theme[case.theme] += 1
@@ -51,10 +51,15 @@ class Tally:
         self.stages.update(other.stages)
         self.findings += other.findings
         self.found_by_theme.update(other.found_by_theme)
-        self.gas_decided += other.gas_decided
+        self.by_gas.update(other.by_gas)
         self.exits.update(other.exits)
         for theme, pairs in other.gas.items():
             self.gas[theme] += pairs
+
+    @property
+    def gas_decided(self) -> int:
+        """How many cases gas decided."""
+        return self.by_gas.total()
 
     def ratios(self) -> dict[str, dict[str, float]]:
         """For each class the ratio of all its gas to the official actor's, and quantiles over single messages."""
@@ -64,7 +69,7 @@ class Tally:
         """What a record keeps beside stages and findings."""
         return {
             "messages by exit code": {str(code): count for code, count in sorted(self.exits.items())},
-            "cases that gas decided": self.gas_decided,
+            "cases that gas decided": {reason: self.by_gas[reason] for reason in (RAN_OUT, LOOKED)},
             "gas, EVM runtime to official actor": self.ratios(),
         }
 

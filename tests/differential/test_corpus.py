@@ -14,6 +14,7 @@ from tests.differential.corpus import run_fillers, run_scenario
 from tests.differential.fillers import read_file
 from tests.differential.plants import NONE
 from tests.differential.scenarios import SCENARIOS
+from tests.differential.twins import LOOKED
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "corpus"
 EXAMPLES = "vectors/GeneralStateTests/stExample"
@@ -45,4 +46,4 @@ def test_code_that_stores_the_gas_that_is_left_is_decided_by_gas() -> None:
     (case,) = read_file(data_file(LOOKS_AT_GAS))
     compared = twins(NONE).compare(case)
     assert compared.difference
-    assert compared.gas_decided
+    assert compared.by_gas == LOOKED

@@ -32,6 +32,7 @@ GAS_LIMIT: Final = Gas(1_000_000_000)
 """Of a message, unless its case says otherwise."""
 
 
+RAN_OUT, LOOKED = "one of the two ran out of gas", "the code looks at the gas that is left"
 _CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
 
 
@@ -84,15 +85,20 @@ class Outcome:
 class Compared:
     """A case on both machines. `difference` is empty where they agree.
 
-    `gas_decided`: they differ, and where their calls first go otherwise one of the two ran out of gas; or the code has
-    read how much is left. As the EVM runtime's gas is derived, that is no finding.
+    `by_gas` says how gas decided where they differ: where their calls first go otherwise, one of the two ran out of it;
+    or else the code has read how much is left. As the EVM runtime's gas is derived, neither is a finding.
     """
 
     case: Case
     ours: tuple[Outcome, ...]
     official: tuple[Outcome, ...]
     difference: str = ""
-    gas_decided: bool = False
+    by_gas: str = ""
+
+    @property
+    def gas_decided(self) -> bool:
+        """Whether the difference is gas's."""
+        return bool(self.by_gas)
 
 
 class Twin:
@@ -195,7 +201,7 @@ class Twins:
     def _judge(self, case: Case, ours: list[Outcome], official: list[Outcome], difference: str) -> Compared:
         trails = zip(self.ours.trail(case), self.official.trail(case), strict=False)
         parted = next((pair for pair in trails if pair[0] != pair[1]), ())
-        decided = ExitCode.SYS_OUT_OF_GAS in parted or self.ours.reads_gas(case)
+        decided = RAN_OUT if ExitCode.SYS_OUT_OF_GAS in parted else LOOKED if self.ours.reads_gas(case) else ""
         return Compared(case, tuple(ours), tuple(official), difference, decided)
 
 

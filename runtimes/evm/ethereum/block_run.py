@@ -16,10 +16,9 @@ from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
-from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of
-from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.transactions import LEGACY, BlockLimits
 from runtimes.evm.ethereum.wire import SignedTransaction
@@ -39,10 +38,6 @@ _DEPOSIT_LENGTH: Final = 576
 _DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
 """Where the lengths of the five byte strings of a deposit lie in its log, and what they are."""
 _BLOB_BASE_COST: Final = 1 << 13
-
-
-class InvalidBlock(InvalidInput):
-    """What a block's transactions did is something that no block may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +117,17 @@ class BlockRun:
         return applied
 
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
-        """Pay withdrawals and collect requests. Raises InvalidBlock for a deposit that is none."""
+        """Pay withdrawals and collect requests.
+
+        Raises InvalidBlock for a deposit that is none, and where a contract that keeps requests is not there or fails.
+        """
         executor = EthereumExecutor(self.machine)
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
         if self.fork.requests:
             found = (
                 b"".join(self._deposits()),
-                executor.system_call(WITHDRAWAL_REQUESTS, b"") or b"",
-                executor.system_call(CONSOLIDATION_REQUESTS, b"") or b"",
+                executor.checked_system_call(WITHDRAWAL_REQUESTS),
+                executor.checked_system_call(CONSOLIDATION_REQUESTS),
             )
             self.requests = [bytes([kind]) + data for kind, data in enumerate(found) if data]
 

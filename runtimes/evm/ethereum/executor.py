@@ -46,6 +46,10 @@ _EXIT_CODES = {
 }
 
 
+class InvalidBlock(InvalidInput):
+    """What a block's transactions did is something that no block may do."""
+
+
 class EthereumExecutor:
     """Applies transactions to the state tree of a machine whose context is of these rules, else raises InvalidInput."""
 
@@ -69,6 +73,16 @@ class EthereumExecutor:
         system = Transaction(DYNAMIC_FEE, SYSTEM_ADDRESS, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
         result = self._whole(Application(self._machine, system, None).apply_of_system)
         return unwrap_return(result.output) if result.success else None
+
+    def checked_system_call(self, to: EthAddress) -> bytes:
+        """The same for a contract without which there is no block (EIP-7002, EIP-7251). Raises InvalidBlock."""
+        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        if not accounts.code(accounts.find(to)):
+            raise InvalidBlock(f"a block needs a contract at 0x{to.hex()}, and there is none")
+        returned = self.system_call(to, b"")
+        if returned is None:
+            raise InvalidBlock(f"the system's call of 0x{to.hex()} failed")
+        return returned
 
     def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
         """Credit addresses with money from elsewhere, in wei; an account that stays empty is removed."""

@@ -1,0 +1,72 @@
+"""Requests at a block's end: a contract that keeps them must be there and must not fail (EIP-7002, EIP-7251).
+
+Expected: the EIPs' own words ("the corresponding block MUST be marked invalid"), and EIP-7685's form of a list.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import EthereumBlock
+from devtools.vectors.t8n import transition
+from hypervisor.machine import Hypervisor
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
+from runtimes.evm.ethereum.executor import InvalidBlock
+from tests.runtimes.evm.assembler import assemble
+
+NOTHING = assemble("STOP")
+ONE = assemble("0xabcd 0 MSTORE 2 30 RETURN")
+REFUSAL, HALT = assemble("0 0 REVERT"), assemble("INVALID")
+KEEPERS = [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS]
+
+
+def finished(codes: dict[EthAddress, bytes], fork: str = "Prague") -> BlockRun:
+    machine = Hypervisor.open(rules="ethereum")
+    machine.advance(block=EthereumBlock(fork=fork, filecoin_addresses=False))
+    install(machine, {address: Account(1, 1, code) for address, code in codes.items()})
+    run = BlockRun(machine)
+    run.finish()
+    return run
+
+
+def test_what_the_contracts_return_are_requests_of_their_kinds() -> None:
+    assert finished(dict.fromkeys(KEEPERS, ONE)).requests == [b"\x01\xab\xcd", b"\x02\xab\xcd"]
+    assert finished({WITHDRAWAL_REQUESTS: NOTHING, CONSOLIDATION_REQUESTS: ONE}).requests == [b"\x02\xab\xcd"]
+    assert finished(dict.fromkeys(KEEPERS, NOTHING)).requests == []
+
+
+@pytest.mark.parametrize("missing", KEEPERS, ids=["withdrawals", "consolidations"])
+def test_without_a_contract_there_is_no_block(missing: EthAddress) -> None:
+    codes = dict.fromkeys(KEEPERS, NOTHING)
+    del codes[missing]
+    for absent in (codes, codes | {missing: b""}):
+        with pytest.raises(InvalidBlock, match=f"needs a contract at 0x{missing.hex()}, and there is none"):
+            finished(absent)
+
+
+@pytest.mark.parametrize("code", [REFUSAL, HALT], ids=["refuses", "halts"])
+@pytest.mark.parametrize("failing", KEEPERS, ids=["withdrawals", "consolidations"])
+def test_a_contract_that_fails_makes_the_block_invalid(failing: EthAddress, code: bytes) -> None:
+    with pytest.raises(InvalidBlock, match=f"call of 0x{failing.hex()} failed"):
+        finished(dict.fromkeys(KEEPERS, NOTHING) | {failing: code})
+
+
+def test_before_prague_nobody_is_asked() -> None:
+    assert finished({}, "Cancun").requests is None
+
+
+def test_the_transition_tool_says_what_is_wrong_with_the_block() -> None:
+    env = {
+        "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
+        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": "0x00",
+    }  # fmt: skip
+    alone = {f"0x{WITHDRAWAL_REQUESTS.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"}}
+    both = {f"0x{keeper.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"} for keeper in KEEPERS}
+    done = transition(alone, env, [], "Prague").result
+    assert "0x0000bbddc7ce488642fb579f8b00f3a590007251, and there is none" in done["blockException"]
+    assert "requests" not in done
+    done = transition(both, env, [], "Prague").result
+    assert done["requests"] == ["0x01abcd", "0x02abcd"]
+    assert "blockException" not in done
