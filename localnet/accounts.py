@@ -25,6 +25,7 @@ BLS_ACCOUNT = Address.bls(
 """The BLS key of the secret number 1, for what takes no other: miners' workers. Nobody signs with it here."""
 
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
+DERIVATION_PATH = "m/44'/60'/0'/0/"
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HARDENED = 1 << 31
 _ETHEREUM_ACCOUNTS = (44 + _HARDENED, 60 + _HARDENED, _HARDENED, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from eth_hash.auto import keccak
+
 from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -52,6 +54,15 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
         raise AddressError(f"{target} has no Ethereum address: there is no actor behind it")
     state = machine.state_tree.get_actor(actor)
     return to_ethereum(actor, None if state is None else state.delegated_address)
+
+
+def checksummed(address: EthAddress) -> str:
+    """An Ethereum address as wallets write it, its capitals a check of its digits (EIP-55)."""
+    digits = address.hex()
+    digest = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(check, 16) >= 8 else digit for digit, check in zip(digits, digest, strict=False)
+    )
 
 
 def shown_address(machine: Hypervisor, address: Address) -> EthAddress:

@@ -26,6 +26,9 @@ DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
+OTHER_FOLDER: Final = "or name another folder"
+"""What else somebody can do who asks for what a folder's network is not."""
+
 _FORMAT: Final = 2
 
 
@@ -87,18 +90,17 @@ def check_same(record: NetworkRecord, bundle: Bundle | None, network: int | None
 
     What it was at genesis and what it is by now (version `now`) are both right.
     """
-    end = "or name another folder"
     if network not in (None, record.upgrades.first, now):
         raise InvalidInput(
-            f"the folder's state is of network version {now}, not of {network}: leave the network out, {end}"
+            f"the folder's state is of network version {now}, not of {network}: leave the network out, {OTHER_FOLDER}"
         )
     if bundle is not None and bundle.manifest.data not in record.manifests():
         raise InvalidInput(
             f"the folder's state was made with the bundle of manifest data {show(record.actors)}, not with "
-            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {end}"
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {OTHER_FOLDER}"
         )
     if evm not in (None, record.evm):
         raise InvalidInput(
             f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: leave the evm out, "
-            f"{end}"
+            f"{OTHER_FOLDER}"
         )

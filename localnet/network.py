@@ -80,6 +80,8 @@ class Network:
         clock: Clock = time.time,
         upgrades: UpgradePlan = NO_UPGRADES,
         facade: bool = False,
+        chain_id: int | None = None,
+        bare: bool = False,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -90,14 +92,16 @@ class Network:
         by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts
         and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real
         network; a folder does not keep that.
+        A new network has the chain id 31415926, or `chain_id`, and the contracts of `localnet.preinstalled` unless it
+        is `bare`.
 
-        Raises InvalidInput for a folder of another bundle, network version or `evm`, for a count or a balance that
-        cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle, network version, chain id or `evm`, for a count or a balance
+        that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
         """
         if account_count < 1:
             raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
-        opening = Opening(path, bundle, network, evm, network_genesis(self.accounts, balance))
+        opening = Opening(path, bundle, network, evm, network_genesis(self.accounts, balance), chain_id, bare)
         self.chain = opening.chain(TokenAmount(2 * balance * account_count), int(clock()), upgrades)
         if facade:
             from bridge.facade_runtime import offer_facade

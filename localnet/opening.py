@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import AUTO, open_store
@@ -14,10 +16,14 @@ from hypervisor.proofs import AcceptProofs
 from hypervisor.types import TokenAmount
 from localnet.chain import Chain
 from localnet.externs import ChainExterns
-from localnet.genesis import NETWORK_NAME, NetworkRecord, check_same
+from localnet.genesis import NETWORK_NAME, OTHER_FOLDER, NetworkRecord, check_same
 from localnet.index import ChainIndex
+from localnet.preinstalled import preinstall
 from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
+
+LARGEST_CHAIN_ID: Final = (1 << 53) - 1
+"""JavaScript's tools take no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Opening:
     network: int | None
     evm: str
     genesis: Genesis
+    chain_id: int | None = None
+    bare: bool = False
 
     def chain(self, supply: TokenAmount, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one with so much circulating supply at a time (Unix seconds)."""
@@ -38,6 +46,8 @@ class Opening:
             store = undo.enter_context(closing(open_store(self.path)))
             index, externs = ChainIndex(store), ChainExterns()
             machine = undo.enter_context(self._machine(store, index, bundle, externs))
+            if index.head < 0:
+                self._begin(machine)
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
             fresh = NetworkRecord(NETWORK_NAME, supply, first, evm, machine.manifest.data)
             chain = Chain(machine, externs, fresh, timestamp)
@@ -45,13 +55,21 @@ class Opening:
             undo.pop_all()
         return chain
 
+    def _begin(self, machine: Hypervisor) -> None:
+        """Make a new machine's state the network's: its chain id, and the contracts that are everywhere."""
+        machine.advance(chain_id=self.chain_id)
+        if not self.bare:
+            preinstall(machine)
+
     def _machine(self, store: Store, index: ChainIndex, bundle: Bundle | None, externs: ChainExterns) -> Hypervisor:
         network, evm, record = self.network, self.evm, index.network()
+        if self.chain_id is not None and not 1 <= self.chain_id <= LARGEST_CHAIN_ID:
+            raise InvalidInput(f"{self.chain_id} cannot be a chain id: expected 1 to 2^53 - 1")
         if record is not None:
             now = record.upgrades.version_at(index.head)
             check_same(record, bundle, network, None if evm == AUTO else evm, now)
             bundle, network, evm = None, None, record.evm
-        return Hypervisor.open(
+        machine = Hypervisor.open(
             store=store,
             bundle=bundle,
             network=network,
@@ -60,3 +78,8 @@ class Opening:
             externs=externs,
             proofs=AcceptProofs(),
         )
+        if record is not None and self.chain_id not in (None, machine.context.chain_id):
+            found = machine.context.chain_id
+            machine.close()
+            raise InvalidInput(f"the folder's chain id is {found}, not {self.chain_id}: leave it out, {OTHER_FOLDER}")
+        return machine

@@ -1,9 +1,9 @@
-"""`hypervisor node`: a local network on a port of this machine."""
+"""`hypervisor node`: a local network on a port of this machine, with anvil's names for what is the same."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,56 +13,121 @@ import typer
 if TYPE_CHECKING:
     from localnet import Network
 
+_SERVER, _CHAIN, _ACCOUNTS, _FILECOIN, _BLOCKS = (
+    "Server", "Chain and state", "Accounts", "Filecoin", "Blocks"
+)  # fmt: skip
 _UPGRADE = "Become another network version after an epoch, with this bundle's actors from then on; may be repeated."
 _FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
-_NEW_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory)."
+_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
+_LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
+_HOST = "The address to listen at. Beyond this machine the node signs for nobody, unless --unlock is given."
+_FUNDS = "FIL that each account has at first, under its Ethereum address and again under its native one."
 
 
 def node(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, on 127.0.0.1; 0 takes a free one.")] = 8545,
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help=_NEW_FOLDER)] = None,
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, rich_help_panel=_SERVER, help="The port; 0 takes a free one."),
+    ] = 8545,
+    host: Annotated[str, typer.Option(metavar="IP", rich_help_panel=_SERVER, help=_HOST)] = "127.0.0.1",
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", rich_help_panel=_SERVER, help="Write the URL here once requests are answered."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", rich_help_panel=_SERVER, help="Answer requests to this host name, too; * is any."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
+    ] = None,
+    silent: Annotated[
+        bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print nothing.")
+    ] = False,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=_CHAIN, help=_FOLDER)] = None,
+    dump_state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help="Write the state to this file when the node ends."),
+    ] = None,
+    load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
+    chain_id: Annotated[
+        int | None,
+        typer.Option(metavar="ID", rich_help_panel=_CHAIN, help="Of a new chain (default: 31415926)."),
+    ] = None,
+    bare: Annotated[
+        bool, typer.Option("--bare", rich_help_panel=_CHAIN, help="No Multicall3 and no CREATE2 deployer at genesis.")
+    ] = False,
+    accounts: Annotated[
+        int, typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many.")
+    ] = 10,
+    balance: Annotated[str, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = "10000",
+    mnemonic: Annotated[
+        str | None,
+        typer.Option("--mnemonic", "-m", metavar="WORDS", rich_help_panel=_ACCOUNTS, help="(default: test ... junk)"),
+    ] = None,
+    unlock: Annotated[
+        bool,
+        typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for whoever asks, also beyond this machine."),
+    ] = False,
+    no_mining: Annotated[
+        bool,
+        typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
+    ] = False,
+    rules: Annotated[
+        Literal["filecoin"], typer.Option(rich_help_panel=_FILECOIN, help="Whose gas and accounting.")
+    ] = "filecoin",
     bundle: Annotated[
-        str | None, typer.Option(metavar="CAR|vN", help="An official bundle of built-in actors (default: our own).")
+        str | None,
+        typer.Option(
+            metavar="CAR|vN",
+            rich_help_panel=_FILECOIN,
+            help="An official bundle of built-in actors (default: our own).",
+        ),
     ] = None,
     evm: Annotated[
         Literal["official", "py-evm"] | None,
-        typer.Option(help="Who runs contracts (default: official where the bundle has an EVM actor, else py-evm)."),
+        typer.Option(
+            rich_help_panel=_FILECOIN,
+            help="Who runs contracts (default: official where the bundle has an EVM actor, else py-evm).",
+        ),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="nvN", help="The network version of a new chain (default: the newest).")
+        str | None,
+        typer.Option(
+            metavar="nvN", rich_help_panel=_FILECOIN, help="The network version of a new chain (default: the newest)."
+        ),
     ] = None,
-    upgrade: Annotated[list[str] | None, typer.Option(metavar="nvN@EPOCH[=BUNDLE]", help=_UPGRADE)] = None,
-    abi_facade: Annotated[bool, typer.Option("--abi-facade", help=_FACADE)] = False,
-    ready_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Write the URL to this file once requests are answered.")
+    upgrade: Annotated[
+        list[str] | None, typer.Option(metavar="nvN@EPOCH[=BUNDLE]", rich_help_panel=_FILECOIN, help=_UPGRADE)
     ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Answer requests to this host name, too; * is any.")
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Answer pages of this origin, too; * is any.")
-    ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Print nothing.")] = False,
+    abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=_FILECOIN, help=_FACADE)] = False,
 ) -> None:
     """Run a local network that Ethereum's tools can talk to.
 
-    Ten accounts with 10,000 FIL each are unlocked. Their keys are known to everybody: use them here only. In a folder
-    (--state), a transaction that has a receipt is kept, whatever happens to the process. Each transaction is printed in
-    a line when it has one. Storage proofs are taken for valid unseen.
+    The accounts' keys are known to everybody: use them here only. In a folder (--state), a transaction that has a
+    receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one.
+    Storage proofs are taken for valid unseen.
 
     --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got.
 
-    Example: hypervisor node --bundle v18-devnet --state chain
+    Example: hypervisor node
+
+    Example: hypervisor node --bundle v18-devnet --state chain --port 1234
     """
+    from devtools.cli.amounts import attofil
     from devtools.cli.progress import words_line
     from hypervisor.opening import AUTO, IN_MEMORY
+    from localnet.accounts import TEST_MNEMONIC
     from localnet.network import Network
-    from localnet.rpc.access import Access
-    from localnet.rpc.server import Server
-    from localnet.rpc.server import ready_file as written
 
+    del rules  # the only ones
     version = None if network is None else _network_version(network)
     upgrades = dict(_planned(entry) for entry in upgrade or ())
+    words, funds = mnemonic or TEST_MNEMONIC, attofil(balance)
+    loaded = None if load_state is None else load_state.read_bytes()
+    if dump_state is not None:
+        _check_writable(dump_state)
     if silent:
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
@@ -73,19 +138,70 @@ def node(
             network=version,
             upgrades=upgrades,
             facade=abi_facade,
+            mnemonic=words,
+            account_count=accounts,
+            balance=funds,
+            chain_id=chain_id,
+            bare=bare,
         )
     with opened:
-        server = Server(opened, port, access=Access(tuple(allow_host or ()), tuple(allow_origin or ())))
-        with written(ready_file, server.url) as write_url:
+        if loaded is not None:
+            opened.load_state(loaded)
+        opened.automine = not no_mining
+        _serve(opened, host, port, ready_file, allow_host or [], allow_origin or [], unlock, silent, words)
+        if dump_state is not None:
+            _write(dump_state, opened.dump_state())
 
-            def announce() -> None:
-                if not silent:
-                    _print_accounts(opened)
-                    _print_transactions()
-                    typer.echo(f"\nListening on {server.url} (chain id {opened.chain_id}, block {opened.block_number})")
-                write_url()
 
-            server.run(announce)
+def _serve(
+    network: Network,
+    host: str,
+    port: int,
+    ready_file: Path | None,
+    hosts: list[str],
+    origins: list[str],
+    unlock: bool,
+    silent: bool,
+    mnemonic: str,
+) -> None:
+    """Serve a network until the program is told to end."""
+    from devtools.cli.node_banner import banner
+    from localnet.console import Console
+    from localnet.rpc.access import Access
+    from localnet.rpc.server import Server, reaches_out
+    from localnet.rpc.server import ready_file as written
+
+    signs = unlock or not reaches_out(host)
+    access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
+    server = Server(network, port, access=access, host=host, signs=signs)
+    with written(ready_file, server.url) as write_url:
+
+        def announce() -> None:
+            if not silent:
+                typer.echo(banner(network, mnemonic, signs=signs))
+                Console(network).listen()
+                typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
+            write_url()
+
+        server.run(announce)
+
+
+def _check_writable(file: Path) -> None:
+    """InvalidInput at once where the state cannot be written at the end."""
+    from hypervisor.errors import InvalidInput
+
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise InvalidInput(f"the state cannot be written to {file}: it is no file in a folder that can be written")
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _network_version(name: str) -> int:
@@ -107,20 +223,3 @@ def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
         raise InvalidInput(f"'{entry}' is no upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
     version = _network_version(name)
     return int(epoch), (version, bundle) if bundle else version
-
-
-def _print_transactions() -> None:
-    """Print what the network logs: each transaction that has a receipt."""
-    logging.raiseExceptions = False  # the node goes on where nobody reads any more
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log = logging.getLogger("localnet.network")
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-
-
-def _print_accounts(network: Network) -> None:
-    typer.echo("Accounts (10,000 FIL at first under each address; the keys are public: never use them elsewhere)\n")
-    for number, account in enumerate(network.accounts):
-        typer.echo(f"({number}) 0x{account.address.hex()}  {account.native}")
-        typer.echo(f"    key 0x{account.private_key.hex()}")

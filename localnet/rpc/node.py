@@ -47,6 +47,8 @@ class Node:
     filters: Filters = field(default_factory=Filters)
     impersonated: set[EthAddress] = field(default_factory=set)
     impersonates_all: bool = False
+    signs: bool = True
+    """Whether it signs with its accounts' keys for whoever asks."""
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     subscriptions: Subscriptions = field(init=False)
 
@@ -60,8 +62,8 @@ class Node:
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:
-        """The Ethereum addresses whose keys the node has."""
-        return tuple(account.address for account in self.network.accounts)
+        """The Ethereum addresses that the node signs for."""
+        return tuple(account.address for account in self.network.accounts) if self.signs else ()
 
     @property
     def client_version(self) -> str:

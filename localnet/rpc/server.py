@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import signal
 import socket
@@ -41,14 +42,22 @@ class Server:
         port: int = DEFAULT_PORT,
         limits: Limits | None = None,
         access: Access | None = None,
+        *,
+        host: str = HOST,
+        signs: bool | None = None,
     ) -> None:
-        """Bind the port. `access` says who may ask beside this machine. Raises InvalidInput where the port is taken."""
+        """Bind the port. `access` says who may ask beside this machine.
+
+        `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
+        `signs`. Raises InvalidInput where the port is taken.
+        """
         self.network = network
-        self._socket = _bound(port)
+        self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{HOST}:{self.port}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._worker = Worker()
-        node = Node(network, limits or Limits())
+        signs = not reaches_out(host) if signs is None else signs
+        node = Node(network, limits or Limits(), signs=signs)
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, Dispatcher(node, self._worker.run), access),
@@ -164,15 +173,24 @@ class _Uvicorn(uvicorn.Server):
             overdue.cancel()
 
 
-def _bound(port: int) -> socket.socket:
+def reaches_out(host: str) -> bool:
+    """Whether somebody who listens at an address or host name can be reached from other machines."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _bound(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is: answers would wait 40 ms.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((HOST, port))
-    except (OSError, OverflowError) as error:
+        bound.bind((host, port))
+    except (OSError, OverflowError, UnicodeError) as error:
         bound.close()
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInput(f"port {port} of {HOST} cannot be used: {words}; choose another one, or 0") from None
+        raise InvalidInput(f"port {port} of {host} cannot be used: {words}; choose another one, or 0") from None
     bound.set_inheritable(True)
     return bound

@@ -59,8 +59,8 @@ def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path,
         process.send_signal(number)
         output, errors = process.communicate(timeout=START)
         assert (process.returncode, errors) == (0, "")
-    assert ALICE in output
-    assert "key 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80" in output
+    assert "(0) 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 (10000 FIL)  f1" in output  # as anvil writes it
+    assert "(0) 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80" in output
     assert f"Listening on {url} (chain id 31415926, block 0)" in output
     assert not ready.exists()
 

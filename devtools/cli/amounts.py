@@ -1,0 +1,28 @@
+"""Amounts of money as people type them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from hypervisor.types import TokenAmount
+
+_UNITS: Final = {
+    "": 18, "fil": 18, "ether": 18, "eth": 18, "millifil": 15, "mfil": 15, "microfil": 12, "ufil": 12,
+    "nanofil": 9, "nfil": 9, "gwei": 9, "picofil": 6, "femtofil": 3, "attofil": 0, "afil": 0, "wei": 0,
+}  # fmt: skip
+_AMOUNT: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,18}))? ?([a-z]*)", re.ASCII | re.IGNORECASE)
+
+
+def attofil(text: str) -> TokenAmount:
+    """attoFIL of `1.5fil`, `1.5` (FIL, too), `20nanofil`, `1000attofil`, `1gwei`. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    found = _AMOUNT.fullmatch(text.strip())
+    decimals = None if found is None else _UNITS.get(found[3].lower())
+    if found is None or decimals is None:
+        raise InvalidInput(f"{text!r:.60} is no amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
+    fraction = (found[2] or "").rstrip("0")
+    if len(fraction) > decimals:
+        raise InvalidInput(f"{text!r:.60} has parts of an attoFIL: at most {decimals} decimals of that unit are whole")
+    return TokenAmount(int(found[1]) * 10**decimals + int(fraction.ljust(decimals, "0") or 0))

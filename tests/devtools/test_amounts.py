@@ -1,0 +1,37 @@
+"""Amounts of money as people type them."""
+
+from __future__ import annotations
+
+import pytest
+
+from devtools.cli.amounts import attofil
+from hypervisor.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1.5fil", 15 * 10**17),
+        ("1.5", 15 * 10**17),
+        ("1.50 FIL", 15 * 10**17),
+        ("0", 0),
+        ("20nanofil", 2 * 10**10),
+        ("1gwei", 10**9),
+        ("1ether", 10**18),
+        ("0.000000000000000001", 1),
+        ("1000attofil", 1000),
+        ("7wei", 7),
+        ("5.0attofil", 5),
+    ],
+)
+def test_units_are_decimal_shifts(text: str, expected: int) -> None:
+    assert attofil(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "fil", "-1", "1e18", "1,5", "1.", ".5", "0x10", "1 bitcoin", "1.5attofil", "1.0000000001gwei", "٣", "9" * 41],
+)
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        attofil(text)
