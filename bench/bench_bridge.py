@@ -15,11 +15,13 @@ from wasmtime import wat2wasm
 
 from bench.rows import Row, seconds
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.bindings import datacap
+from bridge.facade import facade
 from bridge.filecoin_call import decode_call, decode_method_return, encode_call_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
-from hypervisor.types import ActorID, Gas
+from hypervisor.types import DATACAP_ACTOR, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.alloc import Account, install
 from store.cid import CBOR, RAW
 
@@ -68,6 +70,10 @@ def rows() -> Iterator[Row]:
     yield Row("from a contract to a native actor and back", across / (contracts + native), note)
     coding = processor(code_call, CODINGS) + processor(code_method, CODINGS)
     yield Row("coding of a call in either direction", coding / 2 * 1e6, f"{2 / coding:,.0f} a second")
+    for name, actions in (("bindings", (encode_params, decode_params, decode_return)), ("facade", (params, answer))):
+        times = {action.__name__: processor(action, CODINGS) * 1e6 for action in actions}
+        slowest = max(times.values())
+        yield Row(f"a parameter tuple through the {name}", slowest, f"{1e6 / slowest:,.0f} a second", times)
 
 
 def processor(action: Callable[[], None], calls: int) -> float:
@@ -157,3 +163,38 @@ def code_call() -> None:
 def code_method() -> None:
     """What goes to a contract's handle_filecoin_method, and an answer of that form."""
     decode_method_return(encode_method_calldata(0, CBOR, b"\x83\x01\x02\x03")[4:])
+
+
+_TO: Final = Address.id(ActorID(1234))
+_TRANSFER: Final = datacap.TransferParams(_TO, TokenAmount(5 * 10**18), b"data")
+_PARAMS: Final = _TRANSFER.encode()
+_RETURN: Final = datacap.TransferReturn(TokenAmount(10**18), TokenAmount(5 * 10**18), b"").encode()
+_FUNCTION: Final = next(function for function in facade("datacap").values() if function.name == "transfer")
+_CALLDATA: Final = _FUNCTION.selector + encode_abi(
+    ["(bytes)", "int256", "bytes"], ((_TO.to_bytes(),), 5 * 10**18, b"data")
+)
+
+
+def encode_params() -> None:
+    """A dataclass of an address, an amount and bytes to CBOR."""
+    _TRANSFER.encode()
+
+
+def decode_params() -> None:
+    """CBOR to the same dataclass."""
+    datacap.TransferParams.decode(_PARAMS)
+
+
+def decode_return() -> None:
+    """CBOR to two amounts and bytes."""
+    datacap.TransferReturn.decode(_RETURN)
+
+
+def params() -> None:
+    """Calldata with an address, an amount and bytes to CBOR."""
+    _FUNCTION.params(_CALLDATA)
+
+
+def answer() -> None:
+    """CBOR of two amounts and bytes to ABI."""
+    _FUNCTION.answer(DATACAP_ACTOR, _RETURN)
