@@ -28,9 +28,11 @@ from store.schema import Record, Schema, SchemaError
 from store.schema.language import parse
 from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Union, Unit, member_name
 
-MAX_SCHEMA: Final = 1 << 20
-"""The longest text that is parsed, in characters."""
+MAX_SCHEMA: Final = 1 << 18
+MAX_TYPES: Final = 1000
+"""The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
+_TOO_DEEP: Final = "values or types that are too deep in one another"
 _NUMBERS: Final = ("BigInt", "TokenAmount", "DataCap")
 _HOOKS: Final = ("UniversalReceiverParams", "AuthenticateMessageParams", "AuthenticateMessageReturn")
 """Shared types that are of methods; the others' names only look so."""
@@ -51,12 +53,14 @@ class Interface:
         shared = actor_schema("placeholder")
         try:
             types, advanced = parse(text)
-            if not types:
-                raise InvalidInput(f"{name} declares no types")
+            if not 1 <= len(types) <= MAX_TYPES:
+                raise InvalidInput(f"{name} declares {len(types) or 'no'} types: expected 1 to {MAX_TYPES}")
             own = Schema({**shared.types, **types}, tuple(dict.fromkeys((*shared.advanced, *advanced))))
             return cls(own, _by_name(methods_of(types)))
         except (SchemaError, MethodNameError) as error:
             raise InvalidInput(f"{name} is no interface: {error}") from None
+        except RecursionError:
+            raise InvalidInput(f"{name} is no interface: {_TOO_DEEP}") from None
 
     @classmethod
     def built_in(cls, actor: str) -> Interface:
@@ -84,6 +88,8 @@ class Interface:
             return encode(self.schema.write(term, _to_value(self.schema, term, value)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"parameters of {method}: {error}") from None
+        except RecursionError:
+            raise InvalidInput(f"parameters of {method}: {_TOO_DEEP}") from None
 
     def answer(self, method: str, data: bytes) -> Any:
         """What a method returned: structs as records, amounts as integers, addresses as `Address`; None for nothing.
@@ -99,6 +105,8 @@ class Interface:
             return typed(self.schema, term, self.schema.read(term, decode(data)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"the answer of {method}: {error}") from None
+        except RecursionError:
+            raise InvalidInput(f"the answer of {method}: {_TOO_DEEP}") from None
 
     def answer_json(self, method: str, data: bytes) -> Any:
         """The same, ready for JSON (`as_json`)."""

@@ -154,6 +154,22 @@ def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
         Interface.parse(text, "mine.ipldsch")
 
 
+def test_types_and_values_that_are_too_many_or_too_deep_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="declares 1001 types: expected 1 to 1000"):
+        Interface.parse("\n".join(f"type A{number} int" for number in range(1001)))
+    chain = [f"type A{number} [A{number + 1}]" for number in range(900)]
+    deep = Interface.parse("\n".join([*chain, "type A900 int", "type SetParams = A0", "type GetReturn = A0"]))
+    with pytest.raises(InvalidInput, match="too deep in one another"):
+        deep.params("Set", [])
+    with pytest.raises(InvalidInput, match="too deep in one another"):
+        deep.answer("Get", b"\x80")
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(InvalidInput, match="too deep in one another"):
+        Interface.parse("type SetParams [SetParams]").params("Set", value)
+
+
 def test_an_own_type_may_have_a_shared_ones_name() -> None:
     interface = Interface.parse("type Transfer int\ntype Multiaddr int\ntype SetParams = Multiaddr")
     assert interface.params("Set", 5) == b"\x05"

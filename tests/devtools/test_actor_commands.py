@@ -19,6 +19,7 @@ from actors import build
 from devtools.actor_project import TEMPLATE
 from devtools.cli.main import app, main
 from localnet import Network
+from store.blockstore import StoreLocked
 from store.cid import RAW, cid_of, show
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -91,6 +92,14 @@ def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Comm
     assert "USR_FORBIDDEN(18)" in words
     assert "only the owner withdraws" in words
     assert as_json("actor", "inspect", jar, "--state", folder) == before
+
+
+def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    with Network(folder):
+        called = CliRunner().invoke(app, ["actor", "call", jar, "Tip", '["hi"]', "--state", str(folder)])
+        assert isinstance(called.exception, StoreLocked)
+        assert as_json("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
 
 
 def test_built_in_actors_are_called_by_their_schemas(chain: tuple[Path, str]) -> None:

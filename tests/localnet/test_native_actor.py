@@ -13,6 +13,7 @@ from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import CreationFailed
 from localnet import CallFailed, NativeActor, Network, TransactionFailed
 from store.cid import RAW, cid_of
+from tests.conftest import data_file
 
 TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar"
 MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
@@ -66,10 +67,24 @@ def test_code_actor_and_interface_survive_the_folder(tmp_path: Path) -> None:
         assert again.state.owner == Address.id(101)
 
 
+def test_the_official_actors_know_users_actors_too() -> None:
+    with Network(bundle=data_file("bundles/v18-devnet.car")) as network:
+        jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
+        jar.send("Tip", ["hi"], value=FIL, sender=network.accounts[1])
+        jar.send("Withdraw", [FIL])
+        assert (jar.state.tips, network.balance(jar.address)) == (1, 0)
+        assert network.actors.at("f07").call("Name") == "DataCap"
+
+
 def test_built_in_actors_are_called_by_their_schemas(network: Network) -> None:
     assert network.actors.at("f07").call("Name") == "DataCap"
     assert network.actors.at("f07").call("TotalSupply") == 0
     assert network.actors.at("f03").state.entries[0].receiver == Address.id(4)
+
+
+def test_an_answer_that_is_a_byte_string_is_the_actors_own_not_what_ethereum_is_shown(network: Network) -> None:
+    power = network.actors.at("f04")
+    assert power.answer("NetworkRawPower", power.send("NetworkRawPower")) == 0
 
 
 def test_an_interface_can_be_named_where_none_is_kept(network: Network, tmp_path: Path) -> None:
