@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from hypervisor.errors import BundleError
 from store.car import write_car
 from store.cid import show
 
+if sys.platform != "win32":
+    import fcntl
+
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
     """Download a release, from `url` if one is given, and keep it; its file, None if it is there already.
@@ -24,11 +28,12 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
     is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
     """
     path = release_file(release)
-    if _is_there(release):
-        return None
     part = path.with_name(path.name + ".part")
     with _writing(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _writing(path.parent), _alone(path.parent):
+        if _is_there(release):
+            return None
         resumed = part.exists()
         try:
             _download(release, url or release.url, part, progress)
@@ -102,6 +107,20 @@ def _check_nothing_else(bundle: Bundle, name: str) -> None:
     more = [cid for cid, _ in bundle.blocks if cid not in wanted]
     if more:
         raise BundleError(f"{name} holds {len(more)} blocks that its manifest does not name, the first {show(more[0])}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time downloads into a folder; the next one waits, and finds what the first one got."""
+    if sys.platform == "win32":  # it has no such lock: two at once spoil each other's part, and both refuse it
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,13 @@ def test_an_interrupted_download_goes_on_in_the_next_run(library: Path, site: Si
     fetch(DEVNET, f"{site.url}/file")
     assert names(library) == ["v18-devnet.car"]
     assert site.asked == ["", "bytes=3000000-"]
+
+
+def test_two_at_once_are_one_download(library: Path, site: Site) -> None:
+    with ThreadPoolExecutor(2) as two:
+        found = list(two.map(lambda _: fetch(DEVNET, f"{site.url}/file"), range(2)))
+    assert set(found) == {None, library / "v18-devnet.car"}
+    assert (names(library), len(site.asked)) == (["v18-devnet.car"], 1)
 
 
 def test_a_part_of_another_file_does_not_spoil_the_release(library: Path, site: Site) -> None:
