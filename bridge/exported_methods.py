@@ -46,8 +46,18 @@ _METHODS: Final = {
 SMALL_NUMBERS_ONLY: Final = ("init", "paymentchannel", "multisig")
 """Actors that export nothing: whoever calls them must not be a contract."""
 
-OFFERED_BY: Final = tuple(_METHODS)
-"""The actors that have an interface."""
+INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
+    "init": "IInit",
+    "account": "IAccount",
+    "storagepower": "IPower",
+    "storageminer": "IMiner",
+    "storagemarket": "IMarket",
+    "paymentchannel": "IPaymentChannel",
+    "multisig": "IMultisig",
+    "verifiedregistry": "IVerifiedRegistry",
+    "datacap": "IDatacap",
+})  # fmt: skip
+"""The names of the interfaces in Solidity, by actor."""
 
 EXIT_CODES: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({
     "storagemarket": {"DEAL_EXPIRED": 32, "DEAL_NOT_ACTIVATED": 33},

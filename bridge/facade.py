@@ -10,16 +10,19 @@ those of `bridge.facade_types`, the methods those of `bridge.exported_methods`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from eth_hash.auto import keccak
 
+from bridge.abi import ContractInterface
 from bridge.actor_schemas import methods
-from bridge.exported_methods import PAYABLE, exported_methods
+from bridge.exported_methods import INTERFACES, PAYABLE, exported_methods
 from bridge.facade_types import AbiType, SolidityTypes, camel, function_name
 from bridge.strict_abi import (
     BYTES,
@@ -37,6 +40,7 @@ from hypervisor.types import ActorID, MethodNumber
 from store.codec import CodecError, decode_strict, encode
 
 SELECTOR: Final = 4
+_FOLDER: Final = Path(__file__).parent / "solidity"
 _TEXT: Final = mapped(BYTES, bytes.decode, str.encode, name="string")
 _ID: Final = unsigned(64)
 
@@ -107,6 +111,15 @@ class Function:
             return self._results.write(values)
         except (NotEncodable, CodecError) as error:
             raise Refusal("BadAnswer", actor, self.method, str(error)) from None
+
+
+@cache
+def interface(actor: str) -> ContractInterface | None:
+    """The ABI of an actor's interface, with the errors; None of an actor that has no interface."""
+    name = INTERFACES.get(actor)
+    if name is None:
+        return None
+    return ContractInterface(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
 @cache

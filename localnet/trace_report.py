@@ -23,7 +23,7 @@ from localnet.trace_words import NamedInterface, describe
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
     "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
-    "calls": "OnSyscall OnMethodInvocation OnMethodReturn OnReturnValue OnValueTransfer",
+    "calls": "OnSyscall OnMethodInvocation OnMethodReturn OnReturnValue OnValueTransfer OnFacade",
     "actors": "OnActorLookup OnActorUpdate OnCreateActor",
     "blocks": "OnGetRoot OnSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink OnScanIpldLinks"
     " OnEvmNode",

@@ -13,6 +13,7 @@ from bridge.abi import AbiMismatch, ContractInterface
 from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
 from bridge.cbor import ParamsError
 from bridge.events import entries_to_log
+from bridge.facade import interface
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
@@ -68,7 +69,7 @@ def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Wo
     events = tuple(_event(event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
-        return _contract_call(call, calldata, answer, interfaces, events)
+        return _contract_call(call, calldata, answer, _known(call, interfaces), events)
     method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
     arguments = _typed(call["actor"], method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
@@ -77,8 +78,12 @@ def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Wo
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
-    """The calldata of a call to a contract's code, None of every other call."""
-    if call["actor"] != "evm" or call["method"] not in (INVOKE_EVM, _DELEGATE):
+    """The calldata of a call to a contract's code, or to an actor as if it were one; None of every other call."""
+    if call["actor"] == "evm":
+        is_call = call["method"] in (INVOKE_EVM, _DELEGATE)
+    else:
+        is_call = call["method"] == INVOKE_EVM and interface(call["actor"]) is not None and bool(data)
+    if not is_call:
         return None
     try:
         if call["method"] == _DELEGATE:
@@ -86,6 +91,12 @@ def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
         return calldata_of(call["paramsCodec"], data) if data else b""
     except ParamsError:
         return None
+
+
+def _known(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
+    """The interfaces that a call may be read by: of a built-in actor its own."""
+    offered = interface(call["actor"])
+    return interfaces if offered is None else [NamedInterface(call["actor"], offered)]
 
 
 def _contract_call(

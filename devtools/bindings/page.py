@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from bridge.exported_methods import NONPAYABLE, OFFERED_BY
+from bridge.exported_methods import INTERFACES, NONPAYABLE
 from bridge.facade import Function, facade
 from bridge.facade_types import AbiType
-from devtools.bindings.solidity import NAMES
 
 PATH: Final = Path("docs/bridge.md")
 BEGIN: Final = "<!-- functions of the interfaces: make bindings -->\n"
@@ -22,13 +21,13 @@ def renewed(text: str) -> str:
 
 
 def _table() -> str:
-    rows = [_row(function) for actor in OFFERED_BY for function in facade(actor).values()]
+    rows = [_row(function) for actor in INTERFACES for function in facade(actor).values()]
     return "| function | method | selector | answers |\n|---|---|---|---|\n" + "".join(rows)
 
 
 def _row(function: Function) -> str:
     mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
-    call = f"{NAMES[function.actor]}.{function.name}({_listed(function.inputs)}){mutability}"
+    call = f"{INTERFACES[function.actor]}.{function.name}({_listed(function.inputs)}){mutability}"
     answers = f"`{_listed(function.outputs)}`" if function.outputs else ""
     return f"| `{call}` | {function.method} | `{function.selector.hex()}` | {answers} |\n"
 

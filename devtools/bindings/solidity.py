@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.actor_schemas import methods
-from bridge.exported_methods import EXIT_CODES, NONPAYABLE, OFFERED_BY, SMALL_NUMBERS_ONLY
+from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
 from bridge.facade import ERRORS, Function, facade
 from bridge.facade_types import AbiType, SolidityTypes
 from devtools.bindings.schemas import UNITS, remarks
@@ -21,18 +21,6 @@ FOLDER: Final = Path("bridge/solidity")
 TYPES: Final = "FilecoinTypes.sol"
 WIDTH: Final = 120
 ERRORS_INTERFACE: Final = "FilecoinErrors"
-NAMES: Final = {
-    "init": "IInit",
-    "account": "IAccount",
-    "storagepower": "IPower",
-    "storageminer": "IMiner",
-    "storagemarket": "IMarket",
-    "paymentchannel": "IPaymentChannel",
-    "multisig": "IMultisig",
-    "verifiedregistry": "IVerifiedRegistry",
-    "datacap": "IDatacap",
-}
-"""Interfaces by actor."""
 
 _HEAD: Final = """\
 // SPDX-License-Identifier: MIT OR Apache-2.0
@@ -76,10 +64,10 @@ library Filecoin {
 def files() -> dict[Path, str]:
     """The text of each file by its path."""
     found = {FOLDER / TYPES: _types_file()}
-    for actor in OFFERED_BY:
+    for actor in INTERFACES:
         functions = list(facade(actor).values())
-        found[FOLDER / f"{NAMES[actor]}.sol"] = _interface(actor, functions)
-        found[FOLDER / f"{NAMES[actor]}.json"] = json.dumps(abi(actor), indent=1) + "\n"
+        found[FOLDER / f"{INTERFACES[actor]}.sol"] = _interface(actor, functions)
+        found[FOLDER / f"{INTERFACES[actor]}.json"] = json.dumps(abi(actor), indent=1) + "\n"
     return found
 
 
@@ -89,7 +77,7 @@ def files() -> dict[Path, str]:
 def _types_file() -> str:
     notes = remarks("common")
     shared: dict[str, AbiType] = {}
-    for actor in OFFERED_BY:
+    for actor in INTERFACES:
         shared |= {name: part for name, part in _structs(facade(actor).values()).items() if part.shared}
     wordy = {
         "FilAddress": "A Filecoin address: a byte for its protocol, then its payload.",
@@ -119,7 +107,7 @@ def _interface(actor: str, functions: list[Function]) -> str:
         about += ["Exit codes of its own:", *codes]
     lines = [_HEAD, f'import {{{", ".join([ERRORS_INTERFACE, *sorted(imported)])}}} from "./{TYPES}";\n']
     lines += [f"/// {line}" for line in about]
-    lines.append(f"interface {NAMES[actor]} is {ERRORS_INTERFACE} {{")
+    lines.append(f"interface {INTERFACES[actor]} is {ERRORS_INTERFACE} {{")
     body = ["".join(f"    {line}\n" for line in _struct(part).splitlines()) for part in own]
     body += [_function(actor, function) for function in functions]
     return "\n".join(lines) + "\n" + "\n".join(body) + "}\n"
@@ -212,7 +200,7 @@ def _entry(actor: str, name: str, part: AbiType) -> dict[str, Any]:
     brackets = "[]" * part.brackets
     if not part.parts:
         return _scalar(part.source + brackets, name)
-    inside = part.source if part.shared else f"{NAMES[actor]}.{part.source}"
+    inside = part.source if part.shared else f"{INTERFACES[actor]}.{part.source}"
     return {
         "components": [_entry(actor, label, inner) for label, inner in part.parts],
         "internalType": f"struct {inside}{brackets}",

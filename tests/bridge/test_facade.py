@@ -13,16 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web3 import Web3
 
-from bridge.exported_methods import OFFERED_BY, SMALL_NUMBERS_ONLY, exported_methods
+from bridge.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.facade import ERRORS, Function, Refusal, facade
 from bridge.facade_types import SolidityTypes
 from bridge.method_numbers import method_number
-from devtools.bindings.solidity import NAMES
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
 from store.codec import decode, encode, link
 
-INTERFACES = Path(__file__).parents[2] / "bridge" / "solidity"
+FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
 ME = ActorID(5)
 
 
@@ -34,16 +33,16 @@ def words(*numbers: int) -> bytes:
     return b"".join((number % 2**256).to_bytes(32, "big") for number in numbers)
 
 
-@pytest.mark.parametrize("actor", OFFERED_BY)
+@pytest.mark.parametrize("actor", INTERFACES)
 def test_selectors_are_those_that_web3_s_library_finds_in_the_abi(actor: str) -> None:
-    abi = json.loads((INTERFACES / f"{NAMES[actor]}.json").read_text())
+    abi = json.loads((FOLDER / f"{INTERFACES[actor]}.json").read_text())
     found = {function_abi_to_4byte_selector(item): item["name"] for item in abi if item["type"] == "function"}
     assert found == {selector: function.name for selector, function in facade(actor).items()}
 
 
 def test_method_numbers_are_hashes_or_small() -> None:
     assert {method.number for method in exported_methods("multisig")} == set(range(2, 10))
-    for actor in set(OFFERED_BY) - set(SMALL_NUMBERS_ONLY):
+    for actor in set(INTERFACES) - set(SMALL_NUMBERS_ONLY):
         assert all(method.number == method_number(method.name) for method in exported_methods(actor))
 
 
@@ -136,7 +135,7 @@ def test_text_that_is_no_utf8_and_links_that_are_no_cids_are_refused() -> None:
             publish.params(calldata)
 
 
-@given(st.sampled_from(OFFERED_BY), st.data(), st.binary(max_size=200))
+@given(st.sampled_from(sorted(INTERFACES)), st.data(), st.binary(max_size=200))
 def test_any_calldata_is_translated_to_something_that_means_it_or_refused(actor: str, data: Any, tail: bytes) -> None:
     chosen = data.draw(st.sampled_from(sorted(facade(actor))))
     call = facade(actor)[chosen]

@@ -73,3 +73,13 @@ def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) 
     assert refused.value.exit_code == ExitCode.USR_INSUFFICIENT_FUNDS
     with pytest.raises(TransactionFailed):
         network.invoke(DATACAP, datacap.burn(10**18))
+
+
+def test_a_trace_says_what_was_called_and_why_it_failed(network: Network) -> None:
+    typed = network.deploy(TYPED)
+    told = str(network.trace(typed.send("allow", "0x" + masked_id(100).hex(), 10**18).hash))
+    assert "datacap increaseAllowance(operator=[0x0064], amount=1000000000000000000)" in told
+    actor = wallet(network, network.accounts[1].delegated, network.accounts[2].delegated)
+    told = str(network.trace(typed.send("approve", actor, 0).hash))
+    assert "multisig approve(id=0, proposalHash=)" in told
+    assert f"ActorError({actor}, 3, 18, b'')" in told

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge import facade as facades
 from bridge.actor_schemas import actor_schema, methods
 from bridge.binding import Codec
-from bridge.exported_methods import OFFERED_BY
+from bridge.exported_methods import INTERFACES
 from bridge.facade import SELECTOR, Function, Refusal, facade
 from bridge.strict_abi import Coder, NotCanonical, NotEncodable, read_all
 from hypervisor.types import ActorID
@@ -91,7 +91,7 @@ def _error(refusal: Refusal) -> None:
 
 @cache
 def _functions() -> tuple[Function, ...]:
-    return tuple(function for actor in OFFERED_BY for function in facade(actor).values())
+    return tuple(function for actor in INTERFACES for function in facade(actor).values())
 
 
 def _input(place: int, side: int, rng: Random) -> bytes:
