@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check lane fuzz records statetest differential equality boot bundle bindings actors-page lock environment
+.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash gc-check lane fuzz records statetest differential equality boot bundle bindings actors-page rpc-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -101,6 +101,9 @@ bindings: environment ## write what is generated from the actors' schemas: Pytho
 
 actors-page: environment ## write the table of docs/actors.md anew, by asking the actors
 	@$(RUN)/python -m tests.docs.actors_page
+
+rpc-page: environment ## write the methods of docs/json-rpc.md anew, with examples
+	@$(RUN)/python -m tests.docs.json_rpc_page
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.contract_state import code_of, storage_of
-from localnet.network import nonce_of
+from localnet.contract_state import code_of, nonce_of, storage_of
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

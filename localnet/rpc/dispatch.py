@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any, Final
 
 import orjson
@@ -52,7 +53,7 @@ from localnet.rpc.values import as_json, shown
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 
-_MODULES: Final = (
+_MODULES: Final[tuple[ModuleType, ...]] = (
     info,
     state,
     accounts_at,
@@ -75,6 +76,11 @@ _ASK_AGAIN: Final = 0.05
 """Seconds after which the network is asked again for what is not there yet."""
 
 _LOG = logging.getLogger(__name__)
+
+
+def modules() -> tuple[ModuleType, ...]:
+    """The modules of methods; each ends with its rows, `METHODS`."""
+    return _MODULES
 
 
 def method_table() -> dict[str, Method]:

@@ -10,16 +10,36 @@ from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.rpc import errors
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS
+from localnet.rpc.methods import OptionalReader
 from localnet.rpc.node import Limits
-from localnet.rpc.page import replaced
+from localnet.rpc.refused import REASONS
 from localnet.rpc.subscriptions import MOST_REVERTED
+from tests.docs.json_rpc_examples import EXAMPLES
+from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_the_table_is_what_the_code_has() -> None:
-    assert replaced(TEXT) == TEXT, "run `python -m localnet.rpc.page docs/json-rpc.md`"
+def test_the_methods_are_what_the_code_has_and_their_examples_what_it_answers() -> None:
+    assert replaced(TEXT) == TEXT, "run `make rpc-page`"
+
+
+def test_every_method_with_parameters_has_an_example() -> None:
+    needing = {row.name for row in method_table().values() if row.readers and row.name not in REASONS}
+    optional = {row.name for row in method_table().values() if all(isinstance(r, OptionalReader) for r in row.readers)}
+    assert needing - optional <= set(EXAMPLES)
+    assert set(EXAMPLES) <= set(method_table())
+
+
+def test_every_method_of_a_peer_is_marked() -> None:
+    for peer in peers():
+        assert set(peer.methods) <= set(re.findall(r"`([\w.]+)`", TEXT)), peer.title
+
+
+def test_what_is_partial_is_offered_and_each_area_has_its_methods() -> None:
+    assert set(PARTIAL) <= set(method_table())
+    assert all(rows().values())
 
 
 def test_every_method_is_there_under_every_name() -> None:
@@ -27,7 +47,7 @@ def test_every_method_is_there_under_every_name() -> None:
 
 
 def test_every_method_that_the_text_names_exists() -> None:
-    named = set(re.findall(r"`((?:eth|evm|anvil|hypervisor|net|web3)_\w+)`", TEXT))
+    named = set(re.findall(r"`((?:eth|evm|anvil|hypervisor|net|web3)_\w+|Filecoin\.\w+)`", TEXT.split(BEGIN)[0]))
     assert named <= set(method_table())
 
 

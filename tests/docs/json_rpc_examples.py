@@ -1,0 +1,290 @@
+"""An example of each method in docs/json-rpc.md: its parameters, and a chain on which they are asked.
+
+Methods without parameters need none here. `$NAMES` stand for what the chain has: hashes, CIDs, addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final
+
+from hypervisor.address import Address
+from localnet import Network
+from localnet.contract import Artifact
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node
+from localnet.rpc.socket_methods import Session
+from localnet.rpc.subscriptions import Subscription
+from tests.localnet.conftest import ARTIFACTS, START
+
+_CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
+_PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
+_MESSAGE: Final = {"To": "$F1_BOB", "From": "$F1_ALICE", "Value": "1"}
+
+EXAMPLES: Final[dict[str, list[Any]]] = {
+    "web3_sha3": ["0x68656c6c6f20776f726c64"],
+    # the state
+    "eth_getBalance": ["$RICH", "latest"],
+    "eth_getTransactionCount": ["$ALICE", "latest"],
+    "eth_getCode": ["$CONTRACT", "latest"],
+    "eth_getStorageAt": ["$CONTRACT", "0x0", "latest"],
+    "eth_getStorageValues": [{"$CONTRACT": ["0x0", "0x1"]}, "latest"],
+    "eth_getAccountInfo": ["$RICH", "latest"],
+    "eth_call": [_CALL, "latest"],
+    "eth_createAccessList": [_CALL, "latest"],
+    "eth_estimateGas": [_CALL],
+    "eth_simulateV1": [{"blockStateCalls": [{"calls": [_CALL]}]}, "latest"],
+    # blocks
+    "eth_getBlockByNumber": ["latest", False],
+    "eth_getBlockByHash": ["$BLOCK", True],
+    "eth_getBlockTransactionCountByNumber": ["0x2"],
+    "eth_getBlockTransactionCountByHash": ["$BLOCK"],
+    "eth_getBlockReceipts": ["$BLOCK"],
+    "eth_getHeaderByHash": ["$BLOCK"],
+    "eth_getHeaderByNumber": ["latest"],
+    "eth_getUncleCountByBlockHash": ["$BLOCK"],
+    "eth_getUncleCountByBlockNumber": ["latest"],
+    "eth_getUncleByBlockHashAndIndex": ["$BLOCK", "0x0"],
+    "eth_getUncleByBlockNumberAndIndex": ["latest", "0x0"],
+    # transactions
+    "eth_sendRawTransaction": ["$SIGNED"],
+    "eth_sendRawTransactionSync": ["$SIGNED"],
+    "eth_sendTransaction": [_PAYMENT],
+    "eth_sendUnsignedTransaction": [{"from": "$BOB", "to": "$ALICE", "value": "0x1"}],
+    "eth_signTransaction": [_PAYMENT],
+    "eth_sign": ["$ALICE", "0x68656c6c6f"],
+    "personal_sign": ["0x68656c6c6f", "$ALICE"],
+    "eth_getTransactionByHash": ["$TRANSACTION"],
+    "eth_getTransactionReceipt": ["$TRANSACTION"],
+    "eth_getTransactionByBlockHashAndIndex": ["$BLOCK", "0x0"],
+    "eth_getTransactionByBlockNumberAndIndex": ["0x2", "0x0"],
+    "eth_getTransactionBySenderAndNonce": ["$ALICE", "0x1"],
+    "eth_getRawTransactionByHash": ["$TRANSACTION"],
+    "eth_getRawTransactionByBlockHashAndIndex": ["$BLOCK", "0x0"],
+    "eth_getRawTransactionByBlockNumberAndIndex": ["0x2", "0x0"],
+    "debug_getRawTransactions": ["latest"],
+    "txpool_contentFrom": ["$ALICE"],
+    "eth_feeHistory": ["0x2", "latest", [10, 50]],
+    # logs
+    "eth_getLogs": [{"address": "$CONTRACT", "fromBlock": "0x0"}],
+    "eth_newFilter": [{"address": "$CONTRACT"}],
+    "eth_getFilterChanges": ["$FILTER"],
+    "eth_getFilterLogs": ["$FILTER"],
+    "eth_uninstallFilter": ["$FILTER"],
+    "eth_subscribe": ["logs", {"address": "$CONTRACT"}],
+    "eth_unsubscribe": ["$NO_HASH"],
+    "xrpc.cancel": [1],
+    # traces
+    "debug_traceTransaction": ["$TRANSACTION", {"tracer": "callTracer"}],
+    "debug_traceCall": [_CALL, "latest", {"tracer": "prestateTracer"}],
+    "debug_traceBlockByNumber": ["0x2", {"tracer": "flatCallTracer"}],
+    "debug_traceBlockByHash": ["$BLOCK", {"tracer": "callTracer"}],
+    "trace_transaction": ["$TRANSACTION"],
+    "trace_block": ["0x2"],
+    "trace_replayBlockTransactions": ["0x2", ["trace"]],
+    "hypervisor_trace": ["$TRANSACTION"],
+    # the network by hand
+    "evm_revert": ["0x1"],
+    "evm_mine": [],
+    "evm_mine_detailed": [],
+    "anvil_mine": ["0x2"],
+    "evm_increaseTime": [60],
+    "evm_setNextBlockTimestamp": [1_800_000_000],
+    "evm_setTime": [1_800_000_000],
+    "evm_setAutomine": [True],
+    "anvil_setBlockTimestampInterval": [30],
+    "anvil_setNextBlockBaseFeePerGas": ["0x64"],
+    "anvil_rollback": [1],
+    "anvil_reset": [],
+    "anvil_dropTransaction": ["$NO_HASH"],
+    "anvil_removePoolTransactions": ["$ALICE"],
+    "hypervisor_mineAfterNullRounds": [2],
+    "anvil_loadState": ["$STATE"],
+    "anvil_setBalance": ["$BOB", "0x56bc75e2d63100000"],
+    "anvil_addBalance": ["$BOB", "0x1"],
+    "anvil_setNonce": ["$BOB", "0x5"],
+    "anvil_setCode": ["$BOB", "0x5b600056"],
+    "anvil_setStorageAt": ["$CONTRACT", "0x0", "$WORD"],
+    "anvil_impersonateAccount": ["$NOBODY"],
+    "anvil_stopImpersonatingAccount": ["$NOBODY"],
+    "anvil_autoImpersonateAccount": [True],
+    # Filecoin
+    "Filecoin.EthAddressToFilecoinAddress": ["$ALICE"],
+    "Filecoin.FilecoinAddressToEthAddress": ["$F4_ALICE", "finalized"],
+    "Filecoin.EthGetMessageCidByTransactionHash": ["$TRANSACTION"],
+    "Filecoin.EthGetTransactionHashByCid": ["$MESSAGE"],
+    "Filecoin.EthGetTransactionByHashLimited": ["$TRANSACTION", 100],
+    "Filecoin.EthGetTransactionReceiptLimited": ["$TRANSACTION", 100],
+    "Filecoin.EthGetBlockReceiptsLimited": ["0x2", 100],
+    "Filecoin.ChainGetTipSet": [["$TIPSET"]],
+    "Filecoin.ChainGetTipSetByHeight": [2, None],
+    "Filecoin.ChainGetTipSetAfterHeight": [2, None],
+    "Filecoin.ChainTipSetWeight": [None],
+    "Filecoin.ChainGetBlock": ["$TIPSET"],
+    "Filecoin.ChainGetBlockMessages": ["$TIPSET"],
+    "Filecoin.ChainGetParentMessages": ["$TIPSET"],
+    "Filecoin.ChainGetParentReceipts": ["$TIPSET"],
+    "Filecoin.ChainGetMessagesInTipset": [["$TIPSET"]],
+    "Filecoin.ChainGetMessage": ["$MESSAGE"],
+    "Filecoin.ChainGetEvents": ["$EVENTS"],
+    "Filecoin.ChainReadObj": ["$TIPSET"],
+    "Filecoin.ChainHasObj": ["$TIPSET"],
+    "Filecoin.ChainStatObj": ["$TIPSET"],
+    "Filecoin.StateGetActor": ["$F4_ALICE", None],
+    "Filecoin.StateReadState": ["f01", None],
+    "Filecoin.StateAccountKey": ["f0100", None],
+    "Filecoin.StateLookupID": ["$F1_ALICE", None],
+    "Filecoin.StateLookupRobustAddress": ["f0100", None],
+    "Filecoin.StateActorCodeCIDs": [28],
+    "Filecoin.StateGetBeaconEntry": [2],
+    "Filecoin.StateGetRandomnessDigestFromBeacon": [2, None],
+    "Filecoin.StateGetRandomnessDigestFromTickets": [2, None],
+    "Filecoin.StateGetRandomnessFromBeacon": [1, 2, "Ynl0ZXM=", None],
+    "Filecoin.StateGetRandomnessFromTickets": [1, 2, "Ynl0ZXM=", None],
+    "Filecoin.StateCall": [_MESSAGE, None],
+    "Filecoin.StateReplay": [None, "$MESSAGE"],
+    "Filecoin.StateSearchMsg": [None, "$MESSAGE", -1, True],
+    "Filecoin.StateWaitMsg": ["$MESSAGE", 2, 100, False],
+    "Filecoin.StateListMessages": [{"From": "$F4_ALICE"}, None, 0],
+    "Filecoin.GasEstimateGasLimit": [_MESSAGE, None],
+    "Filecoin.GasEstimateGasPremium": [10, "$F1_ALICE", 0, None],
+    "Filecoin.GasEstimateFeeCap": [_MESSAGE, 20, None],
+    "Filecoin.GasEstimateMessageGas": [_MESSAGE, {"MaxFee": "0"}, None],
+    "Filecoin.MpoolPush": ["$SIGNED_MESSAGE"],
+    "Filecoin.MpoolBatchPush": [["$SIGNED_MESSAGE"]],
+    "Filecoin.MpoolPushMessage": [_MESSAGE, None],
+    "Filecoin.MpoolGetNonce": ["$F1_ALICE"],
+    "Filecoin.MpoolSelect": [None, 0.8],
+    "Filecoin.WalletHas": ["$F1_ALICE"],
+    "Filecoin.WalletBalance": ["$F1_BOB"],
+    "Filecoin.WalletSign": ["$F1_ALICE", "Ynl0ZXM="],
+    "Filecoin.WalletSignMessage": ["$F1_ALICE", _MESSAGE],
+    "Filecoin.WalletVerify": ["$F1_ALICE", "Ynl0ZXM=", "$SIGNATURE"],
+    "Filecoin.WalletValidateAddress": ["f01"],
+    "Filecoin.StateMinerInfo": ["$MINER", None],
+    "Filecoin.StateMinerPower": ["$MINER", None],
+    "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
+    "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
+    "Filecoin.StateMarketBalance": ["$F1_ALICE", None],
+    "Filecoin.StateVerifiedClientStatus": ["$F1_ALICE", None],
+}
+
+
+_FORGETTING: Final = ("anvil_loadState", "anvil_reset", "anvil_rollback", "evm_revert")
+"""Methods after which nothing that the names stand for needs to be there."""
+
+
+class Examples:
+    """Asks a node for examples. What one of them changes is taken back."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._node = Node(network)
+        self._dispatcher = Dispatcher(self._node, _at_once)
+        self.names = self._found()
+
+    def answers(self, methods: Iterable[str]) -> dict[str, Any]:
+        """The results of the methods' examples, by method; those after which the chain is another one come last."""
+        return {method: self._answer(method) for method in sorted(methods, key=lambda name: name in _FORGETTING)}
+
+    def _answer(self, method: str) -> Any:
+        """The result of a method's example. Raises AssertionError for an error."""
+        params = self._filled(EXAMPLES.get(method, []))
+        snapshot, automine = self.network.snapshot(), self.network.automine
+        try:
+            return self._ask(method, params)
+        finally:
+            self.network.automine = automine
+            self._node.impersonates_all = False
+            self.network.revert(snapshot)
+
+    def _ask(self, method: str, params: list[Any]) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        session = Session(self._node, _Connection())
+        response = json.loads(asyncio.run(self._dispatcher.answer(body, session)))
+        self._node.subscriptions.forget(session.connection)
+        assert "result" in response, f"{method}: {response}"
+        return response["result"]
+
+    def _filled(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.names.get(value, value)
+            case list():
+                return [self._filled(item) for item in value]
+            case dict():
+                return {self._filled(name): self._filled(item) for name, item in value.items()}
+            case _:
+                return value
+
+    def _found(self) -> dict[str, Any]:
+        """What the names stand for."""
+        network, inbox = self.network, Artifact.load(ARTIFACTS / "Inbox.json")
+        alice, bob, rich = network.accounts[0], network.accounts[1], network.accounts[9]
+        contract = network.deploy(inbox)
+        receipt = network.send(contract.address, data=inbox.interface.encode_call("greet", "hi"))
+        miner = network.create_miner(bob, sectors=0)
+        names = {
+            "$ALICE": "0x" + alice.address.hex(),
+            "$BOB": "0x" + bob.address.hex(),
+            "$RICH": "0x" + rich.address.hex(),
+            "$NOBODY": "0x" + "99" * 20,
+            "$NO_HASH": "0x" + "99" * 32,
+            "$WORD": "0x" + "05".rjust(64, "0"),
+            "$CONTRACT": "0x" + contract.address.hex(),
+            "$CALLDATA": "0x" + inbox.interface.encode_call("greet", "hi").hex(),
+            "$TRANSACTION": "0x" + receipt.hash.hex(),
+            "$BLOCK": "0x" + receipt.tipset.hash.hex(),
+            "$F1_ALICE": str(alice.native),
+            "$F1_BOB": str(network.accounts[2].native),
+            "$F4_ALICE": str(alice.delegated),
+            "$MINER": str(Address.id(miner.id)),
+        }
+        self.names = names
+        message = self._filled(dict(_MESSAGE))
+        lookup = self._ask("Filecoin.EthGetMessageCidByTransactionHash", [names["$TRANSACTION"]])
+        filled = self._ask("Filecoin.GasEstimateMessageGas", [message, None, None])
+        names |= {
+            "$SIGNED": self._ask("eth_signTransaction", [self._filled(dict(_PAYMENT))]),
+            "$FILTER": self._ask("eth_newFilter", [{"fromBlock": "0x0", "address": names["$CONTRACT"]}]),
+            "$STATE": self._ask("anvil_dumpState", []),
+            "$MESSAGE": lookup,
+            "$EVENTS": self._ask("Filecoin.StateSearchMsg", [lookup])["Receipt"]["EventsRoot"],
+            "$TIPSET": self._ask("Filecoin.ChainGetTipSetByHeight", [2, None])["Cids"][0],
+            "$SIGNED_MESSAGE": self._ask("Filecoin.WalletSignMessage", [names["$F1_ALICE"], filled]),
+            "$SIGNATURE": self._ask("Filecoin.WalletSign", [names["$F1_ALICE"], "Ynl0ZXM="]),
+        }
+        return names
+
+
+class _Connection:
+    """A WebSocket that nobody listens to."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def next_channel(self) -> int:
+        return next(self._numbers)
+
+    def tell(self, subscription: Subscription, text: bytes) -> None:
+        pass
+
+    def give_up(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+@contextmanager
+def examples() -> Iterator[Examples]:
+    """A network with what the examples ask for."""
+    with Network(clock=lambda: START) as network:
+        yield Examples(network)

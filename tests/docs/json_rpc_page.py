@@ -1,0 +1,243 @@
+"""Writes the methods of docs/json-rpc.md, from the code, the lists of its peers' methods, and examples that are run.
+
+python -m tests.docs.json_rpc_page     make them anew (`make rpc-page`)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from localnet.rpc.dispatch import modules
+from localnet.rpc.lotus_names import with_lotus_names
+from localnet.rpc.methods import Method, OptionalReader
+from localnet.rpc.refused import REASONS
+from tests.docs.json_rpc_examples import EXAMPLES, examples
+
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "json-rpc.md"
+PEERS: Final = Path(__file__).resolve().parent / "json_rpc_peers"
+BEGIN: Final = "<!-- methods: make rpc-page -->\n"
+END: Final = "<!-- end of methods -->\n"
+
+AREAS: Final = {
+    "The node": "info",
+    "The state, calls": "state accounts_at simulate",
+    "Blocks": "blocks headers",
+    "Transactions": "transactions raw_transactions pool",
+    "Fees": "fees",
+    "Logs and filters": "log_methods",
+    "Over a WebSocket": "socket_methods",
+    "Traces": "traces",
+    "Time, blocks and the state by hand": "control state_control",
+    "Filecoin's methods": "filecoin",
+}
+"""Which modules' methods stand under which heading; others come last, under `Further methods`."""
+
+PARTIAL: Final = {
+    "debug_traceTransaction": "no tracers in JavaScript",
+    "debug_traceCall": "no tracers in JavaScript",
+    "debug_traceBlockByNumber": "no tracers in JavaScript",
+    "debug_traceBlockByHash": "no tracers in JavaScript",
+    "eth_createAccessList": "no message can carry the list",
+    "eth_sendRawTransaction": "no blobs, delegations and access lists",
+    "eth_sendTransaction": "no blobs, delegations and access lists",
+    "eth_signTransaction": "the bytes alone",
+    "eth_simulateV1": "no gas limit, recipient or precompile is overridden",
+    "eth_subscribe": "`syncing` never tells anything",
+    "trace_replayBlockTransactions": "the kind `trace` only",
+    "Filecoin.StateActorCodeCIDs": "the present network version only",
+    "Filecoin.StateMinerInfo": "without the peer id",
+    "Filecoin.StateMinerPower": "without the least power of consensus",
+    "Filecoin.StateSearchMsg": "replaced messages are not found",
+    "Filecoin.StateVMCirculatingSupplyInternal": "everything counts as vested",
+    "Filecoin.StateWaitMsg": "waits for no confidence; replaced messages are not found",
+}
+"""What of a method is not there."""
+
+MISSING: Final = (
+    (r"ots_", "Otterscan's own"),
+    (
+        r"anvil_(set(FeeToken|ValidatorFeeToken|FeeAmmLiquidity)|dealTIP20|classifyTransaction)",
+        "of chains with fee tokens",
+    ),
+    (r"(eth|anvil)_.*(AccessList|Blob)", "Filecoin's blocks have neither blobs nor access lists"),
+    (
+        r"debug_(dbGet|freeOSMemory|accountInfoAt|codeByHash|clearTxpool|getModified|getBadBlocks)",
+        "of geth's inner life",
+    ),
+    (r"Filecoin\.F3", "one node needs no finality"),
+    (r"Filecoin\.Paych", "the wallet keeps no payment channels: call the actor"),
+    (r"Filecoin\.Msig", "no wallet of shared keys: call the multisig actor, `Filecoin.StateReadState` shows it"),
+    (r"Filecoin\.Market", "no funds are reserved for deals: call the market actor"),
+    (r"Filecoin\.(Sync|NodeStatus)", "there is nothing to synchronise with"),
+    (r"Filecoin\.(MinerCreateBlock|MinerGetBaseInfo)", "nobody mines"),
+    (r"Filecoin\.(Chain|CreateBackup)", "the store is looked after by `hypervisor gc` and `hypervisor car`"),
+    (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
+    (
+        r"Filecoin\.State(Miner|Sector|AllMiner)",
+        "sectors are asked of the miner actor: `Filecoin.StateReadState`, `StateCall`",
+    ),
+    (r"Filecoin\.State(Market|Deal|Get|Verifier)", "asked of their actors: `Filecoin.StateReadState`, `StateCall`"),
+    (r"", "not offered yet"),
+)
+"""Why methods of peers are missing: the first pattern that a name begins with."""
+
+CHANGING: Final = (
+    "eth_estimateGas", "Filecoin.GasEstimateGasLimit", "web3_clientVersion", "Filecoin.StateMinerAvailableBalance",
+    "Filecoin.ChainReadObj",
+)  # fmt: skip
+"""Methods whose results are other ones with each version of the actors or of this program."""
+
+_SHOWN = 24
+_KEYS = 4
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another node, and the methods that it has."""
+
+    title: str
+    letter: str
+    methods: tuple[str, ...]
+
+
+def peers() -> list[Peer]:
+    """The peers, as their lists have them."""
+    found = []
+    for name, letter in (("anvil", "A"), ("hardhat", "H"), ("lotus", "L"), ("execution-apis", "E")):
+        head, *methods = (PEERS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        found.append(Peer(head.removeprefix("# ").split(" (")[0], letter, tuple(methods)))
+    return found
+
+
+def rows() -> dict[str, list[Method]]:
+    """The methods by heading."""
+    heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
+    found: dict[str, list[Method]] = {area: [] for area in AREAS}
+    for module in modules():
+        if module.__name__ != "localnet.rpc.refused":
+            found.setdefault(heading.get(module.__name__, "Further methods"), []).extend(
+                with_lotus_names(module.METHODS)
+            )
+    return found
+
+
+def methods_text() -> str:
+    """Everything between the marks of the page."""
+    known = peers()
+    parts = [_summary(known)]
+    with examples() as asked:
+        answers = asked.answers(row.name for methods in rows().values() for row in methods)
+    for area, methods in rows().items():
+        parts.append(_area(area, sorted(methods, key=lambda row: row.name.lower()), known, answers))
+    parts += [_refused(known), _missing(known)]
+    return "\n".join(parts)
+
+
+def replaced(page: str) -> str:
+    """The page with the methods as they are now."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + "\n" + methods_text() + "\n" + END + rest.split(END)[1]
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _summary(known: list[Peer]) -> str:
+    offered = _offered()
+    lines = [
+        "What other nodes have, and how much of it is here; the letters stand beside the methods below.",
+        "",
+        "| | | methods | supported | partial | refused | missing |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for peer in known:
+        marks = [_mark(name, offered) for name in peer.methods]
+        counts = [marks.count(mark) for mark in ("supported", "partial", "refused", "missing")]
+        lines.append(f"| {peer.letter} | {peer.title} | {len(marks)} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _area(area: str, methods: list[Method], known: list[Peer], answers: dict[str, Any]) -> str:
+    lines = [f"### {area}", "", "| method | parameters | answer | also in |", "|---|---|---|---|"]
+    lines += [_row(method, known) for method in methods]
+    shown = [_example(method, answers[method.name]) for method in methods]
+    return "\n".join([*lines, "", "```", *shown, "```", ""])
+
+
+def _row(method: Method, known: list[Peer]) -> str:
+    names = (method.name, *method.aliases)
+    parameters = [
+        f"[{name}]" if isinstance(reader, OptionalReader) else name
+        for name, reader in zip(method.parameters, method.readers, strict=True)
+    ]
+    letters = "".join(peer.letter for peer in known if set(names) & set(peer.methods))
+    also = f" (also {', '.join(f'`{alias}`' for alias in method.aliases)})" if method.aliases else ""
+    partial = f" *Partial: {PARTIAL[method.name]}.*" if method.name in PARTIAL else ""
+    return f"| `{method.name}` | {', '.join(parameters)} | {method.summary}{also}{partial} | {letters} |"
+
+
+def _example(method: Method, result: Any) -> str:
+    params = json.dumps(EXAMPLES.get(method.name, []), ensure_ascii=False)
+    bare = re.sub(r'"(\$\w+)"', r"\1", params)
+    return f"{method.name} {bare}  ->  {'…' if method.name in CHANGING else brief(result)}"
+
+
+def _refused(known: list[Peer]) -> str:
+    lines = [
+        "### What Filecoin does not have",
+        "",
+        "Error -32004 says why.",
+        "",
+        "| method | why | in |",
+        "|---|---|---|",
+    ]
+    for name, reason in sorted(REASONS.items()):
+        lines.append(f"| `{name}` | {reason} | {''.join(peer.letter for peer in known if name in peer.methods)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _missing(known: list[Peer]) -> str:
+    offered = _offered()
+    by_reason: dict[str, list[str]] = {reason: [] for _, reason in MISSING}
+    for name in sorted({name for peer in known for name in peer.methods}):
+        if _mark(name, offered) == "missing":
+            by_reason[next(reason for pattern, reason in MISSING if re.match(pattern, name))].append(name)
+    lines = ["### Missing", "", "| methods | why |", "|---|---|"]
+    lines += [f"| {', '.join(f'`{name}`' for name in names)} | {why} |" for why, names in by_reason.items() if names]
+    return "\n".join(lines) + "\n"
+
+
+def _offered() -> dict[str, Method]:
+    return {name: row for methods in rows().values() for row in methods for name in (row.name, *row.aliases)}
+
+
+def _mark(name: str, offered: dict[str, Method]) -> str:
+    if name in REASONS:
+        return "refused"
+    if name not in offered:
+        return "missing"
+    return "partial" if offered[name].name in PARTIAL else "supported"
+
+
+def brief(value: Any) -> str:
+    """A result in a few words: objects by the names of their fields, long texts by how they begin."""
+    match value:
+        case dict():
+            names = list(value)
+            if set(names) == {"/"}:
+                return '{"/": "bafy…"}'
+            return "{" + ", ".join(names[:_KEYS] + ["…"] * (len(names) > _KEYS)) + "}"
+        case list():
+            return f"[{brief(value[0])}{', …' if len(value) > 1 else ''}]" if value else "[]"
+        case str() if len(value) > _SHOWN:
+            return '"0x…"' if value.startswith("0x") else f'"{value[:4]}…"'
+        case _:
+            return json.dumps(value)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
