@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="network versions to test on; with several, every test that uses the network runs on each of them",
     )
     group.addoption(
-        "--bundle", dest="hypervisor_bundle", metavar="CAR", help="a bundle of built-in actors (default: our own)"
+        "--bundle", dest="hypervisor_bundle", metavar="CAR|vN", help="a bundle of built-in actors (default: our own)"
     )
     group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
 

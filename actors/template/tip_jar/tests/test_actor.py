@@ -1,9 +1,11 @@
-"""The actor on a local network in this process: build it first (`cargo build --release`), then run pytest."""
+"""The actor on a local network in this process: build it first (`cargo build --release`), then run pytest.
+
+`network` is the fixture of hypervisor's pytest plugin: what a test does to it is taken back.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
 MODULE = TARGET / "wasm32-unknown-unknown" / "release" / "tip_jar.wasm"
 FIL = 10**18
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with Network() as network:
-        yield network
 
 
 @pytest.fixture
