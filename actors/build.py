@@ -36,8 +36,9 @@ BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "actors" / "contract_caller"
 ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254)  # each folder's name is its crate's
-# Crates of this tree that such a crate is built with.
-USED = dict.fromkeys((ORACLE, CALLER), (GUESTS / "runtime", ACTORS / "contract_calls"))
+# What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
+WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
+USED = dict.fromkeys((ORACLE, CALLER), (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls"))
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
@@ -240,15 +241,12 @@ def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, byte
 
 
 def source_hash(workspace: Path) -> str:
-    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order.
-
-    Crates of this tree that it uses count with it, but for their locks: cargo ignores those.
-    """
+    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order."""
     digest = hashlib.sha256("\n".join(FLAGS).encode())
-    paths = {path.relative_to(workspace).as_posix(): path for path in workspace.rglob("*") if is_source(path)}
+    found = [path for path in workspace.rglob("*") if is_source(path)]
     for used in USED.get(workspace, ()):
-        sources = (path for path in used.rglob("*") if is_source(path) and path.suffix != ".lock")
-        paths |= {path.relative_to(used.parent).as_posix(): path for path in sources}
+        found += [used] if used.is_file() else [path for path in used.rglob("*") if is_source(path)]
+    paths = {Path(os.path.relpath(path, workspace)).as_posix(): path for path in found}
     for name, path in sorted(paths.items()):
         content = path.read_bytes()
         digest.update(f"\n{name} {len(content)}\n".encode())

@@ -182,7 +182,7 @@ def test_the_crates_tests_expect_what_the_bridge_does() -> None:
 
 
 def test_it_wants_no_other_version_of_the_sdk_than_the_guests() -> None:
-    ours, theirs = (dict(locked(folder / "Cargo.lock")) for folder in (CRATE, build.GUESTS))
+    ours, theirs = (dict(locked(folder / "Cargo.lock")) for folder in (build.PROJECT, build.GUESTS))
     shared = {"fvm_sdk", "fvm_shared", "fvm_ipld_encoding", "frc42_dispatch"}
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
