@@ -11,7 +11,7 @@ parameters or answer are a unit takes or gives no block at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,16 +23,15 @@ from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.types import MethodNumber
 from store.cid import CidError, parse_cid, show
-from store.codec import CodecError, decode, encode, kind_of, link, unlink
+from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError
 from store.schema.language import parse
 from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Union, Unit, member_name
 
 MAX_SCHEMA: Final = 1 << 18
-MAX_TYPES: Final = 1000
+MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
-_TOO_DEEP: Final = "values or types that are too deep in one another"
 _NUMBERS: Final = ("BigInt", "TokenAmount", "DataCap")
 _HOOKS: Final = ("UniversalReceiverParams", "AuthenticateMessageParams", "AuthenticateMessageReturn")
 """Shared types that are of methods; the others' names only look so."""
@@ -59,8 +58,6 @@ class Interface:
             return cls(own, _by_name(methods_of(types)))
         except (SchemaError, MethodNameError) as error:
             raise InvalidInput(f"{name} is no interface: {error}") from None
-        except RecursionError:
-            raise InvalidInput(f"{name} is no interface: {_TOO_DEEP}") from None
 
     @classmethod
     def built_in(cls, actor: str) -> Interface:
@@ -85,11 +82,10 @@ class Interface:
                 raise InvalidInput(f"{method} takes no parameters")
             return b""
         try:
+            _check_depth(value)
             return encode(self.schema.write(term, _to_value(self.schema, term, value)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"parameters of {method}: {error}") from None
-        except RecursionError:
-            raise InvalidInput(f"parameters of {method}: {_TOO_DEEP}") from None
 
     def answer(self, method: str, data: bytes) -> Any:
         """What a method returned: structs as records, amounts as integers, addresses as `Address`; None for nothing.
@@ -105,8 +101,6 @@ class Interface:
             return typed(self.schema, term, self.schema.read(term, decode(data)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"the answer of {method}: {error}") from None
-        except RecursionError:
-            raise InvalidInput(f"the answer of {method}: {_TOO_DEEP}") from None
 
     def answer_json(self, method: str, data: bytes) -> Any:
         """The same, ready for JSON (`as_json`)."""
@@ -199,6 +193,20 @@ def _name(term: Term) -> str:
 
 
 # --- values of Python or JSON to what Schema.write takes --------------------------------------------------------------
+
+
+def _check_depth(value: Any) -> None:
+    """SchemaError for lists and maps that no block may hold, before anything recurses into them."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for each in level if isinstance(each, Mapping | list | tuple) for item in _parts(each)]
+        if not level:
+            return
+    raise SchemaError(f"more than {MAX_DEPTH} nested lists and maps")
+
+
+def _parts(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 def _to_value(schema: Schema, term: Term, value: Any) -> Any:

@@ -155,18 +155,19 @@ def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
 
 
 def test_types_and_values_that_are_too_many_or_too_deep_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="declares 1001 types: expected 1 to 1000"):
-        Interface.parse("\n".join(f"type A{number} int" for number in range(1001)))
-    chain = [f"type A{number} [A{number + 1}]" for number in range(900)]
-    deep = Interface.parse("\n".join([*chain, "type A900 int", "type SetParams = A0", "type GetReturn = A0"]))
-    with pytest.raises(InvalidInput, match="too deep in one another"):
-        deep.params("Set", [])
-    with pytest.raises(InvalidInput, match="too deep in one another"):
-        deep.answer("Get", b"\x80")
+    with pytest.raises(InvalidInput, match="declares 201 types: expected 1 to 200"):
+        Interface.parse("\n".join(f"type A{number} int" for number in range(201)))
+    chain = [f"type A{number} [A{number + 1}]" for number in range(197)]
+    deep = Interface.parse("\n".join([*chain, "type A197 int", "type SetParams = A0", "type GetReturn = A0"]))
+    assert deep.params("Set", []) == b"\x80"
+    assert deep.answer("Get", b"\x81\x80") == [[]]
     value: list[Any] = []
+    for _ in range(255):
+        value = [value]
+    assert Interface.parse("type SetParams [SetParams]").params("Set", value) == b"\x81" * 255 + b"\x80"
     for _ in range(100_000):
         value = [value]
-    with pytest.raises(InvalidInput, match="too deep in one another"):
+    with pytest.raises(InvalidInput, match="more than 256 nested lists and maps"):
         Interface.parse("type SetParams [SetParams]").params("Set", value)
 
 
