@@ -64,7 +64,11 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A method as a function. `inputs` and `outputs` by name; those of a struct are its fields."""
+    """A method as a function.
+
+    `inputs` and `outputs` by name: the fields of a struct (`takes_tuple`, `gives_tuple`), or the one value that stands
+    bare in CBOR. `arguments` and `results` code all of them together.
+    """
 
     actor: str
     name: str
@@ -73,15 +77,15 @@ class Function:
     inputs: tuple[tuple[str, AbiType], ...]
     outputs: tuple[tuple[str, AbiType], ...]
     selector: bytes
-    _arguments: Coder
-    _results: Coder
-    _takes_tuple: bool
-    _gives_tuple: bool
+    arguments: Coder
+    results: Coder
+    takes_tuple: bool
+    gives_tuple: bool
 
     @property
     def signature(self) -> str:
         """`transfer((bytes),int256,bytes)`."""
-        return self.name + self._arguments.name
+        return self.name + self.arguments.name
 
     @property
     def payable(self) -> bool:
@@ -91,10 +95,10 @@ class Function:
     def params(self, calldata: bytes) -> bytes:
         """The actor's parameters in CBOR, nothing where the method takes none. Refusal for calldata not canonical."""
         try:
-            values = read_all(self._arguments, calldata, SELECTOR)
-            if not self.inputs and not self._takes_tuple:
+            values = read_all(self.arguments, calldata, SELECTOR)
+            if not self.inputs and not self.takes_tuple:
                 return b""
-            return encode(values if self._takes_tuple else values[0])
+            return encode(values if self.takes_tuple else values[0])
         except NotCanonical as error:
             raise Refusal("BadCalldata", error.at, error.why) from None
         except (CodecError, MessageError) as error:
@@ -107,8 +111,8 @@ class Function:
                 values: Any = []
             else:
                 found = decode_strict(data)
-                values = found if self._gives_tuple else [found]
-            return self._results.write(values)
+                values = found if self.gives_tuple else [found]
+            return self.results.write(values)
         except (NotEncodable, CodecError) as error:
             raise Refusal("BadAnswer", actor, self.method, str(error)) from None
 

@@ -136,7 +136,7 @@ def _exits(actor: str) -> Iterator[str]:
 
 def _classes(actor: str) -> Iterator[str]:
     schema, notes = schema_of(actor), remarks(actor)
-    for name in _in_order(actor):
+    for name in structs(actor):
         kind = schema.types[name]
         assert isinstance(kind, Struct)
         fields = {field: _argument(actor, field, part.type, part.nullable) for field, part in kind.fields.items()}
@@ -146,11 +146,6 @@ def _classes(actor: str) -> Iterator[str]:
         for field, part in kind.fields.items():
             yield f"    {field_name(field)}: {_type(actor, part.type, part.nullable)}"
         yield "\n"
-
-
-def _in_order(actor: str) -> list[str]:
-    """The structs as the schema has them."""
-    return structs(actor)
 
 
 def _about(name: str, note: str | None, arguments: list[Argument]) -> str:
@@ -191,7 +186,7 @@ def _calls(actor: str) -> Iterator[str]:
         answer = _type(actor, method.answer) if method.answer else "None"
         signature = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
         names = [_quoted(method.params), value, _quoted(method.answer)]
-        yield f"def {_function(method.name)}({signature}) -> Call[{answer}]:"
+        yield f"def {_snake(method.name)}({signature}) -> Call[{answer}]:"
         yield f'    """{_wrapped(_call_note(actor, method, number) + _units(arguments))}"""'
         yield f"    return CODEC.call({_constant(method.name)}, {', '.join(names)})\n\n"
 
@@ -267,10 +262,6 @@ def _snake(name: str) -> str:
     """`GetPeerID` is `get_peer_id`, `SubmitWindowedPoSt` is `submit_windowed_post`."""
     name = name.replace("PoSt", "Post").replace("EVM", "Evm").replace("KPI", "Kpi").replace("NI", "Ni")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _function(method: str) -> str:
-    return _snake(method)
 
 
 def _constant(method: str) -> str:

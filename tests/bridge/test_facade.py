@@ -149,8 +149,8 @@ def test_any_calldata_is_translated_to_something_that_means_it_or_refused(actor:
         assert refusal.data[:4] in {Web3.keccak(text=signature(name))[:4] for name in ERRORS}
         return
     values = decode(params) if params else []
-    again = values if call._takes_tuple or not params else [values]
-    assert chosen + call._arguments.write(again) == chosen + tail
+    again = values if call.takes_tuple or not params else [values]
+    assert chosen + call.arguments.write(again) == chosen + tail
 
 
 def signature(error: str) -> str:

@@ -43,8 +43,8 @@ def _calldata(function: Function, arguments: bytes) -> bool:
         return False
     values = decode_strict(params) if params else []
     if function.inputs or params:
-        again = values if function._takes_tuple else [values]
-        assert function._arguments.write(again) == arguments
+        again = values if function.takes_tuple else [values]
+        assert function.arguments.write(again) == arguments
         _bound(function, "params", params)
     return True
 
@@ -57,10 +57,10 @@ def _answer(function: Function, returned: bytes) -> bool:
         with suppress(SchemaError, CodecError):
             _bound(function, "answer", returned)
         return False
-    values = read_all(function._results, answer)
+    values = read_all(function.results, answer)
     if returned:
         _bound(function, "answer", returned)
-        assert encode(values if function._gives_tuple else values[0]) == _shortest(returned, function)
+        assert encode(values if function.gives_tuple else values[0]) == _shortest(returned, function)
     return True
 
 
@@ -80,9 +80,9 @@ def _bound(function: Function, side: str, data: bytes) -> None:
 def _shortest(returned: bytes, function: Function) -> bytes:
     """Amounts may have zeros before them: what they are after the facade, as it writes them itself."""
     values = decode_strict(returned)
-    written = function._results.write(values if function._gives_tuple else [values])
-    again = read_all(function._results, written)
-    return encode(again if function._gives_tuple else again[0])
+    written = function.results.write(values if function.gives_tuple else [values])
+    again = read_all(function.results, written)
+    return encode(again if function.gives_tuple else again[0])
 
 
 def _error(refusal: Refusal) -> None:
@@ -105,7 +105,7 @@ def _input(place: int, side: int, rng: Random) -> bytes:
     if not side:
         return bytes((place, side)) + encode(value)
     try:
-        return bytes((place, side)) + function._arguments.write(value if function._takes_tuple else [value])
+        return bytes((place, side)) + function.arguments.write(value if function.takes_tuple else [value])
     except NotEncodable:  # a number that the type does not have
         return bytes((place, side))
 

@@ -1,16 +1,17 @@
 // Compiles the contracts beside it with the generated interfaces of bridge/solidity, into compiled/<Contract>.json: ABI,
 // code, and the sha-256 of every source. With --check-abi it compares the interfaces' committed ABI with solc's instead.
 //
-//     (cd examples/solidity && npm ci) && node tests/integration/facade/compile.mjs
+//     CLIENTS=$(scripts/clients) node tests/integration/facade/compile.mjs
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const interfaces = fileURLToPath(new URL("../../../bridge/solidity/", import.meta.url));
-const solc = createRequire(new URL("../../../examples/solidity/", import.meta.url))("solc");
+const solc = createRequire(resolve(process.env.CLIENTS, "package.json"))("solc");
 
 const solidity = (folder) => readdirSync(folder).filter((name) => name.endsWith(".sol")).sort();
 const sources = Object.fromEntries(
