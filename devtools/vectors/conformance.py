@@ -22,6 +22,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
+from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
@@ -40,7 +41,7 @@ SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
 """A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
 
 
-_MALFORMED = (OSError, EOFError, zlib.error, AttributeError, KeyError, TypeError, ValueError, StoreError)
+MALFORMED = (OSError, EOFError, zlib.error, AttributeError, KeyError, TypeError, ValueError, StoreError)
 """What reading a field ends in that is not there, or not what it should be."""
 
 
@@ -175,14 +176,14 @@ def variants_of(
 ) -> Iterator[Variant]:
     """The variants of one vector of a file, as `open_vector` gives them."""
     try:
-        variants = vector["preconditions"]["variants"]
+        variants = list(vector["preconditions"]["variants"])
         blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
         root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
         name = name_of(vector)
         state = MemoryStore()
         state.put_many(blocks.items())
         manifest = _manifest_of(state, root)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise BadVector(path, error) from None
     bundle = bundles.store(manifest)
     for variant in variants:
@@ -191,13 +192,13 @@ def variants_of(
             _check(own)
             context = context_of(vector, variant, network_version(variant["nv"]))
             externs, proofs = ReplayExterns(vector), proofs_of(vector)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise BadVector(path, error) from None
         if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
             continue
         store = OverlayStore(bundle)
         store.put_many(blocks.items())
-        machine = Hypervisor.at(store, root, context, externs=externs, proofs=proofs, tracer=tracer)
+        machine = Hypervisor.at(store, root, context, evm=AUTO, externs=externs, proofs=proofs, tracer=tracer)
         yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
 
 

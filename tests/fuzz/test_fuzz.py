@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.data import PROJECT
+from tests.fuzz.__main__ import of_turn
 from tests.fuzz.target import kept, load, names
 
 LARGEST = 4000
@@ -21,6 +22,12 @@ def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
     inputs = [data for data in (*target.seeds(), *kept(name)) if len(data) <= LARGEST]
     passed = sum(target.run(data) for data in inputs)
     assert passed >= len(inputs) / 10
+
+
+def test_all_targets_have_their_turn() -> None:
+    parts = [of_turn(names(), 4, f"ff{number:x}") for number in range(4)]
+    assert sorted(name for part in parts for name in part) == names()
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")

@@ -21,6 +21,7 @@ from store.kamt import Kamt
 from tests.fuzz import trees
 from tests.fuzz.evm_programs import CONTRACT, OPCODES, program, push
 from tests.fuzz.target import MACHINE, Target
+from tests.fuzz.targets.machine import forgetful
 
 SENDER = to_filecoin(EthAddress(bytes(range(1, 21))))
 GAS = (3_000_000, 30_000_000, 200_000_000)
@@ -95,4 +96,6 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return data[: 2 + length] + trees.scrambled(data[2 + length :], rng)
 
 
-TARGET = Target(run, seeds, mutate, share=4, longest=2000, memory=MACHINE)
+TARGET = Target(
+    run, seeds, mutate, share=20, longest=2000, memory=MACHINE, plants={"a failure is not taken back": forgetful}
+)

@@ -107,11 +107,11 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return gas + write(changed(read(data[1:]), rng))
 
 
-def _forgetful() -> None:
+def forgetful() -> None:
     """A failed call keeps what it has changed."""
     setattr(StateTree, "rollback", lambda tree, _mark: tree.commit())  # noqa: B010 - no form that a type checker takes
 
 
 TARGET = Target(
-    run, seeds, mutate, share=6, longest=3000, memory=MACHINE, plants={"a failure is not taken back": _forgetful}
+    run, seeds, mutate, share=20, longest=3000, memory=MACHINE, plants={"a failure is not taken back": forgetful}
 )

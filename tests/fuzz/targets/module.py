@@ -11,6 +11,7 @@ from random import Random
 import actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
+from runtimes.wasm.binary import Reader
 from runtimes.wasm.engine import guest_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
@@ -95,4 +96,17 @@ def mutate(data: bytes, rng: Random) -> bytes:
     return trees.scrambled(data, rng)
 
 
-TARGET = Target(run, seeds, mutate, share=2, longest=LARGEST, memory=MACHINE)
+def _careless() -> None:
+    """The parser reads a byte without a look at where its section ends."""
+
+    def byte(reader: Reader) -> int:
+        value = reader.data[reader.position]
+        reader.position += 1
+        return value
+
+    setattr(Reader, "byte", byte)  # noqa: B010 - no form that a type checker takes
+
+
+TARGET = Target(
+    run, seeds, mutate, share=10, longest=LARGEST, memory=MACHINE, plants={"a section's end is not seen": _careless}
+)
