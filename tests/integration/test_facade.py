@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bridge.abi import ContractInterface
 from bridge.addresses import masked_id, to_filecoin
@@ -449,3 +451,19 @@ def test_without_the_switch_nothing_of_this_works() -> None:
 def test_every_actor_with_methods_for_contracts_has_an_interface() -> None:
     assert set(NAMES) < set(ACTOR_NAMES)
     assert {actor for actor in ACTOR_NAMES if facade(actor)} == set(NAMES)
+
+
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, data: st.DataObject) -> None:
+    actor = data.draw(st.sampled_from(["datacap", "storagemarket", "storagepower", "verifiedregistry"]))
+    function = data.draw(st.sampled_from(sorted(facade(actor).values(), key=lambda one: one.name)))
+    numbers = st.sampled_from([0, 1, 2, 32, 64, 96, 2**63, 2**64, 2**255, 2**256 - 1])
+    tail = words(*data.draw(st.lists(numbers, max_size=8))) + data.draw(st.binary(max_size=40))
+    value = data.draw(st.sampled_from([0, 0, 1]))
+    target = masked_id({"datacap": 7, "storagemarket": 5, "storagepower": 4, "verifiedregistry": 6}[actor])
+    before, snapshot = _actors(stage), stage.machine.snapshot()
+    succeeded, _ = relayed(stage, "call", target, function.selector + tail, value)
+    if not succeeded:
+        assert _actors(stage) == before
+    stage.machine.restore(snapshot)
