@@ -13,7 +13,7 @@ from bridge.actor_schemas import actor_schema, meaning
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from localnet.rpc.lotus_shapes import cid_json
+from localnet.rpc.lotus_shapes import address_json, cid_json
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
@@ -97,7 +97,9 @@ def _item(schema: Schema, term: Term) -> Term:
 
 def _bytes(schema: Schema, term: Term, data: bytes) -> Any:
     found = meaning(schema, term, data)
-    if isinstance(found, int | Address):
+    if isinstance(found, Address):
+        return address_json(found)
+    if isinstance(found, int):
         return str(found)
     return b64encode(found).decode() if found else None
 

@@ -8,6 +8,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.network import PRIORITY_FEE
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.shapes import block_json
@@ -184,7 +185,7 @@ def trace(node: Node, transaction_hash: bytes) -> dict[str, Any]:
 
 def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
     """The Filecoin address behind an Ethereum one."""
-    return str(to_filecoin(owner))
+    return address_json(to_filecoin(owner))
 
 
 def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # noqa: ARG001

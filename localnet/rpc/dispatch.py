@@ -32,6 +32,7 @@ from localnet.rpc import (
     state_control,
     traces,
     transactions,
+    typed_data,
 )
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
@@ -69,6 +70,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     filecoin,
     pool,
     raw_transactions,
+    typed_data,
     headers,
     refused,
 )

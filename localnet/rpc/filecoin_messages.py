@@ -23,7 +23,15 @@ from localnet.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
-from localnet.rpc.lotus_shapes import actor_json, bytes_json, cid_json, key_json, message_json, receipt_json
+from localnet.rpc.lotus_shapes import (
+    actor_json,
+    address_json,
+    bytes_json,
+    cid_json,
+    key_json,
+    message_json,
+    receipt_json,
+)
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -193,8 +201,8 @@ def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> d
     state = None if node.actor is None else machine.state_tree.get_actor(node.actor)
     return {
         "Msg": {
-            "From": str(Address.id(start.from_)),
-            "To": str(start.to),
+            "From": address_json(Address.id(start.from_)),
+            "To": address_json(start.to),
             "Value": str(start.value),
             "Method": start.method,
             "Params": bytes_json(start.params),

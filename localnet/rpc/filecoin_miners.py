@@ -20,6 +20,7 @@ from localnet.onboarding import DEADLINE, PROVING_PERIOD
 from localnet.rpc.actor_states import read_linked, shown, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
@@ -34,7 +35,7 @@ _FAULT_CUTOFF: Final = 70
 
 def state_list_miners(node: Node, key: TipsetKey = HEAD) -> list[str]:
     """The f0 addresses of all storage miners that claim power."""
-    return [str(Address.from_bytes(owner)) for owner, _ in _claims(machine_at(node, key)).items()]
+    return [address_json(Address.from_bytes(owner)) for owner, _ in _claims(machine_at(node, key)).items()]
 
 
 def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def state_registry_root(node: Node, key: TipsetKey = HEAD) -> str:
     """The root key of the verified registry."""
     machine = machine_at(node, key)
     state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
-    return str(Address.from_bytes(state["root_key"]))
+    return address_json(Address.from_bytes(state["root_key"]))
 
 
 def _miner(machine: Hypervisor, miner: Address) -> ActorState:

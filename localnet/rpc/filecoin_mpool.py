@@ -24,7 +24,7 @@ from localnet.execution import next_nonce
 from localnet.network import PRIORITY_FEE
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
-from localnet.rpc.lotus_shapes import bytes_json, cid_json, message_json
+from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -123,12 +123,14 @@ def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  #
 
 def wallet_list(node: Node) -> list[str]:
     """The addresses whose keys the node has: f1 and f410 of each account."""
-    return [str(address) for account in node.network.accounts for address in (account.native, account.delegated)]
+    return [
+        address_json(address) for account in node.network.accounts for address in (account.native, account.delegated)
+    ]
 
 
 def wallet_default(node: Node) -> str:
     """The first account's f1 address."""
-    return str(node.network.accounts[0].native)
+    return address_json(node.network.accounts[0].native)
 
 
 def wallet_has(node: Node, owner: Address) -> bool:
@@ -172,7 +174,7 @@ def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -
 
 def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
     """An address, where the text is one."""
-    return str(owner)
+    return address_json(owner)
 
 
 # --- how --------------------------------------------------------------------------------------------------------------

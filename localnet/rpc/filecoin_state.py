@@ -19,7 +19,7 @@ from hypervisor.types import ActorID, ChainEpoch
 from localnet.blocks import beacon_entry
 from localnet.rpc.actor_states import go_state
 from localnet.rpc.errors import ACTOR_NOT_FOUND, LOTUS_ERROR, RpcError
-from localnet.rpc.lotus_shapes import actor_json, bytes_json, cid_json
+from localnet.rpc.lotus_shapes import actor_json, address_json, bytes_json, cid_json
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -55,33 +55,33 @@ def state_read_state(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[
 def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
     """The key address of an account: f1, f3, or the f410 of an Ethereum account."""
     if owner.protocol in _KEYS:
-        return str(owner)
+        return address_json(owner)
     machine = machine_at(node, key)
     actor = actor_of(machine, owner)
     if actor.delegated_address is not None:
-        return str(actor.delegated_address)
+        return address_json(actor.delegated_address)
     if machine.manifest.name_of(actor.code) != "account":
         raise RpcError(LOTUS_ERROR, f"failed to get account actor state for {owner}: it is no account")
-    return str(Address.from_bytes(get_object(machine.store, actor.head)[0]))
+    return address_json(Address.from_bytes(get_object(machine.store, actor.head)[0]))
 
 
 def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
     """The f0 address of an actor. Error 11 where nobody has the address."""
-    return str(Address.id(id_of(machine_at(node, key), owner)))
+    return address_json(Address.id(id_of(machine_at(node, key), owner)))
 
 
 def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
     """An address of an actor that is not its f0 address, f410 before the others."""
     if owner.protocol is not Protocol.ID:
-        return str(owner)
+        return address_json(owner)
     machine = machine_at(node, key)
     actor = machine.actor(owner)
     if actor is not None and actor.delegated_address is not None:
-        return str(actor.delegated_address)
+        return address_json(actor.delegated_address)
     found = Hamt(machine.store, machine.state_tree.init_state().address_map, _BIT_WIDTH)
     for known, number in found.items():
         if number == owner.actor_id():
-            return str(Address.from_bytes(known))
+            return address_json(Address.from_bytes(known))
     raise RpcError(LOTUS_ERROR, f"address not found: {owner} has no other address")
 
 
@@ -89,7 +89,7 @@ def state_list_actors(node: Node, key: TipsetKey = HEAD) -> list[str]:
     """The f0 addresses of all actors."""
     machine = machine_at(node, key)
     machine.state_tree.flush()
-    return [str(Address.id(actor)) for actor, _ in machine.state_tree.actors()]
+    return [address_json(Address.id(actor)) for actor, _ in machine.state_tree.actors()]
 
 
 def state_network_name(node: Node) -> str:

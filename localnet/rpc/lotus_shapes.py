@@ -31,6 +31,11 @@ def bytes_json(data: bytes) -> str | None:
     return b64encode(data).decode() if data else None
 
 
+def address_json(address: Address) -> str:
+    """An address as text with the prefix of networks that are not the main one: wallets compare it with theirs."""
+    return f"t{str(address)[1:]}"
+
+
 def message_json(message: Message | SignedMessage) -> dict[str, Any]:
     """A message with its CID, with its signature where it has one."""
     if isinstance(message, SignedMessage):
@@ -38,8 +43,8 @@ def message_json(message: Message | SignedMessage) -> dict[str, Any]:
         return {"Message": message_json(message.message), "Signature": signature, "CID": cid_json(message.cid())}
     return {
         "Version": message.version,
-        "To": str(message.to),
-        "From": str(message.from_),
+        "To": address_json(message.to),
+        "From": address_json(message.from_),
         "Nonce": message.nonce,
         "Value": str(message.value),
         "GasLimit": message.gas_limit,
@@ -69,7 +74,7 @@ def actor_json(actor: ActorState) -> dict[str, Any]:
         "Head": cid_json(actor.head),
         "Nonce": actor.nonce,
         "Balance": str(actor.balance),
-        "DelegatedAddress": None if delegated is None else str(delegated),
+        "DelegatedAddress": None if delegated is None else address_json(delegated),
     }
 
 
@@ -90,7 +95,7 @@ def header_json(network: Network, block: Cid) -> dict[str, Any]:
         timestamp, signature, fork_signal, base_fee,
     ) = get_object(network.machine.store, block)  # fmt: skip
     return {
-        "Miner": str(Address.from_bytes(miner)),
+        "Miner": address_json(Address.from_bytes(miner)),
         "Ticket": {"VRFProof": bytes_json(ticket[0])},
         "ElectionProof": {"WinCount": election[0], "VRFProof": bytes_json(election[1])},
         "BeaconEntries": [{"Round": entry, "Data": bytes_json(data)} for entry, data in beacon],

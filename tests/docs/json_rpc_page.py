@@ -26,7 +26,7 @@ AREAS: Final = {
     "The node": "info",
     "The state, calls": "state accounts_at simulate",
     "Blocks": "blocks headers",
-    "Transactions": "transactions raw_transactions pool",
+    "Transactions": "transactions raw_transactions typed_data pool",
     "Fees": "fees",
     "Logs and filters": "log_methods",
     "Over a WebSocket": "socket_methods",

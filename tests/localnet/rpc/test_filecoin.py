@@ -38,7 +38,7 @@ MINER_INFO = (
     "WindowPoStPartitionSectors ConsensusFaultElapsed PendingOwnerAddress Beneficiary BeneficiaryTerm "
     "PendingBeneficiaryTerm"
 )
-NOBODY = str(Address.secp256k1(b"\x04" + bytes(64)))
+NOBODY = "t" + str(Address.secp256k1(b"\x04" + bytes(64)))[1:]
 INVOKE_EVM = 3844450837
 
 
@@ -51,11 +51,11 @@ def same_keys(value: dict[str, Any], names: str) -> bool:
 
 
 def native(rpc: Client, number: int = 0) -> str:
-    return str(rpc.node.network.accounts[number].native)
+    return "t" + str(rpc.node.network.accounts[number].native)[1:]
 
 
 def delegated(rpc: Client, number: int = 0) -> str:
-    return str(rpc.node.network.accounts[number].delegated)
+    return "t" + str(rpc.node.network.accounts[number].delegated)[1:]
 
 
 def transfer(rpc: Client, **fields: Any) -> dict[str, Any]:
@@ -193,11 +193,14 @@ class TestState:
     def test_addresses_lead_to_one_another(self, rpc: Client) -> None:
         for owner in (native(rpc), delegated(rpc)):
             number = lotus(rpc, "StateLookupID", owner, None)
-            assert number.startswith("f0")
+            assert number.startswith("t0")
             assert lotus(rpc, "StateLookupID", number, None) == number
             assert lotus(rpc, "StateAccountKey", number, None) == owner
             assert lotus(rpc, "StateLookupRobustAddress", number, None) == owner
         assert lotus(rpc, "EthAddressToFilecoinAddress", ALICE) == delegated(rpc)
+        assert lotus(rpc, "StateLookupID", "f" + native(rpc)[1:], None) == lotus(
+            rpc, "StateLookupID", native(rpc), None
+        )
         assert lotus(rpc, "FilecoinAddressToEthAddress", delegated(rpc), "finalized") == ALICE
         with pytest.raises(Failed, match="it is no account"):
             lotus(rpc, "StateAccountKey", "f04", None)
@@ -215,7 +218,7 @@ class TestState:
         assert lotus(rpc, "StateNetworkVersion", None) == 28
         assert lotus(rpc, "StateCirculatingSupply", None) == str(200_000 * 10**18)
         assert set(lotus(rpc, "Version")) == {"Version", "APIVersion", "BlockDelay"}
-        assert {"f00", "f01", "f04", "f099"} <= set(lotus(rpc, "StateListActors", None))
+        assert {"t00", "t01", "t04", "t099"} <= set(lotus(rpc, "StateListActors", None))
 
     def test_randomness_is_what_a_contract_reads_at_the_precompile(self, rpc: Client) -> None:
         # calldatacopy(0, 0, 32); staticcall(gas, 0xfe..06, 0, 32, 0, 32); return(0, 32)
@@ -280,8 +283,8 @@ class TestMessages:
         sent = rpc("eth_sendTransaction", {"from": ALICE, "data": "0x" + INBOX.bytecode.hex()})
         cid = lotus(rpc, "EthGetMessageCidByTransactionHash", sent)
         trace = lotus(rpc, "StateReplay", None, cid)["ExecutionTrace"]
-        assert (trace["Msg"]["To"], trace["Msg"]["Method"]) == ("f010", 4)  # EAM.CreateExternal, then Init.Exec4
-        assert [call["Msg"]["To"] for call in trace["Subcalls"]] == ["f01"]
+        assert (trace["Msg"]["To"], trace["Msg"]["Method"]) == ("t010", 4)  # EAM.CreateExternal, then Init.Exec4
+        assert [call["Msg"]["To"] for call in trace["Subcalls"]] == ["t01"]
         assert trace["InvokedActor"]["Id"] == 10
         assert trace["GasCharges"]
 
@@ -439,7 +442,7 @@ class TestMiners:
         rpc = Client(Node(official))
         assert lotus(rpc, "StateListMiners", None) == []
         miner = official.create_miner(sectors=0)
-        address = str(miner.address)
+        address = "t" + str(miner.address)[1:]
         assert lotus(rpc, "StateListMiners", None) == [address]
         info = lotus(rpc, "StateMinerInfo", address, None)
         assert same_keys(info, MINER_INFO)
@@ -460,7 +463,7 @@ class TestMiners:
         assert lotus(rpc, "StateVerifiedClientStatus", native(rpc), None) is None
         official.grant_datacap(official.accounts[0].native, 4096)
         assert lotus(rpc, "StateVerifiedClientStatus", native(rpc), None) == "4096"
-        assert lotus(rpc, "StateVerifiedRegistryRootKey", None) == "f080"
+        assert lotus(rpc, "StateVerifiedRegistryRootKey", None) == "t080"
 
 
 @pytest.mark.parametrize(
