@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from devtools.cli.amounts import attofil
 from devtools.cli.refusing import Refusing
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Refusing, help="Your own actors: new, install, create, call and inspect.", no_args_is_help=True)
 
-_FIL_DIGITS = 18
 _State = Annotated[
     Path,
     typer.Option("--state", metavar="DIR", help="The folder of a chain; no node may have it open.", show_default=False),
@@ -27,7 +26,7 @@ _Schema = Annotated[
 _Params = Annotated[
     str, typer.Argument(metavar="[PARAMS]", help="The parameters as JSON, typed by the schema.", show_default=False)
 ]
-_Value = Annotated[str, typer.Option("--value", metavar="FIL", help="Money to send with it, as 1.5.")]
+_Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send with it, as 1.5fil.")]
 _Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -87,7 +86,7 @@ def create(
     code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
     state: _State,
     params: _Params = "",
-    value: Annotated[str, typer.Option(metavar="FIL", help="Its first balance, which comes from nowhere.")] = "0",
+    value: Annotated[str, typer.Option(metavar="AMOUNT", help="Its first balance, which comes from nowhere.")] = "0",
     as_json: _AsJson = False,
 ) -> None:
     """Create an actor with installed code, by its constructor, and print its addresses.
@@ -97,9 +96,9 @@ def create(
     from devtools.cli.folders import named_block, open_chain
     from hypervisor.address import Address
 
-    wanted, given, attofil = named_block(code), _json(params), _attofil(value)
+    wanted, given, money = named_block(code), _json(params), attofil(value)
     with open_chain(state) as network:
-        actor = network.actors.create(wanted, given, value=attofil)
+        actor = network.actors.create(wanted, given, value=money)
         number = network.machine.state_tree.lookup_id(actor.address)
         assert number is not None, "an actor that was created has an ID"
         found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
@@ -110,8 +109,11 @@ def create(
 def call(
     address: _Target,
     method: Annotated[str, typer.Argument(metavar="METHOD", help="By its name.", show_default=False)],
-    state: _State,
     params: _Params = "",
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of a chain; no node may have it open.")
+    ] = None,
+    rpc: Annotated[str | None, typer.Option(metavar="URL", help="A running node, instead of a folder.")] = None,
     value: _Value = "0",
     account: Annotated[int, typer.Option(min=0, max=9, help="Which of the ten accounts sends it.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing of it.")] = False,
@@ -120,15 +122,22 @@ def call(
 ) -> None:
     """Send a message to a method of an actor, yours or a built-in one, and print its answer.
 
-    Exit status: 0 if the actor exited with 0, 1 if not (then nothing of the call remains), 2 for malformed input.
+    On a node an actor of yours needs its --schema. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of
+    the call remains), 2 for malformed input.
 
     Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5 --state chain
     """
     from devtools.cli.folders import open_chain
+    from devtools.cli.node_actors import call_actor
 
-    given, attofil = _json(params), _attofil(value)
-    with open_chain(state) as network:
-        found = _called(network, address, method, given, attofil, network.accounts[account], dry_run, schema)
+    given, money = _json(params), attofil(value)
+    if rpc is not None and state is None:
+        found = call_actor(rpc, address, method, given, money, account, dry_run, schema)
+    elif state is not None and rpc is None:
+        with open_chain(state) as network:
+            found = _called(network, address, method, given, money, network.accounts[account], dry_run, schema)
+    else:
+        raise typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -214,12 +223,3 @@ def _json(text: str) -> Any:
         return decode_json(text)
     except CodecError as error:
         raise InvalidInput(f"the parameters {text!r:.80}: {error}; text needs quotes, as '\"f0100\"'") from None
-
-
-def _attofil(text: str) -> int:
-    from hypervisor.errors import InvalidInput
-
-    found = re.fullmatch(rf"([0-9]{{1,20}})(?:\.([0-9]{{1,{_FIL_DIGITS}}}))?", text, re.ASCII)
-    if found:
-        return int(found[1] + (found[2] or "").ljust(_FIL_DIGITS, "0"))
-    raise InvalidInput(f"{text!r:.60} is no amount of FIL: expected digits with at most {_FIL_DIGITS} decimals, as 1.5")

@@ -10,8 +10,10 @@ from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app
 from devtools.vectors.bundles import BundleFolder
+from hypervisor import Bundle
 from hypervisor.errors import BundleError, InvalidInput
 from store.cid import cid_of
+from tests.conftest import data_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
 
@@ -43,3 +45,13 @@ def test_without_the_official_bundle_the_command_that_gets_it_is_told(
     assert "`hypervisor bundle fetch v18-devnet` downloads it" in str(found.exception)
     with pytest.raises(BundleError, match="folder of bundles with --bundle-dir"):
         BundleFolder(tmp_path).store(cid_of(b"a manifest that no bundle has"))
+
+
+def test_a_state_finds_the_bundle_that_it_was_made_with_among_the_fetched_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = data_file("bundles/v18-devnet.car")
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path))
+    (tmp_path / "v18-devnet.car").symlink_to(official)
+    manifest = Bundle.from_file(official).manifest
+    assert BundleFolder(None).store(manifest.data).has(manifest.code("evm"))
