@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,10 +88,3 @@ def actor_id(network: Network, who: Account | Contract | Address) -> int:
 def masked(actor: int) -> EthAddress:
     """The address by which contracts know a native actor."""
     return EthAddress(masked_id(actor))
-
-
-def create_actor(network: Network, module: Path, params: bytes) -> Address:
-    """Install a WASM module and create an actor of it: the network itself does not let users do that yet."""
-    created = network.machine.create(network.machine.install(module.read_bytes()), params)
-    network.chain.keep_changes()
-    return Address.id(created.id)

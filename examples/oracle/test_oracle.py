@@ -11,16 +11,15 @@ from eth_hash.auto import keccak
 
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
-from examples.conftest import Refused, actor_id, create_actor, masked
-from hypervisor import Address
+from examples.conftest import Refused, actor_id, masked
 from hypervisor.machine import CreationFailed
-from localnet import Account, Contract, Network, TransactionFailed, TransactionReceipt
-from store.codec import decode, encode
+from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt
+from store.codec import decode
 
 HERE = Path(__file__).parent
 FEED = HERE / "PriceFeed.json"
 MAX_AGE = 100
-REPORT, SUBSCRIBE, LATEST = (method_number(name) for name in ("Report", "Subscribe", "Latest"))
+REPORT = method_number("Report")
 
 
 @dataclass
@@ -28,17 +27,17 @@ class Scene:
     """The oracle, with three reporters of whom two make a round, and a contract that has subscribed."""
 
     network: Network
-    oracle: Address
+    oracle: NativeActor
     feed: Contract
     reporters: tuple[Account, ...]
 
     def subscribe(self, address: bytes) -> None:
-        self.network.send_native(self.oracle, SUBSCRIBE, encode(address), sender=self.reporters[0])
+        self.oracle.send("Subscribe", address, sender=self.reporters[0])
 
     def report(self, round_: int, *prices: int) -> TransactionReceipt:
         """Reports of as many reporters; the last one's transaction."""
         receipts = [
-            self.network.send_native(self.oracle, REPORT, encode([round_, price]), sender=reporter)
+            self.oracle.send("Report", {"round": round_, "price": price}, sender=reporter)
             for reporter, price in zip(self.reporters, prices, strict=False)
         ]
         return receipts[-1]
@@ -47,7 +46,7 @@ class Scene:
         """What the oracle says of pushes that were refused: by which contract, and why."""
         found = []
         for event in receipt.execution.events:
-            if event.emitter != self.oracle.actor_id():
+            if event.emitter != actor_id(self.network, self.oracle.address):
                 continue
             fields = {entry.key: decode(entry.value) for entry in event.entries}
             if fields["$type"] == "push-refused":
@@ -55,22 +54,26 @@ class Scene:
         return found
 
 
+def create_oracle(network: Network, reporters: tuple[Account, ...], quorum: int) -> NativeActor:
+    code = network.actors.install(HERE / "oracle.wasm", HERE / "interface.ipldsch")
+    return network.actors.create(code, {"reporters": [one.native for one in reporters], "quorum": quorum})
+
+
 @pytest.fixture
 def scene(network: Network) -> Scene:
     reporters = network.accounts[1:4]
-    params = encode([[one.native.to_bytes() for one in reporters], 2])
-    oracle = create_actor(network, HERE / "oracle.wasm", params)
-    feed = network.deploy(FEED, network.address(oracle), MAX_AGE)
+    oracle = create_oracle(network, reporters, 2)
+    feed = network.deploy(FEED, network.address(oracle.address), MAX_AGE)
     ready = Scene(network, oracle, feed, reporters)
     ready.subscribe(feed.address)
     return ready
 
 
 def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
-    first = scene.network.send_native(scene.oracle, REPORT, encode([1, -300]), sender=scene.reporters[0])
-    assert decode(first.return_data) is False
-    closing = scene.network.send_native(scene.oracle, REPORT, encode([1, 2**62]), sender=scene.reporters[2])
-    assert decode(closing.return_data) is True
+    first = scene.report(1, -300)
+    assert scene.oracle.answer("Report", first) is False
+    closing = scene.oracle.send("Report", {"round": 1, "price": 2**62}, sender=scene.reporters[2])
+    assert scene.oracle.answer("Report", closing) is True
     assert scene.refusals(closing) == []
     assert (scene.feed.call("round"), scene.feed.call("price")) == (1, -300)
     (event,) = scene.feed.events(closing)
@@ -95,14 +98,15 @@ def test_the_push_goes_from_native_to_the_contract_and_back(scene: Scene) -> Non
 
 def test_a_contract_that_subscribed_late_asks_the_oracle(scene: Scene) -> None:
     scene.report(1, 40, 41)
-    late = scene.network.deploy(FEED, scene.network.address(scene.oracle), MAX_AGE)
+    late = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
     late.send("pull")
     assert late.call("price") == 40
 
 
 def test_native_callers_read_the_same_price(scene: Scene) -> None:
     scene.report(1, 40, 41)
-    assert decode(scene.network.send_native(scene.oracle, LATEST).return_data) == [1, 40]
+    latest = scene.oracle.call("Latest")
+    assert (latest.round, latest.price) == (1, 40)
 
 
 def test_a_native_error_is_a_solidity_error_to_the_contract(scene: Scene, refused: Refused) -> None:
@@ -113,7 +117,7 @@ def test_a_native_error_is_a_solidity_error_to_the_contract(scene: Scene, refuse
 
 def test_a_function_that_the_oracle_does_not_have_reverts_with_words(scene: Scene) -> None:
     with pytest.raises(TransactionFailed) as failed:
-        scene.network.send_native(scene.oracle, INVOKE_EVM, invoke_params(b"\x01\x02\x03\x04"))
+        scene.network.send_native(scene.oracle.address, INVOKE_EVM, invoke_params(b"\x01\x02\x03\x04"))
     assert failed.value.exit_code == 33
     data = unwrap_return(failed.value.receipt.execution.receipt.return_data)
     assert scene.feed.reason(data) == "no such function"
@@ -135,9 +139,10 @@ def test_nobody_but_the_oracle_updates_the_contract(scene: Scene, refused: Refus
 
 
 def test_strangers_report_and_subscribe_nothing(scene: Scene) -> None:
-    for method, params in ((REPORT, encode([1, 5])), (SUBSCRIBE, encode(scene.feed.address))):
+    stranger = scene.network.accounts[7]
+    for method, params in (("Report", {"round": 1, "price": 5}), ("Subscribe", scene.feed.address)):
         with pytest.raises(TransactionFailed) as failed:
-            scene.network.send_native(scene.oracle, method, params, sender=scene.network.accounts[7])
+            scene.oracle.send(method, params, sender=stranger)
         assert failed.value.exit_code == 18
 
 
@@ -156,11 +161,11 @@ def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> No
     """It belongs to another oracle; its custom error is not one that this one knows, so it is shown as it came."""
     other = scene.network.deploy(FEED, masked(5), MAX_AGE)
     scene.subscribe(other.address)
-    after = scene.network.deploy(FEED, scene.network.address(scene.oracle), MAX_AGE)
+    after = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
     scene.subscribe(after.address)
     receipt = scene.report(1, 5, 7)
     assert (scene.feed.call("price"), after.call("price")) == (5, 5)
-    seen = keccak(b"NotTheOracle(address)")[:4] + bytes(12) + scene.network.address(scene.oracle)
+    seen = keccak(b"NotTheOracle(address)")[:4] + bytes(12) + scene.network.address(scene.oracle.address)
     expected = f"the contract reverted: {seen.hex()}"
     assert scene.refusals(receipt) == [(other.address, expected)]
 
@@ -195,6 +200,5 @@ def test_an_old_price_is_no_price(scene: Scene, refused: Refused) -> None:
 
 @pytest.mark.parametrize("quorum", [0, 4])
 def test_an_oracle_needs_a_quorum_that_its_reporters_can_make(network: Network, quorum: int) -> None:
-    reporters = [one.native.to_bytes() for one in network.accounts[1:4]]
     with pytest.raises(CreationFailed, match="16"):
-        create_actor(network, HERE / "oracle.wasm", encode([reporters, quorum]))
+        create_oracle(network, network.accounts[1:4], quorum)

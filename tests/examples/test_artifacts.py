@@ -33,6 +33,7 @@ def test_an_example_is_a_page_a_contract_and_a_test(folder: Path) -> None:
     assert list(folder.glob("*.sol"))
     assert [path for path in ARTIFACTS if path.parent == folder]
     assert f"({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+    assert f"(../examples/{folder.name}/README.md)" in (PROJECT / "docs" / "bridge.md").read_text()
 
 
 def test_six_examples_are_here() -> None:
@@ -40,7 +41,10 @@ def test_six_examples_are_here() -> None:
     assert [folder.name for folder in FOLDERS] == names
 
 
-@pytest.mark.parametrize("page", [EXAMPLES / "README.md", *(folder / "README.md" for folder in FOLDERS)], ids=str)
+PAGES = [EXAMPLES / "README.md", *(folder / "README.md" for folder in FOLDERS), PROJECT / "docs" / "bridge.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", page.read_text())
     assert targets
