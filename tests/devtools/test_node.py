@@ -14,10 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from web3 import HTTPProvider, Web3
+from web3.exceptions import ContractLogicError
 
+from devtools.bindings.solidity import abi
 from devtools.cli.rpc_client import NodeError, ask
 from hypervisor.errors import InvalidInput
 
@@ -224,11 +228,11 @@ def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("facade", [True, False])
 def test_built_in_actors_have_solidity_interfaces_where_the_node_is_told_so(tmp_path: Path, facade: bool) -> None:
-    name_of_datacap = {"to": "0xff" + "00" * 18 + "07", "data": "0x06fdde03"}
+    datacap = Web3.to_checksum_address("0xff" + "00" * 18 + "07")
     with running(tmp_path / "ready", *(["--abi-facade"] if facade else [])) as (url, _):
+        token: Any = Web3(HTTPProvider(url)).eth.contract(address=datacap, abi=abi("datacap"))
         if facade:
-            answer = bytes.fromhex(ask(url, "eth_call", name_of_datacap, "latest")[2:])
-            assert answer.rstrip(b"\0").endswith(b"DataCap")
+            assert (token.functions.name().call(), token.functions.granularity().call()) == ("DataCap", 10**18)
         else:
-            with pytest.raises(NodeError):
-                ask(url, "eth_call", name_of_datacap, "latest")
+            with pytest.raises(ContractLogicError):
+                token.functions.name().call()
