@@ -157,6 +157,7 @@ def inspect(
 
     Example: hypervisor actor inspect f0123 --state chain
     """
+    from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
     from devtools.inspection import Inspector
     from localnet.native_actor import kept_interface, read_interface
@@ -174,7 +175,7 @@ def inspect(
         return
     for name, item in found.items():
         for line in item if name == "methods" else [item]:
-            typer.echo(f"{name:<18} {line if isinstance(line, str) else json.dumps(line)}")
+            typer.echo(f"{name:<18} {printable(line) if isinstance(line, str) else json.dumps(line)}")
 
 
 def _check_module(data: bytes) -> None:

@@ -32,6 +32,7 @@ def inspect(
     """
     from functools import partial
 
+    from bridge.printable import printable
     from devtools.cli.folders import head_of, named_block, open_folder
     from devtools.inspection import Inspector
     from localnet.native_actor import kept_interface
@@ -52,8 +53,8 @@ def inspect(
             typer.echo(f"{actor:<10} {fields['type']:<18} {fields['balance']} attoFIL")
         return
     for name, value in _lines(found):
-        text = value if isinstance(value, str) else json.dumps(value)
-        typer.echo(f"{name}  {text}" if name else text)
+        text = printable(value, len(value)) if isinstance(value, str) else json.dumps(value)
+        typer.echo(f"{printable(name, len(name))}  {text}" if name else text)
 
 
 def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

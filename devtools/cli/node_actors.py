@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.interfaces import Interface
+from bridge.printable import printable
 from devtools.cli.rpc_client import NodeError, ask
 from hypervisor.errors import InvalidInput
 from localnet.addresses import filecoin_address
@@ -62,5 +63,5 @@ def _answer(url: str, interface: Interface, method: str, found: dict[str, Any], 
     except (TypeError, KeyError, Base64Error) as error:
         raise NodeError(f"{url} answers what is no receipt: {error}") from None
     if code:
-        raise NodeError(f"{method} exits with {code}: {found.get('Error') or 'no message'}")
+        raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
     return interface.answer_json(method, data)

@@ -1,23 +1,29 @@
-"""A group of commands that ends with status 2 where its input is malformed, apart from what fails with status 1."""
+"""A group of commands whose errors end with status 2 where the input is malformed, with 1 where something failed.
+
+What an error quotes may be a stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
+_MOST_SHOWN: Final = 4000
+
 
 class Refusing(TyperGroup):
-    """`typer.Typer(cls=Refusing)`: InvalidInput becomes one sentence and status 2; other errors stay as they are."""
+    """`typer.Typer(cls=Refusing)`: an expected error becomes one sentence and its status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
-        from hypervisor.errors import InvalidInput
+        from bridge.printable import printable
+        from hypervisor.errors import HypervisorError, InvalidInput
 
         try:
             return super().invoke(ctx)
-        except InvalidInput as error:
-            sys.stderr.write(f"error: {error}\n")
-            raise typer.Exit(2) from None
+        except HypervisorError as error:
+            sys.stderr.write(f"error: {printable(str(error), _MOST_SHOWN)}\n")
+            raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from None

@@ -95,6 +95,17 @@ def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Comm
     assert as_json("actor", "inspect", jar, "--state", folder) == before
 
 
+def test_what_an_actor_says_is_shown_as_no_terminal_obeys_it(hypervisor: Command, tmp_path: Path) -> None:
+    schema = tmp_path / "counter.ipldsch"
+    schema.write_text("type FailParams struct { exit Int\n message String\n data Bytes } representation tuple")
+    with Network("chain") as network:
+        code = network.actors.install(PROJECT / "examples" / "counter" / "counter.wasm", schema)
+        counter = network.actors.create(code).address
+    status, words = hypervisor("actor", "call", counter, "Fail", '[42, "\\u001b[2J\\nbye", "0x"]', "--state", "chain")
+    assert (status, words.count("\n"), "\x1b" in words) == (1, 1, False)
+    assert "\\x1b[2J\\nbye" in words
+
+
 def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     with Network(folder):
