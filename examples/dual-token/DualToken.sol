@@ -54,13 +54,18 @@ contract DualToken is ERC20 {
         return (0, CBOR_CODEC, answer);
     }
 
-    function read(uint64 method, bytes memory params) private view returns (bytes memory) {
-        if (method == Frc46.NAME) return Frc46.encodeText(name());
-        if (method == Frc46.SYMBOL) return Frc46.encodeText(symbol());
-        if (method == Frc46.GRANULARITY) return hex"01";
-        if (method == Frc46.TOTAL_SUPPLY) return Frc46.encodeAmount(totalSupply());
+    function read(uint64 method, bytes memory params) private view returns (bytes memory answer) {
+        if (method == Frc46.NAME) answer = Frc46.encodeText(name());
+        if (method == Frc46.SYMBOL) answer = Frc46.encodeText(symbol());
+        if (method == Frc46.GRANULARITY) answer = hex"01";
+        if (method == Frc46.TOTAL_SUPPLY) answer = Frc46.encodeAmount(totalSupply());
+        if (answer.length > 0) {
+            Frc46.end(params, 0); // these take none
+            return answer;
+        }
         if (method == Frc46.BALANCE) {
-            (address holder,) = Frc46.readHolder(params, 0);
+            (address holder, uint256 next) = Frc46.readHolder(params, 0);
+            Frc46.end(params, next);
             return Frc46.encodeAmount(balanceOf(holder));
         }
         if (method == Frc46.ALLOWANCE) {
@@ -68,6 +73,7 @@ contract DualToken is ERC20 {
             (address owner, address operator) = (address(0), address(0));
             (owner, position) = Frc46.readHolder(params, position);
             (operator, position) = Frc46.readHolder(params, position);
+            Frc46.end(params, position);
             return Frc46.encodeAmount(allowance(owner, operator));
         }
         return "";
@@ -85,14 +91,17 @@ contract DualToken is ERC20 {
             return burn(owner, params, position, true);
         }
         if (method == Frc46.REVOKE_ALLOWANCE) {
-            (address operator,) = mustReadHolder(params, Frc46.readTuple(params, 1));
+            (address operator, uint256 next) = mustReadHolder(params, Frc46.readTuple(params, 1));
+            Frc46.end(params, next);
             uint256 revoked = allowance(msg.sender, operator);
             _approve(msg.sender, operator, 0);
             return Frc46.encodeAmount(revoked);
         }
         if (method == Frc46.INCREASE_ALLOWANCE || method == Frc46.DECREASE_ALLOWANCE) {
             (address operator, uint256 position) = mustReadHolder(params, Frc46.readTuple(params, 2));
-            (uint256 change,) = Frc46.readAmount(params, position);
+            uint256 change;
+            (change, position) = Frc46.readAmount(params, position);
+            Frc46.end(params, position);
             uint256 allowed = allowance(msg.sender, operator);
             // Less than nothing is nothing, as with the built-in token.
             if (method == Frc46.INCREASE_ALLOWANCE) allowed += change;
@@ -110,7 +119,8 @@ contract DualToken is ERC20 {
     {
         (address to, uint256 afterHolder) = mustReadHolder(params, position);
         (uint256 amount, uint256 afterAmount) = Frc46.readAmount(params, afterHolder);
-        (bytes memory operatorData,) = Frc46.readData(params, afterAmount);
+        (bytes memory operatorData, uint256 next) = Frc46.readData(params, afterAmount);
+        Frc46.end(params, next);
         if (byOperator) _spendAllowance(from, msg.sender, amount);
         _transfer(from, to, amount);
         bytes memory received = Frc46.tell(from, to, msg.sender, amount, operatorData);
@@ -124,7 +134,8 @@ contract DualToken is ERC20 {
     }
 
     function burn(address owner, bytes memory params, uint256 position, bool byOperator) private returns (bytes memory) {
-        (uint256 amount,) = Frc46.readAmount(params, position);
+        (uint256 amount, uint256 next) = Frc46.readAmount(params, position);
+        Frc46.end(params, next);
         if (byOperator) _spendAllowance(owner, msg.sender, amount);
         _burn(owner, amount);
         uint256[] memory left = new uint256[](byOperator ? 2 : 1);

@@ -66,6 +66,11 @@ library Frc46 {
         return params.readBytes(position);
     }
 
+    /// Nothing comes after the parameters.
+    function end(bytes memory params, uint256 position) internal pure {
+        if (position != params.length) revert BadParameters();
+    }
+
     // ---- writing
 
     function writeAmount(CBOR.CBORBuffer memory to, uint256 amount) internal pure {

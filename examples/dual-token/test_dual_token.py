@@ -201,6 +201,10 @@ def test_actors_that_do_not_exist_hold_nothing_and_get_nothing(scene: Scene) -> 
         (datacap.BURN, encode([])),
         (datacap.BURN, b""),
         (datacap.BURN, b"\x81\x45\x00\x01"),  # ends in the middle
+        (datacap.BURN, encode([encode_bigint(1)]) + b"\x00"),  # goes on
+        (datacap.BURN, encode([encode_bigint(1), 0])),
+        (datacap.BALANCE, encode(b"\x00\x01") + b"\x00"),
+        (datacap.NAME, encode([])),
         (datacap.TRANSFER, encode([b"\x09\x09", encode_bigint(1), b""])),  # no address
     ],
 )
