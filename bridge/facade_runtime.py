@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.cbor import ParamsError, byte_string
 from bridge.facade import SELECTOR, Function, Refusal, facade
@@ -23,11 +23,13 @@ from hypervisor.blocks import Block
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.machine import Hypervisor
 from hypervisor.registry import NATIVE
 from hypervisor.runtime import Outcome, Runtime
 from hypervisor.types import NO_BLOCK, BlockId
 from store.cid import CBOR, DAG_CBOR, Cid
+
+if TYPE_CHECKING:
+    from hypervisor.machine import Hypervisor
 
 PRICE_PER_BYTE: Final = 350_000
 """Milligas for each byte of ABI that is read or written: what the official EVM actor pays to encode one of CBOR."""

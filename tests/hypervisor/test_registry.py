@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from hypervisor.errors import RuntimeUnavailable
+from hypervisor.kernel import Kernel
 from hypervisor.registry import Registry
-from hypervisor.runtime import RuntimeServices
-from store.cid import RAW, cid_of, show
+from hypervisor.runtime import Outcome, Runtime, RuntimeServices
+from hypervisor.types import BlockId
+from store.cid import RAW, Cid, cid_of, show
 from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 
 CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
@@ -38,6 +42,36 @@ def test_a_runtime_is_built_once_when_it_is_first_needed_with_the_machines_optio
     assert built == []
     assert registry.runtime_for(CODE) == registry.runtime_for(MARKED)
     assert built == [services]
+
+
+class Before:
+    """A runtime that stands before another one."""
+
+    def __init__(self, behind: Runtime) -> None:
+        self.behind = behind
+
+    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+        self.behind.prepare(modules)
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        return self.behind.invoke(kernel, code, params)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> None:
+    behind = ScriptedRuntime()
+    registry = Registry(RuntimeServices(), {}, {"wasm": lambda _: behind})
+    if loaded:
+        assert registry.runtime_for(CODE) == ("wasm", behind)
+    registry.wrap("wasm", Before)
+    name, first = registry.runtime_for(CODE)
+    assert name == "wasm"
+    assert isinstance(first, Before)
+    assert first.behind is behind
+    registry.wrap("wasm", Before)
+    _, second = registry.runtime_for(CODE)
+    assert isinstance(second, Before)
+    assert second.behind is first
 
 
 def test_a_runtime_that_nobody_installed_is_an_error_that_says_what_to_install() -> None:
