@@ -29,7 +29,7 @@ DATA = {
             "rustfmt.toml",
             "src/lib.rs",
             "src/vm.rs",
-        )  # fmt: skip
+        )
     ),
     "actors/bundle.car",
     "actors/bundle.json",
