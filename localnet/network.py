@@ -35,7 +35,7 @@ from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import nonce_of
 from localnet.errors import CallFailed, TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
-from localnet.execution import Candidate, is_admissible, next_nonce
+from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
 from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, network_genesis
 from localnet.mempool import Mempool
 from localnet.opening import Opening
@@ -80,6 +80,7 @@ class Network:
         clock: Clock = time.time,
         upgrades: UpgradePlan = NO_UPGRADES,
         facade: bool = False,
+        deferred: bool = False,
         chain_id: int | None = None,
         bare: bool = False,
     ) -> None:
@@ -91,7 +92,7 @@ class Network:
         `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned
         by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts
         and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real
-        network; a folder does not keep that.
+        network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the network.
         A new network has the chain id 31415926, or `chain_id`, and the contracts of `localnet.preinstalled` unless it
         is `bare`.
 
@@ -107,6 +108,7 @@ class Network:
             from bridge.facade_runtime import offer_facade
 
             offer_facade(self.chain.machine)
+        self.chain.deferred = deferred
         self.mempool = Mempool()
         self.automine = True
         self._clock = ChainClock(clock)
@@ -130,6 +132,11 @@ class Network:
     def head(self) -> Tipset:
         """The newest tipset, executed."""
         return self.chain.head
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
+        return self.chain.settled
 
     @property
     def block_number(self) -> ChainEpoch:
@@ -319,11 +326,26 @@ class Network:
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
-        receipt = self.chain.index.receipt(transaction_hash)
+        receipt = self.find_receipt(transaction_hash)
         if receipt is None:
-            where = "waits for a block" if self.mempool.get(transaction_hash) else "is not on this chain"
+            where = "is not on this chain"
+            if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
+                where = "waits for a block"
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
         return replace(receipt, tracer=self._trace)
+
+    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction, None where its receipt is not known (yet)."""
+        receipt = self.chain.index.receipt(transaction_hash)
+        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
+
+    def waiting(self, transaction_hash: bytes) -> Candidate | None:
+        """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
+        waiting = self.mempool.get(transaction_hash)
+        executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
+        if executed is None or executed.block_number <= self.settled.height:
+            return waiting
+        return candidate_of(executed.execution)
 
     def pending_nonce(self, sender: Address) -> int:
         """The nonce after everything of the sender's that waits."""
@@ -352,6 +374,8 @@ class Network:
                 raise
 
     def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
+        if self.chain.deferred and self.automine:
+            self.mine()
         receipt = self.receipt(transaction_hash)
         if not receipt.succeeded:
             raise TransactionFailed(receipt, receipt.return_data)
@@ -415,7 +439,7 @@ class Network:
         return self._clock.set(timestamp)
 
     def set_block_interval(self, seconds: int | None) -> None:
-        """Let each block be so many seconds after its parent; with None it takes the clock's time. Raises InvalidInput."""
+        """Let each block be so many seconds after its parent; with None at the clock's time. Raises InvalidInput."""
         if seconds is not None and not 1 <= seconds <= LARGEST_INTERVAL:
             raise InvalidInput(f"blocks cannot be {seconds} seconds apart: expected 1 to {LARGEST_INTERVAL}")
         self._clock.interval = seconds

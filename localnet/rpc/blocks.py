@@ -14,7 +14,7 @@ from localnet.rpc.values import as_quantity, boolean, hash32
 
 def block_number(node: Node) -> str:
     """The height of the newest block."""
-    return as_quantity(node.network.block_number)
+    return as_quantity(node.network.settled.height)
 
 
 def get_block_by_number(node: Node, number: BlockRef, full: bool = False) -> dict[str, Any] | None:

@@ -58,10 +58,11 @@ def find(network: Network, ref: BlockRef) -> Tipset | None:
     Raises RpcError 12 for a null round that is named by its number.
     """
     if ref.hash is not None:
-        return network.chain.index.by_hash(ref.hash)
+        by_hash = network.chain.index.by_hash(ref.hash)
+        return by_hash if by_hash is None or by_hash.height <= network.settled.height else None
     if ref.number is None:
         return _tagged(network, ref.tag)
-    found = network.chain.index.at(ref.number)
+    found = network.chain.index.at(ref.number) if ref.number <= network.settled.height else None
     if isinstance(found, NullRound):
         raise RpcError(NULL_ROUND, f"requested epoch was a null round ({ref.number})", {"epoch": ref.number})
     return found
@@ -78,8 +79,10 @@ def resolve(network: Network, ref: BlockRef) -> Tipset:
 
 
 def _tagged(network: Network, tag: str) -> Tipset:
-    head = network.head
-    if tag in ("latest", "pending"):
+    if tag == "pending":
+        return network.head
+    head = network.settled
+    if tag == "latest":
         return head
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)
     found = network.chain.index.tipset_before(max(0, head.height - depth))

@@ -93,6 +93,19 @@ def set_automine(node: Node, on: bool) -> bool:
     return True
 
 
+def set_interval_mining(node: Node, seconds: int) -> bool:
+    """Make a block every so many seconds, of what waits, and not for each transaction any more; 0 ends that."""
+    node.interval.set(seconds)
+    if seconds:
+        node.network.automine = False
+    return True
+
+
+def get_interval_mining(node: Node) -> int | None:
+    """How many seconds lie between the blocks that the clock makes; null where it makes none."""
+    return round(node.interval.seconds) or None
+
+
 def get_automine(node: Node) -> bool:
     """Whether each transaction gets a block at once."""
     return node.network.automine
@@ -214,6 +227,8 @@ METHODS = (
     Method("evm_increaseTime", (number,), increase_time, aliases=("anvil_increaseTime",)),
     Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
     Method("evm_setAutomine", (boolean,), set_automine, aliases=("anvil_setAutomine",)),
+    Method("evm_setIntervalMining", (number,), set_interval_mining, aliases=("anvil_setIntervalMining",)),
+    Method("anvil_getIntervalMining", (), get_interval_mining),
     Method("anvil_getAutomine", (), get_automine, aliases=("hardhat_getAutomine",)),
     Method("evm_setTime", (number,), set_time, aliases=("anvil_setTime",)),
     Method("anvil_setBlockTimestampInterval", (number,), set_block_timestamp_interval),

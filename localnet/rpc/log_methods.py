@@ -28,7 +28,8 @@ def get_logs(node: Node, request: LogRequest) -> list[dict[str, Any]]:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
-    return _limited(node, logs_between(network.chain.index, first, last, request.wanted), first != last)
+    found = logs_between(network.chain.index, first, min(last, network.settled.height), request.wanted)
+    return _limited(node, found, first != last)
 
 
 def new_filter(node: Node, request: LogRequest) -> str:
@@ -36,18 +37,18 @@ def new_filter(node: Node, request: LogRequest) -> str:
     if request.block is not None:
         raise invalid_params("a filter has no blockHash: use eth_getLogs")
     last = None if request.last is None or request.last.tag else request.last.number
-    first = node.network.block_number if request.first is None else _end(node, request.first)
-    return _added(node, Filter(LOGS, node.network.block_number, request.wanted, first, last))
+    first = node.network.settled.height if request.first is None else _end(node, request.first)
+    return _added(node, Filter(LOGS, node.network.settled.height, request.wanted, first, last))
 
 
 def new_block_filter(node: Node) -> str:
     """Set a filter for new blocks; its id."""
-    return _added(node, Filter(BLOCKS, node.network.block_number))
+    return _added(node, Filter(BLOCKS, node.network.settled.height))
 
 
 def new_pending_transaction_filter(node: Node) -> str:
     """Set a filter for new transactions; its id."""
-    return _added(node, Filter(TRANSACTIONS, node.network.block_number))
+    return _added(node, Filter(TRANSACTIONS, node.network.settled.height))
 
 
 def uninstall_filter(node: Node, filter_id: bytes) -> bool:
@@ -58,7 +59,7 @@ def uninstall_filter(node: Node, filter_id: bytes) -> bool:
 def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     """What is new since the filter was asked last: logs, block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
-    first, last = found.seen + 1, index.head
+    first, last = found.seen + 1, int(node.network.settled.height)
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
@@ -78,7 +79,8 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")
-    last = index.head if found.last is None else min(index.head, found.last)
+    settled = node.network.settled.height
+    last = settled if found.last is None else min(settled, found.last)
     if last - found.first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range exceeds the limit of {node.limits.log_span}")
     return _limited(node, logs_between(index, found.first, last, found.wanted), True)

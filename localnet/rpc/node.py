@@ -11,6 +11,7 @@ from hypervisor.machine import Hypervisor
 from localnet.network import Network
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.filters import Filters
+from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
 
 
@@ -49,6 +50,7 @@ class Node:
     impersonates_all: bool = False
     signs: bool = True
     """Whether it signs with its accounts' keys for whoever asks."""
+    interval: Interval = field(default_factory=Interval)
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     subscriptions: Subscriptions = field(init=False)
 

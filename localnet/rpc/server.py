@@ -9,9 +9,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
@@ -20,6 +20,7 @@ from localnet.network import Network
 from localnet.rpc.access import Access
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
+from localnet.rpc.interval import Interval
 from localnet.rpc.node import Limits, Node
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.worker import Worker
@@ -42,11 +43,12 @@ class Server:
         port: int = DEFAULT_PORT,
         limits: Limits | None = None,
         access: Access | None = None,
+        interval: Interval | None = None,
         *,
         host: str = HOST,
         signs: bool | None = None,
     ) -> None:
-        """Bind the port. `access` says who may ask beside this machine.
+        """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
         `signs`. Raises InvalidInput where the port is taken.
@@ -57,7 +59,7 @@ class Server:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._worker = Worker()
         signs = not reaches_out(host) if signs is None else signs
-        node = Node(network, limits or Limits(), signs=signs)
+        node = Node(network, limits or Limits(), interval=interval or Interval(), signs=signs)
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, Dispatcher(node, self._worker.run), access),
@@ -78,6 +80,7 @@ class Server:
             )
         )
         self._server.on_overdue = self._worker.interrupt
+        self._server.background = lambda: node.interval.run(self._mine)
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered.
@@ -91,6 +94,9 @@ class Server:
         finally:
             self._worker.stop()
             self._socket.close()
+
+    async def _mine(self, null_rounds: int) -> None:
+        await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""
@@ -147,6 +153,8 @@ class _Uvicorn(uvicorn.Server):
 
     on_ready: Callable[[], None] = staticmethod(lambda: None)
     on_overdue: Callable[[], None] = staticmethod(lambda: None)
+    background: Callable[[], Coroutine[Any, Any, None]]
+    _task: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -163,9 +171,12 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
+            self._task = asyncio.create_task(self.background())
             self.on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._task is not None:
+            self._task.cancel()
         overdue = asyncio.get_running_loop().call_later(_GRACE, self.on_overdue)
         try:
             await super().shutdown(sockets=sockets)

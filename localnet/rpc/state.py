@@ -8,6 +8,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
 from localnet import ethereum_traces, simulate
 from localnet.contract_state import code_of, nonce_of, storage_of
+from localnet.execution import next_nonce
 from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
@@ -76,10 +77,13 @@ def estimate_gas(
 ) -> str:
     """A gas limit that suffices, a quarter above what is used."""
     call_request = request.call(ZERO_ADDRESS)
-    sender = to_filecoin(call_request.sender)
-    waiting = node.network.mempool.ready_of(sender, nonce_of(node.network.machine, sender))
-    pending = [candidate.message for candidate in waiting] if resolve(node.network, at) == node.network.head else []
-    return as_quantity(simulate.estimate(node.machine_at(at), call_request, pending, Overrides(state_overrides)))
+    network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
+    tipset = resolve(network, at)
+    if tipset not in (network.settled, network.head):
+        return as_quantity(simulate.estimate(network.chain.machine_at(tipset), call_request, (), overrides))
+    waiting = network.mempool.ready_of(sender, next_nonce(network.machine, sender))
+    pending = [candidate.message for candidate in waiting]
+    return as_quantity(simulate.estimate(network.machine, call_request, pending, overrides))
 
 
 METHODS = (

@@ -133,11 +133,11 @@ class Subscriptions:
     # --- what a watcher is told -------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
-        """A new head: blocks, its logs, tipsets, and messages that no longer wait."""
-        index, chain_id = self._network.chain.index, self._network.chain_id
+        """A new head: tipsets, messages that no longer wait, the block whose receipts are known now, and its logs."""
+        index, chain_id, settled = self._network.chain.index, self._network.chain_id, self._network.settled
         if heads := self._wanting(HEADS):
-            _tell(heads, as_json(block_json(index, tipset, chain_id, full=True)))
-        self._tell_logs(tipset, removed=False)
+            _tell(heads, as_json(block_json(index, settled, chain_id, full=True)))
+        self._tell_logs(settled, removed=False)
         if channels := self._wanting(TIPSETS):
             _tell(channels, as_json([_change("apply", self._network, tipset)]))
         if channels := self._wanting(MESSAGES):
@@ -149,8 +149,10 @@ class Subscriptions:
         channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
         if not channels and not logs:
             return
+        told = self._network.settled.height
         for tipset in islice(tipsets, MOST_REVERTED):
-            self._tell_logs(tipset, removed=True)
+            if tipset.height <= told:
+                self._tell_logs(tipset, removed=True)
             if channels:
                 _tell(channels, as_json([_change("revert", self._network, tipset)]))
         if next(tipsets, None) is not None:

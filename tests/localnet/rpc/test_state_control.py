@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NO_HASH, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed
 
 ONE = f"0x{1:064x}"
+
+
+@pytest.fixture
+def fresh() -> Iterator[Client]:
+    """A client of a network that no other test goes on with: it may go back to where it began."""
+    with Network(clock=Clock()) as network:
+        yield Client(Node(network))
 
 
 class TestImpersonation:
@@ -29,16 +41,16 @@ class TestImpersonation:
         with pytest.raises(Failed, match="unknown account"):
             rpc("eth_sendTransaction", payment)
 
-    def test_everybody_sends(self, rpc: Client) -> None:
-        counter = deploy(rpc, COUNTER)
-        assert rpc("anvil_autoImpersonateAccount", True) is True
-        sent = rpc("eth_sendTransaction", {"from": counter, "to": counter, "data": calldata(COUNTER, "increment")})
-        assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
-        assert rpc("eth_call", {"to": counter, "data": calldata(COUNTER, "number")}) == ONE
-        assert rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})["from"] == counter
-        rpc("anvil_reset")
+    def test_everybody_sends(self, fresh: Client) -> None:
+        counter = deploy(fresh, COUNTER)
+        assert fresh("anvil_autoImpersonateAccount", True) is True
+        sent = fresh("eth_sendTransaction", {"from": counter, "to": counter, "data": calldata(COUNTER, "increment")})
+        assert fresh("eth_getTransactionReceipt", sent)["status"] == "0x1"
+        assert fresh("eth_call", {"to": counter, "data": calldata(COUNTER, "number")}) == ONE
+        assert fresh("debug_traceTransaction", sent, {"tracer": "callTracer"})["from"] == counter
+        fresh("anvil_reset")
         with pytest.raises(Failed, match="unknown account"):
-            rpc("eth_sendTransaction", {"from": counter, "to": counter})
+            fresh("eth_sendTransaction", {"from": counter, "to": counter})
 
     def test_a_transaction_that_needs_no_permission(self, rpc: Client) -> None:
         system = "0xff00000000000000000000000000000000000000"
@@ -84,30 +96,30 @@ class TestChanges:
 class TestTheChain:
     """Blocks that go, and what waits."""
 
-    def test_blocks_are_rolled_back(self, rpc: Client) -> None:
-        before = rpc("eth_getBlockByNumber", "latest", False)
-        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
-        rpc("evm_mine")
-        assert rpc("anvil_rollback", 2) is None
-        assert rpc("eth_getBlockByNumber", "latest", False) == before
-        assert rpc("eth_getTransactionReceipt", sent) is None
+    def test_blocks_are_rolled_back(self, fresh: Client) -> None:
+        before = fresh("eth_getBlockByNumber", "latest", False)
+        sent = fresh("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        fresh("evm_mine")
+        assert fresh("anvil_rollback", 2) is None
+        assert fresh("eth_getBlockByNumber", "latest", False) == before
+        assert fresh("eth_getTransactionReceipt", sent) is None
         with pytest.raises(Failed, match="the chain has") as failed:
-            rpc("anvil_rollback", 10**6)
+            fresh("anvil_rollback", 10**6)
         assert failed.value.code == -32602
 
-    def test_a_snapshot_of_what_is_gone_is_gone(self, rpc: Client) -> None:
-        rpc("evm_mine")
-        snapshot = rpc("evm_snapshot")
-        assert rpc("anvil_rollback") is None
-        assert rpc("evm_revert", snapshot) is False
+    def test_a_snapshot_of_what_is_gone_is_gone(self, fresh: Client) -> None:
+        fresh("evm_mine")
+        snapshot = fresh("evm_snapshot")
+        assert fresh("anvil_rollback") is None
+        assert fresh("evm_revert", snapshot) is False
 
-    def test_it_begins_anew(self, rpc: Client) -> None:
-        rpc("evm_increaseTime", 1_000)
-        rpc("anvil_mine", 3)
-        assert rpc("hardhat_reset") is True
-        assert rpc("eth_blockNumber") == "0x0"
+    def test_it_begins_anew(self, fresh: Client) -> None:
+        fresh("evm_increaseTime", 1_000)
+        fresh("anvil_mine", 3)
+        assert fresh("hardhat_reset") is True
+        assert fresh("eth_blockNumber") == "0x0"
         with pytest.raises(Failed, match="does not fork") as failed:
-            rpc("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
+            fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
         assert failed.value.code == -32602
 
     def test_what_waits_is_dropped(self, rpc: Client) -> None:
