@@ -36,6 +36,7 @@ DATA = {
     "actors/supply-share.car",
     *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
+    "localnet/preinstalled/multicall3.hex",
     *(f"runtimes/evm/guests/bn254/bn254.{suffix}" for suffix in ("json", "wasm")),
     *(f"{package}/py.typed" for package in PACKAGES),
 }
