@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import collection, faults, kills, sweep
+from tests.crash import collection, epochs, faults, kills, sweep
 from tests.crash.__main__ import planted, unsynced_commits
 
 
@@ -50,3 +50,9 @@ def test_a_collection_beside_a_writer_drops_what_is_garbage_and_nothing_else(tmp
     record = collection.check(tmp_path, 20_000, seed=24)
     assert record.findings == []
     assert record.stages["dropped"] == 20_000
+
+
+def test_a_network_that_is_killed_comes_to_the_chain_of_one_that_is_not() -> None:
+    result = epochs.kill(3, 24, seed=25)
+    assert result.findings == []
+    assert (result.kills, result.reopened, result.ended) == (3, 3, 3)

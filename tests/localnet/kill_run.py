@@ -158,13 +158,13 @@ def serve(folder: Path, bundle: Path | None, defect: str | None) -> None:
 
     with Network(folder / "chain", bundle=bundle) as network:
         if defect == "write-behind":
-            _write_behind(network)
+            write_behind(network)
         server = Server(network, 0)
         with ready_file(folder / "ready", server.url) as write:
             server.run(write)
 
 
-def _write_behind(network: Any) -> None:
+def write_behind(network: Any) -> None:
     """Plant the defect: a commit reaches the folder when the next one is made."""
     store = network.machine.base
     commit: Any = store.commit

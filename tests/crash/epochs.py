@@ -1,0 +1,192 @@
+"""A network is killed at random instants, and each time goes on where it was: `make crash-epochs`.
+
+    python -m tests.crash.epochs --count 200 --seed 1 [--epochs N] [--record FILE]
+
+`count` kills, ten in each run; a run is a life of 1,000 epochs (tests.crash.life) in a process of its own, in a folder
+that the next process opens again. A process dies while it opens the folder, right behind a block that it has told of,
+or anywhere. Wherever it comes back, it must be at a tipset of the uninterrupted life, not before the last one that was
+told; and each run must end with the uninterrupted life's chain, tipset for tipset. Then the same, shorter, with a
+planted defect: a block reaches the folder when the next one comes. That must be found. A kill loses
+nothing that the operating system holds, so the folders are in memory where that is possible. The outcome is a record
+(bench.recorded).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+from typing import Any
+
+from bench.recorded import Record, finish, options
+from localnet import Network
+from tests.crash import life
+from tests.localnet.conftest import Clock
+from tests.store.copies import scratch
+
+KILLS_OF_A_RUN = 10
+EPOCHS = 1000
+PLANTED_KILLS, PLANTED_EPOCHS = 5, 60
+DEFECT = "write-behind"
+LONGEST_START, LONGEST_REST = 0.4, 0.02
+"""Seconds within which a process dies after it was started, and after a block."""
+
+
+@dataclass(slots=True)
+class Killing:
+    """What it came to. `during` counts what the network was doing when it died."""
+
+    kills: int = 0
+    reopened: int = 0
+    ended: int = 0
+    during: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """The uninterrupted life: its folder at the beginning, its end, and all its tipsets."""
+
+    folder: Path
+    end: int
+    tipsets: list[tuple[int, Any, Any]]
+
+
+def undisturbed(place: Path, epochs: int) -> Undisturbed:
+    """The life that nobody interrupts, on the store as it is."""
+    end = life.begin(place / "first", epochs)
+    shutil.copytree(place / "first", place / "whole")
+    with Network(place / "whole", clock=Clock()) as network:
+        while network.block_number < end:
+            life.step(network)
+        if network.version != life.LAST_VERSION:
+            raise RuntimeError("the upgrade has not come")
+        return Undisturbed(place / "first", end, life.states(network))
+
+
+def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect: bool, result: Killing) -> None:
+    """One run: so many kills, then the rest of the life in peace."""
+    shutil.copytree(whole.folder, folder)
+    told = 0
+    apart = 2 * len(whole.tipsets) // (kills + 1)
+    for number in range(kills):
+        process, pipe = _start(folder, whole.end, defect)
+        heard, doing = _kill(process, pipe, rng, apart)
+        result.kills += 1
+        result.during[doing] += 1
+        told, words = _check(whole, heard, told)
+        if words:
+            result.findings.append(f"kill {number} of a run, {doing}: {words}")
+            break
+        result.reopened += 1
+    else:
+        process, pipe = _start(folder, whole.end, defect)
+        told, words = _check(whole, _everything(pipe), told)
+        process.join()
+        with Network(folder, clock=Clock()) as network:
+            if words or life.states(network) != whole.tipsets or network.machine.root != network.head.state:
+                result.findings.append(f"a run does not end with the uninterrupted chain: {words}")
+            else:
+                result.ended += kills
+    shutil.rmtree(folder)
+
+
+def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connection]:
+    context = get_context("forkserver")  # a process that never opened a store makes the others, in milliseconds
+    context.set_forkserver_preload(["tests.crash.life", "runtimes.evm.py_evm"])
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=life.live, args=(str(folder), end, defect, theirs))
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _kill(process: BaseProcess, pipe: Connection, rng: random.Random, apart: int) -> tuple[list[Any], str]:
+    """Kill a process somewhere; what it told, and what it was doing."""
+    heard: list[Any] = []
+    if rng.random() < 0.2:
+        sleep(rng.random() * LONGEST_START)
+    else:
+        try:
+            heard.extend(pipe.recv() for _ in range(1 + rng.randrange(apart)))
+            if rng.random() < 0.5:
+                sleep(rng.random() * LONGEST_REST)
+        except EOFError:  # its life was over before
+            pass
+    process.kill()
+    heard += _everything(pipe)
+    process.join()
+    if not heard:
+        return heard, "opening"
+    return heard, "closing" if heard[-1] == "closed" else "making a block" if len(heard) > 1 else "just opened"
+
+
+def _everything(pipe: Connection) -> list[Any]:
+    heard = []
+    try:
+        while True:
+            heard.append(pipe.recv())
+    except (EOFError, OSError):
+        pipe.close()
+    return heard
+
+
+def _check(whole: Undisturbed, heard: list[Any], told: int) -> tuple[int, str]:
+    """The last height that was told, and what is wrong with what was told, given the height told before."""
+    if not heard:
+        return told, ""
+    height, key, state, root = heard[0]
+    if height < told:
+        return told, f"block {told} was told, and {height} is the head"
+    known = {at: (key, state) for at, key, state in whole.tipsets}
+    if (key, state) != known.get(height, (key, state)) or root != state:
+        return told, f"the tipset at {height} or the machine's state is another one than in the uninterrupted life"
+    return max([height, *(said for said in heard[1:] if isinstance(said, int))]), ""
+
+
+def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
+    """`count` kills on lives of so many epochs; a finding ends its run."""
+    rng, result = random.Random(seed), Killing()
+    with TemporaryDirectory(prefix="epochs-", dir=scratch()) as place:
+        whole = undisturbed(Path(place), epochs)
+        for number in range(-(-count // KILLS_OF_A_RUN)):
+            kills = min(KILLS_OF_A_RUN, count - number * KILLS_OF_A_RUN)
+            run(whole, Path(place, "life"), kills, rng, defect, result)
+            print(
+                f"run {number + 1}: {result.kills} kills, {len(result.findings)} findings", file=sys.stderr, flush=True
+            )
+    return result
+
+
+def recorded(count: int, epochs: int, seed: int) -> Record:
+    """The kills, and those on the store with the planted defect."""
+    result = kill(count, epochs, seed)
+    planted = kill(PLANTED_KILLS, PLANTED_EPOCHS, seed, defect=True)
+    stages = {
+        "killed": result.kills,
+        "reopened at a tipset of the uninterrupted life": result.reopened,
+        "in a run that ended with the uninterrupted chain": result.ended,
+    }
+    details = {"killed during": dict(sorted(result.during.items())), "epochs of a run": epochs}
+    return Record(seed, count, stages, result.findings, {DEFECT: {"findings": len(planted.findings)}}, details)
+
+
+def main() -> int:
+    """The exit code: 0 where nothing was found, but for the planted defect."""
+    parser = options(__doc__, 200)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each run (default: %(default)s)")
+    chosen = parser.parse_args()
+    started = monotonic()
+    return finish(recorded(chosen.count, chosen.epochs, chosen.seed), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
