@@ -19,7 +19,7 @@ from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, TokenAmount
 from store.codec import decode, encode
 from tests.actors import stage
-from tests.actors.examples import ABSENT, EXAMPLES, Example, resolved
+from tests.actors.examples import EXAMPLES, Example
 from tests.actors.people import ALICE, FIL, GENESIS, WORKER, raw
 from tests.actors.twins import Twins
 from tests.actors.world import World
@@ -99,7 +99,7 @@ def _worst(name: str, quotients: dict[str, float]) -> Row:
 
 
 def _message(twins: Twins, example: Example) -> Message:
-    params = b"" if example.params is ABSENT else encode(resolved(example.params, twins.official.manifest))
+    params = example.encoded(twins.official.manifest)
     sender, to = Address.id(example.by), Address.id(example.to)
     value = TokenAmount(example.value)
     return Message(to, sender, 0, value, example.numbers[0], params, gas_limit=GAS_LIMIT)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import cbor2
 from cbor2 import CBORTag
 
 from bridge.actor_schemas import actor_schema, term_below
 from hypervisor import Address
 from hypervisor.bundle import Manifest
 from store.schema.types import List, Simple, Struct, Term
-from tests.actors.examples import ABSENT, Example, resolved
+from tests.actors.examples import ABSENT, Example, encoded, resolved
 from tests.actors.people import STRANGER, amount, raw
 
 NESTED: Final = 600
@@ -68,17 +67,11 @@ def bad_forms(example: Example, manifest: Manifest) -> Iterator[tuple[str, bytes
             "bytes that are no CBOR": b"\xff",
         }.items()
         return
-    good = encoded(resolved(example.params, manifest))
     yield "absent", b""
-    yield from _whole(good)
+    yield from _whole(example.encoded(manifest))
     type_name = example.schema_type
     for name, value in _inside(example.actor, type_name, example.params) if type_name else ():
         yield name, encoded(resolved(value, manifest))
-
-
-def encoded(value: Any) -> bytes:
-    """CBOR of anything, also of what no strict encoder would write."""
-    return cbor2.dumps(value)
 
 
 def _whole(good: bytes) -> Iterator[tuple[str, bytes]]:

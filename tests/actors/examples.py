@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import cbor2
 from cbor2 import CBORTag
 
 from bridge.actor_schemas import actor_method, methods
@@ -68,12 +69,21 @@ class Example:
         own = [number for number in named if number < FIRST_EXPORTED_METHOD]
         return tuple(sorted([*own, *(method_number(self.method) for _ in range(self.exported or not own))]))
 
+    def encoded(self, manifest: Manifest) -> bytes:
+        """The parameters, with a bundle's own links."""
+        return b"" if self.params is ABSENT else encoded(resolved(self.params, manifest))
+
     @property
     def schema_type(self) -> str | None:
         """The type of its parameters in the actor's schema."""
         method = actor_method(self.actor, self.numbers[0])
         assert method is not None, f"{self.actor}.{self.method} is not in the schema"
         return method.params
+
+
+def encoded(value: Any) -> bytes:
+    """CBOR of anything, also of what no strict encoder would write."""
+    return cbor2.dumps(value)
 
 
 def resolved(value: Any, manifest: Manifest) -> Any:

@@ -28,9 +28,9 @@ from hypervisor.executor import ApplyResult
 from store.codec import decode, encode
 from store.schema.types import Bytes, Link, List, Simple, Struct, Term
 from tests.actors import stage
-from tests.actors.bad_forms import BY_NAME, encoded
+from tests.actors.bad_forms import BY_NAME
 from tests.actors.damage import damaged
-from tests.actors.examples import ABSENT, CALLERS, EXAMPLES, Code, Example, resolved
+from tests.actors.examples import ABSENT, CALLERS, EXAMPLES, Code, Example, encoded, resolved
 from tests.actors.people import GENESIS, PEOPLE, STRANGER, amount, packed, raw
 from tests.actors.test_same_market import bitfield
 from tests.actors.test_same_registry import BYTE, DAY, KIB, TERM_MAX, TERM_MIN, piece

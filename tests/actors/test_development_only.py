@@ -9,8 +9,8 @@ import pytest
 from hypervisor import Address, Message
 from hypervisor.executor import ApplyResult
 from hypervisor.types import TokenAmount
-from tests.actors.bad_forms import bad_forms, encoded
-from tests.actors.examples import ABSENT, CALLERS, Example, resolved
+from tests.actors.bad_forms import bad_forms
+from tests.actors.examples import CALLERS, Example
 from tests.actors.people import FIL
 from tests.actors.stage import EPOCH, MINER
 from tests.actors.test_same_registry import DAY, KIB, TERM_MIN, piece
@@ -38,14 +38,10 @@ def answer(twins: Twins, example: Example, by: int, params: bytes) -> ApplyResul
     return result
 
 
-def good(twins: Twins, example: Example) -> bytes:
-    params = example.params
-    return b"" if params is ABSENT else encoded(resolved(params, twins.own.manifest))
-
-
 @pytest.mark.parametrize("example", [COMMIT, PROVE], ids=["commit", "prove"])
 def test_only_who_works_for_a_miner_may_use_them(staged: Twins, example: Example) -> None:
-    codes = {name: answer(staged, example, by, good(staged, example)).exit_code for name, by in CALLERS.items()}
+    params = example.encoded(staged.own.manifest)
+    codes = {name: answer(staged, example, by, params).exit_code for name, by in CALLERS.items()}
     assert {name for name, code in codes.items() if code != 18} == WORKERS
 
 

@@ -10,8 +10,8 @@ from hypervisor import Address, Hypervisor, Message
 from hypervisor.types import TokenAmount
 from store.codec import encode
 from tests.actors import stage
-from tests.actors.bad_forms import bad_forms, encoded
-from tests.actors.examples import ABSENT, ACTORS, CALLERS, EXAMPLES, Example, of_actor, resolved
+from tests.actors.bad_forms import bad_forms
+from tests.actors.examples import ACTORS, CALLERS, EXAMPLES, Example, of_actor
 from tests.actors.official import Official
 from tests.actors.people import ALICE, BOB, DAVE, amount, packed, raw
 from tests.actors.stage import RAW_ACTOR
@@ -19,11 +19,6 @@ from tests.actors.test_same_market import SEAL_2K, VERIFY
 from tests.actors.test_same_multisig import APPROVE, PROPOSE
 from tests.actors.test_same_registry import DAY
 from tests.actors.twins import GAS_LIMIT, Twins
-
-
-def params_of(example: Example, twins: Twins) -> bytes:
-    params = example.params
-    return b"" if params is ABSENT else encoded(resolved(params, twins.official.manifest))
 
 
 def offered(actor: str, of: Official) -> list[Example]:
@@ -37,7 +32,7 @@ def offered(actor: str, of: Official) -> list[Example]:
 def test_the_examples_are_good(staged: Twins, actor: str) -> None:
     for example in offered(actor, staged.of):
         for number in example.numbers:
-            params = params_of(example, staged)
+            params = example.encoded(staged.official.manifest)
             result = staged.attempt(example.by, Address.id(example.to), number, params, example.value)
             assert result.exit_code == example.exit_code, (example.method, result.message)
 
@@ -47,7 +42,7 @@ def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> Non
     """How long they take is a row of the bench."""
     for example in offered(actor, staged.of):
         to, by = Address.id(example.to), Address.id(example.by)
-        params, value = params_of(example, staged), TokenAmount(example.value)
+        params, value = example.encoded(staged.official.manifest), TokenAmount(example.value)
         message = Message(to, by, 0, value, example.numbers[0], params, gas_limit=GAS_LIMIT)
         official, own = staged.official.call(message).gas_used, staged.own.call(message).gas_used
         assert own <= 1.1 * official, example.method
@@ -58,7 +53,7 @@ def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
     """Who may call, and who may call internal numbers at all."""
     codes: Counter[int] = Counter()
     for example in offered(actor, staged.of):
-        params = params_of(example, staged)
+        params = example.encoded(staged.official.manifest)
         for number in example.numbers:
             for caller in CALLERS.values():
                 result = staged.attempt(caller, Address.id(example.to), number, params, example.value, "caller")
@@ -98,7 +93,7 @@ def test_a_miner_is_not_made_without_its_deposit(staged: Twins) -> None:
         machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(0)))
 
     twins.change(take_all)
-    assert twins.attempt(1, Address.id(actor), 1, params_of(example, twins)).exit_code == 19
+    assert twins.attempt(1, Address.id(actor), 1, example.encoded(twins.official.manifest)).exit_code == 19
 
 
 def test_deals_cannot_be_verified_after_their_start(staged: Twins) -> None:
