@@ -6,6 +6,7 @@ comes from `localnet.trace_words`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +41,7 @@ _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CO
 
 
 def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-    """The trace with `decoded` in each call and `why` beside the calls; the shapes are in docs/bridge.md."""
+    """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
     calls = found["calls"]
     every = list(calls)
@@ -51,16 +52,34 @@ def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) ->
         inner = [written[id(below)] for below in call["calls"]]
         written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
     top = [written[id(call)] for call in calls]
-    return {**found, "why": None if why is None else _why(top, why, found["words"]), "calls": top}
+    return {
+        **found,
+        "why": None if why is None else _why(top, why, found["words"]),
+        "milligas": _by_part(found, every),
+        "calls": top,
+    }
+
+
+def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The gas of the whole transaction, largest part first; what no call has used carried the message."""
+    parts = Counter[str]()
+    for call in every:
+        parts.update(_parts_of(call))
+    parts["message"] = max(0, found["gasUsed"] * MILLIGAS_PER_GAS - parts.total())
+    return dict(parts.most_common())
+
+
+def _parts_of(call: Mapping[str, Any]) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for name, milligas in call["charges"].items():
+        part = PART_OF.get(name, "other")
+        parts[part] = parts.get(part, 0) + milligas
+    return parts
 
 
 def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
     own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
     words = describe(call, [*own, *interfaces])
-    parts: dict[str, int] = {}
-    for name, milligas in call["charges"].items():
-        part = PART_OF.get(name, "other")
-        parts[part] = parts.get(part, 0) + milligas
     return {
         "callee": words.callee,
         "function": words.function,
@@ -69,7 +88,7 @@ def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict
         "events": list(words.events),
         "value": show_fil(int(call["value"])),
         "exit": _ended(call),
-        "milligas": parts,
+        "milligas": _parts_of(call),
     }
 
 
@@ -82,6 +101,13 @@ def _ended(call: dict[str, Any]) -> str:
     code = call["exitCode"]
     name = exit_name(code)
     return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
+
+
+def gas_words(trace: Mapping[str, Any]) -> str:
+    """The gas of a told trace by part: `blocks 41%, instructions 30%, ...`."""
+    parts = trace["milligas"]
+    whole = max(1, sum(parts.values()))
+    return ", ".join(f"{part} {100 * milligas / whole:.0f}%" for part, milligas in parts.items() if milligas)
 
 
 # --- why it failed ----------------------------------------------------------------------------------------------------

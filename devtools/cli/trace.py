@@ -90,9 +90,12 @@ def _interface(path: Path) -> NamedInterface:
 def _title(found: dict[str, Any]) -> Text:
     from rich.text import Text
 
+    from localnet.trace_report import gas_words
+
     title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
     title.append(f"exit {found['exit']}", style="red" if found["exitCode"] else "green")
     title.append(f", gas {found['gasUsed']:,}")
+    title.append(f" ({gas_words(found)})", style="dim")
     for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
         title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
     if not found["reproduced"]:

@@ -77,6 +77,7 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         shown = run("trace", sent, "--rpc", url)
         assert shown.returncode == 0, shown.stderr
         assert "eam CreateExternal(" in shown.stdout
+        assert re.search(r"gas [0-9,]+ \([a-z ]+ [0-9]+%, ", shown.stdout)
         process.terminate()
         assert process.communicate(timeout=START)[0] == ""
     with running(tmp_path / "ready", "--state", str(state)) as (url, process):

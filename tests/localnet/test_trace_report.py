@@ -17,7 +17,7 @@ from bridge.printable import printable
 from bridge.traces.flame import MOST_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from localnet import Network, TransactionFailed
-from localnet.trace_report import PART_OF, flame, told
+from localnet.trace_report import PART_OF, flame, gas_words, told
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces import found, plain_call
 
@@ -62,6 +62,17 @@ def test_the_gas_of_every_call_is_the_sum_of_its_parts_and_of_the_calls_under_it
         assert abs(call["gas"] - own / 1000 - sum(below["gas"] for below in call["calls"])) <= 1 + len(call["calls"])
         assert "other" not in call["decoded"]["milligas"]
     assert len(calls) >= 2
+
+
+def test_the_gas_of_the_whole_is_that_of_all_calls_and_of_carrying_the_message(network: Network) -> None:
+    bridge = network.deploy(ARTIFACTS / "Bridge.json")
+    receipt = bridge.send("callNative", DATACAP, NAME, b"")
+    trace = receipt.trace.told()
+    parts = trace["milligas"]
+    assert sum(parts.values()) == receipt.gas_used * 1000
+    carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
+    assert 0 <= parts["message"] - carried < 1000  # the receipt's gas is rounded up
+    assert gas_words(trace).startswith(f"{next(iter(parts))} ")
 
 
 def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network) -> None:
