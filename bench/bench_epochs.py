@@ -1,0 +1,50 @@
+"""Whether an epoch takes as long after 10,000 epochs as at first: cron, a block's reward and a commit, nothing else.
+
+A network of 1,000 actors in a folder; 40 of them are miners with a sector, whose deadlines cron looks at, and one is
+paid for every block. Processor time, so that other programs and the disk count little.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+
+from bench.rows import Row
+from localnet import Network
+
+EPOCHS, PART = 10_000, 1_000
+ACTORS, MINERS = 1_000, 40
+NAME = "an epoch, the last thousand of 10,000"
+START = 1_700_000_000
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    with TemporaryDirectory() as folder, populated(Path(folder)) as network:
+        parts = [milliseconds(network, PART) for _ in range(EPOCHS // PART)]
+    first, last = parts[0], parts[-1]
+    slowest = max(range(len(parts)), key=parts.__getitem__)
+    note = (
+        f"{first:.2f} ms an epoch at first, {last:.2f} ms at last, "
+        f"{parts[slowest]:.2f} ms at most (thousand {slowest + 1})"
+    )
+    yield Row(NAME, last / first, note)
+
+
+def populated(folder: Path) -> Network:
+    """The network, a block behind its beginning."""
+    network = Network(folder, account_count=(ACTORS - MINERS) // 2, clock=lambda: START)
+    miners = [network.create_miner(owner) for owner in network.accounts[:MINERS]]
+    network.set_producer(miners[0].address)
+    network.mine()
+    actors = sum(1 for _ in network.machine.state_tree.actors())
+    if actors < ACTORS:
+        raise RuntimeError(f"the network has {actors} actors, {ACTORS} are wanted")
+    return network
+
+
+def milliseconds(network: Network, epochs: int) -> float:
+    """Of the processor, for each of so many epochs."""
+    start = process_time()
+    network.mine(epochs)
+    return 1e3 * (process_time() - start) / epochs
