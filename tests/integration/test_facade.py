@@ -23,13 +23,13 @@ from bridge.facade import Function, facade
 from bridge.facade_runtime import offer_facade
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
-from hypervisor import Address
+from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundle import ACTOR_NAMES, Bundle
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID, Gas
 from store.codec import decode, encode, link
-from tests.actors.people import ALICE, BOB, CAROL, ETHEL, amount, packed, raw, signature
+from tests.actors.people import ALICE, BOB, CAROL, ETHEL, GENESIS, amount, packed, raw, signature
 from tests.conftest import data_file
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.cases import Case, cases
@@ -467,3 +467,19 @@ def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, 
     if not succeeded:
         assert _actors(stage) == before
     stage.machine.restore(snapshot)
+
+
+def test_a_method_that_an_older_actor_does_not_have_is_its_exit_22() -> None:
+    power = ContractInterface(json.loads((INTERFACES / "IPower.json").read_text()))
+    bundle = Bundle.open(data_file("bundles/v10-mainnet.car"))
+    with Hypervisor.open(bundle=bundle, genesis=GENESIS, network=18) as machine:
+        offer_facade(machine)
+
+        def ask_power(name: str, *arguments: Any) -> bytes:
+            calldata = invoke_params(power.encode_call(name, *arguments))
+            asked = Message(Address.id(4), ALICE, method=INVOKE_EVM, params=calldata, gas_limit=Gas(10**12))
+            return invoke_return(machine.call(asked).return_data)
+
+        assert power.decode_result("minerCount", ask_power("minerCount")) == 0
+        number = facade("storagepower")[selector("storagepower", "minerPower")].method
+        assert power.decode_revert(ask_power("minerPower", 100)) == f"ActorError(4, {number}, 22, b'')"
