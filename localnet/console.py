@@ -1,34 +1,107 @@
-"""The console of a node: a line for each transaction that has a receipt."""
+"""The console of a node: a line for each transaction that has a receipt, and all calls of one that failed.
+
+What contracts write with `console.log` is printed, too. A transaction is executed again to be told, so only those are
+that failed, or may have written something: from the first contract on whose code has the console's address in it.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
 
+from rich.text import Text
+
+from bridge.addresses import eth_address, to_filecoin
+from localnet.artifacts import ArtifactFolders
+from localnet.call_text import call_lines, tree_console
+from localnet.console_log import MARK, without_logs
+from localnet.contract_state import code_of
 from localnet.execution import Candidate
+from localnet.failure_place import failure_place
 from localnet.network import Network
-from localnet.records import Tipset
+from localnet.records import Tipset, TransactionReceipt
+from localnet.trace import trace
+from localnet.trace_report import told
+from localnet.trace_words import NamedInterface
+
+MOST_TOLD: Final = 20
+"""Transactions of a block that are executed again; of the others there is the line only."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Console:
     """Tells people on standard output what happens on a network. It is a watcher (`localnet.watching`)."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, folders: Sequence[Path] | None = None) -> None:
+        """`folders` have compiled contracts, by default those of `ArtifactFolders`."""
         self._network = network
+        self._artifacts = ArtifactFolders(folders)
+        self._state = network.head.state
+        self._logs = network.block_number > 0  # what is there already may hold anything
 
     def listen(self) -> None:
         """Begin to tell."""
         self._network.chain.watchers.append(self)
 
     def applied(self, tipset: Tipset) -> None:
-        """A line for each transaction of the new head."""
-        with contextlib.suppress(OSError):  # the node goes on where nobody reads any more
+        """Tell the transactions of the new head."""
+        changed_by_hand = tipset.before != self._state
+        self._state = tipset.state
+        self._logs = self._logs or changed_by_hand
+        room = MOST_TOLD
+        try:
             for receipt in self._network.chain.index.receipts(tipset):
-                print(receipt, file=sys.stdout, flush=True)
+                self._logs = self._logs or MARK in receipt.execution.message.message.params
+                print(receipt)
+                if room and (self._logs or not receipt.succeeded):
+                    room -= 1
+                    self._tell(receipt)
+            sys.stdout.flush()
+        except OSError:
+            pass  # the node goes on where nobody reads any more
+        except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever there is to tell of it
+            _LOG.exception("a transaction could not be told")
 
     def reverted(self, tipsets: Iterator[Tipset]) -> None:
         """Nothing is told of what is gone."""
+        for tipset in tipsets:
+            self._state = tipset.before
 
     def waits(self, candidate: Candidate) -> None:
         """Nothing is told of what waits."""
+
+    def _tell(self, receipt: TransactionReceipt) -> None:
+        found = trace(self._network.chain, receipt)
+        calls, lines = without_logs(found.calls)
+        for line in lines:
+            print(f"  console.log: {line}")
+        if receipt.succeeded:
+            return
+        shown = told({**found.as_json(), "calls": calls}, (*self._interfaces(calls), *self._network.interfaces))
+        console = tree_console()
+        console.print(call_lines(shown["calls"]))
+        for number, reason in enumerate(shown["why"]["calls"]):
+            console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
+        place = failure_place(self._network.chain, receipt, shown["why"]["path"], self._artifacts)
+        if place is not None:
+            console.print(Text(f"  at {place}", style="bold red"))
+
+    def _interfaces(self, calls: Sequence[dict[str, Any]]) -> list[NamedInterface]:
+        """The interfaces of the contracts that are called, by their code, and behind them all that are known."""
+        machine = self._network.machine
+        every, own = list(calls), dict[str, NamedInterface]()
+        for call in every:
+            every.extend(call["calls"])
+            address = call["address"]
+            if call["actor"] == "evm" and address is not None and address not in own:
+                compiled = self._artifacts.running(
+                    code_of(machine, to_filecoin(eth_address(bytes.fromhex(address[2:]))))
+                )
+                if compiled is not None:
+                    own[address] = NamedInterface(compiled.name, compiled.interface, address)
+        rest = [NamedInterface(found.name, found.interface) for found in self._artifacts.contracts()]
+        return [*own.values(), *rest]

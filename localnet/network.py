@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 PRIORITY_FEE: Final = TokenAmount(100_000)
 """attoFIL per gas that is proposed as premium: the network's lowest estimate."""
+
+MOST_INTERFACES: Final = 1_000
+"""So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -114,7 +117,7 @@ class Network:
         self._clock = ChainClock(clock)
         self._snapshots: list[_Snapshot] = []
         self._by_address = {account.address: account for account in self.accounts}
-        self._interfaces: dict[EthAddress, NamedInterface] = {}
+        self._interfaces: dict[EthAddress | str, NamedInterface] = {}
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -200,6 +203,20 @@ class Network:
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
         return self._known(self.address(address), artifact)
+
+    def add_interface(self, abi: Sequence[Any], name: str = "contract", address: Target | None = None) -> None:
+        """Let traces know an ABI: a contract's, or with no address every contract's that has such functions.
+
+        Entries that cannot be read are left out. Raises InvalidInput for what is no ABI, or one too many.
+        """
+        from localnet.abi_entries import readable_interface
+
+        interface, at = readable_interface(abi), None if address is None else self.address(address)
+        if len(self._interfaces) >= MOST_INTERFACES:
+            raise InvalidInput(f"{MOST_INTERFACES} interfaces are known, and no more are kept")
+        self._interfaces[name if at is None else at] = NamedInterface(
+            name, interface, None if at is None else f"0x{at.hex()}"
+        )
 
     def _known(self, address: EthAddress, artifact: Artifact) -> Contract:
         """A contract, whose interface traces then know."""
@@ -410,7 +427,12 @@ class Network:
         return self.receipt(transaction_hash).trace
 
     def _trace(self, receipt: TransactionReceipt) -> Trace:
-        return trace(self.chain, receipt, tuple(self._interfaces.values()))
+        return trace(self.chain, receipt, self.interfaces)
+
+    @property
+    def interfaces(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of contracts that traces know."""
+        return tuple(self._interfaces.values())
 
     # --- chain and time ---------------------------------------------------------------------------------------
 

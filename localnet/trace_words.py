@@ -116,12 +116,19 @@ def _contract_call(
             if call["exitCode"] == ExitCode.OK and not call["error"]:
                 result = _shown(named.interface.decode_answer(calldata, returned))
             else:
-                result = named.interface.decode_revert(returned) if returned else call["words"]
+                result = _revert(named, interfaces, returned) if returned else call["words"]
         except AbiMismatch:
             continue
         return Words(named.name, decoded.function, f"({arguments})", result, events)
     result = _failure(call, answer) if call["exitCode"] or call["error"] else _bytes(returned)
     return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
+
+
+def _revert(named: NamedInterface, interfaces: Sequence[NamedInterface], data: bytes) -> str:
+    """Revert data by the contract's own errors, else by those of others: it may have come from below."""
+    plain = revert_reason(data)
+    reasons = (known.interface.decode_revert(data) for known in (named, *interfaces))
+    return next((reason for reason in reasons if reason != plain), plain)
 
 
 def _selector(calldata: bytes) -> str:

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from localnet import Network
+    from localnet.rpc.interval import Interval
 
 _SERVER, _CHAIN, _ACCOUNTS, _FILECOIN, _BLOCKS = (
     "Server", "Chain and state", "Accounts", "Filecoin", "Blocks"
@@ -21,6 +22,7 @@ _FACADE = "Let contracts call built-in actors by their Solidity interfaces, whic
 _FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
 _LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
 _HOST = "The address to listen at. Beyond this machine the node signs for nobody, unless --unlock is given."
+_DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
 _FUNDS = "FIL that each account has at first, under its Ethereum address and again under its native one."
 
 
@@ -58,6 +60,14 @@ def node(
     bare: Annotated[
         bool, typer.Option("--bare", rich_help_panel=_CHAIN, help="No Multicall3 and no CREATE2 deployer at genesis.")
     ] = False,
+    artifacts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_CHAIN,
+            help="Look here for compiled contracts, to tell failures by name and line (default: out, artifacts).",
+        ),
+    ] = None,
     accounts: Annotated[
         int, typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many.")
     ] = 10,
@@ -74,6 +84,17 @@ def node(
         bool,
         typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
     ] = False,
+    block_time: Annotated[
+        float | None,
+        typer.Option(
+            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every so many seconds."
+        ),
+    ] = None,
+    null_rate: Annotated[
+        float,
+        typer.Option(metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: so many epochs have no block."),
+    ] = 0.0,
+    deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[
         Literal["filecoin"], typer.Option(rich_help_panel=_FILECOIN, help="Whose gas and accounting.")
     ] = "filecoin",
@@ -106,8 +127,9 @@ def node(
     """Run a local network that Ethereum's tools can talk to.
 
     The accounts' keys are known to everybody: use them here only. In a folder (--state), a transaction that has a
-    receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one.
-    Storage proofs are taken for valid unseen.
+    receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one; one that
+    fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
+    artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are taken for valid unseen.
 
     --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got.
 
@@ -120,10 +142,12 @@ def node(
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
     from localnet.network import Network
+    from localnet.rpc.interval import Interval
 
     del rules  # the only ones
     version = None if network is None else _network_version(network)
     upgrades = dict(_planned(entry) for entry in upgrade or ())
+    interval = Interval(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, attofil(balance)
     loaded = None if load_state is None else load_state.read_bytes()
     if dump_state is not None:
@@ -143,18 +167,32 @@ def node(
             balance=funds,
             chain_id=chain_id,
             bare=bare,
+            deferred=deferred,
         )
     with opened:
         if loaded is not None:
             opened.load_state(loaded)
-        opened.automine = not no_mining
-        _serve(opened, host, port, ready_file, allow_host or [], allow_origin or [], unlock, silent, words)
+        opened.automine = not no_mining and block_time is None
+        _serve(
+            opened,
+            interval,
+            host,
+            port,
+            ready_file,
+            allow_host or [],
+            allow_origin or [],
+            unlock,
+            silent,
+            words,
+            artifacts,
+        )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
 
 
 def _serve(
     network: Network,
+    interval: Interval,
     host: str,
     port: int,
     ready_file: Path | None,
@@ -163,6 +201,7 @@ def _serve(
     unlock: bool,
     silent: bool,
     mnemonic: str,
+    artifacts: list[Path] | None,
 ) -> None:
     """Serve a network until the program is told to end."""
     from devtools.cli.node_banner import banner
@@ -173,13 +212,13 @@ def _serve(
 
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
-    server = Server(network, port, access=access, host=host, signs=signs)
+    server = Server(network, port, access=access, interval=interval, host=host, signs=signs)
     with written(ready_file, server.url) as write_url:
 
         def announce() -> None:
             if not silent:
                 typer.echo(banner(network, mnemonic, signs=signs))
-                Console(network).listen()
+                Console(network, artifacts).listen()
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
             write_url()
 

@@ -17,7 +17,11 @@ _DEEP = 10_000
 
 
 class NodeError(HypervisorError):
-    """A node that does not answer, or answers with an error."""
+    """A node that does not answer, or answers with an error; `data` is what came with it, of a revert its bytes."""
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.data = data
 
 
 def ask(url: str, method: str, *params: Any) -> Any:
@@ -35,8 +39,8 @@ def ask(url: str, method: str, *params: Any) -> Any:
     except (OSError, HTTPException, ValueError) as error:
         raise NodeError(f"no node answers at {url} ({error}): start one with `hypervisor node`") from None
     match answer:
-        case {"error": {"message": str(words)}}:
-            raise NodeError(f"{url} answers: {words}")
+        case {"error": {"message": str(words)} as error}:
+            raise NodeError(f"{url} answers: {words}", error.get("data"))
         case {"result": result}:
             return result
     raise NodeError(f"{url} answers what is no JSON-RPC: is it a node's?")

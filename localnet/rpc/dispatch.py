@@ -16,6 +16,7 @@ import orjson
 
 from localnet.rpc import (
     accounts_at,
+    artifacts,
     blocks,
     control,
     fees,
@@ -66,6 +67,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     simulate,
     control,
     state_control,
+    artifacts,
     socket_methods,
     filecoin,
     pool,

@@ -88,6 +88,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "trace_block": ["0x2"],
     "trace_replayBlockTransactions": ["0x2", ["trace"]],
     "hypervisor_trace": ["$TRANSACTION"],
+    "hypervisor_addAbi": [[{"type": "function", "name": "greet", "inputs": [], "outputs": []}], "$CONTRACT", "Inbox"],
     # the network by hand
     "evm_revert": ["0x1"],
     "evm_mine": [],
@@ -104,6 +105,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "anvil_dropTransaction": ["$NO_HASH"],
     "anvil_removePoolTransactions": ["$ALICE"],
     "hypervisor_mineAfterNullRounds": [2],
+    "evm_setIntervalMining": [0],
     "anvil_loadState": ["$STATE"],
     "anvil_setBalance": ["$BOB", "0x56bc75e2d63100000"],
     "anvil_addBalance": ["$BOB", "0x1"],

@@ -30,7 +30,7 @@ AREAS: Final = {
     "Fees": "fees",
     "Logs and filters": "log_methods",
     "Over a WebSocket": "socket_methods",
-    "Traces": "traces",
+    "Traces": "traces artifacts",
     "Time, blocks and the state by hand": "control state_control",
     "Filecoin's methods": "filecoin",
 }

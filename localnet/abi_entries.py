@@ -1,0 +1,67 @@
+"""The readable part of an ABI that a stranger gave: entries that do not fit are left out, so that the rest can be used.
+
+Rules: the Solidity ABI specification's JSON. Libraries' functions have types of their own there, which no call has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.abi import ContractInterface
+from hypervisor.errors import InvalidInput
+
+MOST_ENTRIES: Final = 2_000
+_KINDS: Final = ("function", "event", "error", "constructor")
+_DEEPEST: Final = 16
+
+
+def readable_interface(abi: Any) -> ContractInterface:
+    """The interface of an ABI's JSON. Raises InvalidInput where it is no list, or has more than 2,000 entries."""
+    if not isinstance(abi, list | tuple) or len(abi) > MOST_ENTRIES:
+        raise InvalidInput(f"an ABI is a list of at most {MOST_ENTRIES} entries")
+    return ContractInterface([entry for entry in map(_entry, abi) if entry is not None])
+
+
+def _entry(entry: Any) -> Mapping[str, Any] | None:
+    """An entry with all the fields that are looked at, None where it cannot be read."""
+    if not isinstance(entry, Mapping) or entry.get("type") not in _KINDS:
+        return None
+    name = entry.get("name", "")
+    inputs, outputs = _items(entry.get("inputs", []), 0), _items(entry.get("outputs", []), 0)
+    if not isinstance(name, str) or inputs is None or outputs is None:
+        return None
+    return {
+        "type": entry["type"],
+        "name": name,
+        "inputs": inputs,
+        "outputs": outputs,
+        "anonymous": bool(entry.get("anonymous")),
+    }
+
+
+def _items(items: Any, depth: int) -> list[dict[str, Any]] | None:
+    if not isinstance(items, list) or depth > _DEEPEST:
+        return None
+    read = [_item(item, depth) for item in items]
+    return None if None in read else [item for item in read if item is not None]
+
+
+def _item(item: Any, depth: int) -> dict[str, Any] | None:
+    if not isinstance(item, Mapping) or not isinstance(item.get("type"), str):
+        return None
+    name, kind = item.get("name", ""), item["type"]
+    inner = _items(item.get("components", []), depth + 1)
+    if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or _is_type(kind)):
+        return None
+    return {"name": name, "type": kind, "components": inner, "indexed": bool(item.get("indexed"))}
+
+
+def _is_type(kind: str) -> bool:
+    from eth_abi.abi import is_encodable_type
+    from eth_abi.exceptions import ParseError
+
+    try:
+        return is_encodable_type(kind)
+    except (ParseError, ValueError):
+        return False

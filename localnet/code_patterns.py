@@ -1,0 +1,48 @@
+"""Compiled code beside deployed code: equal but for metadata, libraries' addresses and immutable values.
+
+Rules: the Solidity documentation on metadata, library linking and immutables.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_LARGEST_CODE: Final = 1 << 20
+_PLACEHOLDER: Final = re.compile(r"__.{36}__")
+_UNKNOWN: Final = re.compile(rb"\x7f\x00{32}|\x73\x00{20}", re.DOTALL)
+"""Words that are filled in later: immutable values, and addresses of libraries (PUSH32 and PUSH20 of zeros)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodePattern:
+    """Compiled code without its metadata, and the places in it that a deployed contract fills in."""
+
+    code: bytes
+    open_places: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, text: str) -> CodePattern:
+        """The pattern of hex text, in which libraries' addresses may be missing. Raises ValueError."""
+        code = without_metadata(bytes.fromhex(_PLACEHOLDER.sub("0" * 40, text.removeprefix("0x"))))
+        if len(code) > _LARGEST_CODE:
+            raise ValueError("longer than any contract")
+        return cls(code, tuple((found.start() + 1, found.end()) for found in _UNKNOWN.finditer(code)))
+
+    def begins(self, code: bytes) -> bool:
+        """Whether code begins as this one does."""
+        if not self.code or len(code) < len(self.code):
+            return False
+        place = 0
+        for start, end in self.open_places:
+            if code[place:start] != self.code[place:start]:
+                return False
+            place = end
+        return code[place : len(self.code)] == self.code[place:]
+
+
+def without_metadata(code: bytes) -> bytes:
+    """Code without its metadata, the CBOR map behind it, whose length its last two bytes are."""
+    length = int.from_bytes(code[-2:], "big") + 2
+    return code[:-length] if 2 < length < len(code) and 0xA1 <= code[-length] <= 0xA4 else code

@@ -1,0 +1,126 @@
+"""What contracts write with `console.log` of Hardhat and Foundry: calls to an address that nobody has.
+
+The signatures are `log` of up to four texts, numbers, truth values and addresses, and of single bytes and integers;
+older libraries have `uint` in the text that the selector is made of. A first text may have places for what follows it,
+as Node.js' console has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import product
+from typing import Any, Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import ParamsError
+from bridge.params import calldata_of
+from bridge.printable import printable
+
+CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
+MARK: Final = b"console.log"
+"""The end of the address: what every contract that writes there has in its code."""
+MOST_LINES: Final = 1_000
+MOST_CHARACTERS: Final = 10_000
+
+_CALLEE: Final = str(to_filecoin(CONSOLE))
+_TYPES: Final = ("uint256", "string", "bool", "address")
+_SINGLE: Final = ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))
+_NAMED: Final = {"string": "String", "uint256": "Uint", "int256": "Int", "bool": "Bool", "address": "Address"}
+_PLACE: Final = re.compile(r"%([sdioOf%])")
+
+
+def is_log(to: str) -> bool:
+    """Whether a call to an address, in its text form, is one of `console.log`."""
+    return to == _CALLEE
+
+
+def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Calls of a trace without those of `console.log`, and the lines that these write, in order."""
+    lines: list[str] = []
+    top: list[dict[str, Any]] = []
+    todo = [(top, call) for call in reversed(calls)]
+    while todo:  # without recursion: calls go 1,024 deep
+        above, call = todo.pop()
+        if is_log(call["to"]):
+            if len(lines) < MOST_LINES:
+                lines.append(log_line(_calldata(call)))
+            continue
+        inner: list[dict[str, Any]] = []
+        above.append({**call, "calls": inner})
+        todo.extend((inner, below) for below in reversed(call["calls"]))
+    return top, lines
+
+
+def log_line(calldata: bytes) -> str:
+    """The line that a call writes; its bytes where it is none of the signatures."""
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    types = _signatures().get(calldata[:4])
+    if types is None:
+        return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
+    try:
+        values = decode(types, calldata[4:])
+    except (DecodingError, OverflowError, ValueError):
+        return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
+    return printable(_formatted([_shown(value) for value in values], types), MOST_CHARACTERS)
+
+
+def _calldata(call: Mapping[str, Any]) -> bytes:
+    data = bytes.fromhex(call["params"][2:])
+    try:
+        return calldata_of(call["paramsCodec"], data) if data else b""
+    except ParamsError:
+        return data
+
+
+def _formatted(words: list[str], types: Sequence[str]) -> str:
+    if not words or types[0] != "string":
+        return " ".join(words)
+    rest = words[1:]
+
+    def filled(found: re.Match[str]) -> str:
+        if found[1] == "%":
+            return "%"
+        return rest.pop(0) if rest else found[0]
+
+    return " ".join([_PLACE.sub(filled, words[0]) if len(words) > 1 else words[0], *rest])
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case bytes():
+            return f"0x{value.hex()}"
+        case _:
+            return str(value)
+
+
+@cache
+def _signatures() -> Mapping[bytes, tuple[str, ...]]:
+    """The types of the arguments by selector."""
+    found: dict[bytes, tuple[str, ...]] = {}
+    for types in _argument_lists():
+        arguments = ",".join(types)
+        found[_selector(f"log({arguments})")] = types
+        found.setdefault(_selector(f"log({re.sub(r'int256', 'int', arguments)})"), types)
+        if len(types) == 1:
+            name = _NAMED.get(types[0], types[0].capitalize())
+            found[_selector(f"log{name}({arguments})")] = types
+    return found
+
+
+def _argument_lists() -> Iterator[tuple[str, ...]]:
+    for count in range(5):
+        yield from product(_TYPES, repeat=count)
+    yield from ((kind,) for kind in _SINGLE)
+    yield "string", "int256"
+
+
+def _selector(signature: str) -> bytes:
+    return bytes(keccak(signature.encode())[:4])

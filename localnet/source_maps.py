@@ -1,0 +1,93 @@
+"""Where in its source a contract's instruction comes from, by the source map that solc writes.
+
+A map has an entry for each instruction; an entry is a span of bytes in a numbered source. Rules: the Solidity
+documentation on source mappings. Maps and sources are strangers': what does not fit has no place, and nothing is read
+outside the folder that the sources belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LARGEST_SOURCE: Final = 4 << 20
+"""Bytes of a source that are read."""
+
+_PUSH1, _PUSH32 = 0x60, 0x7F
+_WHOLE: Final = (b"contract ", b"abstract contract ", b"library ", b"interface ")
+"""How the span begins that stands for code that no statement has: dispatch, checks of the compiler."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMap:
+    """A contract's code with its source map; `paths` are the sources by their numbers, `read` gives their text."""
+
+    code: bytes
+    text: str
+    paths: Mapping[int, str]
+    read: Callable[[str], bytes | None]
+
+    def line(self, counters: Iterable[int]) -> str | None:
+        """`path:line` of the first of the program counters that a statement in a known source stands for."""
+        try:
+            spans = _spans(self.text)
+        except ValueError:
+            return None
+        places = _instructions(self.code)
+        for counter in counters:
+            place = places.get(counter)
+            if place is not None and place < len(spans):
+                found = self._line(*spans[place])
+                if found is not None:
+                    return found
+        return None
+
+    def _line(self, start: int, source: int) -> str | None:
+        path = self.paths.get(source)
+        text = None if path is None else self.read(path)
+        if text is None or not 0 <= start < len(text) or text[start : start + 20].startswith(_WHOLE):
+            return None
+        line = text.count(b"\n", 0, start) + 1
+        return f"{path}:{line}"
+
+
+def folder_reader(root: Path) -> Callable[[str], bytes | None]:
+    """Reads sources by their paths below a folder; None for what is not there, or not below it, or too long."""
+
+    def read(path: str) -> bytes | None:
+        try:
+            file = (root / path).resolve()
+            if not file.is_relative_to(root.resolve()) or not file.is_file() or file.stat().st_size > LARGEST_SOURCE:
+                return None
+            return file.read_bytes()
+        except (OSError, ValueError):
+            return None
+
+    return read
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Start and source of each instruction; a field that is empty is that of the instruction before."""
+    spans: list[tuple[int, int]] = []
+    start, source = 0, -1
+    for entry in text.split(";"):
+        fields = entry.split(":")
+        if fields[0]:
+            start = int(fields[0])
+        if len(fields) > 2 and fields[2]:
+            source = int(fields[2])
+        spans.append((start, source))
+    return spans
+
+
+def _instructions(code: bytes) -> dict[int, int]:
+    """The number of the instruction at each program counter."""
+    places: dict[int, int] = {}
+    counter = 0
+    while counter < len(code):
+        places[counter] = len(places)
+        opcode = code[counter]
+        counter += 1 + (opcode - _PUSH1 + 1 if _PUSH1 <= opcode <= _PUSH32 else 0)
+    return places

@@ -1,0 +1,224 @@
+"""Compiled contracts: found by name, code and line in the layouts of Foundry and Hardhat; hostile ones do no harm."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.addresses import to_filecoin
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.abi_entries import readable_interface
+from localnet.artifacts import ArtifactFolders, find_artifact
+from localnet.code_patterns import CodePattern
+from localnet.contract_state import code_of
+from localnet.source_maps import CodeMap, folder_reader
+
+PROJECT = Path(__file__).resolve().parent / "projects" / "foundry"  # compiled by forge 1.7 with solc
+SOURCES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in ("src/Lib.sol", "src/Vault.sol")}
+BUILD = json.loads(next((PROJECT / "out" / "build-info").glob("*.json")).read_text(encoding="utf-8"))
+
+
+def artifact(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PROJECT / "out" / "Vault.sol" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def standard_json() -> tuple[dict[str, Any], dict[str, Any]]:
+    """What solc was given and what it said, as Hardhat keeps both."""
+    sources = {path: {"id": int(number)} for number, path in BUILD["source_id_to_path"].items()}
+    code = {
+        name: {"evm": {key: {"object": artifact(name)[key]["object"][2:], "sourceMap": artifact(name)[key]["sourceMap"]}
+               for key in ("bytecode", "deployedBytecode")}}
+        for name in ("Vault", "Caller")
+    }  # fmt: skip
+    given = {"sources": {path: {"content": text} for path, text in SOURCES.items()}}
+    return given, {"sources": sources, "contracts": {"src/Vault.sol": code}}
+
+
+def write(file: Path, content: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def foundry(root: Path) -> Path:
+    shutil.copytree(PROJECT, root / "project")
+    return root / "project" / "out"
+
+
+def hardhat_2(root: Path) -> Path:
+    given, said = standard_json()
+    write(root / "artifacts" / "build-info" / "abc.json", {"input": given, "output": said})
+    for name in ("Vault", "Caller"):
+        plain = {"abi": artifact(name)["abi"], "contractName": name, "sourceName": "src/Vault.sol"}
+        plain |= {key: artifact(name)[key]["object"] for key in ("bytecode", "deployedBytecode")}
+        write(root / "artifacts" / "src" / "Vault.sol" / f"{name}.json", plain)
+        pointer = {"buildInfo": "../../build-info/abc.json"}
+        write(root / "artifacts" / "src" / "Vault.sol" / f"{name}.dbg.json", pointer)
+    return root / "artifacts"
+
+
+def hardhat_3(root: Path) -> Path:
+    given, said = standard_json()
+    write(root / "artifacts" / "build-info" / "solc-1.json", {"input": given})
+    write(root / "artifacts" / "build-info" / "solc-1.output.json", {"output": said})
+    for name in ("Vault", "Caller"):
+        plain = {"abi": artifact(name)["abi"], "contractName": name, "sourceName": "src/Vault.sol"}
+        plain |= {key: artifact(name)[key]["object"] for key in ("bytecode", "deployedBytecode")}
+        plain |= {"buildInfoId": "solc-1", "inputSourceName": "src/Vault.sol"}
+        write(root / "artifacts" / "src" / "Vault.sol" / f"{name}.json", plain)
+    return root / "artifacts"
+
+
+@pytest.mark.parametrize("layout", [foundry, hardhat_2, hardhat_3])
+def test_a_deployed_contract_is_known_by_its_code_whatever_was_filled_in(
+    layout: Callable[[Path], Path], tmp_path: Path, network: Network
+) -> None:
+    folders = ArtifactFolders([layout(tmp_path)])
+    contract = network.deploy(artifact("Vault"), 77)  # an immutable value in the code
+    code = code_of(network.machine, to_filecoin(contract.address))
+    found = folders.running(code)
+    assert found is not None
+    assert found.name == "Vault"
+    assert folders.running(code[:100] + bytes([code[100] ^ 1]) + code[101:]) is None
+    init_code = contract.interface.encode_constructor(bytes.fromhex(artifact("Vault")["bytecode"]["object"][2:]), 9)
+    made = folders.creating(init_code)
+    assert made is found
+    runtime = found.debug().runtime
+    assert runtime is not None
+    lines = {runtime.line([place]) for place in range(len(runtime.code))}
+    wanted = [("src/Lib.sol", "revert TooMuch"), ("src/Vault.sol", "held[msg.sender] -= amount")]
+    assert {f"{path}:{SOURCES[path].partition(text)[0].count(chr(10)) + 1}" for path, text in wanted} <= lines
+
+
+def test_another_compilers_metadata_does_not_matter() -> None:
+    bare = bytes.fromhex("6001600255")
+    metadata = [b"\xa1\x64" + b"solc" + bytes([0x43, 0, 8, minor]) + (10).to_bytes(2, "big") for minor in (20, 21)]
+    one, two = ((bare + data).hex() for data in metadata)
+    assert CodePattern.of(one) == CodePattern.of(two)
+    assert CodePattern.of(one).code == bare
+
+
+def test_places_of_libraries_and_immutables_are_open() -> None:
+    pattern = CodePattern.of("0x73" + "__$" + "ab" * 17 + "$__" + "7f" + "00" * 32 + "55")
+    assert pattern.begins(bytes.fromhex("73" + "11" * 20 + "7f" + "22" * 32 + "55"))
+    assert not pattern.begins(bytes.fromhex("73" + "11" * 20 + "7f" + "22" * 32 + "56"))
+
+
+def test_names_are_found_and_two_of_a_name_are_told_apart(tmp_path: Path) -> None:
+    out = foundry(tmp_path)
+    assert find_artifact("Vault", [out]).name == "Vault"
+    shutil.copytree(out / "Vault.sol", out / "Other.sol")
+    with pytest.raises(InvalidInput, match="several contracts are called 'Vault'"):
+        find_artifact("Vault", [out])
+    assert find_artifact("src/Other.sol:Vault", [out]).name == "Vault"
+    with pytest.raises(InvalidInput, match="there is no compiled contract 'Absent'"):
+        find_artifact("Absent", [out])
+
+
+def test_what_is_compiled_later_is_found_and_what_is_gone_is_not(tmp_path: Path) -> None:
+    folders = ArtifactFolders([tmp_path / "out"])
+    assert folders.contracts() == []
+    shutil.copytree(PROJECT / "out", tmp_path / "out")
+    assert [found.name for found in folders.contracts()] == ["Checks", "Caller", "Vault"]
+    (tmp_path / "out" / "Vault.sol" / "Vault.json").unlink()
+    assert [found.name for found in folders.contracts()] == ["Checks", "Caller"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"5", b"{}", b"\xff", b'{"abi": 5}',
+        b'{"abi": [], "bytecode": 5}', b'{"abi": [], "bytecode": "0xz"}',
+        b'{"abi": [], "bytecode": {"object": []}}', b'{"abi": [], "bytecode": {"object": "0x1"}}', b"[" * 100_000,
+        b'{"abi": {}, "bytecode": "0x", "deployedBytecode": "0x"}',
+        b'{"abi": [], "bytecode": "0x' + b"00" * (2 << 20) + b'"}',
+    ],
+)  # fmt: skip
+def test_what_is_no_artifact_is_left_out(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "Bad.json").write_bytes(content)
+    assert ArtifactFolders([tmp_path]).contracts() == []
+
+
+def test_links_large_files_and_deep_folders_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.artifacts.LARGEST_FILE", 5_000)
+    monkeypatch.setattr("localnet.artifacts.MOST_FILES", 20)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "loop").symlink_to(out)
+    (out / "Vault.json").symlink_to(PROJECT / "out" / "Vault.sol" / "Vault.json")
+    shutil.copy(PROJECT / "out" / "Vault.sol" / "Vault.json", out / "TooLarge.json")
+    for number in range(50):
+        shutil.copy(PROJECT / "out" / "Lib.sol" / "Checks.json", out / f"Zhecks{number:02}.json")
+    assert len(ArtifactFolders([out]).contracts()) == 18  # of 20 entries, the first two are none
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metadata": None},
+        {"metadata": {"settings": {"compilationTarget": {}}}},
+        {"metadata": {"settings": {"compilationTarget": {"../secret.sol": "Vault"}}}, "id": 77},
+        {"metadata": {"settings": {"compilationTarget": {"/etc/hostname": "Vault"}}}, "id": 77},
+        {"id": "x"},
+        {"deployedBytecode": {"object": "0x6001", "sourceMap": "a:b:c;;;"}},
+        {"deployedBytecode": {"object": "0x6001", "sourceMap": "99999999999999999999:1:1"}},
+        {"deployedBytecode": {"object": "0x6001", "sourceMap": "-5:1:1"}},
+        {"deployedBytecode": {"object": "0x6001", "sourceMap": 5}},
+    ],
+)
+def test_a_damaged_source_map_gives_no_line(changed: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "secret.sol").write_text("a\nb\nc\n" * 1000, encoding="utf-8")
+    out = foundry(tmp_path)
+    write(out / "Vault.sol" / "Vault.json", artifact("Vault") | changed)
+    (found,) = [found for found in ArtifactFolders([out]).contracts() if found.name == "Vault"]
+    runtime = found.debug().runtime
+    lines = [] if runtime is None else [runtime.line([place]) for place in range(len(runtime.code))]
+    assert {line for line in lines if line and not line.startswith("src/Lib.sol:")} == set()
+
+
+def test_a_build_info_outside_the_folder_is_not_read(tmp_path: Path) -> None:
+    folder = hardhat_2(tmp_path)
+    (folder / "build-info" / "abc.json").rename(tmp_path / "abc.json")
+    write(folder / "src" / "Vault.sol" / "Vault.dbg.json", {"buildInfo": "../../../abc.json"})
+    (found,) = [found for found in ArtifactFolders([folder]).contracts() if found.name == "Vault"]
+    assert found.debug().runtime is None
+
+
+def test_a_source_is_read_below_its_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "a.sol").write_text("x", encoding="utf-8")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link.sol").symlink_to(tmp_path / "a.sol")
+    read = folder_reader(tmp_path / "root")
+    assert [read(path) for path in ("../a.sol", "link.sol", str(tmp_path / "a.sol"), "absent", "\0", ".")] == [None] * 6
+
+
+def test_the_compilers_own_code_has_no_line_and_the_statement_before_it_has() -> None:
+    source = b"contract A {\n  function f() {\n    g();\n  }\n}\n"
+    text = f"{source.index(b'g();')}:3:0;-1:-1:-1;0:{len(source)}:0"
+    code_map = CodeMap(bytes.fromhex("5b5bfd"), text, {0: "A.sol"}, lambda _: source)
+    assert [code_map.line([2]), code_map.line([1]), code_map.line([2, 1, 0])] == [None, None, "A.sol:3"]
+
+
+def test_entries_that_no_call_has_are_left_out_of_an_abi() -> None:
+    good = {"type": "function", "name": "f", "inputs": [{"type": "uint8", "name": "x"}]}
+    deep: dict[str, Any] = {"type": "tuple", "name": "t", "components": []}
+    for _ in range(50):
+        deep = {"type": "tuple", "name": "t", "components": [deep]}
+    bad = [
+        5, {}, {"type": "function"}, {"type": "function", "name": 5}, {"type": "function", "name": "g", "inputs": {}},
+        {"type": "function", "name": "h", "inputs": [{"type": "Lib.Data storage"}]},
+        {"type": "function", "name": "i", "inputs": [deep]}, {"type": "event", "name": "e", "inputs": [{"type": 5}]},
+    ]  # fmt: skip
+    interface = readable_interface([*bad, good])
+    assert interface.decode_call(interface.encode_call("f", 5)) is not None
+    assert interface.function_name(bytes(4)) is None
+    refused: list[Any] = [5, None, {}, [good] * 2_001]
+    for value in refused:
+        with pytest.raises(InvalidInput):
+            readable_interface(value)

@@ -1,0 +1,168 @@
+"""What a node's console tells: failures with their calls and lines, what contracts log, and nothing without need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress, to_filecoin
+from localnet import Artifact, Network, TransactionFailed
+from localnet.console import Console
+from localnet.contract_state import code_of
+from localnet.rpc.node import Node
+from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.test_artifacts import PROJECT, SOURCES
+
+VAULT = Artifact.load(PROJECT / "out" / "Vault.sol" / "Vault.json")
+CALLER = Artifact.load(PROJECT / "out" / "Vault.sol" / "Caller.json")
+GAS = 1_000_000_000
+OTHER = EthAddress(b"\x77" * 20)
+OTHER_TEXT = f"0x{OTHER.hex()}"
+
+
+@contextmanager
+def told(network: Network, *folders: Path) -> Iterator[Console]:
+    """A console that listens."""
+    console = Console(network, folders)
+    console.listen()
+    try:
+        yield console
+    finally:
+        network.chain.watchers.remove(console)
+
+
+def line_of(path: str, text: str) -> str:
+    """Where a text stands in a source, as people count."""
+    before, found, _ = SOURCES[path].partition(text)
+    assert found
+    return f"{path}:{before.count(chr(10)) + 1}"
+
+
+def failed(network: Network, to: bytes | None, data: bytes) -> None:
+    with pytest.raises(TransactionFailed):
+        network.send(to, 0, data, gas_limit=GAS)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "reason", "path", "statement"),
+    [
+        ("put", [6], "TooMuch(6, 5)", "src/Lib.sol", "revert TooMuch"),
+        ("take", [1], "ArithmeticOverflow()", "src/Vault.sol", "held[msg.sender] -= amount"),
+        ("boom", [[1], 1], "ArrayIndexOutOfBounds()", "src/Vault.sol", "return items[at]"),
+    ],
+)
+def test_a_failure_is_told_with_names_and_the_line(
+    network: Network, capsys: pytest.CaptureFixture[str],
+    function: str, arguments: list[object], reason: str, path: str, statement: str,
+) -> None:  # fmt: skip
+    contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
+    with told(network, PROJECT / "out"):
+        failed(network, contract, VAULT.interface.encode_call(function, *arguments))
+    output = capsys.readouterr().out
+    assert f" Vault {function}(" in output
+    assert f"-> {reason}" in output
+    assert "exit 33 EVM_CONTRACT_REVERTED, the contract reverted" in output
+    assert output.endswith(f"  at {line_of(path, statement)}\n")
+
+
+def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    with told(network, PROJECT / "out"):
+        contract = network.send(None, 0, CALLER.bytecode).contract_address
+        failed(network, contract, CALLER.interface.encode_call("put", 6))
+    output = capsys.readouterr().out
+    assert "  console.log: put 6\n" in output
+    assert " Caller put(amount=6)" in output
+    assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
+
+
+def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    with told(network, PROJECT / "out"):
+        failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
+    assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
+
+
+def test_on_an_official_bundle_there_are_names_but_no_lines(
+    official: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contract = official.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
+    with told(official, PROJECT / "out"):
+        failed(official, contract, VAULT.interface.encode_call("put", 6))
+    output = capsys.readouterr().out
+    assert "console.log: put 6\n" in output
+    assert " Vault put(amount=6)" in output
+    assert "  at " not in output
+
+
+def test_without_artifacts_the_calls_are_told_by_their_bytes_until_somebody_tells_an_abi(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with Network() as network, told(network, tmp_path):
+        contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
+        data = VAULT.interface.encode_call("put", 6)
+        failed(network, contract, data)
+        assert f" contract 0x{data[:4].hex()}(" in capsys.readouterr().out
+        client = Client(Node(network))
+        assert client("hypervisor_addAbi", list(VAULT.interface.abi), None, "Told") is True
+        failed(network, contract, data)
+        assert " Told put(amount=6)" in capsys.readouterr().out
+        assert (
+            client("hypervisor_addAbi", {"abi": list(VAULT.interface.abi), "contractName": "Own"}, OTHER_TEXT) is True
+        )
+        wrongs: list[Any] = [5, {}, {"abi": {}}, "x", [{}] * 2_001]
+        for wrong in wrongs:
+            with pytest.raises(Failed, match=r"expected an ABI|an ABI is a list") as refused:
+                client("hypervisor_addAbi", wrong)
+            assert refused.value.code == -32602
+
+
+def test_only_what_failed_or_may_have_logged_is_executed_again(
+    own_network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Network() as network, told(network, PROJECT / "out") as console:
+        told_hashes: list[bytes] = []
+        monkeypatch.setattr(console, "_tell", lambda receipt: told_hashes.append(receipt.hash))
+        plain = network.deploy(ARTIFACTS / "Inbox.json")
+        plain.send("greet", "hi")
+        assert told_hashes == []
+        contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+        quiet = plain.send("greet", "hi")
+        assert told_hashes[-1] == quiet.hash  # from the first such contract on, anybody may call one
+        contract.send("put", 1)
+    assert capsys.readouterr().out.count("\n") == 5
+
+
+def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network:
+        made = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+        code = code_of(network.machine, to_filecoin(made.address))
+    with Network() as network, told(network, PROJECT / "out"):
+        network.set_code(OTHER, code)
+        network.send(OTHER, 0, VAULT.interface.encode_call("put", 2), gas_limit=GAS)
+    assert "console.log: put 2\n" in capsys.readouterr().out
+
+
+def test_where_execution_is_deferred_a_failure_is_told_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network(deferred=True) as network, told(network, PROJECT / "out"):
+        failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
+    assert f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n" in capsys.readouterr().out
+
+
+def test_nobody_who_reads_any_more_stops_no_block(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed:
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    with told(network, PROJECT / "out"):
+        monkeypatch.setattr(sys, "stdout", Closed())
+        receipt = network.send(network.accounts[1].address, 1)
+        monkeypatch.undo()
+    assert receipt.succeeded

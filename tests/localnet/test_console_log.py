@@ -1,0 +1,65 @@
+"""Lines of `console.log`, by every signature that forge-std's library encodes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from localnet.console_log import MOST_CHARACTERS, log_line
+from tests.conftest import data_file
+
+EXAMPLES = {
+    "uint256": (7, "7"),
+    "int256": (-7, "-7"),
+    "string": ("hi", "hi"),
+    "bool": (True, "true"),
+    "address": ("0x" + "11" * 20, "0x" + "11" * 20),
+    "bytes": (b"\x01\x02", "0x0102"),
+}
+
+
+def written(signature: str, values: list[object]) -> str:
+    types = re.findall(r"[a-z0-9]+(?=[,)])", signature)
+    return log_line(keccak(signature.encode())[:4] + encode(types, values))
+
+
+def test_every_signature_of_forge_stds_console_is_read() -> None:
+    source = data_file("suites/forge-std/src/console.sol").read_text(encoding="utf-8")
+    signatures = sorted(set(re.findall(r'encodeWithSignature\("(log\([^"]*\))"', source)))
+    assert len(signatures) > 350
+    for signature in signatures:
+        types = re.findall(r"[a-z0-9]+(?=[,)])", signature)
+        chosen = [EXAMPLES.get(kind) or (bytes(int(kind[5:])), "0x" + "00" * int(kind[5:])) for kind in types]
+        assert written(signature, [value for value, _ in chosen]) == " ".join(text for _, text in chosen)
+
+
+@pytest.mark.parametrize(  # the selectors of Hardhat's older library, which was made of `uint`
+    ("selector", "data", "line"),
+    [("f5b1bba9", encode(["uint256"], [5]), "5"), ("9710a9d0", encode(["string", "uint256"], ["a", 5]), "a 5")],
+)
+def test_the_older_librarys_selectors_are_read(selector: str, data: bytes, line: str) -> None:
+    assert log_line(bytes.fromhex(selector) + data) == line
+
+
+def test_places_in_the_text_are_filled_as_by_nodes_console() -> None:
+    signature = "log(string,uint256,string)"
+    assert written(signature, ["%d of %s", 3, "it"]) == "3 of it"
+    assert written(signature, ["100%% at %d:", 3, "it"]) == "100% at 3: it"
+    assert written("log(string,bool)", ["%s %s", True]) == "true %s"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x01", bytes(4), bytes.fromhex("41304fac"), bytes.fromhex("41304fac") + b"\xff" * 32]
+)
+def test_what_is_no_log_is_shown_as_bytes(data: bytes) -> None:
+    assert log_line(data) == f"0x{data.hex()}"
+
+
+def test_a_line_is_printable_and_bounded() -> None:
+    line = written("log(string)", ["\x1b[2Jx\n" + "y" * 100_000])
+    assert "\x1b" not in line
+    assert "\n" not in line
+    assert len(line) < MOST_CHARACTERS + 100
