@@ -122,10 +122,8 @@ def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  #
 
 
 def wallet_list(node: Node) -> list[str]:
-    """The addresses whose keys the node has: f1 and f410 of each account."""
-    return [
-        address_json(address) for account in node.network.accounts for address in (account.native, account.delegated)
-    ]
+    """The addresses that the node signs for: f1 and f410 of each account."""
+    return [address_json(address) for account in _accounts(node) for address in (account.native, account.delegated)]
 
 
 def wallet_default(node: Node) -> str:
@@ -228,13 +226,18 @@ def _fee_cap(node: Node, premium: int, blocks: int) -> TokenAmount:
     return TokenAmount(premium + node.network.base_fee * numerator // denominator)
 
 
+def _accounts(node: Node) -> tuple[Account, ...]:
+    """The accounts that the node signs for."""
+    return node.network.accounts if node.signs else ()
+
+
 def _known(node: Node, owner: Address) -> Account | None:
-    """The account of an address, its f0 addresses included."""
+    """The account of an address that the node signs for, its f0 addresses included."""
     if owner.protocol is Protocol.ID:
         find = node.network.machine.state_tree.lookup_id
-        own = ((account, (account.native, account.delegated)) for account in node.network.accounts)
+        own = ((account, (account.native, account.delegated)) for account in _accounts(node))
         return next((account for account, names in own if owner.actor_id() in map(find, names)), None)
-    return next((a for a in node.network.accounts if owner in (a.native, a.delegated)), None)
+    return next((a for a in _accounts(node) if owner in (a.native, a.delegated)), None)
 
 
 def _account(node: Node, owner: Address) -> Account:

@@ -416,6 +416,14 @@ class TestWallet:
         assert lotus(rpc, "WalletHas", NOBODY) is False
         assert lotus(rpc, "WalletBalance", NOBODY) == "0"
 
+    def test_a_node_that_signs_for_nobody_has_no_wallet(self, network: Network) -> None:
+        rpc = Client(Node(network, signs=False))
+        assert lotus(rpc, "WalletList") == []
+        assert lotus(rpc, "WalletHas", native(rpc)) is False
+        for method, params in (("WalletSign", [native(rpc), ""]), ("MpoolPushMessage", [transfer(rpc), None])):
+            with pytest.raises(Failed, match="key not found"):
+                lotus(rpc, method, *params)
+
     def test_signatures_are_those_of_their_address(self, rpc: Client) -> None:
         content = b64encode(b"content").decode()
         for owner, kind in ((native(rpc), 1), (delegated(rpc), 3)):
