@@ -6,6 +6,7 @@ from typing import Final
 
 from localnet.rpc import (
     filecoin_chain,
+    filecoin_events,
     filecoin_messages,
     filecoin_miners,
     filecoin_mpool,
@@ -17,6 +18,7 @@ METHODS: Final = (
     *filecoin_chain.METHODS,
     *filecoin_state.METHODS,
     *filecoin_messages.METHODS,
+    *filecoin_events.METHODS,
     *filecoin_mpool.METHODS,
     *filecoin_miners.METHODS,
     *filecoin_node.METHODS,

@@ -202,9 +202,10 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
 
 
 def receipt_of(node: Node, message: Cid) -> TransactionReceipt | None:
-    """The executed message with a CID; None where there is none."""
-    found = hash_of(node, message)
-    return None if found is None else node.network.chain.index.receipt(found)
+    """The executed message with a CID; None where there is none, or none whose receipt is known."""
+    found, chain = hash_of(node, message), node.network.chain
+    receipt = None if found is None else chain.index.receipt(found)
+    return None if receipt is None or receipt.tipset.height > chain.settled.height else receipt
 
 
 def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def wallet_has(node: Node, owner: Address) -> bool:
 
 def wallet_balance(node: Node, owner: Address) -> str:
     """The balance of an address in attoFIL; 0 where nobody has it."""
-    return str(node.network.machine.balance(owner))
+    return str(machine_at(node, HEAD).balance(owner))
 
 
 def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
 
 def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
-    machine = machine_at(node, key)
+    machine = machine_at(node, key) if key.blocks else node.network.machine
     id_of(machine, request.from_)
     waiting = node.network.mempool.ready_of(request.from_, next_nonce(node.network.machine, request.from_))
     with machine.trial():

@@ -159,8 +159,9 @@ def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, k
 
 
 def machine_at(node: Node, key: TipsetKey) -> Hypervisor:
-    """A machine at the state after a tipset. Raises RpcError 1."""
-    return node.network.chain.machine_at(found_tipset(node.network, key))
+    """A machine at the state after a tipset; by default the newest one whose state is known. Raises RpcError 1."""
+    chain = node.network.chain
+    return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.settled)
 
 
 def id_of(machine: Hypervisor, owner: Address) -> ActorID:

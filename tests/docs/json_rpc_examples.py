@@ -87,6 +87,9 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "trace_transaction": ["$TRANSACTION"],
     "trace_block": ["0x2"],
     "trace_replayBlockTransactions": ["0x2", ["trace"]],
+    "trace_filter": [{"fromBlock": "0x1", "toBlock": "latest", "toAddress": ["$CONTRACT"]}],
+    "trace_replayTransaction": ["$TRANSACTION", ["trace"]],
+    "trace_get": ["$TRANSACTION", []],
     "hypervisor_trace": ["$TRANSACTION"],
     "hypervisor_addAbi": [[{"type": "function", "name": "greet", "inputs": [], "outputs": []}], "$CONTRACT", "Inbox"],
     # the network by hand
@@ -134,6 +137,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.ChainGetMessagesInTipset": [["$TIPSET"]],
     "Filecoin.ChainGetMessage": ["$MESSAGE"],
     "Filecoin.ChainGetEvents": ["$EVENTS"],
+    "Filecoin.GetActorEventsRaw": [{"fromHeight": 1, "toHeight": 2}],
     "Filecoin.ChainReadObj": ["$TIPSET"],
     "Filecoin.ChainHasObj": ["$TIPSET"],
     "Filecoin.ChainStatObj": ["$TIPSET"],

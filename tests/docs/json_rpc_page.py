@@ -30,7 +30,7 @@ AREAS: Final = {
     "Fees": "fees",
     "Logs and filters": "log_methods",
     "Over a WebSocket": "socket_methods",
-    "Traces": "traces artifacts",
+    "Traces": "traces trace_filter artifacts",
     "Time, blocks and the state by hand": "control state_control",
     "Filecoin's methods": "filecoin",
 }
@@ -48,6 +48,7 @@ PARTIAL: Final = {
     "eth_simulateV1": "no gas limit, recipient or precompile is overridden",
     "eth_subscribe": "`syncing` never tells anything",
     "trace_replayBlockTransactions": "the kind `trace` only",
+    "trace_replayTransaction": "the kind `trace` only",
     "Filecoin.StateActorCodeCIDs": "the present network version only",
     "Filecoin.StateMinerInfo": "without the peer id",
     "Filecoin.StateMinerPower": "without the least power of consensus",

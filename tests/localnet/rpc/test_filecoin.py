@@ -325,6 +325,22 @@ class TestMessages:
             lotus(rpc, "StateWaitMsg", message["CID"], 0)
         assert failed.value.code == -32000
 
+    def test_where_execution_is_deferred_a_receipt_and_the_state_come_with_the_next_tipset(self, rpc: Client) -> None:
+        chain = rpc.node.network.chain
+        chain.deferred = True
+        try:
+            before = lotus(rpc, "WalletBalance", native(rpc, 1))
+            message = pushed(rpc)
+            assert lotus(rpc, "StateSearchMsg", message["CID"]) is None
+            assert lotus(rpc, "WalletBalance", native(rpc, 1)) == before
+            assert lotus(rpc, "StateGetActor", native(rpc), None)["Nonce"] == 0
+            assert lotus(rpc, "MpoolGetNonce", native(rpc)) == 1
+            rpc("evm_mine")
+            assert lotus(rpc, "StateSearchMsg", message["CID"])["Receipt"]["ExitCode"] == 0
+            assert lotus(rpc, "WalletBalance", native(rpc, 1)) == str(int(before) + 5)
+        finally:
+            chain.deferred = False
+
     def test_messages_of_an_address(self, rpc: Client) -> None:
         first, second = pushed(rpc), pushed(rpc)
         rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})

@@ -1,0 +1,117 @@
+"""Filecoin's own events: those of native actors too, with their entries as they are. Shapes: lotus api/types.go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.events import EventEntry
+from hypervisor.types import ActorID
+from localnet.records import Emitted, Tipset
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, key_json
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
+    base64_bytes,
+    epoch,
+    filecoin_address,
+    found_tipset,
+    tipset,
+    unsigned,
+)
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.values import field, fields, listed
+
+_MOST: Final = 1_000
+_MOST_KEYS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events of which tipsets: `fields` are the values (codec and bytes) that an entry of a key may have."""
+
+    emitters: tuple[Address, ...] = ()
+    fields: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = ()
+    first: int | None = None
+    last: int | None = None
+    key: TipsetKey = HEAD
+
+    def matches(self, event: Emitted) -> bool:
+        """Whether an event has one of the wanted values for each wanted key."""
+        return all(any(_is(entry, key, values) for entry in event.entries) for key, values in self.fields)
+
+
+_EVERYTHING: Final = EventFilter()
+
+
+def event_filter(value: Any) -> EventFilter:
+    """A reader of lotus' filters of events."""
+    given = fields(value, "filter")
+    wanted = field(given, "fields", lambda item: fields(item, "fields")) or {}
+    if len(wanted) > _MOST_KEYS:
+        raise invalid_params(f"fields: {len(wanted)} keys, at most {_MOST_KEYS}")
+    key = field(given, "tipsetKey", tipset) or HEAD
+    first, last = field(given, "fromHeight", epoch), field(given, "toHeight", epoch)
+    if key.blocks and (first is not None or last is not None):
+        raise invalid_params("tipsetKey excludes fromHeight and toHeight")
+    return EventFilter(
+        emitters=tuple(field(given, "addresses", listed(filecoin_address, _MOST)) or ()),
+        fields=tuple((name, tuple(listed(_value, _MOST)(values))) for name, values in wanted.items()),
+        first=first,
+        last=last,
+        key=key,
+    )
+
+
+def actor_events(node: Node, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
+    """The events of actors over a range of heights or of a tipset, in order; by default those of the head."""
+    network = node.network
+    last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.settled
+    high = last.height if wanted.last is None or wanted.last < 0 else min(wanted.last, last.height)
+    low = high if wanted.first is None or wanted.first < 0 else wanted.first
+    if high - low > node.limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"a range of {high - low} epochs exceeds the limit of {node.limits.log_span}")
+    emitters = {network.machine.state_tree.lookup_id(address) for address in wanted.emitters}
+    found = []
+    for height in range(low, high + 1):
+        at = network.chain.index.at(height)
+        if isinstance(at, Tipset):
+            found += _events(node, at, wanted, emitters)
+        if len(found) > node.limits.logs:
+            raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} events: ask for fewer heights")
+    return found
+
+
+def _events(node: Node, at: Tipset, wanted: EventFilter, emitters: set[ActorID | None]) -> list[dict[str, Any]]:
+    return [
+        {
+            "entries": [_entry(entry) for entry in event.entries],
+            "emitter": address_json(Address.id(event.emitter)),
+            "reverted": False,
+            "height": at.height,
+            "tipsetKey": key_json(at),
+            "msgCid": cid_json(receipt.execution.message.cid()),
+        }
+        for receipt in node.network.chain.index.receipts(at)
+        for event in receipt.execution.events
+        if (not emitters or event.emitter in emitters) and wanted.matches(event)
+    ]
+
+
+def _entry(entry: EventEntry) -> dict[str, Any]:
+    return {"Flags": entry.flags, "Key": entry.key, "Codec": entry.codec, "Value": bytes_json(entry.value)}
+
+
+def _is(entry: EventEntry, key: str, values: tuple[tuple[int, bytes], ...]) -> bool:
+    return entry.key == key and (not values or (entry.codec, entry.value) in values)
+
+
+def _value(value: Any) -> tuple[int, bytes]:
+    given = fields(value, "value")
+    return field(given, "codec", unsigned) or 0, field(given, "value", base64_bytes) or b""
+
+
+METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), actor_events),)

@@ -1,0 +1,109 @@
+"""Finding traces: by sender and receiver over a range of blocks, of one transaction, at a place.
+
+Rules: lotus node/impl/eth/trace.go (the range ends at the newest block by default, at most 500 traces are told) and
+OpenEthereum's page on the trace module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from localnet import ethereum_traces
+from localnet.records import Tipset
+from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number, shown, text
+
+MOST_TRACES: Final = 500
+_MOST_ADDRESSES: Final = 1_000
+_MOST_STEPS: Final = 1_024
+_KINDS: Final = ["trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Which traces of which blocks: of any of the senders and receivers (none: of all), without the first `after`."""
+
+    first: BlockRef
+    last: BlockRef
+    senders: tuple[EthAddress, ...]
+    receivers: tuple[EthAddress, ...]
+    after: int
+    count: int
+
+    def wants(self, trace: dict[str, Any]) -> bool:
+        """Whether a trace is between the addresses."""
+        action, result = trace["action"], trace.get("result") or {}
+        ends = (self.senders, action.get("from")), (self.receivers, action.get("to") or result.get("address"))
+        return all(not wanted or end in [as_data(each) for each in wanted] for wanted, end in ends)
+
+
+def trace_filter(value: Any) -> TraceFilter:
+    """A reader of filters of traces."""
+    given = fields(value, "filter")
+    count = field(given, "count", number)
+    if count is not None and count > MOST_TRACES:
+        raise RpcError(LIMIT_EXCEEDED, f"count: {count} traces, at most {MOST_TRACES}")
+    return TraceFilter(
+        first=field(given, "fromBlock", block) or LATEST,
+        last=field(given, "toBlock", block) or LATEST,
+        senders=_addresses(given, "fromAddress"),
+        receivers=_addresses(given, "toAddress"),
+        after=field(given, "after", number) or 0,
+        count=MOST_TRACES if count is None else count,
+    )
+
+
+def find_traces(node: Node, wanted: TraceFilter) -> list[dict[str, Any]]:
+    """The calls between addresses over a range of blocks, as Parity lists them; 500 at most."""
+    first, last = (resolve(node.network, ref).height for ref in (wanted.first, wanted.last))
+    if first > last:
+        raise invalid_params(f"fromBlock {first} is above toBlock {last}")
+    if last - first > node.limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
+    found = (trace for trace in _traces(node, first, last) if wanted.wants(trace))
+    return list(islice(found, wanted.after, wanted.after + wanted.count))
+
+
+def replay_transaction(node: Node, transaction_hash: bytes, kinds: list[str]) -> dict[str, Any]:
+    """A transaction's calls, with what it returned; the one kind of trace is `trace`."""
+    if kinds != _KINDS:
+        raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(_KINDS)}")
+    receipt = node.network.receipt(transaction_hash)
+    (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
+    output = (found.traces[0].get("result") or {}).get("output", "0x")
+    return {"output": output, "trace": found.traces, "stateDiff": None, "vmTrace": None}
+
+
+def trace_at(node: Node, transaction_hash: bytes, place: list[int]) -> dict[str, Any] | None:
+    """The call at a place of a transaction's tree: the numbers of the calls on the way to it; null where none is."""
+    receipt = node.network.receipt(transaction_hash)
+    (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
+    return next((trace for trace in found.placed() if trace["traceAddress"] == place), None)
+
+
+def _traces(node: Node, first: int, last: int) -> Iterator[dict[str, Any]]:
+    for height in range(max(1, first), last + 1):
+        tipset = node.network.chain.index.at(height)
+        if isinstance(tipset, Tipset):
+            for traces in ethereum_traces.parity_traces(node.network.chain, tipset):
+                yield from traces.placed()
+
+
+def _addresses(given: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
+    if isinstance(given.get(name), str):
+        return (field(given, name, address),)
+    return tuple(field(given, name, listed(address, _MOST_ADDRESSES)) or ())
+
+
+METHODS = (
+    Method("trace_filter", (trace_filter,), find_traces),
+    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction),
+    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at),
+)

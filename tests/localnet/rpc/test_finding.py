@@ -1,0 +1,101 @@
+"""Finding traces and events: by address and range, beside the traces of transactions and the logs of receipts."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+import pytest
+
+from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NOBODY, deploy, greet
+from tests.localnet.rpc.conftest import Client, Failed
+
+
+def everything(rpc: Client, **fields: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = rpc("trace_filter", {"fromBlock": "0x0", "toBlock": "latest", **fields})
+    return found
+
+
+class TestTraces:
+    """trace_filter and its relatives."""
+
+    def test_all_traces_of_a_range_are_those_of_its_blocks(self, rpc: Client) -> None:
+        greet(rpc, deploy(rpc, INBOX))
+        blocks = [rpc("trace_block", height) for height in ("0x1", "0x2")]
+        assert everything(rpc) == blocks[0] + blocks[1]
+        assert everything(rpc, after=1, count=1) == (blocks[0] + blocks[1])[1:2]
+        assert rpc("trace_filter", {}) == blocks[1]  # the newest block alone
+
+    def test_senders_and_receivers(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        greet(rpc, inbox)
+        rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+        assert [trace["action"]["to"] for trace in everything(rpc, fromAddress=[BOB])] == [ALICE]
+        assert {trace["type"] for trace in everything(rpc, toAddress=[inbox])} == {"create", "call"}
+        assert len(everything(rpc, fromAddress=[ALICE, BOB])) == len(everything(rpc))
+        assert everything(rpc, fromAddress=BOB, toAddress=inbox) == []
+        assert everything(rpc, fromAddress=[NOBODY]) == []
+
+    @pytest.mark.parametrize(
+        ("fields", "code"),
+        [({"count": 501}, -32005), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
+         ({"fromBlock": "0xffff"}, -32000)],
+    )  # fmt: skip
+    def test_what_cannot_be_found(self, rpc: Client, fields: dict[str, Any], code: int) -> None:
+        rpc("evm_mine")
+        with pytest.raises(Failed) as failed:
+            rpc("trace_filter", fields)
+        assert failed.value.code == code
+
+    def test_a_range_has_a_limit(self, narrow_rpc: Client) -> None:
+        narrow_rpc("anvil_mine", 8)
+        with pytest.raises(Failed, match="exceeds the limit of 5"):
+            everything(narrow_rpc)
+
+    def test_one_transaction_again_and_one_call_of_it(self, rpc: Client) -> None:
+        sent = greet(rpc, deploy(rpc, INBOX))
+        (of_block,) = rpc("trace_replayBlockTransactions", "latest", ["trace"])
+        replayed = rpc("trace_replayTransaction", sent, ["trace"])
+        assert {**replayed, "transactionHash": sent} == of_block
+        assert rpc("trace_get", sent, []) == rpc("trace_transaction", sent)[0]
+        assert rpc("trace_get", sent, [7]) is None
+        with pytest.raises(Failed, match="kinds"):
+            rpc("trace_replayTransaction", sent, ["vmTrace"])
+
+
+class TestEvents:
+    """Filecoin.GetActorEventsRaw."""
+
+    def ask(self, rpc: Client, **fields: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = rpc("Filecoin.GetActorEventsRaw", {"fromHeight": 0, **fields})
+        return found
+
+    def test_events_are_the_logs_with_their_entries_as_they_are(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        sent = greet(rpc, inbox)
+        (event,) = self.ask(rpc)
+        (log,) = rpc("eth_getTransactionReceipt", sent)["logs"]
+        topics = [entry["Value"] for entry in event["entries"] if entry["Key"].startswith("t")]
+        assert ["0x" + b64decode(topic).hex() for topic in topics] == log["topics"]
+        assert event["msgCid"] == rpc("Filecoin.EthGetMessageCidByTransactionHash", sent)
+        assert event["height"] == int(log["blockNumber"], 16)
+        assert event["tipsetKey"] == rpc("Filecoin.ChainHead")["Cids"]
+        to = rpc("Filecoin.EthAddressToFilecoinAddress", inbox)
+        assert event["emitter"] == rpc("Filecoin.StateLookupID", to, None)
+
+    def test_emitters_fields_and_heights(self, rpc: Client) -> None:
+        inbox = deploy(rpc, INBOX)
+        sent = greet(rpc, inbox)
+        greet(rpc, inbox)
+        topic = bytes.fromhex(rpc("eth_getTransactionReceipt", sent)["logs"][0]["topics"][0][2:])
+        right = {"t1": [{"codec": 85, "value": b64encode(topic).decode()}]}
+        wrong = {"t1": [{"codec": 85, "value": b64encode(bytes(32)).decode()}]}
+        assert len(self.ask(rpc, fields=right)) == 2
+        assert self.ask(rpc, fields=wrong) == []
+        assert len(self.ask(rpc, toHeight=2)) == 1
+        assert len(self.ask(rpc, addresses=[rpc("Filecoin.EthAddressToFilecoinAddress", inbox)])) == 2
+        assert self.ask(rpc, addresses=["t01"]) == []
+        key = rpc("Filecoin.ChainHead")["Cids"]
+        assert len(rpc("Filecoin.GetActorEventsRaw", {"tipsetKey": key})) == len(rpc("Filecoin.GetActorEventsRaw")) == 1
+        with pytest.raises(Failed, match="excludes"):
+            self.ask(rpc, tipsetKey=key)
