@@ -101,7 +101,6 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "evm_setNextBlockTimestamp": [1_800_000_000],
     "evm_setTime": [1_800_000_000],
     "evm_setAutomine": [True],
-    "evm_setIntervalMining": [30],
     "anvil_setBlockTimestampInterval": [30],
     "anvil_setNextBlockBaseFeePerGas": ["0x64"],
     "anvil_rollback": [1],
