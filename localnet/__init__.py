@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from localnet.accounts import Account
     from localnet.contract import Artifact, Contract
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.genesis import Beginning
     from localnet.miner import Miner
     from localnet.native_actor import NativeActor
     from localnet.network import Network
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Account": "localnet.accounts",
     "Artifact": "localnet.contract",
+    "Beginning": "localnet.genesis",
     "CallFailed": "localnet.errors",
     "Contract": "localnet.contract",
     "Miner": "localnet.miner",
@@ -33,6 +35,7 @@ _HOMES = {
 __all__ = [
     "Account",
     "Artifact",
+    "Beginning",
     "CallFailed",
     "Contract",
     "Miner",

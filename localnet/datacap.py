@@ -14,6 +14,7 @@ from bridge.bindings import datacap, verifiedregistry
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
@@ -40,19 +41,24 @@ def grant(chain: Chain, client: Address, size: int) -> None:
 
     Raises InvalidInput where the registry refuses; nothing has changed then.
     """
-    root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
-    before = chain.machine.snapshot()
-    try:
-        _implicit(chain, root, verifiedregistry.add_verifier(verifier, size))
-        _implicit(chain, verifier, verifiedregistry.add_verified_client(client, size))
-    except InvalidInput:
-        chain.machine.restore(before)
-        raise
+    grant_on(chain.machine, client, size)
     chain.keep_changes()
 
 
-def _implicit(chain: Chain, sender: Address, call: Call[None]) -> None:
-    result = chain.machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
+def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
+    """The same on a machine's state alone."""
+    root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
+    before = machine.snapshot()
+    try:
+        _implicit(machine, root, verifiedregistry.add_verifier(verifier, size))
+        _implicit(machine, verifier, verifiedregistry.add_verified_client(client, size))
+    except InvalidInput:
+        machine.restore(before)
+        raise
+
+
+def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
+    result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
     if result.exit_code:
         raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
 

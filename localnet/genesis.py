@@ -6,8 +6,8 @@ f410 addresses with funds, and the Ethereum account of the zero address, which t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
@@ -32,17 +32,41 @@ OTHER_FOLDER: Final = "or name another folder"
 _FORMAT: Final = 2
 
 
-def network_genesis(accounts: Sequence[Account], balance: TokenAmount, name: str = NETWORK_NAME) -> Genesis:
-    """The genesis with `balance` attoFIL under each of the accounts' addresses. Native addresses get the lower IDs.
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a new network has besides the funds of its accounts.
 
-    Raises InvalidInput for an amount that accounts cannot have.
+    `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
+    bytes of DataCap of clients, 256 at least; `miners`: for each of the first accounts a storage miner with so many
+    sectors, which come in the first blocks (on an official bundle after a day of null rounds for each).
     """
-    if not 0 <= 2 * len(accounts) * balance <= LARGEST_BALANCE:
-        raise InvalidInput(f"{len(accounts)} accounts cannot have {balance} attoFIL each under two addresses")
+
+    name: str = NETWORK_NAME
+    balances: Mapping[Address, TokenAmount] = field(default_factory=dict)
+    verified: Mapping[Address, int] = field(default_factory=dict)
+    miners: Sequence[int] = ()
+
+
+NOTHING_MORE: Final = Beginning()
+
+
+def network_genesis(
+    accounts: Sequence[Account], balance: TokenAmount, beginning: Beginning = NOTHING_MORE
+) -> tuple[Genesis, TokenAmount]:
+    """The genesis with `balance` attoFIL under each of the accounts' addresses, and the sum of all funds.
+
+    Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have.
+    """
     funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))
-    return Genesis(network_name=name, accounts=funds)
+    funds.update(beginning.balances)
+    supply = TokenAmount(sum(funds.values()))
+    if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
+        raise InvalidInput(
+            f"{len(funds)} addresses cannot have {supply} attoFIL together: expected 0 or more each, at most 2^127 - 1"
+        )
+    return Genesis(network_name=beginning.name, accounts=funds), supply
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from localnet.contract import Artifact, Contract
 from localnet.contract_state import nonce_of
 from localnet.errors import CallFailed, TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
 from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
-from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, network_genesis
+from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, NOTHING_MORE, Beginning
 from localnet.mempool import Mempool
 from localnet.opening import Opening
 from localnet.records import Tipset, TransactionReceipt
@@ -86,6 +86,7 @@ class Network:
         deferred: bool = False,
         chain_id: int | None = None,
         bare: bool = False,
+        beginning: Beginning = NOTHING_MORE,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -97,7 +98,7 @@ class Network:
         and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real
         network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the network.
         A new network has the chain id 31415926, or `chain_id`, and the contracts of `localnet.preinstalled` unless it
-        is `bare`.
+        is `bare`; `beginning` says what else it begins with.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id or `evm`, for a count or a balance
         that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
@@ -105,8 +106,10 @@ class Network:
         if account_count < 1:
             raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
-        opening = Opening(path, bundle, network, evm, network_genesis(self.accounts, balance), chain_id, bare)
-        self.chain = opening.chain(TokenAmount(2 * balance * account_count), int(clock()), upgrades)
+        if len(beginning.miners) > account_count:
+            raise InvalidInput(f"{account_count} accounts cannot own {len(beginning.miners)} miners, one each")
+        opening = Opening(path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare)
+        self.chain = opening.chain(int(clock()), upgrades)
         if facade:
             from bridge.facade_runtime import offer_facade
 
@@ -118,6 +121,9 @@ class Network:
         self._snapshots: list[_Snapshot] = []
         self._by_address = {account.address: account for account in self.accounts}
         self._interfaces: dict[EthAddress | str, NamedInterface] = {}
+        if self.block_number == 0:
+            for owner, sectors in zip(self.accounts, beginning.miners, strict=False):
+                self.create_miner(owner, sectors)
 
     # --- facts ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypervisor.machine import Hypervisor
 from hypervisor.opening import AUTO, open_store
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import TokenAmount
+from localnet.accounts import Account
 from localnet.chain import Chain
+from localnet.datacap import grant_on
 from localnet.externs import ChainExterns
-from localnet.genesis import NETWORK_NAME, OTHER_FOLDER, NetworkRecord, check_same
+from localnet.genesis import OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
 from localnet.index import ChainIndex
 from localnet.preinstalled import preinstall
 from localnet.upgrades import UpgradePlan, Upgrades, planned
@@ -34,22 +37,25 @@ class Opening:
     bundle: Bundle | str | Path | None
     network: int | None
     evm: str
-    genesis: Genesis
+    accounts: Sequence[Account]
+    balance: TokenAmount
+    beginning: Beginning
     chain_id: int | None = None
     bare: bool = False
 
-    def chain(self, supply: TokenAmount, timestamp: int, plan: UpgradePlan) -> Chain:
-        """The chain in the folder, or a new one with so much circulating supply at a time (Unix seconds)."""
+    def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
+        """The chain in the folder, or a new one at a time (Unix seconds)."""
+        genesis, supply = network_genesis(self.accounts, self.balance, self.beginning)
         upgrades, bundles = planned(plan)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
             store = undo.enter_context(closing(open_store(self.path)))
             index, externs = ChainIndex(store), ChainExterns()
-            machine = undo.enter_context(self._machine(store, index, bundle, externs))
+            machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
             if index.head < 0:
                 self._begin(machine)
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
-            fresh = NetworkRecord(NETWORK_NAME, supply, first, evm, machine.manifest.data)
+            fresh = NetworkRecord(genesis.network_name, supply, first, evm, machine.manifest.data)
             chain = Chain(machine, externs, fresh, timestamp)
             chain.plan(upgrades, bundles)
             undo.pop_all()
@@ -60,8 +66,12 @@ class Opening:
         machine.advance(chain_id=self.chain_id)
         if not self.bare:
             preinstall(machine)
+        for client, size in self.beginning.verified.items():
+            grant_on(machine, client, size)
 
-    def _machine(self, store: Store, index: ChainIndex, bundle: Bundle | None, externs: ChainExterns) -> Hypervisor:
+    def _machine(
+        self, store: Store, index: ChainIndex, bundle: Bundle | None, genesis: Genesis, externs: ChainExterns
+    ) -> Hypervisor:
         network, evm, record = self.network, self.evm, index.network()
         if self.chain_id is not None and not 1 <= self.chain_id <= LARGEST_CHAIN_ID:
             raise InvalidInput(f"{self.chain_id} cannot be a chain id: expected 1 to 2^53 - 1")
@@ -74,7 +84,7 @@ class Opening:
             bundle=bundle,
             network=network,
             evm=evm,
-            genesis=self.genesis,
+            genesis=genesis,
             externs=externs,
             proofs=AcceptProofs(),
         )

@@ -436,7 +436,7 @@ class TestFolders:
         from localnet.accounts import accounts
         from localnet.genesis import DEFAULT_BALANCE, network_genesis
 
-        Hypervisor.open(tmp_path / "chain", genesis=network_genesis(accounts(), DEFAULT_BALANCE)).close()
+        Hypervisor.open(tmp_path / "chain", genesis=network_genesis(accounts(), DEFAULT_BALANCE)[0]).close()
         with Network(tmp_path / "chain") as network:
             assert network.block_number == 0
             assert network.send(network.accounts[1], 1).succeeded

@@ -1,0 +1,83 @@
+"""What a network begins with, on our own bundle and on an official one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.method_numbers import method_number
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
+from localnet import Account, Beginning, Network
+from localnet.blocks import NOBODY
+from store.blockstore import get_object
+from store.codec import decode, encode
+from tests.conftest import data_file
+from tests.localnet.conftest import BUNDLE, Clock
+
+FIL = 10**18
+NEWCOMER = Account.from_key(bytes(31) + b"\x07")
+
+
+@pytest.mark.parametrize("kind", ["own", "official"])
+def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> None:
+    beginning = Beginning(
+        "testbed",
+        balances={NEWCOMER.native: TokenAmount(3 * FIL), NEWCOMER.delegated: TokenAmount(4 * FIL)},
+        verified={NEWCOMER.native: 4096},
+        miners=[2] if kind == "own" else [0],
+    )
+    bundle = None if kind == "own" else data_file(BUNDLE)
+    with Network(
+        tmp_path, bundle=bundle, network=28, chain_id=314, beginning=beginning, account_count=2, clock=Clock()
+    ) as network:
+        assert (network.chain_id, network.version, network.chain.record.name) == (314, 28, "testbed")
+        init = network.machine.state_tree.get_actor(INIT_ACTOR)
+        assert init is not None
+        assert get_object(network.machine.store, init.head)[2] == "testbed"
+        assert (network.balance(NEWCOMER.native), network.balance(NEWCOMER.delegated)) == (3 * FIL, 4 * FIL)
+        assert network.chain.record.circulating_supply == (4 * 10_000 + 7) * FIL
+        assert datacap(network, NEWCOMER.native) == 4096 * FIL
+        assert miners(network) == 1
+        head = network.head
+    with Network(tmp_path, clock=Clock()) as network:
+        assert (network.head, network.chain_id, network.chain.record.name) == (head, 314, "testbed")
+    with Network(tmp_path, beginning=beginning, clock=Clock()) as network:
+        assert (network.head, miners(network)) == (head, 1)
+
+
+def test_the_miners_have_power() -> None:
+    with Network(beginning=Beginning(miners=[1, 3]), clock=Clock()) as network:
+        answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("NetworkRawPower")))
+        assert decode_bigint(decode(answer.return_data)) == 4 * 2048
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        (Beginning(balances={NEWCOMER.native: TokenAmount(-1)}), "cannot have"),
+        (Beginning(balances={NEWCOMER.native: TokenAmount(1 << 127)}), "cannot have"),
+        (Beginning(balances={Address.id(200): TokenAmount(1)}), "cannot be an account"),
+        (Beginning(verified={NEWCOMER.native: 255}), "the verified registry refuses"),
+        (Beginning(miners=[0, 0, 0]), "2 accounts cannot own 3 miners"),
+    ],
+)
+def test_what_no_network_can_begin_with_is_refused(beginning: Beginning, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Network(beginning=beginning, account_count=2, clock=Clock())
+
+
+def datacap(network: Network, holder: Address) -> int:
+    """Units of the token."""
+    ask = Message(Address.id(DATACAP_ACTOR), NOBODY, method=method_number("Balance"), params=encode(holder.to_bytes()))
+    return decode_bigint(decode(network.machine.call(ask).return_data))
+
+
+def miners(network: Network) -> int:
+    answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("MinerCount")))
+    count: int = decode(answer.return_data)
+    return count
