@@ -1,0 +1,47 @@
+"""The stage of the facade's tests: each of our bundles, and who runs the contracts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.abi import ContractInterface
+from bridge.addresses import to_filecoin
+from bridge.facade_runtime import offer_facade
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from hypervisor import Address
+from hypervisor.bundle import Bundle
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import EAM_ACTOR
+from store.codec import encode
+from tests.actors.people import ETHEL
+from tests.conftest import data_file
+from tests.integration.facade.scene import FOLDER
+from tests.integration.filecoin_solidity import table
+from tests.integration.filecoin_solidity.stage import APIS, Stage
+
+
+@pytest.fixture(scope="module", params=["own", "official", "its EVM actor"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A machine with miners, deals and claims, on which every caller is a Relay, and the facade is on."""
+    bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL))
+    artifacts = tmp_path_factory.mktemp("relays")
+    for api in APIS:
+        (artifacts / f"{api}.json").write_text((FOLDER / "compiled" / "Relay.json").read_text())
+    ready = Stage(bundle, artifacts, "official" if request.param == "its EVM actor" else "py-evm")
+    offer_facade(ready.machine)
+    yield ready
+    ready.machine.close()
+
+
+@pytest.fixture(scope="module")
+def typed(stage: Stage) -> tuple[Address, ContractInterface]:
+    """`Typed`, deployed."""
+    artifact = json.loads((FOLDER / "compiled" / "Typed.json").read_text())
+    code = encode(bytes.fromhex(artifact["bytecode"].removeprefix("0x")))
+    created = stage.apply(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, code, 0, ETHEL)
+    assert created.exit_code == ExitCode.OK, created.message
+    address = to_filecoin(CreateReturn.decode(created.return_data).eth_address)
+    return address, ContractInterface(artifact["abi"])
