@@ -1,7 +1,8 @@
 """Whether an epoch takes as long after 10,000 epochs as at first: cron, a block's reward and a commit, nothing else.
 
 A network of 1,000 actors in a folder; 40 of them are miners with a sector, whose deadlines cron looks at, and one is
-paid for every block. Processor time, so that other programs and the disk count little.
+paid for every block. Processor time, the best of ten parts of each thousand, so that other programs and the disk count
+little.
 """
 
 from collections.abc import Iterator
@@ -44,7 +45,12 @@ def populated(folder: Path) -> Network:
 
 
 def milliseconds(network: Network, epochs: int) -> float:
-    """Of the processor, for each of so many epochs."""
+    """Of the processor, for one of so many epochs: of the best tenth of them."""
+    tenth = epochs // 10
+    return 1e3 * min(_seconds(network, tenth) for _ in range(10)) / tenth
+
+
+def _seconds(network: Network, epochs: int) -> float:
     start = process_time()
     network.mine(epochs)
-    return 1e3 * (process_time() - start) / epochs
+    return process_time() - start
