@@ -27,6 +27,12 @@ def test_viem(clients: Path, url: str, artifact: Path) -> None:
     }  # fmt: skip
 
 
+def test_ethers_and_viem_over_a_websocket(clients: Path, url: str) -> None:
+    seen = json.loads(run(clients, "node", Path(__file__).with_name("sockets.mjs"), url))
+    told = {"chainId": 31415926, "block": True, "pending": True}
+    assert seen == {"ethers": told, "viem": told}
+
+
 def test_ethers(clients: Path, url: str, artifact: Path) -> None:
     address = run(clients, "node", EXAMPLE / "deploy.mjs", url, artifact).strip()
     assert run(clients, "cast", "call", address, "kept()(string)", "--rpc-url", url) == '"DataCap"\n'
