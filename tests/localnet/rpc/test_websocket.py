@@ -311,6 +311,10 @@ class TestChannels:
         assert (applied["Type"], applied["Val"]["Height"]) == ("apply", current["Val"]["Height"] + 1)
         assert applied["Val"]["Blocks"][0]["Parents"] == current["Val"]["Cids"]
 
+    def test_the_answer_that_names_a_channel_comes_before_what_it_carries(self, client: Client) -> None:
+        request = client.send("Filecoin.ChainNotify")
+        assert json.loads(client.socket.recv(timeout=30))["id"] == request
+
     def test_what_is_taken_back_is_told_newest_first(self, client: Client) -> None:
         snapshot = client("evm_snapshot")
         channel = client("Filecoin.ChainNotify")
