@@ -10,6 +10,7 @@ from localnet.rpc import (
     filecoin_messages,
     filecoin_miners,
     filecoin_mpool,
+    filecoin_multisig,
     filecoin_node,
     filecoin_state,
 )
@@ -21,5 +22,6 @@ METHODS: Final = (
     *filecoin_events.METHODS,
     *filecoin_mpool.METHODS,
     *filecoin_miners.METHODS,
+    *filecoin_multisig.METHODS,
     *filecoin_node.METHODS,
 )

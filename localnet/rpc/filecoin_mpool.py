@@ -97,6 +97,11 @@ def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0
     return message_json(signed)
 
 
+def push_messages(node: Node, requests: list[Message], most: TokenAmount = TokenAmount(0)) -> list[dict[str, Any]]:
+    """As Filecoin.MpoolPushMessage, of several messages in order, up to the first that is refused."""
+    return [push_message(node, request, most) for request in requests]
+
+
 def get_nonce(node: Node, owner: Address) -> int:
     """The next nonce of an account, after what waits. Error 11 where nobody has the address."""
     machine = node.network.machine
@@ -274,6 +279,7 @@ METHODS = (
         aliases=("Filecoin.MpoolBatchPushUntrusted",),
     ),
     Method("Filecoin.MpoolPushMessage", (message, optional(send_spec)), push_message),
+    Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MOST_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
     Method("Filecoin.MpoolPending", (optional(tipset),), pending),
     Method("Filecoin.MpoolSelect", (tipset, anything), select),

@@ -13,12 +13,14 @@ from itertools import count
 from typing import Any, Final
 
 from hypervisor.address import Address
+from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.contract import Artifact
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import Session
 from localnet.rpc.subscriptions import Subscription
+from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
 
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
@@ -164,6 +166,12 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MpoolPush": ["$SIGNED_MESSAGE"],
     "Filecoin.MpoolBatchPush": [["$SIGNED_MESSAGE"]],
     "Filecoin.MpoolPushMessage": [_MESSAGE, None],
+    "Filecoin.MpoolBatchPushMessage": [[_MESSAGE], None],
+    "Filecoin.MsigGetPending": ["$MULTISIG", None],
+    "Filecoin.MsigGetAvailableBalance": ["$MULTISIG", None],
+    "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
+    "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
+    "Filecoin.StateActorManifestCID": [28],
     "Filecoin.MpoolGetNonce": ["$F1_ALICE"],
     "Filecoin.MpoolSelect": [None, 0.8],
     "Filecoin.WalletHas": ["$F1_ALICE"],
@@ -235,6 +243,9 @@ class Examples:
         contract = network.deploy(inbox)
         receipt = network.send(contract.address, data=inbox.interface.encode_call("greet", "hi"))
         miner = network.create_miner(bob, sectors=0)
+        signers = encode([[alice.native.to_bytes()], 1, 0, 0])
+        code = link(network.machine.manifest.code("multisig"))
+        multisig = network.send_native(Address.id(INIT_ACTOR), 2, encode([code, signers]), sender=bob)
         names = {
             "$ALICE": "0x" + alice.address.hex(),
             "$BOB": "0x" + bob.address.hex(),
@@ -251,6 +262,7 @@ class Examples:
             "$F1_BOB": str(network.accounts[2].native),
             "$F4_ALICE": str(alice.delegated),
             "$MINER": str(Address.id(miner.id)),
+            "$MULTISIG": str(Address.from_bytes(decode(multisig.return_data)[0])),
         }
         self.names = names
         message = self._filled(dict(_MESSAGE))

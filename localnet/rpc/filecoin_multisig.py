@@ -1,0 +1,121 @@
+"""Filecoin's methods about multisigs, and parameters read by the actors' schemas.
+
+Sending to a multisig is sending a message (`Filecoin.MpoolPushMessage`): there is no method for each step. Layouts and
+the rule of what is locked: builtin-actors multisig.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.actor_schemas import actor_method, actor_schema
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState
+from localnet.rpc.actor_states import shown, state_fields
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_state import actor_of, machine_at
+from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
+from localnet.rpc.lotus_values import HEAD, TipsetKey, base64_bytes, filecoin_address, tipset, unsigned
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from store.codec import CodecError, decode_strict, unlink
+from store.hamt import Hamt
+from store.schema.types import SchemaError
+from store.varint import read_uvarint
+
+_BIT_WIDTH: Final = 5
+
+
+def msig_pending(node: Node, multisig: Address, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
+    """The transactions of a multisig that wait for approvals, and who has approved."""
+    machine = machine_at(node, key)
+    state = state_fields(machine, _multisig(machine, multisig))
+    pending = Hamt(machine.store, unlink(state["pending_txs"]), _BIT_WIDTH).items()
+    found = {_signed(key_bytes): fields for key_bytes, fields in pending}
+    return [_transaction(number, *found[number]) for number in sorted(found)]
+
+
+def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
+    """The attoFIL that a multisig can spend: its balance without what is still locked."""
+    machine = machine_at(node, key)
+    actor = _multisig(machine, multisig)
+    return str(max(0, actor.balance - _locked(state_fields(machine, actor), machine.context.epoch)))
+
+
+def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """What of a multisig's first balance is locked at first, and from when over how many epochs it is unlocked."""
+    machine = machine_at(node, key)
+    state = state_fields(machine, _multisig(machine, multisig))
+    return {
+        "InitialBalance": str(decode_bigint(state["initial_balance"])),
+        "StartEpoch": state["start_epoch"],
+        "UnlockDuration": state["unlock_duration"],
+    }
+
+
+def decode_params(node: Node, to: Address, method: int, params: bytes, key: TipsetKey = HEAD) -> Any:
+    """Parameters of a method of a built-in actor with names, by the actor's schema."""
+    machine = machine_at(node, key)
+    kind = machine.manifest.name_of(actor_of(machine, to).code) or ""
+    known = actor_method(kind, method)
+    if known is None or known.params is None:
+        raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} has no parameters that are known")
+    schema = actor_schema(kind)
+    try:
+        return shown(schema, known.params, schema.read(known.params, decode_strict(params)))
+    except (CodecError, SchemaError) as error:
+        raise RpcError(LOTUS_ERROR, f"these are no parameters of {known.name}: {error}") from None
+
+
+def manifest_cid(node: Node, version: int) -> dict[str, str]:
+    """The CID of the built-in actors' manifest; of the present network version only."""
+    machine = node.network.machine
+    if version != machine.context.network.number:
+        raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are not known here")
+    return cid_json(machine.manifest.data)
+
+
+def _multisig(machine: Hypervisor, multisig: Address) -> ActorState:
+    actor = actor_of(machine, multisig)
+    if machine.manifest.name_of(actor.code) != "multisig":
+        raise RpcError(LOTUS_ERROR, f"failed to load multisig actor state: {address_json(multisig)} is no multisig")
+    return actor
+
+
+def _locked(state: dict[str, Any], epoch: int) -> int:
+    """attoFIL; what is unlocked grows by the epoch, rounded down."""
+    first, duration = decode_bigint(state["initial_balance"]), state["unlock_duration"]
+    elapsed = epoch - state["start_epoch"]
+    if elapsed >= duration:
+        return 0
+    return first if elapsed < 0 else -(-first * (duration - elapsed) // duration)
+
+
+def _transaction(
+    number: int, to: bytes, value: bytes, method: int, params: bytes, approved: list[bytes]
+) -> dict[str, Any]:
+    return {
+        "ID": number,
+        "To": address_json(Address.from_bytes(to)),
+        "Value": str(decode_bigint(value)),
+        "Method": method,
+        "Params": bytes_json(params),
+        "Approved": [address_json(Address.from_bytes(signer)) for signer in approved],
+    }
+
+
+def _signed(key: bytes) -> int:
+    """A number that a map is keyed by: a varint in zigzag."""
+    raw, _ = read_uvarint(key, 0)
+    return (raw >> 1) ^ -(raw & 1)
+
+
+METHODS = (
+    Method("Filecoin.MsigGetPending", (filecoin_address, optional(tipset)), msig_pending),
+    Method("Filecoin.MsigGetAvailableBalance", (filecoin_address, optional(tipset)), msig_available),
+    Method("Filecoin.MsigGetVestingSchedule", (filecoin_address, optional(tipset)), msig_schedule),
+    Method("Filecoin.StateDecodeParams", (filecoin_address, unsigned, base64_bytes, optional(tipset)), decode_params),
+    Method("Filecoin.StateActorManifestCID", (unsigned,), manifest_cid),
+)

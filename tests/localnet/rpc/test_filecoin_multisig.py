@@ -1,0 +1,104 @@
+"""Filecoin's methods about multisigs, on our own actors and on the official ones."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.types import INIT_ACTOR
+from localnet import Network
+from localnet.rpc.node import Node
+from store.codec import decode, encode, link
+from tests.localnet.rpc.conftest import Client, Failed
+
+PROPOSE = 2
+FUNDS = 10_000
+
+
+def lotus(rpc: Client, method: str, *params: Any) -> Any:
+    return rpc(f"Filecoin.{method}", *params)
+
+
+@pytest.fixture
+def rpc(either: Network) -> Client:
+    return Client(Node(either))
+
+
+def multisig(network: Network, unlock_duration: int = 0, start: int = 0) -> Address:
+    """A multisig of the first two accounts, of which both have to approve, with some attoFIL."""
+    signers = [account.native.to_bytes() for account in network.accounts[:2]]
+    constructor = encode([signers, 2, unlock_duration, start])
+    params = encode([link(network.machine.manifest.code("multisig")), constructor])
+    receipt = network.send_native(Address.id(INIT_ACTOR), 2, params, value=FUNDS)
+    return Address.from_bytes(decode(receipt.return_data)[0])
+
+
+def proposal(network: Network, value: int = 5) -> bytes:
+    return encode([network.accounts[2].native.to_bytes(), encode_bigint(value), 0, b""])
+
+
+def test_what_waits_for_approval(rpc: Client) -> None:
+    network = rpc.node.network
+    shared = multisig(network)
+    assert lotus(rpc, "MsigGetPending", str(shared), None) == []
+    for value in (5, 6):
+        network.send_native(shared, PROPOSE, proposal(network, value))
+    first, second = lotus(rpc, "MsigGetPending", str(shared), None)
+    assert (first["ID"], second["ID"]) == (0, 1)
+    signer = lotus(rpc, "StateLookupID", str(network.accounts[0].native), None)
+    assert first == {
+        "ID": 0, "To": f"t{str(network.accounts[2].native)[1:]}", "Value": "5", "Method": 0, "Params": None,
+        "Approved": [signer],
+    }  # fmt: skip
+    network.send_native(shared, 3, encode([0, b""]), sender=network.accounts[1])
+    assert [waiting["ID"] for waiting in lotus(rpc, "MsigGetPending", str(shared), None)] == [1]
+
+
+def test_what_is_locked_is_unlocked_by_the_epoch(rpc: Client) -> None:
+    network = rpc.node.network
+    start = network.block_number + 1
+    shared = str(multisig(network, unlock_duration=100, start=start))
+    schedule = lotus(rpc, "MsigGetVestingSchedule", shared, None)
+    assert schedule == {"InitialBalance": str(FUNDS), "StartEpoch": start, "UnlockDuration": 100}
+    network.mine(null_rounds=start + 30 - network.block_number - 1)
+    # builtin-actors multisig: the locked part is rounded up.
+    assert lotus(rpc, "MsigGetAvailableBalance", shared, None) == str(FUNDS * 30 // 100)
+    network.mine(null_rounds=100)
+    assert lotus(rpc, "MsigGetAvailableBalance", shared, None) == str(FUNDS)
+
+
+def test_parameters_by_their_names(rpc: Client) -> None:
+    network = rpc.node.network
+    shared = str(multisig(network))
+    params = b64encode(proposal(network)).decode()
+    assert lotus(rpc, "StateDecodeParams", shared, PROPOSE, params, None) == {
+        "To": f"t{str(network.accounts[2].native)[1:]}", "Value": "5", "Method": 0, "Params": None,
+    }  # fmt: skip
+    for method, words in ((99, "no parameters that are known"), (3, "no parameters of Approve")):
+        with pytest.raises(Failed, match=words):
+            lotus(rpc, "StateDecodeParams", shared, method, params, None)
+
+
+def test_what_is_no_multisig(rpc: Client) -> None:
+    for method in ("MsigGetPending", "MsigGetAvailableBalance", "MsigGetVestingSchedule"):
+        with pytest.raises(Failed, match="is no multisig") as failed:
+            lotus(rpc, method, "f01", None)
+        assert failed.value.code == 1
+
+
+def test_several_messages_at_once(rpc: Client) -> None:
+    network = rpc.node.network
+    message = {"To": str(network.accounts[1].native), "From": str(network.accounts[0].native), "Value": "1"}
+    first, second = lotus(rpc, "MpoolBatchPushMessage", [message, message], None)
+    assert second["Message"]["Nonce"] == first["Message"]["Nonce"] + 1
+    assert lotus(rpc, "StateSearchMsg", second["CID"])["Receipt"]["ExitCode"] == 0
+
+
+def test_the_manifest_of_the_actors(rpc: Client) -> None:
+    found = lotus(rpc, "StateActorManifestCID", 28)
+    system = lotus(rpc, "StateReadState", "f00", None)["State"]
+    assert system == {"BuiltinActors": found}
