@@ -64,7 +64,8 @@ def network_genesis(
     supply = TokenAmount(sum(funds.values()))
     if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
         raise InvalidInput(
-            f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected at most 2^127 - 1, and 0 each"
+            f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: "
+            f"expected at most 2^127 - 1, and 0 each"
         )
     return Genesis(network_name=beginning.name, accounts=funds), supply
 

@@ -11,39 +11,34 @@ Every transaction gets a block of its own, at once, unless `automine` is off. Th
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
+from hypervisor.message import Message
 from hypervisor.opening import AUTO, IN_MEMORY
-from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet import admission, controls, simulate
+from hypervisor.types import Gas, MethodNumber, TokenAmount
+from localnet import admission, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
-from localnet.blocks import NOBODY
-from localnet.clock import LARGEST_INTERVAL, ChainClock, Clock
+from localnet.by_hand import ByHand
+from localnet.clock import ChainClock, Clock
 from localnet.contract import Artifact, Contract
 from localnet.contract_state import nonce_of
-from localnet.errors import CallFailed, TransactionFailed, TransactionRefused, UnknownBlock, UnknownTransaction
-from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
-from localnet.genesis import DEFAULT_BALANCE, LARGEST_BALANCE, NOTHING_MORE, Beginning
-from localnet.mempool import Mempool
+from localnet.errors import CallFailed, TransactionFailed, UnknownTransaction
+from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.opening import Opening
-from localnet.records import Tipset, TransactionReceipt
+from localnet.records import TransactionReceipt
 from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
 from localnet.trace_words import NamedInterface
-from localnet.upgrades import NO_UPGRADES, UpgradePlan, Upgrades, planned
+from localnet.upgrades import NO_UPGRADES, UpgradePlan
 
 if TYPE_CHECKING:
     from bridge.binding import Call, R
@@ -56,18 +51,8 @@ PRIORITY_FEE: Final = TokenAmount(100_000)
 MOST_INTERFACES: Final = 1_000
 """So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
 
-_LOG = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    tipset: Tipset
-    upgrades: Upgrades
-    producer: Address
-    time_offset: int
-
-
-class Network:
+class Network(ByHand):
     """A local network: accounts with funds, a chain, a mempool, a machine."""
 
     def __init__(
@@ -109,16 +94,12 @@ class Network:
         if len(beginning.miners) > account_count:
             raise InvalidInput(f"{account_count} accounts cannot own {len(beginning.miners)} miners, one each")
         opening = Opening(path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare)
-        self.chain = opening.chain(int(clock()), upgrades)
+        super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock))
         if facade:
             from bridge.facade_runtime import offer_facade
 
             offer_facade(self.chain.machine)
         self.chain.deferred = deferred
-        self.mempool = Mempool()
-        self.automine = True
-        self._clock = ChainClock(clock)
-        self._snapshots: list[_Snapshot] = []
         self._by_address = {account.address: account for account in self.accounts}
         self._interfaces: dict[EthAddress | str, NamedInterface] = {}
         if self.block_number == 0:
@@ -126,44 +107,6 @@ class Network:
                 self.create_miner(owner, sectors)
 
     # --- facts ------------------------------------------------------------------------------------------------
-
-    @property
-    def machine(self) -> Hypervisor:
-        """The machine at the head's state."""
-        return self.chain.machine
-
-    @property
-    def chain_id(self) -> int:
-        """Ethereum's chain id."""
-        return self.machine.context.chain_id
-
-    @property
-    def head(self) -> Tipset:
-        """The newest tipset, executed."""
-        return self.chain.head
-
-    @property
-    def settled(self) -> Tipset:
-        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
-        return self.chain.settled
-
-    @property
-    def block_number(self) -> ChainEpoch:
-        """The head's height."""
-        return self.chain.head.height
-
-    @property
-    def base_fee(self) -> TokenAmount:
-        """attoFIL per gas in the next tipset."""
-        return self.chain.head.next_base_fee
-
-    def block(self, number: int) -> Tipset:
-        """The tipset at a height. Raises UnknownBlock, also for a null round."""
-        found = self.chain.index.at(number)
-        if not isinstance(found, Tipset):
-            what = "is a null round" if found else f"is above the head, {self.head.height}"
-            raise UnknownBlock(f"block {number} {what}")
-        return found
 
     def account(self, address: bytes) -> Account | None:
         """The unlocked account with an Ethereum address."""
@@ -182,7 +125,7 @@ class Network:
         """The Ethereum address of a target: f410 where it has one, else the masked ID."""
         return ethereum_address(self.machine, target)
 
-    # --- transactions -----------------------------------------------------------------------------------------
+    # --- contracts and actors ---------------------------------------------------------------------------------
 
     def deploy(
         self,
@@ -224,11 +167,43 @@ class Network:
             name, interface, None if at is None else f"0x{at.hex()}"
         )
 
+    @property
+    def interfaces(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of contracts that traces know."""
+        return tuple(self._interfaces.values())
+
     def _known(self, address: EthAddress, artifact: Artifact) -> Contract:
         """A contract, whose interface traces then know."""
         named = NamedInterface(artifact.name or "contract", artifact.interface, f"0x{address.hex()}")
         self._interfaces[address] = named
         return Contract(self, address, artifact.interface)
+
+    @property
+    def actors(self) -> NativeActors:
+        """Native actors by their interface: users' own, which can be installed here, and built-in ones."""
+        from localnet.native_actor import NativeActors
+
+        return NativeActors(self)
+
+    def create_miner(
+        self,
+        owner: Account | None = None,
+        sectors: int = 1,
+        *,
+        claims: bool = False,
+        expiration: int | None = None,
+    ) -> Miner:
+        """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
+
+        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
+        `localnet.miner` says where the sectors come from. On an official bundle this mines up to two days of null
+        rounds. Raises TransactionFailed, TransactionRefused.
+        """
+        from localnet.miner import create_miner
+
+        return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
+
+    # --- transactions -----------------------------------------------------------------------------------------
 
     def send(
         self,
@@ -331,22 +306,6 @@ class Network:
         admission.check_funds(self.machine, to_filecoin(request.sender), request.sender, request.value)
         return simulate.estimate(self.machine, request)
 
-    def submit(self, raw: bytes) -> bytes:
-        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
-        return self._take(admission.from_raw(raw, self.chain_id))
-
-    def submit_native(self, signed: SignedMessage) -> bytes:
-        """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
-        return self._take(admission.from_native(self.machine, signed))
-
-    def submit_unsigned(self, message: Message) -> bytes:
-        """Take a message in anybody's name, without a signature; its hash. Raises TransactionRefused.
-
-        An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
-        nonce all the same.
-        """
-        return self._take(admission.impersonated(self.machine, message))
-
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
         receipt = self.find_receipt(transaction_hash)
@@ -357,45 +316,6 @@ class Network:
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
         return replace(receipt, tracer=self._trace)
 
-    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
-        """The executed transaction, None where its receipt is not known (yet)."""
-        receipt = self.chain.index.receipt(transaction_hash)
-        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
-
-    def waiting(self, transaction_hash: bytes) -> Candidate | None:
-        """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
-        waiting = self.mempool.get(transaction_hash)
-        executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
-        if executed is None or executed.block_number <= self.settled.height:
-            return waiting
-        return candidate_of(executed.execution)
-
-    def pending_nonce(self, sender: Address) -> int:
-        """The nonce after everything of the sender's that waits."""
-        return self.mempool.pending_nonce(sender, next_nonce(self.machine, sender))
-
-    def _take(self, candidate: Candidate) -> bytes:
-        admission.check(self.machine, candidate, self.base_fee)
-        if self.chain.index.receipt(candidate.hash) is not None:
-            raise TransactionRefused("known", "already known")
-        self.mempool.add(candidate, next_nonce(self.machine, candidate.bare.from_))
-        for watcher in tuple(self.chain.watchers):
-            watcher.waits(candidate)
-        if self.automine:
-            self._mine_ready(candidate.bare.from_)
-        return candidate.hash
-
-    def _mine_ready(self, sender: Address) -> None:
-        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
-        for candidate in self.mempool.ready_of(sender, next_nonce(self.machine, sender)):
-            if not is_admissible(self.machine, candidate, self.base_fee):
-                return
-            try:
-                self._produce([candidate])
-            except BaseException:
-                self.mempool.drop(candidate)
-                raise
-
     def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
         if self.chain.deferred and self.automine:
             self.mine()
@@ -403,13 +323,6 @@ class Network:
         if not receipt.succeeded:
             raise TransactionFailed(receipt, receipt.return_data)
         return receipt
-
-    @property
-    def actors(self) -> NativeActors:
-        """Native actors by their interface: users' own, which can be installed here, and built-in ones."""
-        from localnet.native_actor import NativeActors
-
-        return NativeActors(self)
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -434,191 +347,6 @@ class Network:
 
     def _trace(self, receipt: TransactionReceipt) -> Trace:
         return trace(self.chain, receipt, self.interfaces)
-
-    @property
-    def interfaces(self) -> tuple[NamedInterface, ...]:
-        """The interfaces of contracts that traces know."""
-        return tuple(self._interfaces.values())
-
-    # --- chain and time ---------------------------------------------------------------------------------------
-
-    def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
-        """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
-        if blocks < 0 or null_rounds < 0:
-            raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
-        for _ in range(blocks):
-            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
-            self._produce(chosen, null_rounds)
-        return self.head
-
-    def increase_time(self, seconds: int) -> int:
-        """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`.
-
-        In seconds. Raises InvalidInput for a time that runs backwards or behind the year 9999.
-        """
-        return self._clock.increase(seconds)
-
-    def set_next_timestamp(self, timestamp: int) -> None:
-        """The next block's time, in Unix seconds; the clock goes on from there. Raises InvalidInput."""
-        self._clock.set_next(timestamp, self.head.timestamp)
-
-    def set_time(self, timestamp: int) -> int:
-        """Let it be this time now, in Unix seconds; how far the clock runs ahead. Raises InvalidInput."""
-        return self._clock.set(timestamp)
-
-    def set_block_interval(self, seconds: int | None) -> None:
-        """Let each block be so many seconds after its parent; with None at the clock's time. Raises InvalidInput."""
-        if seconds is not None and not 1 <= seconds <= LARGEST_INTERVAL:
-            raise InvalidInput(f"blocks cannot be {seconds} seconds apart: expected 1 to {LARGEST_INTERVAL}")
-        self._clock.interval = seconds
-
-    def set_balance(self, target: Target, amount: int) -> None:
-        """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
-        controls.set_balance(self.machine, filecoin_address(target), TokenAmount(amount))
-        self.chain.keep_changes()
-
-    def set_nonce(self, target: Target, nonce: int) -> None:
-        """Give an account or a contract another nonce, without a transaction. Raises InvalidInput."""
-        controls.set_nonce(self.machine, filecoin_address(target), nonce)
-        self.chain.keep_changes()
-
-    def set_code(self, target: Target, code: bytes) -> None:
-        """Give an Ethereum address other runtime code, without a transaction. Raises InvalidInput for native actors."""
-        controls.set_code(self.machine, filecoin_address(target), code)
-        self.chain.keep_changes()
-
-    def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
-        """Give a contract's slots other words, without a transaction. Raises InvalidInput for anybody else."""
-        controls.set_storage(self.machine, filecoin_address(target), slots)
-        self.chain.keep_changes()
-
-    def grant_datacap(self, target: Target, size: int) -> None:
-        """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
-
-        Raises InvalidInput where the registry refuses.
-        """
-        from localnet.datacap import grant
-
-        grant(self.chain, filecoin_address(target), size)
-
-    def create_miner(
-        self,
-        owner: Account | None = None,
-        sectors: int = 1,
-        *,
-        claims: bool = False,
-        expiration: int | None = None,
-    ) -> Miner:
-        """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
-
-        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
-        `localnet.miner` says where the sectors come from. On an official bundle this mines up to two days of null
-        rounds. Raises TransactionFailed, TransactionRefused.
-        """
-        from localnet.miner import create_miner
-
-        return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
-
-    def set_next_base_fee(self, base_fee: int) -> None:
-        """The base fee of the next block, in attoFIL per gas; it goes on from there. Raises InvalidInput."""
-        if not 0 <= base_fee <= LARGEST_BALANCE:
-            raise InvalidInput(f"{base_fee} attoFIL cannot be a base fee")
-        self.chain.set_next_base_fee(TokenAmount(base_fee))
-
-    def go_back(self, tipset: Tipset, time_offset: int | None = None, upgrades: Upgrades | None = None) -> None:
-        """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
-
-        The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
-        """
-        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
-        self.chain.go_back(tipset, upgrades)
-        self.mempool = Mempool()
-        self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
-
-    def dump_state(self) -> bytes:
-        """The state as one file, for `load_state` of a network with the same bundle."""
-        from localnet.state_file import dump_state
-
-        return dump_state(self)
-
-    def load_state(self, packed: bytes) -> Tipset:
-        """Take another network's state in place of this one's, in a new block. Raises InvalidInput."""
-        from localnet.state_file import load_state
-
-        return load_state(self, packed)
-
-    def snapshot(self) -> int:
-        """Remember the chain as it is now; the number is for `revert`."""
-        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
-        return len(self._snapshots)
-
-    def revert(self, snapshot: int) -> bool:
-        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot.
-
-        Waiting transactions are no part of it, and are forgotten.
-        """
-        if not 1 <= snapshot <= len(self._snapshots):
-            return False
-        remembered = self._snapshots[snapshot - 1]
-        del self._snapshots[snapshot - 1 :]
-        self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
-        self.chain.producer = remembered.producer
-        return True
-
-    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
-        try:
-            tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
-        except Exception:
-            if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
-                self.mempool.drop(self.chain.executing)
-            raise
-        self._clock.block_made()
-        self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
-        if _LOG.isEnabledFor(logging.INFO):
-            for receipt in self.chain.index.receipts(tipset):
-                _LOG.info("%s", receipt)
-        return tipset
-
-    # --- the network itself -----------------------------------------------------------------------------------
-
-    @property
-    def producer(self) -> Address:
-        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
-        return self.chain.producer
-
-    def set_producer(self, miner: Target) -> None:
-        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NOBODY` ends that.
-
-        Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
-        code may run in the lane of the system's messages.
-        """
-        address = filecoin_address(miner)
-        actor = self.machine.actor(address)
-        kind = None if actor is None else self.machine.manifest.name_of(actor.code)
-        if kind != "storageminer" and address != NOBODY:
-            raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
-        self.chain.producer = address
-
-    @property
-    def version(self) -> int:
-        """The number of the network version."""
-        return self.machine.context.network.number
-
-    def upgrade(self, version: int, bundle: Bundle | str | Path | None = None) -> Tipset:
-        """Upgrade the network after the head, and make an empty block, the first of the new version.
-
-        Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
-        they stay as they are and only the rules change. Raises InvalidInput where that is no upgrade, or where the
-        layouts of states would have to change.
-        """
-        before = self.chain.record.upgrades
-        upgrades, bundles = planned({self.head.height: version if bundle is None else (version, bundle)})
-        self.chain.plan(upgrades, bundles)
-        try:
-            return self._produce([])
-        except BaseException:
-            self.chain.forget_plan(before)
-            raise
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from store.transfer import write_blocks
 from store.walk import blocks_below
 
 if TYPE_CHECKING:
-    from localnet.network import Network
+    from localnet.chain import Chain
     from localnet.records import Tipset
 
 LARGEST_STATE: Final = 1 << 30
@@ -35,9 +35,9 @@ _FURTHEST: Final = 1_100_000
 """Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
 
 
-def dump_state(network: Network) -> bytes:
+def dump_state(chain: Chain) -> bytes:
     """The head's state, as `load_state` takes it."""
-    head, machine = network.head, network.machine
+    head, machine = chain.head, chain.machine
     outside = OverlayStore(machine.base)
     root = put_object(outside, [_FORMAT, head.height, head.timestamp, link(head.state)])
     code = set(machine.manifest.codes)
@@ -48,12 +48,12 @@ def dump_state(network: Network) -> bytes:
     return packer.compress(file.getbuffer()) + packer.flush()
 
 
-def load_state(network: Network, packed: bytes) -> Tipset:
+def load_state(chain: Chain, packed: bytes) -> Tipset:
     """Put a state in place of the head's, in a block of its own, at the state's epoch or behind the head.
 
     Raises InvalidInput for what is no such file, and for a state of another bundle, with nothing changed.
     """
-    blocks = BufferedStore(network.machine.base)
+    blocks = BufferedStore(chain.machine.base)
     try:
         reader = read_car(io.BytesIO(_unpacked(packed)))
         for cid, data in reader:
@@ -63,16 +63,16 @@ def load_state(network: Network, packed: bytes) -> Tipset:
         if version != _FORMAT:
             raise InvalidInput(f"the file has format {version}, this program reads {_FORMAT}")
         state = unlink(state_link)
-        _check_bundle(network, blocks, state)
+        _check_bundle(chain, blocks, state)
         for _ in blocks_below(blocks, [state]):
             pass  # every block is there
-        _check_numbers(network.head.height, height, timestamp)
-        _check_version(network, height)
+        _check_numbers(chain.head.height, height, timestamp)
+        _check_version(chain, height)
     except InvalidInput:
         raise
     except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
         raise InvalidInput(f"this is no state that a network has dumped: {error}") from None
-    return network.chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
+    return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -86,17 +86,17 @@ def _unpacked(packed: bytes) -> bytes:
     return data
 
 
-def _check_bundle(network: Network, blocks: BufferedStore, state: Cid) -> None:
+def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
     system = StateTree(blocks, state).get_actor(SYSTEM_ACTOR)
-    own = network.machine.state_tree.get_actor(SYSTEM_ACTOR)
+    own = chain.machine.state_tree.get_actor(SYSTEM_ACTOR)
     assert own is not None, "a machine's state has a system actor"
     if system is None or system.head != own.head:
         there = "no system actor" if system is None else show(system.head)
         raise InvalidInput(f"the state is of other built-in actors ({there}) than this network's ({show(own.head)})")
 
 
-def _check_version(network: Network, height: int) -> None:
-    versions = {network.chain.record.upgrades.version_at(epoch) for epoch in (network.head.height, height)}
+def _check_version(chain: Chain, height: int) -> None:
+    versions = {chain.record.upgrades.version_at(epoch) for epoch in (chain.head.height, height)}
     if len(versions) > 1:
         raise InvalidInput(f"the state is of epoch {height}, behind an upgrade that this network has not done yet")
 

@@ -1,0 +1,243 @@
+"""A network's blocks: transactions that are taken, blocks that are made of them, snapshots, upgrades.
+
+`Network` gives it accounts and words (`localnet.network`).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet import admission
+from localnet.addresses import Target, filecoin_address
+from localnet.blocks import NOBODY
+from localnet.chain import Chain
+from localnet.clock import ChainClock
+from localnet.errors import TransactionRefused, UnknownBlock
+from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
+from localnet.mempool import Mempool
+from localnet.records import Tipset, TransactionReceipt
+from localnet.upgrades import Upgrades, planned
+
+if TYPE_CHECKING:
+    pass
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    tipset: Tipset
+    upgrades: Upgrades
+    producer: Address
+    time_offset: int
+
+
+class Producing:
+    """A chain, what waits for its next block, and the clock that says when that is."""
+
+    def __init__(self, chain: Chain, clock: ChainClock) -> None:
+        self.chain = chain
+        self.mempool = Mempool()
+        self.automine = True
+        self._clock = clock
+        self._snapshots: list[_Snapshot] = []
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+        return self.chain.machine
+
+    @property
+    def chain_id(self) -> int:
+        """Ethereum's chain id."""
+        return self.machine.context.chain_id
+
+    @property
+    def version(self) -> int:
+        """The number of the network version."""
+        return self.machine.context.network.number
+
+    @property
+    def head(self) -> Tipset:
+        """The newest tipset, executed."""
+        return self.chain.head
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
+        return self.chain.settled
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The head's height."""
+        return self.chain.head.height
+
+    @property
+    def base_fee(self) -> TokenAmount:
+        """attoFIL per gas in the next tipset."""
+        return self.chain.head.next_base_fee
+
+    def block(self, number: int) -> Tipset:
+        """The tipset at a height. Raises UnknownBlock, also for a null round."""
+        found = self.chain.index.at(number)
+        if not isinstance(found, Tipset):
+            what = "is a null round" if found else f"is above the head, {self.head.height}"
+            raise UnknownBlock(f"block {number} {what}")
+        return found
+
+    @property
+    def producer(self) -> Address:
+        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
+        return self.chain.producer
+
+    # --- transactions -----------------------------------------------------------------------------------------
+
+    def submit(self, raw: bytes) -> bytes:
+        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
+        return self._take(admission.from_raw(raw, self.chain_id))
+
+    def submit_native(self, signed: SignedMessage) -> bytes:
+        """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
+        return self._take(admission.from_native(self.machine, signed))
+
+    def submit_unsigned(self, message: Message) -> bytes:
+        """Take a message in anybody's name, without a signature; its hash. Raises TransactionRefused.
+
+        An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
+        nonce all the same.
+        """
+        return self._take(admission.impersonated(self.machine, message))
+
+    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction, None where its receipt is not known (yet)."""
+        receipt = self.chain.index.receipt(transaction_hash)
+        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
+
+    def waiting(self, transaction_hash: bytes) -> Candidate | None:
+        """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
+        waiting = self.mempool.get(transaction_hash)
+        executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
+        if executed is None or executed.block_number <= self.settled.height:
+            return waiting
+        return candidate_of(executed.execution)
+
+    def pending_nonce(self, sender: Address) -> int:
+        """The nonce after everything of the sender's that waits."""
+        return self.mempool.pending_nonce(sender, next_nonce(self.machine, sender))
+
+    def _take(self, candidate: Candidate) -> bytes:
+        admission.check(self.machine, candidate, self.base_fee)
+        if self.chain.index.receipt(candidate.hash) is not None:
+            raise TransactionRefused("known", "already known")
+        self.mempool.add(candidate, next_nonce(self.machine, candidate.bare.from_))
+        for watcher in tuple(self.chain.watchers):
+            watcher.waits(candidate)
+        if self.automine:
+            self._mine_ready(candidate.bare.from_)
+        return candidate.hash
+
+    def _mine_ready(self, sender: Address) -> None:
+        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
+        for candidate in self.mempool.ready_of(sender, next_nonce(self.machine, sender)):
+            if not is_admissible(self.machine, candidate, self.base_fee):
+                return
+            try:
+                self._produce([candidate])
+            except BaseException:
+                self.mempool.drop(candidate)
+                raise
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
+        """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
+        if blocks < 0 or null_rounds < 0:
+            raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
+        for _ in range(blocks):
+            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
+            self._produce(chosen, null_rounds)
+        return self.head
+
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
+        try:
+            tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
+        except Exception:
+            if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
+                self.mempool.drop(self.chain.executing)
+            raise
+        self._clock.block_made()
+        self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
+        if _LOG.isEnabledFor(logging.INFO):
+            for receipt in self.chain.index.receipts(tipset):
+                _LOG.info("%s", receipt)
+        return tipset
+
+    def set_producer(self, miner: Target) -> None:
+        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NOBODY` ends that.
+
+        Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
+        code may run in the lane of the system's messages.
+        """
+        address = filecoin_address(miner)
+        actor = self.machine.actor(address)
+        kind = None if actor is None else self.machine.manifest.name_of(actor.code)
+        if kind != "storageminer" and address != NOBODY:
+            raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
+        self.chain.producer = address
+
+    def upgrade(self, version: int, bundle: Bundle | str | Path | None = None) -> Tipset:
+        """Upgrade the network after the head, and make an empty block, the first of the new version.
+
+        Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
+        they stay as they are and only the rules change. Raises InvalidInput where that is no upgrade, or where the
+        layouts of states would have to change.
+        """
+        before = self.chain.record.upgrades
+        upgrades, bundles = planned({self.head.height: version if bundle is None else (version, bundle)})
+        self.chain.plan(upgrades, bundles)
+        try:
+            return self._produce([])
+        except BaseException:
+            self.chain.forget_plan(before)
+            raise
+
+    # --- going back -------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> int:
+        """Remember the chain as it is now; the number is for `revert`."""
+        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
+        return len(self._snapshots)
+
+    def revert(self, snapshot: int) -> bool:
+        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot.
+
+        Waiting transactions are no part of it, and are forgotten.
+        """
+        if not 1 <= snapshot <= len(self._snapshots):
+            return False
+        remembered = self._snapshots[snapshot - 1]
+        del self._snapshots[snapshot - 1 :]
+        self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
+        self.chain.producer = remembered.producer
+        return True
+
+    def go_back(self, tipset: Tipset, time_offset: int | None = None, upgrades: Upgrades | None = None) -> None:
+        """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
+
+        The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
+        """
+        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
+        self.chain.go_back(tipset, upgrades)
+        self.mempool = Mempool()
+        self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
