@@ -1,25 +1,57 @@
-"""`hypervisor doctor`: whether this installation is whole, each check in one line."""
+"""`hypervisor doctor`: whether this installation is whole, or a node does what programs need, a line for each check."""
 
+from __future__ import annotations
+
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
+from devtools.cli.node_client import AsJson
+
 _PYTHONS = ((3, 11), (3, 13))
 
+Check = tuple[str, Callable[[], str]]
 
-def doctor() -> None:
-    """Check the installation: Python, libraries, runtimes, the embedded bundle, a message through both runtimes."""
-    failed = 0
-    for name, check in _CHECKS:
+
+def doctor(
+    rpc_url: Annotated[
+        str | None,
+        typer.Option("--rpc-url", "--rpc", metavar="URL", help="Check the node there, not the installation."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation, or a running node, and say what to do about what is wrong.
+
+    The installation: Python, libraries, runtimes, the embedded bundle, a message through both runtimes. A node: its
+    network, what it signs for, Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
+
+    Example: hypervisor doctor
+
+    Example: hypervisor doctor --rpc-url http://127.0.0.1:8545
+    """
+    results = []
+    for name, check in _CHECKS if rpc_url is None else _node_checks(rpc_url):
         try:
-            typer.echo(f"ok    {name}: {check()}")
+            ok, words = True, check()
         except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong, and goes on
-            failed += 1
-            typer.echo(f"FAIL  {name}: {error}")
-    if failed:
+            ok, words = False, str(error) or type(error).__name__
+        results.append({"name": name, "ok": ok, "result": words})
+        if not as_json:
+            typer.echo(f"{'ok   ' if ok else 'FAIL '} {name}: {words}")
+    if as_json:
+        typer.echo(json.dumps({"ok": all(result["ok"] for result in results), "checks": results}))
+    if not all(result["ok"] for result in results):
         raise typer.Exit(1)
+
+
+def _node_checks(url: str) -> Iterable[Check]:
+    from devtools.cli.node_checks import node_checks
+
+    return node_checks(url)
 
 
 def _python() -> str:
@@ -71,7 +103,7 @@ def _message() -> str:
     return f"{len(finished.steps)} steps of the demonstration"
 
 
-_CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+_CHECKS: tuple[Check, ...] = (
     ("Python", _python),
     ("libraries", _libraries),
     ("runtimes", _runtimes),

@@ -8,7 +8,24 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli import actors, bundles, car, demo, doctor, ethereum, gc, inspect, node, trace, vectors
+from devtools.cli import (
+    actors,
+    balance,
+    bundles,
+    call,
+    car,
+    demo,
+    deploy,
+    doctor,
+    ethereum,
+    gc,
+    inspect,
+    node,
+    send,
+    trace,
+    vectors,
+    wallet,
+)
 
 USE_IT = "Use it"
 STATE = "Actors and state"
@@ -25,8 +42,13 @@ app = typer.Typer(
 app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
 app.command("node", rich_help_panel=USE_IT)(node.node)
+app.command("deploy", rich_help_panel=USE_IT)(deploy.deploy)
+app.command("call", rich_help_panel=USE_IT)(call.call)
+app.command("send", rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
+app.command("balance", rich_help_panel=USE_IT)(balance.balance)
+app.add_typer(wallet.app, name="wallet", rich_help_panel=USE_IT)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)

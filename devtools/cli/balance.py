@@ -1,0 +1,47 @@
+"""`hypervisor balance`: what somebody has."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from devtools.cli.call import Address
+from devtools.cli.node_client import URL, AsJson, RpcUrl
+
+
+def balance(
+    address: Address,
+    block: Annotated[
+        str | None, typer.Option(metavar="BLOCK", help="At this block's number (not for f1, f2, f3).")
+    ] = None,
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show the balance of an account, a contract or a built-in actor.
+
+    Example: hypervisor balance f0100
+
+    Example: hypervisor balance 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 --json
+    """
+    from devtools.cli.rpc_client import ask
+    from hypervisor.errors import InvalidInput
+    from localnet.addresses import filecoin_address
+    from localnet.call_text import show_fil
+
+    parsed = filecoin_address(address)
+    if block is None:
+        amount = int(ask(rpc_url, "Filecoin.WalletBalance", str(parsed)))
+    elif block.isascii() and block.isdigit() and len(block) < 20:
+        from devtools.cli.node_client import ethereum
+
+        amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), hex(int(block))), 16)
+    else:
+        raise InvalidInput(f"{block!r:.60} is no block's number")
+    if as_json:
+        typer.echo(
+            json.dumps({"address": address, "attofil": str(amount), "fil": show_fil(amount).removesuffix(" FIL")})
+        )
+        return
+    typer.echo(show_fil(amount) if amount else "0 FIL")

@@ -1,0 +1,57 @@
+"""`hypervisor deploy`: a compiled contract onto a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from devtools.cli.node_client import URL, AsJson, From, GasLimit, Key, RpcUrl, Sending, Timeout, Value
+
+Artifacts = Annotated[
+    list[Path] | None,
+    typer.Option("--artifacts", metavar="DIR", help="Where compiled contracts are (default: out, artifacts)."),
+]
+
+
+def deploy(
+    artifact: Annotated[
+        str,
+        typer.Argument(metavar="ARTIFACT", help="A compiler's JSON file, or a contract's name.", show_default=False),
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The constructor's arguments.", show_default=False)
+    ] = None,
+    value: Value = "0",
+    sender: From = "0",
+    private_key: Key = None,
+    gas_limit: GasLimit = None,
+    artifacts: Artifacts = None,
+    timeout: Timeout = 300.0,
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Deploy a compiled contract, of solc, forge or Hardhat.
+
+    Addresses may be f0... to f4..., t0... to t4... or 0x...; amounts 1.5fil; lists [1,2]; tuples (1,0x02). Negative
+    numbers need -- before the arguments.
+
+    Example: hypervisor deploy Counter
+
+    Example: hypervisor deploy out/Vault.sol/Vault.json 1.5fil f0100 --value 2fil
+    """
+    from bridge.addresses import eth_address, to_filecoin
+    from devtools.cli.amounts import attofil
+    from devtools.cli.node_client import ended, ethereum, sent, told_failure
+    from devtools.cli.signatures import constructed
+    from localnet.artifacts import find_artifact
+
+    found = find_artifact(artifact, artifacts)
+    init_code = constructed(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
+    receipt = sent(Sending(rpc_url, sender, private_key, gas_limit, timeout), None, init_code, attofil(value))
+    if int(receipt["status"], 16) != 1:
+        ended(receipt, told_failure(rpc_url, receipt["transactionHash"]), as_json)
+    address = str(receipt["contractAddress"])
+    native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
+    ended(receipt, (), as_json, contract=found.name, address=address, native=str(native))

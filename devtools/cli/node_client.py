@@ -1,0 +1,179 @@
+"""What the commands that use a node share: its URL, addresses in every form, sending and waiting."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import typer
+
+from devtools.cli.progress import words_line
+from devtools.cli.rpc_client import NodeError, ask
+from hypervisor.errors import InvalidInput
+
+URL: Final = "http://127.0.0.1:8545"
+RpcUrl = Annotated[
+    str,
+    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar="ETH_RPC_URL", help="The node to ask.", show_default=True),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+From = Annotated[
+    str, typer.Option("--from", metavar="ADDRESS|N", help="The sender: an address, or the number of a node's account.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--private-key",
+        metavar="KEY",
+        envvar="HYPERVISOR_PRIVATE_KEY",
+        help="Sign here with this key, not at the node.",
+    ),
+]
+Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20nanofil, ...")]
+GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="(default: the node's estimate)")]
+Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
+
+_QUICK, _SLOW = 0.02, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Who sends how: a node's account, or a key of one's own; seconds to wait."""
+
+    url: str
+    sender: str
+    key: str | None
+    gas_limit: int | None
+    timeout: float
+
+
+def ethereum(url: str) -> Callable[[str], str]:
+    """A reader of addresses: the 0x form of an f-, t- or 0x address; the node is asked for that of f1, f2 and f3."""
+
+    def read(text: str) -> str:
+        from bridge.addresses import from_delegated, masked_id
+        from localnet.addresses import filecoin_address
+
+        parsed = filecoin_address(text)
+        number = parsed.actor_id()
+        known = masked_id(number) if number is not None else from_delegated(parsed)
+        return (
+            str(ask(url, "Filecoin.FilecoinAddressToEthAddress", str(parsed))) if known is None else f"0x{known.hex()}"
+        )
+
+    return read
+
+
+def sent(sending: Sending, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+    """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
+    request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
+    if sending.gas_limit is not None:
+        request["gas"] = hex(sending.gas_limit)
+    request = {name: field for name, field in request.items() if field is not None}
+    if sending.key is None:
+        sender = _account(sending.url, sending.sender)
+        transaction = ask(sending.url, "eth_sendTransaction", {"from": sender, **request})
+    else:
+        transaction = ask(sending.url, "eth_sendRawTransaction", _signed(sending, to, data, value, request))
+    return _waited(sending.url, str(transaction), sending.timeout)
+
+
+def told_failure(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
+    """Why a transaction failed, call by call; nothing where the node does not trace."""
+    from localnet.trace_report import told
+
+    try:
+        found = told(ask(url, "hypervisor_trace", transaction), interfaces)
+    except NodeError:
+        return []
+    return list(found["why"]["calls"]) if found["why"] else []
+
+
+def ended(receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
+    """Print how a transaction ended; status 1 where it failed."""
+    failed = int(receipt["status"], 16) != 1
+    found = {
+        "transaction": receipt["transactionHash"],
+        "block": int(receipt["blockNumber"], 16),
+        "gas_used": int(receipt["gasUsed"], 16),
+        "status": "failed" if failed else "ok",
+        **more,
+    }
+    if failed:
+        found["why"] = list(failure)
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif failed:
+        typer.echo(f"error: transaction {found['transaction']} in block {found['block']} failed", err=True)
+        for line in failure:
+            typer.echo(f"  {line}", err=True)
+        typer.echo(f"  `hypervisor trace {found['transaction']}` shows all its calls", err=True)
+    else:
+        for name, value in found.items():
+            typer.echo(f"{name:<12} {value:,}" if isinstance(value, int) else f"{name:<12} {value}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def account_of(key: str) -> Any:
+    """The account of a private key in hex. Raises InvalidInput, without the key."""
+    from localnet.accounts import Account
+
+    try:
+        secret = bytes.fromhex(key.strip().removeprefix("0x"))
+        if len(secret) == 32:
+            return Account.from_key(secret)
+    except ValueError:
+        pass  # refused below
+    raise InvalidInput("the private key is none: expected 64 hex digits, a number below the order of secp256k1")
+
+
+def _account(url: str, sender: str) -> str:
+    if not sender.isdigit():
+        return ethereum(url)(sender)
+    accounts = ask(url, "eth_accounts")
+    if int(sender) >= len(accounts):
+        raise InvalidInput(
+            f"{url} signs for {len(accounts)} accounts, there is no number {sender}: sign here with --private-key"
+        )
+    return str(accounts[int(sender)])
+
+
+def _signed(sending: Sending, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
+    """A transaction, signed with a key, in hex."""
+    from bridge.addresses import eth_address
+    from bridge.transactions import DYNAMIC_FEE, Transaction
+
+    assert sending.key is not None, "the caller has looked"
+    account, url = account_of(sending.key), sending.url
+    sender = f"0x{account.address.hex()}"
+    priority = int(ask(url, "eth_maxPriorityFeePerGas"), 16)
+    gas = sending.gas_limit or int(ask(url, "eth_estimateGas", {"from": sender, **request}), 16)
+    transaction = Transaction(
+        type=DYNAMIC_FEE,
+        chain_id=int(ask(url, "eth_chainId"), 16),
+        nonce=int(ask(url, "eth_getTransactionCount", sender, "pending"), 16),
+        to=None if to is None else eth_address(bytes.fromhex(to[2:])),
+        value=value,
+        data=data,
+        gas_limit=gas,
+        max_fee=2 * int(ask(url, "eth_gasPrice"), 16) + priority,
+        max_priority_fee=priority,
+    )
+    return f"0x{account.sign(transaction).raw().hex()}"
+
+
+def _waited(url: str, transaction: str, timeout: float) -> dict[str, Any]:
+    deadline, pause = time.monotonic() + timeout, _QUICK
+    with words_line(f"{transaction} waits for a block"):
+        while True:
+            found: dict[str, Any] | None = ask(url, "eth_getTransactionReceipt", transaction)
+            if found is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise NodeError(f"{transaction} has no receipt after {timeout:g} seconds; it may still get one")
+            time.sleep(pause)
+            pause = min(2 * pause, _SLOW)

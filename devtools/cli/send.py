@@ -1,0 +1,92 @@
+"""`hypervisor send`: money, or a call of a contract that is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from devtools.cli.call import Abi, Address, Arguments
+from devtools.cli.deploy import Artifacts
+from devtools.cli.node_client import URL, AsJson, From, GasLimit, Key, RpcUrl, Sending, Timeout, Value
+
+if TYPE_CHECKING:
+    from bridge.abi import ContractInterface
+
+
+def send(
+    address: Address,
+    function: Annotated[
+        str | None,
+        typer.Argument(metavar="[FUNCTION]", help="name(types), 0x and calldata, or nothing.", show_default=False),
+    ] = None,
+    arguments: Arguments = None,
+    value: Value = "0",
+    sender: From = "0",
+    private_key: Key = None,
+    gas_limit: GasLimit = None,
+    abi: Abi = None,
+    artifacts: Artifacts = None,
+    timeout: Timeout = 300.0,
+    trace: Annotated[bool, typer.Option("--trace", help="Print all its calls, too.")] = False,
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Send a transaction: money alone, or a call of a contract's function; wait for its receipt.
+
+    Without --private-key the node signs for one of its accounts. Exit status 1 where the transaction fails, with the
+    reasons call by call.
+
+    Example: hypervisor send f1nqjo... --value 1.5fil
+
+    Example: hypervisor send 0x5fbd... 'put(uint256)' 3 --value 20nanofil
+
+    Example: hypervisor send 0x5fbd... put 3 --abi Vault --trace
+    """
+    from devtools.cli.amounts import attofil
+    from devtools.cli.call import contract_name, interface_of, revert_words
+    from devtools.cli.node_client import ended, ethereum, sent, told_failure
+    from devtools.cli.rpc_client import NodeError
+    from devtools.cli.signatures import encoded
+    from hypervisor.errors import InvalidInput
+    from localnet.trace_words import NamedInterface
+
+    read, interface, data = ethereum(rpc_url), None, b""
+    if function is not None and function.startswith("0x"):
+        try:
+            data = bytes.fromhex(function[2:])
+        except ValueError:
+            raise InvalidInput(
+                f"{function!r:.60} is no calldata: expected 0x and an even number of hex digits"
+            ) from None
+        if arguments:
+            raise InvalidInput("calldata has its arguments in it: leave the others out")
+    elif function is not None:
+        interface, name = interface_of(function, abi, artifacts)
+        data = encoded(interface, name, arguments or [], read)
+    sending = Sending(rpc_url, sender, private_key, gas_limit, timeout)
+    try:
+        receipt = sent(sending, read(address), data, attofil(value))
+    except NodeError as error:
+        words = None if interface is None else revert_words(interface, error)
+        raise error if words is None else NodeError(f"{error}: {words}") from None
+    failure = []
+    if int(receipt["status"], 16) != 1:
+        named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
+        failure = told_failure(rpc_url, receipt["transactionHash"], named)
+    try:
+        ended(receipt, failure, as_json)
+    finally:
+        if trace and not as_json:
+            _print_calls(rpc_url, receipt["transactionHash"], interface, abi)
+
+
+def _print_calls(url: str, transaction: str, interface: ContractInterface | None, abi: str | None) -> None:
+    from devtools.cli.call import contract_name
+    from devtools.cli.rpc_client import ask
+    from localnet.call_text import call_lines, tree_console
+    from localnet.trace_report import told
+    from localnet.trace_words import NamedInterface
+
+    named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
+    tree_console().print(call_lines(told(ask(url, "hypervisor_trace", transaction), named)["calls"]))

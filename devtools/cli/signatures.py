@@ -1,0 +1,232 @@
+"""Functions and their arguments as people type them: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch, ContractInterface
+from hypervisor.errors import InvalidInput
+
+ReadAddress = Callable[[str], str]
+"""Makes the Ethereum address (0x) of any form of address."""
+
+_SHORT: Final = re.compile(r"\b(u?int)(?![0-9])")
+_ARRAY: Final = re.compile(r"(.*)\[([0-9]*)\]", re.DOTALL)
+_OPEN, _CLOSE = "([{", ")]}"
+_LONGEST: Final = 1 << 20
+_DEEPEST: Final = 32
+
+
+def signature_interface(text: str) -> tuple[ContractInterface, str]:
+    """The interface of one function, and its name, of `name(types)` with `(types)` of what it returns behind it.
+
+    Names of arguments and `uint` for `uint256` may be there. Raises InvalidInput.
+    """
+    parts = _signature_parts(text)
+    if parts is None:
+        raise InvalidInput(
+            f"{text!r:.80} is no function: expected name(types)(types returned), as balanceOf(address)(uint256)"
+        )
+    name, inputs, outputs = parts
+    return ContractInterface([{"type": "function", "name": name, "inputs": inputs, "outputs": outputs}]), name
+
+
+def encoded(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
+    """Calldata of a call with arguments as text. Raises InvalidInput."""
+    entry = _entry(interface, function, len(arguments))
+    try:
+        return interface.encode_call(_full_name(entry), *values(entry["inputs"], arguments, address))
+    except AbiMismatch as error:
+        raise InvalidInput(str(error)) from None
+
+
+def constructed(interface: ContractInterface, code: bytes, arguments: Sequence[str], address: ReadAddress) -> bytes:
+    """Init code with the constructor's arguments, given as text. Raises InvalidInput."""
+    inputs: list[Any] = next((entry["inputs"] for entry in interface.abi if entry["type"] == "constructor"), [])
+    if len(inputs) != len(arguments):
+        kinds = ", ".join(kind_of(item) for item in inputs) or "none"
+        raise InvalidInput(f"the constructor takes {len(inputs)} arguments ({kinds}), not {len(arguments)}")
+    try:
+        return interface.encode_constructor(code, *values(inputs, arguments, address))
+    except AbiMismatch as error:
+        raise InvalidInput(str(error)) from None
+
+
+def values(items: Sequence[Any], arguments: Sequence[str], address: ReadAddress) -> list[Any]:
+    """Arguments as values of the types of an ABI's items. Raises InvalidInput."""
+    return [_value(kind_of(item), text, address, 0) for item, text in zip(items, arguments, strict=True)]
+
+
+def kind_of(item: Any) -> str:
+    """The type of an ABI's item, a tuple's as the types of its parts."""
+    kind: str = item["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(kind_of(part) for part in item['components'])}){kind.removeprefix('tuple')}"
+
+
+def as_plain(value: Any) -> Any:
+    """A decoded value as JSON: numbers as decimal text, bytes as hex."""
+    match value:
+        case bool() | None | str():
+            return value
+        case bytes():
+            return f"0x{value.hex()}"
+        case list() | tuple():
+            return [as_plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def _signature_parts(text: str) -> tuple[str, list[Any], list[Any]] | None:
+    found = re.match(r"\s*([A-Za-z_$][\w$]*)\s*", text, re.ASCII)
+    if found is None or len(text) > _LONGEST:
+        return None
+    rest, lists = text[found.end() :], list[list[Any]]()
+    while rest.strip():
+        rest = re.sub(r"^\s*(?:(?:view|pure|payable|external|public|returns)\b\s*)*", "", rest)
+        end = _matching(rest)
+        if end is None or len(lists) == 2:
+            return None
+        items = [_item(part) for part in _split(rest[1:end])]
+        if None in items:
+            return None
+        lists.append(items)
+        rest = rest[end + 1 :]
+    return (found[1], lists[0], lists[1] if len(lists) > 1 else []) if lists else None
+
+
+def _item(text: str) -> dict[str, str] | None:
+    """A type, with or without a name behind it."""
+    from eth_abi.abi import is_encodable_type
+    from eth_abi.exceptions import ParseError
+
+    text = text.strip()
+    end = _matching(text) if text.startswith("(") else None
+    head = text if end is None else text[end + 1 :]
+    words = head.split()
+    kind = (text[: end + 1] if end is not None else "") + (words[0] if words else "")
+    if end is not None:
+        kind = f"({','.join(_kinds(text[1:end]) or ['?'])}){kind[end + 1 :]}" if text[1:end].strip() else kind
+    kind = _SHORT.sub(r"\g<1>256", kind)
+    try:
+        return {"name": "", "type": kind} if is_encodable_type(kind) else None
+    except (ParseError, ValueError):
+        return None
+
+
+def _kinds(text: str) -> list[str]:
+    items = [_item(part) for part in _split(text)]
+    return [item["type"] for item in items if item is not None] if None not in items else []
+
+
+def _entry(interface: ContractInterface, function: str, count: int) -> Any:
+    functions = [entry for entry in interface.abi if entry["type"] == "function"]
+    named = [entry for entry in functions if function in (entry["name"], _full_name(entry))]
+    fitting = [entry for entry in named if len(entry["inputs"]) == count]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(sorted(_full_name(entry) for entry in named or functions)[:20]) or "no function"
+    raise InvalidInput(f"no single function '{function}' of {count} arguments; the contract has {known}")
+
+
+def _full_name(entry: Any) -> str:
+    return f"{entry['name']}({','.join(kind_of(item) for item in entry['inputs'])})"
+
+
+def _value(kind: str, text: str, address: ReadAddress, depth: int) -> Any:
+    text = text.strip() if depth or kind != "string" else text
+    if depth > _DEEPEST:
+        raise InvalidInput("the arguments are nested too deeply")
+    array = _ARRAY.fullmatch(kind)
+    if array is not None:
+        return [_value(array[1], part, address, depth + 1) for part in _parts(text, "[", kind)]
+    if kind.startswith("("):
+        kinds, parts = _split(kind[1:-1]), _parts(text, "([", kind)
+        if len(kinds) != len(parts):
+            raise InvalidInput(f"{text!r:.60} has {len(parts)} parts, {kind} has {len(kinds)}")
+        return tuple(_value(inner, part, address, depth + 1) for inner, part in zip(kinds, parts, strict=True))
+    return _plain_value(kind, _unquoted(text) if depth else text, address)
+
+
+def _plain_value(kind: str, text: str, address: ReadAddress) -> Any:
+    try:
+        if kind == "address":
+            return address(text)
+        if kind == "bool":
+            return {"true": True, "false": False}[text.lower()]
+        if kind.startswith("bytes"):
+            if not text.startswith("0x"):
+                raise ValueError("bytes begin with 0x")
+            return bytes.fromhex(text[2:])
+        if kind.startswith(("uint", "int")):
+            return _number(text)
+    except (KeyError, ValueError):
+        raise InvalidInput(f"{text!r:.80} is no {kind}") from None
+    return text
+
+
+def _number(text: str) -> int:
+    from devtools.cli.amounts import attofil
+
+    if text[-1:].isalpha() and not text.lower().startswith(("0x", "-0x")):
+        return attofil(text)
+    if len(text) > 100:
+        raise ValueError("longer than any number")
+    return int(text, 16 if "x" in text.lower() else 10)
+
+
+def _parts(text: str, opening: str, kind: str) -> list[str]:
+    if text[:1] not in tuple(opening) or _matching(text) != len(text) - 1:
+        raise InvalidInput(f"{text!r:.60} is no {kind}: expected its parts in brackets, as [1,2] or (1,2)")
+    return _split(text[1:-1])
+
+
+def _matching(text: str) -> int | None:
+    """Where the bracket that a text begins with is closed."""
+    if text[:1] not in tuple(_OPEN):
+        return None
+    for place, depth in _depths(text):
+        if depth == 0:
+            return place
+    return None
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that are in no brackets and no quotes."""
+    if not text.strip():
+        return []
+    parts, start = list[str](), 0
+    for place, depth in _depths(text):
+        if depth == 0 and text[place] == ",":
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]
+
+
+def _depths(text: str) -> list[tuple[int, int]]:
+    """How many brackets are open behind each sign that is in no quotes."""
+    depths, depth, quoted, escaped = list[tuple[int, int]](), 0, False, False
+    for place, sign in enumerate(text):
+        if quoted:
+            quoted = escaped or sign != '"'
+            escaped = not escaped and sign == "\\"
+            continue
+        quoted = sign == '"'
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        depths.append((place, depth))
+    return depths
+
+
+def _unquoted(text: str) -> str:
+    import json
+
+    if not text.startswith('"'):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r:.60} is no text in quotes") from None
+    return str(found)

@@ -1,0 +1,86 @@
+"""Functions and arguments as people type them, against the Solidity ABI's own examples and eth-abi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from devtools.cli.signatures import as_plain, encoded, signature_interface, values
+from hypervisor.errors import InvalidInput
+
+
+def plain(text: str) -> str:
+    return text
+
+
+@pytest.mark.parametrize(  # the examples of the Solidity ABI specification
+    ("signature", "arguments", "calldata"),
+    [
+        ("baz(uint32,bool)", ["69", "true"], f"cdcd77c0{69:064x}{1:064x}"),
+        ("bar(bytes3[2])", ["[0x616263,0x646566]"], "fce353f6" + "616263".ljust(64, "0") + "646566".ljust(64, "0")),
+        (
+            "sam(bytes,bool,uint[])",
+            ["0x64617665", "true", "[1, 2, 3]"],
+            f"a5643bf2{96:064x}{1:064x}{160:064x}{4:064x}"
+            + "64617665".ljust(64, "0")
+            + f"{3:064x}{1:064x}{2:064x}{3:064x}",
+        ),
+    ],
+)
+def test_calls_are_encoded_as_the_specification_has_them(signature: str, arguments: list[str], calldata: str) -> None:
+    interface, name = signature_interface(signature)
+    assert encoded(interface, name, arguments, plain).hex() == calldata
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("uint256", "0x10", 16),
+        ("int8", "-5", -5),
+        ("uint256", "1.5fil", 15 * 10**17),
+        ("string", " as it is, ", " as it is, "),
+        ("string[]", '["a,b", c]', ["a,b", "c"]),
+        ("string[]", '["say \\"hi\\""]', ['say "hi"']),
+        ("uint256[][2]", "[[1],[2,3]]", [[1], [2, 3]]),
+        ("(uint256,(bool,string))[]", "[(1,(true,x)),(2,(false,\"y)\"))]", [(1, (True, "x")), (2, (False, "y)"))]),
+        ("uint256[]", "[]", []),
+        ("bytes", "0x", b""),
+    ],
+)  # fmt: skip
+def test_values_are_read_by_their_types(kind: str, text: str, expected: Any) -> None:
+    assert values([{"type": kind}], [text], plain) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("uint256", ""), ("uint256", "five"), ("uint256", "1.5"), ("uint256", "9" * 200), ("bool", "1"),
+        ("bytes", "12"),
+        ("bytes", "0x1"), ("uint256[]", "1,2"), ("uint256[]", "[1"), ("uint256[]", "[1]]"), ("(uint256,bool)", "(1)"),
+        ("string[]", '["x]'), ("uint256" + "[]" * 40, "[" * 40 + "]" * 40),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_its_type_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(InvalidInput):
+        values([{"type": kind}], [text], plain)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "f", "f(", "f)", "(uint256)", "f(foo)", "f(uint7)", "f()()()", "1f()", "f(uint256", "f(((((", "f()x"]
+)
+def test_what_is_no_function_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no function"):
+        signature_interface(text)
+
+
+def test_names_keywords_and_answers_may_be_there() -> None:
+    interface, name = signature_interface("get((uint a, bytes32[2] b)[] calldata items) external view returns (int x)")
+    (entry,) = interface.abi
+    assert (name, entry["inputs"][0]["type"], entry["outputs"][0]["type"]) == (
+        "get", "(uint256,bytes32[2])[]", "int256"
+    )  # fmt: skip
+
+
+def test_answers_are_json_that_loses_nothing() -> None:
+    assert as_plain((2**255, b"\x01", [True, "x", None])) == [str(2**255), "0x01", [True, "x", None]]

@@ -1,0 +1,183 @@
+"""`deploy`, `call`, `send`, `balance`, `wallet` and `doctor`, in this process against a node in a thread of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from devtools.cli.main import app
+from hypervisor.errors import HypervisorError
+from localnet import Network
+from localnet.rpc.server import serving
+from tests.localnet.test_artifacts import PROJECT
+
+ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+BOB_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Network() as network, serving(network) as url:
+        yield url
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a project of Foundry's."""
+    shutil.copytree(PROJECT, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def run(url: str, *arguments: str, given: str = "") -> Result:
+    return CliRunner().invoke(app, arguments, env={"ETH_RPC_URL": url}, input=given)
+
+
+def printed(url: str, *arguments: str) -> str:
+    done = run(url, *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout.rstrip("\n")
+
+
+def as_json(url: str, *arguments: str) -> Any:
+    return json.loads(printed(url, *arguments, "--json"))
+
+
+@pytest.fixture
+def vault(url: str, project: Path) -> str:
+    """A contract that was deployed by its name."""
+    deployed = as_json(url, "deploy", "Vault", "5")
+    assert (deployed["contract"], deployed["status"]) == ("Vault", "ok")
+    assert deployed["native"].startswith("f410f")
+    address: str = deployed["address"]
+    return address
+
+
+def test_a_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None:
+    assert printed(url, "call", vault, "most()(uint256)") == "5"
+    sent = as_json(url, "send", vault, "put(uint256)", "3", "--value", "1.5fil")
+    assert (sent["status"], sent["block"] > 0, sent["gas_used"] > 1_000_000) == ("ok", True, True)
+    assert as_json(url, "call", vault, "held", ALICE, "--abi", "Vault") == {"answer": "3"}
+    assert printed(url, "balance", vault) == "1.5 FIL"
+
+
+def test_addresses_may_have_any_form(url: str, vault: str, project: Path) -> None:
+    forms = as_json(url, "wallet", "address", vault)
+    assert printed(url, "call", forms["filecoin"], "most()(uint256)") == "5"
+    assert printed(url, "call", "t" + forms["filecoin"][1:], "most()(uint256)") == "5"
+    native = as_json(url, "wallet", "list", "--count", "1")["accounts"][0]["f1"]
+    before = int(as_json(url, "balance", native)["attofil"])
+    assert "status       ok" in printed(url, "send", native, "--value", "20nanofil")
+    assert int(as_json(url, "balance", "f0100")["attofil"]) == before + 20 * 10**9  # f0100 is its ID
+    assert int(as_json(url, "balance", "0xff" + "0" * 36 + "64")["attofil"]) == before + 20 * 10**9
+
+
+def test_a_key_signs_here(url: str, vault: str) -> None:
+    sent = as_json(url, "send", vault, "put(uint256)", "2", "--private-key", BOB_KEY)
+    assert sent["status"] == "ok"
+    assert printed(url, "call", vault, "held(address)(uint256)", BOB) == "2"
+
+
+@pytest.mark.parametrize("options", [[], ["--gas-limit", "100000000"]])
+def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[str]) -> None:
+    done = run(url, "send", vault, "put", "9", "--abi", "Vault", *options)
+    assert done.exit_code == 1
+    words = done.stderr if options else str(done.exception)
+    assert "TooMuch(9, 5)" in words
+    if options:
+        assert "hypervisor trace 0x" in words
+        found = json.loads(run(url, "send", vault, "put", "9", "--abi", "Vault", "--json", *options).stdout)
+        assert (found["status"], len(found["why"])) == ("failed", 1)
+    assert "TooMuch(9, 5)" in str(run(url, "call", vault, "put", "9", "--abi", "Vault").exception)
+
+
+def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:
+    done = run(url, "deploy", "Vault", "0", "--gas-limit", "500000000")
+    assert done.exit_code == 1
+    assert "most is zero" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["deploy", "Absent"], "there is no compiled contract 'Absent' in out, artifacts"),
+        (["deploy", "absent.json"], "absent.json cannot be read"),
+        (["deploy", "Vault"], "the constructor takes 1 arguments (uint256), not 0"),
+        (["deploy", "Vault", "much"], "'much' is no uint256"),
+        (["deploy", "Vault", "-5"], ""),
+        (["call", "0x12", "f()"], "an Ethereum address has 20 bytes, 0x12 has 1"),
+        (["call", "nobody", "f()"], "'nobody' is not an address"),
+        (["call", ALICE, "f"], "has no types"),
+        (["call", ALICE, "f(foo)"], "is no function"),
+        (["call", ALICE, "f(uint256)"], "no single function 'f' of 0 arguments"),
+        (["call", ALICE, "f()(uint256)"], "there is no contract at"),
+        (["call", ALICE, "f()", "--block", "99"], "future epoch"),
+        (["call", ALICE, "most", "--abi", "Absent"], "there is no compiled contract"),
+        (["send", ALICE, "0xzz"], "is no calldata"),
+        (["send", ALICE, "0x00", "5"], "calldata has its arguments in it"),
+        (["send", ALICE, "--value", "a lot"], "is no amount"),
+        (["send", ALICE, "--value", "99999999"], "insufficient funds"),
+        (["send", ALICE, "--from", "77"], "signs for 10 accounts, there is no number 77"),
+        (["send", ALICE, "--from", BOB[:-1] + "9"], "no key of"),
+        (["send", ALICE, "--private-key", "0x1234"], "the private key is none"),
+        (["send", ALICE, "--private-key", "0x" + "ff" * 32], "the private key is none"),
+        (["send", "f3" + "a" * 84], "checksum"),
+        (["balance", "f1aaaa"], "checksum"),
+        (["balance", ALICE, "--block", "x"], "is no block's number"),
+        (["wallet", "address", "0x"], "has 20 bytes, 0x has 0"),
+        (["wallet", "list", "--mnemonic", "test"], "a mnemonic has"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_1(url: str, project: Path, arguments: list[str], words: str) -> None:
+    done = run(url, *arguments)
+    assert done.exit_code != 0
+    if words:
+        assert isinstance(done.exception, HypervisorError)
+        assert words in str(done.exception)
+        assert "\n" not in str(done.exception)
+
+
+def test_keys_are_those_that_every_development_node_has_and_new_ones_are_new(url: str) -> None:
+    listed = as_json(url, "wallet", "list")["accounts"]
+    assert (len(listed), listed[0]["ethereum"], listed[1]["private_key"]) == (10, ALICE, BOB_KEY)
+    assert f"(0) {ALICE}  f410f" in printed(url, "wallet", "list", "--count", "1")
+    of_key = run(url, "wallet", "address", "-", "--json", given=f"{BOB_KEY}\n")
+    assert json.loads(of_key.stdout) == {name: listed[1][name] for name in ("ethereum", "f4", "f1")}
+    first, second = (as_json(url, "wallet", "new")["accounts"][0]["private_key"] for _ in range(2))
+    assert first != second
+
+
+def test_the_doctor_finds_a_node_whole(url: str) -> None:
+    found = as_json(url, "doctor", "--rpc-url", url)
+    assert found["ok"] is True
+    results = {check["name"]: check["result"] for check in found["checks"]}
+    assert results["chain id"] == "31415926 (a development network)"
+    assert results["accounts"] == "signs for 10"
+    assert results["Filecoin"] == "localnet, network version 28"
+    assert results["precompiles"] == "0xfe..01 resolves f01"
+
+
+def test_the_doctor_says_what_a_bare_node_lacks() -> None:
+    with Network(bare=True) as network, serving(network) as url:
+        output = printed(url, "doctor", "--rpc-url", url)
+    assert "Multicall3: not there" in output
+
+
+def test_the_doctor_says_what_to_do_where_nobody_answers() -> None:
+    done = run("", "doctor", "--rpc-url", "http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("FAIL  answers: no node answers at http://127.0.0.1:1")
+    assert "start one with `hypervisor node`" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["deploy", "call", "send", "balance", "node", "doctor"])
+def test_each_command_has_an_example(command: str) -> None:
+    assert f"Example: hypervisor {command}" in run("", command, "--help").output

@@ -1,0 +1,66 @@
+"""The quick start is the README's, and runs; what is to be copied into other projects names what is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPT = ROOT / "examples" / "quickstart.sh"
+CI = ROOT / "examples" / "ci"
+
+
+def commands(text: str) -> list[str]:
+    """The lines that run the command on a network."""
+    return re.findall(r"^hypervisor (?!node |doctor ).*$", text, re.MULTILINE)
+
+
+def test_the_script_has_the_readmes_commands() -> None:
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert commands(block) == commands(SCRIPT.read_text(encoding="utf-8"))
+    assert block.startswith("hypervisor node &\n")
+
+
+@pytest.mark.long
+def test_the_script_ends_with_a_call_tree_over_both_runtimes() -> None:
+    done = subprocess.run(
+        [SCRIPT], env=os.environ | {"PORT": "0"}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    tree = done.stdout[done.stdout.rindex("\nevm ") :].splitlines()[1:]
+    assert re.fullmatch(r"evm  f0\d+ DataCapName keep\(\)  value 0  exit 0  gas [\d,]+", tree[0])
+    assert re.fullmatch(r"├── wasm f07 datacap Name\(\)  value 0  exit 0  gas [\d,]+", tree[1])
+    assert tree[2:] == ['│   └── -> "DataCap"', '└── event Kept(name="DataCap")']
+
+
+def test_the_dockerfile_is_short_and_starts_a_node_that_there_is() -> None:
+    lines = (CI / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 10
+    known = CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output
+    options = re.findall(r'"(--[a-z-]+)"', lines[-1])
+    assert options
+    assert all(f"{option} " in known for option in options)
+
+
+@pytest.mark.parametrize("name", ["pytest.yml", "forge.yml"])
+def test_a_workflows_steps_are_shell_and_its_commands_are_there(name: str) -> None:
+    text = (CI / name).read_text(encoding="utf-8")
+    steps = re.findall(
+        r"^      - run: (.*)$|^        run: (?!\|)(.*)$|^        run: \|\n((?:          .*\n)+)", text, re.M
+    )
+    shell = ["".join(found) for found in steps]
+    assert len(shell) >= 3
+    for step in shell:
+        assert subprocess.run(["sh", "-n", "-c", step], check=False).returncode == 0, step
+    used = re.findall(r"^ *(?:- run: )?hypervisor (\w+)(.*)$", "\n".join(shell), re.M)
+    assert {command for command, _ in used} == {"pytest.yml": {"doctor"}, "forge.yml": {"node", "doctor"}}[name]
+    for command, rest in used:
+        known = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+        assert all(option in known for option in re.findall(r"--[a-z-]+", rest))
