@@ -7,9 +7,10 @@ below. How a value is written for people is others' work: here is only what its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from actors.schemas import NAMES, schema_text
@@ -23,6 +24,16 @@ from store.schema.types import List, Map, Struct, Term
 
 ANY: Final = "Any"
 """The type of what no schema speaks of."""
+
+AMOUNTS: Final = ("BigInt", "TokenAmount", "DataCap")
+"""Numbers of any size, which CBOR has as byte strings."""
+
+UNSIGNED: Final[Mapping[str, int]] = MappingProxyType({
+    "ActorID": 64, "SectorNumber": 64, "DealID": 64, "AllocationID": 64, "MethodNum": 64, "PaddedPieceSize": 64,
+    "DeadlineIndex": 64, "PartitionIndex": 64, "ExitCode": 32,
+})  # fmt: skip
+SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 64, "RegisteredProof": 64})
+"""The bits of shared numbers in the official actors, which refuse parameters beyond them; other `Int`s are CBOR's."""
 
 OWN_NUMBERS: Final = {
     "account": "2 PubkeyAddress",
@@ -111,7 +122,7 @@ def meaning(schema: Schema, term: Term, data: bytes) -> int | Address | bytes:
     """What a byte string of a type stands for: an amount, an address, or itself."""
     name = schema.name_of(term) if isinstance(term, str) else ""
     try:
-        if name in ("BigInt", "TokenAmount", "DataCap"):
+        if name in AMOUNTS:
             return decode_bigint(data)
         return Address.from_bytes(data) if name == "Address" else data
     except HypervisorError:

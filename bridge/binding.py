@@ -14,6 +14,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
+from bridge.actor_schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import HypervisorError
@@ -25,8 +26,6 @@ from store.schema.types import Struct as StructType
 
 R = TypeVar("R", covariant=True)
 Convert = Callable[[Any], Any]
-
-BIG: Final = ("BigInt", "TokenAmount", "DataCap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +116,20 @@ class _Maker:
     """Makes the functions of types from the schema."""
 
     def __init__(self, codec: Codec) -> None:
-        from bridge.actor_schemas import actor_schema  # parsed when a type is first needed, not at import
-
         self._codec = codec
-        self._schema = actor_schema(codec.actor)
+        self._schema = actor_schema(codec.actor)  # parsed when a type is first needed, not at import
 
     def named(self, name: str) -> tuple[Convert, Convert]:
         name = self._schema.name_of(name)
-        if name in BIG:
+        if name in AMOUNTS:
             return _write_amount, _read_amount
         if name == "Address":
             return _write_address, _read_address
         kind = self._schema.type_of(name)
         match kind:
             case Simple("int"):
-                return _int, _int
+                number = _within(_RANGES[name]) if name in _RANGES else _int
+                return number, number
             case Simple("bool"):
                 return _of(bool), _of(bool)
             case Simple("string"):
@@ -257,6 +255,21 @@ def _int(value: Any) -> int:
     if isinstance(value, int) and type(value) is not bool:  # an enumeration's
         return int(value)
     raise SchemaError(f"expected an integer, found {type(value).__name__}")
+
+
+_RANGES: Final = {name: range(1 << bits) for name, bits in UNSIGNED.items()} | {
+    name: range(-1 << (bits - 1), 1 << (bits - 1)) for name, bits in SIGNED.items()
+}
+
+
+def _within(allowed: range) -> Convert:
+    def convert(value: Any) -> int:
+        number = _int(value)
+        if number not in allowed:
+            raise SchemaError(f"expected a number from {allowed[0]} to {allowed[-1]}")
+        return number
+
+    return convert
 
 
 def _write_amount(value: Any) -> bytes:

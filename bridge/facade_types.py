@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
+from bridge.actor_schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
 from bridge.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, mapped, sequence, signed, unsigned
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import MessageError
@@ -28,16 +28,9 @@ from store.cid import CidError, split_cid
 from store.codec import CodecError, link, unlink
 from store.schema.types import Bytes, Copy, Kinded, Link, List, Simple, Struct, Term, Tuple, Union
 
-BIG: Final = ("BigInt", "TokenAmount", "DataCap")
-_UINT64: Final = (
-    "ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize", "DeadlineIndex",
-    "PartitionIndex",
-)  # fmt: skip
-_INT64: Final = ("ChainEpoch", "TxnID", "RegisteredProof")
 _NUMBERS: Final[dict[str, Coder]] = {
-    **dict.fromkeys(_UINT64, unsigned(64)),
-    **dict.fromkeys(_INT64, signed(64)),
-    "ExitCode": unsigned(32),
+    **{name: unsigned(bits) for name, bits in UNSIGNED.items()},
+    **{name: signed(bits) for name, bits in SIGNED.items()},
 }
 _CBOR_INT: Final = 1 << 64
 _RESERVED: Final = {"address": "addr", "type": "kind"}
@@ -112,7 +105,7 @@ class SolidityTypes:
                 raise TypeError(f"{term} has no type in Solidity")
 
     def _scalar(self, name: str) -> AbiType | None:
-        if name in BIG:
+        if name in AMOUNTS:
             return AMOUNT
         if name == "Address":
             return ADDRESS

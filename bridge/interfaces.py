@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actor_schemas import OWN_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
+from bridge.actor_schemas import AMOUNTS, OWN_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.method_numbers import MethodNameError
 from hypervisor.address import Address
@@ -32,7 +32,6 @@ MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
-_NUMBERS: Final = ("BigInt", "TokenAmount", "DataCap")
 _HOOKS: Final = ("UniversalReceiverParams", "AuthenticateMessageParams", "AuthenticateMessageReturn")
 """Shared types that are of methods; the others' names only look so."""
 
@@ -211,7 +210,7 @@ def _parts(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[A
 
 def _to_value(schema: Schema, term: Term, value: Any) -> Any:
     kind = schema.type_of(term)
-    if isinstance(term, str) and schema.name_of(term) in _NUMBERS:
+    if isinstance(term, str) and schema.name_of(term) in AMOUNTS:
         return _amount(value)
     if isinstance(term, str) and schema.name_of(term) == "Address":
         return _address(value)

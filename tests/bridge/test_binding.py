@@ -28,6 +28,14 @@ from tests.actors.test_same_market import Deal
 
 ALICE, BOB = Address.id(ActorID(100)), Address.id(ActorID(101))
 CID = cid_of(b"cid", CBOR)
+U64, I64, U32 = (0, 2**64 - 1), (-(2**63), 2**63 - 1), (0, 2**32 - 1)
+RUST = {
+    **dict.fromkeys(("ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize"), U64),
+    **dict.fromkeys(("DeadlineIndex", "PartitionIndex"), U64),
+    **dict.fromkeys(("ChainEpoch", "TxnID", "RegisteredProof"), I64),
+    "ExitCode": U32,
+}
+"""The least and the largest number of types that are Rust's integers in fvm_shared and the official actors."""
 
 
 def test_calls_are_the_bytes_that_are_written_by_hand() -> None:
@@ -64,6 +72,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "text in place of bytes": (lambda: multisig.approve(1, "x"), "proposal_hash: expected bytes"),  # type: ignore[arg-type]
     "truth in place of a number": (lambda: multisig.approve(True, b""), "id: expected an integer"),
     "an amount that is too large": (lambda: multisig.propose(ALICE, 1 << 1024, 0, b""), "value: "),
+    "an id below 0": (lambda: storagemarket.get_deal_client(-1), "expected a number from 0 to 18446744073709551615"),
+    "an id beyond 63 bits": (lambda: multisig.approve(1 << 63, b""), "id: expected a number from -9223372036854775808"),
+    "a number too long to be written out": (lambda: multisig.approve(10**5000, b""), "id: expected a number"),
     "one of a list": (lambda: multisig.constructor([ALICE, 5], 1, 0, 0), "signers/1: expected an address"),  # type: ignore[list-item]
 }
 
@@ -80,6 +91,8 @@ ANSWERS: dict[str, bytes] = {
     "too few": bytes.fromhex("82f500"),
     "another kind": bytes.fromhex("83f5f540"),
     "bytes behind": bytes.fromhex("83f5004000"),
+    "an exit code below 0": bytes.fromhex("83f52040"),
+    "an exit code beyond 32 bits": bytes.fromhex("83f51b000000010000000040"),
     "no list": b"\xf6",
 }
 
@@ -108,6 +121,9 @@ def data_of(actor: str, term: Term, nullable: bool = False) -> st.SearchStrategy
         return st.sampled_from([b"", b"\0\1", b"\1\xff", b"\0" + b"\xff" * 40])
     if name == "Address":
         return st.sampled_from([ALICE.to_bytes(), BOB.to_bytes(), Address.delegated(10, bytes(20)).to_bytes()])
+    if name in RUST:
+        least, largest = RUST[name]
+        return st.integers(least, largest) | st.sampled_from([least, largest])
     kind = schema.type_of(term)
     match kind:
         case Simple("int"):
