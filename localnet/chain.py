@@ -23,6 +23,7 @@ from localnet.externs import ChainExterns
 from localnet.genesis import NetworkRecord
 from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
 from localnet.records import GENESIS_PARENT, Execution, Tipset
+from localnet.supply import supply_of
 from localnet.upgrades import Upgrade, Upgrades, bundle_pins
 from localnet.watching import Watcher
 from store.blockstore import Blockstore
@@ -83,7 +84,7 @@ class Chain:
         parent = self.head
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
-        begin_epoch(self.machine, self.record.upgrades, parent, height, timestamp)
+        begin_epoch(self.machine, self.record, parent, height, timestamp)
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
@@ -130,6 +131,7 @@ class Chain:
             put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
         self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
         self.head, self.index.head = tipset, height
+        self._enter(tipset)
         return tipset
 
     def assemble(
@@ -257,6 +259,7 @@ class Chain:
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
+            circulating_supply=supply_of(machine, self.record.vested).circulating,
             network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
         return machine
@@ -266,7 +269,7 @@ class Chain:
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            circulating_supply=self.record.circulating_supply,
+            circulating_supply=supply_of(self.machine, self.record.vested).circulating,
             network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
         self._externs.executing = tipset.height

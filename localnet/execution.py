@@ -31,8 +31,10 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.genesis import NetworkRecord
 from localnet.records import IMPERSONATED, Emitted, Execution, Tipset
-from localnet.upgrades import Upgrades, upgrade_machine
+from localnet.supply import supply_of
+from localnet.upgrades import upgrade_machine
 from store.codec import encode
 
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
@@ -68,18 +70,26 @@ def candidate_of(execution: Execution) -> Candidate:
     return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
 
 
-def begin_epoch(machine: Hypervisor, upgrades: Upgrades, parent: Tipset, height: int, timestamp: int) -> None:
+def begin_epoch(machine: Hypervisor, record: NetworkRecord, parent: Tipset, height: int, timestamp: int) -> None:
     """Enter the context of a tipset after `parent`; the null rounds between them get their cron, upgrades are done."""
     machine.advance(base_fee=parent.next_base_fee)
     for epoch in range(parent.height, height):
         if epoch > parent.height:
-            version = network_version(upgrades.version_at(epoch))
-            machine.advance(epoch=ChainEpoch(epoch), timestamp=parent.timestamp, network=version)
+            _enter(machine, record, epoch, parent.timestamp)
             _cron(machine)
-        upgrade = upgrades.at(epoch)
+        upgrade = record.upgrades.at(epoch)
         if upgrade is not None:
             upgrade_machine(machine, upgrade)
-    machine.advance(epoch=ChainEpoch(height), timestamp=timestamp, network=network_version(upgrades.version_at(height)))
+    _enter(machine, record, height, timestamp)
+
+
+def _enter(machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int) -> None:
+    machine.advance(
+        epoch=ChainEpoch(epoch),
+        timestamp=timestamp,
+        circulating_supply=supply_of(machine, record.vested).circulating,
+        network=network_version(record.upgrades.version_at(epoch)),
+    )
 
 
 def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:

@@ -64,8 +64,8 @@ def network_genesis(
     supply = TokenAmount(sum(funds.values()))
     if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
         raise InvalidInput(
-            f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: "
-            f"expected at most 2^127 - 1, and 0 each"
+            f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected 0 or more each, and "
+            "at most 2^127 - 1"
         )
     return Genesis(network_name=beginning.name, accounts=funds), supply
 
@@ -74,12 +74,12 @@ def network_genesis(
 class NetworkRecord:
     """What holds for the whole life of a network and the machine does not record.
 
-    Its name, the circulating supply in attoFIL (a constant: the accounts' funds, as if they were vested), the network
+    Its name, the attoFIL that are vested (from the first, and for ever: the accounts' funds at genesis), the network
     versions, who runs contracts, and the manifest (data CID) of the built-in actors at genesis.
     """
 
     name: str
-    circulating_supply: TokenAmount
+    vested: TokenAmount
     upgrades: Upgrades
     evm: str
     actors: Cid
@@ -90,7 +90,7 @@ class NetworkRecord:
 
     def encode(self) -> bytes:
         """The record as the folder keeps it."""
-        supply, upgrades = self.circulating_supply.to_bytes(16, "big"), self.upgrades
+        supply, upgrades = self.vested.to_bytes(16, "big"), self.upgrades
         planned = [upgrade.fields() for upgrade in upgrades.planned]
         return encode([_FORMAT, self.name, supply, upgrades.first, planned, self.evm, link(self.actors)])
 

@@ -95,7 +95,7 @@ def simulate_blocks(
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
         parent = replace(parent, next_base_fee=base_fee)
-        begin_epoch(machine, chain.record.upgrades, parent, height, time)
+        begin_epoch(machine, chain.record, parent, height, time)
         override_accounts(machine, block.accounts or {})
         simulated = _Block(chain, machine, parent, height, time, validation, transfers).run(block.calls)
         done.append(simulated)

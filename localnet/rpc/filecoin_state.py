@@ -32,6 +32,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
+from localnet.supply import Supply, supply_of
 from store.blockstore import get_object
 from store.hamt import Hamt
 
@@ -111,18 +112,23 @@ def state_actor_codes(node: Node, version: int) -> dict[str, Any]:
 
 
 def state_circulating_supply(node: Node, key: TipsetKey = HEAD) -> str:
-    """The circulating supply in attoFIL: the accounts' first funds, and no more."""
-    found_tipset(node.network, key)
-    return str(node.network.chain.record.circulating_supply)
+    """The circulating supply in attoFIL."""
+    return str(_supply(node, key).circulating)
 
 
 def state_supply_parts(node: Node, key: TipsetKey = HEAD) -> dict[str, str]:
-    """The parts of the circulating supply as the machine has them: everything is vested."""
-    supply = state_circulating_supply(node, key)
+    """The parts of the circulating supply: the accounts' first funds are vested from the beginning."""
+    supply = _supply(node, key)
     return {
-        "FilVested": supply, "FilMined": "0", "FilBurnt": "0", "FilLocked": "0", "FilCirculating": supply,
-        "FilReserveDisbursed": "0",
+        "FilVested": str(supply.vested), "FilMined": str(supply.mined), "FilBurnt": str(supply.burnt),
+        "FilLocked": str(supply.locked), "FilCirculating": str(supply.circulating),
+        "FilReserveDisbursed": str(supply.disbursed),
     }  # fmt: skip
+
+
+def _supply(node: Node, key: TipsetKey) -> Supply:
+    chain = node.network.chain
+    return supply_of(chain.machine_at(found_tipset(node.network, key)), chain.record.vested)
 
 
 def state_beacon_entry(node: Node, height: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ PARTIAL: Final = {
     "Filecoin.StateMinerInfo": "without the peer id",
     "Filecoin.StateMinerPower": "without the least power of consensus",
     "Filecoin.StateSearchMsg": "replaced messages are not found",
-    "Filecoin.StateVMCirculatingSupplyInternal": "everything counts as vested",
+    "Filecoin.StateVMCirculatingSupplyInternal": "nothing vests later",
     "Filecoin.StateWaitMsg": "waits for no confidence; replaced messages are not found",
 }
 """What of a method is not there."""

@@ -18,7 +18,6 @@ from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.execution import begin_epoch
 from localnet.externs import ChainExterns
 from localnet.records import NullRound
-from localnet.upgrades import Upgrades
 from store.blockstore import StoreCorrupt, get_object
 from store.codec import unlink
 from store.memory import MemoryStore
@@ -380,7 +379,7 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
     tree.set_actor(CRON_ACTOR, replace(cron, code=official.machine.manifest.code("storageminer")))
     try:
         with pytest.raises(Fatal, match="f03 exited with"):
-            begin_epoch(official.machine, Upgrades(28), official.head, official.block_number + 2, START)
+            begin_epoch(official.machine, official.chain.record, official.head, official.block_number + 2, START)
     finally:
         tree.rollback(mark)
 

@@ -40,7 +40,7 @@ def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> 
         assert init is not None
         assert get_object(network.machine.store, init.head)[2] == "testbed"
         assert (network.balance(NEWCOMER.native), network.balance(NEWCOMER.delegated)) == (3 * FIL, 4 * FIL)
-        assert network.chain.record.circulating_supply == (4 * 10_000 + 7) * FIL
+        assert network.chain.record.vested == (4 * 10_000 + 7) * FIL
         assert datacap(network, NEWCOMER.native) == 4096 * FIL
         assert miners(network) == 1
         head = network.head

@@ -1,0 +1,57 @@
+"""How many attoFIL are in circulation: what deposits, pledges, fees and deals are measured by.
+
+Vested, mined and taken from the reserve, less what is burnt and what miners have pledged. What the market locks does
+not count since FIP-0065. Rules: lotus chain/stmgr/supply.go; what is vested here is vested from genesis on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import Fatal
+from hypervisor.genesis import RESERVE_ACTOR, RESERVE_FUNDS
+from hypervisor.machine import Hypervisor
+from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, ActorID, TokenAmount
+from store.blockstore import get_object
+
+_MINED: Final = 8
+"""`total_storage_power_reward` of the reward actor's state."""
+_PLEDGED: Final = 4
+"""`total_pledge_collateral` of the power actor's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The parts, in attoFIL."""
+
+    vested: TokenAmount
+    mined: TokenAmount
+    disbursed: TokenAmount
+    burnt: TokenAmount
+    locked: TokenAmount
+
+    @property
+    def circulating(self) -> TokenAmount:
+        """What is in circulation."""
+        return TokenAmount(max(0, self.vested + self.mined + self.disbursed - self.burnt - self.locked))
+
+
+def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
+    """The parts in a machine's state."""
+    return Supply(
+        vested=vested,
+        mined=_field(machine, REWARD_ACTOR, _MINED),
+        disbursed=TokenAmount(RESERVE_FUNDS - machine.balance(Address.id(RESERVE_ACTOR))),
+        burnt=machine.balance(Address.id(BURNT_FUNDS_ACTOR)),
+        locked=_field(machine, POWER_ACTOR, _PLEDGED),
+    )
+
+
+def _field(machine: Hypervisor, actor: ActorID, place: int) -> TokenAmount:
+    state = machine.state_tree.get_actor(actor)
+    if state is None:
+        raise Fatal(f"the state has no actor f0{actor}")
+    return TokenAmount(decode_bigint(get_object(machine.store, state.head)[place]))

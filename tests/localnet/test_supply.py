@@ -1,0 +1,59 @@
+"""The circulating supply: vested and mined, less burnt and pledged."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.genesis import REWARD_FUNDS
+from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, TokenAmount
+from localnet import Network
+from localnet.supply import Supply, supply_of
+from store.blockstore import get_object
+from store.cid import Cid
+from tests.conftest import data_file
+from tests.localnet.conftest import BUNDLE, Clock
+
+FIL = 10**18
+FUNDS = TokenAmount(200_000 * FIL)
+
+
+@pytest.mark.parametrize("kind", ["own", "official"])
+def test_the_supply_follows_rewards_burnt_fees_and_pledges(kind: str) -> None:
+    with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
+        assert network.machine.context.circulating_supply == FUNDS
+        network.mine(3)
+        supply = supply_of(network.machine, FUNDS)
+        # What nobody mines is burnt at once: actors.md 6. The block before it has no tips.
+        assert supply.mined == supply.burnt == REWARD_FUNDS - network.balance(Address.id(REWARD_ACTOR))
+        assert (3 * 7 * FIL < supply.mined < 3 * 8 * FIL, supply.circulating) == (True, FUNDS)
+        miner = network.create_miner(sectors=1 if kind == "own" else 0)
+        network.set_producer(miner.address)
+        network.mine(2)
+        supply = supply_of(network.machine, FUNDS)
+        state = get_object(network.machine.store, _head(network, miner.address))
+        deposit = int.from_bytes(state[2][1:], "big")
+        assert supply.locked == miner.pledge() + deposit > 7 * FIL  # of two rewards three quarters are locked
+        assert supply.burnt == network.balance(Address.id(BURNT_FUNDS_ACTOR))
+        assert supply.disbursed == 0
+        assert supply.circulating == FUNDS + supply.mined - supply.burnt - supply.locked
+
+
+def test_an_epoch_has_the_supply_that_it_begins_with() -> None:
+    with Network(clock=Clock()) as network:
+        network.send(network.accounts[1], 5)
+        before = supply_of(network.machine, FUNDS).circulating
+        assert network.machine.context.circulating_supply < FUNDS  # the gas is burnt
+        network.mine()
+        assert network.chain.machine_before(network.head).context.circulating_supply == before
+
+
+def test_there_is_never_less_than_nothing() -> None:
+    parts = [TokenAmount(number) for number in (1, 2, 3, 4, 5)]
+    assert Supply(*parts).circulating == 0
+
+
+def _head(network: Network, address: Address) -> Cid:
+    actor = network.machine.actor(address)
+    assert actor is not None
+    return actor.head
