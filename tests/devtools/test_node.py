@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,20 @@ def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path,
     assert "(0) 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80" in output
     assert f"Listening on {url} (chain id 31415926, block 0)" in output
     assert not ready.exists()
+
+
+def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
+    named = ("--allow-host", "node.example", "--allow-origin", "https://app.example")
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
+    with running(tmp_path / "ready", *named) as (url, _), closing(HTTPConnection(urlsplit(url).netloc)) as connection:
+        for headers, status in (
+            ({"Host": "node.example"}, 200), ({"Host": "other.example"}, 403),
+            ({"Origin": "https://app.example"}, 200), ({"Origin": "https://other.example"}, 403),
+        ):  # fmt: skip
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == status, headers
 
 
 def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:

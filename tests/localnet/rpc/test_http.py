@@ -155,7 +155,7 @@ def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> 
     assert is_own_origin(origin)
     status, headers, _ = request(url, "OPTIONS", "/", Origin=origin)
     assert (status, headers["access-control-allow-origin"]) == (204, origin)
-    assert headers["access-control-allow-headers"] == "content-type"
+    assert headers["access-control-allow-headers"] == "content-type, authorization"  # Filecoin's wallets send a token
     status, headers, body = request(url, "POST", "/", CHAIN_ID, Origin=origin)
     assert (status, headers["access-control-allow-origin"]) == (200, origin)
     assert json.loads(body)["result"] == "0x1df5e76"
