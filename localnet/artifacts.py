@@ -49,15 +49,16 @@ class CompiledContract:
 
 
 class ArtifactFolders:
-    """The compiled contracts below some folders. Every question first looks whether files have changed."""
+    """The compiled contracts below some folders. `contracts` and `named` look whether files have changed."""
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
         """Without folders: `out` and `artifacts` of the working directory."""
         self.folders = tuple(DEFAULT_FOLDERS if folders is None else folders)
-        self._known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
+        self._known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] | None = None
 
     def contracts(self) -> list[CompiledContract]:
         """All of them, by the paths of their files."""
+        before = self._known or {}
         known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
         room = MOST_BYTES
         for folder in self.folders:
@@ -65,20 +66,26 @@ class ArtifactFolders:
                 room -= stamp[1]
                 if room < 0:
                     break
-                before = self._known.get(file)
-                known[file] = before if before is not None and before[0] == stamp else (stamp, _read(file, folder))
-        self._known = known
-        return [found for _, (_, found) in sorted(known.items()) if found is not None]
+                same = before.get(file)
+                known[file] = same if same is not None and same[0] == stamp else (stamp, _read(file, folder))
+        self._known = dict(sorted(known.items()))
+        return self._found()
+
+    def _found(self) -> list[CompiledContract]:
+        """Those that were found when somebody looked last."""
+        if self._known is None:
+            return self.contracts()
+        return [found for _, found in self._known.values() if found is not None]
 
     def running(self, code: bytes) -> CompiledContract | None:
-        """The contract whose runtime code this is, but for metadata and what a deployment fills in."""
+        """The contract whose runtime code this is, but for metadata and what a deployment fills in (as last looked)."""
         bare = without_metadata(code)
-        same = (found for found in self.contracts() if len(found.runtime.code) == len(bare))
+        same = (found for found in self._found() if len(found.runtime.code) == len(bare))
         return next((found for found in same if found.runtime.begins(bare)), None)
 
     def creating(self, init_code: bytes) -> CompiledContract | None:
-        """The contract whose creation code this begins with."""
-        fitting = [found for found in self.contracts() if found.creation.begins(init_code)]
+        """The contract whose creation code this begins with (as last looked)."""
+        fitting = [found for found in self._found() if found.creation.begins(init_code)]
         return max(fitting, key=lambda found: len(found.creation.code), default=None)
 
     def named(self, name: str) -> CompiledContract:

@@ -14,9 +14,11 @@ from rich.tree import Tree
 
 from hypervisor.exit_codes import exit_name
 from hypervisor.types import ATTO_PER_FIL
+from localnet.console_log import is_log, line_of
 
 GUIDE_STYLE = "dim"
 EVENT_STYLE = "yellow"
+LOG_STYLE = "bold"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 _WIDTH = 1_000_000
 MOST_CALLS: Final = 5_000
@@ -45,7 +47,7 @@ def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int
 def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     """Told calls (`localnet.trace_report`), each with those under it, its events and its result.
 
-    Without recursion, for they go 1,024 deep.
+    What contracts log is a line. Without recursion, for calls go 1,024 deep.
     """
     tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
     room = MOST_CALLS
@@ -56,6 +58,9 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
             above.add(item)
         elif room > 0:
             room -= 1
+            if is_log(item["to"]):
+                above.add(Text(f"console.log: {line_of(item)}", style=LOG_STYLE))
+                continue
             node = above.add(_line_of(item))
             todo.extend((node, part) for part in reversed([*item["calls"], *_notes(item)]))
         else:

@@ -15,10 +15,11 @@ from typing import Any, Final
 from rich.text import Text
 
 from bridge.addresses import eth_address, to_filecoin
+from bridge.cbor import ParamsError
 from localnet.artifacts import ArtifactFolders
 from localnet.call_text import call_lines, tree_console
 from localnet.console_log import MARK, without_logs
-from localnet.contract_state import code_of
+from localnet.contract_state import code_that_runs
 from localnet.execution import Candidate
 from localnet.failure_place import failure_place
 from localnet.network import Network
@@ -26,6 +27,7 @@ from localnet.records import Tipset, TransactionReceipt
 from localnet.trace import trace
 from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
+from store.blockstore import BlockNotFound
 
 MOST_TOLD: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
@@ -92,16 +94,20 @@ class Console:
 
     def _interfaces(self, calls: Sequence[dict[str, Any]]) -> list[NamedInterface]:
         """The interfaces of the contracts that are called, by their code, and behind them all that are known."""
-        machine = self._network.machine
-        every, own = list(calls), dict[str, NamedInterface]()
+        rest = [NamedInterface("contract", found.interface) for found in self._artifacts.contracts()]
+        every, own = list(calls), dict[tuple[str, str], NamedInterface]()
         for call in every:
             every.extend(call["calls"])
             address = call["address"]
-            if call["actor"] == "evm" and address is not None and address not in own:
-                compiled = self._artifacts.running(
-                    code_of(machine, to_filecoin(eth_address(bytes.fromhex(address[2:]))))
-                )
+            if call["actor"] == "evm" and address is not None:
+                compiled = self._artifacts.running(self._code(call))
                 if compiled is not None:
-                    own[address] = NamedInterface(compiled.name, compiled.interface, address)
-        rest = [NamedInterface(found.name, found.interface) for found in self._artifacts.contracts()]
+                    own[address, compiled.name] = NamedInterface(compiled.name, compiled.interface, address)
         return [*own.values(), *rest]
+
+    def _code(self, call: dict[str, Any]) -> bytes:
+        address = to_filecoin(eth_address(bytes.fromhex(call["address"][2:])))
+        try:
+            return code_that_runs(self._network.machine, address, call["method"], bytes.fromhex(call["params"][2:]))
+        except (ParamsError, BlockNotFound):
+            return b""

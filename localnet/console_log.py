@@ -47,12 +47,21 @@ def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
         above, call = todo.pop()
         if is_log(call["to"]):
             if len(lines) < MOST_LINES:
-                lines.append(log_line(_calldata(call)))
+                lines.append(line_of(call))
             continue
         inner: list[dict[str, Any]] = []
         above.append({**call, "calls": inner})
         todo.extend((inner, below) for below in reversed(call["calls"]))
     return top, lines
+
+
+def line_of(call: Mapping[str, Any]) -> str:
+    """The line that a call of a trace writes."""
+    data = bytes.fromhex(call["params"][2:])
+    try:
+        return log_line(calldata_of(call["paramsCodec"], data) if data else b"")
+    except ParamsError:
+        return log_line(data)
 
 
 def log_line(calldata: bytes) -> str:
@@ -68,14 +77,6 @@ def log_line(calldata: bytes) -> str:
     except (DecodingError, OverflowError, ValueError):
         return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
     return printable(_formatted([_shown(value) for value in values], types), MOST_CHARACTERS)
-
-
-def _calldata(call: Mapping[str, Any]) -> bytes:
-    data = bytes.fromhex(call["params"][2:])
-    try:
-        return calldata_of(call["paramsCodec"], data) if data else b""
-    except ParamsError:
-        return data
 
 
 def _formatted(words: list[str], types: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from bridge.evm_state import EvmState
-from bridge.params import unwrap_return
+from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.machine import Hypervisor
@@ -24,6 +24,7 @@ from store.codec import decode, encode
 from store.kamt import Kamt
 
 _GET_STORAGE_AT: Final = MethodNumber(5)
+_INVOKE_DELEGATE: Final = 6
 _WORD: Final = 32
 
 
@@ -55,6 +56,16 @@ def code_of(machine: Hypervisor, address: Address) -> bytes:
     actor = machine.actor(address)
     state = None if actor is None else contract_state(machine, actor)
     return machine.store.get(state.bytecode) if state is not None and state.bytecode is not None else b""
+
+
+def code_that_runs(machine: Hypervisor, address: Address, method: int, params: bytes) -> bytes:
+    """The code that a call of a contract runs: its own, or another's in its name.
+
+    Raises ParamsError for parameters that no contract takes, BlockNotFound for code that is not there.
+    """
+    if method == _INVOKE_DELEGATE:
+        return machine.store.get(DelegateCallParams.decode(params).code)
+    return code_of(machine, address)
 
 
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 
 from bridge.cbor import ParamsError
 from bridge.evm_steps import EvmStep
-from bridge.params import ConstructorParams, DelegateCallParams
+from bridge.params import ConstructorParams
 from bridge.traces.struct_logs import EnoughLogged
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
@@ -21,7 +21,7 @@ from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.artifacts import ArtifactFolders
 from localnet.chain import Chain
 from localnet.console_log import is_log
-from localnet.contract_state import code_of
+from localnet.contract_state import code_that_runs
 from localnet.records import TransactionReceipt
 from localnet.trace import Replay
 from store.blockstore import BlockNotFound
@@ -31,7 +31,6 @@ LONGEST: Final = 3.0
 
 _LAST: Final = 4_096
 """Program counters that are kept of a frame: the compiler's own helpers, which have no line, are shorter."""
-_DELEGATE: Final = 6
 
 
 class _Counters(CallTrees):
@@ -110,6 +109,6 @@ def _line(machine: Hypervisor, call: CallNode, counters: deque[int], artifacts: 
 
 
 def _code(machine: Hypervisor, call: CallNode) -> bytes:
-    if call.start.method == _DELEGATE:
-        return machine.store.get(DelegateCallParams.decode(call.start.params).code)
-    return b"" if call.actor is None else code_of(machine, Address.id(call.actor))
+    if call.actor is None:
+        return b""
+    return code_that_runs(machine, Address.id(call.actor), call.start.method, call.start.params)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from devtools.cli.node_client import URL, RpcUrl
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -19,7 +21,7 @@ _NOT_REPRODUCED = (
 
 def trace(
     transaction: Annotated[str, typer.Argument(metavar="TXHASH", help="The transaction's hash.")],
-    rpc: Annotated[str, typer.Option(metavar="URL", help="The node to ask.")] = "http://127.0.0.1:8545",
+    rpc: RpcUrl = URL,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
     ] = None,

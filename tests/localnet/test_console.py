@@ -166,3 +166,15 @@ def test_nobody_who_reads_any_more_stops_no_block(network: Network, monkeypatch:
         receipt = network.send(network.accounts[1].address, 1)
         monkeypatch.undo()
     assert receipt.succeeded
+
+
+def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network, told(network, PROJECT / "out"):
+        vault = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+        # copies the calldata, delegates, reverts with what came back (EIP-1167's proxy, which no artifact describes)
+        proxy = "363d3d373d3d3d363d73" + vault.address.hex() + "5af43d82803e903d91602b57fd5bf3"
+        network.set_code(OTHER, bytes.fromhex(proxy))
+        failed(network, OTHER, VAULT.interface.encode_call("put", 6))
+    output = capsys.readouterr().out
+    assert " Vault put(amount=6)" in output
+    assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
