@@ -69,7 +69,7 @@ V16: Final = Official(
     "v16-testing-fake-proofs",
     26,
     shared=frozenset({"storageminer"}),
-    left_out=dict.fromkeys(("test_same_miner", "test_same_sectors"), NO_DEPOSIT),
+    left_out=dict.fromkeys(("test_same_miner", "test_same_sectors", "test_development_only"), NO_DEPOSIT),
 )
 
 OTHERS: Final = (DEVNET, V17, V16)
