@@ -141,6 +141,21 @@ def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) ->
         process.wait(START)
 
 
+def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "chain")]
+    for arguments in (["--bundle", "own-supply-share"], []):
+        with running(tmp_path / "ready", *state, *arguments) as (url, process):
+            assert ask(url, "eth_chainId") == "0x1df5e76"
+            process.terminate()
+            process.wait(START)
+    for arguments, words in (
+        (["--bundle", "own"], "leave the bundle out, or name another folder"),
+        (["--evm", "official"], "contracts are run by 'py-evm', not by 'official'"),
+    ):
+        refused = run("node", *state, *arguments)
+        assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
+
+
 def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--silent") as (url, process):
         port = urlsplit(url).port
