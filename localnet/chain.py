@@ -197,7 +197,7 @@ class Chain:
         Planned upgrades are then `upgrades` (None: those of now).
         """
         for watcher in tuple(self.watchers):
-            watcher.reverted(self._above(tipset.height))
+            watcher.reverted(self._above(tipset.height), tipset)
         self.machine.restore(Snapshot(tipset.state, {}))
         self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
         self._enter(tipset)

@@ -19,8 +19,8 @@ class Watcher(Protocol):
     def applied(self, tipset: Tipset) -> None:
         """A tipset is the new head, and committed."""
 
-    def reverted(self, tipsets: Iterator[Tipset]) -> None:
-        """The chain is about to go back behind these tipsets, newest first; they can be read during the call only."""
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """The chain goes back to a head behind these tipsets, newest first; they can be read during the call only."""
 
     def waits(self, candidate: Candidate) -> None:
         """A transaction has been taken, and waits for a block."""

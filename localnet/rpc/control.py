@@ -22,9 +22,7 @@ def snapshot(node: Node) -> str:
 
 def revert(node: Node, snapshot_id: int) -> bool:
     """Go back to a snapshot, which is used up with all after it; false where there is none."""
-    reverted = node.network.revert(snapshot_id)
-    node.filters.go_back(node.network.block_number)
-    return reverted
+    return node.network.revert(snapshot_id)
 
 
 def mine_one(node: Node, options: Any = None) -> str:
@@ -211,7 +209,6 @@ def _go_back(node: Node, height: int) -> None:
     tipset = node.network.chain.index.tipset_before(height)
     assert tipset is not None, "a chain has a first tipset"
     node.network.go_back(tipset, None if height else 0)
-    node.filters.go_back(tipset.height)
 
 
 def _check_count(node: Node, count: int) -> None:

@@ -57,13 +57,17 @@ def uninstall_filter(node: Node, filter_id: bytes) -> bool:
 
 
 def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
-    """What is new since the filter was asked last: logs, block hashes or transaction hashes."""
+    """What is new since the filter was asked last: logs, removed ones too, block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
+    if found.lost:
+        node.filters.remove(filter_id)
+        raise RpcError(LIMIT_EXCEEDED, "the chain went back too far for this filter: set it anew")
     first, last = found.seen + 1, int(node.network.settled.height)
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
-        return _limited(node, logs_between(index, max(first, found.first), last, found.wanted), True)
+        gone, found.gone = found.gone, []
+        return gone + _limited(node, logs_between(index, max(first, found.first), last, found.wanted), True)
     tipsets = [tipset for height in range(first, last + 1) if isinstance(tipset := index.at(height), Tipset)]
     if found.kind == BLOCKS:
         return [as_data(tipset.hash) for tipset in tipsets]

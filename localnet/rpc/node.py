@@ -45,18 +45,23 @@ class Node:
 
     network: Network
     limits: Limits = field(default_factory=Limits)
-    filters: Filters = field(default_factory=Filters)
     impersonated: set[EthAddress] = field(default_factory=set)
     impersonates_all: bool = False
     signs: bool = True
     """Whether it signs with its accounts' keys for whoever asks."""
     interval: Interval = field(default_factory=Interval)
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
+    filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.limits
+        self.filters = Filters(self.network)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
+
+    def close(self) -> None:
+        """Forget what clients have set: the network is somebody else's now."""
+        self.filters.clear()
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""

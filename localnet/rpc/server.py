@@ -59,7 +59,7 @@ class Server:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._worker = Worker()
         signs = not reaches_out(host) if signs is None else signs
-        node = Node(network, limits or Limits(), interval=interval or Interval(), signs=signs)
+        self._node = node = Node(network, limits or Limits(), interval=interval or Interval(), signs=signs)
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, Dispatcher(node, self._worker.run), access),
@@ -93,6 +93,7 @@ class Server:
             self._server.run(sockets=[self._socket])
         finally:
             self._worker.stop()
+            self._node.close()
             self._socket.close()
 
     async def _mine(self, null_rounds: int) -> None:

@@ -144,7 +144,7 @@ class Subscriptions:
             for receipt in index.receipts(tipset):
                 _tell(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
 
-    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """The chain goes back: logs that are no longer there, and tipsets, newest first."""
         channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
         if not channels and not logs:

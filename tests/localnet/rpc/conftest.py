@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,18 +53,23 @@ async def _at_once(work: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def rpc(network: Network) -> Client:
+def rpc(network: Network) -> Iterator[Client]:
     """A client of the network on our own bundle."""
-    return Client(Node(network))
+    yield from _closed(Client(Node(network)))
 
 
 @pytest.fixture
-def official_rpc(official: Network) -> Client:
+def official_rpc(official: Network) -> Iterator[Client]:
     """A client of the network on an official bundle."""
-    return Client(Node(official))
+    yield from _closed(Client(Node(official)))
 
 
 @pytest.fixture
-def narrow_rpc(network: Network) -> Client:
+def narrow_rpc(network: Network) -> Iterator[Client]:
     """A client of a node with small limits."""
-    return Client(Node(network, Limits(batch=3, response=2_000, log_span=5, logs=2, mined=10)))
+    yield from _closed(Client(Node(network, Limits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
+
+
+def _closed(client: Client) -> Iterator[Client]:
+    yield client
+    client.node.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from localnet import Network
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -113,11 +114,34 @@ class TestLogs:
         inbox = deploy(rpc, INBOX)
         snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
         greet(rpc, inbox)
-        assert len(rpc("eth_getFilterChanges", name)) == 1
+        (told,) = rpc("eth_getFilterChanges", name)
+        greet(rpc, inbox, "never told")
         rpc("evm_revert", snapshot)
+        assert rpc("eth_getFilterChanges", name) == [{**told, "removed": True}]  # as geth has it
         assert rpc("eth_getFilterChanges", name) == []
         sent = greet(rpc, inbox, "other")
         assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", name)] == [sent]
+
+    def test_a_filter_notices_when_others_take_the_chain_back(self, rpc: Client, network: Network) -> None:
+        inbox = deploy(rpc, INBOX)
+        snapshot, name = network.snapshot(), rpc("eth_newBlockFilter")
+        greet(rpc, inbox)
+        assert len(rpc("eth_getFilterChanges", name)) == 1
+        network.revert(snapshot)
+        greet(rpc, inbox, "other")
+        assert len(rpc("eth_getFilterChanges", name)) == 1
+        rpc("eth_uninstallFilter", name)
+        assert rpc.node.filters not in network.chain.watchers
+
+    def test_a_filter_that_the_chain_went_too_far_back_for_is_gone(self, rpc: Client) -> None:
+        snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {})
+        rpc("anvil_mine", 1_001)
+        rpc("eth_getFilterChanges", name)
+        rpc("evm_revert", snapshot)
+        for code, words in ((-32005, "set it anew"), (-32001, "not found")):
+            with pytest.raises(Failed, match=words) as failed:
+                rpc("eth_getFilterChanges", name)
+            assert failed.value.code == code
 
     def test_a_filter_misses_nothing_that_came_after_the_chain_went_back(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -128,7 +152,9 @@ class TestLogs:
             assert len(rpc("eth_getFilterChanges", name)) == 1
         rpc("evm_revert", snapshot)
         sent = [greet(rpc, inbox, text) for text in ("other", "branch")]
-        assert [log["transactionHash"] for log in rpc("eth_getFilterChanges", logs)] == sent
+        told = rpc("eth_getFilterChanges", logs)
+        assert [log["removed"] for log in told] == [True, False, False]
+        assert [log["transactionHash"] for log in told[1:]] == sent
         assert len(rpc("eth_getFilterChanges", blocks)) == 2
         assert rpc("eth_getFilterChanges", transactions) == sent
 
