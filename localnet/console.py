@@ -68,7 +68,7 @@ class Console:
         except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever there is to tell of it
             _LOG.exception("a transaction could not be told")
 
-    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Nothing is told of what is gone."""
         for tipset in tipsets:
             self._state = tipset.before

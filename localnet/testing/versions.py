@@ -61,7 +61,7 @@ class Recorded:
             self.exit_codes.append(receipt.exit_code)
             self.gas += receipt.gas_used
 
-    def reverted(self, tipsets: Iterator[Tipset]) -> None:
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """What was done was done."""
 
     def waits(self, candidate: Candidate) -> None:
