@@ -180,10 +180,13 @@ def test_a_box_is_as_wide_as_its_gas_and_lies_under_its_caller() -> None:
 @given(st.text(), st.text(), st.text())
 def test_names_of_strangers_are_text_in_the_picture_and_nothing_else(title: str, label: str, detail: str) -> None:
     hostile = f"</title><script>alert(1)</script>{detail}"
-    (group,) = boxes(flame_svg(title, [FlameBox(label, (hostile,), 7, label)], 7))
-    shown = group.find(f"{SVG}title")
+    tag = f"<b>&{label}"[:100]
+    (group,) = boxes(flame_svg(title, [FlameBox(tag, (hostile,), 7, label)], 7))
+    shown, lettering = group.find(f"{SVG}title"), group.find(f"{SVG}text")
     assert shown is not None
     assert shown.text == printable(hostile)
+    assert lettering is not None
+    assert (lettering.text or "").startswith("<b>&")
     page = flame_html(title, [FlameBox(label, (hostile,), 7, "evm")], 7, [hostile])
     assert "<script" not in page
 
