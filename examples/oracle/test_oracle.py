@@ -170,6 +170,28 @@ def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> No
     assert scene.refusals(receipt) == [(other.address, expected)]
 
 
+@pytest.mark.parametrize("error", ["data", "a reason"])
+def test_a_contract_with_a_flood_of_words_does_not_hold_up_the_others(scene: Scene, error: str) -> None:
+    """5,000 bytes: in hex more than an event can hold (8 KiB), as text more than anybody reads."""
+    before = scene.network.deploy({"abi": [], "bytecode": reverting_with(0 if error == "data" else 5_000 - 68)})
+    scene.subscribe(before.address)
+    after = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
+    scene.subscribe(after.address)
+    receipt = scene.report(1, 5, 7)
+    assert (scene.feed.call("price"), after.call("price")) == (5, 5)
+    ((refuser, why),) = scene.refusals(receipt)
+    assert refuser == before.address
+    assert why.startswith("the contract reverted: ")
+    assert len(why) < 1_000
+
+
+def reverting_with(text: int) -> str:
+    """Creation code of a contract that reverts with 5,000 bytes: zeros, or `Error(string)` with a text of them."""
+    reason = bytes.fromhex("6308c379a060e01b5f52" + "6020600452" + f"61{text:04x}602452") if text else b""
+    code = reason + bytes.fromhex("6113885ffd")
+    return "0x" + (bytes.fromhex(f"60{len(code):02x}600c60003960{len(code):02x}6000f3") + code).hex()
+
+
 def test_the_contracts_own_error_is_known_by_its_type(scene: Scene) -> None:
     """The same contract under its second address gets the same round again."""
     number = actor_id(scene.network, scene.feed)

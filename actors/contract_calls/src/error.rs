@@ -11,6 +11,10 @@ use crate::call::content;
 /// The exit code of a contract that reverts.
 pub const REVERTED: ExitCode = ExitCode::new(33);
 
+/// Characters of a contract's own words that are shown. What is shown ends up in events and messages, and an event that
+/// is too large aborts its actor: the callee would decide that.
+const MOST_SHOWN: usize = 256;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CallError {
     /// The send was refused: no such actor, not enough funds, too deep, read-only.
@@ -55,9 +59,9 @@ impl fmt::Display for CallError {
         match self {
             Self::NotSent(number) => write!(to, "the call was not sent: error number {}", *number as u32),
             Self::NoContract => write!(to, "there is no contract to call"),
-            Self::Reverted(data) => write!(to, "the contract reverted: {}", reason(data)),
+            Self::Reverted(data) => write!(to, "the contract reverted: {}", cut(reason(data))),
             Self::Exited(code, _) => write!(to, "the contract exited with code {}", code.value()),
-            Self::Answer(why) => write!(to, "the answer cannot be read: {why}"),
+            Self::Answer(why) => write!(to, "the answer cannot be read: {}", cut(why.clone())),
         }
     }
 }
@@ -68,6 +72,13 @@ fn reason(data: &[u8]) -> String {
         Ok(ContractError::Revert(Revert { reason })) => reason,
         Ok(ContractError::Panic(panic)) => panic.to_string(),
         _ if data.is_empty() => "without data".to_string(),
-        _ => data.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => data.iter().take(MOST_SHOWN).map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }

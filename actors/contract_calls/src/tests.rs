@@ -107,6 +107,17 @@ fn a_revert_gives_its_reason_in_words() {
 }
 
 #[test]
+fn a_flood_of_words_is_cut() {
+    let data = CallError::Reverted(vec![0xab; 5000]);
+    assert_eq!(data.to_string(), format!("the contract reverted: {}...", "ab".repeat(128)));
+    let text = serve::revert_with(&"\u{fc}".repeat(5000));
+    let shown = CallError::exited(serve::REVERTED, Some(text)).to_string();
+    assert_eq!(shown, format!("the contract reverted: {}...", "\u{fc}".repeat(256)));
+    let answer = decode_answer::<Specification::bazCall>(&[0xff; 5000]).unwrap_err();
+    assert!(answer.to_string().len() < 300, "{answer}");
+}
+
+#[test]
 fn a_custom_error_is_recognised_among_others() {
     let error = reverted(&format!("8f0f4206 {} {}", word(5), word(6)));
     assert_eq!(error.custom::<Errors::ActorError>(), None);
