@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import struct
 import time
@@ -384,6 +385,14 @@ class TestLimits:
         with raw_socket(url) as raw:
             raw.sendall(frame)
             assert close_code(raw) == code
+        with connect(socket_url(url)) as opened:
+            assert Client(opened)("eth_chainId") == "0x1df5e76"
+
+    def test_any_bytes_behind_the_handshake_leave_the_node_to_the_next_client(self, url: str) -> None:
+        chosen = random.Random(20)
+        for _ in range(100):
+            with raw_socket(url) as raw:
+                raw.sendall(chosen.randbytes(chosen.randrange(1, 40)))
         with connect(socket_url(url)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
