@@ -56,11 +56,15 @@ class ChainClock:
             return self._next
         return max(head + 1, self._now()) if self.interval is None else head + self.interval
 
-    def block_made(self) -> None:
-        """A block has taken the time that was set, if one was."""
-        if self._next is not None:
-            self.offset += self._next - self._now()
-            self._next = None
+    def block_made(self, timestamp: int) -> None:
+        """A block has this time: the clock goes on from one that was set, and is never behind the head.
+
+        Blocks that follow each other within a second run ahead of it otherwise, and `increase` would fall short.
+        """
+        behind = timestamp - self._now()
+        if self._next is not None or (self.interval is None and behind > 0):
+            self.offset += behind
+        self._next = None
 
     def go_back(self, offset: int) -> None:
         """To an earlier offset, with no time set."""

@@ -176,7 +176,7 @@ class Producing:
             if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
                 self.mempool.drop(self.chain.executing)
             raise
-        self._clock.block_made()
+        self._clock.block_made(tipset.timestamp)
         self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):

@@ -203,6 +203,12 @@ class TestTime:
         with pytest.raises(InvalidInput, match="does not run backwards"):
             network.increase_time(-1)
 
+    def test_it_moves_from_the_head_where_blocks_have_run_ahead_of_the_clock(self, network: Network) -> None:
+        # What waits for a delay since the head's time, as a timelock does, can be done after that delay.
+        head = [network.mine() for _ in range(10)][-1]
+        network.increase_time(3600)
+        assert network.mine().timestamp >= head.timestamp + 3600
+
     def test_the_next_blocks_time_can_be_set_and_the_clock_goes_on_from_there(self, network: Network) -> None:
         network.set_next_timestamp(START + 99_999)
         assert network.mine().timestamp == START + 99_999
