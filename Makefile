@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane fuzz records statetest differential equality boot bundle bindings actors-page rpc-page lock environment
+.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -76,6 +76,9 @@ crash: environment ## a thousand kills, faults below RocksDB, failing writes; AR
 
 crash-epochs: environment ## two hundred kills of a network over 1,000 epochs; ARGS="--count 20" is shorter
 	@$(RUN)/python -m tests.crash.epochs $(ARGS)
+
+load: environment ## 200 clients at once, and a kill under that load; ARGS="--count 2000" is shorter
+	@$(RUN)/python -m tests.localnet.load_run $(ARGS)
 
 gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count 50000" is shorter
 	@$(RUN)/python -m tests.crash.collection $(ARGS)

@@ -151,12 +151,12 @@ def _hex(data: bytes) -> str:
 # --- the node ---------------------------------------------------------------------------------------------------------
 
 
-def serve(folder: Path, bundle: Path | None, defect: str | None) -> None:
+def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int = 10) -> None:
     """Serve the network in a folder, until killed."""
     from localnet import Network
     from localnet.rpc.server import Server, ready_file
 
-    with Network(folder / "chain", bundle=bundle) as network:
+    with Network(folder / "chain", bundle=bundle, account_count=accounts) as network:
         if defect == "write-behind":
             write_behind(network)
         server = Server(network, 0)
@@ -218,10 +218,11 @@ def main() -> int:
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--defect", choices=DEFECTS, help=argparse.SUPPRESS)
+    parser.add_argument("--accounts", type=int, default=10, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     bundle = official(chosen.bundle) if chosen.bundle else None
     if chosen.serve:
-        serve(chosen.serve, bundle, chosen.defect)
+        serve(chosen.serve, bundle, chosen.defect, chosen.accounts)
         return 0
     started = time.monotonic()
     return finish(recorded(chosen.count, chosen.seed, bundle), chosen, started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import data_file
+from tests.localnet import load_run
 from tests.localnet.conftest import BUNDLE
 from tests.localnet.kill_run import play
 
@@ -26,3 +27,16 @@ def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
     assert run.losses == []
     assert run.counts["kills at any moment"] == run.counts["kills right behind a receipt"] == 25
     assert run.counts["receipts"] > 50
+
+
+@pytest.mark.long
+def test_two_hundred_clients_are_answered_and_lose_nothing_when_the_node_is_killed() -> None:
+    load, lost = load_run.play(count=2_000, seed=4, defect=None)
+    assert (load.failures, lost) == ([], [])
+    assert len(load.receipts) >= 1_900
+
+
+def test_few_clients_lose_a_receipt_to_a_node_that_writes_late() -> None:
+    load, lost = load_run.play(count=100, seed=4, defect="write-behind")
+    assert load.failures == []
+    assert len(lost) >= 1
