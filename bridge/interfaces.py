@@ -32,8 +32,12 @@ MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
-_HOOKS: Final = ("UniversalReceiverParams", "AuthenticateMessageParams", "AuthenticateMessageReturn")
-"""Shared types that are of methods; the others' names only look so."""
+_HOOKS: Final = {
+    "UniversalReceiverParams": ("account", "ethaccount", "evm", "multisig", "placeholder", "verifiedregistry"),
+    "AuthenticateMessageParams": ("account", "evm"),
+    "AuthenticateMessageReturn": ("account", "evm"),
+}
+"""Shared types that are of methods, and the actors that have these; the others' names only look so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Interface:
     def built_in(cls, actor: str) -> Interface:
         """The interface of a built-in actor by its name in the manifest."""
         schema, shared = actor_schema(actor), actor_schema("placeholder").types
-        types = [name for name in schema.types if name not in shared or name in _HOOKS]
+        types = [name for name in schema.types if name not in shared or actor in _HOOKS.get(name, ())]
         return cls(schema, _by_name(methods_of(types, OWN_NUMBERS.get(actor, ""))))
 
     def number(self, method: str) -> MethodNumber:
@@ -256,12 +260,13 @@ def _under(schema: Schema, term: Term, value: Any, step: object) -> Any:
 def _amount(value: Any) -> bytes:
     try:
         number = int(value) if isinstance(value, str) and len(value) <= 400 else value
-        if type(number) is not int:
-            raise SchemaError(f"expected an amount (an integer, or decimal text), found {_kind(value)}")
+    except ValueError:
+        raise SchemaError(f"{value!r:.60} is no amount: expected an integer, or decimal text") from None
+    if type(number) is not int:
+        raise SchemaError(f"expected an amount (an integer, or decimal text), found {_kind(value)}")
+    try:
         return encode_bigint(number)
     except ValueError as error:
-        if isinstance(error, SchemaError):
-            raise
         raise SchemaError(f"{value!r:.60} is no amount: {error}") from None
 
 

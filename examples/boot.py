@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bridge.method_numbers import method_number
-from hypervisor import Address
+from hypervisor import Address, Bundle
 from hypervisor.bigint import encode_bigint
+from hypervisor.errors import BundleError
 from hypervisor.signatures import sign_secp256k1
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet import Account, Miner, Network, TransactionFailed, TransactionReceipt
@@ -197,6 +198,11 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--epochs", type=int, default=1000, help="how long both live then (default: %(default)s)")
     options.add_argument("--sectors", type=int, default=1, help="sectors of the miner (default: %(default)s)")
     chosen = options.parse_args(arguments)
+    try:
+        Bundle.open(chosen.bundle)  # before the first network lives a minute for nothing
+    except BundleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print("our own actors")
     own = boot(None, chosen.epochs, chosen.sectors)
     print(f"the official actors, {Path(chosen.bundle).name}")

@@ -107,7 +107,12 @@ def open_bundle(source: str | Path) -> Bundle:
 
 def remedy(release: Release) -> str:
     """How somebody gets a release, online and offline, in one sentence."""
+    return f"`hypervisor bundle fetch {release.name}` downloads it; offline, {remedy_offline(release)}"
+
+
+def remedy_offline(release: Release) -> str:
+    """How somebody gets a release whose download does not work here."""
     return (
-        f"`hypervisor bundle fetch {release.name}` downloads it; offline, get {release.published_as} (manifest root "
-        f"{release.manifest_root}) from {release.url} and run `hypervisor bundle add FILE`"
+        f"get {release.published_as} (manifest root {release.manifest_root}) from {release.url} on another machine and "
+        "run `hypervisor bundle add FILE`"
     )

@@ -12,7 +12,7 @@ from tempfile import mkstemp
 from actors.releases import Release
 from devtools.bundles.download import DownloadFailed, download
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
-from hypervisor.bundle_library import library_folder, open_bundle, release_file, release_of, remedy
+from hypervisor.bundle_library import library_folder, open_bundle, release_file, release_of, remedy_offline
 from hypervisor.errors import BundleError
 from store.car import write_car
 from store.cid import show
@@ -86,7 +86,9 @@ def _download(release: Release, url: str, part: Path, progress: Callable[[int], 
     try:
         download(url, part, MAX_BUNDLE_BYTES, progress)
     except DownloadFailed as error:
-        raise DownloadFailed(f"{error}; try again (it goes on where it stopped), or: {remedy(release)}") from None
+        raise DownloadFailed(
+            f"{error}; try again (it goes on where it stopped), or {remedy_offline(release)}"
+        ) from None
     try:
         bundle = Bundle.from_file(part)
         if show(bundle.root) != release.manifest_root:

@@ -147,7 +147,7 @@ def call(
 @app.command("inspect")
 def inspect(
     address: _Target,
-    state: _State,
+    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder of a chain.", show_default=False)],
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:

@@ -16,6 +16,7 @@ from multiformats import CID
 from bridge.bindings import multisig
 from bridge.interfaces import MAX_SCHEMA, Interface
 from hypervisor.address import Address
+from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.errors import InvalidInput
 
 TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar" / "interface.ipldsch"
@@ -99,13 +100,25 @@ def test_built_in_actors_have_interfaces_whose_params_are_those_of_their_binding
     assert interface.signature("AddSigner") == "AddSigner(signer: Address, increase: Bool)"
 
 
+def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
+    having = {
+        hook: {actor for actor in ACTOR_NAMES if hook in Interface.built_in(actor).methods}
+        for hook in ("Receive", "AuthenticateMessage")
+    }
+    assert having == {
+        "Receive": {"account", "ethaccount", "evm", "multisig", "placeholder", "verifiedregistry"},
+        "AuthenticateMessage": {"account", "evm"},
+    }
+
+
 @pytest.mark.parametrize(
     ("method", "value", "words"),
     [
         ("Nope", None, "no method 'Nope': there are Add, Constructor, Pay, Pick, Ping"),
         ("Add", None, "expected an amount"),
         ("Add", True, "expected an amount"),
-        ("Add", "1.5", "'1.5' is no amount"),
+        ("Add", "1.5", "'1.5' is no amount: expected an integer, or decimal text"),
+        ("Add", "1fil", "'1fil' is no amount: expected an integer, or decimal text"),
         ("Add", "9" * 500, "expected an amount"),
         ("Add", 1 << 2000, "too big"),
         ("Pay", 5, "expected {to, amount, note, memo, parts}, found int"),

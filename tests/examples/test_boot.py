@@ -48,5 +48,15 @@ def test_a_difference_is_told_and_ends_with_1(
 ) -> None:
     answers = iter([[("datacap.Transfer", 0, "80")], [("datacap.Transfer", 18, "")]])
     monkeypatch.setattr(boot, "boot", lambda *_: next(answers))
-    assert boot.main([]) == 1
+    assert boot.main(["--bundle", "own"]) == 1
     assert "different: ('datacap.Transfer', 0, '80') and ('datacap.Transfer', 18, '')" in capsys.readouterr().out
+
+
+def test_without_the_official_actors_nothing_is_booted_and_the_remedy_is_told(
+    boot: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path))
+    assert boot.main(["--bundle", "v18-devnet"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "`hypervisor bundle fetch v18-devnet` downloads it" in printed.err

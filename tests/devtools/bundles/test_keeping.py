@@ -69,8 +69,9 @@ def test_a_release_is_downloaded_checked_and_then_there_by_its_name(library: Pat
 
 def test_an_interrupted_download_goes_on_in_the_next_run(library: Path, site: Site) -> None:
     site.cut_after = 3_000_000
-    with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE"):
+    with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE") as told:
         fetch(DEVNET, f"{site.url}/file")
+    assert "bundle fetch" not in str(told.value), "the command that has just failed is no remedy"
     assert names(library) == ["v18-devnet.car.part"]
     site.cut_after = None
     fetch(DEVNET, f"{site.url}/file")
