@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients examples conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page lock environment
+.PHONY: help demo test lint check first-node clients examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -32,9 +32,12 @@ check: lint test ## everything that a change must pass
 first-node: environment ## forge, cast and ethers against a node on an official bundle (needs Node.js)
 	@scripts/first-node $(VENV) $(ARGS)
 
-clients: environment ## all clients' tests, with npm's programs installed (needs Node.js)
-	@scripts/clients >/dev/null
-	@$(RUN)/python -m pytest -m "" tests/clients $(ARGS)
+clients: environment ## real clients against fresh nodes, and a table of what was run (needs Node.js)
+	@scripts/clients >/dev/null && scripts/clients tests/clients >/dev/null
+	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/clients $(ARGS)
+
+quickstart: ## the README's quick start, with a node on port 8545
+	@examples/quickstart.sh
 
 examples: environment ## the examples, each with our own actors and with the official ones (in `make test` too)
 	@$(RUN)/python -m pytest -q --no-header examples $(ARGS)
@@ -110,6 +113,9 @@ actors-page: environment ## write the table of docs/actors.md anew, by asking th
 
 rpc-page: environment ## write the methods of docs/json-rpc.md anew, with examples
 	@$(RUN)/python -m tests.docs.json_rpc_page
+
+cli-page: environment ## write the commands of docs/cli.md anew
+	@$(RUN)/python -m tests.docs.cli_page
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli.call import Address
-from devtools.cli.node_client import URL, AsJson, RpcUrl
+from devtools.cli.options import URL, Address, AsJson, RpcUrl
 
 
 def balance(

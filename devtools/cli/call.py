@@ -8,23 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.deploy import Artifacts
-from devtools.cli.node_client import URL, AsJson, RpcUrl, Value
+from devtools.cli.options import URL, Abi, Address, Arguments, Artifacts, AsJson, Function, RpcUrl, Value
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
-
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="f..., t... or 0x...", show_default=False)]
-Function = Annotated[
-    str,
-    typer.Argument(
-        metavar="FUNCTION", help="name(types)(types returned); with --abi a name will do.", show_default=False
-    ),
-]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Its arguments.", show_default=False)]
-Abi = Annotated[
-    str | None, typer.Option("--abi", metavar="FILE|NAME", help="A compiled contract that has the function.")
-]
 
 
 def call(

@@ -24,6 +24,8 @@ def verify(car: _File, as_json: _AsJson = False) -> None:
     """Read a CAR to its end: the hash and form of every block, the index if there is one.
 
     Exit status: 0 if it is whole, 1 if it is damaged or a root or link leads out of it.
+
+    Example: hypervisor car verify state.car
     """
     from devtools.cli.progress import bytes_bar
     from store.transfer import verify_car

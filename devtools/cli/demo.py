@@ -20,6 +20,8 @@ def demo(
 
     A real solc artifact, a real WASM module, a RocksDB folder that is closed and opened again. Each line of a call tree
     names the runtime, the actor, the method, the value, the exit code and the gas.
+
+    Example: hypervisor demo
     """
     from devtools.demo import scenario, view
     from localnet.call_text import tree_console

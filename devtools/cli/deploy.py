@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from devtools.cli.node_client import URL, AsJson, From, GasLimit, Key, RpcUrl, Sending, Timeout, Value
-
-Artifacts = Annotated[
-    list[Path] | None,
-    typer.Option("--artifacts", metavar="DIR", help="Where compiled contracts are (default: out, artifacts)."),
-]
+from devtools.cli.options import URL, Artifacts, AsJson, From, GasLimit, Key, RpcUrl, Timeout, Value
 
 
 def deploy(
@@ -43,7 +37,7 @@ def deploy(
     """
     from bridge.addresses import eth_address, to_filecoin
     from devtools.cli.amounts import attofil
-    from devtools.cli.node_client import ended, ethereum, sent, told_failure
+    from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
     from devtools.cli.signatures import constructed
     from localnet.artifacts import find_artifact
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli.node_client import AsJson
+from devtools.cli.options import AsJson
 
 _PYTHONS = ((3, 11), (3, 13))
 

@@ -24,6 +24,8 @@ def statetest(
     Standard error gets the number of cases of each fork, and the five slowest.
 
     Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor statetest --fork Cancun GeneralStateTests
     """
     from functools import partial
 
@@ -74,6 +76,8 @@ def t8n(
 
     Exit status: 0, also where transactions were rejected; 3 for an unknown fork or reward, 4 where a block hash is
     missing, 10 for malformed input, 11 where a file cannot be read or written.
+
+    Example: hypervisor t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
     """
     from devtools.vectors import t8n_files
 

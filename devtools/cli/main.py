@@ -36,7 +36,7 @@ app = typer.Typer(
     help="A Filecoin VM on your machine: native WASM actors and Ethereum contracts, calling each other.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 app.command("demo", rich_help_panel=USE_IT)(demo.demo)
@@ -49,6 +49,7 @@ app.command("trace", rich_help_panel=USE_IT)(trace.trace)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
 app.add_typer(wallet.app, name="wallet", rich_help_panel=USE_IT)
+app.command("gc", rich_help_panel=STATE)(gc.gc)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
@@ -56,7 +57,6 @@ app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
 app.add_typer(actors.app, name="actor", rich_help_panel=STATE)
 app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
 app.add_typer(car.app, name="car", rich_help_panel=STATE)
-app.command("gc", rich_help_panel=STATE)(gc.gc)
 
 
 def _show_version(wanted: bool) -> None:

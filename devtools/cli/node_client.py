@@ -1,4 +1,4 @@
-"""What the commands that use a node share: its URL, addresses in every form, sending and waiting."""
+"""What the commands that use a node share: addresses in every form, sending and waiting."""
 
 from __future__ import annotations
 
@@ -6,35 +6,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any
 
 import typer
 
 from devtools.cli.progress import words_line
 from devtools.cli.rpc_client import NodeError, ask
 from hypervisor.errors import InvalidInput
-
-URL: Final = "http://127.0.0.1:8545"
-RpcUrl = Annotated[
-    str,
-    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar="ETH_RPC_URL", help="The node to ask.", show_default=True),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-From = Annotated[
-    str, typer.Option("--from", metavar="ADDRESS|N", help="The sender: an address, or the number of a node's account.")
-]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        "--private-key",
-        metavar="KEY",
-        envvar="HYPERVISOR_PRIVATE_KEY",
-        help="Sign here with this key, not at the node.",
-    ),
-]
-Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20nanofil, ...")]
-GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="(default: the node's estimate)")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
 
 _QUICK, _SLOW = 0.02, 1.0
 

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from devtools.cli.call import Abi, Address, Arguments
-from devtools.cli.deploy import Artifacts
-from devtools.cli.node_client import URL, AsJson, From, GasLimit, Key, RpcUrl, Sending, Timeout, Value
+from devtools.cli.options import (
+    URL,
+    Abi,
+    Address,
+    Arguments,
+    Artifacts,
+    AsJson,
+    From,
+    GasLimit,
+    Key,
+    RpcUrl,
+    Timeout,
+    Value,
+)
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
@@ -45,7 +56,7 @@ def send(
     """
     from devtools.cli.amounts import attofil
     from devtools.cli.call import contract_name, interface_of, revert_words
-    from devtools.cli.node_client import ended, ethereum, sent, told_failure
+    from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
     from devtools.cli.rpc_client import NodeError
     from devtools.cli.signatures import encoded
     from hypervisor.errors import InvalidInput

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from devtools.cli.node_client import URL, RpcUrl
+from devtools.cli.options import URL, RpcUrl
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -46,6 +46,8 @@ def conformance(
     oracle's `run --trace` printed, the first charge that differs.
 
     Exit status: 0 if every vector passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor conformance vectors/fvm-nv18 --workers 2
     """
     from functools import partial
 
@@ -81,6 +83,8 @@ def fevmtest(
     """Run the golden cases of the official EVM actor: exit code, return value, events and every actor's state.
 
     Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor fevmtest vectors/fevm --json
     """
     from functools import partial
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.node_client import AsJson
+from devtools.cli.options import AsJson
 
 if TYPE_CHECKING:
     from localnet import Account

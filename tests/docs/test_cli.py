@@ -1,0 +1,36 @@
+"""docs/cli.md has every command as it is, and each says how it is used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.cli_page import PAGE, help_of, replaced
+
+TEXT = PAGE.read_text(encoding="utf-8")
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^### hypervisor (.+)$", TEXT, re.MULTILINE)
+
+
+def test_the_page_is_what_the_commands_say() -> None:
+    assert replaced(TEXT) == TEXT, "run `make cli-page`"
+
+
+def test_help_shows_three_panels_in_the_order_of_the_page() -> None:
+    panels = re.findall(r"^╭─ (.*?) ─+╮$", help_of(), re.MULTILINE)
+    assert panels == ["Options", "Use it", "Actors and state", "Check it"]
+
+
+def test_every_command_of_the_readme_is_there() -> None:
+    rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \| works now \|$", README, re.MULTILINE)
+    assert {name for names in rows for name in re.findall(r"`(\w+)`", names)} == {
+        command for command in COMMANDS if " " not in command
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_or_commands_below_it(command: str) -> None:
+    text = help_of(*command.split())
+    assert f"Example: hypervisor {command}" in text or "─ Commands ─" in text
