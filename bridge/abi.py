@@ -13,6 +13,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
+from bridge.abi_unfolding import check_unfolding
 from bridge.events import Log
 from bridge.reverts import error_text, revert_reason
 
@@ -179,6 +180,7 @@ def _decode(items: Sequence[Mapping[str, Any]], data: bytes, what: str) -> tuple
     from eth_abi.exceptions import DecodingError, ParseError
 
     try:
+        check_unfolding(items, data)
         return tuple(decode([_type(item) for item in items], data))
     except (DecodingError, ParseError, OverflowError, ValueError) as error:  # ValueError: text that is no UTF-8
         raise AbiMismatch(f"{what}: {error}") from None
