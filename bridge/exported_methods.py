@@ -1,9 +1,11 @@
 """The methods of built-in actors that a Solidity interface offers, and how it declares them.
 
 An actor gives most of these to everybody under the hash of their name (FRC-0042). Multisigs, payment channels and the
-init actor have small numbers only, which they refuse to contracts (exit 18) but not to people's wallets. Left out are
-the hooks that only actors call, and what no official actor has. Exit codes of an actor's own, beside the common ones,
-are here, too. Sources: builtin-actors v18, each actor's lib.rs; payable is what does something with value received.
+init actor have small numbers only, which they refuse to contracts (exit 18) but not to people's wallets. Exported, but
+for certain actors alone, are the token's Mint and Destroy and the market's SectorContentChanged: whoever else calls
+them is refused. Left out are receivers' hooks, and what no official actor has. Exit codes of an actor's own, beside the
+common ones, are here, too. Sources: builtin-actors v18, each actor's lib.rs; payable is what does something with value
+received.
 """
 
 from __future__ import annotations
