@@ -38,17 +38,16 @@ class Manifest:
     def load(cls, store: Blockstore, data: Cid) -> "Manifest":
         """Read the list of names and code CIDs; BundleError if it is not the official 16 in order."""
         try:
-            entries = decode(store.get(data))
-            names = tuple(entry[0] for entry in entries)
-            codes = tuple(unlink(entry[1]) for entry in entries)
-        except (CodecError, TypeError, LookupError) as error:
+            entries = [(name, unlink(code)) for name, code in decode(store.get(data))]
+        except (CodecError, TypeError, ValueError) as error:
             raise BundleError(f"manifest {show(data)} is not a list of names and code CIDs: {error}") from None
+        names = tuple(name for name, _ in entries)
         if names != ACTOR_NAMES:
             missing = ", ".join(name for name in ACTOR_NAMES if name not in names) or "none, but the order differs"
             raise BundleError(
                 f"manifest {show(data)} lists {len(names)} actors, {len(ACTOR_NAMES)} expected (missing: {missing})"
             )
-        return cls(data, codes)
+        return cls(data, tuple(code for _, code in entries))
 
     @classmethod
     def load_root(cls, store: Blockstore, root: Cid) -> "Manifest":
@@ -61,7 +60,7 @@ class Manifest:
             raise BundleError(f"bundle root {show(root)} is not a pair of version and CID: {error}") from None
         if version != _MANIFEST_VERSION:
             raise BundleError(
-                f"bundle root {show(root)} has manifest version {version}, only {_MANIFEST_VERSION} is known"
+                f"bundle root {show(root)} has manifest version {version!r:.40}, only {_MANIFEST_VERSION} is known"
             )
         return cls.load(store, cid)
 

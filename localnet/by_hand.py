@@ -6,7 +6,6 @@ The changes themselves are `localnet.controls`; here they become the head's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
@@ -16,9 +15,6 @@ from localnet.clock import LARGEST_INTERVAL
 from localnet.genesis import LARGEST_BALANCE
 from localnet.producing import Producing
 from localnet.records import Tipset
-
-if TYPE_CHECKING:
-    pass
 
 
 class ByHand(Producing):

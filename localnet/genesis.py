@@ -110,11 +110,15 @@ class NetworkRecord:
             raise InvalidInput(f"the folder's record of its network cannot be read: {error}") from None
 
 
-def check_same(record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, now: int) -> None:
+def check_same(
+    record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, name: str | None, now: int
+) -> None:
     """InvalidInput if somebody asks for something else than what a folder's network is; None asks for nothing.
 
     What it was at genesis and what it is by now (version `now`) are both right.
     """
+    if name not in (None, record.name):
+        raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': leave the name out, {OTHER_FOLDER}")
     if network not in (None, record.upgrades.first, now):
         raise InvalidInput(
             f"the folder's state is of network version {now}, not of {network}: leave the network out, {OTHER_FOLDER}"

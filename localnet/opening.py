@@ -19,7 +19,7 @@ from localnet.accounts import Account
 from localnet.chain import Chain
 from localnet.datacap import grant_on
 from localnet.externs import ChainExterns
-from localnet.genesis import OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
 from localnet.index import ChainIndex
 from localnet.preinstalled import preinstall
 from localnet.upgrades import UpgradePlan, Upgrades, planned
@@ -77,7 +77,8 @@ class Opening:
             raise InvalidInput(f"{self.chain_id} cannot be a chain id: expected 1 to 2^53 - 1")
         if record is not None:
             now = record.upgrades.version_at(index.head)
-            check_same(record, bundle, network, None if evm == AUTO else evm, now)
+            name = None if self.beginning == NOTHING_MORE else self.beginning.name
+            check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
             bundle, network, evm = None, None, record.evm
         machine = Hypervisor.open(
             store=store,

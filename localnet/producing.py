@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
@@ -26,9 +25,6 @@ from localnet.execution import Candidate, candidate_of, is_admissible, next_nonc
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.upgrades import Upgrades, planned
-
-if TYPE_CHECKING:
-    pass
 
 _LOG = logging.getLogger(__name__)
 

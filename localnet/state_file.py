@@ -96,9 +96,13 @@ def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
 
 
 def _check_version(chain: Chain, height: int) -> None:
-    versions = {chain.record.upgrades.version_at(epoch) for epoch in (chain.head.height, height)}
+    """An upgrade comes with the block behind its epoch: this block, which executes nothing, may not take its place."""
+    head = chain.head.height
+    versions = {chain.record.upgrades.version_at(epoch) for epoch in (head, max(height, head + 1))}
     if len(versions) > 1:
-        raise InvalidInput(f"the state is of epoch {height}, behind an upgrade that this network has not done yet")
+        raise InvalidInput(
+            f"the state of epoch {height} would come behind an upgrade that this network has not done yet: mine first"
+        )
 
 
 def _check_numbers(head: int, height: object, timestamp: object) -> None:

@@ -67,6 +67,7 @@ SWAPPED = [ENTRIES[1], ENTRIES[0], *ENTRIES[2:]]
         ([*ENTRIES, ["extra", ENTRIES[0][1]]], "lists 17 actors, 16 expected"),
         ([["system"]], "not a list of names"),
         ([["system", "bafy"]], "not a list of names"),
+        ([[*entry, 0] for entry in ENTRIES], "not a list of names"),
         ([{"system": ENTRIES[0][1]}], "not a list of names"),
         ({"system": ENTRIES[0][1]}, "not a list of names"),
         ([7], "not a list of names"),
@@ -80,6 +81,7 @@ SWAPPED = [ENTRIES[1], ENTRIES[0], *ENTRIES[2:]]
         "seventeen",
         "no code",
         "text",
+        "three fields",
         "list of maps",
         "map",
         "numbers",
@@ -97,13 +99,14 @@ def test_a_manifest_that_is_not_the_official_list_is_refused_in_words(entries: A
     [
         ([2, link(cid_of(encode(ENTRIES)))], "manifest version 2"),
         ([0, link(cid_of(encode(ENTRIES)))], "manifest version 0"),
+        (["v" * 10_000, link(cid_of(encode(ENTRIES)))], "manifest version 'v{1,40}, only 1"),
         ([1], "not a pair"),
         ([1, "bafy"], "not a pair"),
         ([1, 2, 3], "not a pair"),
         (7, "not a pair"),
         ({"a": 1, "b": 2}, "not a pair"),
     ],
-    ids=["two", "zero", "one field", "text", "three fields", "number", "map"],
+    ids=["two", "zero", "long text", "one field", "text", "three fields", "number", "map"],
 )
 def test_a_root_that_is_no_manifest_is_refused_in_words(root: Any, words: str) -> None:
     with pytest.raises(BundleError, match=words):

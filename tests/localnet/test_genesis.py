@@ -48,6 +48,8 @@ def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> 
         assert (network.head, network.chain_id, network.chain.record.name) == (head, 314, "testbed")
     with Network(tmp_path, beginning=beginning, clock=Clock()) as network:
         assert (network.head, miners(network)) == (head, 1)
+    with pytest.raises(InvalidInput, match="network is 'testbed', not 'another'"):
+        Network(tmp_path, beginning=Beginning("another"), clock=Clock())
 
 
 def test_the_miners_have_power() -> None:

@@ -174,6 +174,19 @@ def test_the_base_fee_follows_the_new_rule_from_the_epoch_of_the_upgrade_on() ->
     assert fees[:4] == [110, 124, 140, 158]
 
 
+def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
+    """An upgrade is due with the next block, which a loaded state would be: it would have new rules and old actors."""
+    with Network(network=27, clock=Clock(), upgrades={2: (28, "own-supply-share")}) as network:
+        dumped = network.dump_state()
+        network.mine(2)
+        with pytest.raises(InvalidInput, match="behind an upgrade"):
+            network.load_state(dumped)
+        network.mine()
+        assert network.machine.manifest == Bundle.embedded("supply-share").manifest
+        with pytest.raises(InvalidInput, match="other built-in actors"):
+            network.load_state(dumped)
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
