@@ -1,0 +1,62 @@
+"""docs/bridge.md tells the truth: its Python runs, on the contracts of the examples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bridge.bindings import init, multisig
+from hypervisor import Address
+from hypervisor.types import INIT_ACTOR
+from localnet import Network
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "bridge.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled contracts that the page names, in the working directory."""
+    for name, file in {
+        "MinerFacts.json": "examples/miner-facts/MinerFacts.json",
+        "Client.json": "tests/integration/facade/compiled/Typed.json",
+    }.items():
+        (tmp_path / name).symlink_to(ROOT / file)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(code: str, **names: object) -> None:
+    exec(compile(code, "docs/bridge.md", "exec"), names)
+
+
+def test_every_block_is_run_here() -> None:
+    assert len(BLOCKS) == 4
+
+
+@pytest.mark.parametrize("code", BLOCKS[:2])
+def test_networks_are_made_and_contracts_deployed(code: str) -> None:
+    run(code, Network=Network)
+
+
+def test_actors_are_called_as_python() -> None:
+    with Network() as network:
+        owner = network.accounts[0].native
+        code = network.machine.manifest.code("multisig")
+        made = network.invoke(
+            Address.id(INIT_ACTOR), init.exec(code, multisig.constructor([owner], 1, 0, 0).params), value=10**18
+        )
+        miner = network.create_miner(sectors=0)
+        run(BLOCKS[2], network=network, wallet=made.id_address, to=network.accounts[1].native, miner=miner.address)
+
+
+def test_a_trace_is_printed_explained_drawn_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network:
+        miner = network.create_miner(sectors=0)
+        payments = network.deploy(ROOT / "examples" / "provider-payments" / "ProviderPayments.json")
+        payments.send("open", miner.id, 1, value=100)
+        network.mine()  # gas is estimated at this epoch, where something must be due already
+        run(BLOCKS[3], payments=payments, plan=0)
+    assert "ProviderPayments pay(plan=0)" in capsys.readouterr().out
+    assert "ProviderPayments.pay" in (tmp_path / "pay.html").read_text(encoding="utf-8")
