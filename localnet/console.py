@@ -21,7 +21,7 @@ from localnet.call_text import call_lines, tree_console
 from localnet.console_log import MARK, without_logs
 from localnet.contract_state import code_that_runs
 from localnet.execution import Candidate
-from localnet.failure_place import failure_place
+from localnet.failure_place import FailurePlaces
 from localnet.network import Network
 from localnet.records import Tipset, TransactionReceipt
 from localnet.trace import trace
@@ -42,6 +42,7 @@ class Console:
         """`folders` have compiled contracts, by default those of `ArtifactFolders`."""
         self._network = network
         self._artifacts = ArtifactFolders(folders)
+        self._places = FailurePlaces(network.chain, self._artifacts)
         self._state = network.head.state
         self._logs = network.block_number > 0  # what is there already may hold anything
 
@@ -88,7 +89,7 @@ class Console:
         console.print(call_lines(shown["calls"]))
         for number, reason in enumerate(shown["why"]["calls"]):
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
-        place = failure_place(self._network.chain, receipt, shown["why"]["path"], self._artifacts)
+        place = self._places.of(receipt, shown["why"]["path"])
         if place is not None:
             console.print(Text(f"  at {place}", style="bold red"))
 

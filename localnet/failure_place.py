@@ -1,6 +1,7 @@
 """The line of Solidity where a transaction failed: found by executing it once more, instruction by instruction.
 
-Only contracts on our own EVM runtime have instructions to listen to; under `--evm official` there is no line.
+Only our own EVM runtime has instructions to listen to. Where the official EVM actor runs contracts, the transaction is
+executed on ours, which makes the same calls; there is no line if it ends otherwise there, as at the edge of its gas.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from bridge.params import ConstructorParams
 from bridge.traces.struct_logs import EnoughLogged
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
+from hypervisor.opening import registry_factory
+from hypervisor.registry import Registry
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.artifacts import ArtifactFolders
@@ -25,6 +28,7 @@ from localnet.contract_state import code_that_runs
 from localnet.records import TransactionReceipt
 from localnet.trace import Replay
 from store.blockstore import BlockNotFound
+from store.cid import Cid
 
 LONGEST: Final = 3.0
 """Seconds that finding a line may take."""
@@ -61,25 +65,45 @@ class _Counters(CallTrees):
             self._frames[-1].append(event.pc)
 
 
-def failure_place(
-    chain: Chain, receipt: TransactionReceipt, path: Sequence[int], artifacts: ArtifactFolders
-) -> str | None:
-    """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
+class FailurePlaces:
+    """Finds the lines where transactions of a chain failed, with the compiled contracts of some folders."""
 
-    `path` has the place of each call among its siblings (`localnet.trace_report`), those to `console.log` left out.
-    """
-    listener = _Counters()
-    replay = Replay(chain, receipt.tipset, receipt.index)
-    try:
-        replay.rehearse(listener, lambda: None)
-    except EnoughLogged:
+    def __init__(self, chain: Chain, artifacts: ArtifactFolders) -> None:
+        self._chain, self._artifacts = chain, artifacts
+        self._registries: dict[Cid, Registry] = {}
+
+    def of(self, receipt: TransactionReceipt, path: Sequence[int]) -> str | None:
+        """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
+
+        `path` has the place of each call among its siblings (`localnet.trace_report`), those to `console.log` left out.
+        """
+        listener = _Counters()
+        replay = Replay(self._chain, receipt.tipset, receipt.index)
+        replay.machine = self._with_instructions(replay.machine)
+        try:
+            replay.rehearse(listener, lambda: None)
+        except EnoughLogged:
+            return None
+        ends = [call.end.exit_code for call in listener.roots if call.end is not None]
+        if ends[-1:] != [receipt.exit_code]:
+            return None  # our own runtime's gas differs from the official actor's
+        for call in reversed(_on_path(listener.roots, path)):
+            counters = listener.counters.get(id(call))
+            found = _line(replay.machine, call, counters, self._artifacts) if counters else None
+            if found is not None:
+                return found
         return None
-    for call in reversed(_on_path(listener.roots, path)):
-        counters = listener.counters.get(id(call))
-        found = _line(replay.machine, call, counters, artifacts) if counters else None
-        if found is not None:
-            return found
-    return None
+
+    def _with_instructions(self, machine: Hypervisor) -> Hypervisor:
+        """The machine, or a fork of it on which our own runtime runs the contracts."""
+        if machine.registry.options["evm"] != "official":
+            return machine
+        own = machine.fork()
+        known = self._registries.get(own.manifest.data)
+        if known is None:
+            known = self._registries[own.manifest.data] = registry_factory("py-evm", {})(own.manifest, own.store)
+        own.registry = known
+        return own
 
 
 def _on_path(roots: Sequence[CallNode], path: Sequence[int]) -> list[CallNode]:

@@ -87,16 +87,19 @@ def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
-def test_on_an_official_bundle_there_are_names_but_no_lines(
+def test_on_an_official_bundle_names_and_lines_are_the_same(
     official: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    contract = official.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
     with told(official, PROJECT / "out"):
-        failed(official, contract, VAULT.interface.encode_call("put", 6))
+        contract = official.send(None, 0, CALLER.bytecode).contract_address
+        failed(official, contract, CALLER.interface.encode_call("put", 6))
+        failed(official, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
     output = capsys.readouterr().out
     assert "console.log: put 6\n" in output
+    assert "wasm f0" in output
     assert " Vault put(amount=6)" in output
-    assert "  at " not in output
+    assert f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in output
+    assert output.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
 def test_without_artifacts_the_calls_are_told_by_their_bytes_until_somebody_tells_an_abi(
