@@ -12,6 +12,7 @@ import typer
 
 from devtools.cli.progress import words_line
 from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
 
 _QUICK, _SLOW = 0.02, 1.0
@@ -64,7 +65,7 @@ def told_failure(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> 
     from localnet.trace_report import told
 
     try:
-        found = told(ask(url, "hypervisor_trace", transaction), interfaces)
+        found = told(ask_trace(url, transaction), interfaces)
     except NodeError:
         return []
     return list(found["why"]["calls"]) if found["why"] else []

@@ -94,10 +94,10 @@ def send(
 
 def _print_calls(url: str, transaction: str, interface: ContractInterface | None, abi: str | None) -> None:
     from devtools.cli.call import contract_name
-    from devtools.cli.rpc_client import ask
+    from devtools.cli.trace_client import ask_trace
     from localnet.call_text import call_lines, tree_console
     from localnet.trace_report import told
     from localnet.trace_words import NamedInterface
 
     named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
-    tree_console().print(call_lines(told(ask(url, "hypervisor_trace", transaction), named)["calls"]))
+    tree_console().print(call_lines(told(ask_trace(url, transaction), named)["calls"]))

@@ -47,10 +47,11 @@ def trace(
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
     interfaces = [_interface(path) for path in abi or []]
+    from devtools.cli.trace_client import ask_trace
     from localnet.call_text import call_lines, tree_console
     from localnet.trace_report import save_flame, told
 
-    found = told(_from_folder(state, evm, transaction) if state else _from_node(rpc, transaction), interfaces)
+    found = told(_from_folder(state, evm, transaction) if state else ask_trace(rpc, transaction), interfaces)
     if flame is not None:
         save_flame(found, flame)
     if as_json:
@@ -61,13 +62,6 @@ def trace(
     console = tree_console()
     console.print(_title(found))
     console.print(call_lines(found["calls"]))
-
-
-def _from_node(url: str, transaction: str) -> dict[str, Any]:
-    from devtools.cli.rpc_client import ask
-
-    found: dict[str, Any] = ask(url, "hypervisor_trace", transaction)
-    return found
 
 
 def _from_folder(folder: Path, evm: str | None, transaction: str) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""The call tree of a transaction, asked of a node and looked at before anything is told of it.
+
+A node is another program, and may be somebody else's: an answer of another shape is an error in one sentence, and names
+that a terminal would obey are none. What contracts and actors say is let pass here, since whoever shows it makes it
+printable. The shape is that of `localnet.trace`; fields that it does not have are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from devtools.cli.rpc_client import NodeError, ask
+
+_LONGEST_NAME: Final = 200
+
+
+def ask_trace(url: str, transaction: str) -> dict[str, Any]:
+    """What `hypervisor_trace` answers for a transaction's hash. Raises NodeError, also for what is no call tree."""
+    answer = ask(url, "hypervisor_trace", transaction)
+    _check(url, "the answer", answer, _TRACE)
+    calls = list(answer["calls"])
+    for call in calls:  # without recursion: calls go 1,024 deep
+        _check(url, "a call", call, _CALL)
+        calls.extend(call["calls"])
+        for event in call["events"]:
+            _check(url, "an event", event, _EVENT)
+            for entry in event["entries"]:
+                _check(url, "an event's entry", entry, _ENTRY)
+    found: dict[str, Any] = answer
+    return found
+
+
+Holds = Callable[[Any], bool]
+
+
+def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
+    if not isinstance(value, dict):
+        raise NodeError(f"{url} answers no call tree: {what} is {value!r:.60}")
+    for name, holds in fields.items():
+        if not holds(value.get(name)):
+            raise NodeError(f"{url} answers no call tree: '{name}' of {what} is {value.get(name)!r:.60}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # no halves of characters
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def _is_name_or_none(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_name(value) and value.isascii() and value.isdigit()
+
+
+def _is_hex(value: Any) -> bool:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        return False
+    try:
+        bytes.fromhex(value[2:])
+    except ValueError:
+        return False
+    return True
+
+
+def _are_charges(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+_TRACE: Final[Mapping[str, Holds]] = {
+    "transactionHash": _is_name,
+    "blockNumber": _is_number,
+    "exitCode": _is_number,
+    "exit": _is_name,
+    "gasUsed": _is_number,
+    "words": _is_text,
+    "reproduced": _is_truth,
+    "calls": _is_list,
+}
+_CALL: Final[Mapping[str, Holds]] = {
+    **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
+    **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
+    **dict.fromkeys(("params", "return"), _is_hex),
+    **dict.fromkeys(("events", "calls"), _is_list),
+    "address": _is_name_or_none,
+    "value": _is_amount,
+    "readOnly": _is_truth,
+    "words": _is_text,
+    "charges": _are_charges,
+}
+_EVENT: Final[Mapping[str, Holds]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
+_ENTRY: Final[Mapping[str, Holds]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}
