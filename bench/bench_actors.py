@@ -1,8 +1,7 @@
-"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size; and a long life.
+"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size.
 
 Each method's example (`tests.actors.examples`) is called on two machines of one state, official code on the first, ours
-in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`). The
-long life is a network of ours whose epochs end with a reward and cron, as a chain's do.
+in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`).
 """
 
 from __future__ import annotations
@@ -14,21 +13,17 @@ from time import process_time
 
 from actors import loader
 from bench.rows import Row
-from bridge.method_numbers import method_number
-from hypervisor import Address, Genesis, Hypervisor, Message
-from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, TokenAmount
-from store.codec import decode, encode
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.types import Gas, TokenAmount
 from tests.actors import stage
 from tests.actors.examples import EXAMPLES, Example
-from tests.actors.people import ALICE, FIL, GENESIS, WORKER, raw
+from tests.actors.people import GENESIS
 from tests.actors.twins import Twins
-from tests.actors.world import World
 from tests.conftest import data_file, fvm_data
 
 DEVNET = "bundles/v18-devnet.car"
 GAS_LIMIT = Gas(2 * 10**9)
 ROUNDS, CALLS, TAKES = 8, 8, 10
-EPOCHS, ACTORS, MINERS = 10_000, 1000, 5
 SHOWN = 5
 """Methods that are shown below a row: the worst ones."""
 
@@ -36,7 +31,6 @@ SHOWN = 5
 def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
     gas, time, size = "gas of a method, the worst", "time of a method, the worst", "bytes of the bundle"
-    yield _epochs()
     if fvm_data() is None:
         yield from (Row(name, None, "no official bundle: set FVM_DATA") for name in (gas, time, size))
         return
@@ -48,46 +42,6 @@ def rows() -> Iterator[Row]:
         yield _worst(time, {name: _time(*pair) for name, pair in pairs.items()})
     own, official = len(loader.bundle_bytes()), data_file(DEVNET).stat().st_size
     yield Row(size, own / official, f"{own:,} bytes, the official devnet's {official:,}")
-
-
-def _epochs() -> Row:
-    """Time of an epoch at the end of a long life beside the beginning's, the state committed after each.
-
-    A thousand accounts, and miners with sectors: their deadlines end in cron's course, their rewards vest.
-    """
-    accounts = {Address.delegated(10, number.to_bytes(20, "big")): TokenAmount(FIL) for number in range(1, ACTORS)}
-    with Hypervisor.open(genesis=Genesis(accounts={**GENESIS.accounts, **accounts})) as machine:
-        machine.advance(epoch=ChainEpoch(1), circulating_supply=TokenAmount(10**26))
-        miners = [_miner(World(machine)) for _ in range(MINERS)]
-        times = [_thousand(World(machine), miners, first) for first in range(2, EPOCHS, 1000)]
-    parts = {f"epochs from {place * 1000:,} on": time / times[0] for place, time in enumerate(times)}
-    note = f"{times[0]:.2f} ms an epoch in the first thousand, {times[-1]:.2f} in the last"
-    return Row("an epoch after 9,000 of them", times[-1] / times[0], note, parts)
-
-
-def _miner(world: World) -> Address:
-    """A new miner with two sectors."""
-    create = encode([raw(ALICE), raw(WORKER), 10, b"", []])
-    created = world.send(Address.id(POWER_ACTOR), method_number("CreateMiner"), create, 100 * FIL, ALICE)
-    miner = Address.from_bytes(decode(created.return_data)[0])
-    commit = world.send(miner, method_number("DevelopmentOnlyCommitSectors"), encode([[[], []], 10**6]), 0, ALICE)
-    if commit.exit_code:
-        raise RuntimeError(f"no sectors: {commit.message}")
-    return miner
-
-
-def _thousand(world: World, miners: list[Address], first: int) -> float:
-    """Milliseconds of each of the thousand epochs from one on."""
-    start = process_time()
-    for epoch in range(first, first + 1000):
-        world.machine.advance(epoch=ChainEpoch(epoch))
-        award = encode([raw(miners[epoch % MINERS]), b"", b"", 1])
-        for actor, method, params in ((REWARD_ACTOR, 2, award), (CRON_ACTOR, 2, b"")):
-            result = world.send_as(SYSTEM_ACTOR, Address.id(actor), method, params)
-            if result.exit_code:
-                raise RuntimeError(f"epoch {epoch}: f0{actor} exited with {result.exit_code}: {result.message}")
-        world.machine.flush()
-    return process_time() - start
 
 
 def _worst(name: str, quotients: dict[str, float]) -> Row:
