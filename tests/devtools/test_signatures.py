@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devtools.cli.signatures import as_plain, encoded, signature_interface, values
 from hypervisor.errors import InvalidInput
@@ -84,3 +87,18 @@ def test_names_keywords_and_answers_may_be_there() -> None:
 
 def test_answers_are_json_that_loses_nothing() -> None:
     assert as_plain((2**255, b"\x01", [True, "x", None])) == [str(2**255), "0x01", [True, "x", None]]
+
+
+@given(st.text(max_size=40) | st.text('f(uint256,)[]" returnsview', max_size=40))
+def test_any_text_is_a_function_or_is_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        signature_interface(text)
+
+
+@given(
+    st.sampled_from(["uint256", "int8", "bytes4[]", "string[2]", "(uint256,(bool,string)[])[]", "address", "bool"]),
+    st.text(max_size=40) | st.text('[](),"0x1a\\ ', max_size=40),
+)
+def test_any_text_is_a_value_or_is_refused(kind: str, text: str) -> None:
+    with suppress(InvalidInput):
+        values([{"type": kind}], [text], plain)
