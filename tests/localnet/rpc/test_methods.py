@@ -49,7 +49,7 @@ class TestTheNode:
         assert rpc("net_peerCount") == "0x0"
         assert rpc("eth_syncing") is False
         assert rpc("eth_protocolVersion") == hex(28)
-        assert rpc("web3_clientVersion").startswith("hypervisor/")
+        assert rpc("web3_clientVersion").startswith("anvil/compatible hypervisor/")
 
     def test_keccak(self, rpc: Client) -> None:
         # The example of the execution-apis.

@@ -1,0 +1,11 @@
+// The template's configuration, with npm's solc for its compiler and the node for its network.
+import hardhatToolboxViemPlugin from "@nomicfoundation/hardhat-toolbox-viem";
+import { defineConfig } from "hardhat/config";
+
+export default defineConfig({
+  plugins: [hardhatToolboxViemPlugin],
+  solidity: { version: "0.8.37", path: process.env.SOLC },
+  networks: {
+    localnet: { type: "http", chainType: "l1", url: process.env.NODE_URL! },
+  },
+});

@@ -1,0 +1,144 @@
+"""forge and cast against a fresh node, as their users call them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import EXAMPLE, run, start
+from tests.clients.nodes import node_process
+
+pytestmark = pytest.mark.long
+
+KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+SENDER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+MASKED = "0xff00000000000000000000000000000000000064"
+
+
+class Foundry:
+    """The programs, with the compiler and the node that they are given."""
+
+    def __init__(self, clients: Path, url: str) -> None:
+        self.clients, self.url = clients, url
+
+    def forge(self, command: str, *arguments: str) -> str:
+        return run(
+            self.clients, "forge", command, "--use", EXAMPLE / "solc.mjs", "--rpc-url", self.url,
+            "--private-key", KEY, "--broadcast", *arguments, folder=self.clients,
+        )  # fmt: skip
+
+    def cast(self, *arguments: str) -> str:
+        return run(self.clients, "cast", *arguments, "--rpc-url", self.url).strip()
+
+    def send(self, *arguments: str) -> dict[str, object]:
+        """The receipt of `cast send`."""
+        receipt: dict[str, object] = json.loads(self.cast("send", *arguments, "--private-key", KEY, "--json"))
+        return receipt
+
+    def script(self, name: str, *arguments: str) -> list[dict[str, object]]:
+        """The receipts of a script's transactions, by forge's own record."""
+        # The gas that forge's own simulation counts is Ethereum's: --skip-simulation lets it ask the node.
+        self.forge("script", f"contracts/script/Deploy.s.sol:{name}", "--skip-simulation", *arguments)
+        record = self.clients / "contracts" / "broadcast" / "Deploy.s.sol" / "31415926" / "run-latest.json"
+        receipts: list[dict[str, object]] = json.loads(record.read_text(encoding="utf-8"))["receipts"]
+        return receipts
+
+
+@pytest.fixture(scope="module")
+def foundry(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foundry]:
+    with node_process(tmp_path_factory.mktemp("node")) as url:
+        yield Foundry(clients, url)
+
+
+@pytest.fixture(scope="module")
+def notes(foundry: Foundry) -> str:
+    """A contract that forge has created."""
+    made = foundry.forge("create", "contracts/src/Notes.sol:Notes", "--json", "--constructor-args", "created")
+    return str(json.loads(made)["deployedTo"])
+
+
+def test_forge_creates_a_contract(foundry: Foundry, notes: str) -> None:
+    assert foundry.cast("call", notes, "notes(uint256)(string)", "0") == '"created"'
+    assert foundry.cast("call", notes, "owner()(address)") == SENDER
+
+
+def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
+    receipts = foundry.script("Deploy")
+    assert [receipt["status"] for receipt in receipts] == ["0x1"] * 6
+    first, _, second, _, _, proxy = receipts
+    assert foundry.cast("call", str(first["contractAddress"]), "notes(uint256)(string)", "7") == '"scripted"'
+    assert foundry.cast("balance", str(first["contractAddress"]), "--ether") == "1.000000000000000000"
+    assert second["to"] == "0x4e59b44847b379578588920ca78fbf26c0b4956c"  # the CREATE2 deployer of every chain
+    assert foundry.cast("call", str(proxy["contractAddress"]), "value()(uint256)") == "42"
+
+
+def test_a_script_deploys_what_uses_filecoin_solidity(foundry: Foundry) -> None:
+    (receipt,) = foundry.script("DeployNative", "--slow")
+    address = str(receipt["contractAddress"])
+    assert foundry.send(address, "keepName()")["status"] == "0x1"
+    assert foundry.cast("call", address, "kept()(string)") == '"DataCap"'
+
+
+@pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["eip1559", "legacy"])
+def test_cast_sends_value(foundry: Foundry, options: list[str]) -> None:
+    receiver = "0x" + "ab" * 20
+    before = int(foundry.cast("balance", receiver))
+    receipt = foundry.send(receiver, "--value", "1ether", *options)
+    assert receipt["status"] == "0x1"
+    found = json.loads(foundry.cast("tx", str(receipt["transactionHash"]), "--json"))
+    assert found["hash"] == receipt["transactionHash"]
+    assert int(foundry.cast("balance", receiver)) == before + 10**18
+
+
+def test_cast_sends_fil_to_a_masked_id(foundry: Foundry) -> None:
+    before = int(foundry.cast("balance", MASKED))
+    foundry.send(MASKED, "--value", "1.5ether")
+    assert int(foundry.cast("balance", MASKED)) == before + 15 * 10**17
+
+
+def test_an_unlocked_account_needs_no_key(foundry: Foundry) -> None:
+    receipt = json.loads(
+        foundry.cast("send", MASKED, "--value", "1", "--unlocked", "--from", SENDER, "--json"),
+    )
+    assert receipt["status"] == "0x1"
+
+
+def test_cast_reads_the_chain(foundry: Foundry, notes: str) -> None:
+    assert foundry.cast("chain-id") == "31415926"
+    assert int(foundry.cast("block-number")) > 0
+    assert int(foundry.cast("gas-price")) > 0
+    assert int(foundry.cast("nonce", SENDER)) > 0
+    assert json.loads(foundry.cast("block", "latest", "--json"))["number"]
+    assert int(foundry.cast("storage", notes, "1"), 16) == 1
+    assert len(foundry.cast("code", notes)) > 1000
+    assert int(foundry.cast("estimate", notes, "write(uint256,string)", "1", "text", "--from", SENDER)) > 1_000_000
+    assert "hypervisor/" in foundry.cast("client")
+
+
+def test_cast_finds_logs(foundry: Foundry, notes: str) -> None:
+    foundry.send(notes, "write(uint256,string)", "77", "logged")
+    event = "Written(address indexed,uint256 indexed,string,uint256)"
+    found = json.loads(foundry.cast("logs", "--address", notes, "--from-block", "0", "--json", event))
+    assert [int(log["topics"][2], 16) for log in found] == [0, 77]
+
+
+def test_cast_tells_why_a_call_reverts(foundry: Foundry, notes: str) -> None:
+    def told(*call: str) -> str:
+        return start(foundry.clients, "cast", "call", notes, *call, "--rpc-url", foundry.url).stderr
+
+    assert "not today" in told("fail(string)", "not today")
+    assert "exit=[EVM_CONTRACT_REVERTED(33)]" in told("fail(string)", "not today")
+    selector = run(foundry.clients, "cast", "sig", "Refused(address,uint256)").strip()
+    assert selector in told("refuse(uint256)", "1")
+
+
+def test_cast_uses_the_control_methods(foundry: Foundry) -> None:
+    height = int(foundry.cast("block-number"))
+    snapshot = json.loads(foundry.cast("rpc", "evm_snapshot"))
+    foundry.cast("rpc", "anvil_mine", "0x5")
+    assert int(foundry.cast("block-number")) == height + 5
+    assert foundry.cast("rpc", "evm_revert", snapshot) == "true"
+    assert int(foundry.cast("block-number")) == height

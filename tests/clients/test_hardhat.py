@@ -1,0 +1,67 @@
+"""Hardhat 3's own project template, its tests and its deployment, on a fresh node."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.clients.conftest import HERE, run, start
+from tests.clients.nodes import node_process
+
+pytestmark = pytest.mark.long
+
+
+class Project(NamedTuple):
+    """A project of the template, and the node that is its network."""
+
+    clients: Path
+    folder: Path
+    url: str
+
+    def environment(self) -> dict[str, str]:
+        # Hardhat takes npm's solc as it is: what is no binary must be the module itself.
+        solc = self.clients / "node_modules" / "solc" / "soljson.js"
+        return {"NODE_URL": self.url, "SOLC": str(solc), "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "true"}
+
+
+@pytest.fixture(scope="module")
+def project(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = clients / "hardhat"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)
+    # The template's Solidity test runs inside Hardhat and not on a node; its library comes from a git host.
+    (folder / "contracts" / "Counter.t.sol").unlink()
+    shutil.copytree(HERE / "hardhat", folder, dirs_exist_ok=True)
+    with node_process(tmp_path_factory.mktemp("node")) as url:
+        yield Project(clients, folder, url)
+
+
+def test_the_templates_tests_and_those_of_network_helpers(
+    project: Project, record_property: Callable[[str, object], None]
+) -> None:
+    done = start(
+        project.clients, "hardhat", "test", "nodejs", "--network", "localnet",
+        folder=project.folder, **project.environment(),
+    )  # fmt: skip
+    passed, failed = (sum(map(int, re.findall(rf"(\d+) {word}", done.stdout))) for word in ("passing", "failing"))
+    record_property("checks", passed + failed)
+    record_property("failures", failed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert passed == 9, done.stdout
+
+
+def test_ignition_deploys_the_templates_module(project: Project) -> None:
+    said = run(
+        project.clients, "hardhat", "ignition", "deploy", "ignition/modules/Counter.ts", "--network", "localnet",
+        folder=project.folder, **project.environment(),
+    )  # fmt: skip
+    assert "successfully deployed" in said
+    record = project.folder / "ignition" / "deployments" / "chain-31415926" / "deployed_addresses.json"
+    address = json.loads(record.read_text(encoding="utf-8"))["CounterModule#Counter"]
+    assert run(project.clients, "cast", "call", address, "x()(uint256)", "--rpc-url", project.url) == "5\n"
