@@ -32,9 +32,14 @@ def _object(**fields: Any) -> Any:
     return st.fixed_dictionaries({}, optional={name: kind | JSON for name, kind in fields.items()})
 
 
-ITEM = st.deferred(lambda: _object(name=st.text(max_size=4), type=TYPES, components=ITEMS, indexed=st.booleans()))
-ITEMS = st.lists(ITEM, max_size=3)
-ABI = st.lists(_object(type=NAMES, name=st.text(max_size=4), inputs=ITEMS, outputs=ITEMS), max_size=4)
+def _items() -> Any:
+    return st.lists(ITEM, max_size=3)
+
+
+ITEM: Any = st.deferred(
+    lambda: _object(name=st.text(max_size=4), type=TYPES, components=_items(), indexed=st.booleans())
+)
+ABI = st.lists(_object(type=NAMES, name=st.text(max_size=4), inputs=_items(), outputs=_items()), max_size=4)
 CODE = _object(
     object=st.binary(max_size=40).map(lambda data: "0x" + data.hex()),
     sourceMap=st.text("0123456789:;-jio", max_size=60),
