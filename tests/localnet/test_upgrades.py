@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import method_number
-from hypervisor.address import Address
 from hypervisor.bundle import ACTOR_NAMES, Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
@@ -239,23 +238,3 @@ def test_a_folder_keeps_its_rule_for_pledges(tmp_path: Path) -> None:
         assert network.machine.manifest.data == bundle.manifest.data
     with pytest.raises(InvalidInput, match="leave the bundle out"):
         Network(tmp_path, bundle=Bundle.embedded(), clock=Clock())
-
-
-def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
-    with Network(tmp_path, clock=Clock()) as network:
-        counter = network.deploy(ARTIFACTS / "Counter.json")
-        for other in (counter.address, network.accounts[0].native, Address.id(1)):
-            with pytest.raises(InvalidInput, match="only a storage miner produces blocks"):
-                network.set_producer(other)
-        miner = network.create_miner(sectors=1)
-        network.set_producer(miner.address)
-        before = network.balance(miner.address)
-        network.mine()
-        # A fifth of the epoch's reward of about 36 FIL for one win (actors.md 6).
-        assert 7 * 10**18 < network.balance(miner.address) - before < 8 * 10**18
-    with Network(tmp_path, clock=Clock()) as network:
-        assert network.producer == miner.address
-        network.set_producer(NOBODY)
-        before = network.balance(miner.address)
-        network.mine()
-        assert network.balance(miner.address) == before

@@ -1,0 +1,52 @@
+"""Who produces blocks, and what a block pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.types import REWARD_ACTOR
+from localnet import Network
+from localnet.blocks import NOBODY
+from localnet.network import PRIORITY_FEE
+from store.blockstore import get_object
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+
+
+def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        for other in (counter.address, network.accounts[0].native, Address.id(1)):
+            with pytest.raises(InvalidInput, match="only a storage miner produces blocks"):
+                network.set_producer(other)
+        miner = network.create_miner(sectors=1)
+        network.set_producer(miner.address)
+        before = network.balance(miner.address)
+        network.mine()
+        # A fifth of the epoch's reward of about 36 FIL for one win (actors.md 6).
+        assert 7 * 10**18 < network.balance(miner.address) - before < 8 * 10**18
+    with Network(tmp_path, clock=Clock()) as network:
+        assert network.producer == miner.address
+        network.set_producer(NOBODY)
+        before = network.balance(miner.address)
+        network.mine()
+        assert network.balance(miner.address) == before
+
+
+@pytest.mark.parametrize("kind", ["own", "official"])
+def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) -> None:
+    with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
+        miner = network.create_miner(sectors=0)
+        network.set_producer(miner.address)
+        network.mine()
+        reward = network.machine.state_tree.get_actor(REWARD_ACTOR)
+        assert reward is not None
+        of_the_epoch = int.from_bytes(get_object(network.machine.store, reward.head)[4][1:], "big")
+        before = network.balance(miner.address)
+        network.send_native(network.accounts[1].native, value=1, gas_limit=10_000_000)
+        # By hand, actors.md 6: five blocks are expected of an epoch; the tip is gas limit times premium.
+        assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * PRIORITY_FEE
