@@ -11,6 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
+QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler")
+"""Without faulthandler, which puts back the signal handlers from before wasmtime when an inner run turns it off."""
+
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
@@ -26,11 +29,11 @@ def test_every_python_block_is_a_file_of_tests() -> None:
 
 
 def test_the_tests_pass(project: pytest.Pytester) -> None:
-    project.runpytest_inprocess("-q", "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=8)
+    project.runpytest_inprocess(*QUIET, "-W", "error").assert_outcomes(passed=8)
 
 
 def test_the_versions_are_compared_as_the_page_says(project: pytest.Pytester) -> None:
-    done = project.runpytest_inprocess("-q", "-p", "no:cacheprovider", "--network", "nv27,nv28", "test_versions.py")
+    done = project.runpytest_inprocess(*QUIET, "--network", "nv27,nv28", "test_versions.py")
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(["*test_leading_zeros_are_counted: failed on nv27, passed on nv28"])
 
