@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from rich.text import Text
 
 from bridge.addresses import eth_address, to_filecoin
 from bridge.cbor import ParamsError
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.tracing import CallTrees
 from localnet.artifacts import ArtifactFolders
 from localnet.call_text import call_lines, tree_console
 from localnet.console_log import MARK, without_logs
@@ -24,7 +26,8 @@ from localnet.execution import Candidate
 from localnet.failure_place import FailurePlaces
 from localnet.network import Network
 from localnet.records import Tipset, TransactionReceipt
-from localnet.trace import trace
+from localnet.simulate import CallRequest, listened
+from localnet.trace import call_json, trace
 from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
@@ -71,11 +74,31 @@ class Console:
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Nothing is told of what is gone."""
-        for tipset in tipsets:
-            self._state = tipset.before
+        self._state = head.state
 
     def waits(self, candidate: Candidate) -> None:
         """Nothing is told of what waits."""
+
+    def estimate_failed(self, request: CallRequest) -> None:
+        """Tell a transaction that was never made, since already the estimate of its gas failed at the head."""
+        machine, trees = self._network.machine, CallTrees()
+        try:
+            tree = listened(machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots])
+            calls, lines = without_logs(tree)
+            code = calls[-1]["exitCode"] if calls else ExitCode.OK
+            if code == ExitCode.OK:
+                return  # it fails for want of gas or funds only, which the error says
+            to = "new contract" if request.to is None else f"0x{request.to.hex()}"
+            print(f"estimate  0x{request.sender.hex()} -> {to}  fails: {exit_name(code)}, no transaction is made")
+            for line in lines:
+                print(f"  console.log: {line}")
+            found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
+            self._tell_calls(found, lambda path: self._places.of_call(request, code, path))
+            sys.stdout.flush()
+        except OSError:
+            pass  # nobody reads any more
+        except Exception:  # noqa: BLE001  # whoever asked is told of the estimate's own failure, and of nothing else
+            _LOG.exception("an estimate could not be told")
 
     def _tell(self, receipt: TransactionReceipt) -> None:
         found = trace(self._network.chain, receipt)
@@ -84,12 +107,15 @@ class Console:
             print(f"  console.log: {line}")
         if receipt.succeeded:
             return
-        shown = told({**found.as_json(), "calls": calls}, (*self._interfaces(calls), *self._network.interfaces))
+        self._tell_calls({**found.as_json(), "calls": calls}, lambda path: self._places.of(receipt, path))
+
+    def _tell_calls(self, found: dict[str, Any], place_of: Callable[[Sequence[int]], str | None]) -> None:
+        shown = told(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
         console = tree_console()
         console.print(call_lines(shown["calls"]))
         for number, reason in enumerate(shown["why"]["calls"]):
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
-        place = self._places.of(receipt, shown["why"]["path"])
+        place = place_of(shown["why"]["path"])
         if place is not None:
             console.print(Text(f"  at {place}", style="bold red"))
 

@@ -26,6 +26,7 @@ from localnet.chain import Chain
 from localnet.console_log import is_log
 from localnet.contract_state import code_that_runs
 from localnet.records import TransactionReceipt
+from localnet.simulate import CallRequest, listened
 from localnet.trace import Replay
 from store.blockstore import BlockNotFound
 from store.cid import Cid
@@ -84,12 +85,24 @@ class FailurePlaces:
             replay.rehearse(listener, lambda: None)
         except EnoughLogged:
             return None
+        return self._found(replay.machine, listener, receipt.exit_code, path)
+
+    def of_call(self, request: CallRequest, exit_code: int, path: Sequence[int]) -> str | None:
+        """The same of a call at the head that failed with an exit code, and of which nothing was kept."""
+        listener, machine = _Counters(), self._with_instructions(self._chain.machine)
+        try:
+            listened(machine, request, listener, lambda: None)
+        except EnoughLogged:
+            return None
+        return self._found(machine, listener, exit_code, path)
+
+    def _found(self, machine: Hypervisor, listener: _Counters, exit_code: int, path: Sequence[int]) -> str | None:
         ends = [call.end.exit_code for call in listener.roots if call.end is not None]
-        if ends[-1:] != [receipt.exit_code]:
+        if ends[-1:] != [exit_code]:
             return None  # our own runtime's gas differs from the official actor's
         for call in reversed(_on_path(listener.roots, path)):
             counters = listener.counters.get(id(call))
-            found = _line(replay.machine, call, counters, self._artifacts) if counters else None
+            found = _line(machine, call, counters, self._artifacts) if counters else None
             if found is not None:
                 return found
         return None

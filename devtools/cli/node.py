@@ -218,7 +218,9 @@ def _serve(
         def announce() -> None:
             if not silent:
                 typer.echo(banner(network, mnemonic, signs=signs))
-                Console(network, artifacts).listen()
+                console = Console(network, artifacts)
+                console.listen()
+                server.tell_failed_estimates(console.estimate_failed)
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
             write_url()
 

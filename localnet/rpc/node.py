@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
+from hypervisor.types import Gas
+from localnet.errors import CallFailed
 from localnet.network import Network
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
+from localnet.simulate import CallRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Node:
     impersonates_all: bool = False
     signs: bool = True
     """Whether it signs with its accounts' keys for whoever asks."""
+    estimate_failed: Callable[[CallRequest], None] | None = None
+    """Who is told of estimates of gas that fail at the head: the transactions are never made then."""
     interval: Interval = field(default_factory=Interval)
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     filters: Filters = field(init=False)
@@ -66,6 +72,15 @@ class Node:
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""
         return self.network.chain.machine_at(resolve(self.network, ref))
+
+    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
+        """What an estimate at the head answers. Raises what it raises."""
+        try:
+            return estimate()
+        except CallFailed:
+            if self.estimate_failed is not None:
+                self.estimate_failed(request)
+            raise
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

@@ -24,6 +24,7 @@ from localnet.rpc.interval import Interval
 from localnet.rpc.node import Limits, Node
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.worker import Worker
+from localnet.simulate import CallRequest
 
 HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
@@ -98,6 +99,10 @@ class Server:
 
     async def _mine(self, null_rounds: int) -> None:
         await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
+
+    def tell_failed_estimates(self, listener: Callable[[CallRequest], None]) -> None:
+        """Call a function with each transaction whose estimate fails at the head; on the network's thread."""
+        self._node.estimate_failed = listener
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
@@ -83,7 +84,8 @@ def estimate_gas(
         return as_quantity(simulate.estimate(network.chain.machine_at(tipset), call_request, (), overrides))
     waiting = network.mempool.ready_of(sender, next_nonce(network.machine, sender))
     pending = [candidate.message for candidate in waiting]
-    return as_quantity(simulate.estimate(network.machine, call_request, pending, overrides))
+    estimate = partial(simulate.estimate, network.machine, call_request, pending, overrides)
+    return as_quantity(estimate() if state_overrides else node.estimated(call_request, estimate))
 
 
 METHODS = (

@@ -111,7 +111,8 @@ def _completed(node: Node, request: TransactionRequest) -> Transaction:
     cap, priority = _fees(node, request)
     gas = request.gas
     if gas is None:
-        gas = network.gas_limit(request.call(sender))
+        call = request.call(sender)
+        gas = node.estimated(call, lambda: network.gas_limit(call))
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
     return Transaction(
         type=request.type,

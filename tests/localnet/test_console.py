@@ -181,3 +181,26 @@ def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytes
     output = capsys.readouterr().out
     assert " Vault put(amount=6)" in output
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
+
+
+@pytest.mark.parametrize("bundle", ["network", "official"])
+def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_told_too(
+    bundle: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network: Network = request.getfixturevalue(bundle)
+    contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
+    assert contract is not None
+    with told(network, PROJECT / "out") as console:
+        client = Client(Node(network, estimate_failed=console.estimate_failed))
+        block, data = network.block_number, f"0x{VAULT.interface.encode_call('put', 6).hex()}"
+        asked = {"from": f"0x{network.accounts[0].address.hex()}", "to": f"0x{contract.hex()}", "data": data}
+        for method in ("eth_estimateGas", "eth_sendTransaction"):
+            with pytest.raises(Failed, match="revert"):
+                client(method, asked)
+            output = capsys.readouterr().out
+            assert output.startswith(f"estimate  {asked['from']} -> {asked['to']}  fails: EVM_CONTRACT_REVERTED")
+            assert "  console.log: put 6\n" in output
+            assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
+        assert network.block_number == block
+        assert client("eth_estimateGas", asked | {"data": data[:-1] + "5"}).startswith("0x")
+    assert capsys.readouterr().out == ""
