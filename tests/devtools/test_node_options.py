@@ -8,6 +8,8 @@ import pytest
 
 from devtools.cli.rpc_client import NodeError, ask
 from tests.devtools.test_node import ALICE, START, run, running
+from tests.localnet.test_artifacts import PROJECT
+from tests.localnet.test_console import VAULT, line_of
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 OTHER_WORDS = "abandon " * 11 + "about"
@@ -59,6 +61,24 @@ def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: P
         assert "signs for nobody (--unlock lets it)" in process.communicate(timeout=START)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
+
+
+def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
+        code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
+        deployed = ask(url, "eth_sendTransaction", {"from": ALICE, "data": f"0x{code.hex()}"})
+        vault = ask(url, "eth_getTransactionReceipt", deployed)["contractAddress"]
+        request = {"from": ALICE, "to": vault, "data": f"0x{VAULT.interface.encode_call('put', 6).hex()}"}
+        ask(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_sendTransaction", request)
+        process.terminate()
+        output, errors = process.communicate(timeout=START)
+    assert errors == ""
+    for begin in ("block 2  0x", "estimate  0x"):
+        told = output[output.index(f"\n{begin}") :]
+        assert " Vault put(amount=6)" in told
+        assert f"\n  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in told
 
 
 @pytest.mark.parametrize(
