@@ -9,16 +9,19 @@ import pytest
 
 from bridge.method_numbers import method_number
 from hypervisor.bundle import ACTOR_NAMES, Bundle
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet import CallFailed, Network
 from localnet.blocks import NOBODY
+from localnet.retention import chain_roots
 from localnet.trace import trace
 from localnet.upgrades import UpgradePlan
 from store.blockstore import get_object
 from store.codec import unlink
+from store.collector import Collector
+from store.rocks import RocksStore
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, Clock
 
@@ -132,6 +135,29 @@ def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_pat
             assert (network.head, network.version, clz(network)) == (head, 28, 255)
             network.contract(counter, ARTIFACTS / "Counter.json").send("increment")
             head = network.head
+
+
+def test_garbage_collection_leaves_the_bundle_of_a_planned_upgrade(tmp_path: Path) -> None:
+    bundle = Bundle.embedded("supply-share")
+    with Network(tmp_path, network=27, clock=Clock(), upgrades={2: (28, bundle)}) as network:
+        network.mine()
+    with RocksStore.open(tmp_path) as store:
+        assert Collector(store, lambda: chain_roots(store, 1)).run() is not None
+    with Network(tmp_path, clock=Clock()) as network:
+        network.mine(2)
+        assert (network.version, network.machine.manifest) == (28, bundle.manifest)
+
+
+def test_an_upgrade_whose_block_breaks_is_not_planned_any_more(old: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise Fatal("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("localnet.chain.end_epoch", broken)
+        with pytest.raises(Fatal, match="a defect"):
+            old.upgrade(28)
+    old.mine(2)
+    assert old.version == 27
 
 
 def test_what_was_executed_before_is_traced_by_the_old_rules(kind: str, tmp_path: Path) -> None:
