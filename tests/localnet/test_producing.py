@@ -50,3 +50,24 @@ def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) 
         network.send_native(network.accounts[1].native, value=1, gas_limit=10_000_000)
         # By hand, actors.md 6: five blocks are expected of an epoch; the tip is gas limit times premium.
         assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * PRIORITY_FEE
+
+
+def test_a_snapshot_remembers_who_produces_the_next_block() -> None:
+    with Network(clock=Clock()) as network:
+        miner = network.create_miner(sectors=0)
+        network.set_producer(miner.address)
+        snapshot = network.snapshot()
+        network.set_producer(NOBODY)
+        network.mine()
+        assert network.revert(snapshot)
+        assert network.producer == miner.address
+
+
+def test_in_a_state_that_is_loaded_nobody_produces_blocks() -> None:
+    """The miner's number may be a user's actor's there, and such a one gets no part in the system's messages."""
+    with Network(clock=Clock()) as other, Network(clock=Clock()) as network:
+        miner = network.create_miner(sectors=0)
+        network.set_producer(miner.address)
+        network.mine()
+        network.load_state(other.dump_state())
+        assert network.producer == NOBODY
