@@ -16,12 +16,13 @@ from rich.text import Text
 
 from bridge.addresses import eth_address, to_filecoin
 from bridge.cbor import ParamsError
+from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import CallTrees
 from localnet.artifacts import ArtifactFolders
 from localnet.call_text import call_lines, tree_console
 from localnet.console_log import MARK, without_logs
-from localnet.contract_state import code_that_runs
+from localnet.contract_state import code_of, code_that_runs
 from localnet.execution import Candidate
 from localnet.failure_place import FailurePlaces
 from localnet.network import Network
@@ -35,6 +36,9 @@ from store.blockstore import BlockNotFound
 MOST_TOLD: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
 
+MOST_ACTORS: Final = 500
+"""Among more actors nobody looks for those that log: every transaction is executed again then."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -47,7 +51,7 @@ class Console:
         self._artifacts = ArtifactFolders(folders)
         self._places = FailurePlaces(network.chain, self._artifacts)
         self._state = network.head.state
-        self._logs = network.block_number > 0  # what is there already may hold anything
+        self._logs = self._may_log()
 
     def listen(self) -> None:
         """Begin to tell."""
@@ -57,9 +61,9 @@ class Console:
         """Tell the transactions of the new head."""
         changed_by_hand = tipset.before != self._state
         self._state = tipset.state
-        self._logs = self._logs or changed_by_hand
         room = MOST_TOLD
         try:
+            self._logs = self._logs or (changed_by_hand and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
                 self._logs = self._logs or MARK in receipt.execution.message.message.params
                 print(receipt)
@@ -99,6 +103,15 @@ class Console:
             pass  # nobody reads any more
         except Exception:  # noqa: BLE001  # whoever asked is told of the estimate's own failure, and of nothing else
             _LOG.exception("an estimate could not be told")
+
+    def _may_log(self) -> bool:
+        """Whether a contract at the head has the console's address in its code; true where there are many actors."""
+        machine = self._network.machine
+        evm = machine.manifest.code("evm")
+        for count, (actor, state) in enumerate(machine.state_tree.actors()):
+            if count >= MOST_ACTORS or (state.code == evm and MARK in code_of(machine, Address.id(actor))):
+                return True
+        return False
 
     def _tell(self, receipt: TransactionReceipt) -> None:
         found = trace(self._network.chain, receipt)

@@ -150,6 +150,22 @@ def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str])
     assert "console.log: put 2\n" in capsys.readouterr().out
 
 
+def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Network() as network:
+        network.send(network.accounts[1].address, 1)
+        network.set_balance(OTHER, 5)
+        for logs in (False, True):
+            with told(network, PROJECT / "out") as console:
+                again: list[bytes] = []
+                monkeypatch.setattr(console, "_tell", lambda receipt, again=again: again.append(receipt.hash))
+                network.set_balance(OTHER, 6)
+                receipt = network.send(network.accounts[1].address, 1)
+                assert again == ([receipt.hash] if logs else [])
+            network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+
+
 def test_where_execution_is_deferred_a_failure_is_told_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
     with Network(deferred=True) as network, told(network, PROJECT / "out"):
         failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
