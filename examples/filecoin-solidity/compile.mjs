@@ -1,11 +1,13 @@
 // Compiles a caller for every API of the Solidity libraries for built-in actors: a contract with one public function for
 // each function of the API, which does nothing but pass its arguments on. The callers are made from the libraries' own
-// syntax trees, so no function is left out. The test contracts that come with a library are compiled as they are.
+// syntax trees, so no function is left out. The test contracts that come with a library, and the mocks that some of them
+// call in place of actors, are compiled as they are.
 //
 //     CLIENTS=folder-with-solc node compile.mjs FOLDER          (scripts/filecoin-solidity does this)
 //
 // FOLDER/node_modules holds the packages as npm has them; FOLDER/artifacts/<package>/<API>.json is written, and
-// <package>/tests/<contract>.json; there the contract that calls a whole API has the API's name.
+// <package>/tests/<contract>.json, where the contract that calls a whole API has the API's name, and
+// <package>/mocks/<contract>.json.
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,8 +15,9 @@ import { join, resolve } from "node:path";
 
 const solc = createRequire(resolve(process.env.CLIENTS, "package.json"))("solc");
 const folder = process.argv[2];
-const packages = ["filecoin-solidity-api", "@zondax/filecoin-solidity"];
-const otherCompiler = ["bigints.test.sol"]; // its dependency wants solc 0.8.17 and no other
+const older = "@zondax/filecoin-solidity";
+const packages = ["filecoin-solidity-api", older];
+const otherCompiler = ["bigints.test.sol"]; // its dependency wants solc 0.8.17 and no other; so do the older one's mocks
 
 const settings = {
   evmVersion: "shanghai",
@@ -34,16 +37,24 @@ for (const name of packages) {
     const compiled = compile({ "Caller.sol": { content: source } }, ["abi", "evm.bytecode.object"]);
     save(target, api, compiled.contracts["Caller.sol"].Caller, { source });
   }
-  const tests = join(folder, "node_modules", contracts, "tests");
-  const files = existsSync(tests) ? readdirSync(tests).filter((file) => !otherCompiler.includes(file)) : [];
-  for (const file of files) {
-    const path = `${contracts}/tests/${file}`;
+  const tests = compileFolder(contracts, "tests", join(target, "tests"));
+  const mocked = name === older ? [] : ["mocks", "mocks/tests"];
+  const [mocks, ofMocks] = mocked.map((part) => compileFolder(contracts, part, join(target, "mocks")));
+  console.error(`${name}: ${apis.length} APIs, ${tests + (ofMocks ?? 0)} tests and ${mocks ?? 0} mocks compiled`);
+}
+
+function compileFolder(contracts, name, target) {
+  const sources = join(folder, "node_modules", contracts, name);
+  const files = existsSync(sources) ? readdirSync(sources).filter((file) => file.endsWith(".sol")) : [];
+  const known = files.filter((file) => !otherCompiler.includes(file));
+  for (const file of known) {
+    const path = `${contracts}/${name}/${file}`;
     const compiled = compile({ [path]: { content: read(path) } }, ["abi", "evm.bytecode.object"]).contracts[path];
     for (const contract of Object.keys(compiled)) {
-      save(join(target, "tests"), contract.replace(/ApiTest$/, "API"), compiled[contract], {});
+      save(target, contract.replace(/ApiTest$/, "API"), compiled[contract], {});
     }
   }
-  console.error(`${name}: ${apis.length} APIs and ${files.length} tests compiled`);
+  return known.length;
 }
 
 function save(target, contract, { abi, evm }, more) {

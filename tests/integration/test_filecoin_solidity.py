@@ -90,6 +90,22 @@ def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("api", ["Market", "Miner"])
+def test_the_test_contracts_that_call_mocks_of_filecoin_solidity_pass(api: str) -> None:
+    """The only ones that the newer library has: contracts of its own stand for the actors there."""
+    folder = compiled() / table.KEPT / "mocks"
+    with Network() as network:
+        mock = json.loads((folder / f"{api}MockAPI.json").read_text())
+        wanted = [item for entry in mock["abi"] if entry["type"] == "constructor" for item in entry["inputs"]]
+        owner = [b"\0\x66" for _ in wanted]
+        test = network.deploy(folder / f"{api}TestApi.json", network.deploy(mock, *owner).address)
+        functions = [entry["name"] for entry in test.interface.abi if entry["type"] == "function"]
+        assert len(functions) == 2
+        for name in functions:
+            test.send(name)
+
+
+@pytest.mark.long
 def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
     artifacts = compiled()
     for name in ("SendAPI.json", "PrecompilesAPI.json"):
