@@ -26,6 +26,9 @@ DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
+LONGEST_NAME: Final = 100
+"""Of a network, in letters."""
+
 OTHER_FOLDER: Final = "or name another folder"
 """What else somebody can do who asks for what a folder's network is not."""
 
@@ -55,8 +58,10 @@ def network_genesis(
 ) -> tuple[Genesis, TokenAmount]:
     """The genesis with `balance` attoFIL under each of the accounts' addresses, and the sum of all funds.
 
-    Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have.
+    Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have, and for no name.
     """
+    if not (0 < len(beginning.name) <= LONGEST_NAME and beginning.name.isprintable()):
+        raise InvalidInput(f"{beginning.name!r:.40} cannot be a network's name: expected 1 to {LONGEST_NAME} letters")
     funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))

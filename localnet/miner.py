@@ -43,6 +43,10 @@ _LOCKED: Final = 2
 _PERIOD_START: Final = 10
 """Fields of a miner's state."""
 _MOST_PARTITIONS: Final = 3
+"""In one proof."""
+
+_MOST_SECTORS: Final = 256
+"""In one message: as many as the network takes (builtin-actors miner, policy)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,14 @@ class Miner:
                 self.invoke(onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket))
 
     def declare_faults(self, *numbers: int) -> None:
-        """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it."""
+        """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it.
+
+        And InvalidInput for a sector that is not there (any more).
+        """
         places = {number: self.sector(number) for number in numbers}
+        dead = [number for number, place in places.items() if place.status == "dead"]
+        if dead:
+            raise InvalidInput(f"{self.address} has no sector {dead[0]}")
         faults = [
             storageminer.SectorDeclaration(place.deadline, place.partition, onboarding.bitfield([number]))
             for number, place in places.items()
@@ -115,21 +125,35 @@ class Miner:
         """Add sectors with power; with `claims` each holds a piece of the owner's, as a verified client.
 
         `expiration` is an epoch; an official actor takes 180 to 1278 days from now. Mines as far as it must: on an
-        official bundle until each sector has been proven, a day at most.
+        official bundle until each sector has been proven, a day at most. Raises InvalidInput for less than one sector.
         """
+        if count < 1:
+            raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")
         until = self.network.block_number + LIFETIME if expiration is None else expiration
-        pieces = allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
-        if self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
+        groups = [self._pieces(min(_MOST_SECTORS, count - done), claims) for done in range(0, count, _MOST_SECTORS)]
+        if not self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
+            self._onboard(groups, until)
+            return
+        for pieces in groups:
             wanted = [(_allocation(piece),) if piece else () for piece in pieces]
             self.sectors += self.invoke(storageminer.development_only_commit_sectors(wanted, until))
-            return
-        first = len(self.sectors)
-        sectors = [NewSector(first + place, piece) for place, piece in enumerate(pieces)]
-        now = self.network.block_number
-        self.invoke(onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, now, until))
+
+    def _pieces(self, count: int, claims: bool) -> Sequence[Piece | None]:
+        """What the next sectors hold."""
+        return allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
+
+    def _onboard(self, groups: Sequence[Sequence[Piece | None]], until: int) -> None:
+        """Bring sectors in by the network's own messages, one for each group."""
+        promised, first = [], len(self.sectors)
+        for pieces in groups:
+            promised.append([NewSector(first + place, piece) for place, piece in enumerate(pieces)])
+            first += len(pieces)
+        for sectors in promised:
+            self.invoke(onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, self.network.block_number, until))
         self.network.mine(null_rounds=onboarding.PROVE_COMMIT_DELAY)
-        self.invoke(onboarding.prove_commit(sectors))
-        self.sectors += tuple(sector.number for sector in sectors)
+        for sectors in promised:
+            self.invoke(onboarding.prove_commit(sectors))
+            self.sectors += tuple(sector.number for sector in sectors)
         self.network.mine(null_rounds=DEADLINE)
         self.prove()
 

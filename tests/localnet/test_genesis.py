@@ -65,6 +65,9 @@ def test_the_miners_have_power() -> None:
         (Beginning(balances={NEWCOMER.native: TokenAmount(1 << 127)}), "cannot have"),
         (Beginning(balances={Address.id(200): TokenAmount(1)}), "cannot be an account"),
         (Beginning(verified={NEWCOMER.native: 255}), "the verified registry refuses"),
+        (Beginning(""), "'' cannot be a network's name"),
+        (Beginning("n" * 101), "expected 1 to 100 letters"),
+        (Beginning("\ud800"), "cannot be a network's name"),
         (Beginning(miners=[0, 0, 0]), "2 accounts cannot own 3 miners"),
     ],
 )

@@ -168,6 +168,23 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
         network.invoke(miner.address, storageminer.development_only_prove_deadline(), sender=network.accounts[2])
 
 
+@pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
+def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.miner._MOST_SECTORS", 2)
+    with Network(bundle=bundle and data_file(bundle), clock=Clock()) as network:
+        miner = network.create_miner(sectors=5, claims=True)
+        assert miner.sectors == (0, 1, 2, 3, 4)
+        assert {miner.sector(number).status for number in miner.sectors} == {"active"}
+        assert miner.power() == (5 * 2048, 5 * 20480)
+
+
+def test_sectors_that_are_not_there_are_told(network: Network) -> None:
+    with pytest.raises(InvalidInput, match="-1 sectors cannot be committed"):
+        network.create_miner(sectors=-1)
+    with pytest.raises(InvalidInput, match="has no sector 7"):
+        network.create_miner(sectors=1).declare_faults(0, 7)
+
+
 def test_what_an_actor_does_not_know_is_said(network: Network) -> None:
     miner = network.create_miner(sectors=0)
     with pytest.raises(CallFailed) as refused:
