@@ -6,6 +6,7 @@ import {PrecompilesAPI} from "filecoin-solidity-api/contracts/v0.8/PrecompilesAP
 import {CommonTypes} from "filecoin-solidity-api/contracts/v0.8/types/CommonTypes.sol";
 import {MinerTypes} from "filecoin-solidity-api/contracts/v0.8/types/MinerTypes.sol";
 import {BigInts} from "filecoin-solidity-api/contracts/v0.8/utils/BigInts.sol";
+import {FilAddressIdConverter} from "filecoin-solidity-api/contracts/v0.8/utils/FilAddressIdConverter.sol";
 import {FilAddresses} from "filecoin-solidity-api/contracts/v0.8/utils/FilAddresses.sol";
 
 /// Owns a storage miner, a built-in actor, and changes who gets its money when the majority of its members wants that.
@@ -51,8 +52,10 @@ contract MinerDao {
     constructor(uint64 miner_, address[] memory members, uint64 votingEpochs_) {
         if (members.length == 0) revert NoMembers();
         for (uint256 i = 0; i < members.length; i++) {
-            if (isMember[members[i]]) revert MemberTwice(members[i]);
-            isMember[members[i]] = true;
+            // By its masked ID an actor with an f410 address could never vote, and would count for the majority.
+            address member = FilAddressIdConverter.normalize(members[i]);
+            if (isMember[member]) revert MemberTwice(member);
+            isMember[member] = true;
         }
         miner = miner_;
         votingEpochs = votingEpochs_;

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from bridge.bindings import storageminer
-from examples.conftest import Refused, actor_id
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet import Account, Contract, Miner, Network, TransactionFailed
+from localnet import Account, Artifact, CallFailed, Contract, Miner, Network, TransactionFailed
 
 HERE = Path(__file__).parent
 FIL = 10**18
@@ -80,6 +82,28 @@ def test_strangers_neither_propose_nor_vote(
     assert refused(dao, "propose", 100, FIL, 100_000, sender=stranger).reason == words
     dao.send("propose", 100, FIL, 100_000, sender=members[0])
     assert refused(dao, "vote", 0, sender=stranger).reason == words
+
+
+def test_a_member_votes_by_whichever_address_it_was_named(
+    network: Network, miner: Miner, members: tuple[Account, ...]
+) -> None:
+    named = [masked(actor_id(network, members[0])), members[1].address, masked(actor_id(network, members[2].native))]
+    dao = network.deploy(HERE / "MinerDao.json", miner.id, named, VOTING_EPOCHS)
+    for member in members[:2]:
+        assert dao.call("isMember", member.address) is True
+    dao.send("propose", 100, FIL, 100_000, sender=members[0])
+    dao.send("vote", 0, sender=members[1])
+    call = invoke_params(dao.interface.encode_call("vote", 0))
+    network.send_native(dao.address, INVOKE_EVM, call, sender=members[2])
+    assert dao.call("proposals", 0)[4] == 2
+
+
+def test_one_actor_cannot_be_two_members(network: Network, miner: Miner, members: tuple[Account, ...]) -> None:
+    twice = [members[0].address, masked(actor_id(network, members[0]))]
+    with pytest.raises(CallFailed) as failed:
+        network.deploy(HERE / "MinerDao.json", miner.id, twice, VOTING_EPOCHS)
+    dao = Artifact.load(HERE / "MinerDao.json").interface
+    assert dao.decode_revert(failed.value.data) == f"MemberTwice('0x{members[0].address.hex()}')"
 
 
 def test_a_member_votes_once_and_in_time(
