@@ -79,11 +79,17 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
     return unwrap_return(receipt.return_data)
 
 
-def failure_text(exit_code: int, data: bytes, words: str) -> str:
-    """One line about a failed execution, as the network's nodes write it; `words` are the machine's own."""
+def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = None) -> str:
+    """One line about a failed execution, as the network's nodes write it; `words` are the machine's own.
+
+    `reason` is the revert in the words of whoever knows the contract, in place of its bytes.
+    """
     name = exit_name(exit_code)
     exit_words = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
-    reason = revert_reason(data) if exit_code == ExitCode.EVM_CONTRACT_REVERTED else "none"
+    if exit_code != ExitCode.EVM_CONTRACT_REVERTED:
+        reason = "none"
+    elif reason is None:
+        reason = revert_reason(data)
     return f"message execution failed (exit=[{exit_words}], revert reason=[{reason}], vm error=[{words or 'none'}])"
 
 

@@ -31,6 +31,14 @@ def tree_console() -> Console:
     return Console(highlight=False, soft_wrap=True, width=_WIDTH)
 
 
+def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
+    """Told calls as plain lines."""
+    console = tree_console()
+    with console.capture() as captured:
+        console.print(call_lines(calls))
+    return captured.get().rstrip("\n")
+
+
 def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int) -> Text:
     """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began."""
     failed = bool(exit_code or error)

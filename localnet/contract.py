@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
+from bridge.receipts import failure_text
+from bridge.reverts import error_text
 from hypervisor.errors import InvalidInput
+from localnet.errors import CallFailed, TransactionFailed
 from store.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -55,6 +59,18 @@ class Artifact:
             raise InvalidInput(f"{place} has bytecode that is not linked or no hex") from None
 
 
+@contextmanager
+def named_errors(interface: ContractInterface) -> Iterator[None]:
+    """What fails inside tells a custom error of the contract by its name, where the network has only its bytes."""
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as failure:
+        if failure.data and error_text(failure.data) is None:
+            reason = interface.decode_revert(failure.data)
+            failure.args = (failure_text(failure.exit_code, failure.data, failure.words, reason),)
+        raise
+
+
 class Contract:
     """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction."""
 
@@ -69,12 +85,25 @@ class Contract:
         `value` in attoFIL. Raises CallFailed, AbiMismatch.
         """
         data = self.interface.encode_call(function, *arguments)
-        return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
+        with named_errors(self.interface):
+            return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
 
-    def send(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> TransactionReceipt:
-        """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`."""
+    def send(
+        self,
+        function: str,
+        *arguments: Any,
+        value: int = 0,
+        sender: Target | None = None,
+        gas_limit: int | None = None,
+    ) -> TransactionReceipt:
+        """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`.
+
+        What fails already fails as the estimate of its gas (CallFailed, no transaction); with a `gas_limit` it comes
+        into a block (TransactionFailed).
+        """
         data = self.interface.encode_call(function, *arguments)
-        return self._network.send(self.address, value, data, sender=sender)
+        with named_errors(self.interface):
+            return self._network.send(self.address, value, data, sender=sender, gas_limit=gas_limit)
 
     def events(self, receipt: TransactionReceipt) -> list[DecodedLog]:
         """This contract's events in a receipt, by the ABI."""

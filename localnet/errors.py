@@ -17,6 +17,9 @@ from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localnet.failed_call import FailedCall
     from localnet.records import TransactionReceipt
 
 
@@ -33,12 +36,19 @@ class TransactionRefused(NetworkError):
 
 
 class CallFailed(NetworkError):
-    """A call that exited with another code than 0; `data` is revert data, where there is any."""
+    """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's."""
 
     def __init__(self, exit_code: int, data: bytes, words: str) -> None:
         super().__init__(failure_text(exit_code, data, words))
         self.exit_code = exit_code
         self.data = data
+        self.words = words
+        self.again: Callable[[CallFailed], FailedCall] | None = None
+
+    @property
+    def trace(self) -> FailedCall | None:
+        """Its call tree, made anew on the state as it is now; None where it was no call of `Network`'s."""
+        return None if self.again is None else self.again(self)
 
 
 class TransactionFailed(NetworkError):
@@ -47,6 +57,7 @@ class TransactionFailed(NetworkError):
     def __init__(self, receipt: TransactionReceipt, data: bytes) -> None:
         super().__init__(failure_text(receipt.exit_code, data, receipt.words))
         self.receipt = receipt
+        self.words = receipt.words
         self.exit_code = receipt.exit_code
         self.data = data
 

@@ -12,7 +12,8 @@ Every transaction gets a block of its own, at once, unless `automine` is off. Th
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -29,9 +30,10 @@ from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.by_hand import ByHand
 from localnet.clock import ChainClock, Clock
-from localnet.contract import Artifact, Contract
+from localnet.contract import Artifact, Contract, named_errors
 from localnet.contract_state import nonce_of
 from localnet.errors import CallFailed, TransactionFailed, UnknownTransaction
+from localnet.failed_call import failed_call
 from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.opening import Opening
 from localnet.records import TransactionReceipt
@@ -141,7 +143,8 @@ class Network(ByHand):
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
         init_code = artifact.interface.encode_constructor(artifact.bytecode, *arguments)
-        receipt = self.send(None, value, init_code, sender=sender)
+        with named_errors(artifact.interface):
+            receipt = self.send(None, value, init_code, sender=sender)
         address = receipt.contract_address
         if address is None:
             raise TransactionFailed(receipt, receipt.return_data)
@@ -304,7 +307,8 @@ class Network(ByHand):
     def gas_limit(self, request: CallRequest) -> Gas:
         """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
         admission.check_funds(self.machine, to_filecoin(request.sender), request.sender, request.value)
-        return simulate.estimate(self.machine, request)
+        with self._traced(request):
+            return simulate.estimate(self.machine, request)
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
@@ -328,13 +332,17 @@ class Network(ByHand):
 
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
         """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
-        return simulate.call(self.machine, self._request(to, data, value, sender))
+        request = self._request(to, data, value, sender)
+        with self._traced(request):
+            return simulate.call(self.machine, request)
 
     def estimate_gas(
         self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None
     ) -> Gas:
         """A gas limit that suffices; value in attoFIL. Raises CallFailed, AddressError."""
-        return simulate.estimate(self.machine, self._request(to, data, value, sender))
+        request = self._request(to, data, value, sender)
+        with self._traced(request):
+            return simulate.estimate(self.machine, request)
 
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
         receiver = None if to is None else self.address(to)
@@ -344,6 +352,15 @@ class Network(ByHand):
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
         return self.receipt(transaction_hash).trace
+
+    @contextmanager
+    def _traced(self, request: CallRequest) -> Iterator[None]:
+        """A request whose failure can tell its calls."""
+        try:
+            yield
+        except CallFailed as failure:
+            failure.again = lambda failed: failed_call(self.machine, request, failed, self.interfaces)
+            raise
 
     def _trace(self, receipt: TransactionReceipt) -> Trace:
         return trace(self.chain, receipt, self.interfaces)

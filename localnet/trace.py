@@ -60,12 +60,9 @@ class Trace:
 
     def __str__(self) -> str:
         """The tree as lines."""
-        from localnet.call_text import call_lines, tree_console
+        from localnet.call_text import tree_text
 
-        console = tree_console()
-        with console.capture() as captured:
-            console.print(call_lines(self.told()["calls"]))
-        return captured.get().rstrip("\n")
+        return tree_text(self.told()["calls"])
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the transaction, and its calls as `call_json` writes them."""

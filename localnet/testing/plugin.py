@@ -148,7 +148,7 @@ def pytest_runtest_makereport(
         if call.excinfo is not None:
             tree = _call_tree(call.excinfo.value)
             if tree:
-                report.sections.append(("Call tree of the transaction that failed", tree))
+                report.sections.append(("Call tree of what failed", tree))
         recorded = item.stash.get(_CURRENT, None)
         version = getattr(getattr(item, "callspec", None), "params", {}).get(_VERSION)
         if recorded is not None and version is not None:
@@ -180,16 +180,20 @@ def _name(item: pytest.Item, version: int) -> str:
 
 
 def _call_tree(error: BaseException | None) -> str:
-    """The tree of a failed transaction, also where the failure caused what the test saw; nothing for other errors."""
+    """The tree of a failed transaction or call, also where that caused what the test saw; nothing for other errors."""
     if "localnet.errors" not in sys.modules:  # then nobody has raised one; a project may have names of ours for its own
         return ""
-    from localnet.errors import TransactionFailed
+    from localnet.errors import CallFailed, TransactionFailed
+    from store.blockstore import StoreClosed
 
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, TransactionFailed):
-            trace = error.receipt.trace
-            return "\n".join((*trace.why, str(trace)))
+        if isinstance(error, CallFailed | TransactionFailed):
+            try:
+                trace = error.trace if isinstance(error, CallFailed) else error.receipt.trace
+                return "" if trace is None else "\n".join((*trace.why, str(trace)))
+            except StoreClosed as why:  # the test's own network, in a folder: the report must not fail
+                return f"cannot be told any more: {why}"
         error = error.__cause__ or error.__context__
     return ""

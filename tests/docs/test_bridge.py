@@ -10,7 +10,7 @@ import pytest
 from bridge.bindings import init, multisig
 from hypervisor import Address
 from hypervisor.types import INIT_ACTOR
-from localnet import Network
+from localnet import CallFailed, Network
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "bridge.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ def run(code: str, **names: object) -> None:
 
 
 def test_every_block_is_run_here() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 @pytest.mark.parametrize("code", BLOCKS[:2])
@@ -60,3 +60,12 @@ def test_a_trace_is_printed_explained_drawn_and_told(tmp_path: Path, capsys: pyt
         run(BLOCKS[3], payments=payments, plan=0)
     assert "ProviderPayments pay(plan=0)" in capsys.readouterr().out
     assert "ProviderPayments.pay" in (tmp_path / "pay.html").read_text(encoding="utf-8")
+
+
+def test_a_call_that_fails_tells_its_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network:
+        payments = network.deploy(ROOT / "examples" / "provider-payments" / "ProviderPayments.json")
+        run(BLOCKS[4], payments=payments, CallFailed=CallFailed)
+    printed = capsys.readouterr().out
+    assert "revert reason=[NotAProvider(7, 16)]" in printed
+    assert "storagepower MinerRawPower" in printed

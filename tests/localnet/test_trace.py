@@ -23,6 +23,7 @@ from tests.localnet.conftest import ARTIFACTS
 
 BRIDGE = Artifact.load(ARTIFACTS / "Bridge.json")
 BRIDGE_WORDS = [NamedInterface("Bridge", BRIDGE.interface)]
+MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
 DATACAP, NAME = 7, 48890204
 
 
@@ -210,3 +211,28 @@ def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> No
     }  # fmt: skip
     words = describe(call, [NamedInterface("Two", interface)])
     assert (words.function, words.arguments, words.result) == ("get", "(at=True)", "True")
+
+
+def test_a_call_that_failed_tells_its_calls_and_the_contracts_error(network: Network) -> None:
+    facts = network.deploy(MINER_FACTS)
+    with pytest.raises(CallFailed, match=r"revert reason=\[Refused\(7, 'MinerRawPower', 16\)\]") as failed:
+        facts.call("facts", 7)
+    trace = failed.value.trace
+    assert trace is not None
+    assert [call["actor"] for call in trace.calls[0]["calls"]] == ["storagepower"]
+    assert "facts(miner=7)" in str(trace)
+    assert "exit 16 USR_ILLEGAL_ARGUMENT" in str(trace)
+    assert "Refused(7, 'MinerRawPower', 16)" in trace.why[0]
+
+
+def test_a_transaction_that_fails_comes_into_a_block_with_a_gas_limit_only(network: Network) -> None:
+    facts = network.deploy(MINER_FACTS)
+    height = network.block_number
+    with pytest.raises(CallFailed, match=r"Refused\(7") as tried:
+        facts.send("facts", 7)
+    assert tried.value.trace is not None
+    assert network.block_number == height
+    with pytest.raises(TransactionFailed, match=r"Refused\(7") as failed:
+        facts.send("facts", 7, gas_limit=1_000_000_000)
+    assert network.block_number == height + 1
+    assert str(failed.value.receipt.trace).splitlines()[0].startswith("evm  f0")

@@ -15,8 +15,8 @@ COUNTER = {str(ARTIFACTS / "Counter.json")!r}
 
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
     pytester.makepyfile(test_it=COUNTING + tests)
-    # Without faulthandler: when an inner run turns it off, the signal handlers from before wasmtime are put back, and the
-    # next trap of an actor in this process is an illegal instruction that ends it.
+    # Without faulthandler: when an inner run turns it off, the signal handlers from before wasmtime are put back, and
+    # the next trap of an actor in this process is an illegal instruction that ends it.
     plugins = ("-p", "no:cacheprovider", "-p", "no:faulthandler")
     return pytester.runpytest_inprocess("-q", *plugins, "-W", "error", *arguments)
 
@@ -48,6 +48,38 @@ def test_four(network):
     assert "4 passed" in done.stdout.str(), done.stdout.str()
 
 
+def test_a_call_that_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
+    done = run(
+        pytester,
+        """
+def test_it(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.send(b"\\x99" * 20)
+""",
+    )
+    assert done.ret == 1
+    assert "CallFailed" in done.stdout.str()
+    assert "Call tree of what failed" in done.stdout.str()
+    assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
+
+
+def test_what_failed_on_a_network_that_is_closed_is_still_a_report(pytester: pytest.Pytester) -> None:
+    done = run(
+        pytester,
+        """
+from localnet import Network
+
+def test_it(tmp_path):
+    with Network(tmp_path / "chain") as own:
+        own.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+        own.call(b"\\x99" * 20)
+""",
+    )
+    assert done.ret == 1
+    assert "CallFailed" in done.stdout.str()
+    done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be told any more: the store in *chain is closed"])
+
+
 def test_what_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
@@ -58,7 +90,7 @@ def test_it(network):
 """,
     )
     assert done.ret == 1
-    assert "Call tree of the transaction that failed" in done.stdout.str()
+    assert "Call tree of what failed" in done.stdout.str()
     assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
     assert "contract.fallback" in done.stdout.str()
 
