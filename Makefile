@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page cli-page lock environment
+.PHONY: help demo test lint check first-node clients clients-foc examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -34,7 +34,11 @@ first-node: environment ## forge, cast and ethers against a node on an official 
 
 clients: environment ## real clients against fresh nodes, and a table of what was run (needs Node.js)
 	@scripts/clients >/dev/null && scripts/clients tests/clients >/dev/null
-	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/clients $(ARGS)
+	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" --ignore tests/clients/foc tests/clients $(ARGS)
+
+clients-foc: environment ## Filecoin's onchain cloud on a node, from the deployment to a settled rail (needs Node.js)
+	@scripts/clients tests/clients/foc >/dev/null
+	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -s -m "" tests/clients/foc $(ARGS)
 
 quickstart: ## the README's quick start, with a node on port 8545
 	@examples/quickstart.sh

@@ -157,7 +157,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if "CLIENTS_REQUIRED" not in os.environ:
+    if "CLIENTS_REQUIRED" not in os.environ or not _tallies:
         return
     terminalreporter.section("clients")
     line = "{:<23}{:<10}{:>10}{:>8}{:>12}"

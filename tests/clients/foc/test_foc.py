@@ -1,0 +1,49 @@
+"""PDPVerifier, FilecoinPay, the provider registry and warm storage, unmodified, on a node: a data set's whole life.
+
+The programs say what they check. `make clients-foc` installs what they need, first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import INSTALLED, start
+from tests.clients.conftest import installed as packages
+from tests.clients.nodes import node_process
+from tests.conftest import data_file
+
+pytestmark = pytest.mark.long
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Path:
+    """npm's packages, beside them the programs and the compiled contracts."""
+    folder, suites = packages(INSTALLED / "foc", HERE), data_file("suites")
+    for source in (*HERE.glob("*.mjs"), *HERE.glob("*.sol")):
+        shutil.copy(source, folder)
+    stamp, wanted = folder / "compiled", (HERE / "compile.mjs").read_bytes() + (HERE / "Usdfc.sol").read_bytes()
+    if not stamp.exists() or stamp.read_bytes() != wanted:
+        done = start(folder, "node", "compile.mjs", suites, "artifacts", folder=folder)
+        assert done.returncode == 0, done.stderr
+        stamp.write_bytes(wanted)
+    return folder
+
+
+@pytest.mark.parametrize("bundle", ["", "bundles/v18-testing-fake-proofs.car"], ids=["our-actors", "official-actors"])
+def test_a_data_set_is_created_proved_and_paid_for_and_synapse_reads_it(
+    bundle: str, cloud: Path, tmp_path: Path
+) -> None:
+    options = ["--bundle", str(data_file(bundle))] if bundle else []
+    with node_process(tmp_path, *options) as url:
+        lived = start(cloud, "node", "foc.mjs", url, "artifacts", folder=cloud)
+        assert lived.returncode == 0, lived.stderr
+        report = tmp_path / "report.json"
+        report.write_text(lived.stdout, encoding="utf-8")
+        seen = start(cloud, "node", "synapse.mjs", url, report, folder=cloud)
+        assert seen.returncode == 0, seen.stderr
+    print(lived.stderr + seen.stderr)
