@@ -10,6 +10,7 @@ import pytest
 from actors import loader
 from bridge.method_numbers import method_number
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
+from tests.lane.attacks import ATTACKS
 
 TESTS = Path(__file__).resolve().parent.parent
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -59,6 +60,10 @@ def test_the_numbers_of_the_development_methods_are_their_names_hashes() -> None
 
 def test_the_sizes_are_those_of_the_bundles() -> None:
     assert f"{len(loader.bundle_bytes()) / 1e6:.1f} MB beside" in TEXT
+
+
+def test_the_attacks_are_as_many() -> None:
+    assert f"`make lane` has {len(ATTACKS)} attacks" in TEXT
 
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
