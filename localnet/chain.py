@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from bridge.receipts import EMPTY_BLOOM, bloom
 from hypervisor.bundle import Bundle
@@ -31,6 +32,9 @@ from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
 
+_KEPT_SUPPLIES: Final = 1_000
+"""Of so many of the newest states the circulating supply is remembered."""
+
 
 class Chain:
     """The tipsets up to the head, and the machine at the head's state."""
@@ -41,6 +45,7 @@ class Chain:
         self.watchers: list[Watcher] = []
         self.deferred = False
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+        self._supplies: dict[Cid, TokenAmount] = {}
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.index = ChainIndex(machine.base)
@@ -269,10 +274,19 @@ class Chain:
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            circulating_supply=supply_of(self.machine, self.record.vested).circulating,
+            circulating_supply=self._circulating(tipset.state),
             network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
         self._externs.executing = tipset.height
+
+    def _circulating(self, state: Cid) -> TokenAmount:
+        """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""
+        known = self._supplies.get(state)
+        if known is None:
+            if len(self._supplies) >= _KEPT_SUPPLIES:
+                del self._supplies[next(iter(self._supplies))]
+            known = self._supplies[state] = supply_of(self.machine, self.record.vested).circulating
+        return known
 
 
 def _bid(message: Message) -> GasBid:

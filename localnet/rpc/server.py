@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from localnet.simulate import CallRequest
 HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
+_SWITCH_INTERVAL = 0.0005
+"""Seconds after which a contract that runs lets the event loop go on: it needs several such turns for one answer."""
 _GRACE = 1.0
 """Seconds in which what is being answered when the server is to stop may end by itself."""
 _LAST_GRACE = 10
@@ -90,9 +93,12 @@ class Server:
         no trace.
         """
         self._server.on_ready = on_ready
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             self._server.run(sockets=[self._socket])
         finally:
+            sys.setswitchinterval(before)
             self._worker.stop()
             self._node.close()
             self._socket.close()
