@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from hypervisor.address import Address
+from tests.actors.contracts import call_data
 from tests.runtimes.wasm.guests import guest
 
 MEBIBYTE = 1 << 20
@@ -115,7 +116,8 @@ VANISH = bytes.fromhex("33ff")
 RECURSE = bytes.fromhex("5f5f5f5f5f305af15f5260205ff3")
 """Calls itself with all gas, and answers whether that went well."""
 WINDBAG = bytes.fromhex("620fff005ff3")
-INVALID = bytes.fromhex("fe")
+CALL_ACTOR_ID = b"\xfe" + bytes(18) + b"\x05"
+"""The precompile through which a contract calls an actor by its number; only by DELEGATECALL."""
 
 
 def times(count: int, body: bytes) -> bytes:
@@ -128,11 +130,15 @@ BLOAT = times(300, bytes.fromhex("808055"))
 
 
 def paying(targets: list[Address]) -> bytes:
-    """Sends an attoFIL to each of these actors, by their masked IDs, whatever comes of it."""
+    """Sends each of these actors an attoFIL twice: by an EVM call to its masked ID, and by Filecoin's method 0."""
     code = b""
     for target in targets:
         actor = target.actor_id()
         assert actor is not None
         masked = b"\xff" + bytes(11) + actor.to_bytes(8, "big")
         code += bytes.fromhex("5f5f5f5f6001") + b"\x73" + masked + bytes.fromhex("5af150")
+        plain = call_data(actor, 0, value=1)
+        for place in range(0, len(plain), 32):
+            code += b"\x7f" + plain[place : place + 32] + bytes([0x60, place, 0x52])
+        code += bytes([0x5F, 0x5F, 0x60, len(plain), 0x5F, 0x73]) + CALL_ACTOR_ID + bytes.fromhex("5af450")
     return code + b"\x00"
