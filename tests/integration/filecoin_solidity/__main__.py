@@ -12,8 +12,10 @@ SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "filecoin-solidity"
 
 
 def main() -> int:
-    artifacts = Path(subprocess.run([SCRIPT], check=True, capture_output=True, text=True).stdout.strip())
-    rows, problems = table.run(artifacts)
+    made = subprocess.run([SCRIPT], stdout=subprocess.PIPE, text=True)
+    if made.returncode != 0:  # it has said why
+        return made.returncode
+    rows, problems = table.run(Path(made.stdout.strip()))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     found = table.rendered(rows)
