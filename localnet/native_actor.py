@@ -141,7 +141,10 @@ class NativeActors:
         machine = self._network.machine
         interface = kept_interface(machine.base, code)
         if interface is None:
-            raise InvalidInput(f"the interface of {show(code)} is not known: install it again, with its schema")
+            raise InvalidInput(
+                f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
+                "`hypervisor actor install WASM --schema FILE` does"
+            )
         data = interface.params("Constructor", params)
         if not 0 <= value <= LARGEST_BALANCE:
             raise InvalidInput(f"{value} attoFIL cannot be a balance: expected 0 to 2^127 - 1")

@@ -172,7 +172,7 @@ def test_malformed_input_is_status_2_and_one_sentence(
         (["call", "f09999", "Tip", "--state", "CHAIN"], "there is no actor f09999"),
         (["inspect", "zz", "--state", "CHAIN"], "not an address"),
         (["create", "zz", "--state", "CHAIN"], "'zz' is not a CID"),
-        (["create", "bafkqaaa", "--state", "CHAIN"], "install it again, with its schema"),
+        (["create", "bafkqaaa", "--state", "CHAIN"], "install its module on this chain with its schema"),
         (["install", "/etc/passwd", "--state", "new"], "not a WASM module"),
         (["install", str(MODULE), "--schema", "/etc/passwd", "--state", "new"], "is no interface"),
         (["install", "absent.wasm", "--state", "CHAIN"], "the module absent.wasm cannot be read"),

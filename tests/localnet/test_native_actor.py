@@ -89,7 +89,7 @@ def test_an_answer_that_is_a_byte_string_is_the_actors_own_not_what_ethereum_is_
 
 def test_an_interface_can_be_named_where_none_is_kept(network: Network, tmp_path: Path) -> None:
     code = network.actors.install(MODULE.read_bytes())
-    with pytest.raises(InvalidInput, match="install it again, with its schema"):
+    with pytest.raises(InvalidInput, match="install its module on this chain with its schema"):
         network.actors.create(code)
     network.actors.install(MODULE, SCHEMA)
     jar = network.actors.create(code, {"owner": "f0100"})

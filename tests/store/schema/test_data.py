@@ -170,7 +170,7 @@ def test_other_data_are_refused_with_the_path(name: str, data: Any, said: str) -
     ("name", "value", "said"),
     [
         ("Pair", {"first": 1}, "the field second is missing"),
-        ("Pair", {"first": 1, "second": "a", "third": 1}, "'third' is no field"),
+        ("Pair", {"first": 1, "second": "a", "third": 1}, "'third' is no field: there are first, second"),
         ("Pair", [1, "a"], "expected a map, found list"),
         ("List", "ab", "expected a list, found str"),
         ("Tree", {"value": 1, "below": [{"value": 1}]}, "below/0: the field below is missing"),
