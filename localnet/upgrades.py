@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
 """By epoch: a network version, or one with the bundle of built-in actors that comes with it."""
 
+LAST_EPOCH: Final = (1 << 63) - 1
+"""Epochs have 64 bits with a sign."""
+
 NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 
 
@@ -78,6 +81,10 @@ class Upgrades:
             if upgrade.epoch < head:
                 raise InvalidInput(
                     f"the upgrade to nv{upgrade.version} at epoch {upgrade.epoch} comes too late: the head is at {head}"
+                )
+            if upgrade.epoch > LAST_EPOCH:
+                raise InvalidInput(
+                    f"the upgrade to nv{upgrade.version} is for an epoch that never comes: {upgrade.epoch}"
                 )
             if self.at(upgrade.epoch) is not None:
                 raise InvalidInput(f"another upgrade is planned for epoch {upgrade.epoch} already")
