@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eth_abi.abi import encode
-from eth_abi.exceptions import EncodingError
 from eth_hash.auto import keccak
 
 from hypervisor.errors import InvalidInput
@@ -27,6 +25,8 @@ _DEEPEST: Final = 64
 
 def typed_data_digest(data: Mapping[str, Any]) -> bytes:
     """What is signed: Keccak-256 of the domain's and the message's hashes. Raises InvalidInput."""
+    from eth_abi.exceptions import EncodingError  # here: it loads pydantic, half of what the node would take to start
+
     try:
         types, primary = dict(data["types"]), data["primaryType"]
         domain, message = data.get("domain") or {}, data["message"]
@@ -92,6 +92,8 @@ def _encode(types: Types, kind: str, value: Any, depth: int) -> bytes:
         if not isinstance(value, list) or (length and len(value) != int(length)):
             raise InvalidInput(f"typed data: {value!r:.40} is no {kind}")
         return bytes(keccak(b"".join(_encode(types, inner, item, depth + 1) for item in value)))
+    from eth_abi.abi import encode
+
     if not _ATOM.fullmatch(kind):
         raise InvalidInput(f"typed data: the type {kind!r} is not declared")
     if kind == "string":
