@@ -32,10 +32,9 @@ ROWS = {
     "chain_id": "eth_chainId",
     "call": "eth_call of an empty function",
     "transfer": "a transfer",
-    "receipt": "a transfer and its receipt, beside anvil",
     "batched": "a transfer of a batch",
 }
-"""The rows beside others, by the fields of `Costs`."""
+"""The rows beside others, by the fields of `Costs`: not the receipt, for which anvil is asked again and again."""
 
 
 def rows() -> Iterator[Row]:
@@ -60,10 +59,10 @@ def rows() -> Iterator[Row]:
 
 def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None") -> Iterator[Row]:
     """What single requests cost, as ratios to anvil's; the parts tell the microseconds."""
-    for name, cost in asdict(ours).items():
+    for name, row in ROWS.items():
+        cost = asdict(ours)[name]
         parts = {"ours, us": cost}
         parts |= {"Hardhat's, us": asdict(others)[name]} if others else {}
-        row = ROWS[name]
         if name == "batched":
             parts |= {"anvil's, us": theirs.batched} if theirs else {}
             yield Row(row, cost, note=f"{1e6 / cost:,.0f} a second, in batches of {TRANSFERS}", parts=parts)
@@ -104,15 +103,18 @@ def _ninety_ninth(connection: "Connection") -> float:
 
 
 def start_row(folder: Path, state: Path) -> Row:
-    """Milliseconds from the command to the ready file, on a folder that is there; the first start fills the caches."""
+    """Milliseconds of the processor from the command to the ready file, on a folder that is there.
+
+    The first start fills the caches, and does not count.
+    """
     taken, busy = [], []
-    for _ in range(4):
+    for _ in range(6):
         start = perf_counter()
         with node(folder, state) as running:
             taken.append(1e3 * (perf_counter() - start))
             busy.append(1e3 * running.processor_time())
-    parts = {"of it the processor": min(busy[1:])}
-    return Row("warm start to ready", min(taken[1:]), note="hypervisor node --state, modules cached", parts=parts)
+    parts = {"with what other programs took": min(taken[1:])}
+    return Row("warm start to ready", min(busy[1:]), note="hypervisor node --state, modules cached", parts=parts)
 
 
 def transfer_row(full: float) -> Row:
