@@ -28,6 +28,22 @@ def test_the_rows_beside_others_have_the_targets_of_the_bench(section: str, area
     assert stated == {target.name: target.limit for target in bench.targets() if target.area == area and target.peer}
 
 
+@pytest.mark.parametrize(("section", "area"), [("The node", "node"), ("Scale", "scale")])
+def test_the_rows_of_the_node_are_those_of_the_bench(section: str, area: str) -> None:
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    stated = set(re.findall(r"^\| ([^|`]+) \| [\d.]+ ", text, re.MULTILINE))
+    targets = {target.name for target in bench.targets() if target.area == area}
+    whole = {"snapshot and revert, 100,000 actors", "memory that the long chain adds"}  # sentences below the table
+    assert stated == targets - whole
+
+
+def test_the_limits_of_the_node_are_those_of_the_bench() -> None:
+    text = PAGE.split("## The node\n")[1].split("\n## ")[0]
+    stated = re.findall(r"^\| ([^|`]+) \| ([\d.]+) (x|us|ms) \| ", text, re.MULTILINE)
+    targets = [target for target in bench.targets() if target.area == "node"]
+    assert stated == [(target.name, f"{target.limit:g}", target.unit) for target in targets]
+
+
 def test_every_area_that_is_named_is_one() -> None:
     assert set(re.findall(r"ARGS=(\w+)", PAGE)) <= set(bench.areas())
 
