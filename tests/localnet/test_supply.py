@@ -48,6 +48,16 @@ def test_an_epoch_has_the_supply_that_it_begins_with() -> None:
         assert network.chain.machine_before(network.head).context.circulating_supply == before
 
 
+def test_a_chain_that_went_back_has_the_supply_of_then() -> None:
+    with Network(clock=Clock()) as network:
+        network.send(network.accounts[1], 5)
+        snapshot, before = network.snapshot(), supply_of(network.machine, FUNDS).circulating
+        network.send(network.accounts[1], 5)
+        after = network.machine.context.circulating_supply
+        assert network.revert(snapshot)
+        assert network.machine.context.circulating_supply == before > after
+
+
 def test_there_is_never_less_than_nothing() -> None:
     parts = [TokenAmount(number) for number in (1, 2, 3, 4, 5)]
     assert Supply(*parts).circulating == 0

@@ -80,3 +80,7 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
     )
     program += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    cli.main()"
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
+
+
+def test_a_node_starts_without_the_coder_of_abis_which_takes_half_as_long_to_load() -> None:
+    assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
