@@ -12,8 +12,8 @@ from pathlib import Path
 from hypervisor.errors import BundleError
 from store.blockstore import BlockNotFound, Blockstore, StoreError
 from store.car import read_car
-from store.cid import Cid, show
-from store.codec import CodecError, decode, unlink
+from store.cid import Cid, cid_of, show
+from store.codec import CodecError, decode, encode, link, unlink
 
 ACTOR_NAMES = (
     "system", "init", "cron", "account", "storagepower", "storageminer", "storagemarket", "paymentchannel",
@@ -63,6 +63,11 @@ class Manifest:
                 f"bundle root {show(root)} has manifest version {version!r:.40}, only {_MANIFEST_VERSION} is known"
             )
         return cls.load(store, cid)
+
+    @property
+    def root(self) -> Cid:
+        """The root of a bundle with this list: what a release is known by."""
+        return cid_of(encode([_MANIFEST_VERSION, link(self.data)]))
 
     def code(self, name: str) -> Cid:
         """The code CID of a built-in actor by its name."""

@@ -21,7 +21,7 @@ from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, releases
 from hypervisor.bundle import Bundle
 from hypervisor.errors import BundleError
-from store.cid import show
+from store.cid import Cid, show
 
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
 OWN: Final = "own"
@@ -66,10 +66,10 @@ def find_release(name: str, network: str | None = None) -> Release:
     raise BundleError(f"there is no release '{wanted}': known are {', '.join(versions)}, as in v18 or v18-devnet")
 
 
-def release_of(bundle: Bundle) -> Release | None:
-    """The release that a bundle is, by its manifest's root."""
-    root = show(bundle.root)
-    return next((release for release in releases().values() if release.manifest_root == root), None)
+def release_of(root: Cid) -> Release | None:
+    """The release with this manifest root."""
+    text = show(root)
+    return next((release for release in releases().values() if release.manifest_root == text), None)
 
 
 def release_file(release: Release) -> Path:

@@ -20,7 +20,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
     `release` is the name of the official release that it is, `record` how an own bundle was made; else None.
     """
-    release = release_of(bundle)
+    release = release_of(bundle.root)
     modules = dict(bundle.blocks)
     return {
         "manifest_root": show(bundle.root),

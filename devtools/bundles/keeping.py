@@ -48,7 +48,7 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
 def add(path: Path) -> tuple[Release, Path]:
     """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release."""
     bundle = Bundle.from_file(path)
-    release = release_of(bundle)
+    release = release_of(bundle.root)
     if release is None:
         raise BundleError(
             f"bundle {path} is no release that is known here (manifest root {show(bundle.root)}): it can be used by "

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hypervisor.bundle_library import release_of
 from localnet.accounts import DERIVATION_PATH
 from localnet.addresses import checksummed
 from localnet.call_text import show_fil
+from store.cid import show
 
 if TYPE_CHECKING:
     from localnet import Network
+    from localnet.upgrades import Upgrade
 
 _LINE = "=================="
 
@@ -28,6 +31,8 @@ def banner(network: Network, mnemonic: str, *, signs: bool) -> str:
         _part("Chain ID", [str(network.chain_id)]),
         _part("Network", [
             f"Version:         nv{network.version}",
+            *(f"Upgrade:         nv{planned.version} after epoch {planned.epoch}" for planned in _planned(network)),
+            f"Actors:          {_actors(network)}",
             f"Contracts:       run by {network.machine.registry.options['evm']}",
             f"Base fee:        {network.base_fee} attoFIL",
         ]),
@@ -36,6 +41,18 @@ def banner(network: Network, mnemonic: str, *, signs: bool) -> str:
     if not signs:
         note += "\nThe node listens beyond this machine, so it signs for nobody (--unlock lets it)."
     return "\n\n".join([*parts, note])
+
+
+def _planned(network: Network) -> list[Upgrade]:
+    """The upgrades that are still to come."""
+    return [upgrade for upgrade in network.chain.record.upgrades.planned if upgrade.epoch >= network.block_number]
+
+
+def _actors(network: Network) -> str:
+    """The bundle of built-in actors by its release's name, or its manifest root."""
+    root = network.machine.manifest.root
+    release = release_of(root)
+    return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
 
 
 def _part(title: str, lines: list[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devtools.cli.rpc_client import NodeError, ask
+from tests.conftest import data_file
 from tests.devtools.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT
 from tests.localnet.test_console import VAULT, line_of
@@ -28,6 +29,20 @@ def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) 
         output = process.communicate(timeout=START)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
+
+
+def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
+    bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
+    options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
+    with running(tmp_path / "ready", *options) as (_, process):
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    for line in (
+        "Version:         nv27",
+        "Upgrade:         nv28 after epoch 50",
+        "Actors:          v18-testing-fake-pro",
+    ):
+        assert line in output
 
 
 def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:

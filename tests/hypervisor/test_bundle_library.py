@@ -92,7 +92,7 @@ def test_a_kept_release_opens_a_machine_and_a_network_by_its_name(library: Path)
         data = machine.manifest.data
     with Network(bundle="v18-devnet") as network:
         assert network.machine.manifest.data == data
-    release = release_of(Bundle.open("v18-devnet"))
+    release = release_of(Bundle.open("v18-devnet").root)
     assert release is not None
     assert release.name == "v18-devnet"
 
