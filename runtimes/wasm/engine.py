@@ -17,6 +17,7 @@ from typing import Any
 
 from hypervisor.errors import InvalidModule
 from runtimes.wasm.raw import ByteVector, HostFunction, Library, library
+from runtimes.wasm.trap_signals import TrapSignals
 
 Setting = bool | int
 
@@ -218,6 +219,13 @@ def _free_with(owner: Any, free: Any, pointer: int) -> None:
 def guest_engine() -> Engine:
     """The engine of actors. One for the process: an engine holds settings and no state of any execution."""
     return Engine(library(), GUEST_SETTINGS)
+
+
+@cache
+def trap_signals() -> TrapSignals:
+    """The signal handlers that wasmtime has set for the process, which the first engine makes it do."""
+    guest_engine()
+    return TrapSignals()
 
 
 @cache

@@ -17,7 +17,7 @@ from runtimes.wasm.abi import Invocation
 from runtimes.wasm.boundary import chosen
 from runtimes.wasm.cache import ModuleCache, default_folder
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.engine import guest_engine
+from runtimes.wasm.engine import guest_engine, trap_signals
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
 from runtimes.wasm.raw import Trap
@@ -38,6 +38,7 @@ class WasmRuntime:
     def __init__(self, services: RuntimeServices) -> None:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
         self._modules = GuestModules(guest_engine(), ModuleCache(folder), chosen(services.options))
+        self._trap_signals = trap_signals()
 
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
@@ -49,6 +50,7 @@ class WasmRuntime:
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
         of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
         """
+        self._trap_signals.keep()
         module = self._module(kernel, code)
         facts = module.facts
         if facts.table_is_paid:

@@ -1,0 +1,50 @@
+"""wasmtime's signal handlers, put back where somebody has taken them away.
+
+On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` puts its own
+handlers in their place when it is enabled, and older ones when it is disabled: pytest does both, a notebook the first.
+The next trap would end the process. Elsewhere wasmtime hears of traps in other ways, and nothing is done here. What
+wasmtime sets, and whom it calls for other faults: its crates/wasmtime/src/runtime/vm/sys/unix/signals.rs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from typing import Final
+
+_SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
+_WATCHED: Final = 2
+"""Of so many signals the handler is looked at: who takes one away takes them all, but for a program's own SIGSEGV."""
+
+_ROOM: Final = 256
+"""Bytes that a `struct sigaction` fits into; the handler's address comes first."""
+
+
+class TrapSignals:
+    """The handlers as they are when this is made, right behind wasmtime's first engine."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
+        self._watched: list[tuple[int, int | None]] = []
+        if sys.platform != "linux":
+            return
+        self._sigaction = ctypes.PyDLL(None).sigaction
+        self._sigaction.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        self._now = ctypes.create_string_buffer(_ROOM)
+        self._handler = ctypes.c_void_p.from_buffer(self._now)
+        for number in (int(getattr(signal, name)) for name in _SIGNALS):
+            kept = ctypes.create_string_buffer(_ROOM)
+            self._sigaction(number, None, ctypes.addressof(kept))
+            self._kept.append((number, kept))
+        self._address = ctypes.addressof(self._now)
+        self._watched = [(number, ctypes.c_void_p.from_buffer(kept).value) for number, kept in self._kept[:_WATCHED]]
+
+    def keep(self) -> None:
+        """Put them back, unless they are where they were."""
+        for number, handler in self._watched:
+            self._sigaction(number, None, self._address)
+            if self._handler.value != handler:
+                for each, kept in self._kept:
+                    self._sigaction(each, ctypes.addressof(kept), None)
+                return

@@ -1,0 +1,48 @@
+"""A trap stays an exit code, whoever has taken the process's signal handlers. Each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import faulthandler, os, signal, sys
+from hypervisor import Hypervisor
+from hypervisor.machine import CreationFailed
+import wasmtime
+
+guests = {
+    "unreachable": "unreachable",
+    "memory": "(i32.load (i32.const -8))",
+    "division": "(i32.div_u (i32.const 1) (local.get 0))",
+}
+with Hypervisor.open() as machine:
+    for taken in (lambda: None, lambda: %s):
+        for name, body in guests.items():
+            wat = f'(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32) {body}))'
+            code = machine.install(bytes(wasmtime.wat2wasm(wat)))
+            taken()
+            try:
+                machine.create(code)
+            except CreationFailed as failed:
+                print(name, failed.result.exit_code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wasmtime hears of traps in other ways here")
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "faulthandler.enable(sys.__stderr__)",
+        "(faulthandler.enable(sys.__stderr__), faulthandler.disable())",
+        "signal.signal(signal.SIGSEGV, signal.SIG_DFL)",
+        "[signal.signal(number, signal.SIG_DFL) for number in (signal.SIGILL, signal.SIGFPE)]",
+    ],
+)
+def test_traps_are_exits_whoever_has_the_signals(taken: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM % taken], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, ["unreachable 4", "memory 4", "division 4"] * 2), (
+        done.stderr
+    )
