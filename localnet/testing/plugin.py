@@ -47,10 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the versions before anything runs."""
     given = config.getoption("hypervisor_network")
     try:
-        config.stash[_VERSIONS] = read_versions(given) if given else ()
+        config.stash[_VERSIONS] = _known(read_versions(given)) if given else ()
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
+
+
+def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
+    """Versions that the machine has; InvalidInput for others, which is a ValueError."""
+    from hypervisor.network_versions import network_version
+
+    for version in versions:
+        network_version(version)
+    return versions
 
 
 # --- fixtures ---------------------------------------------------------------------------------------------------------
