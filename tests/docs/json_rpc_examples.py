@@ -23,6 +23,9 @@ from localnet.rpc.subscriptions import Subscription
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
 
+_ON_OLDER: Final = ("hypervisor_upgrade",)
+"""Methods that are asked of a network of the version before the newest."""
+
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
 _PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
 _MESSAGE: Final = {"To": "$F1_BOB", "From": "$F1_ALICE", "Value": "1"}
@@ -110,6 +113,10 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "anvil_dropTransaction": ["$NO_HASH"],
     "anvil_removePoolTransactions": ["$ALICE"],
     "hypervisor_mineAfterNullRounds": [2],
+    "hypervisor_upgrade": ["nv28"],
+    "hypervisor_createMiner": ["$BOB", 2],
+    "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
+    "hypervisor_setProducer": ["$MINER"],
     "evm_setIntervalMining": [0],
     "anvil_loadState": ["$STATE"],
     "anvil_setBalance": ["$BOB", "0x56bc75e2d63100000"],
@@ -209,6 +216,9 @@ class Examples:
     def _answer(self, method: str) -> Any:
         """The result of a method's example. Raises AssertionError for an error."""
         params = self._filled(EXAMPLES.get(method, []))
+        if method in _ON_OLDER:
+            with Network(network=27, clock=lambda: START) as older:
+                return Examples(older)._ask(method, params)
         snapshot, automine = self.network.snapshot(), self.network.automine
         try:
             return self._ask(method, params)

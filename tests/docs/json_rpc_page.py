@@ -31,7 +31,7 @@ AREAS: Final = {
     "Logs and filters": "log_methods",
     "Over a WebSocket": "socket_methods",
     "Traces": "traces trace_filter artifacts",
-    "Time, blocks and the state by hand": "control state_control",
+    "Time, blocks and the state by hand": "control state_control filecoin_control",
     "Filecoin's methods": "filecoin",
 }
 """Which modules' methods stand under which heading; others come last, under `Further methods`."""

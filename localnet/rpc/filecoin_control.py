@@ -1,0 +1,66 @@
+"""What only a Filecoin development network has: upgrades, miners, DataCap, who produces blocks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.state_control import actor_address
+from localnet.rpc.values import address, as_quantity, boolean, number, shown, text
+
+MAX_SECTORS: Final = 1_000
+_BUNDLE: Final = re.compile(r"(own(-[a-z-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
+
+
+def version(value: Any) -> int:
+    """A reader of network versions: 28, or nv28."""
+    if isinstance(value, str) and value.startswith("nv"):
+        value = value[2:]
+    return number(value)
+
+
+def bundle_name(value: Any) -> str:
+    """A reader of bundles by their names. No paths: whoever may ask need not know this machine's files."""
+    if not _BUNDLE.fullmatch(text(value)):
+        raise invalid_params(f"{shown(value)} is no name of a bundle: expected own, v18 or v18-devnet, for example")
+    return str(value)
+
+
+def upgrade(node: Node, version: int, bundle: str | None = None) -> str:
+    """Upgrade the network behind the head, with the actors of a bundle; the height of the new version's first block."""
+    return as_quantity(node.network.upgrade(version, bundle).height)
+
+
+def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False) -> str:
+    """Give an unlocked account a storage miner with so many live sectors, power and pledge; the miner's address."""
+    account = node.network.account(owner)
+    if account is None:
+        raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of 0x{owner.hex()}")
+    if sectors > MAX_SECTORS:
+        raise RpcError(LIMIT_EXCEEDED, f"{sectors} sectors in one request, at most {MAX_SECTORS}")
+    return str(node.network.create_miner(account, sectors, claims=claims).address)
+
+
+def grant_datacap(node: Node, client: Address, size: int) -> bool:
+    """Make an address a verified client with DataCap for so many bytes more, at least 256."""
+    node.network.grant_datacap(client, size)
+    return True
+
+
+def set_producer(node: Node, miner: Address) -> bool:
+    """Let a storage miner produce the blocks to come, and be paid for them; f00 ends that."""
+    node.network.set_producer(miner)
+    return True
+
+
+METHODS = (
+    Method("hypervisor_upgrade", (version, optional(bundle_name)), upgrade),
+    Method("hypervisor_createMiner", (address, optional(number), optional(boolean)), create_miner),
+    Method("hypervisor_grantDatacap", (actor_address, number), grant_datacap),
+    Method("hypervisor_setProducer", (actor_address,), set_producer),
+)

@@ -1,0 +1,70 @@
+"""Upgrades, miners, DataCap and producers over RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+from tests.localnet.rpc.conftest import Client, Failed
+
+CLZ = "0x60011e5f5260205ff3"
+
+
+@pytest.fixture
+def older() -> Iterator[Client]:
+    """A client of a network of version 27."""
+    with Network(network=27, clock=Clock()) as network:
+        yield Client(Node(network))
+
+
+def test_an_upgrade_of_the_running_network(older: Client) -> None:
+    # CLZ is an instruction since network version 28 (FIP-0116).
+    older("anvil_setCode", NOBODY, CLZ)
+    with pytest.raises(Failed, match="EVM_CONTRACT_UNDEFINED_INSTRUCTION"):
+        older("eth_call", {"to": NOBODY})
+    height = older("eth_blockNumber")
+    assert int(older("hypervisor_upgrade", "nv28"), 16) == int(height, 16) + 1
+    assert older("eth_protocolVersion") == "0x1c"
+    assert int(older("eth_call", {"to": NOBODY}), 16) == 255
+    with pytest.raises(Failed, match="is no upgrade") as failed:
+        older("hypervisor_upgrade", 28)
+    assert failed.value.code == -32602
+
+
+@pytest.mark.parametrize("bundle", ["../x.car", "/etc/passwd", "v18/x", "", 3, "v99"])
+def test_bundles_have_names_and_no_paths(older: Client, bundle: object) -> None:
+    with pytest.raises(Failed) as failed:
+        older("hypervisor_upgrade", "nv28", bundle)
+    assert failed.value.code == -32602
+    assert older("eth_protocolVersion") == "0x1b"
+
+
+def test_a_miner_and_who_is_paid(rpc: Client) -> None:
+    miner = rpc("hypervisor_createMiner", BOB, 2)
+    assert rpc("Filecoin.StateMinerPower", miner, None)["MinerPower"]["RawBytePower"] == str(2 * 2048)
+    assert rpc("hypervisor_setProducer", miner) is True
+    before = rpc.node.network.balance(miner)
+    rpc("evm_mine")
+    assert rpc.node.network.balance(miner) > before
+    with pytest.raises(Failed, match="only a storage miner produces blocks") as failed:
+        rpc("hypervisor_setProducer", ALICE)
+    assert failed.value.code == -32602
+    for owner, sectors, code in ((NOBODY, 1, -32000), (BOB, 1_001, -32005)):
+        with pytest.raises(Failed) as failed:
+            rpc("hypervisor_createMiner", owner, sectors)
+        assert failed.value.code == code
+    rpc("hypervisor_setProducer", "f00")
+
+
+def test_datacap(rpc: Client) -> None:
+    client = str(rpc.node.network.accounts[2].native)
+    assert rpc("hypervisor_grantDatacap", client, 1 << 20) is True
+    assert rpc("Filecoin.StateVerifiedClientStatus", client, None) == str(1 << 20)
+    with pytest.raises(Failed) as failed:
+        rpc("hypervisor_grantDatacap", client, 1)
+    assert failed.value.code == -32602
