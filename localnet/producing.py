@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +103,65 @@ class Producing:
     def submit(self, raw: bytes) -> bytes:
         """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
         return self._take(admission.from_raw(raw, self.chain_id))
+
+    def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
+        """Take signed Ethereum transactions that somebody sends at once; for each its hash, or why there is none.
+
+        Where each transaction gets a block at once, these share one. What only those before it make possible is taken
+        behind a block of them, so that the answers are those of `submit` for one after the other.
+        """
+        automine, self.automine = self.automine, False
+        answers: list[bytes | Exception] = []
+        failed: dict[bytes, Exception] = {}
+        try:
+            for raw in raws:
+                try:
+                    answers.append(self.submit(raw))
+                except TransactionRefused as refused:
+                    answers.append(self._behind_a_block(raw, refused, failed) if automine else refused)
+            if automine:
+                self._mine_all(failed)
+                failed |= self._refused_now(answers)
+        finally:
+            self.automine = automine
+        return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
+
+    def _refused_now(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
+        """What was taken, still waits, and would be refused behind the blocks that are made now; it waits no more."""
+        refused: dict[bytes, Exception] = {}
+        waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
+        for candidate in filter(None, waiting):
+            try:
+                admission.check(self.machine, candidate, self.base_fee)
+            except TransactionRefused as error:
+                refused[candidate.hash] = error
+                self.mempool.drop(candidate)
+        return refused
+
+    def _behind_a_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
+        """Take a transaction again behind a block of what waits; `refused` where there is none, or it does not help."""
+        if not self._mine_all(failed):
+            return refused
+        try:
+            return self.submit(raw)
+        except TransactionRefused as again:
+            return again
+
+    def _mine_all(self, failed: dict[bytes, Exception]) -> bool:
+        """Blocks of what waits, until nothing can be executed; whether there was one. Notes whose execution broke."""
+        made = False
+        while True:
+            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
+            if not any(is_admissible(self.machine, candidate, self.base_fee) for candidate in chosen):
+                return made
+            try:
+                self._produce(chosen)
+                made = True
+            except Exception as error:
+                broken = self.chain.executing  # it waits no more
+                if broken is None:
+                    raise
+                failed[broken.hash] = error
 
     def submit_native(self, signed: SignedMessage) -> bytes:
         """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from types import ModuleType
 from typing import Any, Final
 
@@ -52,7 +54,7 @@ from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import Session
-from localnet.rpc.values import as_json, shown
+from localnet.rpc.values import as_data, as_json, data, shown
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
@@ -83,6 +85,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
 _ASK_AGAIN: Final = 0.05
 """Seconds after which the network is asked again for what is not there yet."""
 
+_SEND_RAW: Final = "eth_sendRawTransaction"
 _LOG = logging.getLogger(__name__)
 
 
@@ -125,13 +128,37 @@ class Dispatcher:
     async def _batch(self, requests: list[Any], session: Session | None) -> bytes:
         answers: list[bytes] = []
         room = self._node.limits.response
-        for request in requests:
-            response = await self._one(request, session)
+        together: deque[dict[str, Any] | None] = deque()
+        for place, request in enumerate(requests):
+            if not together:
+                together.extend(await self._sent_together(requests, place))
+            response = together.popleft() if together else await self._one(request, session)
             if response is not None:
                 encoded = _encoded(response) if room > 0 else self._too_large(request)
                 room -= len(encoded)
                 answers.append(encoded)
         return b"[" + b",".join(answers) + b"]" if answers else b""
+
+    async def _sent_together(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
+        """The responses to the transactions that follow each other from a place on, where they may share blocks."""
+        raws: list[bytes] = []
+        if not self._node.network.automine:
+            return []
+        for request in islice(requests, place, None):
+            raw = _raw_transaction(request)
+            if raw is None:
+                break
+            raws.append(raw)
+        if len(raws) < 2:
+            return []
+        try:
+            answers = await self._on_owner(lambda: self._node.network.submit_together(raws))
+        except Exception as error:  # noqa: BLE001  # told to each of them
+            answers = [error] * len(raws)
+        return [
+            self._told(request, answer) if isinstance(answer, Exception) else self._told(request, None, as_data(answer))
+            for request, answer in zip(islice(requests, place, None), answers, strict=False)
+        ]
 
     async def _one(self, request: Any, session: Session | None) -> dict[str, Any] | None:
         """The response to one request, None to a notification."""
@@ -139,19 +166,22 @@ class Dispatcher:
             name, params = _read(request)
         except RpcError as error:
             return _failed(_id(request), error)
-        notified = "id" not in request
         if session is not None:
             session.request = request.get("id")
         try:
             result = await self._run(name, params, session)
-        except RpcError as error:
-            return None if notified else _failed(request["id"], error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the node goes on
+            return self._told(request, error)
+        return self._told(request, None, result)
+
+    def _told(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
+        """The response with a result or an error; None to a notification."""
+        if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):
-                _LOG.exception("%s failed", name)
-            return None if notified else _failed(request["id"], known)
-        return None if notified else {"jsonrpc": "2.0", "id": request["id"], "result": result}
+                _LOG.error("%s failed", request["method"], exc_info=error)
+            return None if "id" not in request else _failed(request["id"], known)
+        return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
     async def _run(self, name: str, params: list[Any], session: Session | None) -> Any:
         method = self._methods.get(name)
@@ -177,6 +207,17 @@ class Dispatcher:
     def _too_large(self, request: Any) -> bytes:
         message = f"response exceeds {self._node.limits.response} bytes: ask for less"
         return _encoded(_failed(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+
+
+def _raw_transaction(request: Any) -> bytes | None:
+    """The bytes of a well-formed eth_sendRawTransaction; None for any other request."""
+    if not isinstance(request, dict) or request.get("method") != _SEND_RAW:
+        return None
+    try:
+        _, params = _read(request)
+        return data(params[0]) if len(params) == 1 else None
+    except RpcError:
+        return None
 
 
 def _read(request: Any) -> tuple[str, list[Any]]:

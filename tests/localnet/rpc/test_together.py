@@ -1,0 +1,131 @@
+"""Transactions of one batch share blocks, and are answered as if each had come alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from localnet import Account, Network
+from localnet.execution import execute_one
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client
+
+STRANGER = Account.from_key(bytes(31) + b"\x07")
+
+
+def raw(network: Network, sender: Account, nonce: int, to: Account, value: int = 1, cap: int = 10**9) -> str:
+    transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, value, b"", 10_000_000, cap, 10**5)
+    return "0x" + sender.sign(transaction).raw().hex()
+
+
+def batch(rpc: Client, *requests: tuple[str, list[Any]]) -> list[Any]:
+    """Results, and the codes of errors."""
+    body = [
+        {"jsonrpc": "2.0", "id": at, "method": name, "params": params} for at, (name, params) in enumerate(requests)
+    ]
+    answers = rpc.send(json.dumps(body).encode())
+    assert [answer["id"] for answer in answers] == list(range(len(requests)))
+    return [answer["result"] if "result" in answer else answer["error"]["code"] for answer in answers]
+
+
+def sends(raws: list[str]) -> list[tuple[str, list[Any]]]:
+    return [("eth_sendRawTransaction", [each]) for each in raws]
+
+
+def test_they_are_in_one_block(rpc: Client) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+    height = network.block_number
+    hashes = batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(5)]))
+    assert network.block_number == height + 1
+    assert ["0x" + transaction.hex() for transaction in network.head.transactions] == hashes
+    assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
+
+
+def test_a_receipt_is_there_for_the_next_request_of_the_batch(rpc: Client) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+    raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
+    first, _, nonce, _, _ = batch(
+        rpc,
+        *sends(raws),
+        ("eth_getTransactionCount", ["0x" + alice.address.hex(), "latest"]),
+        *sends([raw(network, alice, network.nonce(alice) + 2, bob), "0x00"]),
+    )
+    assert rpc("eth_getTransactionReceipt", first)["status"] == "0x1"
+    assert int(nonce, 16) == network.nonce(alice) - 1
+
+
+CASES: dict[str, Callable[[Network], list[str]]] = {
+    "money that only the one before it gives": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER, 10**18),
+        raw(network, STRANGER, 0, network.accounts[1], 5),
+        raw(network, network.accounts[0], 1, network.accounts[1]),
+    ],
+    "bad ones in the middle": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER),
+        "0x02",
+        raw(network, network.accounts[0], 0, STRANGER, 2),
+        raw(network, network.accounts[0], 1, STRANGER, 10**30),
+        raw(network, network.accounts[0], 1, STRANGER, cap=1),
+        raw(network, network.accounts[0], 1, STRANGER),
+    ],
+    "nonces the other way round": lambda network: [
+        raw(network, network.accounts[0], nonce, STRANGER) for nonce in (2, 1, 0)
+    ],
+    "the same twice": lambda network: [raw(network, network.accounts[0], 0, STRANGER)] * 2,
+    "a gap": lambda network: [raw(network, network.accounts[0], nonce, STRANGER) for nonce in (0, 2)],
+    "funds for one of two": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER, 9_999 * 10**18),
+        raw(network, network.accounts[0], 1, STRANGER, 9_999 * 10**18),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_answers_are_those_of_one_after_the_other(case: str) -> None:
+    with Network(clock=Clock()) as together, Network(clock=Clock()) as alone:
+        raws = CASES[case](together)
+        one, other = Client(Node(together)), Client(Node(alone))
+        assert batch(one, *sends(raws)) == [batch(other, send)[0] for send in sends(raws)]
+        for account in (*alone.accounts[:2], STRANGER):
+            assert together.nonce(account) == alone.nonce(account)
+        assert together.balance(STRANGER) > 0
+        assert len(together.mempool) == len(alone.mempool)
+
+
+def test_a_message_that_breaks_the_machine_takes_no_other_with_it(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = rpc.node.network
+    alice, bob, carol = network.accounts[:3]
+    broken = raw(network, bob, network.nonce(bob), carol, 13)
+
+    def breaking(machine: Any, candidate: Any) -> Any:
+        if candidate.bare.value == 13:
+            raise OSError("planted")
+        return execute_one(machine, candidate)
+
+    monkeypatch.setattr("localnet.execution.execute_one", breaking)
+    raws = [
+        raw(network, alice, network.nonce(alice), carol),
+        broken,
+        raw(network, alice, network.nonce(alice) + 1, carol),
+    ]
+    first, failed, last = batch(rpc, *sends(raws))
+    assert failed == -32603
+    assert [rpc("eth_getTransactionReceipt", each)["status"] for each in (first, last)] == ["0x1", "0x1"]
+    assert len(network.mempool) == 0
+    assert network.automine
+
+
+def test_without_automine_they_wait(rpc: Client) -> None:
+    network = rpc.node.network
+    network.automine = False
+    alice, bob = network.accounts[:2]
+    hashes = batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(3)]))
+    assert len(network.mempool) == 3
+    assert [rpc("eth_getTransactionReceipt", each) for each in hashes] == [None] * 3
