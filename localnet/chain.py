@@ -5,7 +5,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -74,9 +74,13 @@ class Chain:
         Candidates that cannot be executed now (nonce, funds, fee cap) are left out: the tipset's `transactions` says
         which are in. Raises Fatal, and the store's errors, with the chain as it was.
         """
+        return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
+
+    def _applied(self, make: Callable[[], Tipset]) -> Tipset:
+        """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
         before = self.machine.snapshot()
         try:
-            tipset = self._produce(candidates, timestamp, null_rounds)
+            tipset = make()
         except BaseException:
             self.machine.restore(before)
             self._enter(self.head)
@@ -86,7 +90,7 @@ class Chain:
         return tipset
 
     def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
-        parent = self.head
+        parent, self.executing = self.head, None
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         begin_epoch(self.machine, self.record, parent, height, timestamp)
@@ -224,22 +228,17 @@ class Chain:
 
         `blocks` are those of the state that the store may lack.
         """
-        parent, before = self.head, self.machine.snapshot()
+        return self._applied(lambda: self._adopt(state, blocks, height, timestamp))
+
+    def _adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
+        parent = self.head
         height = ChainEpoch(max(height, parent.height + 1))
         timestamp = max(timestamp, parent.timestamp + 1)
-        try:
-            self.machine.restore(Snapshot(state, blocks))
-            self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
-            self._externs.executing = height
-            self.producer = NOBODY  # a miner of another state
-            tipset = self._commit(parent, height, timestamp, [])
-        except BaseException:
-            self.machine.restore(before)
-            self._enter(self.head)
-            raise
-        for watcher in tuple(self.watchers):
-            watcher.applied(tipset)
-        return tipset
+        self.machine.restore(Snapshot(state, blocks))
+        self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
+        self._externs.executing = height
+        self.producer = NOBODY  # a miner of another state
+        return self._commit(parent, height, timestamp, [])
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:
         """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""

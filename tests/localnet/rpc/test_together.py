@@ -122,6 +122,23 @@ def test_a_message_that_breaks_the_machine_takes_no_other_with_it(rpc: Client, m
     assert network.automine
 
 
+def test_an_epoch_that_breaks_ends_the_attempt(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+
+    def breaking(*_: Any) -> Any:
+        raise OSError("planted")
+
+    for part in ("end_epoch", "begin_epoch"):  # behind the messages, and before them
+        monkeypatch.setattr(f"localnet.chain.{part}", breaking)
+        raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
+        assert batch(rpc, *sends(raws)) == [-32603] * 2
+        monkeypatch.undo()
+        rpc("anvil_dropAllTransactions")
+    assert network.automine
+    assert batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]))
+
+
 def test_without_automine_they_wait(rpc: Client) -> None:
     network = rpc.node.network
     network.automine = False
