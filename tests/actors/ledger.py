@@ -27,7 +27,7 @@ STEPS: Final = KINDS[:3]
 """What is written down, and the same in each run."""
 
 FEWEST: Final = 1500
-"""Steps of a run."""
+"""Messages of scripts on each official bundle."""
 
 
 @dataclass
@@ -81,8 +81,13 @@ class Ledger:
 
     def problems(self) -> Iterator[str]:
         """Why a whole run does not show what it should, in sentences."""
-        if self.of_kinds(*STEPS) < FEWEST:
-            yield f"only {self.of_kinds(*STEPS)} steps of scenarios, at least {FEWEST} are wanted"
+        for bundle in sorted({bundle for bundle, _, _ in self.compared}):
+            scripted = sum(count for (at, _, kind), count in self.compared.items() if (at, kind) == (bundle, "script"))
+            if scripted < FEWEST:
+                yield f"only {scripted} messages of scripts on {bundle}, at least {FEWEST} are wanted"
+        scripted_actors = {actor for (_, actor, kind), count in self.compared.items() if kind == "script" and count}
+        for actor in sorted({actor for actor, _ in EXITS} - scripted_actors):
+            yield f"no script has a message to {actor}"
         if self.differing.total():
             yield f"{self.differing.total()} messages were answered otherwise"
         for (actor, method), codes in EXITS.items():

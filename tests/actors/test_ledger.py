@@ -10,7 +10,9 @@ from tests.actors.ledger import FEWEST, Ledger
 
 def complete() -> Ledger:
     ledger = Ledger()
-    for _ in range(FEWEST):
+    for actor in {actor for actor, _ in EXITS}:
+        ledger.step("v18", actor, "script", equal=True)
+    while ledger.of_kinds("script") < FEWEST:
         ledger.step("v18", "init", "script", equal=True)
     ledger.exits.update((actor, method, code) for (actor, method), codes in EXITS.items() for code in codes)
     return ledger
@@ -26,9 +28,20 @@ def test_few_steps_differences_and_exits_that_nobody_met_are_found() -> None:
     ledger.step("v18", "init", "script", equal=False)
     del ledger.exits["datacap", "Burn", 19]
     few, differing, exits = ledger.problems()
-    assert few.startswith("only 1499 steps")
+    assert few == "only 1499 messages of scripts on v18, at least 1500 are wanted"
     assert differing.startswith("1 messages")
     assert exits == "datacap.Burn never ended with exit code 19"
+
+
+def test_an_actor_without_a_script_is_found_and_so_is_a_bundle_with_few() -> None:
+    ledger = complete()
+    del ledger.compared["v18", "cron", "script"]
+    ledger.step("v18", "init", "script", equal=True)
+    ledger.step("v18", "cron", "caller", equal=True)
+    ledger.step("v16", "init", "script", equal=True)
+    few, unscripted = ledger.problems()
+    assert few == "only 1 messages of scripts on v16, at least 1500 are wanted"
+    assert unscripted == "no script has a message to cron"
 
 
 def test_a_ledger_is_read_as_it_was_written() -> None:
