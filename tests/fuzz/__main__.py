@@ -23,7 +23,7 @@ from bench.recorded import Record, finish, options
 from tests.fuzz.target import keep, kept, load, names
 
 FOUND = PROJECT / "build" / "fuzz"
-FEWEST = 2000
+FEWEST = 10_000
 """Inputs that a run with a planted defect has at least, however short the run without it is."""
 KEPT, KEPT_LENGTH = 50, 1500
 """How many inputs of a target are kept, and how long they are at most."""
