@@ -18,7 +18,7 @@ from hypervisor.types import EAM_ACTOR
 from localnet.addresses import shown_address
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate, may_send
+from localnet.execution import Candidate, inclusion_gas, may_send
 from localnet.records import IMPERSONATED, NATIVE
 from store.cid import show
 
@@ -99,7 +99,7 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: int) -> None:
         raise TransactionRefused("fee", "max priority fee per gas higher than max fee per gas")
     if message.gas_limit > BLOCK_GAS_LIMIT:
         raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
-    needed = -(-machine.context.network.prices.message_inclusion(length) // 1000)
+    needed = inclusion_gas(machine, length)
     if message.gas_limit < needed:
         raise TransactionRefused("gas", f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
     if message.gas_fee_cap < base_fee:

@@ -16,6 +16,7 @@ from hypervisor.errors import Fatal
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import network_version
@@ -131,6 +132,11 @@ def may_send(machine: Hypervisor, sender: ActorState) -> bool:
     """Whether an actor is of a kind that sends messages: an account, or a placeholder that will become one."""
     name = machine.manifest.name_of(sender.code)
     return name in ("account", "ethaccount") or (name == "placeholder" and sender.nonce == 0)
+
+
+def inclusion_gas(machine: Hypervisor, length: int) -> int:
+    """The gas that carrying a message of so many bytes on chain takes, which its limit must have room for."""
+    return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
 
 
 def next_nonce(machine: Hypervisor, address: Address) -> int:

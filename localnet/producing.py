@@ -151,7 +151,7 @@ class Producing:
         """Blocks of what waits, until nothing can be executed; whether there was one. Notes whose execution broke."""
         made = False
         while True:
-            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
+            chosen = self._chosen()
             if not any(is_admissible(self.machine, candidate, self.base_fee) for candidate in chosen):
                 return made
             try:
@@ -221,9 +221,12 @@ class Producing:
         if blocks < 0 or null_rounds < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
         for _ in range(blocks):
-            chosen = self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
-            self._produce(chosen, null_rounds)
+            self._produce(self._chosen(), null_rounds)
         return self.head
+
+    def _chosen(self) -> list[Candidate]:
+        """What the next block takes of what waits."""
+        return self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:

@@ -24,7 +24,7 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import CallFailed
-from localnet.execution import may_send
+from localnet.execution import inclusion_gas, may_send
 from localnet.overrides import NONE, Overrides, supposed
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> ApplyRe
             return machine.apply(message, length)
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
         # of carrying it added.
-        inclusion = -(-machine.context.network.prices.message_inclusion(length) // 1000)
+        inclusion = inclusion_gas(machine, length)
         if limit <= inclusion:
             return machine.apply(message, length)
         result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))

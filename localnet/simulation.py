@@ -25,7 +25,7 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.admission import impersonated
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.chain import Chain
-from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one, may_send, next_nonce
+from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one, inclusion_gas, may_send, next_nonce
 from localnet.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
 from localnet.records import Execution, Tipset
 from localnet.simulate import sender_of
@@ -186,8 +186,7 @@ class _Block:
             raise SimulationRefused(
                 -38012, f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
             )
-        length = candidate.message.chain_length()
-        needed = -(-self._machine.context.network.prices.message_inclusion(length) // 1000)
+        needed = inclusion_gas(self._machine, candidate.message.chain_length())
         if message.gas_limit < needed:
             raise SimulationRefused(-38013, f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
 
