@@ -10,16 +10,18 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
 from runtimes.wasm.abi import Invocation, Revision, performer
-from runtimes.wasm.engine import CompiledModule, Engine, LinkedModule, Linker
 from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.raw import TRAP_UNREACHABLE, HostFunction, Instance
 from runtimes.wasm.syscalls.table import Syscall
+from runtimes.wasmtime.engine import CompiledModule, Engine, LinkedModule, Linker
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance
 
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
@@ -87,14 +89,23 @@ class RawBoundary:
         self.engine = engine
         self.live: dict[int, Invocation] = {}
         self.strays: dict[int, BaseException] = {}
-        self._linker = Linker(engine)
-        for syscall in revision.values():
-            callback = HostFunction(self._host_function(syscall))
-            self._linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
+        self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
+        self._linkers: dict[int, Linker] = {}
+        self._lock = threading.Lock()
 
     def link(self, module: CompiledModule) -> Linked:
         """Resolve a module's imports; raises InvalidModule."""
-        return _RawLinked(self, self._linker.link(module))
+        return _RawLinked(self, module)
+
+    def linker(self, engine: Engine) -> Linker:
+        """The host functions for an engine: this boundary's own, or its spare one."""
+        with self._lock:
+            linker = self._linkers.get(engine.pointer)
+            if linker is None:
+                linker = self._linkers[engine.pointer] = Linker(engine)
+                for syscall, callback in self._callbacks:
+                    linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
+        return linker
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
         live, strays, lib = self.live, self.strays, self.engine.lib
@@ -121,24 +132,40 @@ class RawBoundary:
 
 
 class _RawLinked:
-    def __init__(self, boundary: RawBoundary, linked: LinkedModule) -> None:
+    """Instances are made in the engine's places; where those are taken, or too small, in its spare engine."""
+
+    def __init__(self, boundary: RawBoundary, module: CompiledModule) -> None:
         self._boundary = boundary
-        self._linked = linked
+        self._module = module
         self._live = boundary.live
-        self._engine = boundary.engine
+        self._engine = module.engine
+        self._linked = boundary.linker(module.engine).link(module)
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
-        instance = Instance(self._engine.lib, self._engine.pointer, memory_bytes, table_elements)
+        engine = self._engine
+        placed = engine.take_place()
+        if not placed and engine.has_places:
+            engine = engine.spare
+        instance = Instance(engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed)
         invocation = self._live[instance.context] = Invocation(kernel, instance, GuestMemory(instance.memory))
         return invocation
 
     def instantiate(self, invocation: Invocation) -> None:
-        _own(invocation).instantiate(self._linked.pointer)
+        instance = _own(invocation)
+        placed = instance.placed or not self._engine.has_places
+        instance.instantiate((self._linked if placed else self._spare).pointer)
+
+    @cached_property
+    def _spare(self) -> LinkedModule:
+        spare = self._engine.spare
+        return self._boundary.linker(spare).link(spare.deserialize(self._module.serialize()))
 
     def end(self, invocation: Invocation) -> None:
         instance = _own(invocation)
         self._live.pop(instance.context, None)
         instance.close()
+        if instance.placed:
+            self._engine.give_place()
 
     def detach(self, invocation: Invocation) -> None:
         del self._live[_own(invocation).context]

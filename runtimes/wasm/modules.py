@@ -12,11 +12,11 @@ from hypervisor.recent import Recent
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
-from runtimes.wasm.cache import ModuleCache, cache_key, cpu_features
-from runtimes.wasm.engine import CompiledModule, Engine
 from runtimes.wasm.module import parse
-from runtimes.wasm.raw import WASMTIME_VERSION
 from runtimes.wasm.validate import ModuleFacts, check
+from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
+from runtimes.wasmtime.engine import CompiledModule, Engine
+from runtimes.wasmtime.raw import WASMTIME_VERSION
 from store.cid import Cid, show
 
 _FACTS = struct.Struct("<II???")

@@ -18,11 +18,11 @@ from hypervisor.errors import InvalidModule
 from hypervisor.kernel import Kernel
 from runtimes.wasm.abi import Invocation, Revision, performer
 from runtimes.wasm.boundary import Linked
-from runtimes.wasm.engine import CompiledModule, Engine, configure
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32
-from runtimes.wasm.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap
 from runtimes.wasm.syscalls.table import Syscall
+from runtimes.wasmtime.engine import CompiledModule, Engine, configure
+from runtimes.wasmtime.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap
 
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF, "i": -1, "q": -1}
 _SIGN, _MASK = 1 << 31, (1 << 32) - 1

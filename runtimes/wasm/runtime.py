@@ -15,13 +15,13 @@ from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import Invocation
 from runtimes.wasm.boundary import chosen
-from runtimes.wasm.cache import ModuleCache, default_folder
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.engine import guest_engine, trap_signals
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
-from runtimes.wasm.raw import Trap
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
+from runtimes.wasmtime.cache import ModuleCache, default_folder
+from runtimes.wasmtime.engine import guest_engine, trap_signals
+from runtimes.wasmtime.raw import Trap
 from store.cid import Cid, show
 
 TABLE_ELEMENT_BYTES = 8

@@ -1,5 +1,8 @@
 """Syscalls `network.*`: facts of the chain. Source: ref-fvm syscalls/network.rs, syscalls/filecoin.rs."""
 
+import struct
+
+from hypervisor.errors import Fatal
 from hypervisor.types import ChainEpoch
 from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Caller, Syscall, token_amount
 
@@ -9,9 +12,12 @@ def context(call: Caller) -> bytes:
     # do
     machine = call.kernel.machine
     # return
-    return NETWORK_CONTEXT.pack(
-        machine.epoch, machine.timestamp, token_amount(machine.base_fee), machine.chain_id, machine.network.number
-    )
+    try:
+        return NETWORK_CONTEXT.pack(
+            machine.epoch, machine.timestamp, token_amount(machine.base_fee), machine.chain_id, machine.network.number
+        )
+    except struct.error:  # a test may choose an epoch and a time that only contracts can see
+        raise Fatal(f"epoch {machine.epoch} at {machine.timestamp} s cannot be told to an actor") from None
 
 
 def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:

@@ -12,10 +12,10 @@ import actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.binary import Reader
-from runtimes.wasm.engine import guest_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
 from runtimes.wasm.validate import check
+from runtimes.wasmtime.engine import guest_engine
 from store.car import read_car
 from tests.conftest import fvm_data
 from tests.fuzz import trees

@@ -13,10 +13,10 @@ from hypervisor.message import Receipt
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.boundary import RawBoundary, chosen
-from runtimes.wasm.engine import guest_engine, own_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
 from runtimes.wasm.plain import PlainBoundary
+from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import Cid
 from tests.runtimes.wasm.guests import guest, imports, run, wasm
 

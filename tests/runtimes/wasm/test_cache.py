@@ -13,12 +13,12 @@ from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from hypervisor.recent import Recent
 from localnet import Network
-from runtimes.wasm import cache as cache_module
 from runtimes.wasm import instrument
 from runtimes.wasm import modules as modules_module
-from runtimes.wasm.cache import ModuleCache, cache_key, default_folder
-from runtimes.wasm.engine import guest_engine, own_engine
 from runtimes.wasm.modules import GuestModules
+from runtimes.wasmtime import cache as cache_module
+from runtimes.wasmtime.cache import ModuleCache, cache_key, default_folder
+from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import RAW, cid_of
 from tests.localnet.conftest import ARTIFACTS
 from tests.runtimes.wasm.guests import guest, run

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.binary import Reader, section, signed, u32
-from runtimes.wasm.engine import guest_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse
 from runtimes.wasm.validate import check
+from runtimes.wasmtime.engine import guest_engine
 from tests.conftest import data_file
 from tests.runtimes.wasm.guests import bundle_modules, run, wasm
 

@@ -1,4 +1,4 @@
-"""The rules of the raw boundary, one test each (the list is at the top of `runtimes.wasm.raw`)."""
+"""The rules of the raw boundary, one test each (the list is at the top of `runtimes.wasmtime.raw`)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import ctypes
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import pytest
 
 from hypervisor.errors import InvalidModule
+from hypervisor.interpreter import INTERPRETER
 from hypervisor.kernel import Kernel
 from hypervisor.machine import Hypervisor
-from runtimes.wasm import raw
 from runtimes.wasm.encode import GAS_EXPORT
-from runtimes.wasm.engine import Engine, LinkedModule, Linker, guest_engine, own_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import parse
-from runtimes.wasm.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
+from runtimes.wasmtime import raw
+from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, guest_engine, own_engine
+from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import call as call_actor
 from tests.runtimes.wasm.guests import guest, imports, place, probe, run, wasm
@@ -66,19 +69,20 @@ def linked(text: str, host: Callable[[int, int, int, int], int] | None = None) -
 
 
 def enter(module: LinkedModule, argument: int = 0) -> int:
-    def work() -> int:
-        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000)
-        try:
-            instance.instantiate(module.pointer)
-            assert instance.find_memory()
-            assert instance.find_gas(GAS_EXPORT.encode())
-            assert instance.find_function(b"invoke")
-            instance.set_gas(10**12)
-            return instance.enter(argument)
-        finally:
-            instance.close()
+    return on_a_thread(lambda: enter_here(module, argument))
 
-    return on_a_thread(work)
+
+def enter_here(module: LinkedModule, argument: int = 0) -> int:
+    instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000)
+    try:
+        instance.instantiate(module.pointer)
+        assert instance.find_memory()
+        assert instance.find_gas(GAS_EXPORT.encode())
+        assert instance.find_function(b"invoke")
+        instance.set_gas(10**15)
+        return instance.enter(argument)
+    finally:
+        instance.close()
 
 
 ECHO = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 1)
@@ -89,6 +93,58 @@ def test_rule_1_hot_calls_and_callbacks_keep_the_gil() -> None:
     holds_the_gil = ctypes.PyDLL(None)._FuncPtr._flags_
     crossings: list[Any] = [library().call, library().global_get, library().caller_context, HostFunction]
     assert {crossing._flags_ for crossing in crossings} == {holds_the_gil}
+
+
+LONG = """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32) (local $left i32)
+    (local.set $left (i32.const 100000000))
+    (loop (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.const 7)))"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_rule_1_a_guest_that_computes_lets_others_run_where_the_interpreter_is_shared(shared: bool) -> None:
+    module, ticks, done = linked(LONG), [0], threading.Event()
+
+    def tick() -> None:
+        while not done.is_set():
+            ticks[0] += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        with INTERPRETER.sharing() if shared else nullcontext():
+            start = ticks[0]
+            answer, taken = on_a_thread(lambda: (enter_here(module), ticks[0] - start))
+    finally:
+        done.set()
+        thread.join()
+    assert answer == 7
+    assert (taken > 20) == shared, f"another thread ran {taken} times"
+    assert not INTERPRETER.shared, "it ends with the block"
+
+
+def test_rule_1_guests_that_share_the_interpreter_make_syscalls_among_busy_threads() -> None:
+    done, calls, before = threading.Event(), list[int](), sys.getswitchinterval()
+    busy = [threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)]) for _ in range(2)]
+
+    def host(_: int, __: int, arguments: int, ___: int) -> int:
+        calls.append(ctypes.c_uint32.from_address(arguments).value)
+        return 0
+
+    module = linked(ECHO, host)
+    sys.setswitchinterval(0.0002)
+    for thread in busy:
+        thread.start()
+    try:
+        with INTERPRETER.sharing(), INTERPRETER.sharing():
+            answers = [enter(module, number) for number in range(50)]
+    finally:
+        done.set()
+        sys.setswitchinterval(before)
+        for thread in busy:
+            thread.join()
+    assert answers == calls == list(range(50))
 
 
 def test_rule_1_compiling_lets_other_threads_run() -> None:

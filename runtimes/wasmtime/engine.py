@@ -11,13 +11,14 @@ import ctypes
 import hashlib
 import weakref
 from ctypes import c_bool, c_char_p, c_size_t, c_uint8, c_uint64
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.raw import ByteVector, HostFunction, Library, library
-from runtimes.wasm.trap_signals import TrapSignals
+from runtimes.wasmtime.places import PLACES, can_reserve, reserve
+from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
+from runtimes.wasmtime.trap_signals import TrapSignals
 
 Setting = bool | int
 
@@ -64,6 +65,8 @@ GUEST_SETTINGS = MappingProxyType(
         "wasm_multi_value": False,
         "wasm_tail_call": False,
         "wasm_wide_arithmetic": False,
+        # A place that is used again is a mapping of the module's image, of which only what was written is put back.
+        "memory_init_cow": True,
     }
 )
 OWN_SETTINGS = MappingProxyType(
@@ -80,13 +83,20 @@ _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 
 
 class Engine:
-    """A wasmtime engine with fixed settings."""
+    """A wasmtime engine with fixed settings.
 
-    def __init__(self, lib: Library, settings: MappingProxyType[str, Setting]) -> None:
+    It may have `places` for so many instances, reserved beforehand (`places`): 0 is none.
+    """
+
+    def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], places: int = 0) -> None:
         self.lib = lib
         self.settings = settings
         config = lib.bind("wasm_config_new", c_size_t)()
         configure(lib, config, settings)
+        if places:
+            reserve(lib, config, places)
+        self.has_places = places > 0
+        self._free = [None] * places  # one element for each free place: a list changes in one step on any thread
         self.pointer: int = lib.bind("wasm_engine_new_with_config", c_size_t, c_size_t)(config)
         _free_with(self, lib.bind("wasm_engine_delete", None, c_size_t), self.pointer)
 
@@ -94,6 +104,26 @@ class Engine:
     def fingerprint(self) -> bytes:
         """A digest of the settings, for keys of cached artifacts."""
         return hashlib.blake2b(repr(sorted(self.settings.items())).encode(), digest_size=16).digest()
+
+    def take_place(self) -> bool:
+        """Whether there is a place for one more instance, which `give_place` then frees."""
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
+
+    def give_place(self) -> None:
+        """A place is free again."""
+        self._free.append(None)
+
+    @cached_property
+    def spare(self) -> "Engine":
+        """The engine of instances and modules for which there is no place: the same without places.
+
+        What one of the two has compiled, the other can load.
+        """
+        return Engine(self.lib, self.settings)
 
     def validate(self, wasm: bytes) -> None:
         """Type-check a module; raises InvalidModule with wasmtime's words."""
@@ -114,6 +144,9 @@ class Engine:
         make = self.lib.bind(maker, c_size_t, c_size_t, c_char_p, c_size_t, ctypes.c_void_p, released=True)
         pointer = c_size_t()
         error = make(self.pointer, data, len(data), ctypes.byref(pointer))
+        if error and self.has_places:  # it may be larger than a place
+            self.lib.take_error(error)
+            return self.spare._module(maker, data)
         if error:
             raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
         return CompiledModule(self, pointer.value)
@@ -218,7 +251,7 @@ def _free_with(owner: Any, free: Any, pointer: int) -> None:
 @cache
 def guest_engine() -> Engine:
     """The engine of actors. One for the process: an engine holds settings and no state of any execution."""
-    return Engine(library(), GUEST_SETTINGS)
+    return Engine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
 
 
 @cache

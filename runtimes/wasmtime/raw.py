@@ -4,7 +4,8 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
 0.1-0.5. In return the caller has to keep these rules, and there is a test for each (tests/runtimes/wasm/test_raw.py):
 
 1. The library is loaded with `PyDLL` and callbacks are made with `PYFUNCTYPE`: the GIL stays held. Through `CDLL` every
-   crossing hands the GIL over, 100-230 us where another Python thread is busy. Compiling goes through `released`.
+   crossing hands the GIL over, 100-230 us where another Python thread is busy. Compiling goes through `released`, and
+   so do guests where the process shares the interpreter (hypervisor/interpreter).
 2. A host function catches BaseException, keeps it, and returns a trap: what leaves a ctypes callback is lost, and the
    callback's result is then whatever was in memory.
 3. Nothing may be raised before a host function's first `try`: so a guest is entered on any thread but the main one,
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.errors import HypervisorError
+from hypervisor.interpreter import INTERPRETER
 
 WASMTIME_VERSION = "50.0.1"
 TRAP_UNREACHABLE = 9
@@ -110,6 +112,9 @@ class Library:
             function = getattr(self._held, name)  # kept by the library object; `[name]` would give a new one
             function.restype, function.argtypes = result, arguments
         held: Any = self._held
+        self.call_released: Callable[..., int] = self._released.wasmtime_func_call_unchecked
+        entry: Any = self.call_released
+        entry.restype, entry.argtypes = _SIGNATURES["wasmtime_func_call_unchecked"]
         self.store_new: Callable[..., int] = held.wasmtime_store_new
         self.store_delete: Callable[..., None] = held.wasmtime_store_delete
         self.store_context: Callable[..., int] = held.wasmtime_store_context
@@ -202,17 +207,21 @@ def _requirement() -> str:
 class Instance:
     """One guest: a store with one instance in it, made, entered and deleted by one invocation on its thread.
 
-    `context` identifies the store in host functions (`Library.caller_context`).
+    `context` identifies the store in host functions (`Library.caller_context`); `placed` says that it has one of the
+    engine's places, for whoever counts them.
     """
 
-    __slots__ = ("_at", "_gas", "_lib", "_memory", "_store", "_words", "context")
+    __slots__ = ("_at", "_gas", "_lib", "_memory", "_store", "_words", "context", "placed")
 
     # Places in the block of words that is handed to wasmtime by address.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
     _Words = c_int64 * 21
 
-    def __init__(self, lib: Library, engine: int, memory_bytes: int, table_elements: int) -> None:
+    def __init__(
+        self, lib: Library, engine: int, memory_bytes: int, table_elements: int, *, placed: bool = False
+    ) -> None:
         self._lib = lib
+        self.placed = placed
         self._words = self._Words()
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
@@ -272,7 +281,8 @@ class Instance:
         words, at = self._words, self._at
         words[self._CALL] = argument
         words[self._TRAP] = 0
-        error = self._lib.call(self.context, at + 80 + 8, at + 144, 1, at + 160)
+        call = self._lib.call_released if INTERPRETER.shared else self._lib.call
+        error = call(self.context, at + 80 + 8, at + 144, 1, at + 160)
         if error or words[self._TRAP]:
             failure = self._lib.take_failure(error, words[self._TRAP])
             if failure is not None:

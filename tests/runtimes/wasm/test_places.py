@@ -1,0 +1,167 @@
+"""Places for instances: what a guest leaves in one the next does not find, and who gets none runs all the same.
+
+That a guest cannot tell is shown beside the plain boundary, whose engine has no places.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import cast
+
+import pytest
+
+from hypervisor.kernel import Kernel
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt
+from runtimes.wasm import runtime
+from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.boundary import Linked, RawBoundary
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module import parse
+from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, Engine
+from runtimes.wasmtime.places import PLACES, can_reserve
+from runtimes.wasmtime.raw import Instance, library
+from tests.runtimes.wasm.guests import guest, run, wasm
+from tests.runtimes.wasm.test_raw import on_a_thread
+
+NO_KERNEL = cast(Kernel, None)
+PAGE = 1 << 16
+
+pytestmark = pytest.mark.skipif(not can_reserve(PLACES), reason="this system limits address space: there are no places")
+
+# Memory in three pages, a global, a table: each is looked at (1 where it is not as declared) and then spoilt.
+SPOILER = wasm("""(module
+    (memory (export "memory") 2)
+    (global $count (mut i64) (i64.const 7))
+    (table 2 funcref) (elem (i32.const 0) $one $two)
+    (type $number (func (result i32)))
+    (data (i32.const 1000) "initial")
+    (func $one (result i32) (i32.const 1))
+    (func $two (result i32) (i32.const 2))
+    (func (export "invoke") (param i32) (result i32) (local $found i32)
+        (local.set $found (i32.ne (memory.size) (i32.const 2)))
+        (local.set $found
+            (i32.or (local.get $found) (i64.ne (i64.load (i32.const 999)) (i64.const 0x6c616974696e6900))))
+        (local.set $found (i32.or (local.get $found) (i64.ne (i64.load (i32.const 131064)) (i64.const 0))))
+        (local.set $found (i32.or (local.get $found) (i64.ne (global.get $count) (i64.const 7))))
+        (local.set $found (i32.or (local.get $found)
+            (i32.ne (call_indirect (type $number) (i32.const 1)) (i32.const 2))))
+        (drop (memory.grow (i32.const 40)))
+        (local.set $found (i32.or (local.get $found) (i64.ne (i64.load (i32.const 2700000)) (i64.const 0))))
+        (memory.fill (i32.const 0) (i32.const 255) (i32.mul (memory.size) (i32.const 65536)))
+        (global.set $count (i64.const -1))
+        (if (i32.eqz (local.get 0)) (then unreachable))
+        (local.get $found)))""")
+CALLS_ITSELF = guest(
+    """(i32.store (i32.const 0) (i32.load (i32.const 0)))
+    (drop (call $message_context (i32.const 100)))
+    (drop (call $send (i32.const 200) (i32.const 10) (i32.const 3) (i64.const 2) (i32.const 0) (i64.const 0)
+        (i64.const 0) (i64.const -1) (i64.const 0)))
+    (i32.const 0)""",
+    "send.send",
+    "vm.message_context",
+    fields=r'(data (i32.const 10) "\00\e8\07")',  # f01000: the first actor of a test
+)
+
+
+def compiled(engine: Engine, module: bytes) -> CompiledModule:
+    return engine.compile(instrument(parse(module)))
+
+
+def used(linked: Linked, argument: int) -> int:
+    """What a new instance answers; raises Trap."""
+    invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
+    try:
+        linked.instantiate(invocation)
+        instance = invocation.instance
+        assert instance.find_memory()
+        assert instance.find_gas(GAS_EXPORT.encode())
+        assert instance.find_function(b"invoke")
+        instance.set_gas(1 << 60)
+        return on_a_thread(lambda: instance.enter(argument))
+    finally:
+        linked.end(invocation)
+
+
+def test_what_a_guest_leaves_in_a_place_the_next_one_does_not_find() -> None:
+    engine = Engine(library(), GUEST_SETTINGS, places=1)
+    boundary = RawBoundary(engine, REVISIONS["v4"])
+    spoiler = boundary.link(compiled(engine, SPOILER))
+    reader = boundary.link(compiled(engine, guest("(i32.or (i32.load (i32.const 0)) (i32.load (i32.const 65532)))")))
+    for ends_well in (1, 0, 1, 0, 1):
+        if ends_well:
+            assert used(spoiler, 1) == 0
+        else:
+            with pytest.raises(Exception, match="unreachable"):
+                used(spoiler, 0)
+        assert used(reader, 0) == 0
+
+
+def test_who_comes_when_all_places_are_taken_goes_without_one() -> None:
+    engine = Engine(library(), GUEST_SETTINGS, places=2)
+    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
+    for _ in range(3):  # places that are given back are there again
+        invocations = [linked.begin(NO_KERNEL, 1 << 29, 20_000) for _ in range(5)]
+        for invocation in invocations:
+            linked.instantiate(invocation)
+        placed = [cast(Instance, invocation.instance).placed for invocation in invocations]
+        assert placed == [True, True, False, False, False]
+        assert all(invocation.instance.find_memory() for invocation in invocations)
+        assert len({invocation.instance.memory()[0] for invocation in invocations}) == 5
+        for invocation in invocations:
+            linked.end(invocation)
+
+
+def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
+    engine = Engine(library(), GUEST_SETTINGS, places=1)
+    bad = wasm('(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func))')
+    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, bad))
+    for _ in range(3):
+        invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
+        assert cast(Instance, invocation.instance).placed
+        with pytest.raises(Exception, match="out of bounds"):
+            linked.instantiate(invocation)
+        linked.end(invocation)
+
+
+def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
+    with Hypervisor.open(options={"boundary": boundary}) as machine:
+        result = run(machine, module)
+        return result.receipt, result.message, machine.root
+
+
+def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "guest_engine", lambda: Engine(library(), GUEST_SETTINGS, places=3))
+    few = receipt("raw", CALLS_ITSELF)
+    assert few == receipt("plain", CALLS_ITSELF)
+    assert few[0].gas_used > 200 * 100_000, "the calls nest to some hundreds"
+
+
+def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
+    globals_ = "(global (mut i64) (i64.const 3))" * 70_000  # 16 bytes each of an instance, a place has a MiB
+    module = guest("(drop (global.get 69999)) (i32.const 0)", fields=globals_)
+    engine = Engine(library(), GUEST_SETTINGS, places=2)
+    large = compiled(engine, module)
+    assert large.engine is engine.spare
+    assert compiled(engine, SPOILER).engine is engine
+    assert engine.deserialize(large.serialize()).engine is engine.spare
+    assert used(RawBoundary(engine, REVISIONS["v4"]).link(large), 0) == 0
+    assert receipt("raw", module) == receipt("plain", module)
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (200 << 30, 200 << 30))
+from hypervisor.machine import Hypervisor
+from runtimes.wasmtime.engine import guest_engine
+from runtimes.wasmtime.places import PLACES, can_reserve
+assert not can_reserve(PLACES)
+with Hypervisor.open():  # the constructors of the built-in actors have run
+    assert not guest_engine().has_places
+"""
+
+
+def test_a_process_whose_address_space_is_limited_has_no_places_and_works() -> None:
+    subprocess.run([sys.executable, "-c", LIMITED], check=True, timeout=120)
