@@ -2,13 +2,14 @@
 
     python actors/build.py           rebuild, compare, write what changed; the last line is IDENTICAL or CHANGED
     python actors/build.py --check   the same without writing; exit code 1 if anything differs
+    python actors/build.py --engine  the same for the EVM's fast engine alone (`runtimes/evm/guests/evm`)
 
 A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
 flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
 compared, and the last line is NOT REBUILT. The crates that stand alone, the example actors (`examples/counter`,
-`examples/oracle`), the template of new ones (`template`) and the curve of the EVM's precompiles
-(`runtimes/evm/guests/bn254`), are built and compared in the same way. This tool needs Python alone and imports no
-package of the project.
+`examples/oracle`), the template of new ones (`template`), the curve of the EVM's precompiles
+(`runtimes/evm/guests/bn254`) and the EVM's fast engine, are built and compared in the same way. This tool needs Python
+alone and imports no package of the project.
 
 The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -35,7 +36,8 @@ TEMPLATE = ACTORS / "template" / "tip_jar"
 BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "actors" / "contract_caller"
-ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254)  # each folder's name is its crate's
+ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
+ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each folder's name is its crate's
 # What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
 WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
 USED = dict.fromkeys((ORACLE, CALLER), (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls"))
@@ -76,6 +78,12 @@ FLAGS = (
     "-Clink-arg=-zstack-size=262144",
 )
 
+# The engine is no actor: what wasmtime offers modules of our own (`runtimes.wasmtime.engine`, the settings of `own`).
+ENGINE_FLAGS = (
+    "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
+    "-Clink-arg=-zstack-size=262144",
+)
+
 RAW, DAG_CBOR, BLAKE2B_256 = 0x55, 0x71, 0xB220
 
 
@@ -96,13 +104,19 @@ def main() -> int:
     """Compare a fresh build with the committed files; returns the process's exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if anything differs")
-    check: bool = options.parse_args().check
+    options.add_argument("--engine", action="store_true", help="the EVM's fast engine alone")
+    chosen = options.parse_args()
+    check: bool = chosen.check
+    folders = (ENGINE,) if chosen.engine else (GUESTS, *ALONE)
     try:
-        compiler = find_compiler()
+        compiler = find_compiler(folders)
     except ToolchainMissing as missing:
-        return report_not_rebuilt(str(missing))
+        return report_not_rebuilt(str(missing), folders)
     try:
-        fresh = outputs(build(), compiler)
+        if chosen.engine:
+            fresh = outputs_alone(ENGINE, compile_crate(ENGINE, ENGINE.name), compiler)
+        else:
+            fresh = outputs(build(), compiler)
     except subprocess.CalledProcessError:
         print("the guests do not compile: cargo says why above")
         return 1
@@ -126,8 +140,8 @@ def toolchain() -> str:
     return str(tomllib.loads((GUESTS / "rust-toolchain.toml").read_text())["toolchain"]["channel"])
 
 
-def find_compiler() -> str:
-    """The version line of the pinned compiler, with all crates at hand. Raises ToolchainMissing."""
+def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
+    """The version line of the pinned compiler, with all crates of the folders at hand. Raises ToolchainMissing."""
     remedy = f"rustup toolchain install {toolchain()} --profile minimal --target {TARGET}"
     if shutil.which("rustup") is None:
         raise ToolchainMissing(f"this needs rustup, and then: {remedy}")
@@ -137,7 +151,7 @@ def find_compiler() -> str:
         raise ToolchainMissing(f"this needs Rust {toolchain()}: {remedy}") from None
     if not (sysroot() / "lib" / "rustlib" / TARGET / "lib").is_dir():
         raise ToolchainMissing(f"this needs Rust's target {TARGET}: {remedy}")
-    for workspace in (GUESTS, *ALONE):
+    for workspace in folders:
         fetch = ["rustup", "run", toolchain(), "cargo", "fetch", "--quiet", "--locked", "--target", TARGET]
         if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:  # noqa: S603
             raise ToolchainMissing(
@@ -173,11 +187,16 @@ def compile_alone() -> dict[Path, bytes]:
     return {folder: compile_crate(folder, folder.name) for folder in ALONE}
 
 
+def flags_of(workspace: Path) -> tuple[str, ...]:
+    """The compiler's flags for the crates of a folder."""
+    return ENGINE_FLAGS if workspace == ENGINE else FLAGS
+
+
 def compile_crate(workspace: Path, crate: str, feature: str = "") -> bytes:
     """Compile one crate of a workspace, with a feature if one is named, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
-    flags = [*FLAGS, *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
+    flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run(  # noqa: S603
         [*command, "--target", TARGET, "--package", crate, "--features", feature],
@@ -235,14 +254,14 @@ def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, byte
         "size": len(module),
         "source_hash": source_hash(folder),
         "compiler": compiler,
-        "flags": list(FLAGS),
+        "flags": list(flags_of(folder)),
     }
     return {folder / f"{folder.name}.wasm": module, folder / f"{folder.name}.json": write_json(record)}
 
 
 def source_hash(workspace: Path) -> str:
     """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order."""
-    digest = hashlib.sha256("\n".join(FLAGS).encode())
+    digest = hashlib.sha256("\n".join(flags_of(workspace)).encode())
     found = [path for path in workspace.rglob("*") if is_source(path)]
     for used in USED.get(workspace, ()):
         found += [used] if used.is_file() else [path for path in used.rglob("*") if is_source(path)]
@@ -264,11 +283,13 @@ def recorded(path: Path) -> dict[str, Any]:
     return record
 
 
-def report_not_rebuilt(reason: str) -> int:
+def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
     """Without the compiler: do the sources at least belong to what is committed?"""
     records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in ALONE}
     changed = [
-        folder for folder, record in records.items() if recorded(record).get("source_hash") != source_hash(folder)
+        folder
+        for folder, record in records.items()
+        if folder in folders and recorded(record).get("source_hash") != source_hash(folder)
     ]
     for folder in changed:
         print(f"{folder.relative_to(PROJECT)}: the sources have changed since this was built")

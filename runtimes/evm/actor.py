@@ -13,6 +13,7 @@ from typing import Final
 from bridge.addresses import EthAddress, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.evm_state import EvmState
+from bridge.evm_steps import EvmFrame
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
@@ -210,6 +211,9 @@ def _run(
         value=value,
         static=invocation.kernel.context.read_only,
     )
+    tracer = invocation.kernel.tracer
+    if tracer is not None:
+        tracer.event(EvmFrame(frame.address, code.data))
     host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
     outcome = execute(invocation.new_engine(), frame, host)
     if outcome.status is Status.SUCCESS:

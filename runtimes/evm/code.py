@@ -1,6 +1,5 @@
 """EVM bytecode with its jump destinations, and a bounded cache of analyses by the code's CID."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.recent import Recent
@@ -11,17 +10,32 @@ _JUMPDEST = 0x5B
 _PUSH1, _PUSH32 = 0x60, 0x7F
 
 
-@dataclass(frozen=True, slots=True)
 class Code:
-    """Bytecode, the positions at which a jump may land, and how many instructions it is from end to end."""
+    """Bytecode. What is to be known of it is found out when it is first asked for: not every engine does."""
 
-    data: bytes
-    jump_destinations: frozenset[int]
-    instructions: int
+    __slots__ = ("_analysis", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._analysis: tuple[frozenset[int], int] | None = None
+
+    @property
+    def jump_destinations(self) -> frozenset[int]:
+        """The positions at which a jump may land."""
+        return (self._analysis or self._analyse())[0]
+
+    @property
+    def instructions(self) -> int:
+        """How many instructions it is from end to end."""
+        return (self._analysis or self._analyse())[1]
+
+    def _analyse(self) -> tuple[frozenset[int], int]:
+        analysis = self._analysis = _analyse(self.data)
+        return analysis
 
 
-def analyse(data: bytes) -> Code:
-    """Find the JUMPDEST bytes that are no push data."""
+def _analyse(data: bytes) -> tuple[frozenset[int], int]:
+    """The JUMPDEST bytes that are no push data, and the number of instructions."""
     destinations, instructions, position, end = [], 0, 0, len(data)
     while position < end:
         opcode = data[position]
@@ -31,7 +45,12 @@ def analyse(data: bytes) -> Code:
             position += opcode - _PUSH1 + 1
         position += 1
         instructions += 1
-    return Code(data, frozenset(destinations), instructions)
+    return frozenset(destinations), instructions
+
+
+def analyse(data: bytes) -> Code:
+    """Bytecode as something to run."""
+    return Code(data)
 
 
 class CodeCache:

@@ -37,6 +37,7 @@ class FilecoinHost:
         self.inspector = Inspector(syscalls, contract, rules)
         self._memory = 0
         self._tx_context: TxContext | None = None
+        self._tx_context_of = syscalls.kernel.machine
         self._prev_randao: bytes | None = None
 
     @property
@@ -94,8 +95,9 @@ class FilecoinHost:
 
     def get_tx_context(self) -> TxContext:
         """Block and message."""
-        if self._tx_context is None:
-            machine, context = self.syscalls.kernel.machine, self.syscalls.kernel.context
+        machine, context = self.syscalls.kernel.calls.machine.context, self.syscalls.kernel.context
+        if self._tx_context is None or machine is not self._tx_context_of:
+            self._tx_context_of = machine
             self._tx_context = TxContext(
                 gas_price=machine.base_fee + context.gas_premium,
                 coinbase=ZERO_ADDRESS,
@@ -123,7 +125,7 @@ class FilecoinHost:
 
     def get_block_hash(self, number: int) -> bytes:
         """The first 32 bytes of the digest of a recent tipset's CID."""
-        epoch = self.syscalls.kernel.machine.epoch
+        epoch = self.syscalls.kernel.calls.machine.context.epoch
         if not max(epoch - _BLOCK_HASHES, 0) <= number < epoch:
             return bytes(32)
         return split_cid(self.syscalls.tipset_cid(number)).digest[:32].ljust(32, b"\0")

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Final
 
-from hypervisor.errors import ActorExit, RuntimeUnavailable
+from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
+from hypervisor.opening import OWN_EVM
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from runtimes.evm.actor import Invocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.imports import recursion_limit_kept
+from runtimes.evm.engines import check_there, engine_factory
 from runtimes.evm.rules import Rules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
-ENGINES: Final = ("py-evm",)
 ETHEREUM: Final = "ethereum"
 
 
@@ -25,9 +25,8 @@ class EvmRuntime:
     """Runs contracts. It keeps analysed code and the engine's table, nothing that a message could change."""
 
     def __init__(self, services: RuntimeServices) -> None:
-        engine = services.options.get(ENGINE_OPTION, ENGINES[0])
-        if engine not in ENGINES:
-            raise RuntimeUnavailable(f"no EVM engine is called '{engine}': choose one of {', '.join(ENGINES)}")
+        self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
+        check_there(self._name)
         self._codes = CodeCache()
         self._rules: dict[int, Rules] = {}
         self._engines: dict[str, EngineFactory] = {}
@@ -72,8 +71,5 @@ class EvmRuntime:
     def _engine(self, rules: EngineRules) -> Engine:
         factory = self._engines.get(rules.name)
         if factory is None:
-            with recursion_limit_kept():
-                from runtimes.evm.py_evm import PyEvmTable
-
-            factory = self._engines[rules.name] = PyEvmTable(rules).engine
+            factory = self._engines[rules.name] = engine_factory(self._name, rules)
         return factory()

@@ -9,11 +9,11 @@ before the message alone.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from eth_hash.auto import keccak
 
-from bridge.addresses import EthAddress, from_delegated, masked_id, unmask_id
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from bridge.evm_state import EvmState
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
@@ -47,6 +47,17 @@ _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "d
 _REFUND: Final = "refund"
 
 
+class Glance(NamedTuple):
+    """An account at a glance. `had_slots`: before the message."""
+
+    balance: int
+    nonce: int
+    code: Cid
+    code_hash: bytes
+    had_slots: bool
+    was_created: bool
+
+
 class Accounts:
     """The accounts of one message."""
 
@@ -66,9 +77,12 @@ class Accounts:
     # --- who is where -----------------------------------------------------------------------------------------
 
     def filecoin_address(self, address: EthAddress) -> Address:
-        """The Filecoin address of an Ethereum address."""
+        """The Filecoin address of an Ethereum address: a masked ID's is the actor's, unless an account stands in."""
         actor = unmask_id(address) if self._masked else None
-        return Address.delegated(EAM_NAMESPACE, address) if actor is None else Address.id(actor)
+        delegated = Address.delegated(EAM_NAMESPACE, address)
+        if actor is None or self._tree.lookup_id(delegated) is not None:
+            return delegated
+        return Address.id(actor)
 
     def find(self, address: EthAddress) -> ActorID | None:
         """The actor behind an address, if it exists."""
@@ -81,15 +95,31 @@ class Accounts:
         actor: ActorID | None = known[0]
         return None if actor is None or self._tree.get_actor(actor) is None else actor
 
+    def existing(self, address: EthAddress) -> ActorID:
+        """The actor behind an address that has one."""
+        actor = self.find(address)
+        if actor is None:
+            raise Fatal(f"nobody is at 0x{address.hex()}")
+        return actor
+
+    def glance(self, actor: ActorID) -> Glance | None:
+        """What an account holds; None for an actor that is neither a contract nor an account."""
+        state, was_created = self._existing(actor), self.was_created(actor)
+        if state.code == self.evm_code:
+            had_slots = self._contract(state).storage != EMPTY_KAMT
+            return Glance(state.balance, self.nonce(actor), *self._code(actor), had_slots, was_created)
+        if state.code not in self.account_codes:
+            return None
+        return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, False, was_created)
+
     def address_of(self, actor: ActorID) -> EthAddress:
         """The Ethereum address of an actor."""
         address: EthAddress | None = self._journal.get((_ADDRESS, actor))
         if address is None:
             delegated = self._existing(actor).delegated_address
-            if self._masked or delegated is None:
-                address = from_delegated(delegated) or masked_id(actor)
-            else:
-                address = EthAddress(delegated.subaddress())
+            own = b"" if delegated is None or delegated.namespace() != EAM_NAMESPACE else delegated.subaddress()
+            # that of an account which stands in for an actor is a masked ID
+            address = EthAddress(own) if len(own) == ETH_ADDRESS_LENGTH else masked_id(actor)
             self._journal.set((_ADDRESS, actor), address)
         return address
 
@@ -146,6 +176,10 @@ class Accounts:
     def code(self, actor: ActorID | None) -> bytes:
         """An account's code."""
         return self.code_block(self.code_cid(actor))
+
+    def has_code(self, address: EthAddress) -> bool:
+        """Whether there is code behind an address."""
+        return self.code_cid(self.find(address)) != EMPTY_CODE
 
     def code_block(self, cid: Cid) -> bytes:
         """The code of a CID."""
@@ -210,6 +244,45 @@ class Accounts:
         self._journal.set(key, word)
         return word, self._early and self._journal.get((_WARM, self.address_of(actor), slot)) is not None
 
+    def slots(self, actor: ActorID) -> list[int]:
+        """The slots of a contract that hold something."""
+        state = self._existing(actor)
+        known: dict[int, int] = {}
+        if state.code == self.evm_code and self._contract(state).storage != EMPTY_KAMT:
+            known.update(Kamt(self._store, self._contract(state).storage).items())
+        for key, word in self._journal.items():
+            if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
+                known[key[1]] = word
+        return sorted(slot for slot, word in known.items() if word)
+
+    def look_at_slot(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
+        """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
+        if actor is None:
+            return 0, 0, self._journal.get((_WARM, address, slot)) is not None
+        original = self.original(actor, slot)
+        word: int | None = self._journal.get((actor, slot))
+        if word is not None:
+            return original, word, True
+        return original, original, self._early and self._journal.get((_WARM, address, slot)) is not None
+
+    def slots_known(self) -> tuple[frozenset[ActorID], frozenset[EthAddress]]:
+        """Of which actors and addresses the message has touched slots."""
+        actors, addresses = set(), set()
+        for key, value in self._journal.items():
+            match key:
+                case _ if value is None:  # gone back to what was before it was written
+                    continue
+                case (int() as actor, int()):
+                    actors.add(ActorID(actor))
+                case ("warm", bytes() as address, int()):
+                    addresses.add(EthAddress(address))
+        return frozenset(actors), frozenset(addresses)
+
+    def word(self, actor: ActorID, slot: int) -> int:
+        """A slot's word, which is as warm as before."""
+        word: int | None = self._journal.get((actor, slot))
+        return self.original(actor, slot) if word is None else word
+
     def warm_slot(self, address: EthAddress, slot: int) -> None:
         """Touch a slot of the account behind an address, which may come into being later."""
         actor = self.find(address)
@@ -225,8 +298,8 @@ class Accounts:
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """A slot that lives for the message."""
-        word: int = self._journal.get((_TRANSIENT, actor, slot), 0)
-        return word
+        word: int | None = self._journal.get((_TRANSIENT, actor, slot))
+        return word or 0
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
         """Write a slot that lives for the message."""
@@ -242,6 +315,10 @@ class Accounts:
         self._journal.set(key, True)
         return False
 
+    def is_warm(self, address: EthAddress) -> bool:
+        """Whether an address was touched."""
+        return self._journal.get((_WARM, address)) is not None
+
     def touch(self, address: EthAddress) -> None:
         """Remember an account that is removed at the end if it is empty (EIP-161)."""
         self._journal.set((_TOUCHED, address), True)
@@ -249,8 +326,8 @@ class Accounts:
     @property
     def refund(self) -> int:
         """The refund counter."""
-        counter: int = self._journal.get(_REFUND, 0)
-        return counter
+        counter: int | None = self._journal.get(_REFUND)
+        return counter or 0
 
     def add_refund(self, gas: int) -> None:
         """Count up, or down where `gas` is negative."""
@@ -263,6 +340,21 @@ class Accounts:
         self._journal.set((_NONCE, actor), FIRST_NONCE)
         self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
         self._journal.set((_CREATED, actor), True)
+
+    def is_ethereum(self, actor: ActorID) -> bool:
+        """Whether the actor is a contract, or an account that could be one."""
+        state = self._existing(actor)
+        if state.code == self.evm_code:
+            return True
+        return state.code in self.account_codes and state.delegated_address is not None
+
+    def become_contract(self, actor: ActorID) -> None:
+        """Let an account that has no code hold code and slots; money and nonce stay."""
+        state = self._existing(actor)
+        if state.code != self.evm_code:
+            self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
+            self._journal.set((_NONCE, actor), state.nonce)
+            self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
 
     def was_created(self, actor: ActorID) -> bool:
         """Whether this message created the contract."""
@@ -281,12 +373,9 @@ class Accounts:
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
         """Lend an account the code behind an address, or no longer any."""
-        state = self._existing(actor)
-        if state.code != self.evm_code:
-            if to is None:
-                return
-            self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
-            self._journal.set((_NONCE, actor), state.nonce)
+        if to is None and self._existing(actor).code != self.evm_code:
+            return
+        self.become_contract(actor)
         self.set_code(actor, b"" if to is None else DELEGATION_PREFIX + to)
 
     # --- the end of the message -------------------------------------------------------------------------------
@@ -297,6 +386,8 @@ class Accounts:
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
         for key, value in self._journal.items():
+            if value is None:  # gone back to what was before it was written
+                continue
             match key:
                 case (int() as actor, int() as slot):
                     changed.setdefault(ActorID(actor), {})[slot] = value

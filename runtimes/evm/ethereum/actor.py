@@ -9,7 +9,7 @@ from typing import cast
 
 from bridge.addresses import EthAddress
 from bridge.cbor import ParamsError, byte_string
-from bridge.evm_steps import EvmFault
+from bridge.evm_steps import EvmFault, EvmFrame
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
@@ -41,8 +41,9 @@ _GET_STORAGE_AT = 5
 
 
 def _answered(host: EthereumHost, ask: Ask) -> Answer:
+    frames = host.frames
     try:
-        return answer(host, ask)
+        return answer(host, ask) if frames is None else frames.ask(host, ask)
     except OutOfGas:
         if host.steps is not None:
             host.steps.step(EvmFault(OutOfGas.__name__))
@@ -142,7 +143,8 @@ class Invocation:
         if code[:1] == bytes([_RESERVED_BYTE]):
             return self._failed(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
         gas.charge("OnCodeDeposit", prices.CODE_BYTE * len(code))
-        if len(code) > prices.MAX_CODE_SIZE:
+        longest = self._calls.surroundings.block.code_limit
+        if longest is not None and len(code) > longest:
             raise OutOfGas(f"code of {len(code)} bytes is too long")
         if code:
             accounts.set_code(self._actor, code)
@@ -171,6 +173,8 @@ class Invocation:
         context, calls = self._kernel.context, self._calls
         address = calls.accounts.address_of(self._actor)
         frame = Frame(calls.surroundings.fork, code, calldata, caller, address, value, context.read_only)
+        if calls.tracer is not None:
+            calls.tracer.event(EvmFrame(address, code.data))
         host = EthereumHost(self._kernel, calls, address, caller, value)
         engine = self._new_engine(calls.surroundings.fork)
         step = engine.start(frame, host)

@@ -4,6 +4,7 @@ Rules: the execution specifications' system instructions; EIP-150 (63/64), 2929 
 collide too), 7702 (delegations). The memory is the engine's and is paid for when an ask arrives.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
@@ -16,7 +17,7 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, TokenAmount
+from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
 from runtimes.evm.ethereum import prices
@@ -27,9 +28,21 @@ from store.cid import CBOR, DAG_CBOR, RAW
 MAX_NONCE: Final = (1 << 64) - 1
 
 
-def answer(host: EthereumHost, ask: Ask) -> Answer:
-    """Carry out what a frame asks for."""
-    return _answer_call(host, ask) if isinstance(ask, CallAsk) else _answer_create(host, ask)
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """In whose name a frame asks."""
+
+    actor: ActorID
+    address: EthAddress
+
+
+def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None) -> Answer:
+    """Carry out what a frame asks for: in its contract's name, or in that of an account that somebody chose for it.
+
+    A delegate call in another name runs with that account as caller and with that account's storage.
+    """
+    who = Asker(host.actor, host.address) if asker is None else asker
+    return _answer_call(host, ask, who) if isinstance(ask, CallAsk) else _answer_create(host, ask, who)
 
 
 def outcome(result: CallResult) -> Answer:
@@ -43,7 +56,7 @@ def outcome(result: CallResult) -> Answer:
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
+def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker) -> Answer:
     cost = host.access(ask.address)
     code_address = ask.address
     if host.fork.delegations:
@@ -62,37 +75,37 @@ def _answer_call(host: EthereumHost, ask: CallAsk) -> Answer:
     if ask.value:
         limit += prices.CALL_STIPEND
         host.gas.remaining += prices.CALL_STIPEND
-        if ask.value > host.get_self_balance():
+        if ask.value > host.accounts.balance(who.actor):
             return Answer(False)
     name = host.calls.filecoin_precompiles.get(ask.address)
-    if name is not None:
+    if name is not None and not host.accounts.has_code(ask.address):  # else a test has put code there
         return answer_filecoin(host, name, ask, limit)
-    return _send(host, _call(host, ask, code_address, limit))
+    return _send(host, _call(host, ask, code_address, limit, who))
 
 
-def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int) -> Call:
+def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int, who: Asker) -> Call:
     static = host.static or ask.kind is CallKind.STATICCALL
     if ask.kind in (CallKind.CALL, CallKind.STATICCALL) or ask.address in host.fork.precompiles:
         value = ask.value if ask.kind is CallKind.CALL else 0
         to = host.accounts.filecoin_address(ask.address)
         params = Block(RAW, ask.data) if ask.data else None
-        return Call(host.actor, to, INVOKE_EVM, params, TokenAmount(value), limit, static)
+        return Call(who.actor, to, INVOKE_EVM, params, TokenAmount(value), limit, static)
     if ask.kind is CallKind.DELEGATECALL:
-        caller, shown = host.caller, host.value
+        caller, shown = host.caller if who.actor == host.actor else who.address, host.value
     else:
-        caller, shown = host.address, ask.value
+        caller, shown = who.address, ask.value
     code = host.accounts.code_cid(host.accounts.find(code_address))
     params = Block(DAG_CBOR, DelegateCallParams(code, ask.data, caller, TokenAmount(shown)).encode())
-    myself = Address.id(host.actor)
-    return Call(host.actor, myself, INVOKE_CONTRACT_DELEGATE, params, gas_limit=limit, read_only=static)
+    return Call(who.actor, Address.id(who.actor), INVOKE_CONTRACT_DELEGATE, params, gas_limit=limit, read_only=static)
 
 
 # --- creations ------------------------------------------------------------------------------------------------------
 
 
-def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
+def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     size = len(ask.init_code)
-    if size > prices.MAX_INIT_CODE_SIZE:
+    longest = host.calls.surroundings.block.code_limit
+    if longest is not None and size > 2 * longest:
         raise OutOfGas(f"init code of {size} bytes is too long")
     per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
     cost = per_word * prices.words(size)
@@ -101,21 +114,21 @@ def _answer_create(host: EthereumHost, ask: CreateAsk) -> Answer:
         host.steps.step(EvmCost(cost))
     limit = prices.all_but_one_64th(host.gas.left)
     accounts, calls = host.accounts, host.calls
-    nonce = accounts.nonce(host.actor)
-    if ask.value > host.get_self_balance() or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
+    nonce = accounts.nonce(who.actor)
+    if ask.value > accounts.balance(who.actor) or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
         return Answer(False)
     if ask.salt is None:
-        address = create_address(host.address, nonce)
+        address = create_address(who.address, nonce)
     else:
-        address = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
+        address = create2_address(who.address, ask.salt.to_bytes(32, "big"), ask.init_code)
     accounts.warm(address)
-    accounts.set_nonce(host.actor, nonce + 1)
+    accounts.set_nonce(who.actor, nonce + 1)
     there = accounts.find(address)
     if there is not None and accounts.collides(there):
         host.charge(limit)
         return Answer(False)
     to, code = Address.delegated(EAM_NAMESPACE, address), Block(RAW, ask.init_code)
-    creation = calls.creation(Call(host.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
+    creation = calls.creation(Call(who.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
     created = _send(host, creation)
     return Answer(True, created=address) if created.success else created
 

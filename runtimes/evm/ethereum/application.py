@@ -3,10 +3,11 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import EthAddress, create_address
+from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
@@ -55,7 +56,7 @@ _TOP_LEVEL = {
 
 @dataclass(frozen=True, slots=True)
 class TransactionResult:
-    """What became of a transaction. Gas in Ethereum's gas; `output` is what was returned or the words of a revert."""
+    """What became of a transaction. Gas in Ethereum's gas; `output` is what was returned or a revert's data, CBOR."""
 
     success: bool
     gas_used: int
@@ -77,7 +78,9 @@ class Application:
         transaction: Transaction,
         limits: BlockLimits | None,
         entry: Entry | None = None,
+        paid: bool = True,
     ) -> None:
+        """`entry` is the first call of a message that is no transaction; what is not `paid` has no price at all."""
         self._machine = machine
         self._transaction = transaction
         self._entry = entry
@@ -85,7 +88,8 @@ class Application:
         self._fork = fork_named(self._block.fork)
         self._limits = limits or block_limits(machine)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer)
-        self._price = transaction.gas_price(machine.context.base_fee)
+        self._paid = paid
+        self._price = transaction.gas_price(machine.context.base_fee) if paid else 0
         sender_address = transaction.sender
         self._calls = EthereumCalls(
             machine, self._gas, ActorID(0), _delegated(sender_address), transaction.nonce, self._surroundings()
@@ -95,7 +99,19 @@ class Application:
     def apply(self) -> TransactionResult:
         """Check, pay, call, settle."""
         transactions.check(self._transaction, self._fork, self._limits)
-        sender = self._check_sender()
+        return self._carry_out(self._check_sender())
+
+    def ask(self) -> TransactionResult:
+        """As `apply`, from anybody who has the money, whatever the nonce and the block's room."""
+        transaction, accounts = self._transaction, self._accounts
+        transactions.check_size(transaction, replace(self._fork, transaction_gas_cap=None))
+        if self._paid:
+            transactions.check_fees(transaction, self._limits)
+        sender = accounts.find(transaction.sender)
+        self._check_funds(accounts.balance(sender))
+        return self._carry_out(accounts.bring_into_being(transaction.sender) if sender is None else sender)
+
+    def _carry_out(self, sender: ActorID) -> TransactionResult:
         self._calls.origin = sender
         self._prepay(sender)
         self._warm_up()
@@ -112,6 +128,12 @@ class Application:
         self._warm_up()
         result, created = self._call(sender)
         return self._finish(result, created, self._gas.used, GasOutputs())
+
+    def billed(self, used: int) -> int:
+        """What a call that used so much gas would be billed beyond the price of being a transaction."""
+        transaction = self._transaction
+        intrinsic = transaction.intrinsic_gas()
+        return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
     def apply_of_system(self) -> TransactionResult:
         """Call in the name of the system's address, which has no account: the machine's own actor stands for it."""
@@ -130,19 +152,22 @@ class Application:
             low = transaction.nonce < nonce
             refusal = Refusal.NONCE_MISMATCH_TOO_LOW if low else Refusal.NONCE_MISMATCH_TOO_HIGH
             raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
-        cost = transaction.gas_limit * transaction.max_fee + transaction.value
-        cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
-        balance = accounts.balance(sender)
-        if balance < cost:
-            raise InvalidTransaction(
-                Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
-            )
+        self._check_funds(accounts.balance(sender))
         if sender is None:
             return accounts.bring_into_being(transaction.sender)
         code = accounts.code(sender)
         if code and not (self._fork.delegations and is_delegation(code)):
             raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender is a contract")
         return sender
+
+    def _check_funds(self, balance: int) -> None:
+        transaction = self._transaction
+        cost = transaction.gas_limit * (transaction.max_fee if self._paid else 0) + transaction.value
+        cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
+        if balance < cost:
+            raise InvalidTransaction(
+                Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
+            )
 
     def _prepay(self, sender: ActorID) -> None:
         transaction = self._transaction
@@ -231,9 +256,7 @@ class Application:
         """Refund, pay the coinbase, burn the base fee, and write what changed."""
         transaction, accounts = self._transaction, self._accounts
         refund += accounts.refund
-        used = self._gas.used
-        used -= min(used // prices.REFUND_QUOTIENT, refund)
-        used = max(used, transaction.floor_gas(self._fork))
+        used = self._after_refund(self._gas.used, refund)
         rest = (transaction.gas_limit - used) * self._price
         accounts.add_balance(sender, rest)
         tip, burnt = self._pay_coinbase(used)
@@ -241,13 +264,17 @@ class Application:
         gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
         return self._finish(result, created, used, gas)
 
+    def _after_refund(self, used: int, refund: int) -> int:
+        used -= min(used // prices.REFUND_QUOTIENT, refund)
+        return max(used, self._transaction.floor_gas(self._fork))
+
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
         logs = tuple(self._logs())  # while those are there who emitted them
         self._accounts.write_back()
         return TransactionResult(
             success=result.exit_code == ExitCode.OK,
             gas_used=used,
-            output=result.block.data if result.block else b"",
+            output=_in_cbor(result.block),
             logs=logs,
             created=created,
             events=tuple(self._calls.events),
@@ -258,7 +285,7 @@ class Application:
 
     def _pay_coinbase(self, used: int) -> tuple[int, int]:
         """Pay the tip and burn the rest; both in attoFIL."""
-        accounts, base_fee = self._accounts, self._machine.context.base_fee
+        accounts, base_fee = self._accounts, self._machine.context.base_fee if self._paid else 0
         coinbase = self._block.coinbase
         tip = used * (self._price - base_fee)
         accounts.touch(coinbase)
@@ -298,6 +325,13 @@ class Application:
             blob_hashes=transaction.blob_hashes,
             blob_base_fee=self._limits.blob_base_fee,
         )
+
+
+def _in_cbor(block: Block | None) -> bytes:
+    """An answer as a message's receipt has it: what precompiles return is bytes as they stand."""
+    if block is None:
+        return b""
+    return byte_string(block.data) if block.codec == RAW else block.data
 
 
 def _delegated(address: EthAddress) -> Address:

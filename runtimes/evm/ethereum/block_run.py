@@ -14,6 +14,7 @@ from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import BLOCK_HASHES
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
 from runtimes.evm.ethereum import prices
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
-BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 WITHDRAWAL_REQUESTS: Final = EthAddress(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002"))
 CONSOLIDATION_REQUESTS: Final = EthAddress(bytes.fromhex("0000bbddc7ce488642fb579f8b00f3a590007251"))
 DEPOSIT_CONTRACT: Final = EthAddress(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
@@ -166,16 +166,6 @@ def deposit(data: bytes) -> bytes:
 def requests_hash(requests: Sequence[bytes]) -> bytes:
     """The hash by which a block names its requests."""
     return sha256(b"".join(sha256(request).digest() for request in requests)).digest()
-
-
-def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:
-    """A block's base fee from its parent's figures (EIP-1559)."""
-    target = gas_limit // 2
-    if gas_used == target:
-        return fee
-    if gas_used > target:
-        return fee + max(fee * (gas_used - target) // target // 8, 1)
-    return fee - fee * (target - gas_used) // target // 8
 
 
 def next_excess_blob_gas(fork: Fork, excess: int, blob_gas_used: int, base_fee: int) -> int:

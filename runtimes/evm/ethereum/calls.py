@@ -8,7 +8,7 @@ contract that it calls gets back to Ethereum's gas the same way.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -35,6 +35,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.interception import FrameInterceptor
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_rules
@@ -96,8 +97,11 @@ class EthereumCalls(CallManager):
         self.max_depth = MAX_FRAMES
         self.surroundings = surroundings
         self._creation: Call | None = None
+        self.exhausted = 0
+        """What was left of its gas when the last frame that failed without reverting did so."""
         self.accounts = Accounts(machine, self.journal, surroundings.block.filecoin_addresses)
         self._precompiles = surroundings.fork.precompiles
+        self.frames = self.interceptor if self.interceptor and isinstance(self.interceptor, FrameInterceptor) else None
         self.filecoin_precompiles = _NONE
         if surroundings.block.filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
@@ -171,7 +175,24 @@ class EthereumCalls(CallManager):
 
     def exhaust(self) -> None:
         """Use up what is left in the gas frame in force."""
-        self.gas.charge("OnFailure", self.gas.available)
+        self.exhausted = self.gas.available
+        self.gas.charge("OnFailure", self.exhausted)
+
+    def renew_block(self) -> None:
+        """Let opcodes see the machine's context as it is now."""
+        now, block = self.machine.context, self.surroundings.block
+        if isinstance(now.block, EthereumBlock):
+            block = now.block
+        context = replace(
+            self.surroundings.context,
+            coinbase=block.coinbase,
+            number=now.epoch,
+            timestamp=now.timestamp,
+            gas_limit=block.gas_limit,
+            chain_id=now.chain_id,
+            base_fee=now.base_fee,
+        )
+        self.surroundings = replace(self.surroundings, block=block, context=context)
 
     # --- between the two units --------------------------------------------------------------------------------
 
@@ -234,6 +255,8 @@ class EthereumCalls(CallManager):
         """Emit a contract's log as an event, of any size."""
         entries = tuple(log_to_entries(log))
         self.events.append(StampedEvent(emitter, entries))
+        if self.frames is not None:
+            self.frames.logged(self, emitter, log)
         if self.tracer is not None:
             listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
             self.tracer.event(EventEmitted(emitter, listed))

@@ -5,9 +5,13 @@ fees, its gas limit in Ethereum's gas.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT
+from bridge.ethereum_execution import Question
+from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
@@ -18,23 +22,32 @@ from hypervisor.gas_outputs import GasOutputs
 from hypervisor.journal import Journal
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import MessageEnded, MessageStarted
-from hypervisor.types import EAM_NAMESPACE, ActorID, Gas
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.application import (
+    SYSTEM_ADDRESS,
+    Application,
+    TransactionResult,
+    block_limits,
+    block_of,
+)
+from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.transactions import (
     DYNAMIC_FEE,
+    SET_CODE,
+    Authorization,
     BlockLimits,
     InvalidTransaction,
     Refusal,
     Transaction,
+    check,
 )
+from runtimes.evm.ethereum.wire import decode
 from runtimes.evm.runtime import ETHEREUM
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
-
-
-from runtimes.evm.ethereum.application import SYSTEM_ADDRESS, Application, TransactionResult, block_of
 
 _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
@@ -110,6 +123,85 @@ class EthereumExecutor:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
 
+    # --- what a chain asks (`bridge.ethereum_execution.EthereumExecution`) ------------------------------------
+
+    def apply_signed(self, raw: bytes) -> ApplyResult:
+        """Apply a signed transaction of any type, in the bytes of the wire. Raises InvalidTransaction, WireError."""
+        transaction = decode(raw).transaction
+        return self._told(transaction, lambda: self.apply_transaction(transaction))
+
+    def ask(self, question: Question) -> ApplyResult:
+        """What a call from outside does, which the caller takes back. Raises InvalidTransaction."""
+        transaction = self._transaction_of(question)
+        application = Application(self._machine, transaction, None, paid=question.max_fee > 0)
+        return self._told(transaction, lambda: self._whole(application.ask))
+
+    def apply_unpaid(self, message: Message) -> ApplyResult:
+        """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
+        transaction, entry = transaction_of(self._machine, message)
+        application = Application(self._machine, transaction, None, entry, paid=False)
+        return self._told(transaction, lambda: self._whole(application.ask))
+
+    def check(self, transaction: Message | bytes, base_fee: TokenAmount) -> None:
+        """Whether a block with this base fee may hold a message or signed transaction, whoever sends it.
+
+        Raises InvalidTransaction, WireError.
+        """
+        if isinstance(transaction, bytes):
+            found = decode(transaction).transaction
+        else:
+            found, _ = transaction_of(self._machine, transaction)
+        limits = block_limits(self._machine)
+        check(found, fork_named(block_of(self._machine).fork), replace(limits, base_fee=base_fee))
+
+    def begin_block(self, parent_hash: bytes) -> None:
+        """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it.
+
+        What its usual code does when the system calls it is done to its slots, which is quicker than to run it.
+        """
+        block = block_of(self._machine)
+        if not fork_named(block.fork).block_hash_contract:
+            return
+        accounts = Accounts(self._machine, Journal(), block.filecoin_addresses)
+        actor = accounts.find(BLOCK_HASHES)
+        if actor is None or accounts.code(actor) != BLOCK_HASHES_CODE:
+            self.system_call(BLOCK_HASHES, parent_hash)
+            return
+        slot = (self._machine.context.epoch - 1) % BLOCK_HASHES_KEPT
+        accounts.store(actor, slot, int.from_bytes(parent_hash, "big"))
+        accounts.write_back()
+
+    def _transaction_of(self, question: Question) -> Transaction:
+        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        sender = accounts.find(question.sender)
+        return Transaction(
+            type=SET_CODE if question.authorizations else DYNAMIC_FEE,
+            sender=question.sender,
+            nonce=0 if sender is None else accounts.nonce(sender),
+            to=question.to,
+            value=question.value,
+            data=question.data,
+            gas_limit=question.gas_limit,
+            max_fee=question.max_fee,
+            max_priority_fee=question.max_priority_fee,
+            access_list=question.access_list,
+            authorizations=tuple(Authorization(*item) for item in question.authorizations),
+        )
+
+    def _told(self, transaction: Transaction, apply: Callable[[], TransactionResult]) -> ApplyResult:
+        """The result as a message's, with a tracer told of it as of one."""
+        tracer, to = self._machine.tracer, transaction.to
+        if tracer is not None:
+            address = Address.delegated(EAM_NAMESPACE, transaction.sender)
+            receiver = Address.id(EAM_ACTOR) if to is None else Address.delegated(EAM_NAMESPACE, to)
+            tracer.event(MessageStarted(address, receiver, INVOKE_EVM, transaction.nonce, False))
+        result = self._as_applied(apply())
+        if tracer is not None:
+            tracer.event(MessageEnded(result.exit_code, result.gas_used))
+        return result
+
+    # --- results ----------------------------------------------------------------------------------------------
+
     def _refused_or_applied(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             transaction, entry = transaction_of(self._machine, message)
@@ -118,6 +210,9 @@ class EthereumExecutor:
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
+        return self._as_applied(result)
+
+    def _as_applied(self, result: TransactionResult) -> ApplyResult:
         output = result.output
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))

@@ -24,6 +24,8 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from store.cid import split_cid
 
 _BLOCK_HASHES: Final = 256
+_MAPPING_KEY: Final = 64
+"""The bytes that a mapping's slot is the hash of: key and the mapping's own slot."""
 
 
 class EthereumHost:
@@ -38,6 +40,7 @@ class EthereumHost:
     ) -> None:
         self.kernel = kernel
         self.calls = calls
+        self.frames = calls.frames
         self.accounts = calls.accounts
         self.fork = calls.surroundings.fork
         self.actor = kernel.context.receiver
@@ -91,6 +94,8 @@ class EthereumHost:
 
     def get_storage(self, key: int) -> int:
         """The word in a slot."""
+        if self.frames is not None and self.frames.armed:
+            self.frames.accessed(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
         self.charge(prices.WARM if warm else prices.COLD_SLOT)
         return word
@@ -99,6 +104,8 @@ class EthereumHost:
         """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
         if self.gas.left <= prices.CALL_STIPEND:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
+        if self.frames is not None and self.frames.armed:
+            self.frames.accessed(self, key, value)
         current, warm = self.accounts.load(self.actor, key)
         cost, refund = prices.sstore(self.accounts.original(self.actor, key), current, value)
         self.charge(cost if warm else cost + prices.COLD_SLOT)
@@ -180,7 +187,10 @@ class EthereumHost:
     def keccak256(self, data: bytes) -> bytes:
         """A hash; the opcode's flat price is taken, words come on top."""
         self.charge(prices.KECCAK_WORD * prices.words(len(data)))
-        return keccak(data)
+        digest = keccak(data)
+        if self.frames is not None and len(data) == _MAPPING_KEY and self.frames.armed:
+            self.frames.hashed(self, data, digest)
+        return digest
 
     # --- effects ----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ specifications and the proposals named at each amount.
 
 from typing import Final
 
+from bridge.ethereum_block import MAX_CODE_SIZE
+
 COLD_ACCOUNT: Final = 2600  # EIP-2929
 COLD_SLOT: Final = 2100
 WARM: Final = 100
@@ -37,7 +39,6 @@ REFUND_QUOTIENT: Final = 5
 BLOB: Final = 1 << 17
 MIN_BLOB_BASE_FEE: Final = 1
 
-MAX_CODE_SIZE: Final = 24_576
 MAX_INIT_CODE_SIZE: Final = 2 * MAX_CODE_SIZE
 
 

@@ -12,7 +12,7 @@ from eth_hash.auto import keccak
 
 from bridge import rlp
 from bridge.addresses import EthAddress
-from hypervisor.errors import MessageError
+from bridge.ethereum_execution import RefusedTransaction
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.signatures import HALF_ORDER, recover
@@ -58,11 +58,11 @@ class Refusal(Enum):
     SENDER_NOT_EOA = auto()
 
 
-class InvalidTransaction(MessageError):
+class InvalidTransaction(RefusedTransaction):
     """A transaction that no block may hold; nothing has changed."""
 
     def __init__(self, refusal: Refusal, message: str) -> None:
-        super().__init__(f"{refusal.name}: {message}")
+        super().__init__(refusal.name, message)
         self.refusal = refusal
 
 
@@ -81,8 +81,12 @@ class Authorization:
         """The account, None where the signature is nobody's or not canonical."""
         if self.s > HALF_ORDER:
             return None
+        return recover(self.digest(), self.parity, self.r, self.s)
+
+    def digest(self) -> bytes:
+        """What is signed."""
         content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
-        return recover(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)), self.parity, self.r, self.s)
+        return bytes(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,9 @@ class BlockLimits:
 
 def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     """The checks that need no account, in the specification's order. Raises InvalidTransaction."""
-    _check_size(transaction, fork)
+    check_size(transaction, fork)
     _check_room(transaction, block)
-    _check_fees(transaction, block)
+    check_fees(transaction, block)
     if transaction.type == BLOB:
         _check_blobs(transaction, fork, block)
     if transaction.type == SET_CODE:
@@ -159,7 +163,8 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
             raise InvalidTransaction(Refusal.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
-def _check_size(transaction: Transaction, fork: Fork) -> None:
+def check_size(transaction: Transaction, fork: Fork) -> None:
+    """The checks of what the transaction itself says. Raises InvalidTransaction."""
     if not 0 <= transaction.value <= MAX_VALUE:
         raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is no number of 256 bits")
     limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
@@ -193,7 +198,8 @@ def _check_room(transaction: Transaction, block: BlockLimits) -> None:
         )
 
 
-def _check_fees(transaction: Transaction, block: BlockLimits) -> None:
+def check_fees(transaction: Transaction, block: BlockLimits) -> None:
+    """The checks of its fees. Raises InvalidTransaction."""
     fee, priority = transaction.max_fee, transaction.max_priority_fee
     if fee < priority:
         raise InvalidTransaction(

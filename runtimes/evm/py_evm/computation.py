@@ -44,6 +44,7 @@ class FrameComputation(CancunComputation):
         self.host = host
         self.msg = FrameMessage(frame)  # type: ignore[assignment]  # the part of py-evm's message that is used
         self.code = CodeStream(frame.code.data)
+        self.jump_destinations = frame.code.jump_destinations
         self._stack = stack = Stack()
         self._memory = Memory()
         self._granted = 0

@@ -11,7 +11,7 @@ from eth.vm.stack import to_int
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from hypervisor.errors import Fatal, OutOfGas
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import PlaceTracer, StepTracer
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, EngineRules, Frame, FrameOutcome, Host, Status, Step
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.ethereum import ETHEREUM
@@ -111,6 +111,8 @@ class PyEvmEngine:
 
     def _run(self, computation: FrameComputation) -> Step:
         if self._steps is not None:
+            if isinstance(self._steps, PlaceTracer):
+                return self._run_placed(computation, self._steps.place)
             return self._run_traced(computation, self._steps)
         rows, gas = self._table.rows, computation.host.gas
         stream, code = computation.code, computation.frame.code.data
@@ -119,6 +121,26 @@ class PyEvmEngine:
             position = stream.program_counter
             if position >= end:
                 return FrameOutcome(Status.SUCCESS)
+            stream.program_counter = position + 1
+            price, function = rows[code[position]]
+            if price > gas.remaining:
+                gas.overdraw(price)
+            gas.remaining -= price
+            asked = function(computation)
+            if asked is not None:
+                self._asked = asked
+                return asked
+
+    def _run_placed(self, computation: FrameComputation, place: Callable[[int], None]) -> Step:
+        """The same with a word to the tracer before each instruction."""
+        rows, gas = self._table.rows, computation.host.gas
+        stream, code = computation.code, computation.frame.code.data
+        end = len(code)
+        while True:
+            position = stream.program_counter
+            if position >= end:
+                return FrameOutcome(Status.SUCCESS)
+            place(position)
             stream.program_counter = position + 1
             price, function = rows[code[position]]
             if price > gas.remaining:

@@ -44,7 +44,7 @@ def _exp(frame: FrameComputation) -> None:
 
 
 def _jump_to(frame: FrameComputation, destination: int) -> None:
-    if destination not in frame.frame.code.jump_destinations:
+    if destination not in frame.jump_destinations:
         raise InvalidJumpDestination
     frame.code.program_counter = destination
 

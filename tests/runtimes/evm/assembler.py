@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.ethereum.forks import LATEST
+from runtimes.evm.opcodes import NUMBERS as FILECOIN
+
+NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST.opcodes.items()}}
+"""Opcodes of both families of rules by name."""
 
 
 def assemble(text: str) -> bytes:

@@ -33,8 +33,8 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
 from tests.runtimes.evm.chain import Chain, open_machine
 
-DATA_LIMIT = 1 << 30
-"""Bytes of private memory that the process may have."""
+DATA_LIMIT = 8 << 30
+"""Bytes of private memory that the process may claim, the places of guests included, which are hardly touched."""
 
 HUGE = {"four gigabytes": (1 << 32) - 32, "32 bits": 1 << 32, "64 bits": 1 << 64, "256 bits": (1 << 256) - 1}
 RANGES = {
@@ -124,8 +124,8 @@ class OnFilecoin:
 class OnEthereum:
     """Ethereum's rules. What is told is whether a transaction succeeded, and whether it used all of its gas."""
 
-    def __init__(self) -> None:
-        self._machine = Hypervisor.open(rules="ethereum")
+    def __init__(self, evm: str) -> None:
+        self._machine = Hypervisor.open(rules="ethereum", evm=evm)
         block = EthereumBlock(fork="Cancun", gas_limit=10**13, filecoin_addresses=False)
         self._machine.context = MachineContext(
             epoch=ChainEpoch(1), timestamp=1, base_fee=TokenAmount(0), chain_id=1, rules="ethereum", block=block
@@ -169,7 +169,7 @@ class OnEthereum:
 def main() -> None:
     """Run everything."""
     rules, evm, *bundle = sys.argv[1:]
-    side = OnEthereum() if rules == "ethereum" else OnFilecoin(evm, Path(bundle[0]) if bundle else None)
+    side = OnEthereum(evm) if rules == "ethereum" else OnFilecoin(evm, Path(bundle[0]) if bundle else None)
     gas = {"filecoin": 10**10, "ethereum": 30_000_000}[rules]
     side.run(b"", gas)  # what must be compiled is compiled now
     _, most = resource.getrlimit(resource.RLIMIT_DATA)

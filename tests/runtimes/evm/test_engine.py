@@ -311,14 +311,15 @@ def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
         assert after == FrameOutcome(Status.SUCCESS)
 
 
-def test_py_evm_is_imported_when_the_first_contract_runs_and_not_before() -> None:
-    program = """
+@pytest.mark.parametrize(("evm", "imported"), [("py-evm", True), ("fast", False)])
+def test_py_evm_is_imported_when_the_first_contract_runs_on_it_and_not_before(evm: str, imported: bool) -> None:
+    program = f"""
 import sys
-from tests.runtimes.evm.chain import Chain
-chain = Chain()
+from tests.runtimes.evm.chain import Chain, open_machine
+chain = Chain(open_machine(evm="{evm}"))
 assert "eth" not in sys.modules and "py_ecc" not in sys.modules
 limit = sys.getrecursionlimit()
 chain.deploy(b"")
-assert "eth" in sys.modules and sys.getrecursionlimit() == limit
+assert ("eth" in sys.modules) is {imported} and sys.getrecursionlimit() == limit
 """
     subprocess.run([sys.executable, "-c", program], check=True)

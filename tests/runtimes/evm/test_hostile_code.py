@@ -26,14 +26,20 @@ def run(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def filecoin() -> Any:
-    return run("filecoin", "py-evm")
+@pytest.fixture(scope="module", params=["py-evm", "fast"])
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def ethereum() -> Any:
-    return run("ethereum", "py-evm")
+def filecoin(engine: str) -> Any:
+    return run("filecoin", engine)
+
+
+@pytest.fixture(scope="module")
+def ethereum(engine: str) -> Any:
+    return run("ethereum", engine)
 
 
 def test_a_claim_of_more_memory_than_there_is_ends_the_frame(filecoin: Any, ethereum: Any) -> None:

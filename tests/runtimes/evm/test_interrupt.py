@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
 
 import pytest
 
+from bridge.addresses import masked_id
 from bridge.cbor import byte_string
+from bridge.ethereum_block import EthereumBlock
 from bridge.params import CREATE_EXTERNAL_METHOD
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.types import EAM_ACTOR, Gas, TokenAmount
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, TokenAmount
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
+MOST_GAS = (1 << 63) - 1
 FOREVER = assemble("loop: @loop JUMP")
+LEFT_AND_FOREVER = assemble(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE loop: @loop JUMP")
+"""The same behind something that a tree of calls in the fast engine's guest does not know."""
 
 
 class Rung(BaseException):
@@ -38,9 +44,11 @@ def alarm() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("alarm")
-@pytest.mark.parametrize(("rules", "little", "much"), [("filecoin", 10**8, 10**10), ("ethereum", 10**6, 1 << 24)])
-def test_an_endless_loop_with_gas_for_seconds_ends_at_once(rules: str, little: int, much: int) -> None:
-    with open_machine(rules=rules, context=MachineContext(base_fee=TokenAmount(0))) as machine:
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(("rules", "little"), [("filecoin", 10**8), ("ethereum", 10**6)])
+def test_an_endless_loop_with_all_the_gas_there_may_be_ends_at_once(evm: str, rules: str, little: int) -> None:
+    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+    with open_machine(evm=evm, rules=rules, context=MachineContext(base_fee=TokenAmount(0), block=block)) as machine:
         chain = Chain(machine)
 
         def loop(gas: int) -> ApplyResult:
@@ -52,8 +60,52 @@ def test_an_endless_loop_with_gas_for_seconds_ends_at_once(rules: str, little: i
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         started = time.process_time()  # this process's own seconds, however busy the machine is
         with pytest.raises(Rung):
-            loop(much)
+            loop(MOST_GAS)
         assert time.process_time() - started < 0.5
         assert machine.root == before
         chain.nonce -= 1
         assert loop(little).exit_code == ExitCode.SYS_OUT_OF_GAS
+
+
+@pytest.mark.usefixtures("alarm")
+def test_a_frame_whose_tree_was_left_can_still_be_stopped() -> None:
+    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+    context = MachineContext(base_fee=TokenAmount(0), block=block)
+    with open_machine(evm="fast", rules="ethereum", context=context) as machine:
+        chain = Chain(machine)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        started = time.process_time()
+        with pytest.raises(Rung):  # far from all the gas that there may be: a defect shall end as well
+            chain.send(
+                Address.id(EAM_ACTOR),
+                CREATE_EXTERNAL_METHOD,
+                byte_string(LEFT_AND_FOREVER),
+                gas_limit=Gas(5_000_000_000),
+            )
+        assert time.process_time() - started < 1
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_other_threads_run_while_the_fast_engine_does(rules: str) -> None:
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        while running:
+            turns += 1
+            time.sleep(0.001)
+
+    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+    with open_machine(evm="fast", rules=rules, context=MachineContext(base_fee=TokenAmount(0), block=block)) as machine:
+        chain, running = Chain(machine), True
+        thread = threading.Thread(target=count)
+        thread.start()
+        signal.setitimer(signal.ITIMER_REAL, 1)
+        try:
+            with pytest.raises(Rung):
+                chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(FOREVER), gas_limit=Gas(MOST_GAS))
+        finally:
+            running = False
+            thread.join()
+    assert turns > 10

@@ -1,0 +1,200 @@
+"""The fast EVM engine beside revm, which runs in the same process as pyrevm, beside py-evm, and over RPC beside anvil.
+
+What is timed is the transaction's call with all that it calls, in processor time: not the fees, the checks and the
+writing of actors around it (parts of a row tell the whole transaction). Both sides must come to the same gas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any, Final
+from unittest.mock import patch
+
+from bench.bench_evm import PyEvmCalling
+from bench.bench_node import node
+from bench.peers import Connection, Running, anvil
+from bench.rows import Row, seconds
+from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
+from runtimes.evm.ethereum.application import Application
+from runtimes.evm.fast import loader
+from runtimes.evm.fast.instance import Pool, pool
+from tests.differential.generator import SENDER
+from tests.engines.revm import Revm, pyrevm
+from tests.engines.scenes import Call
+from tests.engines.worlds import EthereumWorld, Outcome
+
+ROUNDS: Final = 5
+_RPC_GAS: Final = hex(16_700_000)
+"""What one transaction may use since Osaka."""
+MEBIBYTE: Final = 1 << 20
+REVM: Final = "pyrevm is not there"
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    module, fast = pyrevm(), Timed("fast")
+    if module is not None:
+        revm = Revm(module, accounts())
+        yield from beside_revm(fast, revm)
+    else:
+        for name in ("ten compute workloads", "the slowest of them", *(work.name for work in calling())):
+            yield Row(name, None, REVM)
+    yield beside_anvil()
+    yield beside_py_evm(fast)
+    loader.guest_module()
+    yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
+    instances = pool()._instances
+    size = max(instance.size for instance in instances) / MEBIBYTE
+    yield Row("memory of an instance", size, f"the largest of {len(instances)}, behind all workloads")
+
+
+def beside_revm(fast: Timed, revm: Revm) -> Iterator[Row]:
+    """Our time as multiples of revm's."""
+    ratios = {work.name: fast.beside(revm, work) for work in compute()}
+    told = {name: timed.ratio for name, timed in ratios.items()}
+    yield Row("ten compute workloads", mean(told.values()), "geometric mean", told)
+    slowest = max(ratios.values(), key=lambda timed: timed.ratio)
+    yield Row("the slowest of them", slowest.ratio, str(slowest))
+    for work in calling():
+        timed = fast.beside(revm, work)
+        yield Row(work.name, timed.ratio, str(timed))
+
+
+def beside_anvil() -> Row:
+    """Calls over RPC, in the processor time of each node's process, as multiples of anvil's."""
+    name = "workloads over RPC"
+    with TemporaryDirectory() as folder, anvil() as other:
+        if other is None:
+            return Row(name, None, "anvil is not installed: run scripts/clients")
+        with node(Path(folder), Path(folder, "chain"), "--rules", "ethereum", "--evm", "fast") as ours:
+            nodes, ratios = (_with_accounts(ours), _with_accounts(other)), {}
+            for work in (*compute(), *calling()):
+                if work.call.to is not None and work.times == 1:
+                    mine, theirs = (_asked(running, connection, work.short) for running, connection in nodes)
+                    ratios[work.name] = mine / theirs
+    return Row(name, mean(ratios.values()), "geometric mean of eth_call", ratios)
+
+
+def _with_accounts(running: Running) -> tuple[Running, Connection]:
+    connection = Connection(running.port)
+    for address, account in accounts().items():
+        place = f"0x{address.hex()}"
+        connection.ask("anvil_setBalance", place, hex(account.balance))
+        if account.code:
+            connection.ask("anvil_setCode", place, f"0x{account.code.hex()}")
+        for slot, word in account.storage.items():
+            connection.ask("anvil_setStorageAt", place, f"0x{slot:064x}", f"0x{word:064x}")
+    return running, connection
+
+
+def _asked(running: Running, connection: Connection, call: Call) -> float:
+    assert call.to is not None
+    fields = {"from": f"0x{SENDER.hex()}", "to": f"0x{call.to.hex()}", "data": f"0x{call.data.hex()}", "gas": _RPC_GAS}
+    return seconds(lambda: connection.ask("eth_call", fields, "latest"), clock=running.processor_time)
+
+
+def beside_py_evm(fast: Timed) -> Row:
+    """Our time as multiples of py-evm's own, on its own state: of the workloads that are one contract's."""
+    ratios = {}
+    for work in compute():
+        if work.call.to == WORK:
+            peer = PyEvmCalling(accounts()[WORK].code, work.short.data)
+            start = process_time()
+            peer.increment()
+            theirs = process_time() - start
+            ratios[work.name] = fast.time(work.short, ROUNDS)[0] / theirs
+    return Row("workloads beside py-evm", mean(ratios.values()), "geometric mean", ratios)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Seconds of one workload here, with the whole transaction's, and of revm."""
+
+    name: str
+    ours: float
+    whole: float
+    revm: float
+    gas: int
+
+    @property
+    def ratio(self) -> float:
+        """Ours as a multiple of revm's."""
+        return self.ours / self.revm
+
+    def __str__(self) -> str:
+        times = f"{self.ours * 1e6:,.0f} us, revm {self.revm * 1e6:,.0f} us; the transaction {self.whole * 1e6:,.0f} us"
+        return f"{self.name}: {times}; {self.gas:,} gas"
+
+
+class Timed:
+    """A machine whose transactions' calls are timed."""
+
+    def __init__(self, engine: str) -> None:
+        self._world = EthereumWorld(engine, RULES)
+        self._world.begin(batch())
+
+    def time(self, call: Call, rounds: int) -> tuple[float, Outcome, float]:
+        """Seconds of the call, its outcome, seconds of the whole transaction; the best of some rounds."""
+        watch = Watch(Application._call)
+        best = whole = float("inf")
+        with patch.object(Application, "_call", lambda *given: watch(*given)):
+            for _ in range(rounds + (rounds > 1)):
+                start = process_time()
+                outcome = self._world.attempt(call, call.gas_limit)
+                whole = min(whole, process_time() - start)
+                best = min(best, watch.taken)
+        if outcome.exit_code != 0:
+            raise RuntimeError(f"a workload ended with {outcome.exit_code}")
+        return best, outcome, whole
+
+    def beside(self, revm: Revm, work: Workload) -> Compared:
+        """One workload on both sides, in turns."""
+        best = [float("inf")] * 3
+        for _ in range(ROUNDS):
+            ours, outcome, whole = self.time(work.call, work.times)
+            theirs = min(_revm(revm, work.call, outcome) for _ in range(work.times))
+            best = [min(pair) for pair in zip(best, (ours, whole, theirs), strict=True)]
+        return Compared(work.name, best[0], best[1], best[2], outcome.gas_used)
+
+
+class Watch:
+    """Keeps what a function took the last time."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.taken = 0.0
+
+    def __call__(self, *given: Any) -> Any:
+        start = process_time()
+        try:
+            return self._function(*given)
+        finally:
+            self.taken = process_time() - start
+
+
+def _revm(revm: Revm, call: Call, ours: Outcome) -> float:
+    evm = revm.fresh(call)
+    start = process_time()
+    revm.run(evm, call, call.gas_limit)
+    taken = process_time() - start
+    if evm.result.gas_used != ours.gas_used:
+        raise RuntimeError(f"{ours.gas_used} gas here, {evm.result.gas_used} of revm")
+    return taken
+
+
+def load() -> None:
+    """What a process does once: bring the compiled module in, link it, make an instance."""
+    loader.guest_module.cache_clear()
+    loaded = Pool()
+    loaded.stacks.run(lambda: loaded.give(loaded.take()), lambda: None)
+
+
+def mean(ratios: Iterable[float]) -> float:
+    """The geometric mean."""
+    taken = list(ratios)
+    return float(prod(taken) ** (1 / len(taken)))

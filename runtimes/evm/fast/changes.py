@@ -1,0 +1,102 @@
+"""What a tree of calls has changed, written to the message's accounts as if each frame had done so itself.
+
+The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and words, little-endian.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from hypervisor.types import ActorID
+from runtimes.evm.ethereum.host import EthereumHost
+
+_NUMBER: Final = Struct("<Q")
+_ADDRESS: Final = Struct("<20s12x")
+_ACCOUNT: Final = Struct("<20s12xQQ32sQ")
+_SLOT: Final = Struct("<20s12x32s32s")
+_LOG: Final = Struct("<20s12xQQ")
+_TOPIC: Final = 32
+_WARM, _TOUCHED, _CREATED, _DESTROYED, _PAID, _COUNTED, _CODE = (1 << bit for bit in range(7))
+_SEEN: Final = _WARM | _TOUCHED
+
+
+class Changes:
+    """The changes of one tree."""
+
+    def __init__(self, data: bytes, host: EthereumHost) -> None:
+        self._data = data
+        self._at = 0
+        self._calls = host.calls
+        self._accounts = host.accounts
+        self._actors: dict[bytes, ActorID] = {host.address[::-1]: host.actor}
+        """By the address as the guest writes it: the other way round."""
+
+    def write(self) -> None:
+        """Write everything."""
+        refund = self._number()
+        self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
+        for (raw,) in self._rows(_ADDRESS):
+            self._actors[raw] = self._accounts.bring_into_being(EthAddress(raw[::-1]))
+        for _ in range(self._number()):
+            self._write_account()
+        store, number = self._accounts.store, int.from_bytes
+        for raw, slot, word in self._rows(_SLOT):
+            # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
+            if raw in self._actors or self._accounts.find(EthAddress(raw[::-1])) is not None:
+                store(self._actor(raw), number(slot, "little"), number(word, "little"))
+        store = self._accounts.store_transient
+        for raw, slot, word in self._rows(_SLOT):
+            store(self._actor(raw), number(slot, "little"), number(word, "little"))
+        for _ in range(self._number()):
+            self._write_log()
+
+    def _write_account(self) -> None:
+        accounts, start = self._accounts, self._at + _ACCOUNT.size
+        raw, bits, nonce, balance, size = _ACCOUNT.unpack_from(self._data, self._at)
+        self._at = start + size
+        address = EthAddress(raw[::-1])
+        if bits & _WARM:
+            accounts.warm(address)
+        if bits & _TOUCHED:
+            accounts.touch(address)
+        if not bits & ~_SEEN:
+            return
+        actor = self._actor(raw)
+        if bits & _CREATED:
+            accounts.create(actor)
+        if bits & _COUNTED:
+            accounts.set_nonce(actor, nonce)
+        if bits & _PAID:
+            accounts.add_balance(actor, int.from_bytes(balance, "little") - accounts.balance(actor))
+        if bits & _CODE:
+            accounts.set_code(actor, self._data[start : self._at])
+        if bits & _DESTROYED:
+            accounts.destroy(actor)
+
+    def _write_log(self) -> None:
+        data, start = self._data, self._at + _LOG.size
+        raw, count, size = _LOG.unpack_from(data, self._at)
+        end = start + _TOPIC * count
+        self._at = end + size
+        topics = tuple([data[at : at + _TOPIC] for at in range(start, end, _TOPIC)])
+        self._calls.log(self._actor(raw), Log(topics, data[end : self._at]))
+
+    def _actor(self, raw: bytes) -> ActorID:
+        actor = self._actors.get(raw)
+        if actor is None:
+            actor = self._actors[raw] = self._accounts.existing(EthAddress(raw[::-1]))
+        return actor
+
+    def _rows(self, row: Struct) -> Iterator[tuple[bytes, ...]]:
+        """The rows of a table, with its length before it."""
+        start = self._at + _NUMBER.size
+        end = start + row.size * self._number()
+        self._at = end
+        return row.iter_unpack(self._data[start:end])
+
+    def _number(self) -> int:
+        number: int = _NUMBER.unpack_from(self._data, self._at)[0]
+        self._at += _NUMBER.size
+        return number

@@ -1,0 +1,210 @@
+"""`FastEngine`: one frame on an instance of the guest; see `runtimes.evm.engine.Engine`.
+
+The frame lies in the instance while it waits for an answer. Gas is the host's budget, drawn in slices that are small
+enough for other threads to run between them.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final, cast
+
+from bridge.evm_steps import EvmCost, EvmFault
+from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.tracing import PlaceTracer
+from runtimes.evm.engine import (
+    Answer,
+    CallAsk,
+    CallKind,
+    CreateAsk,
+    EngineRules,
+    Frame,
+    FrameOutcome,
+    Host,
+    Status,
+    Step,
+)
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.fast.changes import Changes
+from runtimes.evm.fast.instance import RESUME, START, START_TREE, FastInstance, Pool, pool
+from runtimes.evm.fast.questions import address_of
+from runtimes.evm.fast.tree import Trees, features, put_beginning
+
+SLICE: Final = 2_000_000
+"""Gas that the guest uses in a few milliseconds, a fifth of a second at worst (copies under Filecoin's rules)."""
+
+_ASK: Final = 100
+_NO_ROOM: Final = 102
+_OUT_OF_GAS: Final = 103
+_LEFT: Final = 104
+_CREATE2: Final = 0xF5
+_CALLS: Final = {
+    0xF1: CallKind.CALL,
+    0xF2: CallKind.CALLCODE,
+    0xF4: CallKind.DELEGATECALL,
+    0xFA: CallKind.STATICCALL,
+}
+_FAULTS: Final = {
+    Status.STACK_UNDERFLOW: "InsufficientStack",
+    Status.STACK_OVERFLOW: "FullStack",
+    Status.BAD_JUMPDEST: "InvalidJumpDestination",
+}
+"""What traces call these ends; the others go by their own names."""
+
+
+class FastTable:
+    """What frames under one set of rules share."""
+
+    def __init__(self, rules: EngineRules) -> None:
+        self.pool: Pool = pool()
+        self.rules = rules
+        self.trees = Trees()
+        self.features = features(rules)
+        self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
+        # a price by the word, or so many bytes for one gas
+        self.copied_bytes_per_gas = (
+            0
+            if rules.copy_gas(1)
+            else next(size for size in (1 << power for power in range(32)) if rules.copy_gas(size))
+        )
+
+    def engine(self) -> "FastEngine":
+        """An engine for one frame."""
+        return FastEngine(self)
+
+
+class FastEngine:
+    """Runs one frame."""
+
+    __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_table")
+
+    def __init__(self, table: FastTable) -> None:
+        self._table = table
+        self._instance: FastInstance | None = None
+        self._host: Host | None = None
+        self._code = b""
+        self._frame: int | None = None
+        self._kind: CallKind | None = None
+
+    def start(self, frame: Frame, host: Host) -> Step:
+        """Run until the frame ends or asks."""
+        self._host, self._code = host, frame.code.data
+        host.gas.widen(SLICE)
+        return self._off_the_main_thread(lambda: self._start(frame, host))
+
+    def resume(self, answer: Answer) -> Step:
+        """Go on behind the ask."""
+        number, instance, host = self._frame, self._instance, self._host
+        if number is None or instance is None or host is None:
+            raise Fatal("an EVM frame that asked nothing was given an answer")
+        self._frame = None
+        return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
+
+    def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
+        """A signal handler could run inside a guest on the main thread; the machine's calls are elsewhere anyway."""
+        if threading.get_ident() != threading.main_thread().ident:
+            return work()
+        return self._table.pool.stacks.run(work, lambda: None)
+
+    def _start(self, frame: Frame, host: Host) -> Step:
+        table = self._table
+        instance = self._instance = table.pool.take()
+        try:
+            rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
+            code = instance.code_number(self._code)
+            if table.trees.may_try(frame, host):
+                ended = self._run_tree(instance, frame, cast(EthereumHost, host), rules, code)
+                if ended is not None:
+                    return ended
+            instance.bring(frame.calldata)
+            numbers = instance.numbers
+            numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
+            numbers[3], numbers[4] = frame.static, host.steps is not None
+            instance.put_bytes(frame.address, 0)
+            instance.put_bytes(frame.caller, 1)
+            instance.put(frame.value, 2)
+            return self._run(instance, host, START)
+        finally:
+            table.pool.give(instance)
+
+    def _run_tree(
+        self, instance: FastInstance, frame: Frame, host: EthereumHost, rules: int, code: int
+    ) -> FrameOutcome | None:
+        """Run the frame with all that it calls; None where the guest has left it, and nothing has happened."""
+        instance.features = self._table.features
+        put_beginning(instance, frame, host, rules, code)
+        gas = host.gas.remaining
+        exit_code = instance.run(START_TREE, host)
+        if exit_code == _LEFT:
+            host.gas.remaining = gas
+            host.gas.refill()  # in slices again: the frame may go on for long
+            self._table.trees.left(frame, host)
+            return None
+        if exit_code == _NO_ROOM:
+            raise Fatal("the EVM engine has no room for a frame")
+        if exit_code == _OUT_OF_GAS:
+            host.gas.overdraw(host.gas.left + 1)
+        if exit_code == Status.SUCCESS:
+            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
+        return self._ended(instance, host, Status(exit_code))
+
+    def _resume(self, instance: FastInstance, host: Host, number: int, answer: Answer) -> Step:
+        pool = self._table.pool
+        pool.take_again(instance)
+        try:
+            instance.waiting -= 1
+            creates = self._kind is None
+            output = b"" if creates and answer.success else answer.output
+            instance.bring(output)
+            numbers = instance.numbers
+            numbers[0], numbers[1], numbers[2] = number, answer.success, len(output)
+            numbers[3] = host.steps is not None
+            if creates:
+                instance.put_bytes(answer.created or b"")
+            return self._run(instance, host, RESUME)
+        finally:
+            pool.give(instance)
+
+    def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
+        instance.running, instance.names, instance.before = self._code, self._table.names, None
+        steps = host.steps
+        instance.place = steps.place if steps is not None and isinstance(steps, PlaceTracer) else None
+        try:
+            exit_code = instance.run(command, host)
+        except OutOfGas:
+            if host.steps is not None and instance.before is not None:
+                host.steps.step(EvmFault(OutOfGas.__name__))
+            raise
+        if exit_code == _NO_ROOM:
+            raise Fatal("the EVM engine has no room for a frame")
+        if exit_code != _ASK:
+            return self._ended(instance, host, Status(exit_code))
+        self._tell_cost(instance, host)
+        return self._asked(instance)
+
+    def _ended(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
+        if status in (Status.SUCCESS, Status.REVERT):
+            self._tell_cost(instance, host)
+            return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
+        if host.steps is not None and instance.before is not None:
+            host.steps.step(EvmFault(_FAULTS.get(status, status.name)))
+        return FrameOutcome(status)
+
+    @staticmethod
+    def _tell_cost(instance: FastInstance, host: Host) -> None:
+        if host.steps is not None and instance.before is not None:
+            host.steps.step(EvmCost(instance.before - host.gas.left))
+
+    def _asked(self, instance: FastInstance) -> CallAsk | CreateAsk:
+        number, opcode, place, size, *_ = instance.numbers
+        self._frame = number
+        instance.waiting += 1
+        data = instance.read(place, size)
+        kind = self._kind = _CALLS.get(opcode)
+        value = instance.word(2)
+        if kind is None:
+            return CreateAsk(value, data, instance.word(3) if opcode == _CREATE2 else None)
+        return CallAsk(kind, instance.word(0), address_of(instance.word(1)), value, data)
+
+    def __del__(self) -> None:
+        if self._frame is not None and self._instance is not None:
+            self._instance.orphans.append(self._frame)

@@ -1,0 +1,273 @@
+"""One instance of the guest: its mailbox, its memory, the codes and rules that it has been given, and who uses it.
+
+An instance runs one frame at a time but holds any number of suspended ones. A frame that asks leaves the instance to
+whoever comes next, which is the callee as a rule; it must go on on the same one. The pool gives an instance to one
+thread at a time.
+"""
+
+import ctypes
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Final
+
+from bridge.addresses import EthAddress
+from hypervisor.deep_stack import Stacks
+from hypervisor.errors import Fatal
+from runtimes.evm.engine import EngineRules, Host
+from runtimes.evm.fast.loader import guest_module
+from runtimes.evm.fast.questions import QUESTIONS, address_of
+from runtimes.evm.fast.tree import TREE_QUESTIONS, Surveyed
+from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
+from store.cid import Cid
+
+MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE = range(9)
+"""The guest's commands (`guests/evm/src/lib.rs`)."""
+
+EXCHANGE: Final = 1 << 16
+_MEMORY: Final = (1 << 32) - (1 << 16)
+_HEAD: Final = 11  # gas, question, failed, seven numbers, position
+_POSITION: Final = 10
+_WORD: Final = 32
+_WORDS: Final = 8
+_CODE_BYTES: Final = 4 << 20
+_ALL_QUESTIONS: Final = QUESTIONS + TREE_QUESTIONS
+_NO_OPCODE: Final = (1 << 64) - 1
+KEPT_MEMORY: Final = 16 << 20
+"""An instance that has grown beyond this is given up when none of its frames waits any more."""
+
+
+class FastInstance:
+    """One instance. `numbers` are the mailbox's; `host` answers what the running frame asks."""
+
+    def __init__(self, linked: LinkedModule, live: "dict[int, FastInstance]") -> None:
+        engine = own_engine()
+        self.lock = threading.Lock()
+        self.host: Host | None = None
+        self.failure: BaseException | None = None
+        self.code = b""
+        self.running = b""
+        self.names: Mapping[int, str] = {}
+        self.surveyed = Surveyed(frozenset(), frozenset(), {})
+        self.before: int | None = None
+        self.place: Callable[[int], None] | None = None
+        self.features = (0, 0)
+        self.sizes: dict[Cid, tuple[int, EthAddress | None]] = {}
+        self.waiting = 0
+        self.orphans: list[int] = []
+        self.broken = False
+        self._live = live
+        self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024)
+        live[self._instance.context] = self
+        self._instance.instantiate(linked.pointer)
+        if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
+            raise Fatal("the EVM engine's module lacks its memory or its entry")
+        self._codes: OrderedDict[bytes, int] = OrderedDict()
+        self._code_bytes = 0
+        self._rules: dict[str, int] = {}
+        self._follow()
+        place = self._instance.enter(MAILBOX)
+        self._mail = self._view[place : place + 8 * _HEAD].cast("Q")
+        self.numbers = self._mail[3:_POSITION]
+        words = place + 8 * _HEAD
+        self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
+        self._exchange = words + (_WORDS + 1) * _WORD
+
+    def _follow(self) -> None:
+        base, self.size = self._instance.memory()
+        self._view = memoryview((ctypes.c_ubyte * self.size).from_address(base)).cast("B")
+
+    # --- memory -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its memory, which never shrinks, is more than is kept."""
+        return self._instance.memory()[1] > KEPT_MEMORY
+
+    def read(self, place: int, size: int) -> bytes:
+        """Bytes of the guest's memory."""
+        if place + size > self.size:
+            self._follow()
+        return self._view[place : place + size].tobytes()
+
+    def write(self, place: int, data: bytes) -> None:
+        """Write bytes."""
+        if place + len(data) > self.size:
+            self._follow()
+        self._view[place : place + len(data)] = data
+
+    def word(self, number: int) -> int:
+        """A word of the mailbox."""
+        at = number * _WORD
+        return int.from_bytes(self._words[at : at + _WORD], "little")
+
+    def address(self, number: int) -> EthAddress:
+        """The address in a word of the mailbox."""
+        return address_of(self.word(number))
+
+    def put(self, value: int, number: int = 0) -> None:
+        """Write a word of the mailbox."""
+        at = number * _WORD
+        self._words[at : at + _WORD] = value.to_bytes(_WORD, "little")
+
+    def put_bytes(self, value: bytes, number: int = 0) -> None:
+        """Write big-endian bytes as a word of the mailbox."""
+        self.put(int.from_bytes(value, "big"), number)
+
+    def bring(self, data: bytes) -> None:
+        """Lay data before the guest: in the exchange, or in room that it makes for them."""
+        size = len(data)
+        if size <= EXCHANGE:
+            self._view[self._exchange : self._exchange + size] = data
+            return
+        self.numbers[0] = size
+        self._instance.enter(RESERVE)
+        self.write(self.numbers[0], data)
+
+    # --- what a frame needs -----------------------------------------------------------------------------------
+
+    def rules_number(self, rules: EngineRules, copied_bytes_per_gas: int) -> int:
+        """The guest's number of a set of rules."""
+        number = self._rules.get(rules.name)
+        if number is None:
+            prices = [_NO_OPCODE] * 256
+            for opcode, row in rules.opcodes.items():
+                prices[opcode] = row.gas
+            self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
+            self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
+            self._instance.enter(ADD_RULES)
+            number = self._rules[rules.name] = self.numbers[0]
+        return number
+
+    def code_number(self, code: bytes) -> int:
+        """The guest's number of a piece of code; the least recently used ones are dropped."""
+        number = self._codes.get(code)
+        if number is not None:
+            self._codes.move_to_end(code)
+            return number
+        self.bring(code)
+        self.numbers[0] = len(code)
+        self._instance.enter(ADD_CODE)
+        number = self._codes[code] = self.numbers[0]
+        self._code_bytes += len(code)
+        while self._code_bytes > _CODE_BYTES and len(self._codes) > 1:
+            old, place = self._codes.popitem(last=False)
+            self._code_bytes -= len(old)
+            self.numbers[0] = place
+            self._instance.enter(DROP_CODE)
+        return number
+
+    def opcode_at(self, position: int) -> int:
+        """The opcode of the running code at a position; STOP behind its end."""
+        return self.running[position] if position < len(self.running) else 0
+
+    def tidy(self) -> None:
+        """Drop the frames that nobody will let go on."""
+        while self.orphans:
+            self.numbers[0] = self.orphans.pop()
+            self._instance.enter(DROP_FRAME)
+            self.waiting -= 1
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def run(self, command: int, host: Host) -> int:
+        """Let a frame run until it ends or asks; the guest's answer. Raises what the host raised, or Fatal."""
+        gas = host.gas
+        self.host, self.failure = host, None
+        self._mail[0] = gas.remaining
+        try:
+            exit_code = self._instance.enter(command)
+        except Trap as trap:
+            self.broken = True
+            place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self._mail[_POSITION]}"
+            raise Fatal(f"the EVM engine failed {place}: {trap}") from (self.failure or trap)
+        finally:
+            self.host = None
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        gas.remaining = self._mail[0]
+        return exit_code
+
+    def answer(self) -> None:
+        """Answer the question in the mailbox; what the host raises is kept for `run`."""
+        mail, host = self._mail, self.host
+        try:
+            if host is None:
+                raise Fatal("the EVM engine asks while no frame runs")
+            gas = host.gas
+            gas.remaining = mail[0]
+            _ALL_QUESTIONS[mail[1]](self, host)
+            mail[0] = gas.remaining
+        except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
+            self.failure = error
+            mail[2] = 1
+
+    def close(self) -> None:
+        """Delete the instance."""
+        self._live.pop(self._instance.context, None)
+        self._instance.close()
+
+
+class Pool:
+    """The instances of a process, each for one thread at a time."""
+
+    def __init__(self) -> None:
+        engine: Engine = own_engine()
+        self._live: dict[int, FastInstance] = {}
+        self._linker = Linker(engine)
+        self._linker.define("host", "ask", b"", b"", HostFunction(self._ask))
+        self._linked = self._linker.link(guest_module())
+        self._instances: list[FastInstance] = []
+        self._signals = trap_signals()
+        self.stacks = Stacks()
+
+    def _ask(self, _environment: int, caller: int, _arguments: int, _count: int) -> int:
+        lib = self._linker.engine.lib
+        try:
+            self._live[lib.caller_context(caller)].answer()
+        except BaseException:  # noqa: BLE001  # nothing may leave a callback: the guest ends in a trap
+            return lib.trap_new(TRAP_UNREACHABLE)
+        return 0
+
+    def take(self) -> FastInstance:
+        """An instance that nobody uses now."""
+        self._signals.keep()
+        for instance in self._instances:
+            if instance.lock.acquire(blocking=False):
+                if instance.broken:  # another thread has just taken it off the list
+                    instance.lock.release()
+                    continue
+                instance.tidy()
+                return instance
+        instance = FastInstance(self._linked, self._live)
+        instance.lock.acquire()
+        self._instances.append(instance)
+        return instance
+
+    def take_again(self, instance: FastInstance) -> None:
+        """The instance on which a frame waits; Fatal where it has broken meanwhile."""
+        self._signals.keep()
+        instance.lock.acquire()
+        if instance.broken:
+            instance.waiting -= 1
+            self.give(instance)
+            raise Fatal("the EVM engine failed in another frame of this message")
+
+    def give(self, instance: FastInstance) -> None:
+        """Let others use it; one that is broken or too large is not used again."""
+        if instance.broken or (instance.waiting == 0 and instance.is_large):
+            instance.broken = True
+            if instance in self._instances:
+                self._instances.remove(instance)
+            if instance.waiting == 0:
+                instance.close()
+        instance.lock.release()
+
+
+@cache
+def pool() -> Pool:
+    """The process's pool, made when the first contract runs."""
+    return Pool()

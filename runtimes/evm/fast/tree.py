@@ -1,0 +1,213 @@
+"""Whole trees of calls in the guest, under Ethereum's rules: which are tried, how one begins, what it asks meanwhile.
+
+While a tree runs the message's state is only looked at. A tree that meets what it cannot deal with (a native actor, a
+precompile of Filecoin's, a masked ID, an address that somebody watches) is left, and its first frame is run again by
+itself; so nothing is asked of a host here that could change anything.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+from weakref import WeakKeyDictionary
+
+from bridge.addresses import EthAddress, unmask_id
+from hypervisor.errors import OutOfGas
+from hypervisor.gas import GasTracker
+from hypervisor.types import ActorID
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.engine import EngineRules, Frame, Host
+from runtimes.evm.ethereum.accounts import Accounts, is_delegation
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.rules import P256_ADDRESS
+from store.cid import Cid
+
+if TYPE_CHECKING:
+    from runtimes.evm.fast.instance import FastInstance
+
+_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES = (1 << bit for bit in range(7))
+_DELEGATIONS, _P256 = 1, 2
+_ANY_CODE: Final = 1 << 24
+"""What stands for no limit of a code's length."""
+_MOST_LEFT: Final = 8
+"""After so many trees of a message that were left no more are tried in it."""
+_SKIPS: Final = 63
+"""Code whose tree was left is run frame by frame for so many calls."""
+_CODES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What a tree may find in the message's journal: who has slots there. `owners` are actors, once they were found."""
+
+    actors: frozenset[ActorID]
+    addresses: frozenset[EthAddress]
+    owners: dict[EthAddress, ActorID | None]
+
+
+class Trees:
+    """Which frames are tried as trees: a memory that bears on speed alone."""
+
+    def __init__(self) -> None:
+        self._skips: dict[bytes, int] = {}
+        self._left: WeakKeyDictionary[EthereumCalls, int] = WeakKeyDictionary()
+
+    def may_try(self, frame: Frame, host: Host) -> bool:
+        """Whether the frame may run with all that it calls, unseen by anybody."""
+        if not isinstance(host, EthereumHost):
+            return False
+        calls = host.calls
+        if calls.tracer is not None or (calls.interceptor is not None and calls.interceptor.armed):
+            return False
+        if self._left.get(calls, 0) >= _MOST_LEFT or host.accounts.find(host.address) != host.actor:
+            return False
+        skips = self._skips.get(frame.code.data, 0)
+        if skips:
+            self._skips[frame.code.data] = skips - 1
+        return not skips
+
+    def left(self, frame: Frame, host: EthereumHost) -> None:
+        """Remember a tree that was left."""
+        if len(self._skips) >= _CODES:
+            self._skips.clear()
+        self._skips[frame.code.data] = _SKIPS
+        self._left[host.calls] = self._left.get(host.calls, 0) + 1
+
+
+def put_beginning(guest: "FastInstance", frame: Frame, host: EthereumHost, rules: int, code: int) -> None:
+    """Write what a tree begins with into the mailbox, and draw all the gas that there is."""
+    calls, numbers = host.calls, guest.numbers
+    guest.surveyed = Surveyed(*host.accounts.slots_known(), {host.address: host.actor})
+    guest.bring(frame.calldata)
+    guest.put_bytes(frame.address, 0)
+    guest.put_bytes(frame.caller, 1)
+    guest.put(frame.value, 2)
+    guest.put(calls.memory.used, 3)
+    limit = calls.surroundings.block.code_limit
+    guest.put(_ANY_CODE if limit is None else limit, 4)
+    guest.put(2 * (_ANY_CODE if limit is None else limit), 5)
+    numbers[0], numbers[1], numbers[2], numbers[3] = rules, code, len(frame.calldata), frame.static
+    numbers[4] = calls.max_depth - calls.depth
+    numbers[5], numbers[6] = guest.features
+    host.gas.overdraw(host.gas.left)
+
+
+def features(fork: EngineRules) -> tuple[int, int]:
+    """A bit for each precompile at a low address, and what else the guest must know of a fork; zeros for others."""
+    if not isinstance(fork, Fork):
+        return 0, 0
+    precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
+    has_p256 = P256_ADDRESS in fork.precompiles
+    return precompiles, (_DELEGATIONS if fork.delegations else 0) | (_P256 if has_p256 else 0)
+
+
+# --- what is asked meanwhile ------------------------------------------------------------------------------------------
+
+
+def _tick(_: "FastInstance", host: EthereumHost) -> None:
+    """Other threads have had their turn when this runs; an interrupt has emptied the tracker."""
+    if host.calls.gas.available == 0:
+        raise OutOfGas("interrupted")
+
+
+def _account(guest: "FastInstance", host: EthereumHost) -> None:
+    address, accounts, calls = guest.address(0), host.accounts, host.calls
+    if _is_beyond(address, calls):
+        guest.numbers[0] = _LEAVE
+        return
+    actor = _owner(guest, address, host)
+    flags = _WARM if accounts.is_warm(address) else 0
+    if address in guest.surveyed.addresses:
+        flags |= _HAS_SLOTS
+    if actor is None:
+        guest.numbers[0], guest.numbers[1], guest.numbers[2] = flags, 0, 0
+        guest.put(0)
+        guest.put_bytes(EMPTY_CODE_HASH, 1)
+        return
+    found = accounts.glance(actor)
+    if found is None:
+        guest.numbers[0] = _LEAVE
+        return
+    flags |= _EXISTS | (_CREATED if found.was_created else 0)
+    if found.had_slots:
+        flags |= _HAS_SLOTS | _HAD_SLOTS
+    elif actor in guest.surveyed.actors:
+        flags |= _HAS_SLOTS
+    size, delegate = _code_of(guest, found.code, accounts)
+    if delegate is not None and host.fork.delegations:
+        flags |= _DELEGATES
+        guest.put_bytes(delegate, 3)
+    guest.numbers[0], guest.numbers[1], guest.numbers[2] = flags, found.nonce, size
+    guest.put(found.balance)
+    guest.put_bytes(found.code_hash, 1)
+    guest.put_bytes(found.code[-32:], 2)
+
+
+def _code_of(guest: "FastInstance", cid: Cid, accounts: Accounts) -> tuple[int, EthAddress | None]:
+    """The size of a piece of code, and whose code it lends; kept, for it is what its CID says."""
+    known = guest.sizes.get(cid)
+    if known is None:
+        code = accounts.code_block(cid)
+        if len(guest.sizes) >= _CODES:
+            guest.sizes.clear()
+        known = guest.sizes[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
+    return known
+
+
+def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
+    """Whether an address is none that the guest knows how to deal with."""
+    if calls.interceptor is not None and address in calls.interceptor.watched:
+        return True
+    if not calls.surroundings.block.filecoin_addresses:
+        return False
+    return address in calls.filecoin_precompiles or unmask_id(address) is not None
+
+
+def _owner(guest: "FastInstance", address: EthAddress, host: EthereumHost) -> ActorID | None:
+    owners = guest.surveyed.owners
+    if address not in owners:
+        owners[address] = host.accounts.find(address)
+    return owners[address]
+
+
+def _slot(guest: "FastInstance", host: EthereumHost) -> None:
+    address = guest.address(0)
+    original, current, is_warm = host.accounts.look_at_slot(_owner(guest, address, host), address, guest.word(1))
+    guest.put(original, 0)
+    guest.put(current, 1)
+    guest.numbers[0] = is_warm
+
+
+def _transient(guest: "FastInstance", host: EthereumHost) -> None:
+    actor = _owner(guest, guest.address(0), host)
+    guest.put(0 if actor is None else host.accounts.load_transient(actor, guest.word(1)))
+
+
+def _account_code(guest: "FastInstance", host: EthereumHost) -> None:
+    guest.code = host.accounts.code(_owner(guest, guest.address(0), host))
+
+
+def _take(guest: "FastInstance", _: EthereumHost) -> None:
+    guest.write(guest.numbers[0], guest.code)
+
+
+def _precompile(guest: "FastInstance", host: EthereumHost) -> None:
+    place, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
+    gas = GasTracker(limit)
+    name = host.fork.precompiles[guest.address(0)]
+    try:
+        guest.code = run_precompile(host.fork, name, guest.read(place, size), gas)
+    except (PrecompileFailure, OutOfGas):
+        guest.numbers[0] = 0
+        return
+    guest.numbers[0], guest.numbers[1], guest.numbers[2] = 1, gas.used, len(guest.code)
+
+
+TREE_QUESTIONS: Final = cast(
+    tuple[Callable[["FastInstance", Host], None], ...],
+    (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
+)
+"""By number, behind those of `questions`."""

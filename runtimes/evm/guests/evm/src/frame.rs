@@ -1,0 +1,258 @@
+//! A frame: one piece of code in the name of one contract, with its stack and memory, between two runs of the loop.
+
+use crate::words;
+use revm_primitives::U256;
+use std::rc::Rc;
+
+/// The bytes before the code that a push may look at, and those behind it that it may read.
+const BEFORE: usize = 32;
+const BEHIND: usize = 33;
+pub const STACK_WORDS: usize = 1024;
+const JUMPDEST: u8 = 0x5b;
+/// Memory offsets, sizes and ends above this are illegal.
+const U32_MAX: u64 = u32::MAX as u64;
+
+/// Why a run of the loop ended: a status of the engine (`runtimes.evm.engine.Status`), or one of these.
+pub type Exit = u32;
+pub const SUCCESS: Exit = 0;
+pub const READ_ONLY: Exit = 25;
+pub const REVERT: Exit = 33;
+pub const INVALID: Exit = 34;
+pub const UNDEFINED: Exit = 35;
+pub const UNDERFLOW: Exit = 36;
+pub const OVERFLOW: Exit = 37;
+pub const ILLEGAL_MEMORY: Exit = 38;
+pub const BAD_JUMP: Exit = 39;
+/// The frame asks for a call or a creation.
+pub const ASK: Exit = 100;
+/// The host has raised something, which it keeps.
+pub const RAISED: Exit = 101;
+/// There is no room in this instance.
+pub const NO_ROOM: Exit = 102;
+/// A frame of a tree has no gas left.
+pub const OUT_OF_GAS: Exit = 103;
+/// A tree has met something that it cannot deal with; nothing has happened.
+pub const LEFT: Exit = 104;
+
+/// How many frames that have ended are kept for others, and how much memory such a one may have.
+pub const MOST_IDLE: usize = 64;
+pub const MOST_MEMORY: usize = 1 << 20;
+
+/// A set of rules: the flat price of each opcode, and what else the loop needs to know of them.
+pub struct Rules {
+    pub prices: [u64; 256],
+    pub ethereum: bool,
+    /// How many bytes a copy moves for one gas where the price is linear; 0 for three gas a word.
+    pub copied_bytes_per_gas: u64,
+}
+
+pub const NO_OPCODE: u64 = u64::MAX;
+
+impl Rules {
+    pub fn copy_gas(&self, size: u64) -> u64 {
+        match self.copied_bytes_per_gas {
+            0 => 3 * ((size + 31) >> 5),
+            bytes => size / bytes,
+        }
+    }
+}
+
+/// Bytecode, with zeros around it, and where a jump may land.
+pub struct Code {
+    padded: Vec<u8>,
+    pub size: usize,
+    landings: Vec<u64>,
+}
+
+impl Code {
+    pub fn new(bytes: &[u8]) -> Code {
+        let size = bytes.len();
+        let mut padded = vec![0; BEFORE + size + BEHIND];
+        padded[BEFORE..BEFORE + size].copy_from_slice(bytes);
+        let mut landings = vec![0u64; size / 64 + 1];
+        let mut place = 0;
+        while place < size {
+            let opcode = bytes[place];
+            if opcode == JUMPDEST {
+                landings[place >> 6] |= 1 << (place & 63);
+            } else if (0x60..=0x7f).contains(&opcode) {
+                place += (opcode - 0x5f) as usize;
+            }
+            place += 1;
+        }
+        Code { padded, size, landings }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.padded[BEFORE..BEFORE + self.size]
+    }
+
+    #[inline(always)]
+    pub fn start(&self) -> usize {
+        self.padded.as_ptr() as usize + BEFORE
+    }
+
+    /// Where the code lets a jump land that names this destination.
+    #[inline(always)]
+    pub fn landing(&self, destination: &U256) -> Option<usize> {
+        let place = words::small(destination)?;
+        if place >= self.size as u64 {
+            return None;
+        }
+        let place = place as usize;
+        // SAFETY: there is a bit for every place below `size`
+        let bits = unsafe { *self.landings.get_unchecked(place >> 6) };
+        if bits >> (place & 63) & 1 == 1 { Some(place) } else { None }
+    }
+}
+
+/// What a call opcode or a creation asks for. `input` is a region of the frame's memory.
+#[derive(Clone, Copy)]
+pub struct Ask {
+    pub opcode: u8,
+    pub gas: U256,
+    pub to: U256,
+    pub value: U256,
+    pub salt: U256,
+    pub input: (usize, usize),
+    /// Where the answer goes, as the operands stand.
+    pub output: (U256, U256),
+}
+
+impl Ask {
+    const NONE: Ask = Ask {
+        opcode: 0,
+        gas: words::ZERO,
+        to: words::ZERO,
+        value: words::ZERO,
+        salt: words::ZERO,
+        input: (0, 0),
+        output: (words::ZERO, words::ZERO),
+    };
+}
+
+pub struct Frame {
+    pub rules: Rc<Rules>,
+    pub code: Rc<Code>,
+    pub pc: usize,
+    pub gas: u64,
+    stack: Box<[U256; STACK_WORDS]>,
+    /// Address of the first free stack slot.
+    pub top: usize,
+    pub memory: Vec<u8>,
+    /// How many bytes of memory are paid for.
+    pub granted: u64,
+    pub calldata: Vec<u8>,
+    pub return_data: Vec<u8>,
+    pub address: U256,
+    pub caller: U256,
+    pub value: U256,
+    pub is_static: bool,
+    pub ask: Ask,
+    /// The region of memory that RETURN or REVERT named.
+    pub output: (usize, usize),
+    /// Block and message, once they were asked for.
+    pub context: Option<Box<[U256; 8]>>,
+}
+
+impl Frame {
+    pub fn new(rules: Rc<Rules>, code: Rc<Code>) -> Frame {
+        // SAFETY: any bytes are words
+        let stack: Box<[U256; STACK_WORDS]> = unsafe { Box::new_uninit().assume_init() };
+        let top = stack.as_ptr() as usize;
+        Frame {
+            rules,
+            code,
+            pc: 0,
+            gas: 0,
+            stack,
+            top,
+            memory: Vec::new(),
+            granted: 0,
+            calldata: Vec::new(),
+            return_data: Vec::new(),
+            address: words::ZERO,
+            caller: words::ZERO,
+            value: words::ZERO,
+            is_static: false,
+            ask: Ask::NONE,
+            output: (0, 0),
+            context: None,
+        }
+    }
+
+    /// Make a used frame as if it were new, its room kept.
+    pub fn renew(&mut self, rules: Rc<Rules>, code: Rc<Code>) {
+        self.rules = rules;
+        self.code = code;
+        self.pc = 0;
+        self.top = self.base();
+        self.memory.clear();
+        self.granted = 0;
+        self.calldata.clear();
+        self.return_data.clear();
+        self.output = (0, 0);
+        self.context = None;
+    }
+
+    #[inline(always)]
+    pub fn base(&self) -> usize {
+        self.stack.as_ptr() as usize
+    }
+
+    pub fn stack(&self) -> &[U256] {
+        &self.stack[..(self.top - self.base()) / 32]
+    }
+
+    /// Push an answer onto the stack, which has room: the operands of what was asked lay there.
+    pub fn push(&mut self, word: U256) {
+        // SAFETY: an ask took at least three words off
+        unsafe { *(self.top as *mut U256) = word };
+        self.top += 32;
+    }
+
+    pub fn region(&self, (start, size): (usize, usize)) -> &[u8] {
+        &self.memory[start..start + size]
+    }
+
+    /// Where a region ends that memory does not hold yet; None where nothing is to be done.
+    #[inline(always)]
+    pub fn missing(&self, start: &U256, size: &U256) -> Result<Option<u64>, Exit> {
+        match (words::small(start), words::small(size)) {
+            (_, Some(0)) => Ok(None),
+            (Some(start), Some(size)) if start <= U32_MAX && size <= U32_MAX => {
+                let end = start + size;
+                if end <= self.memory.len() as u64 {
+                    Ok(None)
+                } else if end > U32_MAX {
+                    Err(ILLEGAL_MEMORY)
+                } else {
+                    Ok(Some(end))
+                }
+            }
+            _ => Err(ILLEGAL_MEMORY),
+        }
+    }
+
+    /// Make memory so long that it holds `end` bytes, which were granted.
+    pub fn lengthen(&mut self, end: u64) -> Result<(), Exit> {
+        let length = ((end + 31) & !31) as usize;
+        let more = length.saturating_sub(self.memory.len());
+        if self.memory.capacity() < length {
+            self.memory.try_reserve(more.max(self.memory.len().min(1 << 20))).map_err(|_| NO_ROOM)?;
+        }
+        self.memory.resize(length, 0);
+        Ok(())
+    }
+
+    /// Write `source` from `offset` on into a usable region, with zeros where there is no more.
+    pub fn fill(memory: &mut [u8], (start, size): (usize, usize), source: &[u8], offset: &U256) {
+        if size == 0 {
+            return;
+        }
+        let from = words::small(offset).map_or(source.len(), |offset| offset.min(source.len() as u64) as usize);
+        let length = size.min(source.len() - from);
+        memory[start..start + length].copy_from_slice(&source[from..from + length]);
+        memory[start + length..start + size].fill(0);
+    }
+}

@@ -1,0 +1,263 @@
+//! What a frame may ask of the world while it runs. `Outside` asks the Python host of a frame for everything: the
+//! arguments lie in the mailbox, and the gas counter is in step on both sides around every question.
+
+use crate::frame::{Exit, Frame, NO_ROOM, RAISED};
+use crate::keccak::keccak256;
+use crate::words;
+use revm_primitives::U256;
+
+pub type Answer<T> = Result<T, Exit>;
+
+pub trait Host {
+    /// See that the frame has `amount` gas, or end it.
+    fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()>;
+    /// Pay for memory up to `size` bytes, a whole number of words.
+    fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()>;
+    fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256>;
+    fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()>;
+    fn get_transient(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256>;
+    fn set_transient(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()>;
+    fn balance(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
+    fn self_balance(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
+    fn code_hash(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
+    /// Get the code behind an address ready for `copy_code`.
+    fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()>;
+    /// Write a part of that code into a usable region, with zeros behind its end.
+    fn copy_code(&mut self, frame: &mut Frame, region: (usize, usize), offset: &U256) -> Answer<()>;
+    fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256>;
+    fn origin(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn prev_randao(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn gas_left(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256>;
+    fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256>;
+    fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256>;
+    fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()>;
+    fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()>;
+    /// Show an instruction that is about to run.
+    fn step(&mut self, frame: &mut Frame) -> Answer<()>;
+}
+
+/// What both sides read and write. Words are little-endian.
+#[repr(C)]
+pub struct Mailbox {
+    pub gas: u64,
+    question: u64,
+    /// Set by the host where it could not answer.
+    failed: u64,
+    pub numbers: [u64; 7],
+    /// Where the running frame is, for whoever finds the guest trapped: its position, and below its address.
+    pub position: u64,
+    pub words: [U256; 8],
+    pub running: U256,
+    /// Longer data on their way in, and rows of words on their way out.
+    pub exchange: [u8; EXCHANGE],
+}
+
+pub const EXCHANGE: usize = 1 << 16;
+
+pub static mut MAILBOX: Mailbox = Mailbox {
+    gas: 0,
+    question: 0,
+    failed: 0,
+    numbers: [0; 7],
+    position: 0,
+    words: [words::ZERO; 8],
+    running: words::ZERO,
+    exchange: [0; EXCHANGE],
+};
+
+/// The mailbox. There is one thread, and nobody holds on to it across a question.
+#[inline(always)]
+pub fn mailbox() -> &'static mut Mailbox {
+    // SAFETY: see above
+    unsafe { &mut *(&raw mut MAILBOX) }
+}
+
+#[link(wasm_import_module = "host")]
+unsafe extern "C" {
+    /// Have Python answer the question in the mailbox.
+    fn ask();
+}
+
+const OVERDRAW: u32 = 0;
+const GROW: u32 = 1;
+const GET_STORAGE: u32 = 2;
+const SET_STORAGE: u32 = 3;
+const GET_TRANSIENT: u32 = 4;
+const SET_TRANSIENT: u32 = 5;
+const BALANCE: u32 = 6;
+const SELF_BALANCE: u32 = 7;
+const CODE_SIZE: u32 = 8;
+const CODE_HASH: u32 = 9;
+const LOAD_CODE: u32 = 10;
+const COPY_CODE: u32 = 11;
+const CONTEXT: u32 = 12;
+const ORIGIN: u32 = 13;
+const PREV_RANDAO: u32 = 14;
+const GAS_LEFT: u32 = 15;
+const BLOCK_HASH: u32 = 16;
+const BLOB_HASH: u32 = 17;
+const BLOB_BASE_FEE: u32 = 18;
+const KECCAK256: u32 = 19;
+const LOG: u32 = 20;
+const SELFDESTRUCT: u32 = 21;
+const STEP: u32 = 22;
+
+/// Ask Python for something that costs gas.
+#[inline(never)]
+pub fn question(frame: &mut Frame, number: u32) -> Answer<()> {
+    let mail = mailbox();
+    (mail.gas, mail.question) = (frame.gas, number as u64);
+    // SAFETY: the host reads and writes the mailbox and what it was given places of
+    unsafe { ask() };
+    frame.gas = mailbox().gas;
+    if core::mem::take(&mut mailbox().failed) == 0 { Ok(()) } else { Err(RAISED) }
+}
+
+/// What each word of a hash costs under Ethereum's rules.
+pub const KECCAK_WORD: u64 = 6;
+
+pub struct Outside;
+
+#[inline(never)]
+fn word(frame: &mut Frame, number: u32, argument: &U256) -> Answer<U256> {
+    mailbox().words[0] = *argument;
+    question(frame, number)?;
+    Ok(mailbox().words[0])
+}
+
+impl Host for Outside {
+    fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
+        mailbox().numbers[0] = amount;
+        question(frame, OVERDRAW)
+    }
+
+    fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()> {
+        mailbox().numbers[0] = size;
+        question(frame, GROW)?;
+        frame.granted = mailbox().numbers[0];
+        if frame.granted < size { Err(NO_ROOM) } else { Ok(()) }
+    }
+
+    fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
+        word(frame, GET_STORAGE, key)
+    }
+
+    fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+        mailbox().words[1] = *value;
+        word(frame, SET_STORAGE, key).map(drop)
+    }
+
+    fn get_transient(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
+        word(frame, GET_TRANSIENT, key)
+    }
+
+    fn set_transient(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+        mailbox().words[1] = *value;
+        word(frame, SET_TRANSIENT, key).map(drop)
+    }
+
+    fn balance(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        word(frame, BALANCE, address)
+    }
+
+    fn self_balance(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, SELF_BALANCE, &words::ZERO)
+    }
+
+    fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        word(frame, CODE_SIZE, address)
+    }
+
+    fn code_hash(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        word(frame, CODE_HASH, address)
+    }
+
+    fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()> {
+        word(frame, LOAD_CODE, address).map(drop)
+    }
+
+    fn copy_code(&mut self, frame: &mut Frame, (start, size): (usize, usize), offset: &U256) -> Answer<()> {
+        if size == 0 {
+            return Ok(());
+        }
+        let region = &mut frame.memory[start..start + size];
+        region.fill(0);
+        mailbox().numbers = [region.as_ptr() as u64, size as u64, 0, 0, 0, 0, 0];
+        word(frame, COPY_CODE, offset).map(drop)
+    }
+
+    fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
+        if frame.context.is_none() {
+            question(frame, CONTEXT)?;
+            frame.context = Some(Box::new(mailbox().words));
+        }
+        Ok(frame.context.as_ref().map_or(words::ZERO, |context| context[field]))
+    }
+
+    fn origin(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, ORIGIN, &words::ZERO)
+    }
+
+    fn prev_randao(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, PREV_RANDAO, &words::ZERO)
+    }
+
+    fn gas_left(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, GAS_LEFT, &words::ZERO)
+    }
+
+    fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256> {
+        word(frame, BLOCK_HASH, number)
+    }
+
+    fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256> {
+        word(frame, BLOB_HASH, index)
+    }
+
+    fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, BLOB_BASE_FEE, &words::ZERO)
+    }
+
+    fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
+        if frame.rules.ethereum {
+            let price = KECCAK_WORD * (region.1 as u64).div_ceil(32);
+            if price > frame.gas {
+                self.overdraw(frame, price)?;
+            }
+            frame.gas -= price;
+            return Ok(U256::from_be_bytes(keccak256(frame.region(region))));
+        }
+        let bytes = frame.region(region);
+        mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0, 0, 0];
+        question(frame, KECCAK256)?;
+        Ok(mailbox().words[0])
+    }
+
+    fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
+        let bytes = frame.region(region);
+        mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, topics.len() as u64, 0, 0, 0, 0];
+        mailbox().words[..topics.len()].copy_from_slice(topics);
+        question(frame, LOG)
+    }
+
+    fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()> {
+        word(frame, SELFDESTRUCT, beneficiary).map(drop)
+    }
+
+    fn step(&mut self, frame: &mut Frame) -> Answer<()> {
+        let stack = frame.stack();
+        mailbox().numbers = [
+            frame.pc as u64,
+            stack.as_ptr() as u64,
+            stack.len() as u64,
+            frame.memory.as_ptr() as u64,
+            frame.memory.len() as u64,
+            frame.return_data.as_ptr() as u64,
+            frame.return_data.len() as u64,
+        ];
+        question(frame, STEP)
+    }
+}

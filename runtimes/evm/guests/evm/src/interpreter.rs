@@ -1,0 +1,578 @@
+//! The loop: fetch, take the flat price, do, until the frame ends or asks.
+//!
+//! Opcodes mean what they mean in the plain engine (runtimes/evm/py_evm), in its order: first the flat price, then the
+//! operands, then what may not be, then memory, then other prices. Gas, stack and position live in locals and are
+//! written to the frame around every question to the host and at the end.
+
+use crate::frame::*;
+use crate::host::{Host, mailbox};
+use crate::words::{self, ONE, ZERO};
+use revm_interpreter::instructions::i256;
+use revm_primitives::U256;
+
+/// What each byte of an exponent costs (EIP-160).
+const EXP_BYTE: u64 = 50;
+const JUMPDEST: usize = 0x5b;
+const STACK_BYTES: usize = 32 * STACK_WORDS;
+
+/// Run a frame until it ends or asks. `TRACE` shows each instruction to the host before it runs.
+#[inline(never)]
+pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit {
+    let rules = frame.rules.clone();
+    let code = frame.code.clone();
+    let (prices, start, base) = (&rules.prices, code.start(), frame.base());
+    let limit = base + STACK_BYTES;
+    let mut pc = frame.pc;
+    let mut gas = frame.gas;
+    let mut top = frame.top;
+    mailbox().running = frame.address;
+
+    macro_rules! written {
+        ($call:expr) => {{
+            frame.gas = gas;
+            frame.top = top;
+            frame.pc = pc;
+            let result = $call;
+            gas = frame.gas;
+            result
+        }};
+    }
+    let exit = 'frame: loop {
+        macro_rules! ask {
+            ($call:expr) => {
+                match written!($call) {
+                    Ok(answer) => answer,
+                    Err(exit) => break 'frame exit,
+                }
+            };
+        }
+        macro_rules! pay {
+            ($amount:expr) => {{
+                let amount: u64 = $amount;
+                if amount > gas {
+                    ask!(host.overdraw(frame, amount));
+                }
+                gas -= amount;
+            }};
+        }
+        // The word so many places below the top, as a place in memory and as a number.
+        macro_rules! slot {
+            ($depth:expr) => {
+                (top - 32 - 32 * $depth) as *mut U256
+            };
+        }
+        macro_rules! peek {
+            ($depth:expr) => {
+                // SAFETY: `need` has seen that there are so many words
+                unsafe { &*slot!($depth) }
+            };
+        }
+        macro_rules! need {
+            ($count:expr) => {
+                if top < base + 32 * $count {
+                    break 'frame UNDERFLOW;
+                }
+            };
+        }
+        macro_rules! push {
+            ($word:expr) => {{
+                let word: U256 = $word;
+                if top == limit {
+                    break 'frame OVERFLOW;
+                }
+                // SAFETY: below the limit
+                unsafe { *(top as *mut U256) = word };
+                top += 32;
+            }};
+        }
+        // Take `count` words off and put one in their place.
+        macro_rules! replace {
+            ($count:expr, $word:expr) => {{
+                let word: U256 = $word;
+                top -= 32 * ($count - 1);
+                // SAFETY: there were `count` words
+                unsafe { *slot!(0) = word };
+            }};
+        }
+        macro_rules! binary {
+            ($operation:expr) => {{
+                need!(2);
+                let word = $operation(peek!(0), peek!(1));
+                replace!(2, word);
+            }};
+        }
+        // Make a region of memory usable; its start and size.
+        macro_rules! region {
+            ($start:expr, $size:expr) => {{
+                let (start, size): (&U256, &U256) = ($start, $size);
+                match frame.missing(start, size) {
+                    Ok(None) => {}
+                    Ok(Some(end)) => {
+                        if end > frame.granted {
+                            ask!(host.grow(frame, (end + 31) & !31));
+                        }
+                        if let Err(exit) = frame.lengthen(end) {
+                            break 'frame exit;
+                        }
+                    }
+                    Err(exit) => break 'frame exit,
+                }
+                if words::is_zero(size) { (0, 0) } else { (start.as_limbs()[0] as usize, size.as_limbs()[0] as usize) }
+            }};
+        }
+        macro_rules! writable {
+            () => {
+                if frame.is_static {
+                    break 'frame READ_ONLY;
+                }
+            };
+        }
+        macro_rules! jump {
+            ($destination:expr) => {{
+                match code.landing($destination) {
+                    Some(place) if TRACE => pc = place,
+                    Some(place) => {
+                        pc = place + 1; // the landing itself does nothing but cost
+                        pay!(prices[JUMPDEST]);
+                    }
+                    None => break 'frame BAD_JUMP,
+                }
+            }};
+        }
+
+        if TRACE {
+            ask!(host.step(frame));
+        }
+        mailbox().position = pc as u64;
+        // SAFETY: behind the code there are zeros, which end the frame
+        let opcode = unsafe { *((start + pc) as *const u8) };
+        let price = prices[opcode as usize];
+        if price > gas {
+            if price == NO_OPCODE {
+                pc += 1;
+                break UNDEFINED;
+            }
+            ask!(host.overdraw(frame, price));
+        }
+        gas -= price;
+        pc += 1;
+        match opcode {
+            0x00 => break SUCCESS,
+            0x01 => binary!(words::add),
+            0x02 => binary!(|a: &U256, b: &U256| a.wrapping_mul(*b)),
+            0x03 => binary!(words::sub),
+            0x04 => binary!(divide),
+            0x05 => binary!(divide_signed),
+            0x06 => binary!(remainder),
+            0x07 => binary!(remainder_signed),
+            0x08 => {
+                need!(3);
+                let word = add_modulo(peek!(0), peek!(1), peek!(2));
+                replace!(3, word);
+            }
+            0x09 => {
+                need!(3);
+                let word = multiply_modulo(peek!(0), peek!(1), peek!(2));
+                replace!(3, word);
+            }
+            0x0a => {
+                need!(2);
+                let (number, exponent) = (*peek!(0), *peek!(1));
+                pay!(EXP_BYTE * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
+                replace!(2, power(&number, &exponent));
+            }
+            0x0b => binary!(|size: &U256, word: &U256| words::sign_extend(word, size)),
+            0x10 => binary!(|a: &U256, b: &U256| words::truth(words::less(a, b))),
+            0x11 => binary!(|a: &U256, b: &U256| words::truth(words::less(b, a))),
+            0x12 => binary!(|a: &U256, b: &U256| words::truth(words::less_signed(a, b))),
+            0x13 => binary!(|a: &U256, b: &U256| words::truth(words::less_signed(b, a))),
+            0x14 => binary!(|a: &U256, b: &U256| words::truth(words::equal(a, b))),
+            0x15 => {
+                need!(1);
+                replace!(1, words::truth(words::is_zero(peek!(0))));
+            }
+            0x16 => binary!(|a: &U256, b: &U256| *a & *b),
+            0x17 => binary!(|a: &U256, b: &U256| *a | *b),
+            0x18 => binary!(|a: &U256, b: &U256| *a ^ *b),
+            0x19 => {
+                need!(1);
+                replace!(1, !*peek!(0));
+            }
+            0x1a => binary!(|place: &U256, word: &U256| words::byte(word, place)),
+            0x1b => binary!(|by: &U256, word: &U256| words::shift_left(word, by)),
+            0x1c => binary!(|by: &U256, word: &U256| words::shift_right(word, by)),
+            0x1d => binary!(|by: &U256, word: &U256| words::shift_right_signed(word, by)),
+            0x1e => {
+                need!(1);
+                replace!(1, U256::from(peek!(0).leading_zeros()));
+            }
+            0x20 => {
+                need!(2);
+                let region = region!(peek!(0), peek!(1));
+                let word = ask!(host.keccak256(frame, region));
+                replace!(2, word);
+            }
+            0x30 => push!(frame.address),
+            0x31 => {
+                need!(1);
+                let word = ask!(host.balance(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x32 => push!(ask!(host.origin(frame))),
+            0x33 => push!(frame.caller),
+            0x34 => push!(frame.value),
+            0x35 => {
+                need!(1);
+                replace!(1, calldata_word(&frame.calldata, peek!(0)));
+            }
+            0x36 => push!(U256::from(frame.calldata.len())),
+            0x37 | 0x39 => {
+                need!(3);
+                let (start, offset, size) = (*peek!(0), *peek!(1), *peek!(2));
+                let region = region!(&start, &size);
+                pay!(rules.copy_gas(region.1 as u64));
+                let source = if opcode == 0x37 { &frame.calldata[..] } else { code.bytes() };
+                Frame::fill(&mut frame.memory, region, source, &offset);
+                top -= 96;
+            }
+            0x38 => push!(U256::from(code.size)),
+            0x3a => push!(ask!(host.context(frame, 0))),
+            0x3b => {
+                need!(1);
+                let word = ask!(host.code_size(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x3c => {
+                need!(4);
+                let (address, start, offset, size) = (*peek!(0), *peek!(1), *peek!(2), *peek!(3));
+                if !rules.ethereum {
+                    ask!(host.load_code(frame, &address));
+                }
+                let region = region!(&start, &size);
+                pay!(rules.copy_gas(region.1 as u64));
+                if rules.ethereum {
+                    ask!(host.load_code(frame, &address));
+                }
+                ask!(host.copy_code(frame, region, &offset));
+                top -= 128;
+            }
+            0x3d => push!(U256::from(frame.return_data.len())),
+            0x3e => {
+                need!(3);
+                let (start, offset, size) = (*peek!(0), *peek!(1), *peek!(2));
+                if rules.ethereum && !within(&offset, &size, frame.return_data.len()) {
+                    break ILLEGAL_MEMORY;
+                }
+                let region = region!(&start, &size);
+                if !within(&offset, &size, frame.return_data.len()) {
+                    break ILLEGAL_MEMORY;
+                }
+                pay!(rules.copy_gas(region.1 as u64));
+                Frame::fill(&mut frame.memory, region, &frame.return_data, &offset);
+                top -= 96;
+            }
+            0x3f => {
+                need!(1);
+                let word = ask!(host.code_hash(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x40 => {
+                need!(1);
+                let word = ask!(host.block_hash(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x41..=0x43 => push!(ask!(host.context(frame, (opcode - 0x40) as usize))),
+            0x44 => push!(ask!(host.prev_randao(frame))),
+            0x45 | 0x46 => push!(ask!(host.context(frame, (opcode - 0x41) as usize))),
+            0x47 => push!(ask!(host.self_balance(frame))),
+            0x48 => push!(ask!(host.context(frame, 6))),
+            0x49 => {
+                need!(1);
+                let word = ask!(host.blob_hash(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x4a => push!(ask!(host.blob_base_fee(frame))),
+            0x50 => {
+                need!(1);
+                top -= 32;
+            }
+            0x51 => {
+                need!(1);
+                let (start, _) = region!(peek!(0), &WORD);
+                // SAFETY: the region is usable
+                unsafe { words::copy_reversed(frame.memory.as_ptr() as usize + start, top - 32) };
+            }
+            0x52 => {
+                need!(2);
+                let (start, _) = region!(peek!(0), &WORD);
+                // SAFETY: the region is usable
+                unsafe { words::copy_reversed(top - 64, frame.memory.as_mut_ptr() as usize + start) };
+                top -= 64;
+            }
+            0x53 => {
+                need!(2);
+                let (start, _) = region!(peek!(0), &ONE);
+                frame.memory[start] = peek!(1).byte(0);
+                top -= 64;
+            }
+            0x54 => {
+                need!(1);
+                let word = ask!(host.get_storage(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x55 => {
+                need!(2);
+                writable!();
+                ask!(host.set_storage(frame, peek!(0), peek!(1)));
+                top -= 64;
+            }
+            0x56 => {
+                need!(1);
+                top -= 32;
+                // SAFETY: the word lies above the top now, and nobody has written there
+                let destination = unsafe { &*(top as *const U256) };
+                jump!(destination);
+            }
+            0x57 => {
+                need!(2);
+                top -= 64;
+                // SAFETY: as above
+                let (destination, condition) = unsafe { (&*((top + 32) as *const U256), &*(top as *const U256)) };
+                if !words::is_zero(condition) {
+                    jump!(destination);
+                }
+            }
+            0x58 => push!(U256::from(pc - 1)),
+            0x59 => push!(U256::from(frame.memory.len())),
+            0x5a => push!(ask!(host.gas_left(frame))),
+            0x5b => {}
+            0x5c => {
+                need!(1);
+                let word = ask!(host.get_transient(frame, peek!(0)));
+                replace!(1, word);
+            }
+            0x5d => {
+                need!(2);
+                writable!();
+                ask!(host.set_transient(frame, peek!(0), peek!(1)));
+                top -= 64;
+            }
+            0x5e => {
+                need!(3);
+                let (to, from, size) = (*peek!(0), *peek!(1), *peek!(2));
+                let further = if words::less(&to, &from) { &from } else { &to };
+                let (_, length) = region!(further, &size);
+                pay!(rules.copy_gas(length as u64));
+                if length > 0 {
+                    let (from, to) = (from.as_limbs()[0] as usize, to.as_limbs()[0] as usize);
+                    frame.memory.copy_within(from..from + length, to);
+                }
+                top -= 96;
+            }
+            0x5f => push!(ZERO),
+            0x60 => {
+                if top == limit {
+                    break OVERFLOW;
+                }
+                // SAFETY: below the limit; behind the code there are zeros
+                unsafe { *(top as *mut U256) = U256::from_limbs([*((start + pc) as *const u8) as u64, 0, 0, 0]) };
+                top += 32;
+                pc += 1;
+            }
+            0x61..=0x7f => {
+                if top == limit {
+                    break OVERFLOW;
+                }
+                let size = (opcode - 0x5f) as usize;
+                pc += size;
+                // SAFETY: below the limit; around the code there are zeros
+                unsafe { words::push_bytes(start + pc, size, top) };
+                top += 32;
+            }
+            0x80..=0x8f => {
+                if top == limit {
+                    break OVERFLOW;
+                }
+                let depth = 32 * (opcode - 0x7f) as usize;
+                if top < base + depth {
+                    break UNDERFLOW;
+                }
+                // SAFETY: both within the stack
+                unsafe { words::copy(top - depth, top) };
+                top += 32;
+            }
+            0x90..=0x9f => {
+                let depth = 32 * (opcode - 0x8e) as usize;
+                if top < base + depth {
+                    break UNDERFLOW;
+                }
+                // SAFETY: both within the stack
+                unsafe { words::swap(top - 32, top - depth) };
+            }
+            0xa0..=0xa4 => {
+                let count = (opcode - 0xa0) as usize;
+                need!(2 + count);
+                writable!();
+                let region = region!(peek!(0), peek!(1));
+                let mut topics = [ZERO; 4];
+                for (place, topic) in topics[..count].iter_mut().enumerate() {
+                    *topic = *peek!(2 + place);
+                }
+                ask!(host.log(frame, region, &topics[..count]));
+                top -= 32 * (2 + count);
+            }
+            0xf0 | 0xf5 => {
+                let count = if opcode == 0xf5 { 4 } else { 3 };
+                need!(count);
+                let (value, start, size) = (*peek!(0), *peek!(1), *peek!(2));
+                frame.ask.salt = if opcode == 0xf5 { *peek!(3) } else { ZERO };
+                writable!();
+                frame.return_data.clear();
+                frame.ask.input = region!(&start, &size);
+                top -= 32 * count;
+                if !rules.ethereum && words::less(&ask!(host.self_balance(frame)), &value) {
+                    push!(ZERO);
+                    continue;
+                }
+                frame.ask.opcode = opcode;
+                frame.ask.value = value;
+                break ASK;
+            }
+            0xf1 | 0xf2 | 0xf4 | 0xfa => {
+                let valued = opcode < 0xf3;
+                let count = if valued { 7 } else { 6 };
+                need!(count);
+                let (gas_word, to) = (*peek!(0), *peek!(1));
+                let value = if valued { *peek!(2) } else { ZERO };
+                let (in_start, in_size) = (*peek!(count - 4), *peek!(count - 3));
+                let (out_start, out_size) = (*peek!(count - 2), *peek!(count - 1));
+                if opcode == 0xf1 && !words::is_zero(&value) {
+                    writable!();
+                }
+                let input = region!(&in_start, &in_size);
+                if rules.ethereum {
+                    region!(&out_start, &out_size);
+                }
+                top -= 32 * count;
+                frame.ask = Ask { opcode, gas: gas_word, to, value, salt: ZERO, input, output: (out_start, out_size) };
+                break ASK;
+            }
+            0xf3 | 0xfd => {
+                need!(2);
+                frame.output = region!(peek!(0), peek!(1));
+                break if opcode == 0xf3 { SUCCESS } else { REVERT };
+            }
+            0xfe => break INVALID,
+            0xff => {
+                need!(1);
+                writable!();
+                let heir = *peek!(0);
+                ask!(host.selfdestruct(frame, &heir));
+                break SUCCESS;
+            }
+            _ => break UNDEFINED,
+        }
+    };
+    frame.pc = pc;
+    frame.gas = gas;
+    frame.top = top;
+    exit
+}
+
+/// Put the answer to a call before a frame that is about to go on: the return data, and their copy in memory.
+pub fn take_answer<H: Host>(frame: &mut Frame, host: &mut H, success: bool) -> Result<(), Exit> {
+    let (start, size) = frame.ask.output;
+    if let Some(end) = frame.missing(&start, &size)? {
+        if end > frame.granted {
+            host.grow(frame, (end + 31) & !31)?;
+        }
+        frame.lengthen(end)?;
+    }
+    if !words::is_zero(&size) {
+        let (start, size) = (start.as_limbs()[0] as usize, size.as_limbs()[0] as usize);
+        let length = size.min(frame.return_data.len());
+        frame.memory[start..start + length].copy_from_slice(&frame.return_data[..length]);
+    }
+    frame.push(words::truth(success));
+    Ok(())
+}
+
+const WORD: U256 = U256::from_limbs([32, 0, 0, 0]);
+
+fn within(offset: &U256, size: &U256, length: usize) -> bool {
+    match (words::small(offset), words::small(size)) {
+        (Some(offset), Some(size)) => offset.checked_add(size).is_some_and(|end| end <= length as u64),
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn calldata_word(calldata: &[u8], offset: &U256) -> U256 {
+    let Some(offset) = words::small(offset) else { return ZERO };
+    if offset >= calldata.len() as u64 {
+        return ZERO;
+    }
+    let rest = &calldata[offset as usize..];
+    if rest.len() >= 32 {
+        let mut word = ZERO;
+        // SAFETY: 32 bytes on both sides
+        unsafe { words::copy_reversed(rest.as_ptr() as usize, &raw mut word as usize) };
+        return word;
+    }
+    let mut bytes = [0; 32];
+    bytes[..rest.len()].copy_from_slice(rest);
+    U256::from_be_bytes(bytes)
+}
+
+#[inline(always)]
+fn divide(a: &U256, b: &U256) -> U256 {
+    match (words::small(a), words::small(b)) {
+        (_, Some(0)) => ZERO,
+        (Some(a), Some(b)) => U256::from_limbs([a / b, 0, 0, 0]),
+        _ => long_divide(a, b),
+    }
+}
+
+#[inline(never)]
+fn long_divide(a: &U256, b: &U256) -> U256 {
+    a.wrapping_div(*b)
+}
+
+#[inline(always)]
+fn remainder(a: &U256, b: &U256) -> U256 {
+    match (words::small(a), words::small(b)) {
+        (_, Some(0)) => ZERO,
+        (Some(a), Some(b)) => U256::from_limbs([a % b, 0, 0, 0]),
+        _ => long_remainder(a, b),
+    }
+}
+
+#[inline(never)]
+fn long_remainder(a: &U256, b: &U256) -> U256 {
+    a.wrapping_rem(*b)
+}
+
+#[inline(never)]
+fn divide_signed(a: &U256, b: &U256) -> U256 {
+    i256::i256_div(*a, *b)
+}
+
+#[inline(never)]
+fn remainder_signed(a: &U256, b: &U256) -> U256 {
+    i256::i256_mod(*a, *b)
+}
+
+#[inline(never)]
+fn add_modulo(a: &U256, b: &U256, modulus: &U256) -> U256 {
+    a.add_mod(*b, *modulus)
+}
+
+#[inline(never)]
+fn multiply_modulo(a: &U256, b: &U256, modulus: &U256) -> U256 {
+    a.mul_mod(*b, *modulus)
+}
+
+#[inline(never)]
+fn power(number: &U256, exponent: &U256) -> U256 {
+    number.pow(*exponent)
+}

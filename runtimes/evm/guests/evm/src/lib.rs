@@ -1,0 +1,232 @@
+//! The EVM interpreter of the fast engine, as a guest of wasmtime.
+//!
+//! Python writes into the mailbox and calls `enter` with a command; the guest answers with an `Exit`. Codes, rules and
+//! suspended frames are kept here under numbers that Python knows. docs/engines.md explains the whole.
+
+mod frame;
+mod host;
+mod interpreter;
+mod journal;
+mod keccak;
+mod precompiles;
+mod tree;
+mod words;
+
+use frame::*;
+use host::{EXCHANGE, Outside, mailbox};
+use std::rc::Rc;
+use tree::{Beginning, Tree};
+
+/// Where the mailbox is.
+const MAILBOX: u32 = 0;
+const START: u32 = 1;
+const RESUME: u32 = 2;
+const ADD_RULES: u32 = 3;
+const ADD_CODE: u32 = 4;
+const DROP_CODE: u32 = 5;
+const RESERVE: u32 = 6;
+const DROP_FRAME: u32 = 7;
+const START_TREE: u32 = 8;
+
+const DONE: Exit = 0;
+
+/// Everything of this instance.
+#[derive(Default)]
+struct Guest {
+    rules: Vec<Rc<Rules>>,
+    codes: Vec<Option<Rc<Code>>>,
+    free_codes: Vec<usize>,
+    frames: Vec<Option<Box<Frame>>>,
+    free_frames: Vec<usize>,
+    /// Frames that have ended, for the next ones. The last one's memory is still looked at.
+    idle: Vec<Box<Frame>>,
+    /// Data longer than the exchange, on their way in.
+    incoming: Vec<u8>,
+    tree: Tree,
+    /// What a tree has changed, on its way out.
+    changes: Vec<u8>,
+}
+
+static mut GUEST: Option<Guest> = None;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn enter(command: u32) -> u32 {
+    // SAFETY: one thread, and the host does not enter while it is asked something
+    let guest = unsafe { (*(&raw mut GUEST)).get_or_insert_default() };
+    match command {
+        MAILBOX => &raw const *mailbox() as u32,
+        START => guest.start(),
+        RESUME => guest.resume(),
+        ADD_RULES => guest.add_rules(),
+        ADD_CODE => guest.add_code(),
+        DROP_CODE => guest.drop_code(),
+        RESERVE => guest.reserve(),
+        DROP_FRAME => guest.drop_frame(),
+        START_TREE => guest.start_tree(),
+        _ => NO_ROOM,
+    }
+}
+
+/// What came in: `size` bytes in the exchange, or in the room that was reserved for them.
+fn incoming(guest: &Guest, size: usize) -> &[u8] {
+    if size <= EXCHANGE { &mailbox().exchange[..size] } else { &guest.incoming[..size] }
+}
+
+fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize {
+    match free.pop() {
+        Some(place) => {
+            items[place] = Some(item);
+            place
+        }
+        None => {
+            items.push(Some(item));
+            items.len() - 1
+        }
+    }
+}
+
+impl Guest {
+    /// numbers: bytes that a copy moves for one gas (0: three gas a word), whether Ethereum's; exchange: 256 prices.
+    fn add_rules(&mut self) -> Exit {
+        let mail = mailbox();
+        let mut prices = [0; 256];
+        for (price, bytes) in prices.iter_mut().zip(mail.exchange.chunks_exact(8)) {
+            *price = bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64);
+        }
+        let rules = Rules { prices, ethereum: mail.numbers[1] != 0, copied_bytes_per_gas: mail.numbers[0] };
+        self.rules.push(Rc::new(rules));
+        mail.numbers[0] = self.rules.len() as u64 - 1;
+        DONE
+    }
+
+    /// numbers: the size of what comes in.
+    fn add_code(&mut self) -> Exit {
+        let code = Rc::new(Code::new(incoming(self, mailbox().numbers[0] as usize)));
+        mailbox().numbers[0] = keep(&mut self.codes, &mut self.free_codes, code) as u64;
+        DONE
+    }
+
+    fn drop_code(&mut self) -> Exit {
+        let place = mailbox().numbers[0] as usize;
+        self.codes[place] = None;
+        self.free_codes.push(place);
+        DONE
+    }
+
+    /// Make room for so many bytes on their way in; says where.
+    fn reserve(&mut self) -> Exit {
+        self.incoming = vec![0; mailbox().numbers[0] as usize];
+        mailbox().numbers[0] = self.incoming.as_ptr() as u64;
+        DONE
+    }
+
+    /// numbers: rules, code, size of the calldata, static, traced; words: address, caller, value; calldata come in.
+    fn start(&mut self) -> Exit {
+        let [rules, code, size, is_static, traced, ..] = mailbox().numbers;
+        let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
+        let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
+        frame.gas = mailbox().gas;
+        [frame.address, frame.caller, frame.value, ..] = mailbox().words;
+        frame.is_static = is_static != 0;
+        frame.calldata.extend_from_slice(incoming(self, size as usize));
+        self.run(frame, traced != 0)
+    }
+
+    /// numbers: rules, code, size of the calldata, static, levels, precompiles, delegations and P-256 (bits); words:
+    /// address, caller, value, memory in use, the longest code and init code; calldata come in. Afterwards numbers: output, its size, position, changes,
+    /// their size.
+    fn start_tree(&mut self) -> Exit {
+        let [rules, code, size, is_static, levels, precompiles, flags] = mailbox().numbers;
+        let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
+        let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
+        let [address, caller, value, memory, most_code, most_init_code, ..] = mailbox().words;
+        (frame.address, frame.caller, frame.value, frame.is_static) = (address, caller, value, is_static != 0);
+        frame.calldata.extend_from_slice(incoming(self, size as usize));
+        let (frame, exit, left) = self.tree.run(Beginning {
+            frame,
+            gas: mailbox().gas,
+            levels,
+            precompiles,
+            p256: flags & 2 != 0,
+            delegations: flags & 1 != 0,
+            memory: memory.as_limbs()[0],
+            most_code: most_code.as_limbs()[0],
+            most_init_code: most_init_code.as_limbs()[0],
+        });
+        let exit = self.end(frame, exit);
+        mailbox().gas = left;
+        if exit == SUCCESS {
+            self.tree.write_changes(&mut self.changes);
+            mailbox().numbers[3..5].copy_from_slice(&[self.changes.as_ptr() as u64, self.changes.len() as u64]);
+        }
+        exit
+    }
+
+    fn new_frame(&mut self, rules: Rc<Rules>, code: Rc<Code>) -> Box<Frame> {
+        match self.idle.pop() {
+            Some(mut frame) => {
+                frame.renew(rules, code);
+                frame
+            }
+            None => Box::new(Frame::new(rules, code)),
+        }
+    }
+
+    /// numbers: frame, success, size of the output, traced; words: the address of what was created; output comes in.
+    fn resume(&mut self) -> Exit {
+        let [place, success, size, traced, ..] = mailbox().numbers;
+        let Some(mut frame) = self.frames[place as usize].take() else { return NO_ROOM };
+        self.free_frames.push(place as usize);
+        frame.gas = mailbox().gas;
+        frame.context = None; // whoever answered may have changed the block
+        frame.return_data.clear();
+        frame.return_data.extend_from_slice(incoming(self, size as usize));
+        if matches!(frame.ask.opcode, 0xf0 | 0xf5) {
+            let created = mailbox().words[0];
+            frame.push(created);
+        } else if let Err(exit) = interpreter::take_answer(&mut frame, &mut Outside, success != 0) {
+            return self.end(frame, exit);
+        }
+        self.run(frame, traced != 0)
+    }
+
+    fn run(&mut self, mut frame: Box<Frame>, traced: bool) -> Exit {
+        let exit = if traced {
+            interpreter::run::<_, true>(&mut frame, &mut Outside)
+        } else {
+            interpreter::run::<_, false>(&mut frame, &mut Outside)
+        };
+        self.end(frame, exit)
+    }
+
+    /// Tell Python how the run ended. numbers of an ask: frame, opcode, place and size of the input; words: gas, to,
+    /// value, salt. Of an end: the place and the size of the output.
+    fn end(&mut self, frame: Box<Frame>, exit: Exit) -> Exit {
+        let mail = mailbox();
+        mail.gas = frame.gas;
+        if exit == ASK {
+            let ask = &frame.ask;
+            let input = frame.region(ask.input);
+            mail.words[..4].copy_from_slice(&[ask.gas, ask.to, ask.value, ask.salt]);
+            mail.numbers[1..4].copy_from_slice(&[ask.opcode as u64, input.as_ptr() as u64, input.len() as u64]);
+            mail.numbers[0] = keep(&mut self.frames, &mut self.free_frames, frame) as u64;
+            return exit;
+        }
+        let output = frame.region(frame.output);
+        mail.numbers[..3].copy_from_slice(&[output.as_ptr() as u64, output.len() as u64, frame.pc as u64]);
+        self.idle.push(frame);
+        if self.idle.len() > MOST_IDLE {
+            self.idle.remove(0);
+        }
+        self.idle.retain(|frame| frame.memory.capacity() <= MOST_MEMORY || frame.output.1 > 0);
+        exit
+    }
+
+    fn drop_frame(&mut self) -> Exit {
+        let place = mailbox().numbers[0] as usize;
+        if self.frames[place].take().is_some() {
+            self.free_frames.push(place);
+        }
+        DONE
+    }
+}

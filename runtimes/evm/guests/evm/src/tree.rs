@@ -1,0 +1,237 @@
+//! A whole tree of calls under Ethereum's rules, run here as long as it touches nothing but contracts, accounts and
+//! Ethereum's precompiles. Prices and order are those of `runtimes/evm/ethereum/host.py` and `answers.py`, of which this
+//! is the other form; what the tree meets of anything else ends it with `LEFT`, and nothing has happened.
+
+mod accounts;
+mod calls;
+mod host;
+
+use crate::frame::*;
+use crate::host::{Answer, Host};
+use crate::interpreter;
+use crate::journal::{Journal, Key, Map, Mark};
+use crate::keccak::keccak256;
+use crate::words::ZERO;
+use revm_primitives::U256;
+use std::rc::Rc;
+
+/// What only a tree asks the host.
+const TICK: u32 = 23;
+const ACCOUNT: u32 = 24;
+const SLOT: u32 = 25;
+const TRANSIENT: u32 = 26;
+const ACCOUNT_CODE: u32 = 27;
+const TAKE: u32 = 28;
+const PRECOMPILE: u32 = 29;
+
+/// Gas that a frame uses before the host is looked at: a few milliseconds.
+const SLICE: u64 = 2_000_000;
+
+const COLD_ACCOUNT: u64 = 2600;
+const WARM_ACCESS: u64 = 100;
+const CALL_STIPEND: u64 = 2300;
+const NEW_ACCOUNT: u64 = 25_000;
+const CODE_BYTE: u64 = 200;
+const RESERVED_BYTE: u8 = 0xef;
+
+/// One frame of the tree.
+struct Level {
+    frame: Box<Frame>,
+    /// The account in whose name it runs.
+    me: u32,
+    /// What the caller keeps of its gas while this frame runs.
+    kept: u64,
+    mark: Mark,
+    memory: u64,
+    creates: bool,
+}
+
+/// How a tree begins.
+pub struct Beginning {
+    pub frame: Box<Frame>,
+    pub gas: u64,
+    pub levels: u64,
+    /// A bit for each precompile below address 64.
+    pub precompiles: u64,
+    pub p256: bool,
+    pub delegations: bool,
+    pub memory: u64,
+    pub most_code: u64,
+    pub most_init_code: u64,
+}
+
+#[derive(Default)]
+pub struct Tree {
+    journal: Journal,
+    levels: Vec<Level>,
+    me: u32,
+    /// Gas of the running frame beyond the slice that the frame counts down.
+    rest: u64,
+    depth_left: u64,
+    precompiles: u64,
+    p256: bool,
+    delegations: bool,
+    memory: u64,
+    most_code: u64,
+    most_init_code: u64,
+    calls: u32,
+    context: Option<[U256; 8]>,
+    copied: Option<Rc<Code>>,
+    codes: Map<Key, Rc<Code>>,
+    code_bytes: usize,
+    idle: Vec<Box<Frame>>,
+}
+
+enum Begun {
+    Child,
+    Done(bool, Vec<u8>),
+}
+
+impl Tree {
+    /// Run a tree to its end. The first frame comes back, with how it ended and the gas that is left.
+    pub fn run(&mut self, beginning: Beginning) -> (Box<Frame>, Exit, u64) {
+        let Beginning { mut frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
+        (self.most_code, self.most_init_code) = (beginning.most_code, beginning.most_init_code);
+        self.journal.clear();
+        self.levels.clear();
+        (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
+        (self.memory, self.calls, self.context) = (memory, 0, None);
+        self.allot(&mut frame, gas);
+        let address = frame.address;
+        let me = match self.account(&mut frame, &address) {
+            Ok(me) => me,
+            Err(exit) => return (frame, exit, gas),
+        };
+        self.me = me;
+        let mark = self.journal.mark();
+        let mut level = Level { frame, me, kept: 0, mark, memory, creates: false };
+        let mut answer = None;
+        loop {
+            let exit = match answer.take() {
+                Some((success, word)) => match self.go_on(&mut level, success, word) {
+                    Ok(()) => interpreter::run::<_, false>(&mut level.frame, self),
+                    Err(exit) => exit,
+                },
+                None => interpreter::run::<_, false>(&mut level.frame, self),
+            };
+            let exit = if exit == ASK {
+                match self.begin(&mut level) {
+                    Ok(Begun::Child) => {
+                        // `begin` has put the child on the stack: the two change places
+                        let child = self.levels.pop();
+                        let Some(child) = child else { return (level.frame, NO_ROOM, 0) };
+                        self.levels.push(core::mem::replace(&mut level, child));
+                        self.me = level.me;
+                        continue;
+                    }
+                    Ok(Begun::Done(success, output)) => {
+                        level.frame.return_data = output;
+                        answer = Some((success, ZERO));
+                        continue;
+                    }
+                    Err(exit) => exit,
+                }
+            } else {
+                exit
+            };
+            if matches!(exit, RAISED | LEFT | NO_ROOM) {
+                return (level.frame, exit, 0);
+            }
+            let (exit, left) = self.ended(&mut level, exit);
+            let Some(parent) = self.levels.pop() else { return (level.frame, exit, left) };
+            let child = core::mem::replace(&mut level, parent);
+            answer = Some(self.hand_back(&mut level, child, exit, left));
+        }
+    }
+
+    /// Write what changed for the host.
+    pub fn write_changes(&mut self, out: &mut Vec<u8>) {
+        self.journal.write_changes(out);
+    }
+
+    /// What becomes of a frame that has ended: its exit, and the gas that is left to its caller.
+    fn ended(&mut self, level: &mut Level, exit: Exit) -> (Exit, u64) {
+        let mut left = self.collect(&mut level.frame);
+        let mut exit = exit;
+        if exit == SUCCESS && level.creates {
+            exit = self.deposit(level, &mut left);
+        }
+        self.memory = level.memory;
+        if exit != SUCCESS && !self.levels.is_empty() {
+            self.journal.roll_back(level.mark);
+        }
+        match exit {
+            SUCCESS | REVERT => (exit, left),
+            _ if self.levels.is_empty() => (exit, left),
+            _ => (exit, 0),
+        }
+    }
+
+    /// Let what init code returned become the new contract's code.
+    fn deposit(&mut self, level: &Level, left: &mut u64) -> Exit {
+        let code = level.frame.region(level.frame.output);
+        if code.first() == Some(&RESERVED_BYTE) {
+            return INVALID;
+        }
+        let price = CODE_BYTE * code.len() as u64;
+        if price > *left || code.len() as u64 > self.most_code {
+            return OUT_OF_GAS;
+        }
+        *left -= price;
+        if !code.is_empty() {
+            let hash = U256::from_be_bytes(keccak256(code));
+            self.journal.set_code(level.me, Rc::new(Code::new(code)), hash);
+        }
+        SUCCESS
+    }
+
+    /// Give a caller its gas back and what the callee returned; the answer to its ask.
+    fn hand_back(&mut self, level: &mut Level, child: Level, exit: Exit, left: u64) -> (bool, U256) {
+        let success = exit == SUCCESS;
+        let returned = if exit == REVERT || (success && !child.creates) {
+            child.frame.region(child.frame.output).to_vec()
+        } else {
+            Vec::new()
+        };
+        level.frame.return_data = returned;
+        self.me = level.me;
+        let total = child.kept + left;
+        self.allot(&mut level.frame, total);
+        let word = if child.creates && success { self.journal.at(child.me).address } else { ZERO };
+        if self.idle.len() < MOST_IDLE && child.frame.memory.capacity() <= MOST_MEMORY {
+            self.idle.push(child.frame);
+        }
+        (success, word)
+    }
+
+    /// Put an answer before a frame.
+    fn go_on(&mut self, level: &mut Level, success: bool, word: U256) -> Answer<()> {
+        if matches!(level.frame.ask.opcode, 0xf0 | 0xf5) {
+            level.frame.push(word);
+            Ok(())
+        } else {
+            interpreter::take_answer(&mut level.frame, self, success)
+        }
+    }
+
+    // --- gas ---------------------------------------------------------------------------------------------------------
+
+    fn allot(&mut self, frame: &mut Frame, total: u64) {
+        frame.gas = total.min(SLICE);
+        self.rest = total - frame.gas;
+    }
+
+    fn collect(&mut self, frame: &mut Frame) -> u64 {
+        let total = frame.gas + self.rest;
+        (frame.gas, self.rest) = (0, 0);
+        total
+    }
+
+    fn charge(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
+        if amount > frame.gas {
+            self.overdraw(frame, amount)?;
+        }
+        frame.gas -= amount;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What a tree finds out from the host when it first looks: accounts, codes and slots.
+
+use super::{ACCOUNT, ACCOUNT_CODE, COLD_ACCOUNT, SLOT, TAKE, Tree, WARM_ACCESS};
+use crate::frame::*;
+use crate::host::{Answer, mailbox, question};
+use crate::journal::{Account, Changed, Key, Map, Slot};
+use crate::words::ZERO;
+use revm_primitives::U256;
+use std::rc::Rc;
+
+/// What the host says of an account.
+const LEAVE: u64 = 1;
+const EXISTS: u64 = 2;
+const WARM: u64 = 4;
+const CREATED: u64 = 8;
+const HAS_SLOTS: u64 = 16;
+const HAD_SLOTS: u64 = 32;
+const DELEGATES: u64 = 64;
+
+const P256: u64 = 0x100;
+const MOST_CODES: usize = 8 << 20;
+
+impl Tree {
+    pub(super) fn account(&mut self, frame: &mut Frame, address: &U256) -> Answer<u32> {
+        let limbs = address.as_limbs();
+        let address = U256::from_limbs([limbs[0], limbs[1], limbs[2] & 0xffff_ffff, 0]);
+        if let Some(at) = self.journal.places.get(&Key(address)) {
+            return Ok(*at);
+        }
+        mailbox().words[0] = address;
+        question(frame, ACCOUNT)?;
+        let [flags, nonce, code_size, ..] = mailbox().numbers;
+        let [balance, code_hash, code_key, delegate, ..] = mailbox().words;
+        if flags & LEAVE != 0 {
+            return Err(LEFT);
+        }
+        let at = self.journal.accounts.len() as u32;
+        self.journal.accounts.push(Account {
+            address,
+            balance,
+            nonce,
+            exists: flags & EXISTS != 0,
+            warm: flags & WARM != 0,
+            touched: false,
+            created: flags & CREATED != 0,
+            destroyed: false,
+            has_slots: flags & HAS_SLOTS != 0,
+            had_slots: flags & HAD_SLOTS != 0,
+            code_size: code_size as usize,
+            code_hash,
+            code_key,
+            code: None,
+            delegate: if flags & DELEGATES != 0 { Some(delegate) } else { None },
+            slots: Map::default(),
+            changed: Changed::default(),
+        });
+        self.journal.places.insert(Key(address), at);
+        Ok(at)
+    }
+
+    /// The account behind an address, and the price of looking at it.
+    pub(super) fn access(&mut self, frame: &mut Frame, address: &U256) -> Answer<(u32, u64)> {
+        let at = self.account(frame, address)?;
+        let price = if self.journal.warm(at) { WARM_ACCESS } else { COLD_ACCOUNT };
+        Ok((at, price))
+    }
+
+    pub(super) fn is_alive(&mut self, at: u32) -> bool {
+        let account = self.journal.at(at);
+        account.exists && !account.is_empty()
+    }
+
+    pub(super) fn code_of(&mut self, frame: &mut Frame, at: u32) -> Answer<Rc<Code>> {
+        let account = self.journal.at(at);
+        if let Some(code) = &account.code {
+            return Ok(code.clone());
+        }
+        let (key, size, address) = (Key(account.code_key), account.code_size, account.address);
+        let code = match self.codes.get(&key) {
+            _ if size == 0 => Rc::new(Code::new(&[])),
+            Some(code) => code.clone(),
+            None => {
+                mailbox().words[0] = address;
+                question(frame, ACCOUNT_CODE)?;
+                let code = Rc::new(Code::new(&take(frame, size)?));
+                if self.code_bytes + size > MOST_CODES {
+                    self.codes.clear();
+                    self.code_bytes = 0;
+                }
+                self.code_bytes += size;
+                self.codes.insert(key, code.clone());
+                code
+            }
+        };
+        self.journal.at(at).code = Some(code.clone());
+        Ok(code)
+    }
+
+    pub(super) fn slot(&mut self, frame: &mut Frame, key: &U256) -> Answer<u32> {
+        let account = &self.journal.accounts[self.me as usize];
+        if let Some(at) = account.slots.get(&Key(*key)) {
+            return Ok(*at);
+        }
+        let (mut original, mut current, mut warm) = (ZERO, ZERO, false);
+        if account.has_slots {
+            mailbox().words[0] = account.address;
+            mailbox().words[1] = *key;
+            question(frame, SLOT)?;
+            [original, current, ..] = mailbox().words;
+            warm = mailbox().numbers[0] != 0;
+        }
+        let at = self.journal.slots.len() as u32;
+        let me = self.me;
+        self.journal.slots.push(Slot { account: me, key: *key, original, current, warm });
+        self.journal.at(me).slots.insert(Key(*key), at);
+        Ok(at)
+    }
+
+    pub(super) fn is_precompile(&self, address: &U256) -> bool {
+        let limbs = address.as_limbs();
+        if limbs[1] != 0 || limbs[2] & 0xffff_ffff != 0 {
+            return false;
+        }
+        match limbs[0] {
+            P256 => self.p256,
+            number @ 0..64 => self.precompiles >> number & 1 == 1,
+            _ => false,
+        }
+    }
+}
+
+/// Fetch bytes that the host has ready.
+pub fn take(frame: &mut Frame, size: usize) -> Answer<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| NO_ROOM)?;
+    bytes.resize(size, 0);
+    if size > 0 {
+        mailbox().numbers[0] = bytes.as_mut_ptr() as u64;
+        question(frame, TAKE)?;
+    }
+    Ok(bytes)
+}

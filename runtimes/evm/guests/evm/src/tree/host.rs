@@ -1,0 +1,215 @@
+//! What a frame of a tree may ask of the world: the other form of `runtimes/evm/ethereum/host.py`.
+
+use super::{CALL_STIPEND, COLD_ACCOUNT, NEW_ACCOUNT, SLICE, TICK, TRANSIENT, Tree, WARM_ACCESS};
+use crate::frame::*;
+use crate::host::{Answer, Host, KECCAK_WORD, Outside, mailbox, question};
+use crate::journal::{Key, Log};
+use crate::keccak::keccak256;
+use crate::words::{self, ZERO};
+use revm_primitives::U256;
+
+const COLD_SLOT: u64 = 2100;
+const SET_SLOT: u64 = 20_000;
+const RESET_SLOT: u64 = 2900;
+const CLEAR_REFUND: i64 = 4800;
+const LOG_BYTE: u64 = 8;
+const MAX_FRAME_MEMORY: u64 = 512 << 20;
+const MAX_MEMORY: u64 = 2 << 30;
+
+/// (price, refund) of writing a warm slot: EIP-2200 with the amounts of EIP-3529.
+fn sstore(original: &U256, current: &U256, new: &U256) -> (u64, i64) {
+    if words::equal(current, new) {
+        return (WARM_ACCESS, 0);
+    }
+    if words::equal(original, current) {
+        if words::is_zero(original) {
+            return (SET_SLOT, 0);
+        }
+        return (RESET_SLOT, if words::is_zero(new) { CLEAR_REFUND } else { 0 });
+    }
+    let mut refund = 0;
+    if !words::is_zero(original) {
+        if words::is_zero(current) {
+            refund -= CLEAR_REFUND;
+        } else if words::is_zero(new) {
+            refund += CLEAR_REFUND;
+        }
+    }
+    if words::equal(original, new) {
+        let price = if words::is_zero(original) { SET_SLOT } else { RESET_SLOT };
+        refund += (price - WARM_ACCESS) as i64;
+    }
+    (WARM_ACCESS, refund)
+}
+
+impl Host for Tree {
+    fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
+        let total = frame.gas + self.rest;
+        if total < amount {
+            return Err(OUT_OF_GAS);
+        }
+        question(frame, TICK)?;
+        frame.gas = total.min(amount.max(SLICE));
+        self.rest = total - frame.gas;
+        Ok(())
+    }
+
+    fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()> {
+        let price = |words: u64| 3 * words + (words * words >> 9);
+        self.charge(frame, price(size >> 5) - price(frame.granted >> 5))?;
+        let more = size - frame.granted;
+        if size > MAX_FRAME_MEMORY || self.memory + more > MAX_MEMORY {
+            return Err(OUT_OF_GAS);
+        }
+        self.memory += more;
+        frame.granted = size;
+        Ok(())
+    }
+
+    fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
+        let at = self.slot(frame, key)?;
+        let price = if self.journal.warm_slot(at) { WARM_ACCESS } else { COLD_SLOT };
+        self.charge(frame, price)?;
+        Ok(self.journal.slots[at as usize].current)
+    }
+
+    fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+        if frame.gas + self.rest <= CALL_STIPEND {
+            return Err(OUT_OF_GAS);
+        }
+        let at = self.slot(frame, key)?;
+        let cold = if self.journal.warm_slot(at) { 0 } else { COLD_SLOT };
+        let slot = &self.journal.slots[at as usize];
+        let (price, refund) = sstore(&slot.original, &slot.current, value);
+        let changes = !words::equal(&slot.current, value);
+        self.charge(frame, price + cold)?;
+        self.journal.add_refund(refund);
+        if changes {
+            self.journal.set_slot(at, *value);
+        }
+        Ok(())
+    }
+
+    fn get_transient(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
+        let place = (self.me, Key(*key));
+        if let Some(word) = self.journal.transient.get(&place) {
+            return Ok(*word);
+        }
+        mailbox().words[0] = self.journal.at(self.me).address;
+        mailbox().words[1] = *key;
+        question(frame, TRANSIENT)?;
+        let word = mailbox().words[0];
+        self.journal.transient.insert(place, word);
+        Ok(word)
+    }
+
+    fn set_transient(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+        let before = self.get_transient(frame, key)?;
+        self.journal.set_transient(self.me, *key, before, *value);
+        Ok(())
+    }
+
+    fn balance(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        let (at, price) = self.access(frame, address)?;
+        self.charge(frame, price)?;
+        Ok(self.journal.at(at).balance)
+    }
+
+    fn self_balance(&mut self, _: &mut Frame) -> Answer<U256> {
+        Ok(self.journal.at(self.me).balance)
+    }
+
+    fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        let (at, price) = self.access(frame, address)?;
+        self.charge(frame, price)?;
+        Ok(U256::from(self.journal.at(at).code_size))
+    }
+
+    fn code_hash(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
+        let (at, price) = self.access(frame, address)?;
+        self.charge(frame, price)?;
+        Ok(if self.is_alive(at) { self.journal.at(at).code_hash } else { ZERO })
+    }
+
+    fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()> {
+        let (at, price) = self.access(frame, address)?;
+        self.charge(frame, price)?;
+        self.copied = Some(self.code_of(frame, at)?);
+        Ok(())
+    }
+
+    fn copy_code(&mut self, frame: &mut Frame, region: (usize, usize), offset: &U256) -> Answer<()> {
+        if let Some(code) = self.copied.take() {
+            Frame::fill(&mut frame.memory, region, code.bytes(), offset);
+        }
+        Ok(())
+    }
+
+    fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
+        if self.context.is_none() {
+            Outside.context(frame, 0)?;
+            self.context = frame.context.as_deref().copied();
+        }
+        Ok(self.context.map_or(ZERO, |context| context[field]))
+    }
+
+    fn origin(&mut self, frame: &mut Frame) -> Answer<U256> {
+        Outside.origin(frame)
+    }
+
+    fn prev_randao(&mut self, frame: &mut Frame) -> Answer<U256> {
+        Outside.prev_randao(frame)
+    }
+
+    fn gas_left(&mut self, frame: &mut Frame) -> Answer<U256> {
+        Ok(U256::from(frame.gas + self.rest))
+    }
+
+    fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256> {
+        Outside.block_hash(frame, number)
+    }
+
+    fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256> {
+        Outside.blob_hash(frame, index)
+    }
+
+    fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256> {
+        Outside.blob_base_fee(frame)
+    }
+
+    fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
+        self.charge(frame, KECCAK_WORD * (region.1 as u64).div_ceil(32))?;
+        Ok(U256::from_be_bytes(keccak256(frame.region(region))))
+    }
+
+    fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
+        self.charge(frame, LOG_BYTE * region.1 as u64)?;
+        let data = frame.region(region).to_vec();
+        self.journal.logs.push(Log { account: self.me, topics: topics.to_vec(), data });
+        Ok(())
+    }
+
+    fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()> {
+        let me = self.me;
+        let balance = self.journal.at(me).balance;
+        let heir = self.account(frame, beneficiary)?;
+        let mut cost = if self.journal.warm(heir) { 0 } else { COLD_ACCOUNT };
+        if !words::is_zero(&balance) && !self.is_alive(heir) {
+            cost += NEW_ACCOUNT;
+        }
+        self.charge(frame, cost)?;
+        self.journal.touch(heir);
+        if !words::is_zero(&balance) {
+            self.journal.transfer(me, heir, &balance);
+        }
+        if self.journal.at(me).created {
+            self.journal.set_balance(me, ZERO);
+            self.journal.destroy(me);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, _: &mut Frame) -> Answer<()> {
+        Err(NO_ROOM) // a tree is not traced: its frames are run one by one then
+    }
+}

@@ -1,0 +1,36 @@
+"""Who may stand between a contract's frame and what it asks for, under Ethereum's rules.
+
+The machine's interceptor sees calls between actors. There whose code a delegate call runs, whose nonce names a new
+contract and whether a value can be paid has been settled; one that is a `FrameInterceptor` as well is asked before.
+"""
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from bridge.events import Log
+from hypervisor.types import ActorID
+from runtimes.evm.engine import Answer, Ask
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.calls import EthereumCalls
+    from runtimes.evm.ethereum.host import EthereumHost
+
+
+@runtime_checkable
+class FrameInterceptor(Protocol):
+    """What stands between frames and their asks, and is told of what they log and of the slots that they look at."""
+
+    @property
+    def armed(self) -> bool:
+        """As the interceptor's."""
+
+    def ask(self, host: "EthereumHost", ask: Ask) -> Answer:
+        """Answer what the frame of `host` asks for, with or without `runtimes.evm.ethereum.answers.answer`."""
+
+    def logged(self, calls: "EthereumCalls", emitter: ActorID, log: Log) -> None:
+        """A contract has logged something; the call that it did so in may still fail."""
+
+    def hashed(self, host: "EthereumHost", data: bytes, digest: bytes) -> None:
+        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; told while `armed` only."""
+
+    def accessed(self, host: "EthereumHost", slot: int, word: int | None) -> None:
+        """The frame of `host` reads a slot, or is about to write a word to it; told while `armed` only."""

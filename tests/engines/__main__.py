@@ -1,0 +1,53 @@
+"""Generated programs on the plain engine, the fast one and, for Cancun, pyrevm, as a recorded run: all must be equal.
+
+Exit, gas, output, logs and every actor, with enough gas and with less. Then the same, shorter, with one gas too much in
+an engine, which must be found. A finding names RULES SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on
+both engines side by side and shows where they part.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import inf
+from time import monotonic
+
+from bench.recorded import Record, finish, options
+from tests.engines import revm
+from tests.engines.compare import STAGES, compare, watched
+from tests.engines.plants import NONE, PLANTS
+
+MOST_FINDINGS = 20
+_MOST_PLANTED = 2000
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument(
+        "--seconds", type=float, default=inf, help="begin nothing more after so long; the count is less"
+    )
+    parser.add_argument("--case", metavar="SEED:BATCH:PROGRAM:GAS", help="run one program on both, side by side")
+    chosen = parser.parse_args()
+    if chosen.case:
+        words = watched(*map(int, chosen.case.split(":")))
+        print(words or "no difference")
+        return int(bool(words))
+    started = monotonic()
+    if revm.pyrevm() is None:
+        print("pyrevm is not compared: there is none for this Python", file=sys.stderr)
+    tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
+    planted = {
+        name: dict(
+            compare(chosen.seed, max(min(chosen.count // 100, _MOST_PLANTED), 600), chosen.workers, name).found_by_rules
+        )
+        for name in PLANTS
+        if name != NONE
+    }
+    stages = {name: tally.stages[name] for name in STAGES}
+    record = Record(chosen.seed, tally.count, stages, tally.findings[:MOST_FINDINGS], planted, dict(tally.counts))
+    return finish(record, chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Batches over worker processes: every transaction on both engines (and pyrevm), with enough gas and with less.
+
+Where gas is short it is the exact gas that the transaction used, one less, or any amount below: so a run ends within
+any instruction of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache, partial
+from math import inf
+from random import Random
+from time import monotonic
+from typing import Final
+
+from devtools.vectors.pool import run_all
+from hypervisor.errors import HypervisorError
+from hypervisor.exit_codes import ExitCode
+from tests.engines import revm
+from tests.engines.plants import NONE, PLANTS
+from tests.engines.scenes import ETHEREUM, SIZE, Batch, Call, batch
+from tests.engines.worlds import EthereumWorld, Outcome, World, world
+
+ENGINES: Final = ("py-evm", "fast")
+RAN, FINISHED = "ran on both engines", "came to an end of their own"
+STAGES: Final = (RAN, FINISHED)
+_OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_CHUNK: Final = 16
+"""Batches that a worker takes at once: two turns of the rules."""
+_BLOCK: Final = 100 * _CHUNK * SIZE
+"""Programs that are compared before the clock is looked at."""
+_ALL_ACCOUNTS: Final = 10
+"""Of so many programs every account behind it is compared with pyrevm's, too."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over programs."""
+
+    count: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    found_by_rules: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's sums."""
+        self.count += other.count
+        self.stages.update(other.stages)
+        self.counts.update(other.counts)
+        self.findings += other.findings
+        self.found_by_rules.update(other.found_by_rules)
+
+
+def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: float = inf) -> Tally:
+    """The first `count` programs of a seed, or as many blocks of them as are begun within some seconds."""
+    total, step, started = Tally(), _CHUNK * SIZE, monotonic()
+    work = partial(compare_some if workers == 1 else _compare_in_worker, seed, count, plant)
+    for block in range(0, count, _BLOCK):
+        if monotonic() - started > seconds:
+            break
+        chunks = range(block, min(count, block + _BLOCK), step)
+        for part in run_all(work, chunks, workers, "chunks of programs"):
+            total.merge(part)
+            for finding in part.findings if plant == NONE else ():
+                print(f"DIFFERENT: {finding}", file=sys.stderr, flush=True)
+        if plant == NONE:
+            print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
+    return total
+
+
+def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+    """One chunk of the programs, for a worker."""
+    tally, end = Tally(), min(count, start + _CHUNK * SIZE)
+    with PLANTS[plant]():
+        for first in range(start, end, SIZE):
+            drawn = batch(seed, first // SIZE)
+            Comparison(drawn, plant, tally).run(min(SIZE, end - first))
+    return tally
+
+
+def _compare_in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
+    """The same where the process does nothing else: collecting garbage once a chunk saves a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return compare_some(seed, count, plant, start)
+
+
+@cache
+def worlds(rules: str, plant: str) -> tuple[World, ...]:
+    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    del plant
+    return tuple(world(engine, rules) for engine in ENGINES)
+
+
+class Comparison:
+    """One batch on both engines."""
+
+    def __init__(self, drawn: Batch, plant: str, tally: Tally) -> None:
+        self._batch = drawn
+        self._tally = tally
+        self._random = Random(drawn.name)
+        self._plain, self._fast = worlds(drawn.rules, plant)
+        module = revm.pyrevm() if drawn.rules == revm.RULES and plant == NONE else None
+        self._revm = None if module is None else revm.Revm(module, drawn.accounts)
+
+    def run(self, count: int) -> None:
+        """Compare the first programs of the batch."""
+        self._plain.begin(self._batch)
+        self._fast.begin(self._batch)
+        for number, call in enumerate(self._batch.calls[:count]):
+            try:
+                self.program(number, call)
+            except HypervisorError as error:
+                self._found(number, call.gas_limit, f"{type(error).__name__}: {error}")
+
+    def program(self, number: int, call: Call) -> None:
+        """One program, with all of its gas and with less."""
+        tally = self._tally
+        outcome = self._both(number, call, call.gas_limit)
+        tally.count += 1
+        tally.counts[self._batch.rules] += 1
+        tally.counts["frame by frame"] += self._batch.framed or self._batch.rules not in ETHEREUM
+        tally.stages[RAN] += outcome.gas_used > 0
+        tally.stages[FINISHED] += outcome.exit_code in _OWN_ENDS
+        for gas_limit in self._less(outcome, call):
+            tally.counts["runs with less gas"] += 1
+            self._both(number, call, gas_limit)
+
+    def _less(self, outcome: Outcome, call: Call) -> list[int]:
+        """A gas limit that ends at what was used, or below; none for some of the programs."""
+        used = outcome.gas_used
+        anywhere = self._random.randint(used // 3, used)
+        exact = used if outcome.exit_code in _OWN_ENDS else anywhere
+        drawn = self._random.choice(((), (), (exact,), (exact - 1,), (anywhere,)))
+        return [limit for limit in drawn if 0 < limit < call.gas_limit]
+
+    def _both(self, number: int, call: Call, gas_limit: int) -> Outcome:
+        plain = self._plain.attempt(call, gas_limit)
+        differences = plain.differences(self._fast.attempt(call, gas_limit))
+        if differences:
+            self._found(number, gas_limit, f"of {' and of '.join(ENGINES)}: {'; '.join(differences)}")
+        if self._revm is not None and call.to is not None and plain.exit_code >= 0:
+            self._tally.counts["runs on pyrevm"] += 1
+            others = self._revm.differences(call, gas_limit, plain)
+            if self._random.randrange(_ALL_ACCOUNTS) == 0 and isinstance(self._plain, EthereumWorld):
+                others += self._revm.other_accounts(call, gas_limit, self._plain.after(call, gas_limit))
+            if others:
+                self._found(number, gas_limit, "; ".join(others))
+        return plain
+
+    def _found(self, number: int, gas_limit: int, what: str) -> None:
+        name = f"{self._batch.name}:{number}:{gas_limit}"
+        self._tally.findings.append(f"{self._batch.rules} {name}: {what}")
+        self._tally.found_by_rules[self._batch.rules] += 1
+
+
+def watched(seed: int, number: int, program: int, gas_limit: int) -> str:
+    """What the engines do differently in one program, instruction by instruction; empty if nothing."""
+    drawn = batch(seed, number)
+    both = world("both", drawn.rules)
+    both.begin(drawn)
+    try:
+        both.attempt(drawn.calls[program], gas_limit)
+    except HypervisorError as error:
+        return str(error)
+    return ""

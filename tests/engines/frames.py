@@ -1,0 +1,239 @@
+"""Single frames in great number, as a recorded run: the plain engine with the fast one beside it, instruction costs
+included.
+
+A program is a handful of the grammar's statements, in a loop now and then, with any amount of gas, on a host that
+answers from dictionaries and has prices of its own. The engines run side by side (`runtimes.evm.both`): each question,
+its arguments, the gas at it, each call that leaves the frame and the frame's end must be equal. Whole transactions are
+`python -m tests.engines`; these are smaller, and there are more of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from math import inf
+from random import Random
+from time import monotonic
+from typing import Final
+
+from bench.recorded import Record, finish, options
+from bridge.addresses import EthAddress
+from bridge.gas import GasBudget
+from devtools.vectors.pool import run_all
+from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
+from runtimes.evm.both import EnginesDiffer, beside
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.engines import FAST, PLAIN, engine_factory
+from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.fast.instance import pool
+from tests.differential.grammar import THEMES
+from tests.engines.grammar import EngineGrammar
+from tests.engines.plants import dearer
+from tests.engines.scenes import NEWEST
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost, rules_of
+
+RULES: Final = ("Cancun", "Prague", "Osaka", "nv28", "nv24")
+PLANTS: Final = {"fast: MULMOD one gas dearer": (FAST, "MULMOD"), "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD")}
+RAN, FINISHED = "ran on both engines", "came to an end of their own"
+_CHUNK: Final = 2_000
+_BLOCK: Final = 50 * _CHUNK
+_STATEMENTS: Final = 150
+"""Statements that a chunk's programs are made of."""
+_MOST_ASKS: Final = 5
+_ENDS: Final = tuple(assemble(end) for end in ("64 0 RETURN", "64 0 RETURN", "33 1 REVERT", "STOP", "", "INVALID"))
+
+
+class PricedHost(FakeHost):
+    """A host whose answers cost, so that gas goes to and fro."""
+
+    def __init__(self, gas: int) -> None:
+        super().__init__(gas)
+        self.gas = GasBudget(self.tracker, 1)
+
+    def get_storage(self, key: int) -> int:
+        self._charge(100 + key % 7)
+        return super().get_storage(key)
+
+    def set_storage(self, key: int, value: int) -> None:
+        self._charge(200 + value % 5)
+        super().set_storage(key, value)
+
+    def get_balance(self, address: EthAddress) -> int:
+        self._charge(26)
+        return super().get_balance(address)
+
+    def copy_code(self, address: EthAddress) -> bytes:
+        self._charge(27)
+        return super().copy_code(address)
+
+    def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
+        self._charge(8 * len(data))
+        super().emit_log(topics, data)
+
+    def keccak256(self, data: bytes) -> bytes:
+        self._charge(6 * -(-len(data) // 32))
+        return super().keccak256(data)
+
+    def grow_memory(self, size: int) -> int:
+        self._charge(3 * (size - (self.granted or [0])[-1]) // 32)
+        return super().grow_memory(size)
+
+    def get_blob_hash(self, index: int) -> bytes:
+        return bytes([index % 256]) * 32
+
+    def get_blob_base_fee(self) -> int:
+        return 17
+
+    def _charge(self, amount: int) -> None:
+        gas = self.gas
+        if amount > gas.remaining:
+            gas.overdraw(amount)
+        gas.remaining -= amount
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over programs."""
+
+    count: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    found_by_rules: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's sums."""
+        self.count += other.count
+        self.stages.update(other.stages)
+        self.ends.update(other.ends)
+        self.findings += other.findings
+        self.found_by_rules.update(other.found_by_rules)
+
+
+@cache
+def engines(name: str, plant: str) -> tuple[EngineRules, EngineFactory]:
+    """A set of rules, and what makes both engines for it, one of them with a defect perhaps."""
+    rules: EngineRules = FORKS[name] if name in FORKS else rules_of(int(name[2:]))
+    bent, opcode = PLANTS.get(plant, ("", ""))
+    first, second = (
+        (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in (PLAIN, FAST)
+    )
+    return rules, beside(first, second)
+
+
+def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
+    """Programs of one chunk."""
+    grammar = EngineGrammar(random, "mixed", (OTHER, CALLER, MYSELF), name in FORKS)
+    statements: list[bytes] = []
+    while len(statements) < _STATEMENTS:
+        grammar.draw_from(random.choice([*THEMES]))
+        words = grammar.statement()
+        if ":" not in words:  # a place in it would be another one in a program
+            statements.append(assemble(words if name in NEWEST else words.replace(" CLZ", " NOT")))
+    for _ in range(count):
+        code = b"".join(random.choices(statements, k=random.randint(1, 6)))
+        if random.randrange(3) == 0:
+            body = b"".join(random.choices(statements, k=random.randint(1, 2)))
+            loop = assemble(f"{random.randint(1, 4)}") + b"\x5b"
+            again = (
+                assemble("1 SWAP1 SUB DUP1") + b"\x61" + (len(code) + len(loop) - 1).to_bytes(2, "big") + b"\x57\x50"
+            )
+            code += loop + body + again
+        code += random.choice(_ENDS)
+        if random.randrange(10) == 0:
+            changed = bytearray(code or b"\0")
+            changed[random.randrange(len(changed))] = random.randrange(256)
+            code = bytes(changed)
+        yield code
+
+
+def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) -> str:
+    """Run one program with some gas; how it ended. Raises EnginesDiffer."""
+    calldata, value = random.randbytes(random.choice((0, 4, 36, 68))), random.choice((0, 0, 5))
+    frame = Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, random.randrange(16) == 0)
+    host, engine, asks = PricedHost(random.choice((100_000, 100_000, random.randrange(5_000)))), make(), 0
+    host.storage = {0: 1, 2: (1 << 256) - 1}
+    try:
+        step = engine.start(frame, host)
+        while not isinstance(step, FrameOutcome):
+            asks += 1
+            if asks > _MOST_ASKS:
+                return "asked often"
+            success = random.random() < 0.7
+            step = engine.resume(Answer(success, random.randbytes(random.choice((0, 1, 32, 70))), OTHER))
+    except (OutOfGas, ActorExit) as error:
+        return type(error).__name__
+    return step.status.name
+
+
+def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+    """One chunk of the programs, on a thread on which guests may run."""
+    return pool().stacks.run(lambda: _compare_some(seed, count, plant, start), lambda: None)
+
+
+def _compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+    tally, random = Tally(), Random(f"frames:{seed}:{start}")
+    name = RULES[start // _CHUNK % len(RULES)]
+    rules, make = engines(name, plant)
+    for number, code in enumerate(programs(random, name, min(_CHUNK, count - start))):
+        tally.count += 1
+        try:
+            end = run(random, rules, make, code)
+        except HypervisorError as error:
+            words = str(error) if isinstance(error, EnginesDiffer) else f"{type(error).__name__}: {error}"
+            tally.findings.append(f"{name}, program {start + number} of seed {seed}, {code.hex()}: {words}")
+            tally.found_by_rules[name] += 1
+            continue
+        tally.stages[RAN] += 1
+        tally.stages[FINISHED] += end in (Status.SUCCESS.name, Status.REVERT.name)
+        tally.ends[end] += 1
+    return tally
+
+
+def _in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return compare_some(seed, count, plant, start)
+
+
+def compare(seed: int, count: int, workers: int, plant: str = "", seconds: float = inf) -> Tally:
+    """The first `count` programs of a seed, or as many blocks of them as are begun within some seconds."""
+    total, started = Tally(), monotonic()
+    work = partial(compare_some if workers == 1 else _in_worker, seed, count, plant)
+    for block in range(0, count, _BLOCK):
+        if monotonic() - started > seconds:
+            break
+        for part in run_all(work, range(block, min(count, block + _BLOCK), _CHUNK), workers, "chunks of programs"):
+            total.merge(part)
+            for finding in () if plant else part.findings:
+                print(f"DIFFERENT: {finding:.1500}", file=sys.stderr, flush=True)
+        if not plant:
+            print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
+    return total
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 100_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument(
+        "--seconds", type=float, default=inf, help="begin nothing more after so long; the count is less"
+    )
+    chosen = parser.parse_args()
+    started = monotonic()
+    tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
+    planted = {name: dict(compare(chosen.seed, 10_000, chosen.workers, name).found_by_rules) for name in PLANTS}
+    stages = {name: tally.stages[name] for name in (RAN, FINISHED)}
+    record = Record(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.ends))
+    return finish(record, chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""One gas too much in one engine, which a run must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final
+from unittest.mock import patch
+
+from runtimes.evm.both import beside
+from runtimes.evm.engine import EngineFactory, EngineRules
+from runtimes.evm.engines import BOTH, FAST, PLAIN, engine_factory
+from tests.runtimes.evm.assembler import NUMBERS
+
+NONE: Final = "none"
+MARK: Final = ", one gas dearer"
+
+
+def dearer(rules: Any, name: str) -> EngineRules:
+    """The rules with one opcode that costs one gas more; of another name, since engines remember rules by theirs."""
+    number = NUMBERS[name]
+    opcode = replace(rules.opcodes[number], gas=rules.opcodes[number].gas + 1)
+    opcodes = MappingProxyType({**rules.opcodes, number: opcode})
+    changed: EngineRules = replace(rules, name=f"{rules.name}, {name}{MARK}", opcodes=opcodes)
+    return changed
+
+
+@contextmanager
+def _planted(engine: str, name: str) -> Iterator[None]:
+    def bent(asked: str, rules: EngineRules) -> EngineFactory:
+        if asked == BOTH:
+            return beside((PLAIN, bent(PLAIN, rules)), (FAST, bent(FAST, rules)))
+        return engine_factory(asked, dearer(rules, name) if asked == engine else rules)
+
+    with patch("runtimes.evm.runtime.engine_factory", bent):
+        yield
+
+
+PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType({
+    NONE: nullcontext,
+    "fast: MULMOD one gas dearer": partial(_planted, "fast", "MULMOD"),
+    "py-evm: RETURNDATACOPY one gas dearer": partial(_planted, "py-evm", "RETURNDATACOPY"),
+})  # fmt: skip

@@ -1,0 +1,105 @@
+"""A short run of generated programs on the engines, and that it finds one gas too much; `tests.engines` is long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.addresses import EthAddress, create2_address
+from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.fast.changes import Changes
+from tests.differential.generator import SENDER
+from tests.engines import frames, revm
+from tests.engines.compare import STAGES, compare, watched
+from tests.engines.plants import NONE, PLANTS
+from tests.engines.scenes import RULES, SIZE, Batch, Call, batch
+from tests.engines.worlds import EthereumWorld
+from tests.runtimes.evm.assembler import assemble
+
+CONTRACT = EthAddress(b"\xaa" * 20)
+
+
+def test_programs_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+    assert batch(1, 7) == batch(1, 7)
+    assert batch(1, 7).calls != batch(2, 7).calls != batch(2, 8).calls
+    assert {batch(1, number).rules for number in range(len(RULES))} == set(RULES)
+
+
+def test_the_engines_agree_on_generated_programs() -> None:
+    tally = compare(seed=5, count=len(RULES) * SIZE, workers=1)
+    assert tally.findings == []
+    assert tally.stages[STAGES[-1]] > tally.count / 3
+
+
+@pytest.mark.parametrize("defect", [name for name in PLANTS if name != NONE])
+def test_one_gas_too_much_in_an_engine_is_found_under_every_set_of_rules(defect: str) -> None:
+    found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
+    assert set(found) == set(RULES)
+
+
+def test_a_case_shows_where_the_engines_part() -> None:
+    assert batch(1, 0).rules == "Cancun"
+    assert watched(1, 0, 0, 100_000) == ""
+    with PLANTS["fast: MULMOD one gas dearer"]():
+        parted = [watched(1, 0, program, 400_000) for program in range(SIZE)]
+    shown = next(text for text in parted if text)
+    assert "MULMOD" in shown
+    assert shown.splitlines()[-1].startswith("fast: ")
+
+
+def test_a_tree_of_calls_that_changes_something_else_than_its_frames_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = batch(3, 1)
+    assert not any(watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls[:8]))
+    write = Changes.write
+
+    def more(changes: Changes) -> None:
+        write(changes)
+        changes._accounts.warm(EthAddress(b"\x99" * 20))
+
+    monkeypatch.setattr(Changes, "write", more)
+    monkeypatch.setattr("tests.engines.compare.batch", lambda *given: replace(batch(*given), framed=False))
+    found = [watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls)]
+    assert any("as a whole changes other things than frame by frame: ('warm'" in text for text in found)
+
+
+@pytest.mark.parametrize("does", ["3 SLOAD", "1 3 SSTORE", "1 3 SSTORE 0 3 SSTORE"])
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "0 0 RETURN"])
+def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: str) -> None:
+    init = assemble(f"{does} {ends}")
+    code = assemble(f"0x{init.hex()} 0 MSTORE 0 {len(init)} {32 - len(init)} 0 CREATE2 0 SSTORE")
+    made = create2_address(CONTRACT, bytes(32), init)
+    call = Call(CONTRACT, b"", 0, 3_000_000, ((made, (3,)),))
+    drawn = Batch("listed", "Prague", False, {SENDER: Account(10**24), CONTRACT: Account(9, 1, code)}, (call,))
+    outcomes = []
+    for engine in ("py-evm", "fast"):
+        machine = EthereumWorld(engine, drawn.rules)
+        machine.begin(drawn)
+        outcomes.append(machine.attempt(call, call.gas_limit))
+    assert outcomes[0].exit_code == 0
+    assert outcomes[0].differences(outcomes[1]) == []
+
+
+def test_pyrevm_says_the_same_of_storage_refunds_and_logs() -> None:
+    module = revm.pyrevm()
+    if module is None:
+        pytest.skip("no pyrevm for this Python")
+    code = assemble("0 1 SSTORE 5 2 SSTORE 7 0 0 LOG1 0 0 0 0 3 CALLER GAS CALL 0 MSTORE 32 0 RETURN")
+    accounts = {SENDER: Account(10**18), CONTRACT: Account(9, 1, code, {1: 8})}
+    call = Call(CONTRACT, b"", 1, 100_000, ((CONTRACT, ()),))
+    drawn = Batch("one", "Cancun", False, accounts, (call,))
+    machine = EthereumWorld("py-evm", drawn.rules)
+    machine.begin(drawn)
+    outcome = machine.attempt(call, call.gas_limit)
+    other = revm.Revm(module, accounts)
+    assert outcome.exit_code == 0
+    assert other.differences(call, call.gas_limit, outcome) == []
+    assert other.other_accounts(call, call.gas_limit, machine.after(call, call.gas_limit)) == []
+    assert other.differences(call, call.gas_limit - 1, outcome) != [] or outcome.gas_used < call.gas_limit
+    assert other.differences(call, 30_000, outcome) != []
+
+
+def test_single_frames_are_equal_on_both_engines_and_a_defect_in_either_is_found() -> None:
+    assert frames.compare(seed=2, count=1_000, workers=1).findings == []
+    for defect in frames.PLANTS:
+        assert frames.compare(seed=2, count=1_000, workers=1, plant=defect).findings

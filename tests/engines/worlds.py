@@ -1,0 +1,171 @@
+"""A machine on one engine, as something that a batch's transactions are tried on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import byte_string
+from bridge.ethereum_block import EthereumBlock
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import unwrap_return
+from devtools.vectors.statetest import FixtureExterns
+from hypervisor.context import MachineContext
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.tracing import TraceEvent
+from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.transactions import ACCESS_LIST, LEGACY, InvalidTransaction, Transaction
+from tests.differential.generator import SENDER
+from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
+
+EPOCH: Final = ChainEpoch(1000)
+TIMESTAMP: Final = 1_700_000_123
+RANDOM: Final = bytes(range(32))
+FEES: Final = {"Cancun": (0, 0)}
+"""Base fee and gas price by rules: none where pyrevm is compared, which takes none."""
+_USUAL_FEES: Final = (7, 10)
+BLOCK_GAS: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a transaction did. `state` is every actor behind it; `logs` in any form that can be compared."""
+
+    exit_code: int
+    gas_used: int
+    output: bytes
+    logs: tuple[Any, ...]
+    state: tuple[Any, ...]
+
+    def differences(self, other: Outcome) -> list[str]:
+        """The fields that are not equal, with both values."""
+        return [
+            f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
+            for name in ("exit_code", "gas_used", "output", "logs", "state")
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+
+def _shown(value: Any) -> str:
+    return f"{value.hex() if isinstance(value, bytes) else value!s:.80}"
+
+
+class _Deaf:
+    """A tracer, before which engines run frame by frame."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Nothing is listened to."""
+
+
+class World(Protocol):
+    """One machine."""
+
+    def begin(self, batch: Batch) -> None:
+        """Start from a batch's accounts."""
+
+    def attempt(self, call: Call, gas_limit: int) -> Outcome:
+        """What a transaction would do."""
+
+
+def world(engine: str, rules: str) -> World:
+    """A machine whose contracts an engine runs, under Ethereum's rules or those of a network version."""
+    return EthereumWorld(engine, rules) if rules in ETHEREUM else FilecoinWorld(engine, rules)
+
+
+class EthereumWorld:
+    """Ethereum's rules: plain transactions, whose fees are paid."""
+
+    def __init__(self, engine: str, rules: str) -> None:
+        base_fee, self._price = FEES.get(rules, _USUAL_FEES)
+        block = EthereumBlock(rules, COINBASE, BLOCK_GAS, filecoin_addresses=False)
+        context = MachineContext(
+            epoch=EPOCH, timestamp=TIMESTAMP, base_fee=TokenAmount(base_fee), chain_id=1, rules="ethereum", block=block
+        )
+        self.machine = Hypervisor.open(evm=engine)
+        self.machine.context = context
+        self.machine.externs = FixtureExterns(RANDOM)
+        self._empty = self.machine.snapshot()
+
+    def begin(self, batch: Batch) -> None:
+        """Start from a batch's accounts."""
+        self.machine.restore(self._empty)
+        install(self.machine, batch.accounts)
+        self.machine.state_tree.flush()
+        actors(self.machine)  # read once, not in every attempt
+        self.machine.tracer = _Deaf() if batch.framed else None
+
+    def attempt(self, call: Call, gas_limit: int) -> Outcome:
+        """What a transaction would do; one that is not valid has no outcome (-1)."""
+        transaction = self._transaction(call, gas_limit)
+        with self.machine.trial():
+            try:
+                result = EthereumExecutor(self.machine).apply_transaction(transaction)
+            except InvalidTransaction:
+                return Outcome(-1, 0, b"", (), ())
+            return Outcome(result.exit_code, result.gas_used, result.output, result.logs, actors(self.machine))
+
+    def after(self, call: Call, gas_limit: int) -> dict[EthAddress, Account]:
+        """Every account behind a transaction."""
+        before = self.machine.snapshot()
+        try:
+            EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit))
+            return dict(accounts(self.machine))
+        finally:
+            self.machine.restore(before)
+
+    def _transaction(self, call: Call, gas_limit: int) -> Transaction:
+        kind, price = ACCESS_LIST if call.listed else LEGACY, self._price
+        return Transaction(
+            kind, SENDER, 0, call.to, call.value, call.data, gas_limit, price, price, access_list=call.listed
+        )
+
+
+class FilecoinWorld:
+    """The network's rules: messages of an account with an Ethereum address."""
+
+    def __init__(self, engine: str, rules: str) -> None:
+        context = MachineContext(network_version(int(rules[2:])), EPOCH, TIMESTAMP)
+        self.machine = Hypervisor.open(evm=engine, context=context)
+        self._empty = self.machine.snapshot()
+
+    def begin(self, batch: Batch) -> None:
+        """Start from a batch's accounts."""
+        self.machine.restore(self._empty)
+        install(self.machine, batch.accounts)
+        self.machine.state_tree.flush()
+        actors(self.machine)  # read once, not in every attempt
+
+    def attempt(self, call: Call, gas_limit: int) -> Outcome:
+        """What a message would do."""
+        assert call.to is not None
+        params = byte_string(call.data) if call.data else b""
+        message = Message(
+            to=to_filecoin(call.to),
+            from_=to_filecoin(SENDER),
+            value=TokenAmount(call.value),
+            method=INVOKE_EVM,
+            params=params,
+            gas_limit=Gas(gas_limit),
+        )
+        with self.machine.trial():
+            result = self.machine.apply(message)
+            if result.fatal is not None:
+                raise result.fatal
+            state = actors(self.machine)
+        return Outcome(int(result.exit_code), result.gas_used, result.return_data, result.events, state)
+
+
+def actors(machine: Hypervisor) -> tuple[Any, ...]:
+    """Every actor that a batch or a transaction can have made, and what it was paid."""
+    tree = machine.state_tree
+    return tuple(tree.get_actor(ActorID(actor)) for actor in range(FIRST_DYNAMIC_ACTOR - 1, tree.init_state().next_id))
+
+
+def output_of(outcome: Outcome) -> bytes:
+    """What a contract returned, without the wrapping of the actor's answer."""
+    return unwrap_return(outcome.output)

@@ -1,0 +1,137 @@
+"""Two engines side by side: what is the same passes, and every way to differ is told with the instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hypervisor.errors import ActorExit, OutOfGas
+from hypervisor.tracing import StepRecorder
+from runtimes.evm.both import EnginesDiffer, beside
+from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
+from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.py_evm import PyEvmTable
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
+
+EVERYTHING = f"""
+    1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
+    {int.from_bytes(OTHER, "big")} DUP1 BALANCE POP DUP1 EXTCODESIZE POP DUP1 EXTCODEHASH POP
+    2 0 64 DUP4 EXTCODECOPY
+    GAS POP NUMBER POP ORIGIN POP PREVRANDAO POP 3 BLOCKHASH POP SELFBALANCE POP
+    7 8 32 0 LOG2
+    32 0 32 0 0 DUP6 GAS CALL
+    32 0 0 CREATE
+    32 0 RETURN
+"""
+
+
+class Bent:
+    """py-evm with another table, or with another end."""
+
+    def __init__(self, table: PyEvmTable = TABLE, end: Callable[[Step], Step] = lambda step: step) -> None:
+        self._engine: Engine = table.engine()
+        self._end = end
+
+    def start(self, frame: Any, host: Any) -> Step:
+        return self._end(self._engine.start(frame, host))
+
+    def resume(self, answer: Answer) -> Step:
+        return self._end(self._engine.resume(answer))
+
+
+def dearer(name: str, by: int = 1) -> PyEvmTable:
+    """A table in which one opcode costs more."""
+    number = NUMBERS[name]
+    opcode = replace(RULES.opcodes[number], gas=RULES.opcodes[number].gas + by)
+    return PyEvmTable(replace(RULES, opcodes={**RULES.opcodes, number: opcode}))
+
+
+def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHost | None = None) -> list[Step]:
+    """Every step of a frame, whose calls succeed."""
+    host = host or FakeHost()
+    engine = beside(("plain", TABLE.engine), ("other", second))()
+    steps = [engine.start(frame_of(assemble(program)), host)]
+    while not isinstance(steps[-1], FrameOutcome):
+        steps.append(engine.resume(Answer(True, b"\x09" * 40)))
+    return steps
+
+
+def test_a_frame_that_both_run_alike_ends_as_with_one() -> None:
+    host = FakeHost()
+    call, create, end = play(EVERYTHING, host=host)
+    assert isinstance(call, CallAsk)
+    assert isinstance(create, CreateAsk)
+    assert end == FrameOutcome(Status.SUCCESS, b"\x09" * 32)
+    assert host.storage.keys() == {5}
+    assert len(host.logs) == 1  # the second engine has written nothing
+
+
+def test_a_frame_pays_once() -> None:
+    alone, watched = FakeHost(), FakeHost()
+    play(EVERYTHING, host=watched)
+    engine = TABLE.engine()
+    step = engine.start(frame_of(assemble(EVERYTHING)), alone)
+    while not isinstance(step, FrameOutcome):
+        step = engine.resume(Answer(True, b"\x09" * 40))
+    assert alone.gas.left == watched.gas.left
+
+
+@pytest.mark.parametrize("name", ["MUL", "MSTORE", "LOG2", "CALL", "CREATE", "RETURN", "TLOAD", "POP"])
+def test_one_gas_too_much_is_found(name: str) -> None:
+    with pytest.raises(EnginesDiffer, match="gas left"):
+        play(EVERYTHING, dearer(name).engine)
+
+
+def test_the_error_shows_the_instructions_of_both_up_to_the_difference() -> None:
+    with pytest.raises(EnginesDiffer) as found:
+        play("1 2 MUL 3 SSTORE 1 1 ADD", dearer("MUL").engine)
+    text = str(found.value)
+    assert "other asks for set_storage(3, 2) with" in text
+    plain, other = (
+        [line for line in text.splitlines() if line.startswith(f"{name}: ")][-1] for name in ("plain", "other")
+    )
+    assert '"opName": "MUL"' in plain
+    assert '"opName": "MUL"' in other
+    assert plain.split("gasCost")[1] != other.split("gasCost")[1]
+
+
+@pytest.mark.parametrize("program", ["1 3 SSTORE", "3 SLOAD", "1 3 TSTORE", "0 0 LOG0", "3 BALANCE", "3 SELFDESTRUCT"])
+def test_what_the_other_engine_does_not_ask_for_is_found(program: str) -> None:
+    silent = PyEvmTable(
+        replace(RULES, opcodes={number: op for number, op in RULES.opcodes.items() if op.name in ("PUSH1", "PUSH0")})
+    )
+    with pytest.raises(EnginesDiffer):
+        play(f"{program} STOP", lambda: Bent(silent, lambda _: FrameOutcome(Status.SUCCESS)))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateAsk(0, b"", None)],
+)
+def test_another_end_is_found(end: Step) -> None:
+    with pytest.raises(EnginesDiffer, match="comes to"):
+        play("1 2 ADD", lambda: Bent(end=lambda _: end))
+
+
+def test_running_out_of_gas_and_being_refused_pass_where_both_do() -> None:
+    with pytest.raises(OutOfGas):
+        play("again: @again JUMP", host=FakeHost(gas=10**9))
+    with pytest.raises(ActorExit, match="no more memory"):
+        play("1 0x200000 MSTORE")
+
+
+def test_a_tracer_hears_the_first_engine_and_both_tell_the_same() -> None:
+    host = FakeHost()
+    recorder = host.steps = StepRecorder()
+    play(EVERYTHING, host=host)
+    alone = FakeHost()
+    other = alone.steps = StepRecorder()
+    engine = TABLE.engine()
+    step = engine.start(frame_of(assemble(EVERYTHING)), alone)
+    while not isinstance(step, FrameOutcome):
+        step = engine.resume(Answer(True, b"\x09" * 40))
+    assert recorder.events == other.events

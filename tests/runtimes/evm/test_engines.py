@@ -1,0 +1,44 @@
+"""Engines by name: one that is not there is told in a sentence, wherever it is asked for."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from devtools.cli.options import OWN_ENGINE
+from hypervisor.errors import RuntimeUnavailable
+from hypervisor.opening import EVM_ENGINES, OWN_EVM
+from hypervisor.runtime import RuntimeServices
+from runtimes.evm import engines
+from runtimes.evm.runtime import EvmRuntime
+
+
+@pytest.fixture
+def without_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_FAST_PACKAGE", "runtimes.evm.absent")
+
+
+def test_the_machine_and_the_commands_know_the_engines_and_one_default() -> None:
+    assert set(engines.ENGINES) < set(EVM_ENGINES)
+    assert OWN_EVM == OWN_ENGINE in engines.ENGINES
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RuntimeUnavailable, match="'geth': choose one of py-evm, fast, both"):
+        EvmRuntime(RuntimeServices({"evm": "geth"}))
+
+
+@pytest.mark.parametrize("name", ["fast", "both"])
+def test_an_engine_that_is_not_installed_is_refused_in_a_sentence(without_fast: None, name: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not in this installation: choose py-evm"):
+        EvmRuntime(RuntimeServices({"evm": name}))
+
+
+@pytest.mark.parametrize("command", ["statetest", "fevmtest", "t8n", "node"])
+def test_a_command_that_is_asked_for_an_engine_that_is_not_there_ends_with_2(without_fast: None, command: str) -> None:
+    # a node that did not refuse would serve for ever: this one cannot listen
+    further = {"node": ["--host", "300.1.1.1"], "t8n": []}.get(command, ["x"])
+    done = CliRunner().invoke(app, [command, "--evm", "fast", *further])
+    assert done.exit_code == 2
+    assert "not in this" in done.output

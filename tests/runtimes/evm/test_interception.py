@@ -1,0 +1,154 @@
+"""Who stands between frames and what they ask for: calls, delegate calls and creations in another name, other blocks.
+
+Expected: what the execution specifications say of a call, a delegate call or a creation of the account in whose name
+it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import unwrap_return
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.events import StampedEvent
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import ActorID, Gas
+from runtimes.evm.engine import Answer, Ask, CallAsk
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.answers import Asker, answer
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.host import EthereumHost
+from tests.runtimes.evm.assembler import assemble
+
+SENDER, CONTRACT, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
+CHEAT = EthAddress(b"\x71" * 20)
+
+
+@dataclass
+class Frames:
+    """Answers what frames ask for in another name, or by `answers`."""
+
+    name: EthAddress | None = None
+    answers: Callable[[EthereumHost, Ask], Answer | None] = lambda host, ask: None
+    armed: bool = True
+    watched: frozenset[bytes] = frozenset()
+    seen: list[tuple[object, ...]] = field(default_factory=list)
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        return proceed(call)
+
+    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+        self.seen.append((event.emitter,))
+
+    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        self.seen.append((calls.accounts.address_of(emitter), log))
+
+    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        self.seen.append((host.address, data, digest))
+
+    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        self.seen.append((host.address, slot, word))
+
+    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+        given = self.answers(host, ask)
+        if given is not None:
+            return given
+        actor = None if self.name is None else host.accounts.find(self.name)
+        return answer(host, ask, Asker(actor, self.name) if actor is not None and self.name is not None else None)
+
+
+def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: int = 0) -> Hypervisor:
+    made = Hypervisor.open(rules="ethereum")
+    made.advance(block=EthereumBlock(gas_limit=1 << 40))
+    install(made, {
+        SENDER: Account(10**20),
+        CONTRACT: Account(0, 1, assemble(contract)),
+        CALLEE: Account(0, 1, assemble(callee)),
+        OTHER: Account(other, 7),
+    })  # fmt: skip
+    return made
+
+
+def run(made: Hypervisor, gas: int = 5_000_000) -> bytes:
+    message = Message(to_filecoin(CONTRACT), to_filecoin(SENDER), method=INVOKE_EVM, gas_limit=Gas(gas))
+    result = made.apply_implicit(message)
+    assert result.receipt.exit_code == 0, result
+    return unwrap_return(result.receipt.return_data)
+
+
+def test_a_call_in_another_name_has_that_caller_and_pays_with_its_money() -> None:
+    call = "32 0 0 0 5 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN"
+    made = machine(call, other=5)
+    made.interceptor = Frames(OTHER)
+    assert run(made)[12:] == OTHER
+    assert [made.balance(to_filecoin(address)) for address in (CONTRACT, CALLEE, OTHER)] == [0, 5, 0]
+
+
+def test_a_delegate_call_in_another_name_writes_that_accounts_slots() -> None:
+    call = "32 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 DELEGATECALL POP 32 0 RETURN"
+    made = machine(call, "9 1 SSTORE ADDRESS CALLER EQ CALLER MUL 0 MSTORE 32 0 RETURN")
+    made.interceptor = Frames(CALLEE)
+    assert run(made)[12:] == CALLEE  # caller and address both
+
+
+def test_a_creation_in_another_name_counts_on_that_accounts_nonce() -> None:
+    made = machine("0 0 0 CREATE 0 MSTORE 32 0 RETURN")
+    made.interceptor = Frames(OTHER)
+    assert run(made)[12:] == create_address(OTHER, 7)
+
+
+def test_what_is_answered_is_what_the_frame_gets() -> None:
+    made = machine("32 0 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN")
+    made.interceptor = Frames(answers=lambda host, ask: Answer(True, b"\x11" * 32))
+    assert run(made) == b"\x11" * 32
+
+
+@pytest.mark.parametrize(
+    ("field", "opcode"), [("epoch", "NUMBER"), ("timestamp", "TIMESTAMP"), ("chain_id", "CHAINID")]
+)
+def test_a_block_changed_within_a_message_is_seen_by_the_frame_that_runs(field: str, opcode: str) -> None:
+    def change(host: EthereumHost, ask: Ask) -> Answer | None:
+        assert isinstance(ask, CallAsk)
+        host.calls.machine.context = replace(host.calls.machine.context, **{field: 77})  # type: ignore[arg-type]
+        host.calls.renew_block()
+        return Answer(True)
+
+    made = machine(f"{opcode} POP 0 0 0 0 0 0xcc 100000 CALL {opcode} 0 MSTORE 32 0 RETURN".replace(" 0xcc ", " 1 "))
+    made.interceptor = Frames(answers=change)
+    assert int.from_bytes(run(made), "big") == 77
+
+
+def test_code_that_a_test_puts_at_a_filecoin_precompile_runs_in_its_place() -> None:
+    call = f"32 0 0 0 0 {(0xFE << 152) + 5:#x} 100000 CALL POP 32 0 RETURN"
+    made = machine(call)
+    install(
+        made, {EthAddress(((0xFE << 152) + 5).to_bytes(20, "big")): Account(0, 1, assemble("3 0 MSTORE 32 0 RETURN"))}
+    )
+    assert int.from_bytes(run(made), "big") == 3
+
+
+def test_logs_and_slots_are_told() -> None:
+    made = machine("1 0 MSTORE 5 32 0 LOG1 7 SLOAD POP 9 8 SSTORE")
+    made.interceptor = frames = Frames()
+    run(made)
+    word = (1).to_bytes(32, "big")
+    log = Log(((5).to_bytes(32, "big"),), word)
+    assert frames.seen == [(CONTRACT, log), (CONTRACT, 7, None), (CONTRACT, 8, 9)]
+
+
+@pytest.mark.parametrize(("limit", "made_one"), [(24_576, False), (None, True)])
+def test_code_longer_than_a_contracts_may_be_is_made_where_there_is_no_limit(limit: int | None, made_one: bool) -> None:
+    init = assemble("24577 0 RETURN")  # so many zero bytes of code
+    word = int.from_bytes(init.ljust(32, b"\0"), "big")
+    made = machine(f"{word} 0 MSTORE {len(init)} 0 0 CREATE 0 MSTORE 32 0 RETURN")
+    made.advance(block=EthereumBlock(gas_limit=1 << 40, code_limit=limit))
+    assert any(run(made, gas=1 << 40)) == made_one
