@@ -68,6 +68,7 @@ class CallManager:
         self.prices = machine.context.network.prices
         self.max_depth = MAX_CALL_DEPTH
         self.tracer = machine.tracer
+        self.interceptor = machine.interceptor
         self.gas = gas
         self.origin = origin
         self.origin_address = origin_address
@@ -88,6 +89,19 @@ class CallManager:
 
         Raises SyscallError (the caller sees an error number), OutOfGas, Fatal.
         """
+        if self.interceptor is not None:
+            return self.interceptor.send(self, call, self._traced)
+        return self._in_transaction(call) if self.tracer is None else self._traced(call)
+
+    def answered(self, call: Call, result: CallResult) -> CallResult:
+        """Trace a call that somebody answered in the callee's place; the result as it is."""
+        if self.tracer is not None:
+            block = result.block or Block(0, b"")
+            self._trace_start(call)
+            self.tracer.event(CallEnded(result.exit_code, block.data, block.codec, 0, message=result.message))
+        return result
+
+    def _traced(self, call: Call) -> CallResult:
         if self.tracer is None:
             return self._in_transaction(call)
         before = self.gas.used

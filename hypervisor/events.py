@@ -5,8 +5,8 @@ machine: whoever applies messages gets the list, and a chain stores it beside it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 from hypervisor.types import ActorID
 from store.amt import Amt
@@ -27,8 +27,7 @@ class EventFlags(IntFlag):
     INDEXED_VALUE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class EventEntry:
+class EventEntry(NamedTuple):
     """One key and value of an event; `codec` says how the value's bytes are to be read (RAW or CBOR)."""
 
     flags: int
@@ -37,8 +36,7 @@ class EventEntry:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StampedEvent:
+class StampedEvent(NamedTuple):
     """An event with the actor that emitted it."""
 
     emitter: ActorID

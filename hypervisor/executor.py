@@ -146,7 +146,8 @@ class Executor:
         if state.balance < cost:
             text = f"{message.from_} has {state.balance} attoFIL, and gas may cost {cost}"
             raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
-        paid = replace(state, nonce=state.nonce + 1, balance=TokenAmount(state.balance - cost))
+        left = TokenAmount(state.balance - cost)
+        paid = ActorState(state.code, state.head, state.nonce + 1, left, state.delegated_address)
         self._machine.state_tree.set_actor(sender.id, paid)
         return sender.id
 
@@ -202,7 +203,7 @@ class Executor:
         self._credit(REWARD_ACTOR, outputs.miner_tip)
         self._credit(BURNT_FUNDS_ACTOR, outputs.over_estimation_burn)
         self._credit(sender, outputs.refund)
-        return replace(result, gas=outputs)
+        return ApplyResult(result.receipt, outputs, result.events, result.message, result.fatal)
 
     def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
         if amount == 0:

@@ -3,7 +3,7 @@
 Warm sets, original values, refunds, created and touched accounts of the EVM live here and nowhere else.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from hypervisor.undo_map import UndoMap
@@ -28,6 +28,17 @@ class Journal:
     def items(self) -> Iterator[tuple[Hashable, Any]]:
         """Every entry, in the order of first writing."""
         return self._entries.items()
+
+    def image(self) -> dict[Hashable, Any]:
+        """Every entry as it is now, to come back to with `go_back_to`."""
+        return dict(self._entries.items())
+
+    def go_back_to(self, image: Mapping[Hashable, Any]) -> None:
+        """Write what an image holds, None under every other key: a change like any other, undone as those are."""
+        for key in [key for key, _ in self._entries.items() if key not in image]:
+            self._entries.set(key, None)
+        for key, value in image.items():
+            self._entries.set(key, value)
 
     def mark(self) -> int:
         """A point to roll back to."""

@@ -21,12 +21,14 @@ from hypervisor.errors import BundleError, Fatal, HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis
+from hypervisor.interception import Interceptor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.migration import migrate
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import (
     IN_MEMORY,
     MACHINE,
+    OWN_EVM,
     check_bundle,
     choose_context,
     first_state,
@@ -106,6 +108,7 @@ class Hypervisor:
         self.externs: Externs = externs or DevelopmentExterns()
         self.proofs: ProofVerifier = proofs or RefuseProofs()
         self.tracer = tracer
+        self.interceptor: Interceptor | None = None
         self.actor_debugging = actor_debugging
         self.link_scans = LinkScanCache()
         self.stacks = Stacks()
@@ -113,7 +116,7 @@ class Hypervisor:
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)
         self._rules = context.rules
-        self._executor = executor_factory(context.rules)(self)
+        self.executor = executor_factory(context.rules)(self)
         self._installed = installed
 
     # --- opening ----------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class Hypervisor:
         bundle: Bundle | str | Path | None = None,
         network: int | None = None,
         rules: str | None = None,
-        evm: str = "py-evm",
+        evm: str = OWN_EVM,
         genesis: Genesis | None = None,
         context: MachineContext | None = None,
         externs: Externs | None = None,
@@ -140,11 +143,11 @@ class Hypervisor:
 
         `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
         number (default: the folder's, else the newest); `rules` names the rules, `filecoin` (the default) or a set that
-        is installed; `evm` says who runs contracts: `py-evm` (this project's EVM runtime), `official` (the bundle's own
-        EVM actor) or `auto` (that one where the bundle has it). Only a new state takes a `genesis`. `store` is one
-        that is open already, in place of the path; it is closed with the machine. Raises InvalidInput for a folder
-        under other rules or of another bundle and (as BundleError) for a bundle that cannot be had,
-        `store.blockstore.StoreError` for a folder that cannot be opened.
+        is installed; `evm` says who runs contracts: `py-evm`, `fast` or `both` (this project's EVM runtime, on those
+        engines), `official` (the bundle's own EVM actor) or `auto` (that one where the bundle has it). Only a new state
+        takes a `genesis`. `store` is one that is open already, in place of the path; it is closed with the machine.
+        Raises InvalidInput for a folder under other rules or of another bundle and (as BundleError) for a bundle that
+        cannot be had, `store.blockstore.StoreError` for a folder that cannot be opened.
         """
         registry = registry_factory(evm, options or {})
         if isinstance(bundle, str | Path):
@@ -231,7 +234,7 @@ class Hypervisor:
             raise InvalidInput(
                 f"the machine was opened under the rules '{self._rules}', its context is of '{self.context.rules}'"
             )
-        return self._executor.apply(message, raw_length, implicit)
+        return self.executor.apply(message, raw_length, implicit)
 
     def call(self, message: Message) -> ApplyResult:
         """What `apply_implicit` would answer, with nothing kept."""
@@ -410,8 +413,8 @@ class Hypervisor:
         if not self.store.has(EMPTY_ARRAY_CID):  # the state of every new actor: a foreign state need not have it
             self.store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
 
-    def fork(self, root: Cid | None = None) -> Hypervisor:
-        """A machine at the same state, or at an older root that the store holds.
+    def fork(self, root: Cid | None = None, context: MachineContext | None = None) -> Hypervisor:
+        """A machine at the same state, or at another root that the store holds; in another context, if one is given.
 
         It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
@@ -424,7 +427,7 @@ class Hypervisor:
         return Hypervisor(
             OverlayStore(self.base),
             self.state_tree.flush() if root is None else root,
-            self.context,
+            context or self.context,
             registry=shared,
             externs=self.externs,
             proofs=self.proofs,

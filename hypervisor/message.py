@@ -7,6 +7,7 @@ a receipt a tuple of four. What enters from outside is decoded strictly (`store.
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 from hypervisor.address import Address, Protocol
@@ -118,7 +119,7 @@ class Message:
         return cid_of(self.to_cbor())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what was encoded is kept
 class SignedMessage:
     """A message with its sender's signature."""
 
@@ -127,6 +128,10 @@ class SignedMessage:
 
     def to_cbor(self) -> bytes:
         """The tuple of message and signature."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return encode([self.message._fields(), self.signature.to_bytes()])
 
     @classmethod

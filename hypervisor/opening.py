@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from hypervisor.bundle import Bundle, Manifest, marked_runtime
@@ -27,7 +28,10 @@ from store.roots import INSTALLED
 
 IN_MEMORY = ":memory:"
 AUTO = "auto"
-EVM_ENGINES = ("py-evm", "official", AUTO)
+OWN_EVM = "fast"
+"""Who runs contracts of this project's engines, where nobody says."""
+OFFICIAL_EVM = "official"
+EVM_ENGINES = ("py-evm", "fast", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
 
 _RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
@@ -53,15 +57,13 @@ def first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[d
 
 def machine_record(context: MachineContext) -> bytes:
     """The folder's record of its machine."""
-    return encode(
-        {
-            "rules": context.rules,
-            "network": context.network.number,
-            "epoch": context.epoch,
-            "timestamp": context.timestamp,
-            "chain_id": context.chain_id,
-        }
-    )
+    return _record(context.rules, context.network.number, context.epoch, context.timestamp, context.chain_id)
+
+
+@lru_cache(1)
+def _record(rules: str, network: int, epoch: int, timestamp: int, chain_id: int) -> bytes:
+    # Messages that are flushed one by one have the same one.
+    return encode({"rules": rules, "network": network, "epoch": epoch, "timestamp": timestamp, "chain_id": chain_id})
 
 
 def choose_context(
@@ -145,8 +147,8 @@ def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dic
     contract = manifest.code("evm")
     engine = evm
     if engine == AUTO:
-        engine = "py-evm" if contract in names else "official"
-    if engine == "official":
+        engine = OWN_EVM if contract in names else OFFICIAL_EVM
+    if engine == OFFICIAL_EVM:
         if contract in names:
             raise InvalidInput(
                 "the state's bundle has no EVM actor of its own: choose another `evm`, or an official bundle"

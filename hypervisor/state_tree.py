@@ -5,7 +5,7 @@ It also keeps the address book, which is state of the init actor that the machin
 Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,10 @@ class ActorState:
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
+_UNREAD = ActorState(Cid(b""))
+"""Stands for an actor that the tree has not looked for yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class InitState:
     """The init actor's state: the HAMT of addresses, the next free ID, the network's name."""
@@ -84,6 +88,14 @@ class InitState:
         return cls(unlink(address_map), next_id, name)
 
 
+@dataclass(frozen=True, slots=True)
+class TreeImage:
+    """A tree within a transaction: the root that it was flushed to last, and the actors looked at since."""
+
+    root: Cid
+    actors: Mapping[ActorID, ActorState | None]
+
+
 class StateTree:
     """The actors under one state root."""
 
@@ -95,7 +107,7 @@ class StateTree:
             raise Fatal(f"state tree version {version} is not supported, only {STATE_TREE_VERSION}")
         self._hamt = Hamt(store, unlink(actors), HAMT_BIT_WIDTH)
         self._actors: UndoMap[ActorID, ActorState | None] = UndoMap()
-        self._resolved: UndoMap[Address, ActorID] = UndoMap()
+        self._resolved: UndoMap[Address, ActorID | None] = UndoMap()
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
         self._transactions = 0
@@ -120,8 +132,9 @@ class StateTree:
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """The actor's state, None where there is none."""
-        if actor in self._actors:
-            return self._actors.get(actor)
+        known = self._actors.get(actor, _UNREAD)
+        if known is not _UNREAD:
+            return known
         try:
             fields = self._hamt.get(_key(actor))
             state = None if fields is None else ActorState.from_fields(fields)
@@ -230,6 +243,35 @@ class StateTree:
         if self._transactions == 0:
             self._actors.forget_log()
             self._resolved.forget_log()
+
+    def image(self) -> TreeImage:
+        """The tree as it is now, within a transaction too, to come back to with `go_back_to`."""
+        return TreeImage(self._root, dict(self._actors.items()))
+
+    def root_of_now(self) -> Cid:
+        """The root that the tree would have were it flushed now; within a transaction too. Nothing changes."""
+        copy = StateTree(self.store, self._root)
+        for actor, state in self._actors.items():
+            if state != copy.get_actor(actor):
+                copy.delete_actor(actor) if state is None else copy.set_actor(actor, state)
+        return copy.flush()
+
+    def go_back_to(self, image: TreeImage) -> None:
+        """Write the actors as an image has them: a change like any other, undone as those are. Addresses too."""
+        before = StateTree(self.store, image.root)
+        actors = {actor for actor, _ in self._actors.items()} | set(image.actors)
+        if image.root != self._root:
+            actors |= {actor for actor, _ in before.actors()} | {actor for actor, _ in self.actors()}
+        for actor in sorted(actors):
+            state = image.actors[actor] if actor in image.actors else before.get_actor(actor)
+            if state != self.get_actor(actor):
+                self._actors.set(actor, state)
+                self._dirty.add(actor)
+        addresses = self._address_hamt(self.init_state())
+        for address, known in list(self._resolved.items()):
+            found = addresses.get(address.to_bytes())
+            if found != known:
+                self._resolved.set(address, found)
 
     def flush(self) -> Cid:
         """Write the changed actors and a new root; only outside transactions."""

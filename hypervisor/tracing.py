@@ -157,6 +157,17 @@ class StepTracer(Tracer, Protocol):
         """Take one event of an instruction, in order with those of `event`."""
 
 
+@runtime_checkable
+class PlaceTracer(StepTracer, Protocol):
+    """Who wants to know no more of an instruction than where it is: much less work than a `step`.
+
+    An engine that offers it calls `place` in place of `step`, so both must be understood.
+    """
+
+    def place(self, counter: int, /) -> None:
+        """Take the program counter of an instruction of the innermost frame that is about to run."""
+
+
 class Recorder:
     """A tracer that keeps everything but instructions."""
 

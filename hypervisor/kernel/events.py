@@ -94,7 +94,10 @@ class Events:
             raise SyscallError(ErrorNumber.READ_ONLY, "no event can be emitted in a read-only call")
 
     def _append(self, entries: list[EventEntry]) -> None:
-        self._calls.events.append(StampedEvent(self._context.receiver, tuple(entries)))
+        event = StampedEvent(self._context.receiver, tuple(entries))
+        self._calls.events.append(event)
+        if self._calls.interceptor is not None:
+            self._calls.interceptor.emitted(self._calls, event)
         if self._calls.tracer is not None:
             listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
             self._calls.tracer.event(EventEmitted(self._context.receiver, listed))

@@ -328,3 +328,30 @@ def test_the_senders_of_recorded_messages_are_found_in_the_recorded_address_book
         assert state is not None
         assert state.nonce == message[3]
         assert tree.init_state().network_name == "mainnet"
+
+
+def test_a_tree_goes_back_to_an_image_within_a_transaction_and_that_is_undone_with_it() -> None:
+    tree = tree_with_init()
+    tree.set_actor(A, actor(5))
+    image = tree.image()
+    outer = tree.begin()
+    made = tree.register_address(NEW_ETH)
+    tree.set_actor(A, actor(7))
+    inner = tree.begin()
+    tree.go_back_to(image)
+    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(5), None)
+    tree.rollback(inner)
+    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(7), made)
+    tree.rollback(outer)
+
+
+def test_a_tree_goes_back_to_an_image_that_was_taken_before_it_was_flushed() -> None:
+    tree = tree_with_init()
+    tree.set_actor(A, actor(5))
+    root = tree.flush()
+    image = tree.image()
+    tree.set_actor(A, actor(7))
+    tree.set_actor(B, actor(1))
+    tree.flush()
+    tree.go_back_to(image)
+    assert tree.flush() == root

@@ -129,3 +129,16 @@ def test_an_access_of_a_reverted_call_is_paid_again_and_an_older_one_is_not() ->
     tracker.rollback(mark)
     assert [read(tracker, gas, 200), update(tracker, gas, 200)] == [0, UPDATE]
     assert update(tracker, gas, 201) == LOOKUP + UPDATE
+
+
+def test_a_journal_goes_back_to_an_image_and_that_is_undone_with_the_call() -> None:
+    journal = Journal()
+    journal.set("kept", 1)
+    image = journal.image()
+    journal.set("kept", 2)
+    journal.set("new", 3)
+    mark = journal.mark()
+    journal.go_back_to(image)
+    assert (journal.get("kept"), journal.get("new")) == (1, None)
+    journal.rollback(mark)
+    assert (journal.get("kept"), journal.get("new")) == (2, 3)

@@ -1,0 +1,102 @@
+"""Who stands between the calls of a message: what it sees, what it may answer and change, and what it costs nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.events import EventEntry, StampedEvent
+from hypervisor.exit_codes import ExitCode
+from hypervisor.interception import Interceptor
+from hypervisor.kernel import Kernel
+from hypervisor.runtime import Outcome
+from hypervisor.tracing import CallEnded, CallStarted, Recorder
+from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
+from store.cid import RAW
+from tests.hypervisor.world import Notes, World, exiting, number_of, sends
+
+METHOD = MethodNumber(2)
+
+
+@dataclass
+class Watcher:
+    """Keeps what it sees; `change` answers or changes the calls of an actor."""
+
+    change: Callable[[CallManager, Call, Callable[[Call], CallResult]], CallResult] | None = None
+    seen: list[tuple[ActorID, int]] = field(default_factory=list)
+    armed: bool = True
+    watched: frozenset[bytes] = frozenset()
+    events: list[StampedEvent] = field(default_factory=list)
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        self.seen.append((call.from_, calls.depth))
+        if self.change is not None and calls.depth == 1:
+            return self.change(calls, call, proceed)
+        return proceed(call)
+
+    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+        self.events.append(event)
+
+
+def test_every_call_of_a_message_is_seen_with_the_depth_of_its_caller() -> None:
+    world, watcher = World(), Watcher()
+    inner = world.actor(lambda kernel, params: None)
+    middle = world.actor(sends(inner, METHOD))
+    outer = world.actor(sends(middle, METHOD))
+    world.machine.interceptor = watcher
+    world.send(outer, METHOD)
+    assert [depth for _, depth in watcher.seen] == [0, 1, 2]
+
+
+def test_a_call_may_be_answered_without_being_made() -> None:
+    world, notes = World(), Notes()
+    callee = world.actor(exiting(40))
+    caller = world.actor(lambda kernel, params: notes.add(kernel.send(callee, METHOD, value=TokenAmount(0)).exit_code))
+    world.machine.interceptor = Watcher(lambda calls, call, proceed: CallResult(ExitCode.OK))
+    world.send(caller, METHOD)
+    assert notes.items == [0]
+
+
+def test_a_call_may_be_made_in_another_name() -> None:
+    world, notes = World(), Notes()
+
+    def callee(kernel: Kernel, _: BlockId) -> None:
+        notes.add(kernel.context.caller)
+
+    at = world.actor(callee)
+    caller = world.actor(sends(at, METHOD))
+    world.machine.interceptor = Watcher(lambda calls, call, proceed: proceed(replace(call, from_=ActorID(1))))
+    world.send(caller, METHOD)
+    assert notes.items == [1]
+
+
+def test_a_call_that_is_answered_is_traced_where_it_is_asked_for() -> None:
+    recorder = Recorder()
+    world = World(tracer=recorder)
+    callee = world.actor(lambda kernel, params: None)
+    caller = world.actor(sends(callee, METHOD))
+    world.machine.interceptor = Watcher(lambda calls, call, proceed: calls.answered(call, CallResult(33)))
+    world.send(caller, METHOD)
+    started = [event for event in recorder.events if isinstance(event, CallStarted)]
+    ended = [event.exit_code for event in recorder.events if isinstance(event, CallEnded)]
+    assert (len(started), ended) == (2, [33, 33])  # the caller passes the exit code on
+
+
+def test_events_are_told_when_they_are_emitted_even_if_their_call_fails() -> None:
+    world, watcher = World(), Watcher()
+
+    def emits(kernel: Kernel, _: BlockId) -> Outcome:
+        kernel.events.emit([EventEntry(0, "key", RAW, b"")])
+        return Outcome(16)
+
+    at = world.actor(emits)
+    world.machine.interceptor = watcher
+    world.send(at, METHOD)
+    assert [event.emitter for event in watcher.events] == [number_of(at)]
+
+
+def test_the_watcher_is_an_interceptor() -> None:
+    interceptor: Interceptor = Watcher()
+    assert interceptor.armed
