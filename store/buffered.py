@@ -7,11 +7,16 @@ finds the part that the new state root links to, and only that part is committed
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from store.blockstore import Blockstore
-from store.cid import Cid
+from store.cid import USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
 from store.links import links_of
 from store.walk import state_codec, targets
+
+_PREFIX: Final = len(USUAL_PREFIX)
+_USUAL: Final = (USUAL_PREFIX, USUAL_RAW_PREFIX)
+"""How links begin of which nothing needs to be checked: what the prefix says of the digest, `links_of` has seen."""
 
 
 class BufferedStore:
@@ -45,15 +50,19 @@ class BufferedStore:
         link that no state may hold (another codec or hash) and CodecError for a malformed block.
         """
         found: dict[Cid, bytes] = {}
-        todo = targets(root)[::-1]
+        todo = [cid for cid in targets(root)[::-1] if state_codec(cid)]
+        pending = self.pending
         while todo:
             cid = todo.pop()
-            codec = state_codec(cid)
-            data = self.pending.get(cid)
+            data = pending.get(cid)
             if data is None or cid in found:
                 continue
-            found[cid] = data
-            todo += reversed(links_of(data, codec))
+            found[cid] = bytes(data)  # without the values of a joined one
+            for link in reversed(links_of(data, state_codec(cid))):
+                if link in pending:
+                    todo.append(link)
+                elif link[:_PREFIX] not in _USUAL:
+                    state_codec(link)
         return list(found.items())
 
     def forget_after(self, count: int) -> None:

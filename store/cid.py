@@ -38,7 +38,7 @@ USUAL_PREFIX: Final = b"\x01\x71\xa0\xe4\x02\x20"
 USUAL_LENGTH: Final = 38
 """The length of such a CID in bytes."""
 
-_RAW_PREFIX = b"\x01\x55\xa0\xe4\x02\x20"
+USUAL_RAW_PREFIX: Final = b"\x01\x55\xa0\xe4\x02\x20"
 """The same with the codec RAW, as code CIDs have it: every actor of a state tree names one."""
 
 _V0_PREFIX = b"\x12\x20"
@@ -167,7 +167,7 @@ def _read_parts(buffer: bytes, offset: int) -> tuple[CidParts, int]:
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")
         return CidParts(0, DAG_PB, SHA2_256, bytes(buffer[offset + 2 : end])), end
-    if buffer.startswith(_RAW_PREFIX, offset):
+    if buffer.startswith(USUAL_RAW_PREFIX, offset):
         end = offset + USUAL_LENGTH
         if end > len(buffer):
             raise CidError("the digest of the CID is cut off")

@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 
 from cbor2 import CBORDecodeError, CBORTag, loads
 
-from store.cid import USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, split_cid
+from store.cid import USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, split_cid
 
 MAX_DEPTH: Final = 256
 """How many arrays and maps may be nested, in either direction."""
@@ -28,7 +28,7 @@ LINK_TAG: Final = 42
 LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
 """What precedes the 38 bytes of a version 1 CID with a 32-byte blake2b-256 digest."""
 
-_USUAL_LINK = b"\x00" + USUAL_PREFIX
+_USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
 _USUAL_LENGTH = 1 + USUAL_LENGTH
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
@@ -181,7 +181,7 @@ def _write_link(value: CBORTag, out: _Write) -> None:
     raw = value.value
     if type(raw) is not bytes:
         raise CodecError("a link holds a byte string")
-    if len(raw) != _USUAL_LENGTH or not raw.startswith(_USUAL_LINK):
+    if len(raw) != _USUAL_LENGTH or not raw.startswith(_USUAL_LINKS):
         _check_link(raw)
     out(b"\xd8\x2a")
     out(_BYTES[len(raw)])

@@ -15,6 +15,7 @@ from typing import Any, Final
 from store.blockstore import Blockstore, NodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
+from store.links import Joined
 from store.nodes import (
     bitfield_bytes,
     child_cid,
@@ -37,12 +38,14 @@ class HamtError(NodeError):
 class _Node:
     """A decoded node. A pointer is a bucket (list of [key, value] lists), a loaded node, or a link (CBORTag)."""
 
-    __slots__ = ("bitfield", "cid", "pointers")
+    __slots__ = ("bitfield", "cid", "pointers", "written")
 
     def __init__(self, bitfield: int, pointers: list[Any], cid: Cid | None) -> None:
         self.bitfield = bitfield
         self.pointers = pointers
         self.cid = cid  # None: changed since it was loaded or flushed
+        self.written: list[bytes | None] = [None] * len(pointers)
+        """Pointers as they were last encoded; None for those that changed since, and for loaded nodes."""
 
 
 class Hamt:
@@ -115,8 +118,9 @@ class Hamt:
             if not node.bitfield & bit:
                 node.bitfield |= bit
                 node.pointers.insert(index, [[key, value]])
+                node.written.insert(index, None)
                 return
-            pointer = node.pointers[index]
+            pointer, node.written[index] = node.pointers[index], None
             if type(pointer) is list:
                 if not _put(pointer, key, value):
                     node.pointers[index] = self._split(pointer, level, path, key, value)
@@ -144,14 +148,15 @@ class Hamt:
         if type(pointer) is list:
             if not _remove(pointer, key):
                 return False
+            node.written[index] = None
             if not pointer:
                 node.bitfield ^= bit
-                del node.pointers[index]
+                del node.pointers[index], node.written[index]
         else:
             child = pointer if type(pointer) is _Node else self._child(node, index)
             if not self._delete(child, level + 1, path, key):
                 return False
-            node.pointers[index] = _folded(child)
+            node.pointers[index], node.written[index] = _folded(child), None
         node.cid = None
         return True
 
@@ -186,23 +191,32 @@ class Hamt:
     def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
         if node.cid is not None:
             return node.cid
-        parts = [b"\x82", bitfield_bytes(node.bitfield), array_head(len(node.pointers))]
-        for pointer in node.pointers:
-            if type(pointer) is list:
-                parts.append(array_head(len(pointer)))
-                for key, value in pointer:
-                    parts += b"\x82", bytes_head(len(key)), key, encode(value)
-            elif type(pointer) is _Node:
+        parts: list[bytes] = []
+        for index, pointer in enumerate(node.pointers):
+            if type(pointer) is _Node:
                 parts.append(link_bytes(self._encode(pointer, written)))
-            else:
-                parts.append(encode(pointer))
-        data = b"".join(parts)
+                continue
+            part = node.written[index]
+            if part is None:
+                part = node.written[index] = _pointer_bytes(pointer)
+            parts.append(part)
+        data = Joined.of(b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts)), parts)
         cid = cid_of(data)
         written.append((node, cid, data))
         return cid
 
     def _too_deep(self) -> HamtError:
         return HamtError(f"more than {len(self._levels)} levels of nodes")
+
+
+def _pointer_bytes(pointer: Any) -> bytes:
+    """A bucket or a link, encoded."""
+    if type(pointer) is not list:
+        return encode(pointer)
+    parts = [array_head(len(pointer))]
+    for key, value in pointer:
+        parts += b"\x82", bytes_head(len(key)), key, encode(value)
+    return b"".join(parts)
 
 
 def _path(key: bytes) -> int:

@@ -7,6 +7,7 @@ charges gas for the same walk is the kernel's.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from store.cid import (
@@ -17,6 +18,7 @@ from store.cid import (
     IDENTITY,
     RAW,
     USUAL_PREFIX,
+    USUAL_RAW_PREFIX,
     Cid,
     CidError,
     split_cid,
@@ -29,10 +31,28 @@ STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
 SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED))
 """Codecs of sector commitments: they name data that is never in the store, and are skipped."""
 
-_USUAL_LINK: Final = LINK_HEAD + USUAL_PREFIX
+_SMALL: Final = 512
+"""Bytes of a value whose links are kept: larger ones would take too much memory."""
+_USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
 _MAX_INLINE: Final = (
     16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
 )
+
+
+class Joined(bytes):
+    """A block that knows of which whole values it was joined: of those, most are the ones that it had before.
+
+    So flushing a state again and again does not scan every node again. It counts as the bytes that it is.
+    """
+
+    values: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, head: bytes, values: list[bytes]) -> Joined:
+        """The block of some values behind a head without links."""
+        joined = cls(head + b"".join(values))
+        joined.values = tuple(values)
+        return joined
 
 
 def links_of(data: bytes, codec: int) -> list[Cid]:
@@ -42,9 +62,24 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     codecs than DAG-CBOR have no links. CodecError if a DAG-CBOR block is malformed.
     """
     links: list[Cid] = []
-    if codec == DAG_CBOR:
+    if codec != DAG_CBOR:
+        return links
+    if type(data) is Joined:
+        for value in data.values:
+            links += _links_of_value(value) if len(value) <= _SMALL else _scanned(value)
+    else:
         _scan(data, links, _MAX_INLINE)
     return links
+
+
+def _scanned(value: bytes) -> tuple[Cid, ...]:
+    links: list[Cid] = []
+    _scan(value, links, _MAX_INLINE)
+    return tuple(links)
+
+
+_links_of_value = lru_cache(1 << 16)(_scanned)
+"""The links of a small value, kept for as many as some thousand nodes of a large state hold: 20 MB."""
 
 
 def _step(first: int) -> tuple[int, int]:
@@ -67,24 +102,24 @@ _STEPS: Final = tuple(_step(first) for first in range(256))
 
 def _scan(data: bytes, links: list[Cid], inline: int) -> None:
     at = 0
-    size = len(data)
     remaining = 1
     steps = _STEPS
-    while remaining:
-        if at >= size:
-            raise CodecError("not CBOR: the block ends inside a value")
-        step, change = steps[data[at]]
-        if step:
-            at += step
-            remaining += change
-        elif data.startswith(_USUAL_LINK, at):
-            links.append(Cid(data[at + 5 : at + 43]))
-            at += 43
-            remaining -= 1
-        else:
-            at, change = _long_step(data, at, links, inline)
-            remaining += change
-    if at != size:
+    try:
+        while remaining:
+            step, change = steps[data[at]]
+            if step:
+                at += step
+                remaining += change
+            elif data.startswith(_USUAL_LINKS, at):
+                links.append(Cid(data[at + 5 : at + 43]))
+                at += 43
+                remaining -= 1
+            else:
+                at, change = _long_step(data, at, links, inline)
+                remaining += change
+    except IndexError:
+        raise CodecError("not CBOR: the block ends inside a value") from None
+    if at != len(data):
         raise CodecError("not CBOR: the block ends inside a value, or bytes follow it")
 
 

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, way_text
-from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, SHA2_256, USUAL_LENGTH, USUAL_PREFIX, Cid, show, split_cid
+from store.cid import (
+    BLAKE2B_256,
+    DAG_CBOR,
+    IDENTITY,
+    RAW,
+    SHA2_256,
+    USUAL_LENGTH,
+    USUAL_PREFIX,
+    USUAL_RAW_PREFIX,
+    Cid,
+    show,
+    split_cid,
+)
 from store.codec import CodecError
 from store.links import SECTOR_CODECS, STATE_CODECS, links_of
 
@@ -77,8 +89,11 @@ def targets(root: Cid) -> list[Cid]:
 
 def state_codec(cid: Cid) -> int:
     """The codec of a block that a state may link to; StoreCorrupt if no state may hold this link."""
-    if cid.startswith(USUAL_PREFIX) and len(cid) == USUAL_LENGTH:
-        return DAG_CBOR
+    if len(cid) == USUAL_LENGTH:
+        if cid.startswith(USUAL_PREFIX):
+            return DAG_CBOR
+        if cid.startswith(USUAL_RAW_PREFIX):
+            return RAW
     parts = split_cid(cid)
     if parts.codec not in STATE_CODECS:
         raise StoreCorrupt(f"link to {show(cid)}: codec {parts.codec:#x} has no place in a state")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from devtools.cli.folders import Folder
 
 if TYPE_CHECKING:
+    from store.rocks import RocksStore
     from store.transfer import CarSummary
 
 app = typer.Typer(help="States as CAR files: import, export and verify.", no_args_is_help=True)
 
 _File = Annotated[Path, typer.Argument(metavar="CAR", help="The file.", show_default=False)]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_AFTER_STATE: Final = """hypervisor inspect {folder} --root {root}
+             No network begins with it: `hypervisor node --state {folder}` would make a chain beside it. For a network,
+             import a chain's snapshot with --chain, or give what `node --dump-state` wrote to `node --load-state`."""
+_AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 
 
 @app.command("verify")
@@ -56,7 +62,7 @@ def export(
 
     Example: hypervisor car export chain state.car
     """
-    from devtools.cli.folders import head_of, named_block, open_folder
+    from devtools.cli.folders import head_of, named_block, reading
     from devtools.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
     from store.cid import show
@@ -65,7 +71,7 @@ def export(
     from store.selectors import SelectorError, parse_selector
     from store.transfer import export_car, write_blocks
 
-    with open_folder(folder) as store, bytes_bar("exporting") as progress:
+    with reading(folder) as store, bytes_bar("exporting") as progress:
         roots = [named_block(text) for text in root or ()] or [head_of(store)]
         partial = car.with_name(car.name + ".part")
         try:
@@ -96,17 +102,28 @@ def import_(
         typer.Option(metavar="NAME", help="The name that keeps it from being collected (default: the file's)."),
     ] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Links may lead out of the file.")] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="A snapshot of a chain: let a network begin with its state.")
+    ] = False,
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN", help="With --chain: the network version.", show_default="by its actors")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
     """Verify a CAR and store its blocks: all of them or none. An import that was interrupted goes on.
 
-    The first root is pinned: `hypervisor inspect DIR --root CID` looks into it, `hypervisor gc` keeps it.
+    The first root is pinned: `hypervisor inspect DIR --root CID` looks into it, `hypervisor gc` keeps it. With --chain
+    the file is what Filecoin's nodes export: `hypervisor node --state DIR` then goes on from there.
 
     Example: hypervisor car import chain state.car --pin yesterday
+
+    Example: hypervisor car import calibration snapshot.car --chain
     """
     from devtools.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
+    from localnet.chain_snapshot import check_empty
     from store.car import read_car
+    from store.cid import show
     from store.rocks import RocksStore
     from store.roots import PIN_PREFIX
     from store.transfer import import_car
@@ -116,9 +133,26 @@ def import_(
     if not roots:
         raise InvalidInput(f"{car} has no root that could be pinned")
     names = {PIN_PREFIX + (pin or car.stem).encode(): roots[0]}
+    if network is not None and not chain:
+        raise InvalidInput("a network version, but no network to begin: --network goes with --chain")
     with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
-        summary = import_car(store, car, names, partial=partial, progress=progress)
+        if chain:
+            check_empty(store)
+        summary = import_car(store, car, names, partial=partial or chain, progress=progress)
+        if chain:
+            _begin(store, summary, network)
     _report(summary, as_json)
+    if not as_json:
+        typer.echo(f"next         {_AFTER_CHAIN if chain else _AFTER_STATE}".format(folder=folder, root=show(roots[0])))
+
+
+def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
+    from devtools.cli.options import parsed_network
+    from localnet.chain_snapshot import begin_from, network_of, read_chain_snapshot
+
+    snapshot = read_chain_snapshot(store, summary.roots)
+    version = network_of(store, snapshot) if network is None else parsed_network(network)
+    begin_from(store, snapshot, version)
 
 
 def _report(summary: CarSummary, as_json: bool) -> None:

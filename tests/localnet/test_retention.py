@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.index import ChainIndex
-from localnet.retention import chain_roots
+from localnet.retention import Housekeeper, Turn, chain_roots, forget_states
 from store.blockstore import BlockNotFound, get_object
 from store.codec import unlink
 from store.collector import Collected, Collector
 from store.rocks import RocksStore
+from store.walk import reachable
 from tests.localnet.conftest import ARTIFACTS
 
 FIL = 10**18
@@ -20,7 +22,9 @@ FIL = 10**18
 
 def collect(folder: Path, states: int | None = None) -> Collected:
     with RocksStore.open(folder) as store:
-        done = Collector(store, lambda: chain_roots(store, states)).run()
+        if states is not None:
+            forget_states(store, states)
+        done = Collector(store, lambda: chain_roots(store)).run()
     assert done is not None
     return done
 
@@ -67,13 +71,40 @@ def test_states_before_the_window_go_and_what_happened_then_is_still_known(folde
     assert window.dropped > 0
     assert window.kept == whole.kept - window.dropped
     with Network(folder) as network:
-        first = network.block(1)
+        first, oldest = network.block(1), network.block(4)
+        assert network.trace(oldest.transactions[0]).as_json()["reproduced"]
+        state = network.chain.machine_at(oldest).actor(network.accounts[1].delegated)
+        assert state is not None
+        assert state.balance == 10_004 * FIL
         assert network.receipt(first.transactions[0]).succeeded
+        with pytest.raises(InvalidInput, match=r"the state of block 1 was collected as garbage: .* from block 4 on"):
+            network.chain.machine_at(first)
+        with pytest.raises(InvalidInput, match="block 3 was collected"):
+            network.go_back(network.block(3))
         with pytest.raises(BlockNotFound):
-            network.chain.machine_at(first).actor(network.accounts[1].delegated)
+            network.machine.store.get(first.state)
         assert network.balance(network.accounts[1].address) == 10_005 * FIL
         network.send(network.accounts[1].address, value=FIL)
         assert network.balance(network.accounts[1].address) == 10_006 * FIL
+
+
+def test_the_messages_of_all_blocks_stay(folder: Path) -> None:
+    collect(folder, states=1)
+    with RocksStore.open(folder, read_only=True) as store:
+        index = ChainIndex(store)
+        counts = []
+        for height in range(index.head + 1):
+            messages = unlink(get_object(store, index.tipset(height).block)[10])
+            # the field's place: lotus BlockHeader; with messages there are more blocks below it
+            counts.append(len(reachable(store, [messages])))
+        assert counts[0] < min(counts[1:])
+
+
+def test_a_wider_window_brings_nothing_back(folder: Path) -> None:
+    collect(folder, states=2)
+    collect(folder, states=4)
+    with RocksStore.open(folder, read_only=True) as store:
+        assert ChainIndex(store).retained == 4
 
 
 def test_a_second_collection_finds_nothing_to_drop(folder: Path) -> None:
@@ -96,5 +127,70 @@ def test_a_folder_without_a_chain_names_no_roots_of_its_own(tmp_path: Path) -> N
     with RocksStore.open(tmp_path) as store:
         roots = chain_roots(store)
         assert list(roots.deep) == list(roots.shallow) == []
-        with pytest.raises(ValueError, match="at least the head's"):
-            chain_roots(store, 0)
+        with pytest.raises(InvalidInput, match="at least the head's"):
+            forget_states(store, 0)
+        forget_states(store, 1)
+        assert ChainIndex(store).retained == 0
+
+
+# --- beside a network that goes on ------------------------------------------------------------------------------------
+
+
+def finished(housekeeper: Housekeeper, states: int | None = None) -> Collected:
+    """A collection in the smallest turns."""
+    while (turn := housekeeper.collect(0, states)).done is None:
+        pass
+    return turn.done
+
+
+def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> None:
+    with Network(folder) as network:
+        housekeeper = Housekeeper(network)
+        turns = 0
+        while (turn := housekeeper.collect(0, 2)).done is None:
+            network.send(network.accounts[2].address, value=FIL)
+            turns += 1
+        assert turns > 2
+        assert turn.done.dropped > 0
+        assert network.balance(network.accounts[2].address) == (10_000 + turns) * FIL
+        network.send(network.accounts[2].address, value=FIL)
+    whole = collect(folder)
+    with Network(folder) as network:
+        assert network.balance(network.accounts[1].address) == 10_005 * FIL
+    assert whole.kept == collect(folder).kept
+
+
+def test_a_snapshot_keeps_its_state_and_those_behind_it(folder: Path) -> None:
+    with Network(folder) as network:
+        snapshot = network.snapshot()
+        network.mine(5)
+        finished(Housekeeper(network), 1)
+        assert network.chain.index.retained == 5
+        assert network.revert(snapshot)
+        assert network.block_number == 5
+        assert network.send(network.accounts[1].address, value=FIL).succeeded
+        network.mine(5)
+        finished(Housekeeper(network), 1)
+        assert network.chain.index.retained == network.block_number
+
+
+def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
+    with Network(folder) as network:
+        housekeeper = Housekeeper(network, 16)
+        assert housekeeper.turn(0) is None
+        network.mine(1)
+        assert housekeeper.turn(0) is None
+        network.mine(1)
+        turn: Turn | None = housekeeper.turn(0)
+        while turn is not None and turn.done is None:
+            turn = housekeeper.turn(0)
+        assert turn is not None
+        assert housekeeper.turn(0) is None
+        assert Housekeeper(network).turn(0) is None
+
+
+def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
+    with Network() as network, pytest.raises(InvalidInput, match="open one with a path"):
+        Housekeeper(network)
+    with Network(folder) as network, pytest.raises(InvalidInput, match="states of 0 tipsets"):
+        Housekeeper(network, 0)

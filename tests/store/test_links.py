@@ -27,7 +27,8 @@ from store.cid import (
     cid_of,
 )
 from store.codec import CodecError, encode, link
-from store.links import links_of
+from store.hamt import Hamt
+from store.links import Joined, links_of
 from store.memory import MemoryStore
 
 A, B, C = (cid_of(name) for name in (b"a", b"b", b"c"))
@@ -197,3 +198,27 @@ def test_a_buffered_store_reads_through_and_writes_nothing_through() -> None:
     assert store.has(stored)
     with pytest.raises(BlockNotFound):
         store.get(buffered)
+
+
+@given(st.dictionaries(st.binary(max_size=4), st.binary(max_size=3), max_size=60), st.lists(st.binary(max_size=4)))
+def test_a_nodes_links_are_those_of_its_bytes(content: dict[bytes, bytes], again: list[bytes]) -> None:
+    store = MemoryStore()
+    tree = Hamt(store)
+    for key, value in content.items():
+        tree.set(key, [link(cid_of(value)), link(cid_of(value, RAW)), b"\xd8\x2a" + A, link(cid_of(value, codec=CBOR))])
+    tree.flush()
+    for key in again:  # values that stand as they were beside values that changed
+        tree.set(key, link(cid_of(key)))
+    tree.flush()
+    blocks = list(store._blocks.values())
+    assert all(type(data) is Joined for data in blocks)
+    for data in blocks:
+        assert links_of(data, DAG_CBOR) == links_of(bytes(data), DAG_CBOR)
+
+
+def test_what_is_committed_are_plain_bytes() -> None:
+    store = BufferedStore(MemoryStore())
+    tree = Hamt(store)
+    tree.set(b"key", 1)
+    ((_, data),) = store.reachable(tree.flush())
+    assert type(data) is bytes

@@ -1,0 +1,54 @@
+"""What a message costs where the state has 1,000, 100,000 and 1,000,000 actors, in a folder.
+
+Each message is a transfer, applied and committed for itself, with a sync. A state tree is a HAMT of width 32: a path
+has one node more for 32 times as many actors, so that many more blocks are hashed and written, and no more. Each size
+is measured in a process of its own (`bench.growing`); caches hold what the messages touch, as they would on a chain.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from bench.rows import Row
+
+SIZES: Final = (1_000, 100_000, 1_000_000)
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    found = [measured(size) for size in SIZES]
+
+    def told(name: str, unit: str, factor: float) -> str:
+        return " / ".join(f"{cost[name] * factor:,.3g}" for cost in found) + f" {unit}"
+
+    def ratio(name: str) -> float:
+        return found[-1][name] / found[0][name]
+
+    cold = f"{told('cold_processor', 'us', 1e6)} between accounts that nothing has touched"
+    yield Row("a message, by the processor", ratio("processor"), f"{told('processor', 'us', 1e6)}; {cold}")
+    parts = [name for name in found[-1] if name.startswith("share_")]
+    whose = ", ".join(f"{name.removeprefix('share_')} {told(name, '%', 1)}" for name in parts)
+    yield Row("a message, by the clock", ratio("clock"), f"{told('clock', 'us', 1e6)}, synced; shares: {whose}")
+    yield Row("bytes that a message writes", ratio("written"), told("written", "KB", 1e-3))
+    yield Row("commit of 1,000 changed actors", found[-1]["flush"] * 1e3, told("flush", "ms", 1e3))
+    yield Row("open a folder of 1,000,000 actors", found[-1]["opened"] * 1e3, told("opened", "ms", 1e3))
+    grown = found[-1]["resident"] - found[0]["resident"]
+    yield Row("memory that 999,000 more actors take", max(0.0, grown) / 1e6, told("resident", "MB", 1e-6))
+
+
+def measured(size: int) -> dict[str, float]:
+    """What `bench.growing` says of a state of so many accounts."""
+    with TemporaryDirectory() as folder:
+        _run("fill", folder, size)
+        found: dict[str, float] = json.loads(_run("measure", folder, size))
+        return found
+
+
+def _run(what: str, folder: str, size: int) -> bytes:
+    command = [sys.executable, "-m", "bench.growing", what, folder, str(size)]
+    project = Path(__file__).resolve().parent.parent
+    return subprocess.run(command, cwd=project, capture_output=True, check=True).stdout  # noqa: S603

@@ -1,0 +1,55 @@
+"""`eth_getProof`: proofs that are IPLD blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from localnet import Network
+from store.cid import cid_of
+from store.paths import Path, verify
+from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.rpc.conftest import Client, Failed
+
+NOBODY = "0x" + "09" * 20
+
+
+def test_clients_get_blocks_and_paths(network: Network, rpc: Client) -> None:
+    counter = network.deploy(ARTIFACTS / "Counter.json")
+    counter.send("increment")
+    (before,) = rpc("eth_getProof", "0x" + counter.address.hex(), ["0x0"], hex(network.block_number - 1))[
+        "storageProof"
+    ]
+    assert before["value"] == "0x0"
+    found = rpc("eth_getProof", "0x" + counter.address.hex(), ["0x0"], "latest")
+    root = cid_of(bytes.fromhex(found["accountProof"][0][2:]))
+    assert root == network.machine.root
+    (slot,) = found["storageProof"]
+    blocks = [bytes.fromhex(data[2:]) for data in slot["proof"]]
+    assert slot["value"] == "0x1"
+    assert verify(root, Path.parse(slot["path"]), [(cid_of(data), data) for data in blocks]) == b"\x01"
+
+
+def test_an_account_without_code_has_the_hash_of_no_code_and_no_storage(rpc: Client) -> None:
+    found = rpc("eth_getProof", rpc("eth_accounts")[0])
+    # as geth has it: keccak-256 of nothing
+    assert found["codeHash"] == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    assert (found["storageHash"], found["storageProof"]) == ("0x" + "00" * 32, [])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        [],
+        ["0x1"],
+        [NOBODY, 5],
+        [NOBODY, ["0xg"]],
+        [NOBODY, ["0x0"] * 1_025],
+        [NOBODY, ["0x" + "1" * 65]],
+        [NOBODY, [], {}],
+    ],
+    ids=["nobody", "no address", "no list", "no slot", "too many slots", "a long slot", "no block"],
+)
+def test_what_cannot_be_proved_is_refused(rpc: Client, params: list[object]) -> None:
+    with pytest.raises(Failed) as failed:
+        rpc("eth_getProof", *params)
+    assert failed.value.code == -32602

@@ -1,0 +1,186 @@
+"""Snapshots of chains, in both forms of Filecoin's nodes, and networks that begin there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.chain_snapshot import begin_from, network_of, read_chain_snapshot
+from localnet.genesis import Beginning
+from localnet.retention import Housekeeper
+from store.blockstore import put_object
+from store.car import read_car, write_car
+from store.cid import Cid
+from store.codec import decode, link, unlink
+from store.memory import MemoryStore
+from store.rocks import RocksStore
+from store.transfer import export_car
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+
+COUNTER = ARTIFACTS / "Counter.json"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, Cid, Network]:
+    """A snapshot of a network on official actors; the counter's address, the head's header, the network."""
+    folder = tmp_path_factory.mktemp("made")
+    network = Network(folder / "chain", bundle=data_file(BUNDLE), clock=Clock())
+    with network:
+        counter = network.deploy(COUNTER)
+        counter.send("increment")
+        network.mine()
+        head = network.head.block
+    with RocksStore.open(folder / "chain", read_only=True) as store, (folder / "snapshot.car").open("wb") as file:
+        export_car(store, [head], file)
+    return folder / "snapshot.car", counter.address, head, network
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def second_form(car: Path, folder: Path) -> Path:
+    """The same snapshot with the map of FRC-0108 as its root."""
+    with car.open("rb") as file:
+        reader = read_car(file)
+        (head,) = reader.roots
+        blocks = list(reader)
+    root = MemoryStore()
+    metadata = put_object(root, {"Version": 2, "HeadTipsetKey": [link(head)], "F3Data": None})
+    with (folder / "second.car").open("wb") as file:
+        write_car(file, [metadata], [(metadata, root.get(metadata)), *blocks])
+    return folder / "second.car"
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_network_begins_with_the_state_of_a_snapshot(made: Any, tmp_path: Path, form: int) -> None:
+    car, counter, _, network = made
+    found = run("car", "import", tmp_path / "chain", car if form == 1 else second_form(car, tmp_path), "--chain")
+    assert found.exit_code == 0, found.output
+    with Network(tmp_path / "chain", clock=Clock()) as again:
+        assert again.block_number == network.head.height - 1
+        assert again.contract(counter, COUNTER).call("number") == 1
+        assert again.contract(counter, COUNTER).send("increment").succeeded
+        assert (again.version, again.chain.record.name) == (28, network.chain.record.name)
+    with Network(tmp_path / "chain", clock=Clock()) as again:
+        assert again.contract(counter, COUNTER).call("number") == 2
+        again.mine(2)
+        housekeeper = Housekeeper(again)
+        while (turn := housekeeper.collect(1, 1)).done is None:
+            pass
+        assert turn.done.dropped > 0
+        assert again.contract(counter, COUNTER).send("increment").succeeded
+    assert run("gc", tmp_path / "chain", "--states", 1).exit_code == 0
+    with Network(tmp_path / "chain", clock=Clock()) as again:
+        assert again.contract(counter, COUNTER).call("number") == 3
+
+
+def test_what_a_snapshots_head_says_is_read(made: Any, tmp_path: Path) -> None:
+    car, _, head, network = made
+    with RocksStore.open(tmp_path / "store") as store:
+        assert run("car", "verify", car).exit_code == 0
+        with car.open("rb") as file:
+            store.put_many(read_car(file))
+        snapshot = read_chain_snapshot(store, [head])
+        assert (snapshot.version, snapshot.height, snapshot.blocks) == (1, network.head.height, (head,))
+        assert (snapshot.timestamp, snapshot.base_fee) == (network.head.timestamp, network.head.base_fee)
+        assert snapshot.state == network.head.before
+        assert network_of(store, snapshot) == 28
+        begin_from(store, snapshot, 28)
+        with pytest.raises(InvalidInput, match="holds a state already"):
+            begin_from(store, snapshot, 28)
+
+
+def test_a_folder_with_a_state_takes_no_snapshot_and_no_block_of_it(made: Any, tmp_path: Path) -> None:
+    car, _, head, _ = made
+    with Network(tmp_path / "chain", clock=Clock()):
+        pass
+    found = run("car", "import", tmp_path / "chain", car, "--chain")
+    assert isinstance(found.exception, InvalidInput)
+    assert "holds a state already" in str(found.exception)
+    with RocksStore.open(tmp_path / "chain") as store:
+        assert not store.has(head)
+    found = run("car", "import", tmp_path / "new", car, "--network", "nv28")
+    assert "--network goes with --chain" in str(found.exception)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 2],
+        {"Version": 2},
+        {"Version": 3, "HeadTipsetKey": []},
+        {"Version": 2, "HeadTipsetKey": []},
+        {"Version": "x", "HeadTipsetKey": []},
+        "text",
+    ],
+)
+def test_what_is_no_snapshot_is_refused(value: Any) -> None:
+    store = MemoryStore()
+    with pytest.raises(InvalidInput, match="snapshot"):
+        read_chain_snapshot(store, [put_object(store, value)])
+    with pytest.raises(InvalidInput, match="snapshot"):
+        read_chain_snapshot(store, [])
+
+
+def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
+    car, _, head, _ = made
+    store = MemoryStore()
+    with car.open("rb") as file:
+        store.put_many(read_car(file))
+    other = decode(store.get(head))
+    other[7] += 1
+    with pytest.raises(InvalidInput, match="of different tipsets"):
+        read_chain_snapshot(store, [head, put_object(store, other)])
+
+
+def test_a_snapshots_network_has_the_chain_id_of_its_name_and_the_fees_of_its_head(tmp_path: Path) -> None:
+    beginning = Beginning(name="calibrationnet")
+    with Network(tmp_path / "made", bundle=data_file(BUNDLE), clock=Clock(), beginning=beginning) as network:
+        network.mine()
+        network.set_next_base_fee(5_000)
+        network.mine()
+        head = network.head
+    with RocksStore.open(tmp_path / "made", read_only=True) as store, (tmp_path / "made.car").open("wb") as file:
+        export_car(store, [head.block], file)
+    assert run("car", "import", tmp_path / "new", tmp_path / "made.car", "--chain").exit_code == 0
+    with Network(tmp_path / "new", clock=Clock()) as again:
+        assert again.chain_id == 314159  # facts of the network: calibration's
+        assert (again.base_fee, head.base_fee) == (5_000, 5_000)
+
+
+def test_a_snapshot_without_the_header_before_its_head_is_refused(made: Any) -> None:
+    car, _, head, _ = made
+    (parent,) = [unlink(parent) for parent in decode(dict_of(car)[head])[5]]
+    store = MemoryStore()
+    store.put_many((cid, data) for cid, data in dict_of(car).items() if cid != parent)
+    with pytest.raises(InvalidInput, match="lacks the header bafy"):
+        begin_from(store, read_chain_snapshot(store, [head]), 28)
+
+
+def dict_of(car: Path) -> dict[Cid, bytes]:
+    with car.open("rb") as file:
+        return dict(read_car(file))
+
+
+def test_a_state_with_other_actors_needs_the_network_version(tmp_path: Path) -> None:
+    with Network(tmp_path / "own", network=27, clock=Clock()) as network:
+        network.mine(2)
+        head = network.head.block
+    with RocksStore.open(tmp_path / "own", read_only=True) as store, (tmp_path / "own.car").open("wb") as file:
+        export_car(store, [head], file)
+    found = run("car", "import", tmp_path / "new", tmp_path / "own.car", "--chain")
+    assert isinstance(found.exception, InvalidInput)
+    assert "name the network version" in str(found.exception)
+    assert run("car", "import", tmp_path / "new", tmp_path / "own.car", "--chain", "--network", "nv27").exit_code == 0
+    with Network(tmp_path / "new", clock=Clock()) as again:
+        assert again.version == 27
+        again.mine()

@@ -1,0 +1,385 @@
+"""Networks that begin where another one is. The other one is a second network, which is asked over HTTP as any node."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.addresses import EthAddress, to_filecoin
+from devtools.cli.folders import reading
+from devtools.cli.node_banner import banner
+from hypervisor.errors import InvalidInput
+from hypervisor.externs import ExternError
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.addresses import filecoin_address
+from localnet.forking import Fork, Origin, find_fork_point
+from localnet.node_client import NodeClient, NodeError
+from localnet.replay import heights, replay
+from localnet.rpc.node import Node
+from localnet.rpc.server import serving
+from store.blockstore import BlockNotFound, StoreError
+from store.cid import RAW, Cid, cid_of, show
+from store.remote import RemoteLied, RemoteStore, RemoteUnavailable
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
+from tests.localnet.rpc.conftest import Client, Failed
+
+COUNTER = ARTIFACTS / "Counter.json"
+BLOCK = {"Timestamp": 1_800_000_000, "ParentBaseFee": "100"}
+
+
+class Other:
+    """The network that is forked: a counter at 2, a null round, and a transfer."""
+
+    def __init__(self, network: Network, url: str) -> None:
+        self.network, self.url = network, url
+        self.counter = network.deploy(COUNTER)
+        self.counter.send("increment")
+        self.counter.send("increment")
+        network.mine(null_rounds=1)
+        network.send(network.accounts[1], 5)
+
+
+@pytest.fixture(scope="module", params=["own", "official"])
+def other(request: pytest.FixtureRequest) -> Iterator[Other]:
+    bundle = None if request.param == "own" else data_file(BUNDLE)
+    with Network(bundle=bundle, clock=Clock()) as network:
+        # the network is used by this thread before it is served, and by the server's afterwards
+        found = Other(network, "")
+        with serving(network) as url:
+            found.url = url
+            yield found
+
+
+def fork(other: Other, path: Path | str = ":memory:", epoch: int | None = None) -> Network:
+    return Network.fork(other.url, epoch, path, clock=Clock(START + 100))
+
+
+def test_a_fork_answers_as_the_other_network_does(other: Other) -> None:
+    there = other.network
+    with fork(other) as network:
+        assert network.machine.root == there.machine.root
+        assert network.head.hash == there.head.hash
+        assert (network.block_number, network.base_fee, network.chain_id) == (
+            there.block_number,
+            there.base_fee,
+            there.chain_id,
+        )
+        assert network.contract(other.counter.address, COUNTER).call("number") == 2
+        for account in there.accounts:
+            assert network.balance(account) == there.balance(account) > 0
+            assert network.nonce(account) == there.nonce(account)
+        assert network.machine.context == there.machine.context
+        assert network.chain.record == there.chain.record
+
+
+def test_the_same_messages_lead_to_the_same_root() -> None:
+    with Network(clock=Clock()) as there:
+        counter = there.deploy(COUNTER)
+        with serving(there) as url, Network.fork(url, clock=Clock()) as network:
+            assert network.contract(counter.address, COUNTER).send("increment").succeeded
+            network.send(network.accounts[3], 5)
+            here = network.machine.root
+        assert counter.send("increment").succeeded
+        there.send(there.accounts[3], 5)
+        assert here == there.machine.root
+
+
+def test_state_is_read_when_something_touches_it(other: Other) -> None:
+    with fork(other) as network:
+        store = network.machine.base
+        assert isinstance(store, RemoteStore)
+        at_first = store.fetches
+        assert network.contract(other.counter.address, COUNTER).call("number") == 2
+        once = store.fetches
+        assert network.contract(other.counter.address, COUNTER).call("number") == 2
+        assert at_first < once == store.fetches
+
+
+def test_messages_on_a_fork_leave_the_other_network_alone(other: Other) -> None:
+    root = other.network.machine.root
+    with fork(other) as network:
+        counter = network.contract(other.counter.address, COUNTER)
+        assert counter.send("increment").succeeded
+        network.mine(3)
+        assert counter.call("number") == 3
+        assert network.block_number == other.network.block_number + 4
+    assert other.network.machine.root == root
+    assert other.counter.call("number") == 2
+
+
+def test_a_fork_may_begin_at_an_earlier_epoch_and_at_a_null_round(other: Other) -> None:
+    with fork(other, epoch=2) as network:
+        assert network.block_number == 2
+        assert network.contract(other.counter.address, COUNTER).call("number") == 1
+        assert network.machine.root == other.network.block(2).state
+        assert network.base_fee == other.network.block(2).next_base_fee
+    with fork(other, epoch=4) as network:  # nobody made a block in this one
+        assert network.block_number == 3
+        assert network.head.hash == other.network.block(3).hash
+
+
+def test_contracts_see_the_past_of_the_other_network(other: Other) -> None:
+    there = other.network.machine.externs
+    with fork(other) as network:
+        network.mine()
+        here = network.machine.externs
+        for epoch in map(ChainEpoch, (0, 2, 4, other.network.block_number)):
+            assert here.tipset_cid(epoch) == there.tipset_cid(epoch)
+            assert here.beacon_randomness(epoch) == there.beacon_randomness(epoch)
+            assert here.chain_randomness(epoch) == there.chain_randomness(epoch)
+
+
+def test_randomness_up_to_the_fork_point_is_what_the_other_node_says(
+    other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fork(other, epoch=3) as network:
+        network.mine()
+        lying(monkeypatch, "Filecoin.StateGetRandomnessDigestFromTickets", b64encode(b"t" * 32).decode())
+        lying(monkeypatch, "Filecoin.StateGetRandomnessDigestFromBeacon", b64encode(b"b" * 32).decode())
+        externs = network.machine.externs
+        assert [externs.chain_randomness(ChainEpoch(epoch)) == b"t" * 32 for epoch in (2, 3, 4)] == [True, True, False]
+        assert [externs.beacon_randomness(ChainEpoch(epoch)) == b"b" * 32 for epoch in (2, 3, 4)] == [True, True, False]
+
+
+def test_a_fork_in_a_folder_goes_on_without_the_other_network(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as there:
+        counter = there.deploy(COUNTER)
+        counter.send("increment")
+        with serving(there) as url, Network.fork(url, path=tmp_path) as network:
+            assert network.contract(counter.address, COUNTER).send("increment").succeeded
+            root = network.machine.root
+            network.machine.externs.tipset_cid(ChainEpoch(1))
+    with Network(tmp_path) as network:
+        assert network.machine.root == root
+        mine = network.contract(counter.address, COUNTER)
+        assert mine.call("number") == 2
+        assert mine.send("increment").succeeded
+        assert network.machine.externs.tipset_cid(ChainEpoch(1)) == there.block(1).key
+        receipt = network.receipt(network.block(network.block_number - 1).transactions[0])
+        assert len(receipt.trace.calls) == 1
+        # nobody has touched this one before, and nobody is there to ask
+        with pytest.raises(Failed, match="is not here, and no node answers at") as failed:
+            Client(Node(network))("Filecoin.ChainReadObj", {"/": show(cid_of(b"never read", RAW))})
+        assert failed.value.code == -32000
+        with pytest.raises((StoreError, NodeError)) as missing:
+            network.machine.base.get(cid_of(b"never read", RAW))
+        assert isinstance(missing.value, RemoteUnavailable)
+        assert url in str(missing.value)
+
+
+def test_a_fork_may_have_a_chain_id_of_its_own(other: Other) -> None:
+    with Network.fork(other.url, clock=Clock(START + 100), chain_id=77) as network:
+        assert network.chain_id == 77 != other.network.chain_id
+        assert network.send(network.accounts[1], 1).succeeded
+
+
+def test_the_other_networks_node_may_move(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as there:
+        counter = there.deploy(COUNTER)
+        with serving(there) as url, Network.fork(url, path=tmp_path, clock=Clock()):
+            pass
+        with serving(there) as moved, Network.fork(moved, path=tmp_path, clock=Clock()) as network:
+            assert network.contract(counter.address, COUNTER).call("number") == 0
+
+
+def test_the_next_base_fee_is_the_other_networks() -> None:
+    with Network(clock=Clock()) as there:
+        there.set_next_base_fee(TokenAmount(5_000))
+        assert there.head.base_fee != there.base_fee
+        with serving(there) as url, Network.fork(url, clock=Clock()) as network:
+            assert (network.head.base_fee, network.base_fee) == (there.head.base_fee, 5_000)
+
+
+def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
+    with fork(other, epoch=2) as network:
+        rpc = Client(Node(network))
+        began = network.head.hash
+        network.mine(3)
+        assert f"Fork:            of {other.url}, behind epoch 2" in banner(network, "", signs=True).splitlines()
+        with pytest.raises(Failed, match="block 1 not found: this chain begins at 2"):
+            rpc("eth_getBalance", f"0x{network.accounts[0].address.hex()}", "0x1")
+        assert rpc("anvil_nodeInfo")["forkConfig"] == {
+            "forkUrl": other.url, "forkBlockNumber": 2, "forkRetryBackoff": None
+        }  # fmt: skip
+        assert rpc("anvil_metadata")["forkedNetwork"] == {
+            "chainId": other.network.chain_id, "forkBlockNumber": 2, "forkBlockHash": f"0x{began.hex()}"
+        }  # fmt: skip
+        with pytest.raises(Failed, match="the chain has 3 blocks above the first, not 4"):
+            rpc("anvil_rollback", 4)
+        assert network.block_number == 5
+        rpc("anvil_rollback", 3)
+        assert network.head.hash == began
+
+
+def test_the_tipsets_of_a_fork_are_executed_again_without_the_other_network(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as there:
+        there.mine(3)
+        with serving(there) as url, Network.fork(url, path=tmp_path, clock=Clock(START + 100)) as network:
+            # the hash of block NUMBER - 2, which is the other network's, becomes a contract's code
+            sent = network.send(None, data=bytes.fromhex("600243034060005260206000f3"))
+            assert sent.succeeded
+            made = network.machine.actor(to_filecoin(EthAddress(sent.contract_address or b"")))
+            assert made is not None
+            network.mine(2)
+    done = [replay(tmp_path, height) for height in heights(tmp_path)]
+    assert [(tipset.messages, tipset.difference) for tipset in done] == [(1, ""), (0, ""), (0, "")]
+
+
+def test_a_forks_folder_says_why_it_lacks_a_block(other: Other, tmp_path: Path) -> None:
+    fork(other, tmp_path).close()
+    missing = "is not in the store.* holds a fork, which has only the blocks that were read"
+    with pytest.raises(StoreError, match=missing), reading(tmp_path) as store:
+        store.get(cid_of(b"never read", RAW))
+
+
+def test_a_folder_is_one_fork(other: Other, tmp_path: Path) -> None:
+    with fork(other, tmp_path / "fork", 2):
+        pass
+    with fork(other, tmp_path / "fork") as network:
+        assert network.block_number == 2
+    with pytest.raises(InvalidInput, match="was forked at epoch 2, not at 3"):
+        fork(other, tmp_path / "fork", 3)
+    for epoch in (4, 4, 3):  # a null round, and the block before it
+        with fork(other, tmp_path / "null", epoch) as network:
+            assert network.block_number == 3
+    with Network(tmp_path / "none"):
+        pass
+    with pytest.raises(InvalidInput, match="is no fork"):
+        fork(other, tmp_path / "none")
+
+
+def test_who_has_no_funds_there_gets_some_here() -> None:
+    with Network(clock=Clock(), mnemonic=" ".join(["abandon"] * 11 + ["about"])) as there:
+        balance = TokenAmount(7 * 10**18)
+        with serving(there) as url, Network.fork(url, clock=Clock(START + 9), balance=balance) as network:
+            assert network.balance(network.accounts[0]) == balance
+            assert network.send(network.accounts[1], 1).succeeded
+            minted = 2 * len(network.accounts) * balance
+            assert network.chain.record.vested == there.chain.record.vested + minted
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"network": 27}, "a fork has the network version"),
+        ({"rules": "ethereum"}, "cannot be under the rules 'ethereum'"),
+        ({"fork": Fork("ftp://there")}, "is no URL of a node"),
+    ],
+)
+def test_what_a_fork_cannot_be_is_said(other: Other, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Network(**{"fork": Fork(other.url), **options})  # type: ignore[arg-type]
+
+
+def test_an_epoch_that_is_not_there_yet_is_named(other: Other) -> None:
+    head = other.network.block_number
+    with pytest.raises(InvalidInput, match=f"epoch {head + 1} cannot be forked: .* is at epoch {head}"):
+        fork(other, epoch=head + 1)
+
+
+def test_nobody_who_answers_is_an_error_that_names_the_url() -> None:
+    with pytest.raises(NodeError, match=r"no node answers at http://127\.0\.0\.1:9"):
+        Network.fork("http://127.0.0.1:9")
+
+
+# --- nodes that lie ---------------------------------------------------------------------------------------------------
+
+
+def lying(monkeypatch: pytest.MonkeyPatch, method: str, answer: object) -> None:
+    honest = NodeClient.ask
+
+    def ask(self: NodeClient, asked: str, *params: object) -> object:
+        return answer if asked == method else honest(self, asked, *params)
+
+    monkeypatch.setattr(NodeClient, "ask", ask)
+
+
+def test_a_block_with_other_bytes_is_an_error_that_names_it(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
+    lying(monkeypatch, "Filecoin.ChainReadObj", "AAAA")
+    with pytest.raises(RemoteLied, match=r"block bafy\w+ came from the remote"):
+        fork(other)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("Filecoin.ChainHead", None),
+        ("Filecoin.ChainHead", {"Height": 1, "Cids": [], "Blocks": []}),
+        ("Filecoin.ChainHead", {"Height": float("inf"), "Cids": [], "Blocks": [BLOCK]}),
+        ("Filecoin.ChainHead", {"Height": -5, "Cids": [], "Blocks": [BLOCK]}),
+        ("Filecoin.StateCompute", {"Root": {"/": 5}}),
+        ("Filecoin.StateCompute", {"Root": {"/": "nonsense"}}),
+        ("Filecoin.StateCompute", {"Root": {"/": None}}),
+        ("eth_feeHistory", {"baseFeePerGas": ["0xzz"]}),
+        ("eth_feeHistory", {"baseFeePerGas": ["-0x5"]}),
+        ("eth_chainId", 5),
+        ("eth_chainId", "0x" + "f" * 64),
+        ("Filecoin.StateNetworkVersion", "new"),
+        ("Filecoin.StateNetworkVersion", float("inf")),
+        ("Filecoin.StateNetworkName", 5),
+        ("Filecoin.StateVMCirculatingSupplyInternal", {"FilVested": "-1"}),
+    ],
+)
+def test_answers_of_another_shape_are_one_sentence(
+    other: Other, monkeypatch: pytest.MonkeyPatch, method: str, answer: object
+) -> None:
+    lying(monkeypatch, method, answer)
+    with pytest.raises(NodeError, match="answers what no Filecoin node would"):
+        find_fork_point(Fork(other.url))
+
+
+def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fork(other) as network:
+        origin = Origin(find_fork_point(Fork(other.url)), network.machine.base)
+        lying(monkeypatch, "Filecoin.ChainReadObj", "?")
+        with pytest.raises(RemoteUnavailable, match="answers no base64"):
+            origin.block(Cid(cid_of(b"any", RAW)))
+        origin.close()
+
+
+def test_a_block_that_the_other_node_lacks_is_not_found_and_a_refusal_is_no_such_answer(
+    other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fork(other) as network:
+        with pytest.raises(BlockNotFound):
+            network.machine.base.get(cid_of(b"nowhere", RAW))
+
+        def refuse(self: NodeClient, asked: str, *params: object) -> object:
+            raise NodeError(f"{self.url} answers: too many requests", answered=True)
+
+        monkeypatch.setattr(NodeClient, "ask", refuse)
+        with pytest.raises(RemoteUnavailable, match="too many requests"):
+            network.machine.base.get(cid_of(b"nowhere", RAW))
+
+
+@pytest.mark.parametrize("cids", [[], None, [{"/": 5}], [{}]])
+def test_a_tipset_without_the_names_of_its_blocks_is_none(
+    other: Other, monkeypatch: pytest.MonkeyPatch, cids: object
+) -> None:
+    with NodeClient(other.url) as client:
+        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", 2, None)
+    lying(monkeypatch, "Filecoin.ChainGetTipSetByHeight", {**tipset, "Cids": cids})
+    lying(monkeypatch, "Filecoin.StateNetworkVersion", 28)
+    lying(monkeypatch, "Filecoin.StateVMCirculatingSupplyInternal", {"FilVested": "0"})
+    with pytest.raises(NodeError, match="answers what no Filecoin node would"):
+        find_fork_point(Fork(other.url, 2))
+
+
+@pytest.mark.parametrize("answer", ["AAAA", "?", 5, None])
+def test_randomness_that_is_no_digest_is_not_taken(
+    other: Other, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    with fork(other) as network:
+        lying(monkeypatch, "Filecoin.StateGetRandomnessDigestFromBeacon", answer)
+        with pytest.raises(ExternError, match="epoch 2 is before the fork, and its origin does not answer"):
+            network.machine.externs.beacon_randomness(ChainEpoch(2))
+
+
+def test_an_actor_that_is_nowhere_is_nobody(other: Other) -> None:
+    with fork(other) as network:
+        assert network.balance(filecoin_address("f01234567")) == 0

@@ -1,0 +1,112 @@
+"""The client of nodes: what is no URL, and whoever answers no JSON-RPC."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from devtools.cli.rpc_client import ask
+from hypervisor.errors import InvalidInput
+from localnet.node_client import NodeClient, NodeError, shown_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8545", "ftp://there", "http://", "http://[::1", "http://h:99999", "http://h:port", "http://a b"],
+)
+def test_what_is_no_url_is_named(url: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^'{re.escape(url)}' is no URL of a node"):
+        NodeClient(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@node.example/rpc?a=b@c", "http://***@node.example/rpc?a=b@c"),
+        ("https://me@[::1]:1/rpc", "https://***@[::1]:1/rpc"),
+        ("http://node.example/@/rpc", "http://node.example/@/rpc"),
+        ("http://me:p@ss@node.example", "http://***@node.example"),
+        ("", ""),
+    ],
+)
+def test_users_and_passwords_are_not_shown(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+def test_errors_show_no_password() -> None:
+    with NodeClient("http://me:secret@127.0.0.1:1/") as client, pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
+        client.ask("eth_chainId")
+    with pytest.raises(InvalidInput, match=r"^'ftp://\*\*\*@there' is no URL"):
+        NodeClient("ftp://me:secret@there")
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """The URL of a server that answers every request alike, and then closes the connection without saying so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.close_connection = True
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (
+            403,
+            b'{"error": "refused: use --allow-host"}',
+            r'answers 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
+        ),
+        (403, b"go away", "answers 403 Forbidden: go away$"),
+        (429, b"", r"answers 429 Too Many Requests: and no more$"),
+        (200, b"hello", "no node answers at"),
+        (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
+        (200, b"[1]", "answers what is no JSON-RPC"),
+        (200, b'{"error": 5}', "answers what is no JSON-RPC"),
+        (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answers: too deep$"),
+    ],
+)
+def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -> None:
+    limit = sys.getrecursionlimit()
+    with answering(status, body) as url, NodeClient(url) as client, pytest.raises(NodeError, match=words):
+        client.ask("eth_chainId")
+    assert sys.getrecursionlimit() == limit, "it is the process's"
+
+
+def test_a_connection_that_was_closed_while_it_was_idle_is_opened_again() -> None:
+    with answering(200, b'{"result": 7}') as url, NodeClient(url) as client:
+        assert [client.ask("eth_chainId") for _ in range(3)] == [7, 7, 7]
+
+
+def test_commands_read_answers_as_deep_as_calls_go() -> None:
+    limit = sys.getrecursionlimit()
+    try:
+        with answering(200, b'{"result": ' + b"[" * 2_100 + b"]" * 2_100 + b"}") as url:
+            assert ask(url, "hypervisor_trace")
+    finally:
+        sys.setrecursionlimit(limit)

@@ -1,0 +1,108 @@
+"""Chains executed again: each tipset by itself, with the receipts and the state that the chain has."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.index import changed_entries
+from localnet.replay import heights, replay
+from localnet.retention import chain_roots, forget_states
+from store.cid import show
+from store.collector import Collector
+from store.rocks import RocksStore
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+
+
+def live(network: Network) -> None:
+    """A contract, several messages in a block, null rounds."""
+    counter = network.deploy(ARTIFACTS / "Counter.json")
+    counter.send("increment")
+    network.mine(null_rounds=2)
+    network.automine = False
+    nonce = network.nonce(network.accounts[0])
+    for number in range(3):
+        message = Transaction(
+            type=DYNAMIC_FEE,
+            chain_id=network.chain_id,
+            nonce=nonce + number,
+            to=network.accounts[5].address,
+            value=7,
+            data=b"",
+            gas_limit=5_000_000,
+            max_fee=10**12,
+            max_priority_fee=10**9,
+        )
+        network.submit(network.accounts[0].sign(message).raw())
+    network.mine()
+    network.automine = True
+    network.send(network.accounts[1], 5)
+
+
+@pytest.mark.parametrize("kind", ["own", "official", "ethereum"])
+def test_every_tipset_comes_out_as_the_chain_has_it(tmp_path: Path, kind: str) -> None:
+    bundle = data_file(BUNDLE) if kind == "official" else None
+    rules = "ethereum" if kind == "ethereum" else None
+    with Network(tmp_path, bundle=bundle, rules=rules, clock=Clock()) as network:
+        live(network)
+        head = network.block_number
+    found = heights(tmp_path)
+    assert found[-1] == head
+    assert 0 not in found
+    done = [replay(tmp_path, height) for height in found]
+    assert [tipset.difference for tipset in done] == [""] * len(found)
+    assert sum(tipset.messages for tipset in done) == 6
+
+
+def test_an_upgraded_chain_comes_out_with_the_actors_of_each_time(tmp_path: Path) -> None:
+    plan = {3: (28, Bundle.embedded("supply-share"))}
+    with Network(tmp_path, network=27, clock=Clock(), upgrades=plan) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        network.mine(4)
+        counter.send("increment")
+        assert network.version == 28
+    assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == [""] * 6
+
+
+def test_what_was_changed_by_hand_comes_out_otherwise(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        network.mine()
+        network.set_balance(network.accounts[0], 5)
+        network.mine()
+    first, second = (replay(tmp_path, height) for height in (1, 2))
+    assert "the chain has bafy" in first.difference
+    assert second.difference == ""
+
+
+def test_other_receipts_are_told(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        network.send(network.accounts[1], 5)
+        network.mine()
+        one, other = network.block(1), network.block(2)
+    with RocksStore.open(tmp_path) as store:
+        store.commit((), {}, changed_entries(dataclasses.replace(one, receipts=other.receipts)))
+    assert replay(tmp_path, 1).difference == f"receipts {show(one.receipts)}, the chain has {show(other.receipts)}"
+
+
+def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        network.mine(5)
+    assert heights(tmp_path, 2, 4) == [2, 3, 4]
+    with RocksStore.open(tmp_path) as store:
+        forget_states(store, 2)
+        Collector(store, lambda: chain_roots(store)).run()
+    assert heights(tmp_path, 2) == [4, 5]
+    assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == ["", ""]
+    with pytest.raises(InvalidInput, match="executes nothing there: its states reach from 9 to 5"):
+        heights(tmp_path, 9)
+    with RocksStore.open(tmp_path / "empty") as store:
+        assert store.metadata(b"head") is None
+    with pytest.raises(InvalidInput, match="holds no chain"):
+        heights(tmp_path / "empty")
