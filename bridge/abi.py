@@ -51,7 +51,7 @@ class ContractInterface:
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
         """Calldata of a call of a function; of those with the name, the one that takes so many. Raises AbiMismatch."""
-        function = self._function(name, len(arguments))
+        function = self.function(name, len(arguments))
         return _selector(function) + _encode(function["inputs"], arguments, name)
 
     def encode_constructor(self, bytecode: bytes, *arguments: Any) -> bytes:
@@ -62,19 +62,30 @@ class ContractInterface:
 
     def decode_result(self, name: str, data: bytes) -> Any:
         """What a function returned: one value bare, several as a tuple, none as None. Raises AbiMismatch."""
-        function = self._function(name, None)
-        values = _decode(function["outputs"], data, name)
+        values = self.read_result(self.function(name), data)
         return values[0] if len(values) == 1 else values or None
+
+    def read_result(self, function: Mapping[str, Any], data: bytes) -> tuple[Any, ...]:
+        """The values that a function's ABI entry says data to be that it returned. Raises AbiMismatch."""
+        return _decode(function["outputs"], data, function["name"])
 
     def decode_answer(self, calldata: bytes, data: bytes) -> Any:
         """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch."""
         function = self._functions.get(calldata[:_SELECTOR])
         if function is None:
             raise AbiMismatch(f"no function has the selector 0x{calldata[:_SELECTOR].hex()}")
-        return self.decode_result(_signature(function), data)
+        return self.decode_result(signature(function), data)
 
     def decode_log(self, log: Log) -> DecodedLog | None:
         """A log by the interface's events, None if it does not fit any. Indexed dynamic arguments stay hashes."""
+        found = self.read_log(log)
+        if found is None:
+            return None
+        event, values = found
+        return DecodedLog(str(event["name"]), dict(zip(_names(event), values, strict=True)))
+
+    def read_log(self, log: Log) -> tuple[Mapping[str, Any], list[Any]] | None:
+        """The ABI entry of a log's event, and its arguments' values; None if it does not fit any."""
         event = self._events.get((log.topics[0], len(log.topics) - 1)) if log.topics else None
         if event is None:
             return None
@@ -85,36 +96,56 @@ class ContractInterface:
             values = [_topic(entry, next(topics)) if entry["indexed"] else next(data) for entry in event["inputs"]]
         except AbiMismatch:
             return None
-        return DecodedLog(str(event["name"]), dict(zip(_names(event), values, strict=True)))
+        return event, values
 
     def decode_revert(self, data: bytes) -> str:
         """Revert data in words: the text of an `Error`, a custom error with its arguments, else `revert_reason`."""
         text = error_text(data)
-        error = self._errors.get(data[:_SELECTOR])
-        if text is not None or error is None:
+        found = None if text is not None else self.read_error(data)
+        if found is None:
             return revert_reason(data) if text is None else text
-        try:
-            arguments = _decode(error["inputs"], data[_SELECTOR:], error["name"])
-        except AbiMismatch:
-            return revert_reason(data)
+        error, arguments = found
         return f"{error['name']}({', '.join(repr(value) for value in arguments)})"
+
+    def read_error(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
+        """The ABI entry of revert data's custom error, and its arguments' values; None if it does not fit any."""
+        error = self._errors.get(data[:_SELECTOR])
+        try:
+            return None if error is None else (error, _decode(error["inputs"], data[_SELECTOR:], error["name"]))
+        except AbiMismatch:
+            return None
 
     def decode_call(self, calldata: bytes) -> DecodedCall | None:
         """A call by the function that calldata selects, None if the contract has none. Raises AbiMismatch."""
-        function = self._functions.get(calldata[:_SELECTOR])
-        if function is None:
+        found = self.read_call(calldata)
+        if found is None:
             return None
-        values = _decode(function["inputs"], calldata[_SELECTOR:], function["name"])
+        function, values = found
         return DecodedCall(str(function["name"]), dict(zip(_names(function), values, strict=True)))
+
+    def read_call(self, calldata: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
+        """The ABI entry of the function that calldata selects, and the arguments' values; None if there is none.
+
+        Raises AbiMismatch.
+        """
+        function = self._functions.get(calldata[:_SELECTOR])
+        return (
+            None
+            if function is None
+            else (function, _decode(function["inputs"], calldata[_SELECTOR:], function["name"]))
+        )
 
     def function_name(self, calldata: bytes) -> str | None:
         """The name of the function that calldata selects, None if the contract has none of that selector."""
         entry = self._functions.get(calldata[:_SELECTOR])
         return None if entry is None else str(entry["name"])
 
-    def _function(self, name: str, arguments: int | None) -> Mapping[str, Any]:
+    def function(self, name: str, arguments: int | None = None) -> Mapping[str, Any]:
+        """The ABI entry of a function by its name or signature, and where that says too little by how many arguments it
+        takes. Raises AbiMismatch.
+        """
         functions = self._signatures
-        named = {signature: entry for signature, entry in functions.items() if name in (entry["name"], signature)}
+        named = {form: entry for form, entry in functions.items() if name in (entry["name"], form)}
         fitting = [entry for entry in named.values() if arguments is None or len(entry["inputs"]) == arguments]
         if len(fitting) == 1:
             return fitting[0]
@@ -125,7 +156,7 @@ class ContractInterface:
 
     @cached_property
     def _signatures(self) -> dict[str, Mapping[str, Any]]:
-        return {_signature(entry): entry for entry in self.abi if entry["type"] == "function"}
+        return {signature(entry): entry for entry in self.abi if entry["type"] == "function"}
 
     @cached_property
     def _functions(self) -> dict[bytes, Mapping[str, Any]]:
@@ -135,7 +166,7 @@ class ContractInterface:
     def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
         """By the hash of the signature and the number of indexed arguments: tokens differ in the second only."""
         return {
-            (bytes(keccak(_signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
+            (bytes(keccak(signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
             for entry in self.abi
             if entry["type"] == "event" and not entry.get("anonymous")
         }
@@ -145,7 +176,8 @@ class ContractInterface:
         return {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
 
 
-def _signature(entry: Mapping[str, Any]) -> str:
+def signature(entry: Mapping[str, Any]) -> str:
+    """What selectors and topics are the hashes of: the name of an ABI's entry with the types of its arguments."""
     return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})"
 
 
@@ -155,7 +187,7 @@ def _names(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _selector(entry: Mapping[str, Any]) -> bytes:
-    return bytes(keccak(_signature(entry).encode())[:_SELECTOR])
+    return bytes(keccak(signature(entry).encode())[:_SELECTOR])
 
 
 def _type(item: Mapping[str, Any]) -> str:

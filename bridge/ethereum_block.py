@@ -11,11 +11,30 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress
 
 DEFAULT_FORK: Final = "Osaka"
 
+HARDFORKS: Final = ("Cancun", "Prague", "Osaka")
+"""The forks whose rules are there."""
+
+BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
+"""The contract that keeps the hashes of earlier blocks (EIP-2935)."""
+
+BLOCK_HASHES_KEPT: Final = 8191
+"""How many of them it keeps."""
+
+BLOCK_HASHES_CODE: Final = bytes.fromhex(
+    "3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006"
+    "545f5260205ff35b5f5ffd5b5f35611fff60014303065500"
+)
+"""That contract's code."""
+
+
+MAX_CODE_SIZE: Final = 24_576
+
 
 @dataclass(frozen=True, slots=True)
 class EthereumBlock:
     """A block's own part. Gas in Ethereum's gas; `filecoin_addresses`: whether masked IDs and Filecoin's precompiles
-    exist beside Ethereum's addresses (Ethereum's own tests leave them empty).
+    exist beside Ethereum's addresses (Ethereum's own tests leave them empty). `code_limit` is the longest code that a
+    contract may create another with, in bytes (EIP-170), init code being twice as long (EIP-3860); None: no limit.
     """
 
     fork: str = DEFAULT_FORK
@@ -23,3 +42,14 @@ class EthereumBlock:
     gas_limit: int = 60_000_000
     excess_blob_gas: int = 0
     filecoin_addresses: bool = True
+    code_limit: int | None = MAX_CODE_SIZE
+
+
+def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:
+    """A block's base fee from its parent's figures (EIP-1559)."""
+    target = gas_limit // 2
+    if gas_used == target:
+        return fee
+    if gas_used > target:
+        return fee + max(fee * (gas_used - target) // target // 8, 1)
+    return fee - fee * (target - gas_used) // target // 8

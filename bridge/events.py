@@ -6,8 +6,7 @@ Lotus' conversion (unknown keys are left out, a broken shape hides the event).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.events import EventEntry
 from store.cid import RAW
@@ -18,11 +17,12 @@ INDEXED_FLAGS: Final = 3
 MAX_TOPICS: Final = 4
 DATA_KEY: Final = "d"
 TOPIC_KEYS: Final = ("t1", "t2", "t3", "t4")
+_FLAGS: Final = (INDEXED_FLAGS,) * MAX_TOPICS
+_CODECS: Final = (RAW,) * MAX_TOPICS
 _WORD = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(NamedTuple):
     """Topics of 32 bytes each, and data."""
 
     topics: tuple[bytes, ...]
@@ -31,9 +31,9 @@ class Log:
 
 def log_to_entries(log: Log) -> list[EventEntry]:
     """The entries of the event that a LOG opcode emits; empty data makes no entry."""
-    if len(log.topics) > MAX_TOPICS or any(len(topic) != _WORD for topic in log.topics):
+    if len(log.topics) > MAX_TOPICS or [len(topic) for topic in log.topics].count(_WORD) != len(log.topics):
         raise ValueError(f"a log has at most {MAX_TOPICS} topics of {_WORD} bytes each")
-    entries = [EventEntry(INDEXED_FLAGS, key, RAW, topic) for key, topic in zip(TOPIC_KEYS, log.topics, strict=False)]
+    entries = list(map(EventEntry, _FLAGS, TOPIC_KEYS, _CODECS, log.topics))  # as many as there are topics
     if log.data:
         entries.append(EventEntry(INDEXED_FLAGS, DATA_KEY, RAW, log.data))
     return entries

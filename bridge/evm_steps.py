@@ -7,7 +7,16 @@ budget under Filecoin's.
 
 from dataclasses import dataclass
 
+from bridge.addresses import EthAddress
 from hypervisor.tracing import RuntimeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EvmFrame(RuntimeEvent):
+    """A frame begins: the code that it runs, and the contract in whose name. Between a call's start and its end."""
+
+    address: EthAddress
+    code: bytes
 
 
 @dataclass(frozen=True, slots=True)

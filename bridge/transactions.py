@@ -5,12 +5,13 @@ creates a contract, else to InvokeEVM of the receiver. Its signature is carried 
 tells the kinds of transaction apart, so that the transaction, and with it its hash, can be made again from the message.
 Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
 Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
-send nothing else work on a local network. Access lists must be empty: a message has no room for them.
+send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
+have them, the signature holds the whole transaction behind the prefix 0x04 (`whole_message`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from eth_hash.auto import keccak
@@ -29,11 +30,16 @@ from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, Gas, MethodNumber, TokenA
 LEGACY: Final = 0
 ACCESS_LIST: Final = 1
 DYNAMIC_FEE: Final = 2
+SET_CODE: Final = 4
 
 _HOMESTEAD_PREFIX: Final = 1
 _EIP_155_PREFIX: Final = 2
 _ACCESS_LIST_PREFIX: Final = 3
+_WHOLE_PREFIX: Final = 4
+_CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
+"""The types of transactions that a message can hold, if their access list is empty."""
 _SIGNATURE: Final = 65
+_WORD: Final = 32
 _U64_BYTES: Final = 8
 _U64_FIELDS: Final = ("nonce", "gas_limit")
 _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -42,6 +48,21 @@ _HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F466
 
 class TransactionError(InvalidInput):
     """Bytes that are no transaction that can be carried, or a message that is none."""
+
+
+class Authorization(NamedTuple):
+    """An account's word that it lends itself the code behind `address`, with its signature (EIP-7702)."""
+
+    chain_id: int
+    address: EthAddress
+    nonce: int
+    y_parity: int
+    r: int
+    s: int
+
+
+AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
+"""Addresses, each with slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,8 @@ class Transaction:
     gas_limit: int
     max_fee: int
     max_priority_fee: int
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee"):
@@ -117,9 +140,15 @@ class Transaction:
         if self.type == LEGACY:
             return [number(self.nonce), number(self.max_fee), *call]
         chain = [number(self.chain_id or 0), number(self.nonce)]
+        slots: list[rlp.Item] = [
+            [bytes(address), [key.to_bytes(_WORD, "big") for key in keys]] for address, keys in self.access_list
+        ]
         if self.type == ACCESS_LIST:
-            return [*chain, number(self.max_fee), *call, []]
-        return [*chain, number(self.max_priority_fee), number(self.max_fee), *call, []]
+            return [*chain, number(self.max_fee), *call, slots]
+        common = [*chain, number(self.max_priority_fee), number(self.max_fee), *call, slots]
+        if self.type == SET_CODE:
+            return [*common, [_authorization(item) for item in self.authorizations]]
+        return common
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +187,23 @@ class SignedTransaction:
         return key_address(key)
 
     def signed_message(self, sender: EthAddress | None = None) -> SignedMessage:
-        """The message that carries the transaction; `sender` is recovered where it is not known."""
+        """The message that carries the transaction; `sender` is recovered where it is not known.
+
+        Raises TransactionError for what a message cannot hold: another type, an access list.
+        """
+        if self.transaction.type not in _CARRIED:
+            kind = self.transaction.type
+            raise TransactionError(f"transactions of type {kind} are not supported here: expected type 0, 1 or 2")
+        if self.transaction.access_list:
+            raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
         signature = Signature(SignatureType.DELEGATED, self._signature_bytes())
+        return SignedMessage(self.transaction.message(sender or self.sender()), signature)
+
+    def whole_message(self, sender: EthAddress | None = None) -> SignedMessage:
+        """As `signed_message`, for every transaction: what a message cannot hold is in its signature as it stands."""
+        if self.transaction.type in _CARRIED and not self.transaction.access_list:
+            return self.signed_message(sender)
+        signature = Signature(SignatureType.DELEGATED, bytes([_WHOLE_PREFIX]) + self.raw())
         return SignedMessage(self.transaction.message(sender or self.sender()), signature)
 
     def _signature_bytes(self) -> bytes:
@@ -181,7 +225,7 @@ def key_address(public_key: bytes) -> EthAddress:
 
 
 def parse_transaction(raw: bytes) -> SignedTransaction:
-    """A signed transaction of type 0, 1 or 2 from the bytes of the wire. Raises TransactionError."""
+    """A signed transaction of type 0, 1, 2 or 4 from the bytes of the wire. Raises TransactionError."""
     if not raw:
         raise TransactionError("a transaction of no bytes")
     try:
@@ -191,9 +235,13 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
             return _parse_typed(ACCESS_LIST, rlp.read_list(rlp.decode(raw[1:]), 11))
         if raw[0] == DYNAMIC_FEE:
             return _parse_typed(DYNAMIC_FEE, rlp.read_list(rlp.decode(raw[1:]), 12))
+        if raw[0] == SET_CODE:
+            return _parse_typed(SET_CODE, rlp.read_list(rlp.decode(raw[1:]), 13))
     except (rlp.RlpError, AddressError) as error:
         raise TransactionError(f"the transaction is malformed: {error}") from None
-    raise TransactionError(f"transactions of type {raw[0]} are not supported: expected a list (type 0), or type 1 or 2")
+    raise TransactionError(
+        f"transactions of type {raw[0]} are not supported: expected a list (type 0), or type 1, 2 or 4"
+    )
 
 
 def _parse_legacy(fields: list[rlp.Item]) -> SignedTransaction:
@@ -208,14 +256,20 @@ def _parse_legacy(fields: list[rlp.Item]) -> SignedTransaction:
 
 def _parse_typed(kind: int, fields: list[rlp.Item]) -> SignedTransaction:
     chain_id, nonce, *fees = fields[: 3 if kind == ACCESS_LIST else 4]
-    *call, access_list, v, r, s = fields[2 + len(fees) :]
-    if rlp.read_list(access_list):
-        raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
+    *body, v, r, s = fields[2 + len(fees) :]
+    call, access_list, authorizations = body[:4], body[4], body[5] if kind == SET_CODE else []
     parity = rlp.read_number(v)
     if parity > 1:
         raise TransactionError(f"the signature's parity is 0 or 1, not {parity}")
     priority, cap = rlp.read_number(fees[0]), rlp.read_number(fees[-1])
     transaction = _transaction(kind, rlp.read_number(chain_id, _U64_BYTES), nonce, call, cap, priority)
+    slots, words = rlp.read_list(access_list), rlp.read_list(authorizations)
+    if slots or words:
+        transaction = replace(
+            transaction,
+            access_list=tuple(_read_access(entry) for entry in slots),
+            authorizations=tuple(_read_authorization(item) for item in words),
+        )
     return SignedTransaction(transaction, parity, rlp.read_number(r), rlp.read_number(s))
 
 
@@ -233,6 +287,31 @@ def _transaction(
         gas_limit=asked.gas_limit,
         max_fee=max_fee,
         max_priority_fee=priority,
+    )
+
+
+def _read_access(entry: rlp.Item) -> tuple[EthAddress, tuple[int, ...]]:
+    address, keys = rlp.read_list(entry, 2)
+    words = [rlp.read_bytes(key) for key in rlp.read_list(keys)]
+    if any(len(word) != _WORD for word in words):
+        raise TransactionError("a slot of the access list has not 32 bytes")
+    return eth_address(rlp.read_bytes(address)), tuple(int.from_bytes(word, "big") for word in words)
+
+
+def _authorization(item: Authorization) -> rlp.Item:
+    numbers = (item.nonce, item.y_parity, item.r, item.s)
+    return [rlp.number(item.chain_id), bytes(item.address), *(rlp.number(number) for number in numbers)]
+
+
+def _read_authorization(item: rlp.Item) -> Authorization:
+    chain_id, address, nonce, parity, r, s = rlp.read_list(item, 6)
+    return Authorization(
+        rlp.read_number(chain_id),
+        eth_address(rlp.read_bytes(address)),
+        rlp.read_number(nonce, _U64_BYTES),
+        rlp.read_number(parity),
+        rlp.read_number(r),
+        rlp.read_number(s),
     )
 
 
@@ -270,6 +349,8 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     if signed.signature.type is not SignatureType.DELEGATED:
         raise TransactionError(f"a message signed with {signed.signature.type.name} carries no transaction")
     data = signed.signature.data
+    if whole_transaction(signed) is not None:
+        return _from_whole(signed)
     kind, chain, scalars, v = _read_signature(data, chain_id)
     sender = from_delegated(signed.message.from_)
     if sender is None:
@@ -282,6 +363,21 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     carried = SignedTransaction(transaction, parity, r, s)
     if carried.signed_message(sender) != signed:
         raise TransactionError("no Ethereum transaction becomes this message")
+    return carried
+
+
+def whole_transaction(signed: SignedMessage) -> bytes | None:
+    """The bytes of the transaction in a message's signature, None for a message that is the transaction itself."""
+    data = signed.signature.data
+    is_whole = signed.signature.type is SignatureType.DELEGATED and len(data) > _SIGNATURE + 1
+    return data[1:] if is_whole and data[0] == _WHOLE_PREFIX else None
+
+
+def _from_whole(signed: SignedMessage) -> SignedTransaction:
+    carried = parse_transaction(signed.signature.data[1:])
+    sender = from_delegated(signed.message.from_)
+    if sender is None or carried.whole_message(sender) != signed:
+        raise TransactionError("the transaction in the message's signature is another one than the message")
     return carried
 
 

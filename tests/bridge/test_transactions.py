@@ -18,10 +18,12 @@ from bridge.transactions import (
     ACCESS_LIST,
     DYNAMIC_FEE,
     LEGACY,
+    SET_CODE,
     Transaction,
     TransactionError,
     from_signed_message,
     parse_transaction,
+    whole_transaction,
 )
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -198,13 +200,48 @@ def raw_1559(**changes: Any) -> bytes:
     return b"\x02" + rlp.encode(list((found | changes).values()))
 
 
+def listed(kind: int) -> bytes:
+    """A transaction with an access list, of type 4 with an authorization too, as eth-account signs it."""
+    slots = [{"address": SENDER, "storageKeys": ["0x" + "07" * 32, "0x" + "00" * 32]}]
+    given = fields(kind if kind != SET_CODE else DYNAMIC_FEE, CHAIN_ID, RECEIVER, accessList=slots)
+    if kind == SET_CODE:
+        word = Account.from_key(KEY).sign_authorization({"chainId": CHAIN_ID, "address": RECEIVER, "nonce": 3})
+        given |= {"type": SET_CODE, "authorizationList": [word]}
+    return bytes(Account.sign_transaction(given, KEY).raw_transaction)
+
+
+@pytest.mark.parametrize("kind", [ACCESS_LIST, DYNAMIC_FEE, SET_CODE])
+def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> None:
+    raw = listed(kind)
+    signed = parse_transaction(raw)
+    slots = (int.from_bytes(b"\x07" * 32, "big"), 0)
+    assert signed.transaction.access_list == ((EthAddress(bytes.fromhex(SENDER[2:])), slots),)
+    assert [(word.address, word.nonce) for word in signed.transaction.authorizations] == (
+        [(RECEIVER, 3)] if kind == SET_CODE else []
+    )
+    assert signed.raw() == raw
+    assert signed.sender().hex() == SENDER[2:].lower()
+    message = signed.whole_message()
+    assert whole_transaction(message) == raw
+    assert from_signed_message(message, CHAIN_ID) == signed
+    with pytest.raises(TransactionError, match=r"access list|type 4"):
+        signed.signed_message()
+
+
+def test_a_message_is_no_other_than_the_transaction_that_it_carries() -> None:
+    message = parse_transaction(listed(DYNAMIC_FEE)).whole_message()
+    other = replace(message, message=replace(message.message, value=TokenAmount(1)))
+    with pytest.raises(TransactionError, match="another one than the message"):
+        from_signed_message(other, CHAIN_ID)
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
         (b"", "no bytes"),
         (b"\x00", "type 0 are not supported"),
         (b"\x03\xc0", "type 3 are not supported"),
-        (b"\x04\xc0", "type 4 are not supported"),
+        (b"\x04\xc0", "malformed"),
         (b"\x7f", "type 127 are not supported"),
         (b"\x02", "malformed: the item is cut short"),
         (b"\x02\xc0", "0 items where 12"),
@@ -216,7 +253,7 @@ def raw_1559(**changes: Any) -> bytes:
         (raw_1559(value=b"\x00"), "leading zeros"),
         (raw_1559(value=b"\x01" + bytes(32)), "33 bytes, at most 32"),
         (raw_1559(v=b"\x02"), "parity is 0 or 1, not 2"),
-        (raw_1559(access=[[RECEIVER, []]]), "access list"),
+        (raw_1559(access=[[RECEIVER, [b"\x01"]]]), "a slot of the access list has not 32 bytes"),
         (raw_1559(access=b""), "a byte string where a list"),
         (raw_1559(data=[]), "a list where a byte string"),
         (rlp.encode([b"", b"", b"", b"", b"", b"", b"\x1d", b"\x01", b"\x01"]), "v is 27, 28, or 35 and more: 29"),

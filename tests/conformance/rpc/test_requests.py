@@ -23,6 +23,7 @@ NOT_FOUND = "what is not there has the code -32001 (EIP-1474), where geth has -3
 OTHER_CHAIN = "signed for the reference chain's id"
 OTHER_TYPE = "blobs, delegations and access lists have no place in a Filecoin message"
 NO_OVERRIDE = "a Filecoin block has no gas limit, recipient or precompile that could be overridden"
+PROOFS = "the state is Filecoin's, and so are its proofs"
 FILECOIN_GAS = "gas is Filecoin's: more is needed, and fees with it"
 
 DIFFERENT = {
@@ -48,6 +49,10 @@ DIFFERENT = {
         "eth_getTransactionByHash/get-blob-tx eth_getTransactionByHash/get-setcode-tx "
         "eth_getTransactionReceipt/get-blob-tx eth_getTransactionReceipt/get-setcode-tx"
     ),
+    PROOFS: (
+        "eth_getProof/get-account-proof-blockhash eth_getProof/get-account-proof-default-block "
+        "eth_getProof/get-account-proof-latest eth_getProof/get-account-proof-with-storage"
+    ),
     NO_OVERRIDE: (
         "eth_simulateV1/ethSimulate-block-override-reflected-in-contract "
         "eth_simulateV1/ethSimulate-block-override-reflected-in-contract-simple "
@@ -68,7 +73,7 @@ DIFFERENT = {
         "eth_simulateV1/ethSimulate-simple-validation-fulltx"
     ),
     "parameters that no message can have are malformed": (
-        "eth_simulateV1/ethSimulate-big-block-state-calls-array eth_simulateV1/ethSimulate-instrict-gas-38013 "
+        "eth_simulateV1/ethSimulate-instrict-gas-38013 "
         "eth_simulateV1/ethSimulate-overflow-nonce eth_simulateV1/ethSimulate-overflow-nonce-validation"
     ),
 }

@@ -23,6 +23,7 @@ MISSING = {
 """Methods that the execution-apis list and the node does not have."""
 
 DIFFERENT = {
+    "eth_getProof": "proofs are of Filecoin's state: other nodes, and where they lie",
     "eth_signTransaction": "the bytes alone, as anvil and viem have it, not an object with them",
 }
 """Methods whose results have another shape."""
@@ -63,6 +64,7 @@ def samples(chain: Lived) -> dict[str, list[list[Any]]]:
         "eth_getBlockTransactionCountByNumber": [["0x2"], ["0xffff"]],
         "eth_getCode": [[chain.contract, "latest"], [ALICE, "latest"]],
         "eth_getLogs": [[{"fromBlock": "0x0", "toBlock": "latest"}], [{"blockHash": chain.block}]],
+        "eth_getProof": [[chain.contract, ["0x" + "00" * 32], "latest"]],
         "eth_getStorageAt": [[chain.contract, "0x0", "latest"]],
         "eth_getStorageValues": [[{chain.contract: ["0x0", "0x1"], ALICE: ["0x0"]}, "latest"]],
         "eth_getTransactionByBlockHashAndIndex": [[chain.block, "0x0"], [chain.block, "0x9"]],

@@ -1,0 +1,72 @@
+"""What Ethereum's rules offer a chain beyond Filecoin's messages: the seam between a local network and their executor.
+
+The machine finds the executor by the name of its rules (`hypervisor.rules`); a machine under these rules has one that
+is an `EthereumExecution` too. Gas is Ethereum's, money in attoFIL, the place of wei.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from bridge.transactions import AccessList, Authorization
+from hypervisor.errors import MessageError
+from hypervisor.types import TokenAmount
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from hypervisor.executor import ApplyResult
+    from hypervisor.message import Message
+
+
+class RefusedTransaction(MessageError):
+    """A transaction that no block may hold; nothing has changed. `name` is the reason's in Ethereum's test fixtures."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.details = message
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call from outside, of which nothing is kept: from anybody, at any nonce, without fees unless it names them.
+
+    `to` is None where a contract would be created.
+    """
+
+    sender: EthAddress
+    to: EthAddress | None
+    gas_limit: int
+    value: TokenAmount = TokenAmount(0)
+    data: bytes = b""
+    max_fee: int = 0
+    max_priority_fee: int = 0
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
+
+
+@runtime_checkable
+class EthereumExecution(Protocol):
+    """An executor of Ethereum's rules. What raises RefusedTransaction has changed nothing."""
+
+    def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        """Apply a Filecoin message as the transaction that it is (`hypervisor.rules.MessageExecutor`)."""
+
+    def apply_signed(self, raw: bytes) -> ApplyResult:
+        """Apply a signed transaction of any type. Raises RefusedTransaction."""
+
+    def ask(self, question: Question) -> ApplyResult:
+        """What a call does; taking it back is the caller's. Raises RefusedTransaction."""
+
+    def apply_unpaid(self, message: Message) -> ApplyResult:
+        """Apply a message in anybody's name, at any nonce and without fees. Raises RefusedTransaction."""
+
+    def check(self, transaction: Message | bytes, base_fee: TokenAmount) -> None:
+        """Whether a block with this base fee may hold a message or signed transaction, whoever sends it.
+
+        Nonce and funds are not looked at. Raises RefusedTransaction.
+        """
+
+    def begin_block(self, parent_hash: bytes) -> None:
+        """Do what the system does before a block's transactions: keep the parent's hash (EIP-2935)."""

@@ -1,0 +1,173 @@
+"""Everything in which a network's sets of rules differ, behind one protocol: `rules_of` a machine says which it has.
+
+The rest of this package asks the object, and never which rules they are. What the machine itself does otherwise is its
+executor's (`hypervisor.rules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bridge.ethereum_block import EthereumBlock
+from hypervisor.errors import InvalidInput
+from hypervisor.rules import FILECOIN
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from bridge.transactions import SignedTransaction
+    from hypervisor.address import Address
+    from hypervisor.executor import ApplyResult
+    from hypervisor.machine import Hypervisor
+    from hypervisor.message import SignedMessage
+    from hypervisor.state_tree import ActorState
+    from hypervisor.tracing import Tracer
+    from hypervisor.types import Gas, TokenAmount
+    from localnet.base_fee import GasBid
+    from localnet.call_request import CallRequest
+    from localnet.overrides import BlockOverride
+    from localnet.records import Tipset, TransactionReceipt
+
+ETHEREUM = "ethereum"
+RULES = (FILECOIN, ETHEREUM)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An actor as a sender: its next nonce, its attoFIL, and whether it is of a kind that sends and pays itself."""
+
+    nonce: int
+    balance: TokenAmount
+    sends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a call did, and the bytes that an Ethereum caller sees."""
+
+    result: ApplyResult
+    data: bytes
+
+
+class Rules(Protocol):
+    """One set of rules. Gas in the rules' own, money in attoFIL, fees in attoFIL per gas."""
+
+    name: str
+    hardfork: str
+    """The fork of Ethereum, where the rules have one; empty otherwise."""
+    chain_id: int
+    """Of a new network that is given none."""
+    block_gas_limit: Gas
+    transaction_gas_limit: Gas
+    """Of one transaction."""
+    message_gas: Gas
+    """The limit of a message whose sender says none."""
+    generous_gas: Gas
+    """The limit of a message that may need much: a new actor, an installation."""
+    has_null_rounds: bool
+    """Whether heights without a block are the network's own; else a simulation puts blocks there."""
+    simulated_block_time: int
+    """Seconds between blocks that are simulated at no time of their own."""
+    first_base_fee: TokenAmount
+    premium: TokenAmount
+    """What is proposed as premium."""
+    headroom: tuple[int, int]
+    """An estimate is so much (a fraction) above what was used."""
+    accuracy: int
+    """An estimate that had to be searched for is right to this part of itself."""
+    largest_transaction: int
+    """Bytes that a signed transaction may have."""
+    has_official_evm: bool
+    """Whether a bundle's own EVM actor may run contracts."""
+    has_access_lists: bool
+    has_filecoin_blocks: bool
+    """Whether a block's reward and cron follow its messages."""
+    blob_base_fee: TokenAmount | None
+    """attoFIL for one blob gas, where there is such a thing."""
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def prepare(self, machine: Hypervisor) -> None:
+        """Let a machine that was opened know what these rules know of every block."""
+
+    def begin(self, machine: Hypervisor) -> None:
+        """Put into a new state what these rules expect in it."""
+
+    def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
+        """Let a machine suppose of a block what only these rules know. Raises InvalidInput for what they do not."""
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """What happens before a block's messages."""
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """What happens in an epoch without a block."""
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """What happens behind a block's messages, which paid so many attoFIL as tips."""
+
+    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+        """The base fee behind a block with these messages; `version` is the network's of the block to come."""
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """What a block shows in JSON otherwise than Lotus would, or besides."""
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """The same of a receipt."""
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        """The message that carries a transaction. Raises TransactionError where none does."""
+
+    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+        """Whether a block may hold a message, whoever sends it. Raises TransactionRefused."""
+
+    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+        """What an actor is as a sender."""
+
+    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """Apply a message of a sender that pays."""
+
+    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """Apply a message in the name of an actor that sends none, without fees; it counts one further."""
+
+    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
+
+    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
+        """A failed execution in words; `data` is revert data, `words` the machine's account."""
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+        """What a call answers; taking it back is the caller's. Raises TransactionRefused where it cannot be made."""
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+        """What would come of a request as a message of a block, without fees. Raises TransactionRefused."""
+
+    def heard(self, tracer: Tracer) -> Tracer:
+        """A tracer that takes these rules' events and tells its inner one gas as if it were the network's."""
+
+
+def rules_of(machine: Hypervisor) -> Rules:
+    """The rules of a machine."""
+    block = machine.context.block
+    return rules_named(machine.context.rules, block.fork if isinstance(block, EthereumBlock) else "")
+
+
+@lru_cache
+def rules_named(name: str, hardfork: str = "") -> Rules:
+    """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput."""
+    if name == FILECOIN and not hardfork:
+        from localnet.rules.filecoin import FilecoinRules
+
+        return FilecoinRules()
+    if name == ETHEREUM:
+        from localnet.rules.ethereum import EthereumRules
+
+        return EthereumRules(hardfork)
+    if name == FILECOIN:
+        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': choose other rules")
+    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(RULES)}")

@@ -1,0 +1,275 @@
+"""Ethereum's rules over the same actors: its gas and fees, blocks without a reward and cron, transactions of all types
+but blobs.
+
+Blocks are the network's tipsets all the same, so what only a consensus layer would bring (withdrawals, requests, beacon
+roots) is empty, and the machine's beacon is the randomness. Rules: the execution specifications; EIP-1559, 2935.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum_block import (
+    BLOCK_HASHES,
+    BLOCK_HASHES_CODE,
+    DEFAULT_FORK,
+    HARDFORKS,
+    EthereumBlock,
+    next_base_fee,
+)
+from bridge.ethereum_execution import EthereumExecution, Question, RefusedTransaction
+from bridge.params import CreateReturn, unwrap_return
+from bridge.receipts import failure_text
+from bridge.reverts import error_text, panic_code, revert_reason
+from bridge.traces.failure_words import REVERTED, WORDS
+from bridge.transactions import SignedTransaction, whole_transaction
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.executor import ApplyResult
+from hypervisor.externs import Externs
+from hypervisor.machine import Hypervisor
+from hypervisor.message import SignedMessage
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import StepTracer, Tracer
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.base_fee import GasBid
+from localnet.blocks import beacon_digest
+from localnet.call_request import CallRequest
+from localnet.contract_state import code_of, code_of_contract, contract_state
+from localnet.controls import set_code
+from localnet.errors import TransactionRefused
+from localnet.overrides import BlockOverride
+from localnet.records import Tipset, TransactionReceipt
+from localnet.rules import ETHEREUM, Answered, Standing
+from localnet.rules.gas_events import InThousandths, StepsInThousandths
+from store.cid import Cid
+
+BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
+GWEI: Final = TokenAmount(10**9)
+
+TRANSACTION_GAS: Final = Gas(1 << 24)
+"""What a transaction may use at most from Osaka on (EIP-7825), and the limit of a message that says nothing."""
+
+_DELEGATION: Final = b"\xef\x01\x00"
+_ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
+_ZERO_HASH: Final = "0x" + "00" * 32
+_EMPTY_TRIE: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+_NO_REQUESTS: Final = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+_WORDS: Final = {
+    "RLP_INVALID_VALUE": ("value", "invalid value"),
+    "INTRINSIC_GAS_TOO_LOW": ("gas", "intrinsic gas too low"),
+    "INTRINSIC_GAS_BELOW_FLOOR_GAS_COST": ("gas", "insufficient gas for floor data gas cost"),
+    "NONCE_IS_MAX": ("nonce", "nonce has max value"),
+    "INITCODE_SIZE_EXCEEDED": ("size", "max initcode size exceeded"),
+    "GAS_LIMIT_EXCEEDS_MAXIMUM": ("gas", "transaction gas limit too high"),
+    "GAS_ALLOWANCE_EXCEEDED": ("gas", "exceeds block gas limit"),
+    "INVALID_CHAINID": ("chain", "invalid chain id for signer"),
+    "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": ("fee", "max priority fee per gas higher than max fee per gas"),
+    "INSUFFICIENT_MAX_FEE_PER_GAS": ("fee", "max fee per gas less than block base fee"),
+    "TYPE_4_TX_PRE_FORK": ("type", "transaction type not supported"),
+    "TYPE_4_TX_CONTRACT_CREATION": ("type", "EIP-7702 transaction cannot be used to create contract"),
+    "TYPE_4_EMPTY_AUTHORIZATION_LIST": ("type", "EIP-7702 transaction with empty auth list"),
+    "NONCE_MISMATCH_TOO_LOW": ("nonce", "nonce too low"),
+    "NONCE_MISMATCH_TOO_HIGH": ("nonce", "nonce too high"),
+    "INSUFFICIENT_ACCOUNT_FUNDS": ("funds", "insufficient funds for gas * price + value"),
+    "SENDER_NOT_EOA": ("sender", "sender not an eoa"),
+}
+"""Reasons of the execution specifications: the word for programs, and geth's, which libraries look for."""
+
+
+class OtherRandomness:
+    """A chain's answers, with other randomness."""
+
+    def __init__(self, externs: Externs, randomness: bytes) -> None:
+        self._externs, self._randomness = externs, randomness
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """The chain's."""
+        return self._externs.chain_randomness(epoch)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """The other one."""
+        return self._randomness
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """The chain's."""
+        return self._externs.tipset_cid(epoch)
+
+
+class EthereumRules:
+    """See `localnet.rules.Rules`."""
+
+    name = ETHEREUM
+    chain_id = 31337
+    block_gas_limit = BLOCK_GAS_LIMIT
+    message_gas = TRANSACTION_GAS
+    generous_gas = TRANSACTION_GAS
+    has_null_rounds = False
+    simulated_block_time = 12
+    first_base_fee = GWEI
+    premium = GWEI
+    headroom = 1, 1
+    accuracy = int(BLOCK_GAS_LIMIT)
+    largest_transaction = 128 << 10
+    has_official_evm = False
+    has_access_lists = True
+    has_filecoin_blocks = False
+    blob_base_fee: TokenAmount | None = TokenAmount(1)
+
+    def __init__(self, hardfork: str = "") -> None:
+        """Rules of a fork (default: the newest), in any spelling. Raises InvalidInput."""
+        known = {name.lower(): name for name in HARDFORKS}
+        wanted = hardfork or DEFAULT_FORK
+        if wanted.lower() not in known:
+            raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
+        self.hardfork = known[wanted.lower()]
+        self.transaction_gas_limit = TRANSACTION_GAS if self.hardfork == "Osaka" else BLOCK_GAS_LIMIT
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def prepare(self, machine: Hypervisor) -> None:
+        """The fork and the block's gas limit; tips are the zero address's."""
+        machine.advance(block=EthereumBlock(fork=self.hardfork, gas_limit=self.block_gas_limit))
+
+    def begin(self, machine: Hypervisor) -> None:
+        """The contract that keeps block hashes."""
+        set_code(machine, to_filecoin(BLOCK_HASHES), BLOCK_HASHES_CODE)
+
+    def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
+        """Another gas limit, recipient of fees, randomness."""
+        now = machine.context.block
+        assert isinstance(now, EthereumBlock), "a network under these rules has such blocks (prepare)"
+        coinbase = now.coinbase if block.coinbase is None else block.coinbase
+        limit = now.gas_limit if block.gas_limit is None else block.gas_limit
+        machine.advance(block=replace(now, coinbase=coinbase, gas_limit=limit))
+        if block.randomness is not None:
+            machine.externs = OtherRandomness(machine.externs, block.randomness)
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """The parent's hash, for the contract that keeps it."""
+        _execution(machine).begin_block(parent_hash)
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """Nothing: there is no cron."""
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """Nothing: tips were paid transaction by transaction, and there is neither reward nor cron."""
+
+    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+        """By how much of the gas limit was used (EIP-1559)."""
+        return TokenAmount(next_base_fee(base_fee, gas_used, self.block_gas_limit))
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """Randomness, and the fields of forks since the merge."""
+        return {
+            "miner": f"0x{ZERO_ADDRESS.hex()}",
+            "mixHash": f"0x{beacon_digest(tipset.height).hex()}",
+            "withdrawals": [],
+            "withdrawalsRoot": _EMPTY_TRIE,
+            "blobGasUsed": "0x0",
+            "excessBlobGas": "0x0",
+            "parentBeaconBlockRoot": _ZERO_HASH,
+            "requestsHash": _NO_REQUESTS,
+        }
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """The gas of the block up to and with the transaction."""
+        return {"cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used)}
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        """Any type that can be read."""
+        return signed.whole_message(sender)
+
+    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+        """The executor's checks."""
+        whole = whole_transaction(signed)
+        try:
+            _execution(machine).check(signed.message if whole is None else whole, base_fee)
+        except RefusedTransaction as error:
+            raise _refused(error) from None
+        except MessageError as error:
+            raise TransactionRefused("invalid", str(error)) from None
+
+    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+        """Accounts send, and those that lend themselves a contract's code."""
+        contract = contract_state(machine, actor)
+        if contract is None:
+            return Standing(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
+        code = code_of_contract(machine, contract)
+        return Standing(contract.nonce, actor.balance, not code or code.startswith(_DELEGATION))
+
+    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """As the transaction that the message is, or carries."""
+        whole = whole_transaction(signed)
+        return machine.apply(signed) if whole is None else _execution(machine).apply_signed(whole)
+
+    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """As a transaction that costs nothing. Raises TransactionRefused."""
+        try:
+            return _execution(machine).apply_unpaid(signed.message)
+        except RefusedTransaction as error:
+            raise _refused(error) from None
+
+    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """As a transaction that costs nothing, whoever sends it. Raises TransactionRefused."""
+        return self.apply_unpaid(machine, signed)
+
+    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
+        """As geth says it: a revert with its reason, where it has one. Native actors' failures have their own words."""
+        if exit_code not in WORDS:
+            return failure_text(exit_code, data, words)
+        text = error_text(data)
+        if text is None and panic_code(data) is not None:
+            text = revert_reason(data)
+        return WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+        """As a transaction from anybody, at the request's gas and fees; without fees it costs nothing."""
+        highest = min(request.gas or BLOCK_GAS_LIMIT, BLOCK_GAS_LIMIT) if limit is None else limit
+        question = Question(
+            sender=request.sender,
+            to=request.to,
+            gas_limit=highest,
+            value=request.value,
+            data=request.data,
+            max_fee=request.max_fee,
+            max_priority_fee=request.max_priority_fee,
+            access_list=request.access_list,
+            authorizations=request.authorizations,
+        )
+        try:
+            result = _execution(machine).ask(question)
+        except RefusedTransaction as error:
+            raise _refused(error) from None
+        if request.to is not None or result.exit_code:
+            return Answered(result, unwrap_return(result.return_data))
+        created = CreateReturn.decode(result.return_data).eth_address
+        return Answered(result, code_of(machine, to_filecoin(created)))
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+        """The same: a question costs what a transaction does."""
+        return self.ask(machine, request, limit)
+
+    def heard(self, tracer: Tracer) -> Tracer:
+        """One that is told thousandths of Ethereum's gas."""
+        return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
+
+
+def _execution(machine: Hypervisor) -> EthereumExecution:
+    executor = machine.executor
+    if not isinstance(executor, EthereumExecution):
+        raise InvalidInput(f"the machine's rules '{machine.context.rules}' apply no transactions of Ethereum's")
+    return executor
+
+
+def _refused(error: RefusedTransaction) -> TransactionRefused:
+    reason, words = _WORDS.get(error.name, ("invalid", error.name))
+    return TransactionRefused(reason, f"{words}: {error.details}")

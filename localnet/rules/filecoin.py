@@ -1,0 +1,244 @@
+"""The network's own rules: Filecoin gas, the block's reward and cron, messages as they are carried on chain.
+
+Rules: lotus chain/consensus/compute_state.go, chain/messagepool, node/impl/eth (calls at the block gas limit and
+without fees; an estimate is a quarter above what was used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.receipts import failure_text, return_bytes
+from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
+from hypervisor.address import Address, Protocol
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.rules import FILECOIN
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import Tracer
+from hypervisor.types import (
+    CRON_ACTOR,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.call_request import CallRequest
+from localnet.errors import TransactionRefused
+from localnet.overrides import BlockOverride
+from localnet.records import Tipset, TransactionReceipt
+from localnet.rules import Answered, Standing
+from store.codec import encode
+
+LARGEST_MESSAGE: Final = 64 << 10
+"""The most bytes that a message may have on chain (lotus)."""
+
+_AWARD_BLOCK_REWARD: Final = MethodNumber(2)
+_EPOCH_TICK: Final = MethodNumber(2)
+_REWARD_GAS: Final = Gas(1 << 30)
+_CRON_GAS: Final = Gas(BLOCK_GAS_LIMIT * 10_000)
+_WIN_COUNT: Final = 1
+
+
+class FilecoinRules:
+    """See `localnet.rules.Rules`."""
+
+    name = FILECOIN
+    hardfork = ""
+    chain_id = 31415926
+    block_gas_limit = Gas(BLOCK_GAS_LIMIT)
+    transaction_gas_limit = block_gas_limit
+    message_gas = Gas(BLOCK_GAS_LIMIT // 10)
+    generous_gas = Gas(BLOCK_GAS_LIMIT // 2)
+    has_null_rounds = True
+    simulated_block_time = 1
+    first_base_fee = MINIMUM_BASE_FEE
+    premium = TokenAmount(100_000)
+    headroom = 5, 4
+    accuracy = 100
+    largest_transaction = 2 * LARGEST_MESSAGE
+    has_official_evm = True
+    has_access_lists = False
+    has_filecoin_blocks = True
+    blob_base_fee: TokenAmount | None = None
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def prepare(self, machine: Hypervisor) -> None:
+        """Nothing: the epoch says it all."""
+
+    def begin(self, machine: Hypervisor) -> None:
+        """Nothing: the genesis has all actors."""
+
+    def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
+        """A block has nothing of its own."""
+        own = {"gasLimit": block.gas_limit, "feeRecipient": block.coinbase, "prevRandao": block.randomness}
+        for name, value in own.items():
+            if value is not None:
+                raise InvalidInput(f"{name}: a Filecoin block has none that could be overridden")
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """Nothing comes before a tipset's messages."""
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """Cron."""
+        _cron(machine)
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """The block's reward, with the tips, and cron."""
+        params = encode([producer.to_bytes(), encode_bigint(0), encode_bigint(tips), _WIN_COUNT])
+        _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
+        _cron(machine)
+
+    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+        """By the version's rule (`localnet.base_fee`)."""
+        return next_base_fee(version, base_fee, bids)
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """Nothing: blocks are Lotus'."""
+        return {}
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """Nothing: receipts are Lotus'."""
+        return {}
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        """Types 0, 1 and 2 without access lists."""
+        return signed.signed_message(sender)
+
+    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+        """Size, fees, and gas for being carried."""
+        message, length = signed.message, signed.chain_length()
+        if length > LARGEST_MESSAGE:
+            raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {LARGEST_MESSAGE}")
+        if message.gas_premium > message.gas_fee_cap:
+            raise TransactionRefused("fee", "max priority fee per gas higher than max fee per gas")
+        if message.gas_limit > BLOCK_GAS_LIMIT:
+            raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
+        needed = inclusion_gas(machine, length)
+        if message.gas_limit < needed:
+            raise TransactionRefused("gas", f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
+        if message.gas_fee_cap < base_fee:
+            raise TransactionRefused(
+                "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
+            )
+
+    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+        """Accounts send, and placeholders that will become one."""
+        name = machine.manifest.name_of(actor.code)
+        sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
+        return Standing(actor.nonce, actor.balance, sends)
+
+    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """By the machine's executor."""
+        return machine.apply(signed)
+
+    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """Implicitly; the actor's own count of messages, which nothing else uses, goes on."""
+        message = signed.message
+        result = machine.apply_implicit(message)
+        tree = machine.state_tree
+        actor = tree.lookup_id(message.from_)
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:  # so that no two of its messages are the same
+            tree.set_actor(actor, replace(state, nonce=message.nonce + 1))
+        return result
+
+    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        """As in a block: whoever sends messages is checked, and pays what the message offers."""
+        sender = machine.actor(signed.message.from_)
+        pays = sender is None or self.standing(machine, sender).sends
+        return self.apply(machine, signed) if pays else self.apply_unpaid(machine, signed)
+
+    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
+        """As Lotus says it."""
+        return failure_text(exit_code, data, words)
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+        """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
+        message = _message(machine, request, limit or self.block_gas_limit)
+        return _answered(message, machine.apply_implicit(message))
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+        """As a block would execute it, without fees."""
+        message = _message(machine, request, limit)
+        length = message.chain_length()
+        sender = machine.actor(message.from_)
+        if sender is not None and self.standing(machine, sender).sends:
+            return _answered(message, machine.apply(message, length))
+        # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
+        # of carrying it added.
+        inclusion = inclusion_gas(machine, length)
+        if limit <= inclusion:
+            return _answered(message, machine.apply(message, length))
+        result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
+        paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
+        return _answered(message, paid)
+
+    def heard(self, tracer: Tracer) -> Tracer:
+        """The tracer itself."""
+        return tracer
+
+
+def inclusion_gas(machine: Hypervisor, length: int) -> int:
+    """The gas that carrying a message of so many bytes on chain takes, which its limit must have room for."""
+    return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
+
+
+def _cron(machine: Hypervisor) -> None:
+    _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
+
+
+def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> None:
+    system = Address.id(SYSTEM_ACTOR)
+    message = Message(Address.id(to), system, nonce=machine.context.epoch, method=method, params=params, gas_limit=gas)
+    result = machine.apply_implicit(message)
+    if result.exit_code != ExitCode.OK:  # on the network the tipset would be invalid
+        raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")
+
+
+def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
+    """The request as a message; a sender that nobody is yet becomes a placeholder (inside a trial)."""
+    sender = to_filecoin(request.sender)
+    state = sender_of(machine, sender)
+    transaction = Transaction(
+        type=DYNAMIC_FEE,
+        chain_id=machine.context.chain_id,
+        nonce=state.nonce if state is not None else 0,
+        to=request.to,
+        value=request.value,
+        data=request.data,
+        gas_limit=limit,
+        max_fee=0,
+        max_priority_fee=0,
+    )
+    return transaction.message_from(sender)
+
+
+def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
+    """The actor that a call comes from; whoever is nobody yet becomes a placeholder, to be taken back."""
+    state = machine.actor(sender)
+    if state is None and sender.protocol is Protocol.DELEGATED:
+        tree = machine.state_tree
+        state = ActorState(machine.manifest.code("placeholder"), delegated_address=sender)
+        tree.set_actor(tree.register_address(sender), state)
+    return state
+
+
+def _answered(message: Message, result: ApplyResult) -> Answered:
+    return Answered(result, return_bytes(message, result.receipt))

@@ -1,0 +1,78 @@
+"""The gas in the events of a message under Ethereum's rules, all in one unit: thousandths of Ethereum's gas.
+
+Who listens to the network's rules is told milligas; so call trees and traces need not know the rules. Under Ethereum's
+a call that the kernel sends, for a native actor or a Filecoin precompile, is measured in the network's milligas, every
+other call in whole gas (`runtimes.evm.ethereum`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from bridge.gas import CHARGE_NAME, DEFAULT_RATE
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.registry import NATIVE
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    Dispatched,
+    GasCharged,
+    KernelSend,
+    RuntimeEvent,
+    StepTracer,
+    TraceEvent,
+    Tracer,
+)
+
+_OF_ETHEREUM: Final = frozenset(
+    ("OnIntrinsicGas", "OnCodeDeposit", "OnFailure", "OnNativeCall", "OnPrecompile", CHARGE_NAME)
+)
+"""Charges that are made in Ethereum's gas where a contract runs."""
+
+
+class InThousandths:
+    """A tracer that tells another one gas in thousandths of Ethereum's."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._sent = False
+        self._open: list[tuple[bool, bool]] = []
+        """Of each open call, whether the kernel sent it, and whether a native actor runs."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Tell an event on."""
+        match event:
+            case KernelSend():
+                self._sent = True
+            case CallStarted():
+                self._open.append((self._sent, False))
+                event = replace(event, gas_available=_thousandths(event.gas_available, self._sent))
+                self._sent = False
+            case Dispatched() if self._open:
+                self._open[-1] = self._open[-1][0], event.runtime == NATIVE
+            case CallEnded() if self._open:
+                sent, _ = self._open.pop()
+                event = replace(event, gas_used=_thousandths(event.gas_used, sent))
+            case GasCharged():
+                native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
+                event = replace(event, milligas=_thousandths(event.milligas, native))
+            case _:
+                pass
+        self._tracer.event(event)
+
+
+class StepsInThousandths(InThousandths):
+    """The same for a tracer that wants instructions, whose gas is Ethereum's already."""
+
+    def __init__(self, tracer: StepTracer) -> None:
+        super().__init__(tracer)
+        self._steps = tracer
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Tell an instruction on."""
+        self._steps.step(event)
+
+
+def _thousandths(gas: int, is_milligas: bool) -> int:
+    return gas * MILLIGAS_PER_GAS // DEFAULT_RATE if is_milligas else gas * MILLIGAS_PER_GAS

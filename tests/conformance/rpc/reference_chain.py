@@ -1,0 +1,74 @@
+"""The chain that the execution-apis' request files were made with, executed again by a network under Ethereum's rules.
+
+Its genesis is put into the state by hand, its transactions are sent as they were signed, block by block, at the blocks'
+times and base fees. What differs from the reference: blocks have other hashes (tipsets), the forks before Cancun are
+not there (their gas is the newest one's), blobs are not taken (their senders' nonces go on all the same), the gas limit
+is 30 million (so the second block's transactions fill some more), and miners get no reward.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bridge import rlp
+from bridge.addresses import EthAddress
+from localnet import Network
+from localnet.rpc.node import Node
+from runtimes.evm.ethereum.wire import decode
+from tests.conformance.rpc.spec import folder
+from tests.localnet.rpc.conftest import Client
+
+_BLOB = 3
+_NUMBER, _TIME, _BASE_FEE = 8, 11, 15
+
+
+@contextmanager
+def replayed() -> Iterator[Client]:
+    """The reference chain's transactions on a network of ours, and what asks it."""
+    genesis = json.loads((folder() / "tests/genesis.json").read_text(encoding="utf-8"))
+    time = 0.0
+    chain_id = genesis["config"]["chainId"]
+    with Network(rules="ethereum", chain_id=chain_id, bare=True, clock=lambda: time) as network:
+        _begin(network, genesis["alloc"])
+        network.automine = False
+        for header, transactions in _blocks():
+            time = float(_number(header[_TIME]))
+            network.set_next_base_fee(_number(header[_BASE_FEE]) if len(header) > _BASE_FEE else 0)
+            for raw in transactions:
+                if raw[0] != _BLOB:
+                    network.submit(raw)
+            assert network.mine().height == _number(header[_NUMBER])
+            for blob in [decode(raw).transaction for raw in transactions if raw[0] == _BLOB]:
+                network.set_nonce(f"0x{blob.sender.hex()}", blob.nonce + 1)
+        network.automine = True
+        yield Client(Node(network))
+
+
+def _begin(network: Network, alloc: dict[str, dict[str, Any]]) -> None:
+    for name, account in alloc.items():
+        address = EthAddress(bytes.fromhex(name))
+        storage = {int(slot, 16): int(word, 16) for slot, word in account.get("storage", {}).items()}
+        code = bytes.fromhex(account.get("code", "0x")[2:])
+        if code or storage:
+            network.set_code(address, code)
+            network.set_storage(address, storage)
+        network.set_balance(address, int(account["balance"], 16))
+
+
+def _blocks() -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The header and the transactions of each block; the file is one list after the other."""
+    data, at = (folder() / "tests/chain.rlp").read_bytes(), 0
+    while at < len(data):
+        width = data[at] - 0xF7
+        size = int.from_bytes(data[at + 1 : at + 1 + width], "big") + 1 + width
+        header, transactions = rlp.read_list(rlp.decode(data[at : at + size]))[:2]
+        fields = [item if isinstance(item, bytes) else b"" for item in rlp.read_list(header)]
+        yield fields, [item if isinstance(item, bytes) else rlp.encode(item) for item in rlp.read_list(transactions)]
+        at += size
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")

@@ -1,0 +1,159 @@
+"""The request files of the execution-apis, replayed under Ethereum's rules: error codes, shapes, and values.
+
+Values are compared field by field, on the reference chain's own transactions (`reference_chain`). What depends on
+how blocks are written (hashes, roots, sizes) is left out. Where the node answers otherwise the reason is below, and one
+that no longer holds fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localnet.rpc.dispatch import method_table
+from localnet.rpc.refused import REASONS
+from tests.conformance.rpc.reference_chain import replayed
+from tests.conformance.rpc.spec import Exchange, exchanges
+from tests.conformance.rpc.test_requests import _shape
+from tests.localnet.rpc.conftest import Client
+
+NOT_FOUND = "what is not there has the code -32001 (EIP-1474), where geth has -32000"
+BLOCK_HASH = "blocks are tipsets with hashes of their own, and are not found under those of the files"
+BLOBS = "transactions with blobs are not taken"
+AFTER_BLOBS = "what follows a transaction with blobs comes a block later, and meets another state"
+GAS_LIMIT = "blocks have 30 million gas, which base fees follow, calls ask for, and the second block does not fit into"
+OLD_FORK = "the gas, or the fields of blocks, of a fork before Cancun"
+FINALITY = "a block is safe and final by its depth"
+PROOFS = "the state is Filecoin's, and so are its proofs"
+MOVED = "precompiles stay where they are"
+NONCE = "a nonce of 2^64 - 1 cannot be supposed"
+SIMULATED = "the data of a creation, the money of a self-destruction and geth's bare words are not told"
+RANGE = "a range may end above the head, as Lotus has it"
+
+DIFFERENT = {
+    NOT_FOUND: (
+        "debug_traceBlockByHash/trace-block-not-found debug_traceBlockByHash/trace-genesis "
+        "debug_traceTransaction/trace-unknown-tx"
+    ),
+    BLOCK_HASH: (
+        "debug_traceBlockByHash/trace-block-with-transactions eth_getBalance/get-balance-blockhash "
+        "eth_getBlockByHash/get-block-by-hash eth_getBlockReceipts/get-block-receipts-by-hash "
+        "eth_getBlockTransactionCountByHash/get-block-n eth_getBlockTransactionCountByHash/get-genesis "
+        "eth_getLogs/filter-with-blockHash-and-topics eth_getLogs/filter-with-blockHash "
+        "eth_getProof/get-account-proof-blockhash eth_getTransactionByBlockHashAndIndex/get-block-n "
+        "eth_simulateV1/ethSimulate-add-more-non-defined-BlockStateCalls-than-fit-but-now-with-fit "
+        "eth_simulateV1/ethSimulate-blockhash-complex eth_simulateV1/ethSimulate-blockhash-simple "
+        "eth_simulateV1/ethSimulate-blockhash-start-before-head"
+    ),
+    BLOBS: (
+        "eth_estimateGas/estimate-with-eip4844 eth_getTransactionByHash/get-blob-tx "
+        "eth_getTransactionReceipt/get-blob-tx eth_sendRawTransaction/send-blob-tx "
+        "eth_simulateV1/ethSimulate-blobs"
+    ),
+    AFTER_BLOBS: (
+        "eth_getBalance/get-balance-default-block eth_getBalance/get-balance "
+        "eth_getBlockByNumber/get-block-cancun-fork eth_getBlockByNumber/get-block-prague-fork "
+        "eth_getBlockReceipts/get-block-receipts-latest eth_getStorageAt/get-storage-default-block "
+        "eth_getStorageAt/get-storage eth_getStorageValues/get-storage-values-default-block "
+        "eth_getStorageValues/get-storage-values-multiple-addresses eth_getStorageValues/get-storage-values"
+    ),
+    GAS_LIMIT: (
+        "eth_baseFee/get-current-basefee eth_call/call-callenv-options-eip1559 eth_call/call-callenv "
+        "eth_getLogs/contract-addr eth_getLogs/topic-exact-match eth_getLogs/topic-null-wildcard "
+        "eth_getLogs/topic-wildcard eth_getTransactionByHash/get-legacy-tx "
+        "eth_getTransactionReceipt/get-legacy-receipt eth_simulateV1/ethSimulate-contract-calls-itself "
+        "eth_simulateV1/ethSimulate-empty-validation eth_simulateV1/ethSimulate-fee-recipient-receiving-funds "
+        "eth_simulateV1/ethSimulate-get-block-properties "
+        "eth_simulateV1/ethSimulate-overwrite-existing-contract"
+    ),
+    OLD_FORK: (
+        "eth_getBlockByNumber/get-block-london-fork eth_getBlockByNumber/get-block-merge-fork "
+        "eth_getBlockByNumber/get-block-shanghai-fork eth_getBlockByNumber/get-genesis "
+        "eth_getBlockReceipts/get-block-receipts-n eth_getTransactionReceipt/get-legacy-contract "
+        "eth_getTransactionReceipt/get-legacy-input "
+        "eth_simulateV1/ethSimulate-empty-with-block-num-set-firstblock"
+    ),
+    FINALITY: "eth_getBlockByNumber/get-finalized eth_getBlockByNumber/get-safe",
+    PROOFS: (
+        "eth_getProof/get-account-proof-default-block eth_getProof/get-account-proof-latest "
+        "eth_getProof/get-account-proof-with-storage"
+    ),
+    MOVED: (
+        "eth_simulateV1/ethSimulate-move-ecrecover-and-call "
+        "eth_simulateV1/ethSimulate-move-ecrecover-twice-and-call "
+        "eth_simulateV1/ethSimulate-move-ecrecover-and-call-old-and-new "
+        "eth_simulateV1/ethSimulate-move-to-address-itself-reference-38022 "
+        "eth_simulateV1/ethSimulate-move-two-accounts-to-same-38023 "
+        "eth_simulateV1/ethSimulate-move-two-non-precompiles-accounts-to-same "
+        "eth_simulateV1/ethSimulate-override-ecrecover eth_simulateV1/ethSimulate-override-identity "
+        "eth_simulateV1/ethSimulate-override-sha256 eth_simulateV1/ethSimulate-try-to-move-non-precompile "
+        "eth_simulateV1/ethSimulate-use-as-many-features-as-possible"
+    ),
+    NONCE: "eth_simulateV1/ethSimulate-overflow-nonce-validation eth_simulateV1/ethSimulate-overflow-nonce",
+    SIMULATED: (
+        "eth_simulateV1/ethSimulate-override-block-num "
+        "eth_simulateV1/ethSimulate-run-out-of-gas-in-block-38015 "
+        "eth_simulateV1/ethSimulate-self-destructive-contract-produces-logs"
+    ),
+    RANGE: "eth_getLogs/filter-error-future-block-range",
+}
+"""Files that are answered otherwise, by the reason."""
+
+NOT_COMPARED = {
+    "hash", "blockHash", "parentHash", "mixHash", "stateRoot", "receiptsRoot", "transactionsRoot", "size", "gasLimit",
+    "parentBeaconBlockRoot", "difficulty", "totalDifficulty", "extraData", "root", "transactionHash", "withdrawalsRoot",
+}  # fmt: skip
+"""Fields that say how blocks are written; and hashes of simulated transactions, which nobody has signed."""
+
+OFFERED_HERE = ("eth_blobBaseFee",)
+"""Methods that are refused under Filecoin's rules only."""
+
+
+@pytest.fixture(scope="module")
+def rpc() -> Iterator[Client]:
+    with replayed() as found:
+        yield found
+
+
+def offered() -> list[Exchange]:
+    table = set(method_table()) - (set(REASONS) - set(OFFERED_HERE))
+    return [exchange for exchange in exchanges() if exchange.request["method"] in table]
+
+
+def differences(rpc: Client, exchange: Exchange) -> list[str]:
+    """How the node's response differs from the reference client's; what the request changes is taken back."""
+    snapshot = rpc("evm_snapshot")
+    response = rpc.send(json.dumps(exchange.request).encode())
+    rpc("evm_revert", snapshot)
+    codes = [answer.get("error", {}).get("code") for answer in (exchange.response, response)]
+    if codes[0] != codes[1]:
+        return [f"code {codes[1]}, expected {codes[0]}"]
+    if codes[0] is not None or exchange.schema_only:
+        return []
+    expected, found = exchange.response["result"], response["result"]
+    return list(_shape(expected, found, "result")) + list(_values(expected, found, "result"))
+
+
+def _values(expected: Any, found: Any, path: str) -> Iterator[str]:
+    match expected, found:
+        case dict(), dict():
+            for name in expected.keys() & found.keys() - NOT_COMPARED:
+                simulated = name == "transactions" and "calls" in expected
+                if not simulated:
+                    yield from _values(expected[name], found[name], f"{path}.{name}")
+        case list(), list() if len(expected) == len(found):
+            for place, (one, other) in enumerate(zip(expected, found, strict=True)):
+                yield from _values(one, other, f"{path}[{place}]")
+        case _ if expected != found:
+            yield f"{path} is {str(found)[:80]}, expected {str(expected)[:80]}"
+
+
+def test_requests_are_answered_as_the_reference_client_answers_them(rpc: Client) -> None:
+    found = {exchange.name: words for exchange in offered() if (words := differences(rpc, exchange))}
+    known = {name for names in DIFFERENT.values() for name in names.split()}
+    assert {name: words for name, words in found.items() if name not in known} == {}
+    assert known - set(found) == set(), "these no longer differ"
+    assert len(offered()) > 200
