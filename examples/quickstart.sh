@@ -11,7 +11,7 @@ node=
 trap '{ set +x; } 2>/dev/null; if [ -n "$node" ]; then kill "$node" 2>/dev/null || :; wait "$node" || :; fi; rm -rf "$scratch"' EXIT
 
 make demo
-. .venv/bin/activate
+PATH=$PWD/.venv/bin:$PATH
 
 hypervisor node --port "${PORT:-8545}" --ready-file "$scratch/url" --artifacts examples/solidity/artifacts >"$scratch/log" &
 node=$!

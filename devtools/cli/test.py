@@ -1,0 +1,219 @@
+"""`hypervisor test`: a Foundry project's Solidity tests on this machine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from devtools.cli.options import EVM, OWN_ENGINE, Engines
+from devtools.cli.vectors import CORES, Workers
+
+if TYPE_CHECKING:
+    from devtools.soltest.project import Project
+    from devtools.soltest.results import SuiteResult
+    from devtools.soltest.session import Session
+
+_FILTERS = "Which tests"
+_FUZZ = "Fuzz and invariant tests"
+_REPORTS = "Reports"
+
+
+def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        f"--{name}", f"--{short}", metavar=what, rich_help_panel=_FILTERS, show_default=False
+    )
+    return option
+
+
+def run_tests(
+    path: Annotated[Path, typer.Argument(help="The project, or a file or folder of its tests.")] = Path(),
+    match_test: Annotated[str | None, _filter("match-test", "mt", "RE")] = None,
+    no_match_test: Annotated[str | None, _filter("no-match-test", "nmt", "RE")] = None,
+    match_contract: Annotated[str | None, _filter("match-contract", "mc", "RE")] = None,
+    no_match_contract: Annotated[str | None, _filter("no-match-contract", "nmc", "RE")] = None,
+    match_path: Annotated[str | None, _filter("match-path", "mp", "GLOB")] = None,
+    no_match_path: Annotated[str | None, _filter("no-match-path", "nmp", "GLOB")] = None,
+    verbosity: Annotated[
+        int, typer.Option("--verbosity", "-v", count=True, help="-vv logs, -vvv traces of failures, up to -vvvvv.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rules: Annotated[
+        Literal["ethereum", "filecoin"], typer.Option(help="Whose gas and accounting; actors are there in both.")
+    ] = "ethereum",
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN[,nvN]", help="The network version; several are compared.")
+    ] = None,
+    evm: Annotated[Engines, EVM] = OWN_ENGINE,
+    bundle: Annotated[str | None, typer.Option(metavar="CAR|vN", help="Built-in actors (default: our own).")] = None,
+    use: Annotated[
+        str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with: npm's, or a program.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml (default: FOUNDRY_PROFILE).")
+    ] = None,
+    fuzz_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    fuzz_seed: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Repeats a run.", rich_help_panel=_FUZZ)
+    ] = None,
+    invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 300.0,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Let tests run programs.")] = False,
+    real_filecoin: Annotated[
+        bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
+    ] = False,
+    workers: Workers = CORES,
+    gas_report: Annotated[
+        bool,
+        typer.Option("--gas-report", help="Gas by contract and function, native actors too.", rich_help_panel=_REPORTS),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)
+    ] = False,
+    lcov: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the coverage to a file, too.", rich_help_panel=_REPORTS),
+    ] = None,
+) -> None:
+    """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
+
+    Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
+    several network versions also where a test ends otherwise in one of them.
+
+    Example: hypervisor test --match-contract Counter -vvv
+    """
+    from devtools.soltest.discovery import Filter
+    from devtools.soltest.project import find_root, load_project
+    from devtools.soltest.session import Options, Session
+    from hypervisor.errors import InvalidInput
+
+    place = path.resolve()
+    if not place.exists():
+        raise InvalidInput(f"there is no file or folder {place}")
+    root = find_root(place if place.is_dir() else place.parent)
+    project = load_project(root, profile)
+    match = project.match
+    wanted = Filter(
+        test=match_test or match.get("match_test"),
+        no_test=no_match_test or match.get("no_match_test"),
+        contract=match_contract or match.get("match_contract"),
+        no_contract=no_match_contract or match.get("no_match_contract"),
+        path=match_path or match.get("match_path"),
+        no_path=no_match_path or match.get("no_match_path"),
+        inside=None if place == root else place.relative_to(root).as_posix(),
+    )
+    fuzz = (fuzz_runs, _seed(fuzz_seed))
+    project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi)
+    collected = _report(gas_report, coverage or lcov is not None)
+    options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, collected)
+    session = Session(project, wanted, options)
+    session.prepare()
+    numbers = [_number(word) for word in network.split(",")] if network else [None]
+    if len(numbers) > 1:
+        raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))
+    raise typer.Exit(_run(session, numbers[0], as_json, lcov))
+
+
+def _report(gas: bool, coverage: bool) -> str:
+    if gas and coverage:
+        raise typer.BadParameter("--gas-report and --coverage are two runs: coverage slows tests down")
+    return "gas" if gas else "coverage" if coverage else ""
+
+
+def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None) -> int:
+    """Run and print; the exit status."""
+    from time import perf_counter
+
+    from devtools.soltest import report
+    from devtools.soltest.results import Status
+
+    begin = perf_counter()
+    suites: list[SuiteResult] = []
+    for suite in session.run(network):
+        suites.append(suite)
+        if not as_json:
+            typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
+    if as_json:
+        typer.echo(_json(report.as_json(suites)))
+    elif not suites:
+        sys.stderr.write("no tests found in the project\n")
+    else:
+        typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
+    if session.options.report:
+        _tell_collected(session, suites, as_json, lcov)
+    return int(any(suite.count(Status.FAILURE) for suite in suites))
+
+
+def _tell_collected(session: Session, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
+    """Print the report; with --json as one more object, on a line of its own."""
+    from devtools.soltest import coverage, gas_report
+    from devtools.soltest.collecting import together
+
+    if session.options.report == "gas":
+        found = together(part for suite in suites for part in suite.collected)
+        typer.echo(_json(gas_report.gas_json(found)) if as_json else "\n".join(gas_report.gas_lines(found)))
+        return
+    files = session.coverage(suites)
+    if lcov is not None:
+        lcov.write_text(coverage.lcov(files), encoding="utf-8")
+    typer.echo(_json(coverage.coverage_json(files)) if as_json else "\n".join(["", *coverage.coverage_lines(files)]))
+
+
+def _compare(session: Session, numbers: list[int], as_json: bool) -> int:
+    """Run under each network version and print what differs; the exit status."""
+    from devtools.soltest import report
+    from devtools.soltest.compare import column, compare_lines, differences
+    from devtools.soltest.results import Status
+
+    found = {f"nv{number}": list(session.run(number)) for number in numbers}
+    columns = {name: column(suites) for name, suites in found.items()}
+    if as_json:
+        typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
+    else:
+        typer.echo("\n".join(compare_lines(columns)))
+    failed = any(suite.count(Status.FAILURE) for suites in found.values() for suite in suites)
+    return int(failed or bool(differences(columns)))
+
+
+def _json(found: object) -> str:
+    import orjson
+
+    return orjson.dumps(found).decode()
+
+
+def _number(word: str) -> int:
+    from hypervisor.network_versions import network_version
+
+    digits = word.strip().removeprefix("nv")
+    if not digits.isdecimal():
+        raise typer.BadParameter(f"'{word}' is no network version: expected nv28 or the like")
+    return network_version(int(digits)).number
+
+
+def _seed(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text, 0)
+    except ValueError:
+        raise typer.BadParameter(f"--fuzz-seed '{text}' is no number") from None
+
+
+def _changed(
+    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool
+) -> Project:
+    """The project with what the command line says in its place."""
+    runs, seed = fuzz
+    sequences, depth = invariant
+    return replace(
+        project,
+        fuzz=replace(project.fuzz, runs=runs or project.fuzz.runs, seed=project.fuzz.seed if seed is None else seed),
+        invariant=replace(
+            project.invariant,
+            runs=sequences or project.invariant.runs,
+            depth=depth or project.invariant.depth,
+        ),
+        ffi=ffi or project.ffi,
+    )

@@ -1,0 +1,1 @@
+"""Solidity tests on the machine."""

@@ -1,0 +1,170 @@
+"""Cheatcodes that change accounts: money, code, slots, nonces; and what names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.addresses import EthAddress, create_address, unmask_id
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.ledger import LARGEST_NONCE
+from devtools.soltest.cheatcodes.recording import note_write
+from devtools.soltest.cheatcodes.state import VM_ADDRESS, Deal
+from devtools.soltest.cheatcodes.table import cheatcode
+from runtimes.evm.ethereum.calls import EthereumCalls
+
+_CREATE2_DEPLOYER = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
+
+
+@cheatcode("deal(address,uint256)")
+def _deal(context: Context, account: EthAddress, balance: int) -> None:
+    context.ledger.set_balance(account, balance)
+    if context.depth > 1:
+        context.state.deals.append(Deal(account, balance, context.depth))
+
+
+@cheatcode("etch(address,bytes)")
+def _etch(context: Context, account: EthAddress, code: bytes) -> None:
+    if _is_precompile(context, account):
+        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+    if context.settings.real_filecoin and _is_filecoin(account):
+        return
+    context.ledger.set_code(account, code)
+
+
+@cheatcode("load(address,bytes32)", returns="bytes32")
+def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
+    if _is_precompile(context, account):
+        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+    return context.ledger.load(account, int.from_bytes(slot, "big")).to_bytes(32, "big")
+
+
+@cheatcode("store(address,bytes32,bytes32)")
+def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> None:
+    if _is_precompile(context, account):
+        raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+    number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
+    note_write(context, account, number, value)
+    context.ledger.store(account, number, value)
+
+
+@cheatcode("cloneAccount(address,address)")
+def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
+    ledger = context.ledger
+    ledger.set_balance(target, ledger.balance(source))
+    code = ledger.code(source)
+    if code:
+        ledger.set_code(target, code)
+    ledger.set_nonce(target, ledger.nonce(source))
+    _copy_slots(context, source, target)
+
+
+@cheatcode("copyStorage(address,address)")
+def _copy_storage(context: Context, source: EthAddress, target: EthAddress) -> None:
+    _copy_slots(context, source, target)
+
+
+def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> None:
+    for slot in context.ledger.slots(target):
+        context.ledger.store(target, slot, 0)
+    for slot in context.ledger.slots(source):
+        context.ledger.store(target, slot, context.ledger.load(source, slot))
+
+
+@cheatcode("getNonce(address)", returns="uint64")
+def _get_nonce(context: Context, account: EthAddress) -> int:
+    return context.ledger.nonce(account)
+
+
+@cheatcode("setNonce(address,uint64)")
+def _set_nonce(context: Context, account: EthAddress, nonce: int) -> None:
+    current = context.ledger.nonce(account)
+    if nonce < current:
+        raise CheatcodeFailure(
+            f"new nonce ({nonce}) must be strictly equal to or higher than the account's current nonce ({current})"
+        )
+    context.ledger.set_nonce(account, nonce)
+
+
+@cheatcode("setNonceUnsafe(address,uint64)")
+def _set_nonce_unsafe(context: Context, account: EthAddress, nonce: int) -> None:
+    context.ledger.set_nonce(account, nonce)
+
+
+@cheatcode("resetNonce(address)")
+def _reset_nonce(context: Context, account: EthAddress) -> None:
+    context.ledger.set_nonce(account, 1 if context.ledger.code(account) else 0)
+
+
+@cheatcode("label(address,string)")
+def _label(context: Context, account: EthAddress, label: str) -> None:
+    context.state.labels[account] = label
+
+
+@cheatcode("getLabel(address)", returns="string")
+def _get_label(context: Context, account: EthAddress) -> str:
+    return context.state.labels.get(account, f"unlabeled:{context.shown(account)}")
+
+
+@cheatcode("computeCreateAddress(address,uint256)", returns="address")
+def _compute(_context: Context, deployer: EthAddress, nonce: int) -> EthAddress:
+    if nonce > LARGEST_NONCE:
+        raise CheatcodeFailure("nonce must be less than 2^64")
+    return create_address(deployer, nonce)
+
+
+@cheatcode("computeCreate2Address(bytes32,bytes32,address)", returns="address")
+def _compute2(_context: Context, salt: bytes, code_hash: bytes, deployer: EthAddress) -> EthAddress:
+    return _create2(deployer, salt, code_hash)
+
+
+@cheatcode("computeCreate2Address(bytes32,bytes32)", returns="address")
+def _compute2_default(_context: Context, salt: bytes, code_hash: bytes) -> EthAddress:
+    return _create2(_CREATE2_DEPLOYER, salt, code_hash)
+
+
+def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
+    from eth_hash.auto import keccak
+
+    return EthAddress(bytes(keccak(b"\xff" + deployer + salt + code_hash))[12:])
+
+
+@cheatcode("warmSlot(address,bytes32)")
+def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
+    calls = context.ethereum("warm slots")
+    calls.accounts.warm(account)
+    calls.accounts.warm_slot(account, int.from_bytes(slot, "big"))
+
+
+@cheatcode("allowCheatcodes(address)", "makePersistent(address)", "revokePersistent(address)")
+def _allowed(_context: Context, _account: EthAddress) -> None:
+    """Without forks every contract may use cheatcodes, and every account stays."""
+
+
+@cheatcode("makePersistent(address,address)")
+def _persistent2(_context: Context, _one: EthAddress, _two: EthAddress) -> None:
+    """Every account stays."""
+
+
+@cheatcode("makePersistent(address,address,address)")
+def _persistent3(_context: Context, _one: EthAddress, _two: EthAddress, _three: EthAddress) -> None:
+    """Every account stays."""
+
+
+@cheatcode("makePersistent(address[])", "revokePersistent(address[])")
+def _persistent(_context: Context, _accounts: Sequence[EthAddress]) -> None:
+    """Every account stays."""
+
+
+@cheatcode("isPersistent(address)", returns="bool")
+def _is_persistent(_context: Context, account: EthAddress) -> bool:
+    return account == VM_ADDRESS
+
+
+def _is_precompile(context: Context, account: EthAddress) -> bool:
+    calls = context.calls
+    return isinstance(calls, EthereumCalls) and account in calls.surroundings.fork.precompiles
+
+
+def _is_filecoin(account: EthAddress) -> bool:
+    return (account[0] == 0xFE and not any(account[1:19])) or unmask_id(account) is not None

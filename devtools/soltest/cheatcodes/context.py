@@ -1,0 +1,127 @@
+"""What a cheatcode works on: the test's state, the message that runs, and who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
+from devtools.soltest.cheatcodes.ledger import Ledger
+from devtools.soltest.cheatcodes.state import State
+from hypervisor.call_manager import CallManager
+from hypervisor.machine import Hypervisor
+from localnet.addresses import checksummed
+from runtimes.evm.engine import CreateAsk
+from runtimes.evm.ethereum.calls import EthereumCalls
+
+if TYPE_CHECKING:
+    from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+    from runtimes.evm.ethereum.host import EthereumHost
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A row of foundry.toml's `fs_permissions`: `access` is `read`, `write`, `read-write` or `none`."""
+
+    access: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a project allows its tests, and what they may ask about it.
+
+    `artifacts` finds a contract by what `getCode` takes: init code and runtime code, None where there is none such.
+    `errors` says a custom error in words. `real_filecoin`: code etched at Filecoin's precompiles is left out, so that
+    suites which mock them run against the real ones.
+    """
+
+    root: Path = field(default_factory=Path.cwd)
+    permissions: Sequence[Permission] = ()
+    ffi: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    artifacts: Callable[[str], tuple[bytes, bytes] | None] = lambda _: None
+    errors: KnownErrors = lambda _: None
+    rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
+    real_filecoin: bool = False
+    internal_reverts: bool = False
+    """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One call of a cheatcode. `depth` is that of the frame that calls, 1 for the test's own."""
+
+    cheats: Cheatcodes
+    calls: CallManager
+    caller: EthAddress
+    depth: int
+    ledger: Ledger
+    host: EthereumHost | None
+
+    @property
+    def state(self) -> State:
+        """What cheatcodes have set."""
+        return self.cheats.state
+
+    @property
+    def settings(self) -> Settings:
+        """The project's settings."""
+        return self.cheats.settings
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine."""
+        return self.calls.machine
+
+    @property
+    def precompiles(self) -> Collection[EthAddress]:
+        """The addresses whose functions need no code."""
+        if not isinstance(self.calls, EthereumCalls):
+            return ()
+        return {*self.calls.surroundings.fork.precompiles, *self.calls.filecoin_precompiles}
+
+    @property
+    def origin(self) -> EthAddress:
+        """The message's sender as contracts see it."""
+        if isinstance(self.calls, EthereumCalls):
+            return self.calls.surroundings.origin
+        return self.cheats.address_of(self.calls, self.calls.origin)
+
+    def set_origin(self, origin: EthAddress) -> None:
+        """Let contracts see another sender of the message."""
+        self.cheats.set_origin(self.calls, origin)
+
+    def ethereum(self, what: str) -> EthereumCalls:
+        """The message's calls under Ethereum's rules; CheatcodeFailure under Filecoin's, which have no `what`."""
+        if not isinstance(self.calls, EthereumCalls):
+            raise CheatcodeFailure(f"Filecoin's rules have no {what}")
+        return self.calls
+
+    def advance(self, **changes: Any) -> None:
+        """Change the block that opcodes and actors see."""
+        self.machine.advance(**changes)
+        self.cheats.renew(self.calls)
+
+    def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
+        """Create a contract in the name of the one that calls. Raises CheatcodeFailure with what it reverted with."""
+        if self.host is None:
+            raise CheatcodeFailure("under Filecoin's rules contracts are created by contracts only: use `new`")
+        number = None if salt is None else int.from_bytes(salt, "big")
+        answer = self.cheats.ask(self.host, CreateAsk(value, code, number))
+        if answer.created is None:
+            raise CheatcodeFailure(self.said(answer.output), answer.output or None)
+        return answer.created
+
+    @staticmethod
+    def shown(address: bytes) -> str:
+        """An address as people read it."""
+        return checksummed(EthAddress(address))
+
+    def said(self, data: bytes) -> str:
+        """A revert in words."""
+        return said(data, self.settings.errors)

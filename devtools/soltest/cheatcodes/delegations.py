@@ -1,0 +1,99 @@
+"""Cheatcodes by which accounts lend themselves code (EIP-7702)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.ledger import EthereumLedger
+from devtools.soltest.cheatcodes.signing import account_of
+from devtools.soltest.cheatcodes.table import cheatcode
+from runtimes.evm.ethereum.transactions import Authorization
+
+_SIGNED: Final = "(uint8,bytes32,bytes32,uint64,address)"
+Signed = tuple[int, bytes, bytes, int, EthAddress]
+
+
+def _next_nonce(context: Context, authority: EthAddress) -> int:
+    last = context.state.delegations.get(authority)
+    return context.ledger.nonce(authority) if last is None else last + 1
+
+
+def _attach(context: Context, authorization: Authorization) -> None:
+    context.ethereum("delegations of accounts")
+    authority, ledger = authorization.signer(), context.ledger
+    if authority is None:
+        raise CheatcodeFailure("signature error")
+    expected = _next_nonce(context, authority)
+    if expected != authorization.nonce:
+        raise CheatcodeFailure(f"invalid nonce for 0x{authority.hex()}: expected {expected}, got {authorization.nonce}")
+    assert isinstance(ledger, EthereumLedger), "only Ethereum's rules have delegations"
+    ledger.delegate(authority, authorization.address if any(authorization.address) else None)
+    context.state.delegations[authority] = authorization.nonce
+
+
+def _sign(
+    context: Context,
+    to: EthAddress,
+    key: int,
+    *,
+    nonce: int | None = None,
+    anywhere: bool = False,
+    attach: bool = False,
+) -> Signed:
+    account = account_of(key)
+    number = _next_nonce(context, account.address) if nonce is None else nonce
+    chain = 0 if anywhere else context.machine.context.chain_id
+    unsigned = Authorization(chain, to, number, 0, 0, 0)
+    signature = account.sign_digest(unsigned.digest())
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    if attach:
+        _attach(context, replace(unsigned, parity=signature[64], r=r, s=s))
+    return signature[64], signature[:32], signature[32:64], number, to
+
+
+@cheatcode("signDelegation(address,uint256)", returns=_SIGNED)
+def _sign_next(context: Context, to: EthAddress, key: int) -> Signed:
+    return _sign(context, to, key)
+
+
+@cheatcode("signDelegation(address,uint256,uint64)", returns=_SIGNED)
+def _sign_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
+    return _sign(context, to, key, nonce=nonce)
+
+
+@cheatcode("signDelegation(address,uint256,bool)", returns=_SIGNED)
+def _sign_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
+    return _sign(context, to, key, anywhere=anywhere)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256)", returns=_SIGNED)
+def _sign_and_attach(context: Context, to: EthAddress, key: int) -> Signed:
+    return _sign(context, to, key, attach=True)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256,uint64)", returns=_SIGNED)
+def _sign_and_attach_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
+    return _sign(context, to, key, nonce=nonce, attach=True)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256,bool)", returns=_SIGNED)
+def _sign_and_attach_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
+    return _sign(context, to, key, anywhere=anywhere, attach=True)
+
+
+@cheatcode(f"attachDelegation({_SIGNED})")
+def _attach_here(context: Context, signed: Sequence[Any]) -> None:
+    _attach_signed(context, signed, False)
+
+
+@cheatcode(f"attachDelegation({_SIGNED},bool)")
+def _attach_signed(context: Context, signed: Sequence[Any], anywhere: bool) -> None:
+    v, r, s, nonce, to = signed
+    chain = 0 if anywhere else context.machine.context.chain_id
+    numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
+    _attach(context, Authorization(chain, EthAddress(to), nonce, v, *numbers))

@@ -1,0 +1,97 @@
+"""How a cheatcode fails, and how what a call reverted with is said in words: forge's error and forge's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
+
+CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
+"""The selector of `CheatcodeError(string)`."""
+ERROR: Final = bytes.fromhex("08c379a0")
+PANIC: Final = bytes.fromhex("4e487b71")
+MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
+MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
+
+PANICS: Final = {
+    0x00: "generic/unspecified error",
+    0x01: "assertion failed",
+    0x11: "arithmetic underflow or overflow",
+    0x12: "division or modulo by zero",
+    0x21: "failed to convert value into enum type",
+    0x22: "storage byte array incorrectly encoded",
+    0x31: "call to empty array pop",
+    0x32: "array out-of-bounds access",
+    0x41: "memory allocation error",
+    0x51: "called an invalid internal function",
+}
+
+KnownErrors = Callable[[bytes], str | None]
+"""The words of a custom error's data, None where nobody knows it."""
+
+
+class CheatcodeFailure(Exception):
+    """A cheatcode that fails: with words, or with exactly these bytes."""
+
+    def __init__(self, message: str, data: bytes | None = None, named: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+        self.named = named
+        """Whether the cheatcode's name is put before the words."""
+
+
+def failure_data(message: str) -> bytes:
+    """What a call reverts with whose cheatcode failed."""
+    return CHEATCODE_ERROR + encode(["string"], [message])
+
+
+def _text(data: bytes) -> bytes | None:
+    try:
+        found: bytes = decode(["bytes"], data, strict=False)[0]
+    except (DecodingError, OverflowError):
+        return None
+    return found
+
+
+def opened(data: bytes) -> bytes:
+    """The words in an `Error(string)` or a cheatcode's failure; other data as they are."""
+    if data[:4] in (ERROR, CHEATCODE_ERROR):
+        text = _text(data[4:])
+        return data if text is None else text
+    return data
+
+
+def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
+    """What a call reverted with, as forge says it."""
+    if not data:
+        return "EvmError: Revert"
+    if data.startswith(MAGIC_SKIP):
+        return f"skipped: {data[len(MAGIC_SKIP) :].decode('utf-8', 'replace')}"
+    if len(data) < 4:
+        return _plain(data)
+    if data[:4] in (ERROR, CHEATCODE_ERROR):
+        text = _text(data[4:])
+        if text is not None:
+            return text.decode("utf-8", "replace")
+    if data[:4] == PANIC and len(data) == 36:
+        code = int.from_bytes(data[4:], "big")
+        return f"panic: {PANICS.get(code, 'unknown code')} (0x{code:02x})"
+    words = known(data)
+    if words is not None:
+        return words
+    text = _text(data)
+    if text is not None and text.isascii() and data[:32] == (32).to_bytes(32, "big"):
+        return text.decode()
+    if data.isascii() and data.decode().isprintable():
+        return data.decode()
+    rest = f": {data[4:].hex()}" if len(data) > 4 else ""
+    return f"custom error 0x{data[:4].hex()}{rest}"
+
+
+def _plain(data: bytes) -> str:
+    if data.isascii():
+        return data.decode()
+    return f"custom error 0x{data.hex()}"

@@ -1,0 +1,122 @@
+"""Attempts of frames under Ethereum's rules: what a frame asks for as an `Attempt`, and what carries it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams
+from devtools.soltest.cheatcodes.attempts import Around, Attempt
+from devtools.soltest.cheatcodes.failures import said
+from devtools.soltest.cheatcodes.ledger import EthereumLedger
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.errors import SyscallError
+from hypervisor.types import TokenAmount
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
+from runtimes.evm.ethereum import answers, prices
+from runtimes.evm.ethereum.host import EthereumHost
+from store.cid import DAG_CBOR, RAW
+
+if TYPE_CHECKING:
+    from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+
+
+def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
+    """What a frame asks for."""
+    depth = host.calls.depth
+    if isinstance(ask, CallAsk):
+        own = ask.kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
+        gas = min(ask.gas, prices.all_but_one_64th(host.gas.left)) + (prices.CALL_STIPEND if ask.value else 0)
+        static = host.static or ask.kind is CallKind.STATICCALL
+        receiver = host.address if own else ask.address
+        return Attempt(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
+    nonce = host.accounts.nonce(host.actor)
+    if ask.salt is None:
+        made = create_address(host.address, nonce)
+    else:
+        made = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
+    second = ask.salt is not None
+    return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second)
+
+
+def around_ask(cheats: Cheatcodes, host: EthereumHost, ask: Ask) -> Around:
+    """What carries the attempt out."""
+    accounts, calls = host.accounts, host.calls
+
+    def proceed(sender: EthAddress | None, code: EthAddress | None) -> Answer:
+        asker, cheats.unused = None, 0
+        if sender is not None:
+            actor = accounts.find(sender)
+            asker = answers.Asker(accounts.bring_into_being(sender) if actor is None else actor, sender)
+        if code is not None and isinstance(ask, CallAsk):
+            return _with_code(host, ask, sender or host.address, code)
+        return answers.answer(host, ask, asker)
+
+    return Around(
+        ledger=EthereumLedger(accounts),
+        proceed=proceed,
+        pay=lambda payer, amount: _paid(host, ask, payer, amount),
+        give_back=lambda: _give_back(cheats, host),
+        set_origin=lambda origin: cheats.set_origin(calls, origin),
+        origin=calls.surroundings.origin,
+        chain_id=calls.machine.context.chain_id,
+        words=lambda data: said(data, cheats.settings.errors),
+    )
+
+
+def _paid(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
+    """Pay what a call costs that is not made, and its value; whether that could be paid."""
+    assert isinstance(ask, CallAsk), "creations are not mocked"
+    host.charge(host.access(ask.address) + (prices.CALL_VALUE - prices.CALL_STIPEND if ask.value else 0))
+    ledger = EthereumLedger(host.accounts)
+    try:
+        host.calls.transfer(ledger.touch(payer), ledger.touch(ask.address), TokenAmount(amount))
+    except SyscallError:
+        return False
+    return True
+
+
+def _give_back(cheats: Cheatcodes, host: EthereumHost) -> None:
+    """Give the frame what its call had left when it failed."""
+    host.gas.settle()
+    host.calls.gas.used -= cheats.unused
+    cheats.unused = 0
+    host.gas.refill()
+
+
+def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAddress) -> Answer:
+    """Call an account as if it had another's code: the account runs that in its own name, for the caller."""
+    accounts, ledger = host.accounts, EthereumLedger(host.accounts)
+    host.charge(host.access(ask.address))
+    if ask.value and ask.kind is CallKind.CALL:
+        host.calls.transfer(ledger.touch(caller), ledger.touch(ask.address), TokenAmount(ask.value))
+    to = host.actor if ask.kind is CallKind.DELEGATECALL else ledger.touch(ask.address)
+    accounts.become_contract(to)
+    cid = accounts.code_cid(accounts.find(code))
+    params = DelegateCallParams(cid, ask.data, caller, TokenAmount(ask.value)).encode()
+    limit = min(ask.gas, prices.all_but_one_64th(host.gas.left))
+    static = host.static or ask.kind is CallKind.STATICCALL
+    call = Call(
+        to, Address.id(to), INVOKE_CONTRACT_DELEGATE, Block(DAG_CBOR, params), gas_limit=limit, read_only=static
+    )
+    host.gas.settle()
+    try:
+        return answers.outcome(host.calls.send(call))
+    except SyscallError:
+        return Answer(False)
+    finally:
+        host.gas.refill()
+
+
+def passed(host: EthereumHost, ask: CallAsk, answer: Answer) -> Answer:
+    """Trace a call that was answered in the callee's place."""
+    if host.calls.tracer is not None:
+        to = host.accounts.filecoin_address(ask.address)
+        static = host.static or ask.kind is CallKind.STATICCALL
+        call = Call(host.actor, to, INVOKE_EVM, Block(RAW, ask.data), read_only=static)
+        host.calls.answered(call, CallResult(0 if answer.success else 33, Block(RAW, answer.output)))
+    return answer

@@ -1,0 +1,372 @@
+"""`Cheatcodes`: what stands between the calls of a test and the machine, and answers at the cheatcodes' address.
+
+Under Ethereum's rules it sees what frames ask for (`ask`), under Filecoin's the calls between actors (`send`); what is
+done there is the same (`attempts`). The outermost call of a message is the test itself: at its end everything that was
+expected must have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress
+from bridge.cbor import byte_string
+from bridge.events import Log, entries_to_log
+from devtools.soltest.cheatcodes import emits, filecoin_calls
+from devtools.soltest.cheatcodes.attempts import attempt, check_revert
+from devtools.soltest.cheatcodes.console import Console
+from devtools.soltest.cheatcodes.context import Context, Settings
+from devtools.soltest.cheatcodes.diffs import note_slot
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
+from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, passed
+from devtools.soltest.cheatcodes.ledger import EthereumLedger, ledger_of
+from devtools.soltest.cheatcodes.signatures import name_of
+from devtools.soltest.cheatcodes.state import (
+    CONSOLE_ADDRESS,
+    VM_ADDRESS,
+    Block,
+    MappingSlots,
+    RecordedLog,
+    State,
+)
+from devtools.soltest.cheatcodes.table import Cheatcode, table
+from devtools.soltest.cheatcodes.values import decode, encode
+from hypervisor.address import Address
+from hypervisor.blocks import Block as DataBlock
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.context import MachineContext
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
+from hypervisor.externs import Externs
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ActorID, ChainEpoch
+from runtimes.evm.engine import Answer, Ask, CallAsk
+from runtimes.evm.ethereum import answers
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.host import EthereumHost
+from store.cid import CBOR, Cid, cid_of
+
+_FAIL_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
+"""What a test sets that fails without reverting, in the storage of the cheatcodes' address."""
+_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_UNNAMED: Final = ("assert", "rpcUrl")
+CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
+CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
+    "5b8082525050506014600cf3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What `Cheatcodes.snapshot` keeps."""
+
+    state: State
+    context: MachineContext
+
+
+class TestExterns:
+    """The machine's externs with the randomness and the block hashes of a test's block."""
+
+    __test__ = False  # for pytest, which takes the name for one of its own
+
+    def __init__(self, outer: Externs, machine: Hypervisor, cheats: Cheatcodes) -> None:
+        self._outer = outer
+        self._machine = machine
+        self._cheats = cheats
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """The block's prevrandao; of other epochs as before."""
+        if epoch == self._machine.context.epoch:
+            return self._cheats.state.block.prevrandao
+        return self._outer.beacon_randomness(epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """A block's hash as the digest of a CID: the keccak-256 of its number in words, as forge has it."""
+        known = self._cheats.state.block.hashes.get(epoch)
+        digest = bytes(keccak(str(epoch).encode())) if known is None else known
+        return Cid(cid_of(b"")[: -len(digest)] + digest)
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """As before."""
+        return self._outer.chain_randomness(epoch)
+
+
+class Cheatcodes:
+    """The cheatcodes of one run of tests; an interceptor of a machine's calls (`install`).
+
+    `state` is what a test has set; `snapshot` and `restore` copy it, with the block, beside the machine's own.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.state = State()
+        self.console = Console()
+        self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
+        self._apart = 0
+        self.unused = 0
+        """Gas that was left when the last call failed, had it not been used up by its failure."""
+
+    def install(self, machine: Hypervisor) -> None:
+        """Stand between the machine's calls, and put code where Solidity looks for it before it calls."""
+        machine.interceptor = self
+        machine.externs = TestExterns(machine.externs, machine, self)
+        if machine.context.rules == "ethereum":
+            install(machine, {
+                VM_ADDRESS: Account(0, 0, b"\0"),
+                CREATE2_DEPLOYER: Account(0, 1, CREATE2_DEPLOYER_CODE),
+            })  # fmt: skip
+        else:
+            from localnet.controls import set_code
+
+            for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
+                set_code(machine, Address.delegated(10, address), code)
+
+    def snapshot(self, machine: Hypervisor) -> Kept:
+        """What is set now, and the block."""
+        return Kept(deepcopy(self.state), machine.context)
+
+    def restore(self, kept: Kept, machine: Hypervisor) -> None:
+        """Go back to what was kept; the machine's state is the world's to bring back."""
+        self.state = deepcopy(kept.state)
+        machine.context = kept.context
+        self.console.clear()
+
+    @cached_property
+    def _table(self) -> dict[bytes, Cheatcode]:
+        return table()
+
+    # --- the interceptor's --------------------------------------------------------------------------------------
+
+    @property
+    def armed(self) -> bool:
+        """Whether calls between contracts have to be seen."""
+        return self.state.armed
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        """Let a call proceed; the outermost is the test."""
+        if self._apart:
+            return proceed(call)
+        if calls.depth == 0:
+            self.renew(calls)
+            return self._end(calls, proceed(call))
+        if isinstance(calls, EthereumCalls):
+            result = proceed(call)
+            self.unused = 0 if result.exit_code in _RETURNING else calls.exhausted
+            return result
+        return filecoin_calls.send(self, calls, call, proceed)
+
+    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+        """Answer what a frame asks for."""
+        if self._apart:
+            return answers.answer(host, ask)
+        if isinstance(ask, CallAsk):
+            if ask.address == VM_ADDRESS:
+                return self._ask_cheatcode(host, ask)
+            if ask.address == CONSOLE_ADDRESS:
+                host.charge(host.access(ask.address))
+                self.console.write(ask.data)
+                return passed(host, ask, Answer(True))
+        if self.state.armed:
+            answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
+        else:
+            answer = answers.answer(host, ask)
+        if self.state.deals and not answer.success:
+            self._deal_again(host)
+        return answer
+
+    def _deal_again(self, host: EthereumHost) -> None:
+        """What was dealt in a call that failed stays dealt: forge takes it back with the whole test only."""
+        depth, ledger = host.calls.depth, EthereumLedger(host.accounts)
+        for deal in self.state.deals:
+            if deal.depth > depth:
+                ledger.set_balance(deal.account, deal.amount)
+                deal.depth = depth
+
+    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+        """Take an actor's event for those that are recorded or expected, where it is a log."""
+        log = None if self._apart else entries_to_log(event.entries)
+        if log is not None:
+            self.take_log(self.address_of(calls, event.emitter), log)
+
+    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        """Take a log for those that are recorded or expected."""
+        if self._apart:
+            return
+        self.take_log(calls.accounts.address_of(emitter), log)
+
+    def take_log(self, emitter: EthAddress, log: Log) -> None:
+        """Take a log for those that are recorded or expected."""
+        if self.state.logs is not None:
+            self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
+        if self.state.emits:
+            emits.take(self.state, emitter, log)
+
+    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        """Take a slot for those that are recorded."""
+        state = self.state
+        if state.recording:
+            state.reads.setdefault(host.address, []).append(slot)
+            if word is not None:
+                state.writes.setdefault(host.address, []).append(slot)
+        if state.mappings is not None and word is not None:
+            state.mappings.setdefault(host.address, MappingSlots()).written(slot)
+        if state.diff is not None:
+            before = host.accounts.word(host.actor, slot)
+            note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
+
+    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        """Take what may be a mapping's slot, with its key and the mapping's own."""
+        if self.state.mappings is not None:
+            slots = self.state.mappings.setdefault(host.address, MappingSlots())
+            slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
+
+    # --- cheatcodes ---------------------------------------------------------------------------------------------
+
+    def _ask_cheatcode(self, host: EthereumHost, ask: CallAsk) -> Answer:
+        host.charge(host.access(ask.address))
+        context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
+        return passed(host, ask, self.answer(context, ask.data))
+
+    def answer(self, context: Context, data: bytes) -> Answer:
+        """Carry out a cheatcode; an expected failure of it is none."""
+        before = self.state.revert
+        answer = self._carry_out(context, data)
+        expected = self.state.revert
+        waited = expected is not None and expected is before and expected.cheatcode
+        if waited and expected is not None and context.depth <= expected.depth:
+            return check_revert(self.state, expected, answer, False, said)
+        return answer
+
+    def _carry_out(self, context: Context, data: bytes) -> Answer:
+        entry = self._table.get(data[:4])
+        if entry is None:
+            return Answer(False, failure_data(_unknown(data[:4])))
+        try:
+            given = entry.run(context, *decode(entry.parameters, data[4:]))
+            if not entry.returns:
+                return Answer(True, given if isinstance(given, bytes) else b"")
+            return Answer(True, encode(entry.returns, given if len(entry.returns) > 1 else [given]))
+        except RecursionError:
+            return Answer(False, failure_data(f"vm.{entry.name}: what it was given is nested too deeply"))
+        except CheatcodeFailure as failure:
+            if failure.data is not None:
+                return Answer(False, failure.data)
+            named = failure.named and not any(part in entry.name for part in _UNNAMED)
+            return Answer(False, failure_data(f"vm.{entry.name}: {failure.message}" if named else failure.message))
+
+    # --- the end of the test ------------------------------------------------------------------------------------
+
+    def _end(self, calls: CallManager, result: CallResult) -> CallResult:
+        state = self.state
+        if state.revert is not None and not state.revert.cheatcode:
+            expected, state.revert = state.revert, None
+            if self.settings.internal_reverts:
+                expected.deepest = max(expected.deepest, expected.depth + 1)
+            answer = answers.outcome(result)
+            ended = check_revert(state, expected, answer, False, lambda data: said(data, self.settings.errors))
+            state.revert = None
+            if not ended.success:
+                return _reverted(ended.output)
+            if self.settings.internal_reverts:
+                return CallResult(ExitCode.OK)
+        if result.exit_code != ExitCode.OK:
+            return result
+        if ledger_of(calls).load(VM_ADDRESS, _FAIL_SLOT):
+            return _reverted(b"")
+        message = state.failure or _missing_call(state) or emits.left_over(state) or _missing_creation(state)
+        state.failure = None
+        return result if message is None else _reverted(failure_data(message))
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Messages inside are no part of the test: nothing of them is changed, expected or recorded."""
+        self._apart += 1
+        try:
+            yield
+        finally:
+            self._apart -= 1
+
+    # --- what contracts see -------------------------------------------------------------------------------------
+
+    def renew(self, calls: CallManager) -> None:
+        """Let contracts see the block and the transaction as they are set."""
+        if not isinstance(calls, EthereumCalls):
+            return
+        calls.renew_block()
+        block: Block = self.state.block
+        around = calls.surroundings
+        if block.gas_price is not None:
+            around = replace(around, context=replace(around.context, gas_price=block.gas_price))
+        if block.blob_hashes is not None:
+            around = replace(around, blob_hashes=block.blob_hashes)
+        if block.blob_base_fee is not None:
+            around = replace(around, blob_base_fee=block.blob_base_fee)
+        calls.surroundings = around
+
+    def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
+        """Let contracts see another sender of the message."""
+        if isinstance(calls, EthereumCalls):
+            calls.surroundings = replace(calls.surroundings, origin=origin)
+        else:
+            calls.origin = ledger_of(calls).touch(origin)
+            calls.origin_address = Address.id(calls.origin)
+
+    def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
+        """An actor's Ethereum address."""
+        if isinstance(calls, EthereumCalls):
+            return calls.accounts.address_of(actor)
+        return filecoin_calls.ethereum_address_of(calls, actor)
+
+
+def _unknown(selector: bytes) -> str:
+    name = name_of(selector)
+    if name is None:
+        return (
+            f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
+            "(likely in `forge-std`) and the `forge` version"
+        )
+    return f"vm.{name}: this cheatcode is not supported"
+
+
+def _reverted(output: bytes) -> CallResult:
+    return CallResult(ExitCode.EVM_CONTRACT_REVERTED, DataBlock(CBOR, byte_string(output)))
+
+
+def _missing_call(state: State) -> str | None:
+    for address, expectations in state.calls.items():
+        for (data, kind), expected in expectations.items():
+            if expected.seen == expected.count or (expected.seen > expected.count and not expected.exactly):
+                continue
+            values = [f"data 0x{data.hex()}"]
+            values += [] if expected.value is None else [f"value {expected.value}"]
+            values += [] if expected.gas is None else [f"gas {expected.gas}"]
+            values += [] if expected.min_gas is None else [f"minimum gas {expected.min_gas}"]
+            values += [] if kind is None else [f"call type {kind.value.title()}"]
+            return (
+                f"expected call to {filecoin_calls.shown(address)} with {', '.join(values)} to be called "
+                f"{_times(expected.count)}, but was called {_times(expected.seen)}"
+            )
+    return None
+
+
+def _missing_creation(state: State) -> str | None:
+    for expected in state.creates:
+        return (
+            f"expected {expected.kind} call by address 0x{expected.deployer.hex()} for bytecode "
+            f"0x{expected.code.hex()} but not found"
+        )
+    return None
+
+
+def _times(count: int) -> str:
+    return f"{count} time" if count == 1 else f"{count} times"

@@ -1,0 +1,122 @@
+"""Cheatcodes that reach beyond the machine: environment variables and, where the project allows it, programs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from typing import Any, Final
+
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.strings import read_value
+from devtools.soltest.cheatcodes.table import cheatcode
+
+_KINDS: Final = {
+    "Bool": "bool", "Uint": "uint256", "Int": "int256", "Address": "address", "Bytes32": "bytes32",
+    "String": "string", "Bytes": "bytes",
+}  # fmt: skip
+_LONGEST_RUN: Final = 60
+
+
+def _variable(context: Context, name: str) -> str | None:
+    return context.state.environment.get(name, context.settings.environment.get(name))
+
+
+def _needed(context: Context, name: str) -> str:
+    value = _variable(context, name)
+    if value is None:
+        raise CheatcodeFailure(f'environment variable "{name}" not found')
+    return value
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    # the value may be a secret: only that it is none of its type is told
+    return read_value(text, kind, shown=f"${name}")
+
+
+def _list(name: str, text: str, delimiter: str, kind: str) -> list[Any]:
+    return [_value(name, part.strip(), kind) for part in text.split(delimiter)] if text else []
+
+
+def _family(name: str, kind: str) -> None:
+    cheatcode(f"env{name}(string)", returns=kind)(
+        lambda context, variable: _value(variable, _needed(context, variable), kind)
+    )
+    cheatcode(f"env{name}(string,string)", returns=f"{kind}[]")(
+        lambda context, variable, delimiter: _list(variable, _needed(context, variable), delimiter, kind)
+    )
+
+    def value_or(context: Context, variable: str, default: Any) -> Any:
+        text = _variable(context, variable)
+        return default if text is None else _value(variable, text, kind)
+
+    def list_or(context: Context, variable: str, delimiter: str, default: Any) -> Any:
+        text = _variable(context, variable)
+        return default if text is None else _list(variable, text, delimiter, kind)
+
+    cheatcode(f"envOr(string,{kind})", returns=kind)(value_or)
+    cheatcode(f"envOr(string,string,{kind}[])", returns=f"{kind}[]")(list_or)
+
+
+for _name, _kind in _KINDS.items():
+    _family(_name, _kind)
+
+
+@cheatcode("setEnv(string,string)")
+def _set(context: Context, name: str, value: str) -> None:
+    if not name or "=" in name or "\0" in name + value:
+        raise CheatcodeFailure("the name of an environment variable is not empty and has neither `=` nor NUL")
+    context.state.environment[name] = value
+
+
+@cheatcode("envExists(string)", returns="bool")
+def _exists(context: Context, name: str) -> bool:
+    return _variable(context, name) is not None
+
+
+@cheatcode("resolveEnv(string)", returns="string")
+def _resolve(context: Context, text: str) -> str:
+    import re
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda found: _needed(context, found[1]), text)
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    if not context.settings.ffi:
+        raise CheatcodeFailure("FFI is disabled; add the `--ffi` flag to allow tests to call external commands")
+    if not command or not command[0]:
+        raise CheatcodeFailure("can't execute empty command")
+    environment = {**context.settings.environment, **context.state.environment}
+    try:
+        return subprocess.run(  # noqa: S603  # the project has allowed its tests to run programs
+            list(command), cwd=context.settings.root, capture_output=True, env=environment, timeout=_LONGEST_RUN
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise CheatcodeFailure(f'failed to execute command "{" ".join(command)}": {error}') from None
+
+
+def _output(data: bytes) -> bytes:
+    """What a program wrote: the bytes that it says in hexadecimal, else its text without blanks around it."""
+    text = data.strip()
+    try:
+        return bytes.fromhex(text.decode().removeprefix("0x"))
+    except (ValueError, UnicodeDecodeError):
+        return text
+
+
+@cheatcode("ffi(string[])", returns="bytes")
+def _ffi(context: Context, command: Sequence[str]) -> bytes:
+    done = _run(context, command)
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip()
+        raise CheatcodeFailure(f"ffi command {list(command)} exited with code {done.returncode}. stderr: {words}")
+    return _output(done.stdout)
+
+
+@cheatcode("tryFfi(string[])", returns="(int32,bytes,bytes)")
+def _try_ffi(context: Context, command: Sequence[str]) -> tuple[int, bytes, bytes]:
+    done = _run(context, command)
+    return done.returncode, _output(done.stdout), done.stderr

@@ -1,0 +1,224 @@
+"""Cheatcodes that record: logs, slots, state diffs, mappings, gas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.diffs import note_slot
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.state import AccountAccess, GasMeter, MappingSlots
+from devtools.soltest.cheatcodes.table import cheatcode
+from runtimes.evm.engines import PLAIN
+from runtimes.evm.runtime import ENGINE_OPTION
+
+_SLOT = "(address,bytes32,bool,bytes32,bytes32,bool)"
+_CHAIN = "(uint256,uint256)"
+_ACCESS = (
+    f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{_SLOT}[],uint64,uint64,uint64)"
+)
+
+_SEEN: Final = PLAIN
+"""The engine whose hashes are seen one by one."""
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("recordLogs()")
+def _record_logs(context: Context) -> None:
+    context.state.logs = []
+
+
+@cheatcode("getRecordedLogs()", returns="(bytes32[],bytes,address)[]")
+def _recorded_logs(context: Context) -> Sequence[Any]:
+    logs, context.state.logs = context.state.logs or [], None if context.state.logs is None else []
+    return [(list(log.topics), log.data, log.emitter) for log in logs]
+
+
+# --- slots ----------------------------------------------------------------------------------------------------------
+
+
+def note_write(context: Context, account: EthAddress, slot: int, word: int) -> None:
+    """List a slot that a cheatcode is about to write."""
+    if context.state.diff is not None:
+        note_slot(context.state, account, slot, True, context.ledger.load(account, slot), word)
+
+
+@cheatcode("record()")
+def _record(context: Context) -> None:
+    context.ethereum("recording of slots")
+    context.state.recording = True
+    context.state.reads.clear()
+    context.state.writes.clear()
+
+
+@cheatcode("stopRecord()")
+def _stop_record(context: Context) -> None:
+    context.state.recording = False
+
+
+@cheatcode("accesses(address)", returns="bytes32[],bytes32[]")
+def _accesses(context: Context, account: EthAddress) -> tuple[list[bytes], list[bytes]]:
+    reads = [slot.to_bytes(32, "big") for slot in context.state.reads.get(account, [])]
+    writes = [slot.to_bytes(32, "big") for slot in context.state.writes.get(account, [])]
+    return reads, writes
+
+
+@cheatcode("startStateDiffRecording()")
+def _start_diff(context: Context) -> None:
+    context.ethereum("recording of state diffs")
+    context.state.diff = []
+    context.state.open_diffs = []
+
+
+@cheatcode(
+    "stopAndReturnStateDiff()",
+    returns=f"{_ACCESS}[]",
+    partial="no rows for EXTCODESIZE, EXTCODEHASH, EXTCODECOPY, BALANCE and SELFDESTRUCT",
+)
+def _stop_diff(context: Context) -> Sequence[Any]:
+    diff, context.state.diff = context.state.diff, None
+    context.state.open_diffs = []
+    return [_row(access) for access in diff or ()]
+
+
+def _row(access: AccountAccess) -> tuple[Any, ...]:
+    slots = [
+        (slot.account, _word(slot.slot), slot.written, _word(slot.before), _word(slot.after), slot.reverted)
+        for slot in access.slots
+    ]
+    return (
+        (0, access.chain), access.kind, access.account, access.accessor, access.initialized, access.old_balance,
+        access.new_balance, access.deployed, access.value, access.data, access.reverted, slots, access.depth,
+        access.old_nonce, access.new_nonce,
+    )  # fmt: skip
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+# --- mappings -------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine's hashes are not seen")
+def _start_mappings(context: Context) -> None:
+    context.ethereum("recording of mappings")
+    if context.machine.registry.options.get(ENGINE_OPTION, _SEEN) != _SEEN:
+        raise CheatcodeFailure("mappings are recorded on the engine py-evm only: run with --evm py-evm")
+    if context.state.mappings is None:
+        context.state.mappings = {}
+
+
+@cheatcode("stopMappingRecording()")
+def _stop_mappings(context: Context) -> None:
+    context.state.mappings = None
+
+
+def _mapping(context: Context, account: EthAddress) -> MappingSlots:
+    return (context.state.mappings or {}).get(account) or MappingSlots()
+
+
+@cheatcode("getMappingLength(address,bytes32)", returns="uint256")
+def _mapping_length(context: Context, account: EthAddress, slot: bytes) -> int:
+    return len(_mapping(context, account).children.get(int.from_bytes(slot, "big"), ()))
+
+
+@cheatcode("getMappingSlotAt(address,bytes32,uint256)", returns="bytes32")
+def _mapping_slot(context: Context, account: EthAddress, slot: bytes, index: int) -> bytes:
+    slots = _mapping(context, account).children.get(int.from_bytes(slot, "big"), [])
+    return _word(slots[index]) if index < len(slots) else bytes(32)
+
+
+@cheatcode("getMappingKeyAndParentOf(address,bytes32)", returns="bool,bytes32,bytes32")
+def _mapping_parent(context: Context, account: EthAddress, slot: bytes) -> tuple[bool, bytes, bytes]:
+    known = _mapping(context, account)
+    found = known.keys.get(int.from_bytes(slot, "big")) or known.hashes.get(int.from_bytes(slot, "big"))
+    return (False, bytes(32), bytes(32)) if found is None else (True, found[0], _word(found[1]))
+
+
+# --- gas ------------------------------------------------------------------------------------------------------------
+
+
+def _used(context: Context) -> int:
+    if context.host is not None:
+        context.host.gas.settle()
+        used = context.calls.gas.used
+        context.host.gas.refill()
+        return used
+    return context.calls.gas.used
+
+
+@cheatcode("pauseGasMetering()")
+def _pause(context: Context) -> None:
+    context.state.paused_gas[context.depth] = _used(context)
+
+
+@cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
+def _resume(context: Context) -> None:
+    paused = context.state.paused_gas.pop(context.depth, None)
+    if paused is not None and context.host is not None:
+        context.host.gas.settle()
+        context.calls.gas.used = min(paused, context.calls.gas.used)
+        context.host.gas.refill()
+
+
+@cheatcode("resetGasMetering()")
+def _reset(context: Context) -> None:
+    if context.host is not None:
+        context.host.gas.settle()
+        context.calls.gas.used = 0
+        context.host.gas.refill()
+
+
+@cheatcode("startSnapshotGas(string)", partial="no file is written under snapshots/")
+def _start_gas(context: Context, name: str) -> None:
+    _start_meter(context, "", name)
+
+
+@cheatcode("startSnapshotGas(string,string)", partial="no file is written under snapshots/")
+def _start_gas_group(context: Context, group: str, name: str) -> None:
+    _start_meter(context, group, name)
+
+
+def _start_meter(context: Context, group: str, name: str) -> None:
+    if (group, name) in context.state.meters:
+        raise CheatcodeFailure(f"gas snapshot already active: {name} in group: {group}")
+    context.state.meters[group, name] = GasMeter(group, name, _used(context))
+    context.state.last_meter = group, name
+
+
+@cheatcode("stopSnapshotGas()", returns="uint256", partial="no file is written under snapshots/")
+def _stop_gas(context: Context) -> int:
+    if context.state.last_meter is None:
+        raise CheatcodeFailure("no gas snapshot was started yet, please use `startSnapshotGas` to start one")
+    return _stop_meter(context, *context.state.last_meter)
+
+
+@cheatcode("stopSnapshotGas(string)", returns="uint256", partial="no file is written under snapshots/")
+def _stop_gas_name(context: Context, name: str) -> int:
+    return _stop_meter(context, "", name)
+
+
+@cheatcode("stopSnapshotGas(string,string)", returns="uint256", partial="no file is written under snapshots/")
+def _stop_gas_group(context: Context, group: str, name: str) -> int:
+    return _stop_meter(context, group, name)
+
+
+def _stop_meter(context: Context, group: str, name: str) -> int:
+    meter = context.state.meters.pop((group, name), None)
+    if meter is None:
+        raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
+    return _used(context) - meter.used
+
+
+@cheatcode("snapshotValue(string,uint256)", partial="no file is written under snapshots/")
+def _snapshot_value(_context: Context, _name: str, _value: int) -> None:
+    """Only files would show it."""
+
+
+@cheatcode("snapshotValue(string,string,uint256)", partial="no file is written under snapshots/")
+def _snapshot_value_group(_context: Context, _group: str, _name: str, _value: int) -> None:
+    """Only files would show it."""

@@ -1,0 +1,103 @@
+"""The cheatcodes of forge that are not there, by signature: a call of one fails with its name.
+
+The list is forge-std's interface without the table; a test keeps it so.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from devtools.soltest.cheatcodes.table import selector, table
+
+MISSING: Final[tuple[str, ...]] = (
+    "accessList((address,bytes32[])[])",
+    "activeFork()",
+    "assumeImplicitApproval(address)",
+    "attachBlob(bytes)",
+    "broadcastRawTransaction(bytes)",
+    "cool(address)",
+    "coolSlot(address,bytes32)",
+    "createEd25519Key(bytes32)",
+    "createFork(string)",
+    "createFork(string,bytes32)",
+    "createFork(string,uint256)",
+    "createSelectFork(string)",
+    "createSelectFork(string,bytes32)",
+    "createSelectFork(string,uint256)",
+    "currentFilePath()",
+    "dumpState(string)",
+    "eip712HashStruct(string,bytes)",
+    "eip712HashStruct(string,string,bytes)",
+    "eip712HashType(string)",
+    "eip712HashType(string,string)",
+    "eip712HashTypedData(string)",
+    "eth_getLogs(uint256,uint256,address,bytes32[])",
+    "executeTransaction(bytes)",
+    "expectLogoURIUpdated(address,address,string)",
+    "expectSafeMemory(uint64,uint64)",
+    "expectSafeMemoryCall(uint64,uint64)",
+    "expectTip20LogoURIUpdated(address,address,string)",
+    "getArtifactPathByCode(bytes)",
+    "getArtifactPathByDeployedCode(bytes)",
+    "getBroadcast(string,uint64,uint8)",
+    "getBroadcasts(string,uint64)",
+    "getBroadcasts(string,uint64,uint8)",
+    "getChain(string)",
+    "getChain(uint256)",
+    "getDeployment(string)",
+    "getDeployment(string,uint64)",
+    "getDeployments(string,uint64)",
+    "getRawBlockHeader(uint256)",
+    "getRecordedLogsJson()",
+    "getStateDiff()",
+    "getStateDiffJson()",
+    "getStorageAccesses()",
+    "getStorageSlots(address,string)",
+    "isImplicitlyApproved(address)",
+    "lastCallGas()",
+    "loadAllocs(string)",
+    "noAccessList()",
+    "prompt(string)",
+    "promptAddress(string)",
+    "promptSecret(string)",
+    "promptSecretUint(string)",
+    "promptUint(string)",
+    "publicKeyEd25519(bytes32)",
+    "rollFork(bytes32)",
+    "rollFork(uint256)",
+    "rollFork(uint256,bytes32)",
+    "rollFork(uint256,uint256)",
+    "rpc(string,string)",
+    "rpc(string,string,string)",
+    "rpcJson(string,string)",
+    "rpcJson(string,string,string)",
+    "selectFork(uint256)",
+    "setArbitraryStorage(address)",
+    "setArbitraryStorage(address,bool)",
+    "setEvmVersion(string)",
+    "setLogoURI(address,string)",
+    "setTip20LogoURI(address,string)",
+    "signEd25519(bytes,bytes,bytes32)",
+    "signWithNonceUnsafe(uint256,bytes32,uint256)",
+    "snapshotGasLastCall(string)",
+    "snapshotGasLastCall(string,string)",
+    "startDebugTraceRecording()",
+    "stopAndReturnDebugTraceRecording()",
+    "stopExpectSafeMemory()",
+    "transact(bytes32)",
+    "transact(uint256,bytes32)",
+    "verifyEd25519(bytes,bytes,bytes,bytes32)",
+)
+
+
+@cache
+def _missing() -> dict[bytes, str]:
+    return {selector(signature): signature for signature in MISSING}
+
+
+def name_of(data: bytes) -> str | None:
+    """The name of the cheatcode with a selector, None of an unknown one."""
+    entry = table().get(data)
+    signature = _missing().get(data) if entry is None else entry.signature
+    return None if signature is None else signature.split("(", 1)[0]

@@ -1,0 +1,55 @@
+"""Cheatcodes that keep the state and go back to it, in the middle of a test."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.state import Snapshot
+from devtools.soltest.cheatcodes.table import cheatcode
+
+
+@cheatcode("snapshotState()", "snapshot()", returns="uint256")
+def _snapshot(context: Context) -> int:
+    calls, state = context.calls, context.state
+    number = state.next_snapshot
+    state.next_snapshot += 1
+    state.snapshots[number] = Snapshot(
+        calls.tree.image(), calls.journal.image(), context.machine.context, deepcopy(state.block)
+    )
+    return number
+
+
+@cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
+def _revert(context: Context, number: int) -> bool:
+    return _go_back(context, number)
+
+
+@cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
+def _revert_and_delete(context: Context, number: int) -> bool:
+    found = _go_back(context, number)
+    context.state.snapshots.pop(number, None)
+    return found
+
+
+@cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
+def _delete(context: Context, number: int) -> bool:
+    return context.state.snapshots.pop(number, None) is not None
+
+
+@cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
+def _delete_all(context: Context) -> None:
+    context.state.snapshots.clear()
+
+
+def _go_back(context: Context, number: int) -> bool:
+    kept = context.state.snapshots.get(number)
+    if kept is None:
+        return False
+    calls = context.calls
+    calls.tree.go_back_to(kept.tree)
+    calls.journal.go_back_to(kept.journal)
+    context.machine.context = kept.context
+    context.state.block = deepcopy(kept.block)
+    context.cheats.renew(calls)
+    return True

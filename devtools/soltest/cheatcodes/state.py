@@ -1,0 +1,273 @@
+"""What cheatcodes have set: it lives as long as a test and is copied where a test starts from what `setUp` left."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from hypervisor.context import MachineContext
+from hypervisor.state_tree import TreeImage
+from runtimes.evm.engine import CallKind
+
+VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
+CONSOLE_ADDRESS: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
+DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"))
+
+
+@dataclass(slots=True)
+class Prank:
+    """Calls from `caller` at `depth` are made by `sender`; those below see `origin` as well, where it is given."""
+
+    caller: EthAddress
+    sender: EthAddress
+    origin: EthAddress | None
+    depth: int
+    once: bool
+    delegates: bool
+    old_origin: EthAddress
+    used: bool = False
+    broadcast: bool = False
+
+
+@dataclass(slots=True)
+class Deal:
+    """A balance that was dealt at a depth."""
+
+    account: EthAddress
+    amount: int
+    depth: int
+
+
+@dataclass(slots=True)
+class ExpectedRevert:
+    """The next call has to revert; `reason` None takes any reason. `kind` is `call` or `cheatcode`."""
+
+    depth: int
+    reason: bytes | None = None
+    partial: bool = False
+    reverter: EthAddress | None = None
+    count: int = 1
+    cheatcode: bool = False
+    pending: bool = True
+    reverted_by: EthAddress | None = None
+    deepest: int = 0
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class AcceptableRevert:
+    """A revert that makes a fuzz run void."""
+
+    reason: bytes
+    partial: bool
+    reverter: EthAddress | None
+
+
+@dataclass(slots=True)
+class AssumeNoRevert:
+    """Should the next call revert, the run is void; `reasons` empty takes any."""
+
+    depth: int
+    reasons: list[AcceptableRevert]
+    reverted_by: EthAddress | None = None
+
+
+@dataclass(slots=True)
+class ExpectedEmit:
+    """A log that has to come; `log` is filled by the one that the test itself emits next."""
+
+    depth: int
+    checks: tuple[bool, bool, bool, bool, bool]
+    emitter: EthAddress | None
+    anonymous: bool
+    count: int
+    log: Log | None = None
+    found: bool = False
+    mismatch: str | None = None
+    seen: dict[EthAddress, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ExpectedCall:
+    """Calls that have to be made; `exactly` that often, else at least."""
+
+    value: int | None
+    gas: int | None
+    min_gas: int | None
+    count: int
+    exactly: bool
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class ExpectedCreate:
+    """A creation that has to be made."""
+
+    deployer: EthAddress
+    code: bytes
+    kind: str
+
+
+@dataclass(slots=True)
+class Mock:
+    """What is answered in a callee's place: the answers one after the other, the last one for ever."""
+
+    data: bytes
+    value: int | None
+    answers: deque[bytes]
+    reverts: bool
+
+
+@dataclass(slots=True)
+class RecordedLog:
+    """A log as `getRecordedLogs` gives it."""
+
+    topics: tuple[bytes, ...]
+    data: bytes
+    emitter: EthAddress
+
+
+@dataclass(slots=True)
+class GasMeter:
+    """A metering of gas that was begun: its group and name, and what was used then."""
+
+    group: str
+    name: str
+    used: int
+
+
+@dataclass(slots=True)
+class StorageAccess:
+    """A slot looked at, as state diffs list it."""
+
+    account: EthAddress
+    slot: int
+    written: bool
+    before: int
+    after: int
+    reverted: bool = False
+
+
+@dataclass(slots=True)
+class AccountAccess:
+    """A call or creation as state diffs list it."""
+
+    chain: int
+    kind: int
+    account: EthAddress
+    accessor: EthAddress
+    initialized: bool
+    old_balance: int
+    new_balance: int
+    deployed: bytes
+    value: int
+    data: bytes
+    reverted: bool
+    depth: int
+    old_nonce: int
+    new_nonce: int
+    slots: list[StorageAccess] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class MappingSlots:
+    """The slots of a contract's mappings: of each its key and the mapping's slot; of a mapping its slots in order."""
+
+    hashes: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    keys: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    children: dict[int, list[int]] = field(default_factory=dict)
+
+    def written(self, slot: int) -> None:
+        """Take a slot that is written, and the mappings that it lies in."""
+        while slot in self.hashes and slot not in self.keys:
+            _, parent = self.keys[slot] = self.hashes[slot]
+            self.children.setdefault(parent, []).append(slot)
+            slot = parent
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What `snapshotState` keeps: the actors, the message's journal, and the block."""
+
+    tree: TreeImage
+    journal: Mapping[Any, Any]
+    context: MachineContext
+    block: Block
+
+
+@dataclass(slots=True)
+class Block:
+    """What opcodes see of the block and the transaction beyond the machine's context; None: as it comes."""
+
+    prevrandao: bytes = bytes(32)
+    hashes: dict[int, bytes] = field(default_factory=dict)
+    gas_price: int | None = None
+    blob_hashes: tuple[bytes, ...] | None = None
+    blob_base_fee: int | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that cheatcodes have set."""
+
+    pranks: dict[int, Prank] = field(default_factory=dict)
+    deals: list[Deal] = field(default_factory=list)
+    revert: ExpectedRevert | None = None
+    assume: AssumeNoRevert | None = None
+    emits: deque[ExpectedEmit] = field(default_factory=deque)
+    calls: dict[EthAddress, dict[tuple[bytes, CallKind | None], ExpectedCall]] = field(default_factory=dict)
+    creates: list[ExpectedCreate] = field(default_factory=list)
+    mocks: dict[EthAddress, list[Mock]] = field(default_factory=dict)
+    functions: dict[EthAddress, dict[bytes, EthAddress]] = field(default_factory=dict)
+    block: Block = field(default_factory=Block)
+    labels: dict[EthAddress, str] = field(default_factory=dict)
+    logs: list[RecordedLog] | None = None
+    recording: bool = False
+    reads: dict[EthAddress, list[int]] = field(default_factory=dict)
+    writes: dict[EthAddress, list[int]] = field(default_factory=dict)
+    mappings: dict[EthAddress, MappingSlots] | None = None
+    diff: list[AccountAccess] | None = None
+    open_diffs: list[AccountAccess] = field(default_factory=list)
+    failure: str | None = None
+    """What makes the call fail that runs now, at its end."""
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
+    next_snapshot: int = 0
+    json: dict[str, dict[str, Any]] = field(default_factory=dict)
+    delegations: dict[EthAddress, int] = field(default_factory=dict)
+    """The nonces of the last delegations that were attached, by who lends itself code."""
+    keys: dict[EthAddress, int] = field(default_factory=dict)
+    """Private keys of wallets, by address."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What `setEnv` has set."""
+    randomness: int = 0
+    """How many random numbers were drawn; the seed is the run's."""
+    seed: int | None = None
+    """The seed of `setSeed`, in the place of the run's."""
+    paused_gas: dict[int, int] = field(default_factory=dict)
+    meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
+    last_meter: tuple[str, str] | None = None
+    intercept_code: bool = False
+    reading: dict[str, int] = field(default_factory=dict)
+    """How far files are read, line by line: bytes."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether calls between contracts, or slots, have to be seen."""
+        return bool(
+            self.pranks
+            or self.revert
+            or self.assume
+            or self.emits
+            or self.calls
+            or self.creates
+            or self.mocks
+            or self.functions
+            or self.recording
+            or self.diff is not None
+            or self.mappings is not None
+            or self.intercept_code
+        )

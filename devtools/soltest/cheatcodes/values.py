@@ -1,0 +1,88 @@
+"""Values of the ABI in and out of cheatcodes: addresses are bytes, the common types take a short way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final
+
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+from eth_abi.exceptions import DecodingError, EncodingError
+from eth_abi.grammar import ABIType, BasicType, TupleType, parse
+
+from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+
+_WORD: Final = 32
+_SIGN: Final = 1 << 255
+_WORDS: Final[dict[str, Callable[[bytes], Any]]] = {
+    "uint256": lambda word: int.from_bytes(word, "big"),
+    "uint64": lambda word: int.from_bytes(word, "big"),
+    "int256": lambda word: int.from_bytes(word, "big", signed=True),
+    "address": lambda word: EthAddress(word[12:]),
+    "bool": lambda word: any(word),
+    "bytes32": lambda word: word,
+    "bytes4": lambda word: word[:4],
+}
+
+
+@cache
+def split(types: str) -> tuple[str, ...]:
+    """The types of a list, `uint256,(string,bool)[]`."""
+    parts, depth, start = [], 0, 0
+    for at, letter in enumerate(types):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append(types[start:at])
+            start = at + 1
+    return (*parts, types[start:]) if types else ()
+
+
+def decode(types: Sequence[str], data: bytes) -> list[Any]:
+    """The values of some types. Raises CheatcodeFailure."""
+    readers = [_WORDS.get(kind) for kind in types]
+    if None not in readers:
+        if len(data) < _WORD * len(readers):
+            raise CheatcodeFailure("the calldata are too short for the cheatcode's parameters")
+        return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
+    try:
+        values = decode_abi(types, data, strict=False)
+    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
+        raise CheatcodeFailure(f"the calldata are not of the cheatcode's parameters: {error}") from None
+    return [_to_bytes(_parsed(kind), value) for kind, value in zip(types, values, strict=True)]
+
+
+def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
+    """Values as the ABI has them. Raises CheatcodeFailure for a value that is not of its type."""
+    if len(types) == 1 and types[0] in ("uint256", "bytes32", "bool", "address"):
+        value = values[0]
+        if isinstance(value, int) and 0 <= value < 1 << 256:
+            return value.to_bytes(_WORD, "big")
+        if isinstance(value, bytes) and len(value) <= _WORD:
+            return value.rjust(_WORD, b"\0") if types[0] == "address" else value.ljust(_WORD, b"\0")
+    try:
+        return encode_abi(types, values)
+    except (EncodingError, OverflowError, TypeError, ValueError) as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+def to_bytes(kind: str, value: Any) -> Any:
+    """A decoded value with bytes in the place of addresses' texts."""
+    return _to_bytes(_parsed(kind), value)
+
+
+@cache
+def _parsed(kind: str) -> ABIType:
+    parsed: ABIType = parse(kind)
+    return parsed
+
+
+def _to_bytes(kind: ABIType, value: Any) -> Any:
+    if kind.is_array:
+        return [_to_bytes(kind.item_type, item) for item in value]
+    if isinstance(kind, TupleType):
+        return tuple(_to_bytes(part, item) for part, item in zip(kind.components, value, strict=True))
+    if isinstance(kind, BasicType) and kind.base == "address":
+        return EthAddress(bytes.fromhex(value[2:]))
+    return value

@@ -1,0 +1,171 @@
+"""What reports over all tests are made of: the gas of calls, and how often each instruction of a contract ran.
+
+Collected in a worker while tests run, as plain data that goes to the parent. What `setUp` did counts for each test, as
+if each had run it: each begins with it. Reports are `gas_report` and `coverage`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bridge.evm_steps import EvmFrame, EvmStep
+from devtools.soltest.frames import Frame, FrameTracer
+from devtools.soltest.known_code import KnownCode
+from devtools.soltest.stack_trace import function_name
+from devtools.soltest.trace_text import Names
+from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent, Tracer
+
+Place = tuple[str, str]
+"""A contract's file and name; of a native actor `""` and its name."""
+Code = tuple[str, str, bool]
+"""A contract's file and name, and whether it is its init code."""
+
+
+@dataclass(slots=True)
+class GasUse:
+    """Calls of a contract that tests made: gas by function; of each deployment gas and bytes of init code."""
+
+    functions: dict[str, list[int]] = field(default_factory=dict)
+    deployments: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Collected:
+    """Of one suite, or of several. `visits` count instructions by program counter."""
+
+    gas: dict[Place, GasUse] = field(default_factory=dict)
+    visits: dict[Code, Counter[int]] = field(default_factory=dict)
+
+    def add(self, other: Collected, times: int = 1) -> None:
+        """Take over what another one has, so many times."""
+        for place, use in other.gas.items():
+            mine = self.gas.setdefault(place, GasUse())
+            mine.deployments += use.deployments * times
+            for function, gas in use.functions.items():
+                mine.functions.setdefault(function, []).extend(gas * times)
+        for code, visits in other.visits.items():
+            counted = self.visits.setdefault(code, Counter())
+            for counter, count in visits.items():
+                counted[counter] += count * times
+
+
+class GasTracer(FrameTracer):
+    """Keeps the gas of what a test contract calls itself, and of each actor that anybody calls."""
+
+    def __init__(self, rules: str, names: Names) -> None:
+        super().__init__(rules)
+        self.found: dict[Place, GasUse] = {}
+        self._names = names
+
+    def _end(self, event: CallEnded) -> None:
+        frame = self._open[-1]
+        super()._end(event)
+        outer = [above for above in self._open if not above.creates_others]
+        by_test = outer == self._open[:1] and bool(outer)
+        if not frame.creates_others and (frame.is_actors or (by_test and not frame.is_native)):
+            self._note(frame)
+        frame.items.clear()
+        if not self._open:
+            self.roots.clear()
+
+    def _note(self, frame: Frame) -> None:
+        if frame.is_native:
+            method = self._names.method(frame)
+            use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
+            use.functions.setdefault(method, []).append(frame.gas_used)
+            return
+        contract = self._names.known.of(frame)
+        if contract is None or frame.is_delegated:
+            return
+        use = self.found.setdefault((contract.artifact.file, contract.name), GasUse())
+        if frame.creates:
+            use.deployments.append((frame.gas_used, len(frame.code)))
+        else:
+            use.functions.setdefault(function_name(frame, contract), []).append(frame.gas_used)
+
+
+class VisitTracer:
+    """A `PlaceTracer` that counts the instructions of every code."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[bytes, bool], list[int]] = {}
+        self._open: list[tuple[bool, list[int]]] = []
+        self._here: list[int] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Keep track of whose instructions are told."""
+        match event:
+            case CallStarted():
+                self._open.append((event.method == 1, []))
+                self._here = []
+            case EvmFrame() if self._open:
+                creates, _ = self._open[-1]
+                visits = self.found.get((event.code, creates))
+                if visits is None:
+                    visits = self.found[event.code, creates] = [0] * (len(event.code) + 1)
+                self._open[-1], self._here = (creates, visits), visits
+            case CallEnded() if self._open:
+                self._open.pop()
+                self._here = self._open[-1][1] if self._open else []
+            case _:
+                pass
+
+    def place(self, counter: int, /) -> None:
+        """Count an instruction."""
+        self._here[counter] += 1
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """The same by a whole step."""
+        if isinstance(event, EvmStep) and event.pc < len(self._here):
+            self._here[event.pc] += 1
+
+
+class Collector:
+    """What a suite's tests do, for reports: `set_up_tracer` once, `test_tracer` for each test, then `collected`."""
+
+    def __init__(self, names: Names, rules: str, *, gas: bool) -> None:
+        self._names, self._rules, self._gas = names, rules, gas
+        self._tests = 0
+        self._set_up = self._new()
+        self._test = self._new()
+
+    def _new(self) -> GasTracer | VisitTracer:
+        return GasTracer(self._rules, self._names) if self._gas else VisitTracer()
+
+    def set_up_tracer(self) -> Tracer:
+        """Who listens to the constructor and `setUp`."""
+        self._tests, self._set_up, self._test = 0, self._new(), self._new()
+        return self._set_up
+
+    def test_tracer(self) -> Tracer:
+        """Who listens to a test, with all its runs."""
+        self._tests += 1
+        return self._test
+
+    def collected(self) -> Collected:
+        """Of the suite."""
+        whole = _plain(self._test, self._names.known)
+        whole.add(_plain(self._set_up, self._names.known), self._tests)
+        return whole
+
+
+def _plain(tracer: GasTracer | VisitTracer, known: KnownCode) -> Collected:
+    if isinstance(tracer, GasTracer):
+        return Collected(gas=tracer.found)
+    visits: dict[Code, Counter[int]] = {}
+    for (code, creates), counts in tracer.found.items():
+        contract = known.find(code, creates)
+        if contract is not None:
+            counted = visits.setdefault((contract.artifact.file, contract.name, creates), Counter())
+            counted.update({counter: count for counter, count in enumerate(counts) if count})
+    return Collected(visits=visits)
+
+
+def together(parts: Iterable[Collected]) -> Collected:
+    """What several suites have collected."""
+    whole = Collected()
+    for part in parts:
+        whole.add(part)
+    return whole

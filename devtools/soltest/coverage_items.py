@@ -1,0 +1,228 @@
+"""What of a source can be covered: its functions, statements and branches, out of solc's syntax tree.
+
+What counts as one is forge's choice, so that figures can be compared: every statement that does something, calls and
+operators in expressions as well, the ways of `if`, `try` and `require`; of assembly its statements. Functions without
+a body are left out, and so are constructors, `receive` and `fallback` whose body is empty: no instruction is theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final
+
+Node = Mapping[str, Any]
+
+
+class Kind(Enum):
+    """Of what kind an item is."""
+
+    FUNCTION = "function"
+    STATEMENT = "statement"
+    BRANCH = "branch"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing to be covered: bytes of the source from `start` to before `end`.
+
+    `name` is a function's, with its contract's. A branch has its number and that of its way; with `by_jump` the ways
+    are those of the last conditional jump in the span, else the way begins with the first instruction of `first`.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    name: str = ""
+    branch: int = 0
+    way: int = 0
+    by_jump: bool = False
+    first: tuple[int, int] | None = None
+
+
+_PLAIN: Final = ("Break", "Continue", "EmitStatement", "RevertStatement")
+_SPECIAL: Final = ("constructor", "receive", "fallback")
+_OPERATORS: Final = ("Assignment", "UnaryOperation", "BinaryOperation", "Conditional")
+_YUL_PLAIN: Final = (
+    "YulVariableDeclaration", "YulAssignment", "YulLeave", "YulBreak", "YulContinue", "YulExpressionStatement",
+)  # fmt: skip
+
+
+def items_of(tree: Node) -> list[Item]:
+    """The items of a source, contract by contract; those of contracts with tests are left out.
+
+    Functions that share a name are numbered.
+    """
+    found = list(_Visitor().source(tree))
+    times = Counter(item.name for item in found if item.kind is Kind.FUNCTION)
+    seen: Counter[str] = Counter()
+    for place, item in enumerate(found):
+        if item.kind is Kind.FUNCTION and times[item.name] > 1:
+            found[place] = replace(item, name=f"{item.name}.{seen[item.name]}")
+            seen[item.name] += 1
+    return found
+
+
+class _Visitor:
+    def __init__(self) -> None:
+        self._branches = 0
+        self._contract = ""
+
+    def source(self, tree: Node) -> Iterator[Item]:
+        for node in tree.get("nodes", ()):
+            if node["nodeType"] == "ContractDefinition":
+                found = [item for part in node["nodes"] for item in self._function(part, f"{node['name']}.")]
+                if not any(_is_test(item.name) for item in found if item.kind is Kind.FUNCTION):
+                    yield from found
+            else:
+                yield from self._function(node, "")
+
+    def _function(self, node: Node, contract: str) -> Iterator[Item]:
+        if node["nodeType"] not in ("FunctionDefinition", "ModifierDefinition") or node.get("body") is None:
+            return
+        kind = node.get("kind", "modifier")
+        empty = not node["body"].get("statements")
+        if empty and (kind in _SPECIAL or kind == "modifier"):
+            return
+        self._contract = contract
+        yield Item(Kind.FUNCTION, *_span(node), name=contract + (node["name"] or kind))
+        yield from self._statement(node["body"])
+
+    # --- statements -----------------------------------------------------------------------------------------------
+
+    def _statement(self, node: Node | None) -> Iterator[Item]:
+        if node is None:
+            return
+        match node["nodeType"]:
+            case "Block" | "UncheckedBlock":
+                for part in node["statements"]:
+                    yield from self._statement(part)
+            case "Return":
+                yield Item(Kind.STATEMENT, *_span(node))
+                yield from self._expression(node.get("expression"))
+            case "VariableDeclarationStatement":
+                yield Item(Kind.STATEMENT, *_span(node))
+                yield from self._expression(node.get("initialValue"))
+            case "ExpressionStatement":
+                yield from self._expression(node["expression"])
+            case "IfStatement":
+                yield from self._if(node)
+            case "TryStatement":
+                yield from self._try(node)
+            case "ForStatement":
+                yield from self._statement(node.get("initializationExpression"))
+                yield from self._expression(node.get("condition"))
+                yield from self._statement(node.get("loopExpression"))
+                yield from self._statement(node["body"])
+            case "WhileStatement" | "DoWhileStatement":
+                yield from self._expression(node["condition"])
+                yield from self._statement(node["body"])
+            case "InlineAssembly":
+                yield from self._yul(node["AST"])
+            case kind if kind in _PLAIN:
+                yield Item(Kind.STATEMENT, *_span(node))
+            case _:
+                pass
+
+    def _if(self, node: Node) -> Iterator[Item]:
+        branch, self._branches = self._branches, self._branches + 1
+        then, other = node["trueBody"], node.get("falseBody")
+        if _has_statements(then) or (other is not None and _has_statements(other)):
+            yield Item(Kind.BRANCH, *_span(then), branch=branch, first=_span(then))
+            if other is not None:
+                first = _span(other) if _has_statements(other) else None
+                yield Item(Kind.BRANCH, *_span(node), branch=branch, way=1, by_jump=first is None, first=first)
+        yield from self._expression(node["condition"])
+        yield from self._statement(then)
+        yield from self._statement(other)
+
+    def _try(self, node: Node) -> Iterator[Item]:
+        branch, self._branches = self._branches, self._branches + 1
+        way = 0
+        for clause in node["clauses"]:
+            start, end = _span(clause)
+            if way == 0 or _has_statements(clause["block"]):
+                begin = _span(node)[0] if way == 0 else start
+                yield Item(Kind.BRANCH, begin, end, branch=branch, way=way, first=_span(clause["block"]))
+                way += 1
+            elif clause.get("parameters"):
+                yield Item(Kind.STATEMENT, start, end)
+        yield from self._expression(node["externalCall"])
+        for clause in node["clauses"]:
+            yield from self._statement(clause["block"])
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def _expression(self, node: Node | None) -> Iterator[Item]:
+        if node is None:
+            return
+        kind = node["nodeType"]
+        if kind in _OPERATORS:
+            yield Item(Kind.STATEMENT, *_span(node))
+        if kind == "BinaryOperation":
+            yield from self._expression(node["leftExpression"])
+            yield from self._expression(node["rightExpression"])
+        elif kind == "FunctionCall":
+            if node["kind"] == "functionCall":
+                yield Item(Kind.STATEMENT, *_span(node))
+            callee = node["expression"]
+            if callee["nodeType"] == "Identifier" and callee["name"] == "require":
+                branch, self._branches = self._branches, self._branches + 1
+                for way in range(2):
+                    yield Item(Kind.BRANCH, *_span(node), branch=branch, way=way, by_jump=True)
+
+    # --- assembly ---------------------------------------------------------------------------------------------------
+
+    def _yul(self, node: Node) -> Iterator[Item]:
+        match node["nodeType"]:
+            case "YulBlock":
+                for part in node["statements"]:
+                    yield from self._yul(part)
+            case "YulIf":
+                branch, self._branches = self._branches, self._branches + 1
+                yield Item(Kind.BRANCH, *_span(node), branch=branch, by_jump=True)
+                yield from _yul_call(node["condition"])
+                yield from self._yul(node["body"])
+            case "YulForLoop":
+                yield Item(Kind.STATEMENT, *_span(node["body"]))
+                yield from _yul_call(node["condition"])
+                for part in ("pre", "post", "body"):
+                    yield from self._yul(node[part])
+            case "YulSwitch":
+                yield from _yul_call(node["expression"])
+                for case in node["cases"]:
+                    yield Item(Kind.STATEMENT, *_span(case))
+                    yield Item(Kind.STATEMENT, *_span(case["body"]))
+                    yield from self._yul(case["body"])
+            case "YulFunctionDefinition":
+                yield Item(Kind.FUNCTION, *_span(node), name=self._contract + node["name"])
+                yield from self._yul(node["body"])
+            case kind if kind in _YUL_PLAIN:
+                yield Item(Kind.STATEMENT, *_span(node))
+            case _:
+                pass
+
+
+def _yul_call(node: Node) -> Iterator[Item]:
+    """A condition's call; literals and names are none."""
+    if node["nodeType"] == "YulFunctionCall":
+        yield Item(Kind.STATEMENT, *_span(node))
+
+
+def _span(node: Node) -> tuple[int, int]:
+    start, length, *_ = map(int, str(node["src"]).split(":"))
+    return start, start + length
+
+
+def _has_statements(node: Node) -> bool:
+    if node["nodeType"] in ("Block", "UncheckedBlock"):
+        return bool(node["statements"])
+    return node["nodeType"] != "InlineAssembly" or bool(node["AST"]["statements"])
+
+
+def _is_test(name: str) -> bool:
+    plain = name.rpartition(".")[2]
+    starts: Sequence[str] = ("test", "invariant", "statefulFuzz")
+    return plain.startswith(tuple(starts))

@@ -1,0 +1,118 @@
+"""Fuzz tests: a test called with many inputs, each from the state after `setUp`; one that fails is made simpler.
+
+Rules: forge's. Inputs that an assumption refuses do not count as runs, and too many of them are a failure. The seed
+and the test's name decide every input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+from typing import Any, Final
+
+from eth_abi.abi import encode
+
+from devtools.soltest.discovery import TestFunction
+from devtools.soltest.project import FuzzSettings
+from devtools.soltest.results import CounterExample, Kind, Status, TestResult
+from devtools.soltest.stage import Stage, is_rejected, selector
+from devtools.soltest.values import Dictionary, Values, simpler, types, written
+from devtools.soltest.world import CallOutcome, Handle
+
+_MOST_SHRINKS: Final = 5000
+_SHRINK_SECONDS: Final = 20.0
+
+
+@dataclass(slots=True)
+class FuzzRun:
+    """A fuzz test on its way. `ready` is the state after `setUp`."""
+
+    stage: Stage
+    test: TestFunction
+    settings: FuzzSettings
+    seed: int
+    ready: Handle
+    dictionary: Dictionary
+    gases: list[int] = field(default_factory=list)
+    rejects: int = 0
+
+    def run(self) -> TestResult:
+        """Call until all runs are done, or one fails."""
+        name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
+        values = Values(Random(name), self.dictionary, self.settings.dictionary_weight)  # noqa: S311  # repeatable
+        while len(self.gases) < self.settings.runs:
+            arguments = values.arguments(self.test.entry["inputs"])
+            outcome = self._call(arguments)
+            if is_rejected(outcome):
+                self.rejects += 1
+                if self.rejects > self.settings.max_test_rejects:
+                    return self._result(
+                        Status.FAILURE,
+                        f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
+                    )
+                continue
+            status, reason = self.stage.verdict(outcome, self.test.should_fail)
+            if status is Status.FAILURE:
+                return self._failed(arguments, outcome, reason)
+            if status is Status.SKIPPED:
+                return self._result(status, reason)
+            self.gases.append(outcome.gas_used)
+            self.dictionary.add_output(outcome.output)
+        return self._result(Status.SUCCESS, None)
+
+    def calldata(self, arguments: list[Any]) -> bytes:
+        """What the test is called with."""
+        return selector(self.test.signature) + encode(types(self.test.entry["inputs"]), arguments)
+
+    def _call(self, arguments: list[Any]) -> CallOutcome:
+        self.stage.world.restore(self.ready)
+        return self.stage.call(self.calldata(arguments))
+
+    def _failed(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
+        """The failure with the simplest inputs that still fail."""
+        simple, outcome, reason = self._shrunk(arguments, outcome, reason)
+        inputs = self.test.entry["inputs"]
+        example = CounterExample(self.calldata(simple), written(inputs, simple))
+        return self._result(Status.FAILURE, reason, outcome.gas_used, (example,))
+
+    def _shrunk(
+        self, arguments: list[Any], outcome: CallOutcome, reason: str | None
+    ) -> tuple[list[Any], CallOutcome, str | None]:
+        entry = {"type": "tuple", "components": self.test.entry["inputs"]}
+
+        def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
+            tried = self._call(list(candidate))
+            if is_rejected(tried):
+                return None
+            status, why = self.stage.verdict(tried, self.test.should_fail)
+            return (tried, why) if status is Status.FAILURE else None
+
+        best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))
+        return list(best), *last
+
+    def _result(
+        self, status: Status, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, Kind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
+            rejects=self.rejects, seed=self.seed, counterexample=example,
+        )  # fmt: skip
+
+
+def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
+    """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time."""
+    tries, end = 0, monotonic() + _SHRINK_SECONDS
+    improved = True
+    while improved:
+        improved = False
+        for candidate in better(value):
+            tries += 1
+            if tries > _MOST_SHRINKS or monotonic() > end:
+                return value, found
+            failure = fails(candidate)
+            if failure is not None:
+                value, found, improved = candidate, failure, True
+                break
+    return value, found

@@ -1,0 +1,269 @@
+"""Invariant tests: random sequences of calls of the contracts under test, and after each one the invariant.
+
+Rules: forge's. Without words of the test contract (`targetContracts` and the like) every contract that `setUp` created
+is called, by any sender, at any function that changes state. A sequence that breaks the invariant is shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
+
+from bridge.addresses import EthAddress
+from devtools.soltest.artifact import ContractArtifact
+from devtools.soltest.discovery import TestFunction, signature
+from devtools.soltest.fuzz import shrink
+from devtools.soltest.project import InvariantSettings
+from devtools.soltest.results import CounterExample, Kind, Status, TestResult
+from devtools.soltest.stage import Stage, is_rejected, selector
+from devtools.soltest.values import Dictionary, Values, types, written
+from devtools.soltest.world import CallOutcome, Handle
+from localnet.addresses import checksummed
+from localnet.code_patterns import CodePattern, without_metadata
+
+_SELECTORS = "(address,bytes4[])[]"
+_READING = ("view", "pure")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function that sequences may call."""
+
+    address: EthAddress
+    contract: str
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a sequence."""
+
+    sender: EthAddress
+    target: Target
+    arguments: tuple[Any, ...]
+
+    @property
+    def calldata(self) -> bytes:
+        """What the contract is called with."""
+        return selector(signature(self.target.entry)) + encode(types(self.target.entry["inputs"]), self.arguments)
+
+    def example(self) -> CounterExample:
+        """As results have it."""
+        return CounterExample(
+            self.calldata,
+            written(self.target.entry["inputs"], self.arguments),
+            checksummed(self.sender),
+            self.target.contract,
+            checksummed(self.target.address),
+            signature(self.target.entry),
+        )
+
+
+class NoTargets(Exception):
+    """There is nothing that sequences could call."""
+
+
+def find_targets(stage: Stage) -> list[Target]:
+    """The functions that sequences may call, by what the test contract says. Raises NoTargets."""
+    said = Said(stage)
+    excluded = {*said.addresses("excludeContracts")}
+    chosen = said.addresses("targetContracts")
+    selectors = dict(said.selectors("targetSelectors"))
+    refused = dict(said.selectors("excludeSelectors"))
+    known = dict(stage.world.contracts(stage.first_actor))
+    wanted = chosen or [] if chosen or selectors else [
+        address for address in known if address != stage.address and address not in stage.libraries.values()
+    ]  # fmt: skip
+    targets: list[Target] = []
+    for address in dict.fromkeys([*wanted, *selectors]):
+        artifact = None if address in excluded else _running(stage, known.get(address, b""))
+        if artifact is None:
+            continue
+        for entry in _callable(artifact):
+            short = selector(signature(entry))
+            if short in refused.get(address, ()) or (address in selectors and short not in selectors[address]):
+                continue
+            targets.append(Target(address, f"{artifact.file}:{artifact.name}", entry))
+    if not targets:
+        raise NoTargets
+    return targets
+
+
+def _callable(artifact: ContractArtifact) -> list[Mapping[str, Any]]:
+    return [
+        entry
+        for entry in artifact.abi
+        if entry.get("type") == "function" and entry.get("stateMutability") not in _READING
+    ]
+
+
+def _running(stage: Stage, code: bytes) -> ContractArtifact | None:
+    """The contract whose runtime code this is."""
+    bare = without_metadata(code)
+    for artifact in stage.artifacts.all():
+        if artifact.runtime.object:
+            pattern = CodePattern.of(artifact.runtime.object)
+            if len(pattern.code) == len(bare) and pattern.begins(bare):
+                return artifact
+    return None
+
+
+class Said:
+    """What the test contract answers to forge's questions about targets."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
+
+    def addresses(self, name: str) -> list[EthAddress]:
+        """An answer that lists addresses."""
+        return [EthAddress(bytes.fromhex(found[2:])) for found in self._ask(name, "address[]")]
+
+    def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
+        """An answer that lists selectors by address."""
+        found: dict[EthAddress, tuple[bytes, ...]] = {}
+        for address, names in self._ask(name, _SELECTORS):
+            key = EthAddress(bytes.fromhex(address[2:]))
+            found[key] = (*found.get(key, ()), *names)
+        return list(found.items())
+
+    def _ask(self, name: str, kind: str) -> Sequence[Any]:
+        if name not in self._names:
+            return ()
+        outcome = self._stage.call(selector(f"{name}()"))
+        try:
+            answer: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
+        except DecodingError:
+            return ()
+        return answer
+
+
+@dataclass(slots=True)
+class InvariantRun:
+    """An invariant test on its way. `ready` is the state after `setUp`."""
+
+    stage: Stage
+    test: TestFunction
+    settings: InvariantSettings
+    seed: int
+    ready: Handle
+    dictionary: Dictionary
+    runs: int = 0
+    calls: int = 0
+    reverts: int = 0
+    _targets: list[Target] = field(default_factory=list)
+    _senders: list[EthAddress] = field(default_factory=list)
+
+    def run(self) -> TestResult:
+        """Sequences until all runs are done, or one breaks the invariant."""
+        stage = self.stage
+        try:
+            self._targets = find_targets(stage)
+        except NoTargets:
+            return self._result(Status.FAILURE, "failed to set up invariant testing environment: No contracts to fuzz.")
+        said = Said(stage)
+        self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
+        name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
+        rng = Random(name)  # noqa: S311  # repeatable
+        values = Values(rng, self.dictionary)
+        stage.world.restore(self.ready)
+        broken = self._broken()
+        if broken is not None:
+            return self._result(Status.FAILURE, broken)
+        while self.runs < self.settings.runs:
+            stage.world.restore(self.ready)
+            failure = self._sequence(rng, values, excluded)
+            self.runs += 1
+            if failure is not None:
+                return self._failed(*failure)
+        return self._result(Status.SUCCESS, None)
+
+    def _sequence(self, rng: Random, values: Values, excluded: set[EthAddress]) -> tuple[list[Step], str] | None:
+        steps: list[Step] = []
+        rejects = 0
+        while len(steps) < self.settings.depth:
+            step = self._step(rng, values, excluded)
+            outcome = self._take(step)
+            if is_rejected(outcome):
+                rejects += 1
+                if rejects > self.settings.max_assume_rejects:
+                    return steps, f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
+                continue
+            steps.append(step)
+            self.calls += 1
+            self.reverts += not outcome.success
+            if outcome.success:
+                self.dictionary.add_output(outcome.output)
+            why = self._after(outcome)
+            if why is not None:
+                return steps, why
+        why = self._end()
+        return None if why is None else (steps, why)
+
+    def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> Step:
+        target = rng.choice(self._targets)
+        sender = rng.choice(self._senders) if self._senders else values.address()
+        while sender in excluded or not any(sender):
+            sender = EthAddress(rng.randbytes(20))
+        return Step(sender, target, tuple(values.arguments(target.entry["inputs"])))
+
+    def _take(self, step: Step) -> CallOutcome:
+        return self.stage.world.call(step.sender, step.target.address, step.calldata)
+
+    def _after(self, outcome: CallOutcome) -> str | None:
+        """Why the sequence ends here; None where it goes on."""
+        if not outcome.success and self.settings.fail_on_revert:
+            return self.stage.reason(outcome)
+        if self.stage.has_failed():
+            return "assertion failed"
+        return self._broken()
+
+    def _broken(self, name: str | None = None) -> str | None:
+        """Why the invariant does not hold; what asking it changes is taken back."""
+        world = self.stage.world
+        here = world.snapshot()
+        try:
+            outcome = self.stage.call(selector(name or self.test.signature))
+            status, reason = self.stage.verdict(outcome)
+            return reason or "the invariant does not hold" if status is Status.FAILURE else None
+        finally:
+            world.drop(here)
+
+    def _end(self) -> str | None:
+        """Call `afterInvariant`, if the contract has it."""
+        has = any(entry.get("name") == "afterInvariant" for entry in self.stage.artifact.abi)
+        return self._broken("afterInvariant()") if has else None
+
+    # --- a failure ----------------------------------------------------------------------------------------------
+
+    def _failed(self, steps: list[Step], reason: str) -> TestResult:
+        def shorter(found: list[Step]) -> Any:
+            return (found[:at] + found[at + 1 :] for at in range(len(found) - 1, -1, -1)) if len(found) > 1 else ()
+
+        best, why = shrink(shorter, self._replayed, steps, reason)
+        return self._result(Status.FAILURE, why, tuple(step.example() for step in best), len(steps))
+
+    def _replayed(self, steps: list[Step]) -> str | None:
+        """Why a sequence fails when it is run again; None where it does not."""
+        self.stage.world.restore(self.ready)
+        for step in steps:
+            outcome = self._take(step)
+            if is_rejected(outcome):
+                return None
+            why = self._after(outcome)
+            if why is not None:
+                return why
+        return self._end()
+
+    def _result(
+        self, status: Status, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, Kind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
+            reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps,
+        )  # fmt: skip

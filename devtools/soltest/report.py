@@ -1,0 +1,93 @@
+"""Results as text, in forge's form, and as the documented JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from devtools.soltest.results import Status, SuiteResult, TestResult
+
+_TAGS = {Status.SUCCESS: "PASS", Status.FAILURE: "FAIL", Status.SKIPPED: "SKIP"}
+
+
+def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
+    """A test's line, and what else there is to say of it."""
+    tag = _TAGS[test.status]
+    why = f": {test.reason}" if test.reason else ""
+    if len(test.counterexample) == 1 and not test.counterexample[0].contract:
+        why += f"; counterexample: {test.counterexample[0].text()}"
+    yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
+    if verbosity >= 2 and test.logs:
+        yield "Logs:"
+        yield from (f"  {line}" for line in test.logs)
+        yield ""
+    if test.trace:
+        yield "Traces:"
+        yield test.trace.rstrip("\n")
+        yield ""
+    if test.stack:
+        yield "Backtrace:"
+        yield from (f"  at {line}" for line in test.stack)
+        yield ""
+
+
+def _sequence(test: TestResult) -> str:
+    if not test.counterexample or not test.counterexample[0].contract:
+        return ""
+    steps = "\n".join(step.text() for step in test.counterexample)
+    return f"\n\t[Sequence] (original: {test.shrunk_from}, shrunk: {len(test.counterexample)})\n{steps}\n"
+
+
+def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
+    """A suite: its tests, then its figures."""
+    count = len(suite.tests)
+    yield ""
+    yield f"Ran {count} test{'' if count == 1 else 's'} for {suite.name}"
+    yield from (f"Warning: {warning}" for warning in suite.warnings)
+    for test in sorted(suite.tests, key=lambda test: test.signature):
+        yield from lines_of(test, verbosity)
+    passed, failed, skipped = (suite.count(status) for status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED))
+    verdict = "FAILED" if failed else "ok"
+    yield (
+        f"Suite result: {verdict}. {passed} passed; {failed} failed; {skipped} skipped; "
+        f"finished in {duration(suite.duration)}"
+    )
+
+
+def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
+    """The last lines: figures of all, and once more what failed."""
+    passed, failed, skipped = (
+        sum(suite.count(status) for suite in suites) for status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED)
+    )
+    total = passed + failed + skipped
+    yield ""
+    yield (
+        f"Ran {len(suites)} test suite{'' if len(suites) == 1 else 's'} in {duration(seconds)}: {passed} tests "
+        f"passed, {failed} failed, {skipped} skipped ({total} total tests)"
+    )
+    if not failed:
+        return
+    yield ""
+    yield "Failing tests:"
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        broken = [test for test in suite.tests if test.status is Status.FAILURE]
+        if broken:
+            count = len(broken)
+            yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {suite.name}"
+            for test in broken:
+                yield from lines_of(replace(test, trace="", stack=()))
+            yield ""
+    yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
+
+
+def as_json(suites: Sequence[SuiteResult]) -> dict[str, Any]:
+    """The documented object: suites by their names."""
+    return {suite.name: suite.json() for suite in sorted(suites, key=lambda suite: suite.name)}
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.2f}µs"
+    return f"{seconds * 1e3:.2f}ms" if seconds < 1 else f"{seconds:.2f}s"

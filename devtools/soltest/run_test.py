@@ -1,0 +1,207 @@
+"""Runs the tests of one contract: `setUp` once, then each test from the state that it left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Protocol
+
+from devtools.soltest.artifact import Artifacts, ContractArtifact
+from devtools.soltest.discovery import Suite, TestFunction
+from devtools.soltest.fuzz import FuzzRun
+from devtools.soltest.inline import flag, inline_settings, with_settings
+from devtools.soltest.invariants import InvariantRun
+from devtools.soltest.project import Project
+from devtools.soltest.results import Kind, Status, TestResult
+from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
+from devtools.soltest.values import Dictionary, pushed
+from devtools.soltest.world import CallOutcome, Handle, World
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.tracing import Tracer
+
+
+class Viewer(Protocol):
+    """Who shows what a test did: it is given a tracer's stream, and asked for texts."""
+
+    def wants(self, result: TestResult) -> bool:
+        """Whether the test is to be run once more, watched."""
+
+    def tracer(self, result: TestResult) -> Tracer:
+        """A fresh listener for the test with this result."""
+
+    def set_up_tracer(self) -> Tracer | None:
+        """A listener for the constructor and `setUp`; None where nobody wants to see them."""
+
+    def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+        """The result with trace and stack."""
+
+
+class Collector(Protocol):
+    """Who collects what all tests do, for reports."""
+
+    def set_up_tracer(self) -> Tracer:
+        """Who listens to the constructor and `setUp`."""
+
+    def test_tracer(self) -> Tracer:
+        """Who listens to a test, with all its runs."""
+
+
+@dataclass(slots=True)
+class SuiteRun:
+    """A contract's tests on their way.
+
+    `started` is told of each before it runs; `known` of the result of one that is run once more, before it is.
+    """
+
+    world: World
+    artifacts: Artifacts
+    project: Project
+    suite: Suite
+    seed: int
+    started: Callable[[str], None] = lambda _: None
+    known: Callable[[TestResult], None] = lambda _: None
+    viewer: Viewer | None = None
+    collector: Collector | None = None
+
+    def run(self) -> Iterator[TestResult]:
+        """One result for each test, or one for what kept all of them from running."""
+        begin = perf_counter()
+        world = self.world
+        base = world.snapshot()
+        try:
+            try:
+                artifact = self.artifacts.get(self.suite.file, self.suite.contract)
+                stage = Stage(world, self.artifacts, artifact)
+                world.cheatcodes.settings = replace(world.cheatcodes.settings, errors=stage.errors, seed=self.seed)
+                self.started("setUp()")
+                seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
+                self._made_ready(stage, self.collector.set_up_tracer() if self.collector else seen)
+            except SetUpFailed as failure:
+                for result in self._not_set_up(stage, failure, perf_counter() - begin):
+                    yield self._viewed_set_up(base, artifact, result)
+                return
+            except (HypervisorError, KeyError, ValueError) as error:
+                yield _broken("setUp()", Kind.UNIT, error)
+                return
+            yield from self._tests(stage, seen)
+        finally:
+            world.drop(base)
+
+    def _made_ready(self, stage: Stage, tracer: Tracer | None) -> None:
+        machine = self.world.machine
+        machine.tracer = tracer
+        try:
+            stage.build()
+            stage.set_up()
+        finally:
+            machine.tracer = None
+
+    def _viewed_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
+        """Make the contract ready once more, watched, if somebody wants to see why it could not be."""
+        viewer = self.viewer
+        if viewer is None or not viewer.wants(result):
+            return result
+        self.known(result)
+        self.world.restore(base)
+        stage, tracer = Stage(self.world, self.artifacts, artifact), viewer.tracer(result)
+        try:
+            self._made_ready(stage, tracer)
+        except SetUpFailed:
+            return viewer.show(stage, None, tracer, result)
+        return result
+
+    def _tests(self, stage: Stage, seen: Tracer | None) -> Iterator[TestResult]:
+        settings = inline_settings(self._text(), self.suite.contract)
+        ready = self.world.snapshot()
+        words: tuple[int, ...] | None = None
+        try:
+            for test in self.suite.tests:
+                self.started(test.signature)
+                begin = perf_counter()
+                self.world.restore(ready)
+                if test.kind is not Kind.UNIT and words is None:
+                    words = self._words(stage)
+                self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
+                try:
+                    fuzz, invariant = with_settings(self.project, settings, test.name)
+                    cheats = self.world.cheatcodes
+                    internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
+                    cheats.settings = replace(cheats.settings, internal_reverts=internal)
+                    if test.kind is Kind.UNIT:
+                        result = self._unit(stage, test)
+                    elif test.kind is Kind.FUZZ:
+                        result = FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words or ())).run()
+                    else:
+                        result = InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words or ())).run()
+                    result = replace(result, duration=perf_counter() - begin)
+                    result = self._viewed(stage, test, ready, seen, result)
+                except HypervisorError as error:
+                    result = _broken(test.signature, test.kind, error)
+                lines = result.logs or tuple(self.world.cheatcodes.console.lines)
+                yield replace(result, logs=lines, duration=perf_counter() - begin)
+        finally:
+            self.world.machine.tracer = None
+            self.world.drop(ready)
+
+    def _unit(self, stage: Stage, test: TestFunction) -> TestResult:
+        outcome = stage.call(selector(test.signature))
+        status, reason = stage.verdict(outcome, test.should_fail)
+        gas = 0 if status is Status.SKIPPED else outcome.gas_used
+        return TestResult(test.signature, Kind.UNIT, status, reason, gas)
+
+    def _viewed(
+        self, stage: Stage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult
+    ) -> TestResult:
+        """Run a test that somebody wants to see once more: with its counterexample, if it has one."""
+        viewer = self.viewer
+        if viewer is None or result.kind is Kind.INVARIANT or not viewer.wants(result):
+            return result
+        if result.kind is Kind.FUZZ and not result.counterexample:
+            return result  # no run of many stands for them all
+        data = result.counterexample[0].calldata if result.counterexample else selector(test.signature)
+        self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
+        tracer = viewer.tracer(result)
+        self._watched(stage, tracer, ready, data)
+        return viewer.show(stage, seen, tracer, result)
+
+    def _watched(self, stage: Stage, tracer: Tracer, ready: Handle, data: bytes) -> CallOutcome:
+        machine = self.world.machine
+        self.world.restore(ready)
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            return stage.call(data)
+        finally:
+            machine.tracer = before
+
+    def _not_set_up(self, stage: Stage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
+        if is_skip(failure.outcome):
+            status, reason = stage.verdict(failure.outcome)
+            for test in self.suite.tests:
+                yield TestResult(test.signature, test.kind, status, reason)
+            return
+        reason = stage.reason(failure.outcome)
+        logs = tuple(self.world.cheatcodes.console.lines)
+        yield TestResult(
+            failure.step, Kind.UNIT, Status.FAILURE, reason, failure.outcome.gas_used, logs=logs, duration=duration
+        )
+
+    def _words(self, stage: Stage) -> tuple[int, ...]:
+        words: dict[int, None] = {}
+        for address, code in self.world.contracts(stage.first_actor):
+            words[int.from_bytes(address, "big")] = None
+            for word in pushed(code):
+                words[word] = None
+        return tuple(words)
+
+    def _text(self) -> str:
+        try:
+            return (self.project.root / self.suite.file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""  # artifacts without their sources carry no settings
+
+
+def _broken(signature: str, kind: Kind, error: Exception) -> TestResult:
+    """A failure of ours or of the artifacts, not of the test."""
+    words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
+    return TestResult(signature, kind, Status.FAILURE, words)

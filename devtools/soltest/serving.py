@@ -1,0 +1,123 @@
+"""What a worker process does: a world with the project's settings, and suites one after the other on it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bridge.addresses import EthAddress
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.cheatcodes.context import Permission, Settings
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.discovery import Suite
+from devtools.soltest.project import Project
+from devtools.soltest.results import TestResult
+from devtools.soltest.run_test import SuiteRun
+from devtools.soltest.viewer import TestViewer
+from devtools.soltest.workers import Job
+from devtools.soltest.world import Setting, World
+from hypervisor.errors import InvalidInput
+
+_FORKS = {"osaka": "Osaka"}
+_BEFORE_OSAKA = "Prague"
+"""Code of earlier versions runs by these rules, too: forge lets accounts lend themselves code in all of them."""
+
+
+class Server:
+    """One world, and what suites need of it."""
+
+    def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
+        self._job = job
+        self._tell = tell
+        self._artifacts = Artifacts(job.project.root, job.places, job.sources)
+        self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
+        self._world = World(setting_of(job), self._cheatcodes)
+        self._viewer = TestViewer(self._artifacts, job.rules, job.verbosity)
+        self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
+
+    def run(self, suite: Suite) -> None:
+        """Run a suite and tell: `started` with a name, `known` and `test` with a result, `done` with the seconds.
+
+        What is `known` lacks the views for which the test is run once more.
+        """
+        begin = perf_counter()
+        run = SuiteRun(
+            self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
+            self._viewer, self._collector,
+        )  # fmt: skip
+        for result in run.run():
+            self._tell("test", result)
+        if self._collector is not None:
+            self._tell("collected", self._collector.collected())
+        self._tell("done", perf_counter() - begin)
+
+    def _known(self, result: TestResult) -> None:
+        self._tell("known", result)
+
+    def _started(self, name: str) -> None:
+        self._tell("started", name)
+
+
+def settings_of(job: Job, artifacts: Artifacts) -> Settings:
+    """What the project allows its tests."""
+    project = job.project
+
+    def code(name: str) -> tuple[bytes, bytes] | None:
+        found = artifacts.find(name)
+        if found is None:
+            return None
+        try:
+            return found.creation.linked({}), found.runtime.linked({})
+        except KeyError:
+            raise InvalidInput(f"{name} needs libraries") from None
+
+    return Settings(
+        root=project.root,
+        permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
+        ffi=project.ffi,
+        environment=dict(job.environment),
+        seed=job.seed,
+        artifacts=code,
+        rpc_endpoints=dict(project.rpc_endpoints),
+        real_filecoin=job.real_filecoin,
+    )
+
+
+def setting_of(job: Job) -> Setting:
+    """Where the project's tests run."""
+    project = job.project
+    return Setting(
+        rules=job.rules,
+        network=job.network,
+        evm=job.evm,
+        bundle=job.bundle,
+        fork=fork_of(project),
+        gas_limit=project.gas_limit,
+        number=project.block_number,
+        timestamp=project.timestamp,
+        chain_id=project.chain_id,
+        base_fee=project.base_fee,
+        coinbase=_address(project.coinbase),
+        sender=_address(project.sender),
+        balance=project.initial_balance,
+    )
+
+
+def fork_of(project: Project) -> str:
+    """The rules of Ethereum that a project's EVM version means; those before Osaka run by Prague's."""
+    version = project.compiler.evm_version
+    return "Osaka" if version is None else _FORKS.get(version, _BEFORE_OSAKA)
+
+
+def _address(text: str) -> EthAddress:
+    try:
+        found = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if len(found) != 20:
+        raise InvalidInput(f"foundry.toml: '{text}' is no address")
+    return EthAddress(found)

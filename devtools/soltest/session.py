@@ -1,0 +1,117 @@
+"""One run of a project's tests, from its folder to results: sources, artifacts, suites, workers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.collecting import together
+from devtools.soltest.compiler import choose_solc, compile_project, wanted_version
+from devtools.soltest.coverage import FileCoverage, coverage
+from devtools.soltest.discovery import Filter, Suite, find_suites
+from devtools.soltest.forge_artifacts import forge_artifacts
+from devtools.soltest.known_code import KnownCode
+from devtools.soltest.project import Project
+from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.sources import Sources, own_sources, read_sources
+from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.syntax_trees import syntax_trees
+from devtools.soltest.workers import Job, Worker, run_suites
+from hypervisor.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How tests are run. `timeout` in seconds for a test; `use` names the compiler."""
+
+    rules: str = "ethereum"
+    evm: str = "py-evm"
+    bundle: str | None = None
+    use: str | None = None
+    timeout: float = 300.0
+    workers: int = 1
+    verbosity: int = 0
+    real_filecoin: bool = False
+    report: str = ""
+    """What is collected: `gas`, `coverage`, or nothing."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A project with a filter and options. `prepare` first."""
+
+    project: Project
+    wanted: Filter
+    options: Options
+    suites: list[Suite] = field(default_factory=list)
+    corrupt: list[tuple[str, str, str]] = field(default_factory=list)
+    seed: int = 0
+    artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
+    _early: Worker | None = None
+
+    def prepare(self) -> None:
+        """Compile and find the tests, while a worker makes itself ready. Raises InvalidInput, CompileError."""
+        self.wanted.check()
+        self._early = Worker()
+        chosen = self.project.fuzz.seed
+        self.seed = secrets.randbits(64) if chosen is None else chosen
+        sources = self._sources()
+        if not sources.own:
+            return  # nothing of what is there is wanted
+        found = forge_artifacts(self.project, sources, wanted_version(self.project, self.options.use))
+        if found is None:
+            found = compile_project(self.project, sources, choose_solc(self.project, self.options.use))
+        self.artifacts = found
+        self.suites, self.corrupt = find_suites(found, sources.own, self.wanted)
+
+    def _sources(self) -> Sources:
+        """The project's sources without the tests that nobody wants. Raises InvalidInput for a project without any."""
+        project = self.project
+        names = own_sources(project)
+        if not names:
+            folders = ", ".join(dict.fromkeys((project.src, project.test, project.script)))
+            raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
+        return read_sources(
+            self.project,
+            (name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)),
+        )
+
+    def coverage(self, suites: Iterable[SuiteResult]) -> list[FileCoverage]:
+        """The coverage of the project's own sources by tests that were run with the report `coverage`.
+
+        Raises InvalidInput where there is no compiler.
+        """
+        trees = syntax_trees(self.project, self._sources(), choose_solc(self.project, self.options.use))
+        found = together(part for suite in suites for part in suite.collected)
+        return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
+
+    def run(self, network: int | None = None) -> Iterator[SuiteResult]:
+        """Results as suites end; what could not be read comes first."""
+        for file, contract, reason in self.corrupt:
+            broken = TestResult("setUp()", Kind.UNIT, Status.FAILURE, reason)
+            yield SuiteResult(file, contract, [broken])
+        if self.suites:
+            early, self._early = self._early, None
+            yield from run_suites(self._job(network), self.suites, self.options.workers, early)
+
+    def _job(self, network: int | None) -> Job:
+        found, options = self.artifacts, self.options
+        return Job(
+            project=self.project,
+            places=found.places,
+            sources=dict(found.sources),
+            rules=options.rules,
+            network=network,
+            evm=options.evm,
+            bundle=options.bundle,
+            seed=self.seed,
+            timeout=options.timeout,
+            verbosity=options.verbosity,
+            real_filecoin=options.real_filecoin,
+            report=options.report,
+            environment=dict(os.environ),
+        )

@@ -1,0 +1,100 @@
+"""Where in a Solidity source a place is: its line, and the contract and function around it.
+
+Found by the text alone, without a compiler: comments and strings are passed over, braces are counted. What the text
+does not say plainly has no name.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    rb"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|"""
+    rb"""\b(?P<kind>contract|library|interface|function|modifier|constructor|receive|fallback)\b\s*(?P<name>[A-Za-z_$][\w$]*)?|"""
+    rb"""[{};]""",
+    re.DOTALL,
+)
+_WORD: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
+_CONTRACTS: Final = (b"contract", b"library", b"interface")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A contract or a function: from its first word to the end of its body, in bytes."""
+
+    name: str
+    is_contract: bool
+    start: int
+    end: int
+
+
+class SourceText:
+    """A source."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer(rb"\n", self.text))]
+
+    @property
+    def line_count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    def line(self, place: int) -> int:
+        """The number of the line of a byte, from 1."""
+        return bisect_right(self._lines, place)
+
+    def names(self, place: int) -> tuple[str, str]:
+        """Contract and function around a byte; empty where there is none."""
+        around = [found for found in self._definitions if found.start <= place < found.end]
+        contracts = [found.name for found in around if found.is_contract]
+        functions = [found.name for found in around if not found.is_contract]
+        return (contracts[-1] if contracts else ""), (functions[-1] if functions else "")
+
+    def is_definition(self, start: int, length: int) -> bool:
+        """Whether a span is that of a whole contract: what stands for code that no statement has."""
+        return any(found.is_contract and found.start == start and length > 1 for found in self._definitions) or (
+            self.text[start : start + 9] == b"abstract "
+        )
+
+    @cached_property
+    def mentions(self) -> dict[str, set[str]]:
+        """By the name of a function or modifier every word in its head and body: what it may call is among them."""
+        found: dict[str, set[str]] = {}
+        for one in self._definitions:
+            if not one.is_contract:
+                words = _WORD.findall(self.text[one.start : one.end])
+                found.setdefault(one.name, set()).update(word.decode() for word in words)
+        return found
+
+    @cached_property
+    def _definitions(self) -> list[Definition]:
+        return sorted(self._found(), key=lambda found: found.start)
+
+    def _found(self) -> Iterator[Definition]:
+        waiting: tuple[str, bool, int] | None = None
+        open_: list[tuple[str, bool, int] | None] = []
+        for token in _TOKEN.finditer(self.text):
+            kind, word = token["kind"], token[0]
+            if kind is not None:
+                if waiting is None:
+                    name = (token["name"] or b"").decode("utf-8", "replace")
+                    plain = kind in (b"constructor", b"receive", b"fallback")
+                    waiting = (kind.decode() if plain else name), kind in _CONTRACTS, token.start()
+            elif word == b"{":
+                open_.append(waiting)
+                waiting = None
+            elif word == b"}" and open_:
+                begun = open_.pop()
+                if begun is not None:
+                    yield Definition(*begun, token.end())
+            elif word == b";":
+                waiting = None

@@ -1,0 +1,156 @@
+"""A suite on its world: libraries and the test contract created as forge does it, `setUp`, and what a call came to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress
+from bridge.evm_state import EvmState
+from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
+from devtools.soltest.cheatcodes.state import VM_ADDRESS
+from devtools.soltest.errors import KnownErrors
+from devtools.soltest.results import Status
+from devtools.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
+from hypervisor.address import Address
+from hypervisor.types import EAM_NAMESPACE
+from runtimes.evm.storage import EMPTY_KAMT
+from store.cid import EMPTY_ARRAY_CID
+from store.kamt import Kamt
+
+_FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
+
+
+class SetUpFailed(Exception):
+    """The test contract could not be made ready: the test-like name of the step, how it ended."""
+
+    def __init__(self, step: str, outcome: CallOutcome) -> None:
+        super().__init__(step)
+        self.step = step
+        self.outcome = outcome
+
+
+class Stage:
+    """The test contract on its world. `first_actor` is the ID from which on actors are the suite's."""
+
+    def __init__(self, world: World, artifacts: Artifacts, artifact: ContractArtifact) -> None:
+        self.world = world
+        self.artifacts = artifacts
+        self.artifact = artifact
+        self.errors = KnownErrors(artifacts)
+        self.errors.prefer(artifact)
+        self.first_actor = world.next_actor
+        self.address = EthAddress(bytes(20))
+        self.libraries: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def sender(self) -> EthAddress:
+        """Who creates and calls the test contract."""
+        return self.world.setting.sender
+
+    def build(self) -> None:
+        """Create libraries and the contract. Raises SetUpFailed, and InvalidInput for a library that is not there."""
+        world = self.world
+        self._deploy_libraries(self.artifact.creation)
+        self.address = world.next_address(self.sender)
+        is_ethereum = world.setting.rules == "ethereum"
+        if is_ethereum:
+            world.set_balance(self.address, world.setting.balance)
+        made, outcome = world.deploy(self.artifact.creation.linked(self.libraries), self.sender)
+        if made is None:
+            raise SetUpFailed("constructor()", outcome)
+        self.address = made
+        if not is_ethereum:
+            world.set_balance(made, world.setting.balance)
+
+    def set_up(self) -> None:
+        """Call `setUp`, if the contract has it. Raises SetUpFailed."""
+        for entry in self.artifact.abi:
+            if entry.get("type") == "function" and entry["name"].lower() == "setup" and not entry["inputs"]:
+                outcome = self.call(selector(f"{entry['name']}()"))
+                if not outcome.success or self.has_failed():
+                    raise SetUpFailed("setUp()", outcome)
+
+    def call(self, data: bytes) -> CallOutcome:
+        """Call the test contract as a test is called."""
+        return self.world.call(self.sender, self.address, data)
+
+    def _deploy_libraries(self, code: Bytecode) -> None:
+        for key in code.libraries():
+            if key in self.libraries:
+                continue
+            library = self.artifacts.get(*key)
+            self.libraries[key] = bytes(20)  # libraries that need each other: as forge, the first one wins
+            self._deploy_libraries(library.creation)
+            made, outcome = self.world.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
+            if made is None:
+                raise SetUpFailed(f"library {key[1]}", outcome)
+            self.libraries[key] = made
+
+    # --- how a call ended ---------------------------------------------------------------------------------------
+
+    def has_failed(self) -> bool:
+        """Whether a test has said so in the slot that forge-std uses for it."""
+        machine = self.world.machine
+        actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
+        state = None if actor is None else machine.state_tree.get_actor(actor)
+        if state is None or state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
+            return False
+        storage = EvmState.decode(machine.store.get(state.head)).storage
+        return storage != EMPTY_KAMT and Kamt(machine.store, storage).get(_FAILED_SLOT) != 0
+
+    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[Status, str | None]:
+        """Whether a test's call is a success, and if not, why."""
+        if is_skip(outcome):
+            return Status.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
+        ok = outcome.success and not self.has_failed()
+        if should_fail:
+            return (Status.FAILURE, "the test was expected to fail") if ok else (Status.SUCCESS, None)
+        if ok:
+            return Status.SUCCESS, None
+        return Status.FAILURE, self.reason(outcome)
+
+    def reason(self, outcome: CallOutcome) -> str:
+        """Why a call failed, in words."""
+        if outcome.success:
+            return "assertion failed"
+        if outcome.output:
+            return said(outcome.output, self.errors)
+        return _fault(outcome.error)
+
+
+_FAULTS: Final = {
+    "gas": "EvmError: OutOfGas",
+    "INVALID_INSTRUCTION": "EvmError: InvalidFEOpcode",
+    "UNDEFINED_INSTRUCTION": "EvmError: NotActivated",
+    "ILLEGAL_MEMORY_ACCESS": "EvmError: InvalidOperandOOG",
+    "STACK_UNDERFLOW": "EvmError: StackUnderflow",
+    "STACK_OVERFLOW": "EvmError: StackOverflow",
+    "BAD_JUMPDEST": "EvmError: InvalidJump",
+    "READ_ONLY": "EvmError: StateChangeDuringStaticCall",
+}
+
+
+def _fault(words: str) -> str:
+    """How a frame ended that returned nothing, as forge calls it; the machine's own words for what forge has not."""
+    for part, name in _FAULTS.items():
+        if part in words:
+            return name
+    return "EvmError: Revert" if not words or words.startswith("exit code 33") else words
+
+
+def is_skip(outcome: CallOutcome) -> bool:
+    """Whether the test asked to be skipped."""
+    return not outcome.success and outcome.output.startswith(MAGIC_SKIP)
+
+
+def is_rejected(outcome: CallOutcome) -> bool:
+    """Whether an assumption of the test does not hold for its inputs."""
+    return not outcome.success and outcome.output.startswith(MAGIC_ASSUME)
+
+
+def selector(signature: str) -> bytes:
+    """The first four bytes of calldata."""
+    return bytes(keccak(signature.encode()))[:4]

@@ -1,0 +1,24 @@
+"""Tables of text with lines between rows, as forge's reports have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table; the first column is left-aligned, numbers in the others right-aligned."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    line = "|" + "+".join("-" * (width + 2) for width in widths) + "|"
+    lines = ["╭" + line[1:-1] + "╮", _row(head, widths), "+" + "=" * (len(line) - 2) + "+"]
+    for place, row in enumerate(rows):
+        lines += [line] if place else []
+        lines.append(_row(row, widths))
+    return [*lines, "╰" + line[1:-1] + "╯"]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        cell.rjust(width) if cell[:1].isdigit() and place and "%" not in cell else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join(padded)} |"

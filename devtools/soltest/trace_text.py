@@ -1,0 +1,329 @@
+"""Call trees of tests as text, in forge's form, across both runtimes.
+
+A line has the gas, who is called, the function, the arguments; under it are calls, events and changed slots in order,
+and what came back. Native actors' methods and values are decoded by the actors' schemas. What the look follows: the
+Foundry book, understanding traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from eth_hash.auto import keccak
+
+from bridge.abi import AbiMismatch, ContractInterface
+from bridge.addresses import EthAddress, unmask_id
+from bridge.printable import printable
+from bridge.reverts import error_text, panic_code, revert_reason
+from devtools.soltest.frames import Frame, SlotChange, log_of
+from devtools.soltest.known_code import KnownCode, KnownContract
+from devtools.soltest.value_text import arguments_text, value_text
+from hypervisor.bundle import Manifest
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.tracing import EventEmitted
+from localnet.addresses import checksummed
+from localnet.console_log import CONSOLE, log_signatures
+from localnet.trace_words import describe
+
+VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
+MOST_LINES: Final = 20_000
+_SMALL: Final = 0xFFFF
+_ERROR: Final = bytes.fromhex("08c379a0")
+_CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
+"""CheatcodeError(string), what forge's cheatcodes revert with."""
+_HALTS: Final[Mapping[int, str]] = {
+    ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "InvalidFEOpcode",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "OpcodeNotFound",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "StackUnderflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "StackOverflow",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
+    ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
+}
+_MOST_BYTES: Final = 4_096
+_PRECOMPILES: Final = {
+    1: "ecrecover", 2: "sha256", 3: "ripemd", 4: "identity", 5: "modexp", 6: "ecadd", 7: "ecmul", 8: "ecpairing",
+    9: "blake2f", 10: "pointEvaluation", 11: "bls12G1Add", 12: "bls12G1Msm", 13: "bls12G2Add", 14: "bls12G2Msm",
+    15: "bls12PairingCheck", 16: "bls12MapFpToG1", 17: "bls12MapFp2ToG2", 256: "p256Verify",
+}  # fmt: skip
+
+
+@dataclass
+class Names:
+    """What addresses and codes are called. `labels` are those of `vm.label`; `cheatcodes` is the interface at VM."""
+
+    known: KnownCode
+    manifest: Manifest
+    cheatcodes: ContractInterface
+    labels: Mapping[EthAddress, str] = field(default_factory=dict)
+    _seen: dict[EthAddress, str] = field(default_factory=dict)
+
+    def learn(self, address: EthAddress, code: bytes, creates: bool = False) -> None:
+        """Remember whose code is at an address, for its later mentions."""
+        if address not in self._seen and code:
+            contract = self.known.find(code, creates)
+            if contract is not None:
+                self._seen[address] = contract.name
+
+    def learn_frame(self, frame: Frame) -> None:
+        """Remember whose code a frame ran."""
+        if not frame.is_delegated:
+            self.learn(frame.address, frame.code, frame.creates)
+
+    def address(self, address: EthAddress) -> str:
+        """An address in an argument: `Vault: [0x...]`, or as it stands."""
+        name = self.labels.get(address) or self._seen.get(address)
+        return f"{name}: [{checksummed(address)}]" if name else checksummed(address)
+
+    def callee(self, frame: Frame) -> str:
+        """Who is called."""
+        if frame.address in self.labels:
+            return self.labels[frame.address]
+        contract = self.known.of(frame)
+        if contract is not None:
+            return contract.name
+        if frame.address == VM:
+            return "VM"
+        if frame.address == CONSOLE:
+            return "console"
+        actor = unmask_id(frame.address)
+        kind = self.actor(frame)
+        if actor is not None or frame.is_native:
+            return f"f0{frame.actor if actor is None else actor} {kind}".rstrip()
+        if int.from_bytes(frame.address, "big") in _PRECOMPILES:
+            return "PRECOMPILES"
+        return self._seen.get(frame.address) or checksummed(frame.address)
+
+    def actor(self, frame: Frame) -> str:
+        """The name of the built-in actor that was called, `actor` for a user's."""
+        if frame.actor_code is None:
+            return ""
+        return self.manifest.name_of(frame.actor_code) or "actor"
+
+    def method(self, frame: Frame) -> str:
+        """The name of a native call's method."""
+        return describe(self.told(frame), []).function
+
+    def told(self, frame: Frame) -> dict[str, Any]:
+        """A native call as `localnet.trace_words` reads it."""
+        start, end = frame.start, frame.end
+        return {
+            "actor": self.actor(frame),
+            "method": start.method,
+            "params": f"0x{start.params.hex()}",
+            "paramsCodec": start.params_codec,
+            "return": f"0x{end.return_data.hex()}" if end else "0x",
+            "exitCode": end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED,
+            "error": end.error if end else "FATAL",
+            "words": end.message if end else "",
+            "address": None,
+            "events": [],
+        }
+
+    @cached_property
+    def errors(self) -> dict[bytes, ContractInterface]:
+        """Interfaces by the selectors of their custom errors: a revert may have come from anywhere."""
+        found: dict[bytes, ContractInterface] = {}
+        for contract in self.known.contracts:
+            for selector in contract.errors:
+                found.setdefault(selector, contract.interface)
+        return found
+
+    @cached_property
+    def events(self) -> dict[tuple[bytes, int], ContractInterface]:
+        """Interfaces by the first topic of their events and the number of topics."""
+        found: dict[tuple[bytes, int], ContractInterface] = {}
+        for contract in self.known.contracts:
+            for event in contract.events:
+                found.setdefault(event, contract.interface)
+        return found
+
+    def revert(self, data: bytes, contract: KnownContract | None) -> str:
+        """Revert data in words, by the contract's own errors or those of others."""
+        if not data:
+            return "EvmError: Revert"
+        text = error_text(_ERROR + data[4:] if data[:4] == _CHEATCODE_ERROR else data)
+        if text is not None or panic_code(data) is not None:
+            return printable(text or revert_reason(data), _MOST_BYTES)
+        own = None if contract is None else contract.interface.read_error(data)
+        other = self.errors.get(data[:4])
+        read = own or (None if other is None else other.read_error(data))
+        if read is None:
+            return _hex(data) if len(data) != 4 else f"custom error {_hex(data)}"
+        entry, values = read
+        return f"{entry['name']}({arguments_text(entry['inputs'], values)})"
+
+
+def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
+    """Whether the calls of a test, or of its setUp, are printed.
+
+    Of failed tests from -vvv, of all from -vvvv; of setUp one v later each.
+    """
+    return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
+
+
+def trace_text(roots: Sequence[Frame], names: Names) -> str:
+    """The lines of call trees, each indented by two."""
+    lines: list[str] = []
+    todo: list[tuple[Frame | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    while todo and len(lines) < MOST_LINES:
+        item, first, rest = todo.pop()
+        if isinstance(item, str):
+            lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
+            continue
+        names.learn_frame(item)
+        lines.append(first + _head(item, names))
+        parts = [*_parts(item, names), f"← {_result(item, names)}"]
+        inner = "    " if rest == "  " else rest
+        for place in reversed(range(len(parts))):
+            last = place == len(parts) - 1
+            todo.append((parts[place], inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   ")))
+    if todo:
+        lines.append(f"  ... cut after {MOST_LINES:,} lines")
+    return "\n".join(lines)
+
+
+def _parts(frame: Frame, names: Names) -> list[Frame | str]:
+    """What happened in a frame, in order; the slots that it changed come last."""
+    parts: list[Frame | str] = []
+    slots: dict[int, tuple[int | None, int]] = {}
+    for item in frame.items:
+        match item:
+            case Frame():
+                parts.append(item)
+            case EventEmitted():
+                parts.append(_event(item, names))
+            case SlotChange():
+                slots[item.slot] = (slots[item.slot][0] if item.slot in slots else item.before), item.after
+    changed = {slot: words for slot, words in slots.items() if words[0] != words[1]}
+    if changed:
+        lines = (
+            f"@ {_word(slot)}: {'?' if before is None else _word(before)} → {_word(after)}"
+            for slot, (before, after) in changed.items()
+        )
+        parts.append("\n".join([" storage changes:", *lines]))
+    return parts
+
+
+def _head(frame: Frame, names: Names) -> str:
+    gas = f"[{frame.gas_used}] "
+    if frame.creates:
+        contract = names.known.of(frame)
+        return f"{gas}→ new {contract.name if contract else '<unknown>'}@{checksummed(frame.address)}"
+    value = f"{{value: {frame.start.value}}}" if frame.start.value else ""
+    function, arguments = _call(frame, names)
+    kind = " [delegatecall]" if frame.is_delegated else " [staticcall]" if frame.start.read_only else ""
+    if frame.is_actors:
+        kind = f" [native{', read-only' if frame.start.read_only else ''}]"
+    return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){kind}"
+
+
+def _call(frame: Frame, names: Names) -> tuple[str, str]:
+    """Function and arguments."""
+    if frame.is_actors:
+        words = describe(names.told(frame), [])
+        return words.function, words.arguments[1:-1]
+    data = frame.input
+    if frame.address == CONSOLE:
+        return "log", _logged(data)
+    number = int.from_bytes(frame.address, "big")
+    if number in _PRECOMPILES:
+        return _PRECOMPILES[number], _hex(data)
+    contract = names.known.of(frame)
+    interface = names.cheatcodes if frame.address == VM else contract.interface if contract else None
+    try:
+        read = None if interface is None else interface.read_call(data)
+    except AbiMismatch:
+        read = None
+    if read is not None:
+        entry, values = read
+        if frame.address == VM and entry["name"] == "expectRevert" and values and isinstance(values[0], bytes):
+            return "expectRevert", names.revert(values[0], None)
+        return str(entry["name"]), arguments_text(entry["inputs"], values, names.address)
+    if contract is None and len(data) >= 4:
+        return data[:4].hex(), _hex(data[4:])
+    return "fallback" if data or contract is None else "receive", _hex(data)
+
+
+def _logged(data: bytes) -> str:
+    """The arguments of `console.log`."""
+    entries = [{"name": "", "type": kind} for kind in log_signatures().get(data[:4], ())]
+    log = {"type": "function", "name": "log", "inputs": entries, "outputs": []}
+    try:
+        read = ContractInterface([log]).read_call(data)
+    except AbiMismatch:
+        read = None
+    return _hex(data) if read is None else arguments_text(entries, read[1])
+
+
+def _event(event: EventEmitted, names: Names) -> str:
+    log = log_of(event)
+    if log is None:
+        return f"emit {', '.join(f'{key}=0x{value.hex()}' for _, key, _, value in event.entries)}"[:_MOST_BYTES]
+    found = None if not log.topics else names.events.get((log.topics[0], len(log.topics)))
+    read = None if found is None else found.read_log(log)
+    if read is None:
+        topics = ", ".join(f"topic {place}: 0x{topic.hex()}" for place, topic in enumerate(log.topics))
+        return f"emit {topics}{', ' if topics else ''}data: {_hex(log.data)}"
+    entry, values = read
+    fields = ", ".join(
+        f"{item['name'] or f'param{place}'}: {_field(item, value, names)}"
+        for place, (item, value) in enumerate(zip(entry["inputs"], values, strict=True))
+    )
+    return f"emit {entry['name']}({fields})"
+
+
+def _field(item: Mapping[str, Any], value: Any, names: Names) -> str:
+    """An argument of an event; of an indexed dynamic one only the hash is there."""
+    if item["indexed"] and isinstance(value, bytes) and not str(item["type"]).startswith("bytes"):
+        return f"0x{value.hex()}"
+    return value_text(item, value, names.address)
+
+
+def _result(frame: Frame, names: Names) -> str:
+    """What came back, behind the arrow."""
+    contract = names.known.of(frame)
+    data = frame.output
+    if not frame.succeeded:
+        return _failure(frame, names, contract, data)
+    if frame.is_actors:
+        found = describe(names.told(frame), []).result
+        return f"[Return] {found}".rstrip()
+    if frame.creates:
+        size = len(contract.runtime.code) if contract is not None else 0
+        return f"[Return] {size} bytes of code"
+    if not data:
+        return "[Return]" if frame.address == VM else "[Stop]"
+    interface = names.cheatcodes if frame.address == VM else contract.interface if contract else None
+    try:
+        read = None if interface is None else interface.read_call(frame.input)
+        if interface is not None and read is not None:
+            entry, _ = read
+            return f"[Return] {arguments_text(entry['outputs'], interface.read_result(entry, data), names.address)}"
+    except AbiMismatch:
+        pass  # as it stands
+    return f"[Return] {_hex(data)}"
+
+
+def _failure(frame: Frame, names: Names, contract: KnownContract | None, data: bytes) -> str:
+    end = frame.end
+    if end is None:
+        return "[FATAL] the machine could not go on"
+    if frame.is_native:
+        words = end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
+        return f"[{words}] {printable(end.message, _MOST_BYTES)}".rstrip()
+    if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        return f"[Revert] {names.revert(data, contract)}".rstrip()
+    return f"[{_HALTS.get(end.exit_code, end.error or exit_name(end.exit_code))}]"
+
+
+def _word(word: int) -> str:
+    return str(word) if word <= _SMALL else f"0x{word:064x}"
+
+
+def _hex(data: bytes) -> str:
+    shown = data[:_MOST_BYTES]
+    return f"0x{shown.hex()}{f'... ({len(data)} bytes)' if len(data) > _MOST_BYTES else ''}" if data else ""

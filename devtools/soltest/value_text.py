@@ -1,0 +1,71 @@
+"""Values of Solidity's types as forge's traces write them: labelled addresses, numbers with their size, structs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.printable import printable
+from localnet.addresses import checksummed
+
+LONGEST: Final = 4_096
+"""Characters of one value."""
+_PLAIN: Final = 9_999
+"""Numbers up to this one are written without their size."""
+
+Named = Callable[[EthAddress], str]
+"""An address with its label, where it has one."""
+
+
+def plain(address: EthAddress) -> str:
+    """An address without labels."""
+    return checksummed(address)
+
+
+def arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any], named: Named = plain) -> str:
+    """Values by the types of their ABI entries, without names: `1, "text", Vault: [0x...]`."""
+    return ", ".join(value_text(entry, value, named) for entry, value in zip(entries, values, strict=True))
+
+
+def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> str:
+    """A value by the type of its ABI entry."""
+    return _text(str(entry["type"]), entry, value, named)[:LONGEST]
+
+
+def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
+    if kind.endswith("]"):
+        inner = kind[: kind.rindex("[")]
+        return f"[{', '.join(_text(inner, entry, item, named) for item in value)}]"
+    match value:
+        case tuple() if kind == "tuple":
+            parts = entry["components"]
+            fields = ", ".join(
+                f"{part['name']}: {value_text(part, item, named)}" for part, item in zip(parts, value, strict=True)
+            )
+            return f"{_struct(entry)}({{ {fields} }})"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return number_text(value)
+        case bytes():
+            return f"0x{value.hex()}"
+        case str() if kind == "address":
+            return named(EthAddress(bytes.fromhex(value[2:])))
+        case _:
+            return f'"{printable(str(value), LONGEST)}"'
+
+
+def number_text(value: int) -> str:
+    """A number, of a large one its size behind it: `1795198834 [1.795e9]`."""
+    if abs(value) <= _PLAIN:
+        return str(value)
+    sign, digits = "-" if value < 0 else "", str(abs(value))
+    fraction = digits[1:4].rstrip("0")
+    return f"{value} [{sign}{digits[0]}{'.' if fraction else ''}{fraction}e{len(digits) - 1}]"
+
+
+def _struct(entry: Mapping[str, Any]) -> str:
+    """The name of a struct, without that of the contract that has it."""
+    internal = str(entry.get("internalType", ""))
+    return internal.removeprefix("struct ").rpartition(".")[2].partition("[")[0] if internal else ""

@@ -1,0 +1,233 @@
+"""Values for fuzz tests: drawn by their types, made simpler when one has made a test fail, and written for people.
+
+Numbers are drawn from four wells: the edges of the type, small ones, words that the code itself mentions (the
+dictionary), and the whole range, as forge does in the main.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from devtools.soltest.discovery import type_of
+from localnet.addresses import checksummed
+
+_PUSH1, _PUSH32 = 0x60, 0x7F
+_LONGEST: Final = 256
+"""Elements of an array, and a quarter of the bytes of a byte string or text, at most."""
+_MOST_WORDS: Final = 15_000
+
+Inputs = Sequence[Mapping[str, Any]]
+
+
+class Dictionary:
+    """Words that a test's contracts mention or have answered: the interesting values."""
+
+    def __init__(self, words: Sequence[int] = ()) -> None:
+        self._words = list(dict.fromkeys(words))[:_MOST_WORDS]
+        self._known = set(self._words)
+
+    def add(self, word: int) -> None:
+        """Remember a word."""
+        if word not in self._known and len(self._words) < _MOST_WORDS:
+            self._known.add(word)
+            self._words.append(word)
+
+    def add_output(self, data: bytes) -> None:
+        """Remember the first words of an answer."""
+        for at in range(0, min(len(data), 1024) - 31, 32):
+            self.add(int.from_bytes(data[at : at + 32], "big"))
+
+    def choose(self, rng: Random) -> int | None:
+        """One of the words."""
+        return rng.choice(self._words) if self._words else None
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+
+def pushed(code: bytes) -> Iterator[int]:
+    """The words that code pushes."""
+    at = 0
+    while at < len(code):
+        size = code[at] - _PUSH1 + 1 if _PUSH1 <= code[at] <= _PUSH32 else 0
+        if size:
+            yield int.from_bytes(code[at + 1 : at + 1 + size], "big")
+        at += 1 + size
+
+
+class Values:
+    """Draws values. `weight` of a hundred words come from the dictionary."""
+
+    def __init__(self, rng: Random, dictionary: Dictionary, weight: int = 40) -> None:
+        self._rng = rng
+        self._dictionary = dictionary
+        self._weight = weight
+
+    def arguments(self, inputs: Inputs) -> list[Any]:
+        """One value for each parameter."""
+        return [self.value(entry) for entry in inputs]
+
+    def value(self, entry: Mapping[str, Any]) -> Any:
+        """A value of an ABI entry's type, as `eth_abi` takes it."""
+        kind = str(entry["type"])
+        if kind.endswith("]"):
+            inner, _, size = kind[:-1].rpartition("[")
+            count = int(size) if size else self._length(_LONGEST // 8)
+            item = {**entry, "type": inner}
+            return [self.value(item) for _ in range(count)]
+        if kind == "tuple":
+            return tuple(self.value(part) for part in entry["components"])
+        if kind.startswith("uint"):
+            return self._unsigned(int(kind[4:] or 256))
+        if kind.startswith("int"):
+            return self._signed(int(kind[3:] or 256))
+        if kind == "bool":
+            return self._rng.random() < 0.5
+        if kind == "address":
+            return self._word(20)
+        if kind == "string":
+            return self._text()
+        if kind == "bytes":
+            return self._rng.randbytes(self._length(_LONGEST))
+        if kind.startswith("bytes"):
+            return self._word(int(kind[5:]), left=True)
+        return self._rng.randbytes(24)  # function: an address and a selector
+
+    def address(self) -> EthAddress:
+        """An address that is not zero."""
+        return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
+
+    def _known(self) -> int | None:
+        return self._dictionary.choose(self._rng) if self._rng.randrange(100) < self._weight else None
+
+    def _unsigned(self, bits: int) -> int:
+        rng, top = self._rng, 1 << bits
+        known = self._known()
+        if known is not None:
+            return known % top
+        well = rng.randrange(10)
+        if well == 0:
+            near = rng.randrange(4)
+            return near if rng.random() < 0.5 else top - 1 - near
+        if well < 5:
+            return rng.getrandbits(rng.randint(1, bits))
+        return rng.getrandbits(bits)
+
+    def _signed(self, bits: int) -> int:
+        half = 1 << (bits - 1)
+        if self._rng.randrange(10) == 0:
+            near = self._rng.randrange(4)
+            return self._rng.choice((near, -near, half - 1 - near, near - half))
+        word = self._unsigned(bits)
+        return word - (half << 1) if word >= half else word
+
+    def _word(self, size: int, left: bool = False) -> bytes:
+        known = self._known()
+        if known is not None:
+            word = known.to_bytes(32, "big")
+            return word[:size] if left else word[-size:]
+        return self._rng.randbytes(size) if self._rng.randrange(20) else bytes(size)
+
+    def _length(self, most: int) -> int:
+        return self._rng.randint(0, most) if self._rng.random() < 0.3 else self._rng.randint(0, 32)
+
+    def _text(self) -> str:
+        rng = self._rng
+        letters = (chr(rng.choice((rng.randint(32, 126), rng.randint(0xA1, 0x2FF)))) for _ in range(self._length(128)))
+        return "".join(letters)
+
+
+# --- simpler --------------------------------------------------------------------------------------------------------
+
+
+def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
+    """Values of the same type that are simpler, the simplest first; none for what cannot be simpler."""
+    kind = str(entry["type"])
+    if kind.endswith("]"):
+        yield from _simpler_list({**entry, "type": kind[: kind.rindex("[")]}, value, kind.endswith("[]"))
+    elif kind == "tuple":
+        for index, part in enumerate(entry["components"]):
+            for better in simpler(part, value[index]):
+                yield (*value[:index], better, *value[index + 1 :])
+    elif kind == "bool":
+        if value:
+            yield False
+    elif isinstance(value, int):
+        yield from _simpler_number(value)
+    elif isinstance(value, str) or kind == "bytes":
+        yield from _simpler_row(value)
+    elif any(value):
+        yield bytes(len(value))
+
+
+def _simpler_number(value: int) -> Iterator[int]:
+    if value < 0:
+        yield -value
+    sign, step = (1 if value > 0 else -1), abs(value)
+    while step:  # zero, then nearer and nearer to the value
+        yield value - sign * step
+        step >>= 1
+
+
+def _simpler_row(value: Any) -> Iterator[Any]:
+    size = len(value)
+    for keep in (0, size // 2, size - 1):
+        if 0 <= keep < size:
+            yield value[:keep]
+    plain = bytes(size) if isinstance(value, bytes) else "a" * size
+    if value != plain:
+        yield plain
+
+
+def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -> Iterator[list[Any]]:
+    if can_shrink:
+        yield from (value[:keep] for keep in (0, len(value) // 2) if keep < len(value))
+        yield from (value[:index] + value[index + 1 :] for index in range(len(value)))
+    for index, found in enumerate(value):
+        for better in simpler(item, found):
+            yield [*value[:index], better, *value[index + 1 :]]
+
+
+# --- written --------------------------------------------------------------------------------------------------------
+
+
+def written(inputs: Inputs, values: Sequence[Any]) -> str:
+    """Arguments as forge writes them."""
+    return ", ".join(_written(entry, value) for entry, value in zip(inputs, values, strict=True))
+
+
+def _written(entry: Mapping[str, Any], value: Any) -> str:
+    kind = str(entry["type"])
+    if kind.endswith("]"):
+        item = {**entry, "type": kind[: kind.rindex("[")]}
+        return f"[{', '.join(_written(item, part) for part in value)}]"
+    if kind == "tuple":
+        name = str(entry.get("internalType", "")).rpartition(".")[2].removeprefix("struct ")
+        parts = zip(entry["components"], value, strict=True)
+        fields = ", ".join(f"{part.get('name')}: {_written(part, item)}" for part, item in parts)
+        return f"{name}({{ {fields} }})"
+    if kind == "bool":
+        return "true" if value else "false"
+    if kind == "string":
+        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if kind == "address":
+        return checksummed(EthAddress(value))
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    number: int = value
+    return f"{number} [{_scientific(number)}]" if abs(number) >= 10_000 else str(number)
+
+
+def _scientific(number: int) -> str:
+    """`1.234e20`, with at most four digits, cut off."""
+    digits = str(abs(number))
+    tail = digits[1:4].rstrip("0")
+    return f"{'-' if number < 0 else ''}{digits[0]}{'.' + tail if tail else ''}e{len(digits) - 1}"
+
+
+def types(inputs: Inputs) -> list[str]:
+    """The parameters' types, as `eth_abi` takes them."""
+    return [type_of(entry) for entry in inputs]

@@ -1,0 +1,106 @@
+"""What is shown of a test that was run once more, watched: its calls, and where it failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Final, cast
+
+from bridge.abi import ContractInterface
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.cheatcodes.table import table
+from devtools.soltest.cheatcodes.values import split
+from devtools.soltest.collecting import Collector
+from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
+from devtools.soltest.known_code import KnownCode
+from devtools.soltest.results import Kind, Status, TestResult
+from devtools.soltest.stack_trace import SourceTexts, stack_trace
+from devtools.soltest.stage import Stage
+from devtools.soltest.trace_text import Names, shows_trace, trace_text
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import Tracer
+
+LONGEST_REPEATED: Final = 20.0
+"""Seconds that a failed test may have taken to be run once more for its stack alone."""
+MOST_PLACED: Final = {"ethereum": 5_000_000, "filecoin": 10_000_000_000}
+"""Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
+SHORT: Final = 0.05
+"""Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
+
+
+class TestViewer:
+    """A `run_test.Viewer`. `verbosity` counts the v's of the command line."""
+
+    __test__ = False  # for pytest, which takes the name for one of its own
+
+    def __init__(self, artifacts: Artifacts, rules: str, verbosity: int) -> None:
+        self._known = KnownCode(artifacts)
+        self._sources = SourceTexts(artifacts.root)
+        self._rules, self._verbosity = rules, verbosity
+
+    def wants(self, result: TestResult) -> bool:
+        """Whether a test is to be run once more: all that failed, for where they did; all others from -vvvv.
+
+        One that took long is not, but for its trace: of a fuzz test's many runs only one is repeated.
+        """
+        if result.status is not Status.FAILURE:
+            return shows_trace(self._verbosity, failed=False)
+        short = result.kind is Kind.FUZZ or result.duration <= LONGEST_REPEATED
+        return short or shows_trace(self._verbosity, failed=True)
+
+    def tracer(self, result: TestResult) -> Tracer:
+        """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long."""
+        if result.gas > MOST_PLACED[self._rules] and result.duration > SHORT:
+            return FrameTracer(self._rules)
+        return SlotFrameTracer(self._rules) if self._verbosity >= 5 else PlacedFrameTracer(self._rules)
+
+    def set_up_tracer(self) -> Tracer | None:
+        """A listener for constructor and `setUp`, which are shown from -vvvv where a test failed."""
+        if not shows_trace(self._verbosity, failed=True, of_setup=True):
+            return None
+        return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
+
+    def collector(self, machine: Hypervisor, report: str) -> Collector:
+        """Who collects what all tests do for a report, `gas` or `coverage`."""
+        names = Names(self._known, machine.manifest, cheatcode_interface())
+        return Collector(names, self._rules, gas=report == "gas")
+
+    def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+        """The result with its trace, if it is wanted, and its stack, if it failed."""
+        world = stage.world
+        names = Names(self._known, world.machine.manifest, cheatcode_interface(), dict(world.cheatcodes.state.labels))
+        for address, code in world.contracts(stage.first_actor):
+            names.learn(address, code)
+        failed = result.status is Status.FAILURE
+        shown = (
+            [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
+        )
+        roots = [root for part in shown for root in cast(FrameTracer, part).roots]
+        if self._verbosity < 5:  # the constructor of the test contract and its libraries
+            roots = [root for root in roots if not root.creates] or roots[-1:]
+        trace = ""
+        if shows_trace(self._verbosity, failed):
+            trace = "\n\n".join(trace_text([root], names) for root in roots)
+        stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
+        return replace(result, trace=trace, stack=stack)
+
+
+@cache
+def cheatcode_interface() -> ContractInterface:
+    """The cheatcodes as an ABI, without parameters' names."""
+    return ContractInterface([
+        {
+            "type": "function",
+            "name": cheatcode.name,
+            "inputs": [_item(kind) for kind in cheatcode.parameters],
+            "outputs": [_item(kind) for kind in cheatcode.returns],
+        }
+        for cheatcode in table().values()
+    ])  # fmt: skip
+
+
+def _item(kind: str) -> dict[str, object]:
+    if not kind.startswith("("):
+        return {"name": "", "type": kind}
+    inner, _, arrays = kind.rpartition(")")
+    return {"name": "", "type": f"tuple{arrays}", "components": [_item(part) for part in split(inner[1:])]}

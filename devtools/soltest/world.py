@@ -1,0 +1,256 @@
+"""`World`: a machine for tests. Contracts are created and called as by forge's runner, states are kept and restored.
+
+Under Ethereum's rules a call is a transaction without checks and fees, and Filecoin's precompiles and actors are there;
+under Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and those
+that were taken later end with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated
+from bridge.ethereum_block import EthereumBlock
+from bridge.evm_state import EvmState
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
+from hypervisor.address import Address
+from hypervisor.context import MachineContext
+from hypervisor.events import StampedEvent
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.application import Application
+from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
+
+LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
+ETHEREUM: Final = "ethereum"
+_FILECOIN_GAS: Final = Gas(10**15)
+"""Of a test's message under Filecoin's rules: no test of forge's has less than it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where tests run: rules, network version, fork of Ethereum, engine; block and money as forge has them."""
+
+    rules: str = ETHEREUM
+    network: int | None = None
+    evm: str = "py-evm"
+    fork: str = "Osaka"
+    bundle: str | None = None
+    gas_limit: int = 1 << 30
+    number: int = 1
+    timestamp: int = 1
+    chain_id: int = 31337
+    base_fee: int = 0
+    coinbase: EthAddress = ZERO_ADDRESS
+    sender: EthAddress = DEFAULT_SENDER
+    balance: int = (1 << 96) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended. `output` is what was returned or reverted with, bare; gas in the rules' own."""
+
+    success: bool
+    output: bytes
+    gas_used: int
+    events: tuple[StampedEvent, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A state to come back to."""
+
+    tree: tuple[int, int]
+    written: int
+    kept: Kept
+    nonces: Mapping[EthAddress, int]
+
+
+class World:
+    """One machine, with the cheatcodes between its calls. One thread at a time may use it."""
+
+    def __init__(self, setting: Setting, cheatcodes: Cheatcodes) -> None:
+        """Make a machine with the built-in actors of the genesis."""
+        self.setting = setting
+        self.cheatcodes = cheatcodes
+        block = EthereumBlock(
+            fork=setting.fork, coinbase=setting.coinbase, gas_limit=setting.gas_limit, code_limit=None
+        )
+        context = MachineContext(
+            epoch=ChainEpoch(setting.number),
+            timestamp=setting.timestamp,
+            base_fee=TokenAmount(setting.base_fee),
+            chain_id=setting.chain_id,
+            rules=setting.rules,
+            block=block if setting.rules == ETHEREUM else None,
+        )
+        self.machine = Hypervisor.open(
+            network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
+        )
+        self._is_ethereum = setting.rules == ETHEREUM
+        self._bring_people()
+        cheatcodes.install(self.machine)
+        self.machine.state_tree.flush()
+        self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
+        self._sent = 0
+        self.machine.state_tree.begin()  # for good: marks hold only within a transaction
+
+    def _bring_people(self) -> None:
+        people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
+        if self._is_ethereum:
+            accounts = {who: Account(money, 1 if who == self.setting.sender else 0) for who, money in people.items()}
+            install(self.machine, accounts)
+            return
+        tree, code = self.machine.state_tree, self.machine.manifest.code("ethaccount")
+        for who, money in people.items():
+            address = Address.delegated(EAM_NAMESPACE, who)
+            actor = tree.register_address(address)
+            tree.set_actor(actor, ActorState(code, balance=TokenAmount(money), delegated_address=address))
+
+    # --- calls --------------------------------------------------------------------------------------------------
+
+    def call(
+        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None
+    ) -> CallOutcome:
+        """Call a contract and keep what it did; a sender whom nobody knows comes into being."""
+        self.touch(from_)
+        if self._is_ethereum:
+            return self._apply(from_, to, data, value, gas)[0]
+        return self._send(Address.delegated(EAM_NAMESPACE, to), from_, INVOKE_EVM, invoke_params(data), value)[0]
+
+    def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
+        """Create a contract at the address that forge gives it; None where the constructor failed."""
+        nonce = self._nonces.get(from_, 0)
+        self._nonces[from_] = nonce + 1
+        if self._is_ethereum:
+            outcome, created = self._apply(from_, None, init_code, value, None, nonce)
+            return created, outcome
+        self._set_nonce(from_, nonce)
+        outcome, returned = self._send(
+            Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
+        )
+        made = CreateReturn.decode(returned).eth_address if outcome.success else None
+        return made, outcome
+
+    def _apply(
+        self,
+        from_: EthAddress,
+        to: EthAddress | None,
+        data: bytes,
+        value: int,
+        gas: int | None,
+        nonce: int = 0,
+    ) -> tuple[CallOutcome, EthAddress | None]:
+        limit = self.setting.gas_limit if gas is None else gas
+        transaction = Transaction(DYNAMIC_FEE, from_, nonce, to, value, data, limit, 0, 0)
+        tree = self.machine.state_tree
+        mark = tree.begin()
+        try:
+            application = Application(self.machine, transaction, None, paid=False)
+            result = application.apply_implicit()
+            gas_used = application.billed(result.gas_used)
+        except InvalidTransaction as error:
+            tree.rollback(mark)
+            return CallOutcome(False, b"", 0, (), str(error)), None
+        except BaseException:
+            tree.rollback(mark)
+            raise
+        tree.commit()
+        words = "" if result.success else result.message or f"exit code {result.exit_code}"
+        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words)
+        return outcome, result.created
+
+    def _send(
+        self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
+    ) -> tuple[CallOutcome, bytes]:
+        self._sent += 1  # the robust addresses of actors that a message creates are made of its sender and nonce
+        message = Message(
+            to, Address.delegated(EAM_NAMESPACE, from_), self._sent, TokenAmount(value), method, params, _FILECOIN_GAS
+        )  # fmt: skip
+        result = self.machine.apply_implicit(message)
+        if result.fatal is not None:
+            raise result.fatal
+        ok, returned = result.exit_code == 0, result.receipt.return_data
+        error = "" if ok else result.message or f"exit code {result.exit_code}"
+        return CallOutcome(ok, unwrap_return(returned), result.gas_used, tuple(result.events), error), returned
+
+    def _set_nonce(self, who: EthAddress, nonce: int) -> None:
+        tree = self.machine.state_tree
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:
+            tree.set_actor(actor, replace(state, nonce=nonce))
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    def touch(self, who: EthAddress) -> ActorID:
+        """The actor of an address; an account without money where nobody was."""
+        tree = self.machine.state_tree
+        address = Address.delegated(EAM_NAMESPACE, who)
+        actor = tree.lookup_id(address)
+        if actor is None:
+            actor = tree.register_address(address)
+        if tree.get_actor(actor) is None:
+            tree.set_actor(actor, ActorState(self.machine.manifest.code("ethaccount"), delegated_address=address))
+        return actor
+
+    def set_balance(self, who: EthAddress, money: int) -> None:
+        """Give an account so much, in attoFIL (wei)."""
+        actor, tree = self.touch(who), self.machine.state_tree
+        state = tree.get_actor(actor)
+        if state is not None:
+            tree.set_actor(actor, state.with_balance(money))
+
+    def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
+        """Contracts whose actors' IDs are not below `since`, each with its code, in order of creation."""
+        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
+        found = []
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                contract = EvmState.decode(self.machine.store.get(state.head))
+                address = from_delegated(state.delegated_address)
+                if address is not None:
+                    found.append((address, self.machine.store.get(contract.bytecode)))
+        return found
+
+    @property
+    def next_actor(self) -> int:
+        """The ID of the actor that comes into being next."""
+        return self.machine.state_tree.init_state().next_id
+
+    def next_address(self, from_: EthAddress) -> EthAddress:
+        """Where the next contract of a deployer will be."""
+        return create_address(from_, self._nonces.get(from_, 0))
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Handle:
+        """The state as it is now, to come back to with `restore`, as often as needed, or to leave behind by `drop`."""
+        mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
+        return Handle(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+
+    def restore(self, handle: Handle) -> None:
+        """Go back; handles that were taken later are void."""
+        self.drop(handle)
+        self.machine.state_tree.begin()
+
+    def drop(self, handle: Handle) -> None:
+        """Go back for the last time."""
+        self.machine.state_tree.rollback(handle.tree)
+        self.machine.store.forget_after(handle.written)
+        self.cheatcodes.restore(handle.kept, self.machine)
+        self._nonces = dict(handle.nonces)
+
+    def close(self) -> None:
+        """Release the machine."""
+        self.machine.close()

@@ -1,0 +1,105 @@
+"""Methods for programs that run contracts themselves and actors here: forge's tests, by `FilecoinFork.sol`.
+
+Answers are data in the form of the contract ABI, since a cheatcode (`vm.rpc`) hands them to Solidity as bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.rpc.blocks_at import BlockRef, resolve
+from localnet.rpc.errors import invalid_params
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import address, as_data, boolean, data, field, fields, hash32, listed, number, shown
+from localnet.side_states import ContractAnswer, SideAnswer, SideCall
+from store.cid import Cid
+
+_STATE_PREFIX: Final = bytes.fromhex("0171a0e40220")
+"""Of every state root: CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
+_PRECOMPILES: Final = frozenset(EthAddress(b"\xfe" + bytes(18) + bytes([place])) for place in (1, 2, 3, 5, 6))
+_FAILED, _SUCCEEDED, _ASKS = range(3)
+_MOST: Final = 1_000
+_LATEST_EPOCH: Final = (1 << 62) - 1
+_REPLY: Final = "(uint8,bytes,bytes32,(address,uint256,uint256)[],(address,address,bytes,bool))"
+
+
+def begin_state(node: Node, height: int) -> str:
+    """The name of the state after a block, 32 bytes: what hypervisor_callPrecompile may begin with."""
+    tipset = resolve(node.network, BlockRef(number=height))
+    return as_data(node.side_states.begin(tipset)[len(_STATE_PREFIX) :])
+
+
+def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[str, Any]) -> str:
+    """Call a Filecoin precompile in the name of a contract that runs elsewhere; nothing of the chain changes.
+
+    `call` has `from`, `balance` (attoFIL), `state` (its name), `block` (`number`, `time`), `readOnly`, and lists:
+    `contracts` and `accounts` (addresses in use there), `answers` (`success`, `output`) of contracts to earlier asks.
+    The answer is the ABI's encoding of one tuple: (uint8 status, bytes output, bytes32 state, (address, uint256 before,
+    uint256 after)[] balances, (address contract, address caller, bytes calldata, bool readOnly) ask). Status 0 is
+    failure, 1 success, and 2 that a contract has to answer first: run it, and ask again with one answer more.
+    """
+    return as_data(_reply(node.side_states.call(_call(precompile, data, call))))
+
+
+def _precompile(value: Any) -> EthAddress:
+    found = address(value)
+    if found not in _PRECOMPILES:
+        raise invalid_params(f"{shown(value)} is none of Filecoin's precompiles")
+    return found
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return fields(value, "call")
+
+
+def _call(precompile: EthAddress, data: bytes, given: dict[str, Any]) -> SideCall:
+    block = field(given, "block", _object) or {}
+    state, sender = field(given, "state", hash32), field(given, "from", address)
+    if state is None or sender is None:
+        raise invalid_params("state or from is missing")
+    return SideCall(
+        state=Cid(_STATE_PREFIX + state),
+        precompile=precompile,
+        data=data,
+        sender=sender,
+        balance=TokenAmount(field(given, "balance", number) or 0),
+        read_only=field(given, "readOnly", boolean) or False,
+        epoch=ChainEpoch(field(block, "number", _epoch) or 0),
+        time=field(block, "time", _epoch) or 0,
+        contracts=field(given, "contracts", listed(address, _MOST)) or (),
+        accounts=field(given, "accounts", listed(address, _MOST)) or (),
+        answers=field(given, "answers", listed(_answer, _MOST)) or (),
+    )
+
+
+def _epoch(value: Any) -> int:
+    found = number(value)
+    if found > _LATEST_EPOCH:
+        raise invalid_params(f"{shown(value)} has more than 62 bits")
+    return found
+
+
+def _answer(value: Any) -> ContractAnswer:
+    given = fields(value, "answer")
+    return ContractAnswer(field(given, "success", boolean) or False, field(given, "output", data) or b"")
+
+
+def _reply(answer: SideAnswer) -> bytes:
+    from eth_abi.abi import encode
+
+    status = _ASKS if answer.ask is not None else _SUCCEEDED if answer.success else _FAILED
+    ask = (ZERO_ADDRESS, ZERO_ADDRESS, b"", False)
+    if answer.ask is not None:
+        ask = (answer.ask.contract, answer.ask.caller, answer.ask.calldata, answer.ask.read_only)
+    changes = [(change.address, change.before, change.after) for change in answer.changes]
+    state = answer.state[len(_STATE_PREFIX) :]
+    return bytes(encode([_REPLY], [(status, answer.output, state, changes, ask)]))
+
+
+METHODS = (
+    Method("hypervisor_beginState", (number,), begin_state),
+    Method("hypervisor_callPrecompile", (_precompile, data, _object), call_precompile),
+)

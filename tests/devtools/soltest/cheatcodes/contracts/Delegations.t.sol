@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.24;
+import {Cheating, Vm} from "./Vm.sol";
+
+contract Lent {
+    uint256 public n;
+
+    function inc() external returns (address) {
+        n++;
+        return address(this);
+    }
+}
+
+contract DelegationsTest is Cheating {
+    Lent lent;
+    uint256 constant KEY = 77;
+    address account;
+
+    function setUp() public {
+        lent = new Lent();
+        account = vm.addr(KEY);
+    }
+
+    function testAttached() public {
+        vm.signAndAttachDelegation(address(lent), KEY);
+        vm.assertEq(account.code, abi.encodePacked(hex"ef0100", address(lent)));
+        vm.assertEq(Lent(account).inc(), account);
+        vm.assertEq(Lent(account).n(), 1);
+        vm.assertEq(lent.n(), 0);
+    }
+
+    function testSignedThenAttached() public {
+        Vm.SignedDelegation memory signed = vm.signDelegation(address(lent), KEY);
+        vm.assertEq(account.code.length, 0);
+        vm.attachDelegation(signed);
+        vm.assertEq(Lent(account).inc(), account);
+    }
+
+    function testExact() public {
+        Vm.SignedDelegation memory signed = vm.signDelegation(address(lent), KEY, 5);
+        vm.assertEq(uint256(signed.nonce), 5);
+        vm.assertEq(signed.r, signed.s);
+    }
+
+    function testWrongNonce() public {
+        vm.attachDelegation(vm.signDelegation(address(lent), KEY, 5));
+    }
+
+    function testForAnother() public {
+        Vm.SignedDelegation memory signed = vm.signDelegation(address(lent), KEY);
+        signed.implementation = address(5);
+        vm.attachDelegation(signed);
+        vm.assertEq(account.code.length, 0);
+    }
+
+    function testTakenBack() public {
+        vm.signAndAttachDelegation(address(lent), KEY, true);
+        vm.signAndAttachDelegation(address(0), KEY);
+        vm.assertEq(account.code.length, 0);
+    }
+}

@@ -1,0 +1,31 @@
+"""Cheatcodes that are given what they cannot take: each test fails with words, and the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.devtools.soltest.cheatcodes.running import run
+
+WORDS = {
+    "testWarpMax()": "cannot be told to an actor",
+    "testRollMax()": "expected an unsigned 64-bit number",
+    "testMintMax()": "cannot be a balance",
+    "testBackInConstructor()": "is missing",
+    "testDeepJson2()": "nested too deeply",
+    "testSelfType()": "nested too deeply",
+    "testShort2()": "unknown cheatcode with selector 0x01",
+    "testOffset()": "vm.readFile: the calldata are not of the cheatcode's parameters",
+    "testBadUtf()": "vm.readFile: the calldata are not of the cheatcode's parameters",
+    "testNulPath()": "vm.readFile: failed to resolve path",
+    "testExp2()": "vm.parseJson: number inf is not an integer",
+    "testNaN()": "vm.parseJson: number nan is not an integer",
+    "testBadPath()": 'the path "[[[[" is malformed',
+    "testStoreNative()": "is a native actor, which has neither code nor slots",
+}
+
+
+def test_each_fails_with_its_words(tmp_path: Path) -> None:
+    found = run("HostileTest", tmp_path)
+    assert set(found) == set(WORDS)
+    assert {name for name, words in WORDS.items() if words not in (found[name].reason or "")} == set()
+    assert {test.status.value for test in found.values()} == {"Failure"}

@@ -1,0 +1,52 @@
+"""The same tests under Filecoin's rules end as in forge, but for what Ethereum alone has and the network forbids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.devtools.soltest.cheatcodes.golden import GOLDEN
+from tests.devtools.soltest.cheatcodes.running import run
+
+ONLY_ETHEREUMS: Final = {
+    "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
+    "testGasPrice()", "testLength()", "testMockFunction()", "testNested()", "testParent()", "testRandao()",
+    "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testTakenBack()",
+}  # fmt: skip
+"""These fail and say so."""
+
+OTHERWISE: Final = {
+    "testDealReverted()": "what a failed call was dealt is taken back with it",
+    "testDefaults()": "the block has randomness, and the network's gas limit",
+    "testEtchPrecompile()": "the precompile is an actor's address like others",
+    "testLoadPrecompile()": "the precompile is an actor's address like others",
+    "testGas()": "50,000 gas are too little for a call",
+    "testGasValue()": "50,000 gas are too little for a call",
+    "testIntercept()": "the init code comes as the address manager's parameters",
+    "testMockDelegate()": "a delegate call does not say whose code it runs",
+    "testMockNoCode()": "the address is one of the precompiles'",
+    "testPause()": "gas is the network's",
+    "testCreate()": "only contracts create contracts, in no other's name",
+    "testCreate2()": "only contracts create contracts, in no other's name",
+    "testCreateInStart()": "only contracts create contracts, in no other's name",
+    "testCreateValue()": "only contracts create contracts, in no other's name",
+    "testDelegatePrank()": "delegate calls are made in no other's name",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
+def test_tests_end_as_in_forge(contract: str, tmp_path: Path) -> None:
+    wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, rules="filecoin")
+    differing = {name for name, test in wanted.items() if found[name].status.value != test["status"]}
+    assert differing <= ONLY_ETHEREUMS | set(OTHERWISE)
+    for name in differing & ONLY_ETHEREUMS:
+        assert "under Filecoin's rules" in (found[name].reason or "") or "Filecoin's rules have no" in (
+            found[name].reason or ""
+        )
+
+
+def test_filecoins_own_cheatcodes_do_the_same(tmp_path: Path) -> None:
+    found = run("FilecoinTest", tmp_path, rules="filecoin")
+    assert sum(test.status.value == "Success" for test in found.values()) == 9

@@ -1,0 +1,39 @@
+"""A run of compiled test contracts, without a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
+from devtools.soltest.results import TestResult
+from devtools.soltest.workers import Job, run_suites
+from tests.devtools.soltest.contracts import artifact, write
+
+Bodies = Mapping[str, Sequence[str]]
+Results = dict[str, dict[str, TestResult]]
+
+
+@pytest.fixture
+def run_contracts(tmp_path: Path) -> Callable[..., Results]:
+    """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature."""
+
+    def run(contracts: Mapping[str, Bodies | dict[str, Any]], **settings: Any) -> Results:
+        made = {name: given if "abi" in given else artifact(given) for name, given in contracts.items()}
+        folder = write(tmp_path / "artifacts", made)
+        places = [Place("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
+        project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
+        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], Filter())
+        job = replace(Job(project, places, {}, seed=1), **settings)
+        found: Results = {suite.contract: {test.signature: test for test in suite.tests}
+                          for suite in run_suites(job, suites, 1)}  # fmt: skip
+        assert not corrupt
+        return found
+
+    return run

@@ -1,0 +1,98 @@
+"""Compiled test contracts without a compiler: functions as bytecode, put behind a dispatcher, with their interface.
+
+A body is a list of opcodes in hex, of `@name` for the place of a label (PUSH2) and of `name:` for the label itself. A
+function begins with the stack that holds its selector; a body that ends with `00` succeeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eth_hash.auto import keccak
+
+PASS = ["00"]
+FAIL = ["5f5ffd"]
+LOOP = ["again:", "@again", "56"]
+CONSOLE = "000000000000000000636f6e736f6c652e6c6f67"
+
+
+def assembled(parts: Sequence[str]) -> bytes:
+    """The code of a body."""
+    labels: dict[str, int] = {}
+    for _ in range(2):
+        code = b""
+        for part in parts:
+            if part.endswith(":"):
+                labels[part[:-1]] = len(code)
+                code += b"\x5b"
+            elif part.startswith("@"):
+                code += b"\x61" + labels.get(part[1:], 0).to_bytes(2, "big")
+            else:
+                code += bytes.fromhex(part)
+    return code
+
+
+def runtime(functions: Mapping[str, Sequence[str]]) -> bytes:
+    """Code that dispatches to bodies by selector; anything else reverts."""
+    parts = ["5f3560e01c"]
+    for number, signature in enumerate(functions):
+        parts += [f"8063{keccak(signature.encode())[:4].hex()}14", f"@f{number}", "57"]
+    parts.append("5f5ffd")
+    for number, body in enumerate(functions.values()):
+        parts.append(f"f{number}:")
+        parts += [f"{part[:-1]}_{number}:" if part.endswith(":") else _own(part, number) for part in body]
+    return assembled(parts)
+
+
+def _own(part: str, number: int) -> str:
+    return f"{part}_{number}" if part.startswith("@") else part
+
+
+def creation(code: bytes) -> bytes:
+    """Init code that returns this code."""
+    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
+    return head + code
+
+
+def entry(signature: str, mutability: str = "nonpayable") -> dict[str, Any]:
+    """The ABI entry of a function."""
+    name, _, types = signature.rstrip(")").partition("(")
+    inputs = [{"name": f"a{index}", "type": kind} for index, kind in enumerate(types.split(",")) if kind]
+    return {"type": "function", "name": name, "inputs": inputs, "outputs": [], "stateMutability": mutability}
+
+
+def artifact(functions: Mapping[str, Sequence[str]], init_code: bytes | None = None) -> dict[str, Any]:
+    """A contract as forge's and this project's caches hold it."""
+    code = runtime(functions)
+    return {
+        "abi": [entry(signature) for signature in functions],
+        "bytecode": {"object": (init_code or creation(code)).hex()},
+        "deployedBytecode": {"object": code.hex()},
+        "methodIdentifiers": {},
+    }
+
+
+def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Files of contracts by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contracts.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
+    """What forge leaves in `out` of a source: a file for each contract, with the compiler's metadata."""
+    (root / "out" / "build-info").mkdir(parents=True)
+    hashed = {"keccak256": f"0x{keccak(text.encode()).hex()}"}
+    made = {}
+    for name, content in contracts.items():
+        metadata = {
+            "compiler": {"version": "0.8.30+commit.73712a01"},
+            "settings": {"compilationTarget": {file: name}, "optimizer": {"enabled": False, "runs": 200}},
+            "sources": {file: hashed},
+        }
+        made[name] = {**content, "metadata": metadata, "id": 0}
+    return write(root / "out" / Path(file).name, made)

@@ -1,0 +1,99 @@
+"""`hypervisor test`: words and exit status, also for what cannot be run; the documented JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from hypervisor.errors import InvalidInput
+from tests.devtools.soltest.contracts import FAIL, PASS, artifact, forge_out
+
+
+def refused(*arguments: str) -> str:
+    found = CliRunner().invoke(app, ["test", *arguments])
+    assert isinstance(found.exception, InvalidInput)  # `main` prints it and ends with status 2
+    return str(found.exception)
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert refused(str(tmp_path / "tset")) == f"there is no file or folder {tmp_path / 'tset'}"
+
+
+def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
+    assert refused(str(tmp_path)).startswith(f"there is no foundry.toml in {tmp_path} or above")
+
+
+def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text('[profile.default]\noptimizer_runs = "many"\n')
+    assert refused(str(tmp_path)) == f"{tmp_path / 'foundry.toml'}: optimizer_runs is 'many', expected a number"
+
+
+def test_a_project_without_sources_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsrc = "contracts"\n')
+    words = f"{tmp_path} has no Solidity sources: foundry.toml names the folders contracts, test, script"
+    assert refused(str(tmp_path)) == words
+
+
+def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "A.t.sol").write_text("contract A { function testA() public {} }")
+    found = CliRunner().invoke(app, ["test", str(tmp_path), "--match-path", "other/*"])
+    assert (found.exit_code, found.stderr) == (0, "no tests found in the project\n")
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "solidity-tests.md"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that forge has compiled: a contract whose tests pass, one whose tests do not."""
+    text = "contract Good {}\ncontract Bad {}\n"
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text(text)
+    few = artifact({"testFine()": PASS, "testFuzz(uint8)": PASS})
+    forge_out(tmp_path, "test/P.t.sol", text, {"Good": few, "Bad": artifact({"testBroken(uint8)": FAIL})})
+    return tmp_path
+
+
+def documented(after: str) -> set[str]:
+    """The names in the first column of the page's first table behind some words."""
+    table = PAGE.read_text(encoding="utf-8").split(after)[1].split("\n\n")[1]
+    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    found = CliRunner().invoke(app, ["test", *map(str, arguments), "--workers", "1", "--fuzz-runs", "3"])
+    return found.exit_code, found.stdout
+
+
+def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
+    status, text = run(project, "--match-contract", "Good")
+    assert (status, "2 tests passed, 0 failed, 0 skipped (2 total tests)" in text) == (0, True)
+    status, text = run(project)
+    assert (status, "Encountered a total of 1 failing tests, 2 tests succeeded" in text) == (1, True)
+
+
+def test_json_has_the_fields_of_the_page(project: Path) -> None:
+    status, text = run(project, "--json")
+    suites: dict[str, Any] = json.loads(text)
+    assert (status, set(suites)) == (1, {"test/P.t.sol:Good", "test/P.t.sol:Bad"})
+    good, bad = suites["test/P.t.sol:Good"], suites["test/P.t.sol:Bad"]
+    assert set(good) == {"duration", "warnings", "test_results"}
+    tests = good["test_results"] | bad["test_results"]
+    assert set(tests) == {"testFine()", "testFuzz(uint8)", "testBroken(uint8)"}
+    assert all(set(test) == documented("by signature. It is forge's form") for test in tests.values())
+    assert [test["status"] for test in tests.values()] == ["Success", "Success", "Failure"]
+    assert set(tests["testFine()"]["kind"]["Unit"]) == {"gas"}
+    assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {"runs", "mean_gas", "median_gas"}
+    assert tests["testFuzz(uint8)"]["kind"]["Fuzz"]["runs"] == 3
+    (call,) = tests["testBroken(uint8)"]["counterexample"]
+    assert (call["args"], set(call)) == ("0", {"calldata", "args"})

@@ -1,0 +1,202 @@
+"""foundry.toml as forge reads it: profiles, sections, defaults, remappings; what is wrong is said with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devtools.soltest.compiler import Solc, choose_solc, compile_project
+from devtools.soltest.project import Project, find_root, load_project
+from devtools.soltest.remappings import Remapping, resolve
+from devtools.soltest.sources import imports, own_sources, read_sources
+from hypervisor.errors import InvalidInput
+
+
+def project(tmp_path: Path, toml: str, files: dict[str, str] | None = None, profile: str | None = None) -> Project:
+    (tmp_path / "foundry.toml").write_text(toml, encoding="utf-8")
+    for name, text in (files or {}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return load_project(tmp_path, profile)
+
+
+def test_what_is_not_said_is_forges_default(tmp_path: Path) -> None:
+    found = project(tmp_path, "[profile.default]\n")
+    assert (found.src, found.test, found.out, found.libs) == ("src", "test", "out", ("lib",))
+    assert (found.fuzz.runs, found.fuzz.max_test_rejects) == (256, 65536)
+    assert (found.invariant.runs, found.invariant.depth) == (256, 500)
+    assert (found.gas_limit, found.block_number, found.timestamp, found.chain_id) == (1 << 30, 1, 1, 31337)
+    assert (found.compiler.optimizer, found.compiler.runs, found.compiler.via_ir) == (False, 200, False)
+
+
+def test_a_profile_is_laid_over_the_default_one(tmp_path: Path) -> None:
+    toml = """
+[profile.default]
+solc = "0.8.30"
+optimizer_runs = 1000000
+via_ir = true
+fs_permissions = [{ access = "read", path = "./data" }]
+[profile.default.fuzz]
+runs = 10
+[profile.fast]
+via_ir = false
+[profile.fast.fuzz]
+seed = "0x2a"
+[fuzz]
+max_test_rejects = 7
+[rpc_endpoints]
+local = "http://127.0.0.1:8545"
+"""
+    found = project(tmp_path, toml, profile="fast")
+    assert (found.compiler.version, found.compiler.optimizer, found.compiler.via_ir) == ("0.8.30", True, False)
+    assert (found.fuzz.runs, found.fuzz.seed, found.fuzz.max_test_rejects) == (10, 42, 7)
+    assert found.fs_permissions == (("read", "./data"),)
+    assert found.rpc_endpoints == {"local": "http://127.0.0.1:8545"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[profile.default", "Expected"),
+        ("[profile.default]\nsrc = 7", "src is 7, expected text"),
+        ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of texts"),
+        ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
+        ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is no remapping: expected prefix=target"),
+        ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "expected rows of access and path"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, toml: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words.replace("[", r"\[")) as raised:
+        project(tmp_path, toml)
+    assert "foundry.toml" in str(raised.value)
+
+
+def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no profile 'none'"):
+        project(tmp_path, "[profile.default]\n", profile="none")
+
+
+def test_the_project_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
+    project(tmp_path, "", {"test/deep/A.t.sol": ""})
+    assert find_root(tmp_path / "test" / "deep") == tmp_path
+    with pytest.raises(InvalidInput, match=r"no foundry\.toml"):
+        find_root(Path("/"))
+
+
+# The rules are solc's: the longest prefix wins, a context holds for the sources below it.
+@pytest.mark.parametrize(
+    ("imported", "importer", "found"),
+    [
+        ("./B.sol", "src/A.sol", "src/B.sol"),
+        ("../lib/C.sol", "src/deep/A.sol", "src/lib/C.sol"),
+        ("lib/Test.sol", "test/A.t.sol", "lib/one/src/Test.sol"),
+        ("lib/deep/Test.sol", "test/A.t.sol", "lib/two/Test.sol"),
+        ("lib/Test.sol", "lib/one/src/A.sol", "lib/three/Test.sol"),
+        ("src/A.sol", "test/A.t.sol", "src/A.sol"),
+    ],
+)
+def test_imports_lead_where_solc_goes(imported: str, importer: str, found: str) -> None:
+    remappings = [
+        Remapping.parse(line) for line in ("lib/=lib/one/src/", "lib/deep/=lib/two/", "lib/one:lib/=lib/three/")
+    ]
+    assert resolve(imported, importer, remappings) == found
+
+
+def test_libraries_are_remapped_by_themselves(tmp_path: Path) -> None:
+    found = project(
+        tmp_path,
+        "[profile.default]\nlibs = ['lib', 'node_modules']\nremappings = ['own/=lib/elsewhere/']",
+        {
+            "lib/forge-std/src/Test.sol": "",
+            "lib/openzeppelin/contracts/T.sol": "",
+            "lib/plain/P.sol": "",
+            "lib/own/src/O.sol": "",
+            "lib/forge-std/lib/ds-test/src/test.sol": "",
+            "remappings.txt": "# a comment\nextra/=lib/extra/\n",
+        },
+    )
+    assert {str(remapping) for remapping in found.remappings} == {
+        "ds-test/=lib/forge-std/lib/ds-test/src/",
+        "extra/=lib/extra/",
+        "forge-std/=lib/forge-std/src/",
+        "openzeppelin/=lib/openzeppelin/contracts/",
+        "own/=lib/elsewhere/",
+        "plain/=lib/plain/",
+    }
+
+
+def test_imports_are_read_in_all_their_forms() -> None:
+    text = """
+import "a.sol";
+import './b.sol' ;
+import {C, D as E} from "c.sol";
+import * as F from "d.sol";
+import G from "e.sol";
+import {
+    H
+} from "f.sol";
+// import "no.sol";
+/* import "no.sol"; */
+contract X { string s = "import"; }
+"""
+    assert imports(text) == ["a.sol", "./b.sol", "c.sol", "d.sol", "e.sol", "f.sol"]
+
+
+def test_sources_are_those_of_the_project_with_what_they_import(tmp_path: Path) -> None:
+    found = project(
+        tmp_path,
+        "[profile.default]\nskip = ['*/old/*']",
+        {
+            "src/A.sol": 'import "./B.sol"; import "@scope/pkg/P.sol";',
+            "src/B.sol": "",
+            "src/old/C.sol": 'import "nowhere.sol";',
+            "test/A.t.sol": 'import "src/A.sol";',
+            "node_modules/@scope/pkg/P.sol": 'import "./Q.sol";',
+            "node_modules/@scope/pkg/Q.sol": "",
+        },
+    )
+    sources = read_sources(found, own_sources(found))
+    assert sources.own == {"src/A.sol", "src/B.sol", "test/A.t.sol"}
+    packages = {"node_modules/@scope/pkg/P.sol", "node_modules/@scope/pkg/Q.sol"}
+    assert set(sources.texts) == sources.own | packages
+
+
+def test_an_import_that_leads_nowhere_is_named_with_who_imports_it(tmp_path: Path) -> None:
+    toml = "[profile.default]\nremappings = ['token/=lib/tokens/src/']"
+    found = project(tmp_path, toml, {"test/A.t.sol": 'import "token/Token.sol";'})
+    with pytest.raises(InvalidInput, match=r"test/A.t.sol imports 'token/Token.sol', and there is no lib/tokens/src/"):
+        read_sources(found, own_sources(found))
+
+
+def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    package = '{"name": "solc", "version": "0.8.26"}'
+    found = project(tmp_path, "[profile.default]\nsolc = '0.1.2'", {"node_modules/solc/package.json": package})
+    with pytest.raises(InvalidInput, match=r"asks for solc 0\.1\.2, and there is .*0\.8\.26") as raised:
+        choose_solc(found, None)
+    assert "npm install solc@0.1.2" in str(raised.value)
+    assert "--use 0.8.26" in str(raised.value)
+    assert choose_solc(found, "0.8.26").version == "0.8.26"
+
+
+@pytest.mark.parametrize("damage", ["index.json", "0.json"])
+def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path: Path, damage: str) -> None:
+    answer = '{"contracts": {"test/A.t.sol": {"A": {"abi": []}}}, "sources": {"test/A.t.sol": {"id": 0}}}'
+    program = tmp_path / "solc"
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat > /dev/null\necho '{answer}'\n")
+    program.chmod(0o755)
+    found = project(tmp_path, "", {"test/A.t.sol": "contract A {}"})
+    sources, solc = read_sources(found, own_sources(found)), Solc("0.8.30", program, False)
+
+    def compiled() -> int:
+        artifacts = compile_project(found, sources, solc)
+        assert [(place.file, place.name) for place in artifacts.places] == [("test/A.t.sol", "A")]
+        assert artifacts.get("test/A.t.sol", "A").abi == []
+        return len((tmp_path / "asked").read_text().splitlines())
+
+    assert (compiled(), compiled()) == (1, 1)
+    (kept,) = tmp_path.glob(f"cache/hypervisor/*/{damage}")
+    kept.write_text("{ba")
+    assert (compiled(), compiled()) == (2, 2)
+    kept.unlink()
+    assert (compiled(), compiled()) == (3, 3)

@@ -1,0 +1,220 @@
+"""Suites run to their end whatever their tests do, and each result names what happened. Words are forge's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+
+from devtools.soltest.results import Status, TestResult
+from devtools.soltest.stage import selector
+from tests.devtools.soltest.contracts import FAIL, LOOP, PASS, artifact
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+
+# x is the first argument
+X = "600435"
+STORE_ONE = ["60015f5500"]
+UNLESS_ONE = ["5f54600114", "@good", "57", "5f5ffd", "good:", "00"]
+
+
+def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+    found = run_contracts({
+        "Plain": {
+            "setUp()": STORE_ONE,
+            "testKept()": UNLESS_ONE,
+            "testSpoils()": ["60025f5500"],
+            "testStillKept()": UNLESS_ONE,
+            "testReverts()": FAIL,
+            "testFailIsExpected()": FAIL,
+            "testFailDoesNot()": PASS,
+        }
+    })["Plain"]  # fmt: skip
+    ends = {name: test.status for name, test in found.items()}
+    assert ends == {
+        "testKept()": Status.SUCCESS,
+        "testSpoils()": Status.SUCCESS,
+        "testStillKept()": Status.SUCCESS,
+        "testReverts()": Status.FAILURE,
+        "testFailIsExpected()": Status.SUCCESS,
+        "testFailDoesNot()": Status.FAILURE,
+    }
+    assert found["testReverts()"].reason == "EvmError: Revert"
+
+
+def test_a_set_up_that_reverts_is_the_one_result_of_its_contract(run_contracts: Run) -> None:
+    reason = "62626164" + "5f52" + "6003601dfd"  # reverts with the bytes of "bad"
+    found = run_contracts({"Broken": {"setUp()": [reason], "testNever()": PASS}, "Whole": {"testRuns()": PASS}})
+    assert [(name, test.status) for name, test in found["Broken"].items()] == [("setUp()", Status.FAILURE)]
+    assert found["Broken"]["setUp()"].reason == "bad"
+    assert found["Whole"]["testRuns()"].status is Status.SUCCESS
+
+
+def test_a_constructor_that_fails_is_a_failure_of_its_contract_only(run_contracts: Run) -> None:
+    broken = artifact({"testNever()": PASS}, bytes.fromhex("5f5ffd"))
+    found = run_contracts({"Broken": broken, "Whole": {"testRuns()": PASS}})
+    assert found["Broken"]["constructor()"].status is Status.FAILURE
+    assert found["Whole"]["testRuns()"].status is Status.SUCCESS
+
+
+def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run) -> None:
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP, "testZ()": PASS}
+    found = run_contracts({"Endless": bodies, "Other": {"testRuns()": PASS}}, timeout=6.0)
+    assert found["Endless"]["testLoops()"].reason == "no end after 6 seconds: stopped (--timeout)"
+    assert {found["Endless"][name].status for name in ("testAfter()", "testZ()")} == {Status.SUCCESS}
+    assert found["Other"]["testRuns()"].status is Status.SUCCESS
+
+
+def test_memory_without_bound_is_out_of_gas(run_contracts: Run) -> None:
+    huge = ["600160ff1b51"]  # looks at memory at 2^255
+    found = run_contracts({"Memory": {"testGrows()": ["again:", "60015952", "@again", "56"], "testHuge()": huge}})
+    assert found["Memory"]["testHuge()"].reason == "EvmError: InvalidOperandOOG"
+    assert found["Memory"]["testGrows()"].status is Status.FAILURE
+
+
+def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> None:
+    vm = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
+    calls = [f"63deadbeef60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
+    found = run_contracts({"Cheats": {"testUnknown()": calls, "testFine()": PASS}})["Cheats"]
+    assert (found["testUnknown()"].reason or "").startswith("unknown cheatcode with selector 0xdeadbeef")
+    assert found["testFine()"].status is Status.SUCCESS
+
+
+def test_a_counterexample_is_the_simplest_and_has_the_call_that_repeats_it(run_contracts: Run) -> None:
+    too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
+    test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]
+    (example,) = test.counterexample
+    assert test.status is Status.FAILURE
+    assert example.arguments == "1001"
+    assert example.calldata[-2:] == (1001).to_bytes(2, "big")
+    assert test.seed == 1
+
+
+def test_a_fuzz_test_has_its_runs_and_the_seed_repeats_them(run_contracts: Run) -> None:
+    rare = [X, "6110001614", "@bad", "57", "00", "bad:", "5f5ffd"]
+    contracts = {"Fuzz": {"testFuzz(uint64)": PASS, "testRare(uint256)": rare}}
+    first, second = run_contracts(contracts)["Fuzz"], run_contracts(contracts)["Fuzz"]
+    assert first["testFuzz(uint64)"].runs == 64
+    rarely = "testRare(uint256)"
+    assert (first[rarely].runs, first[rarely].counterexample) == (second[rarely].runs, second[rarely].counterexample)
+
+
+def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
+    """An invariant of what count() of a counter says, which is in memory at 0 then."""
+    init_code = bytes.fromhex(counter["bytecode"]["object"])
+    # setUp creates the counter of the init code in memory, word by word, and keeps its address in slot 0
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    create = f"61{len(init_code):04x}5f5ff05f5500"
+    asks = "63" + selector("count()").hex() + "60e01b5f52" + "60205f60045f5f545afa50"
+    return {"setUp()": [*stores, create], "invariantFew()": [asks, holds, "@good", "57", "5f5ffd", "good:", "00"]}
+
+
+def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110")  # count() is less than 3
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert test.status is Status.FAILURE
+    assert [step.signature for step in test.counterexample] == ["up()"] * 3
+    assert test.shrunk_from >= 3
+    step = test.counterexample[0].json()
+    assert step == {
+        "calldata": f"0x{selector('up()').hex()}",
+        "args": "",
+        "sender": test.counterexample[0].sender,
+        "contract": "test/T.t.sol:Counter",
+        "address": test.counterexample[0].address,
+        "signature": "up()",
+    }
+    assert re.fullmatch("0x[0-9a-fA-F]{40}", step["address"])
+    assert f"addr=[test/T.t.sol:Counter]{step['address']} calldata=up() " in test.counterexample[0].text()
+
+
+def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+    # a sequence has twenty calls, so count() is never above twenty but where two pile up
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60155f5110")
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
+
+
+def test_an_invariant_that_holds_has_all_its_calls(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "breaks()": FAIL})
+    init_code = bytes.fromhex(counter["bytecode"]["object"])
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    suite = {"setUp()": [*stores, f"61{len(init_code):04x}5f5ff05000"], "invariantAny()": PASS}
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantAny()"]
+    assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
+    assert 0 < test.reverts < 80
+
+
+def test_an_invariant_without_targets_says_so(run_contracts: Run) -> None:
+    test = run_contracts({"Alone": {"invariantNothing()": PASS}})["Alone"]["invariantNothing()"]
+    assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rules: str) -> None:
+    # DELEGATECALL of 0xfe..05, call_actor_by_id: method 48890204 (Name) of the datacap actor f07, without parameters
+    words = [48890204, 0, 1, 0, 0xC0, 7, 0]
+    stores = [f"7f{word:064x}60{32 * place:02x}52" for place, word in enumerate(words)]
+    call = f"5f5f60e05f73{'fe' + '00' * 18 + '05'}5af450"
+    # the answer: exit code 0, and seven letters of "DataCap" in CBOR behind it
+    check = ["60205f5f3e", "5f51", "@bad", "57", "3d609f10", "@good", "57", "bad:"]
+    suite = {"testName()": [*stores, call, *check, "5f5ffd", "good:", "00"]}
+    test = run_contracts({"Native": suite}, rules=rules)["Native"]["testName()"]
+    assert test.status is Status.SUCCESS, test.reason
+
+
+def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contracts: Run) -> None:
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP}
+    found = run_contracts({"Endless": bodies}, evm="fast", timeout=60.0, verbosity=3)["Endless"]
+    assert found["testLoops()"].reason == "EvmError: OutOfGas"
+    assert found["testLoops()"].stack == ("Endless.testLoops",)
+    assert "OutOfGas" in found["testLoops()"].trace
+    assert found["testAfter()"].status is Status.SUCCESS
+
+
+def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_contracts: Run) -> None:
+    # 4.7 million instructions of one gas each, then a revert: nothing for the fast engine, seconds for the plain one
+    until = f"63{(1 << 30) - 4_700_000:08x}5a11"
+    slow = ["again:", "5b" * 1000, until, "@again", "57", "5f5ffd"]
+    bodies = {"testAfter()": PASS, "testSlow()": slow, "testZ()": PASS}
+    found = run_contracts({"Watched": bodies}, evm="fast", timeout=1.5)["Watched"]
+    assert found["testSlow()"].reason == "EvmError: Revert"
+    assert found["testSlow()"].gas > 4_600_000
+    (words,) = found["testSlow()"].stack
+    assert words.endswith("no end after 1.5 seconds: stopped (--timeout)")
+    assert {found[name].status for name in ("testAfter()", "testZ()")} == {Status.SUCCESS}
+
+
+COUNTER = "0x5615deb798bb3e4dfa0139dfa1b3d433cc23b72f"
+"""Where forge's test contract creates its first contract."""
+
+
+def answers(kind: str, value: object) -> list[str]:
+    """A body that returns a value."""
+    data = encode([kind], [value])
+    stores = [f"7f{data[at : at + 32].hex()}61{at:04x}52" for at in range(0, len(data), 32)]
+    return [*stores, f"61{len(data):04x}5ff3"]
+
+
+def test_an_invariant_calls_only_the_functions_that_are_its_targets(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110")
+    others = answers("(address,bytes4[])[]", [(COUNTER, [selector("other()")])])
+    test = run_contracts({"Suite": suite | {"targetSelectors()": others}, "Counter": counter})["Suite"][
+        "invariantFew()"
+    ]
+    assert (test.status, test.calls, test.reverts) == (Status.SUCCESS, 80, 0)
+
+
+def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110") | {"excludeContracts()": answers("address[]", [COUNTER])}
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."

@@ -1,0 +1,86 @@
+"""Fuzz inputs are of their types, can be repeated, and become as simple as they can be; forge writes them so."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+
+from devtools.soltest.fuzz import shrink
+from devtools.soltest.values import Dictionary, Values, pushed, simpler, types, written
+
+PAIR = {"type": "tuple", "internalType": "struct Lib.Pair", "components": [
+    {"name": "left", "type": "uint256"}, {"name": "right", "type": "bytes4"},
+]}  # fmt: skip
+INPUTS: list[dict[str, Any]] = [
+    {"type": kind} for kind in (
+        "uint256", "uint8", "int256", "int16", "bool", "address", "string", "bytes", "bytes4", "bytes32",
+        "uint256[]", "uint8[3]", "string[2][]",
+    )
+] + [PAIR]  # fmt: skip
+
+
+def test_every_value_can_be_encoded_as_its_type() -> None:
+    values = Values(Random(1), Dictionary([0, 1, 2**255, 2**256 - 1]))
+    for _ in range(200):
+        encode(types(INPUTS), values.arguments(INPUTS))
+
+
+def test_the_same_seed_draws_the_same_values() -> None:
+    one, two = (Values(Random("seed"), Dictionary([7])) for _ in range(2))
+    assert [one.arguments(INPUTS) for _ in range(20)] == [two.arguments(INPUTS) for _ in range(20)]
+
+
+def test_words_of_the_code_are_drawn_as_they_are() -> None:
+    word = 0x123456789ABCDEF0123456789
+    code = bytes.fromhex(f"6c{word:026x}5b600100")
+    assert list(pushed(code)) == [word, 1]
+    values = Values(Random(3), Dictionary(list(pushed(code))))
+    assert sum(values.value({"type": "uint256"}) == word for _ in range(200)) > 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "fails", "simplest"),
+    [
+        ("uint256", 2**255 + 12345, lambda x: x > 1000, 1001),
+        ("int256", -(2**200), lambda x: x < -7, -8),
+        ("uint256", 2**256 - 1, lambda _: True, 0),
+        ("bytes", b"\x01\x02\x03" * 9, lambda x: len(x) > 4, bytes(5)),
+        ("uint256[]", [5, 900, 3, 77], lambda x: sum(x) > 10, [11]),
+        ("bool", True, lambda _: True, False),
+        ("bytes32", b"\x07" * 32, lambda _: True, bytes(32)),
+    ],
+)
+def test_what_fails_is_made_as_simple_as_it_can_be(kind: str, start: Any, fails: Any, simplest: Any) -> None:
+    entry = {"type": kind}
+    found, _ = shrink(lambda value: simpler(entry, value), lambda value: fails(value) or None, start, True)
+    if kind == "uint256[]":
+        assert len(found) == 1
+        assert found[0] <= 77
+    else:
+        assert found == simplest
+
+
+# As forge 1.7.1 prints them in its counterexamples.
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("uint256", 1001, "1001"),
+        ("uint256", 123456789, "123456789 [1.234e8]"),
+        ("int256", -20000, "-20000 [-2e4]"),
+        ("bool", True, "true"),
+        ("address", bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"),
+         "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"),
+        ("bytes4", b"\x01\x02\x03\x04", "0x01020304"),
+        ("string", 'a"b', '"a\\"b"'),
+        ("uint8[]", [1, 2], "[1, 2]"),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_forge_writes_them(kind: str, value: Any, text: str) -> None:
+    assert written([{"type": kind}], [value]) == text
+
+
+def test_a_struct_is_written_with_its_name_and_fields() -> None:
+    assert written([PAIR], [(1, b"\1\2\3\4")]) == "Pair({ left: 1, right: 0x01020304 })"

