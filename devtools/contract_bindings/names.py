@@ -1,0 +1,75 @@
+"""Names of Solidity as names of Python: functions and arguments in lower case with underscores, classes as they are.
+
+What Python keeps for itself, or a wrapper has already, gets an underscore at its end.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from hypervisor.errors import InvalidInput
+from localnet.typed_contract import TypedContract
+
+TYPE_NAMES: Final = frozenset(("int", "str", "bytes", "bool", "tuple", "list", "dict", "type", "object", "property"))
+"""Names of types in annotations, which a member of the same name would hide."""
+MEMBERS: Final = TYPE_NAMES.union(
+    (name for name in dir(TypedContract) if not name.startswith("__")), ("address", "chain", "deploy")
+)
+"""What a wrapper has already."""
+MODULE_NAMES: Final = frozenset(
+    (
+        "Any", "ClassVar", "ContractError", "ContractEvent", "ContractInterface", "Decimal", "EthAddress", "Final",
+        "NamedTuple", "None", "Paying", "Reading", "Self", "Sending", "Sent", "Sequence", "Target", "TypedContract",
+        "Chain", "ErrorTypes", "EventTypes", "False", "Overloads", "Results", "Structs", "True",
+    )
+)  # fmt: skip
+"""What a module imports, or Python keeps."""
+
+_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+
+
+def checked(name: str) -> str:
+    """A name that Solidity may have. InvalidInput for any other: it would be written into a program."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"'{name[:60]!a}' is no name of Solidity's")
+    return name
+
+
+def snake(name: str) -> str:
+    """`balanceOf` is `balance_of`, `tokenURI` is `token_uri`, `_to` is `to`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.replace("$", "_")).lower()
+    return re.sub(r"_+", "_", words).strip("_")
+
+
+def member(name: str, number: int, taken: Iterable[str] = TYPE_NAMES) -> str:
+    """The name of a function, an argument or a field; of one that has none in Solidity, its number."""
+    found = snake(name)
+    if not found or found[0].isdigit():
+        found = f"argument_{number}" if not found else f"_{found}"
+    return f"{found}_" if keyword.iskeyword(found) or found in taken else found
+
+
+def members(names: Iterable[str], taken: Iterable[str] = TYPE_NAMES) -> list[str]:
+    """The names of arguments or fields, each one different."""
+    found: list[str] = []
+    for number, name in enumerate(names):
+        found.append(unique(member(name, number, taken), found))
+    return found
+
+
+def class_name(name: str) -> str:
+    """The name of a class, which begins with a capital."""
+    bare = name.replace("$", "_").strip("_") or "Nameless"
+    bare = f"{bare[0].upper()}{bare[1:]}"
+    return f"Of{bare}" if bare[0].isdigit() else bare
+
+
+def unique(name: str, taken: Iterable[str]) -> str:
+    """The name, with a number where it is taken already."""
+    found, number, known = name, 2, set(taken)
+    while found in known:
+        found, number = f"{name}_{number}", number + 1
+    return found

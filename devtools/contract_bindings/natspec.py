@@ -1,0 +1,86 @@
+"""What a contract's authors say of it: NatSpec, as compilers leave it beside the ABI.
+
+It is in `devdoc` and `userdoc` (solc, where asked), or below `metadata` (forge; as text of solc's). What has another
+shape is left out: words are no reason to refuse a contract. Rules: the Solidity documentation, NatSpec Format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.printable import printable
+from store.json_text import parse_json
+
+MOST_WORDS: Final = 2_000
+"""So many characters of a remark are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Remarks: on the contract, and by signature on functions, events and errors (`constructor` for that)."""
+
+    contract: tuple[str, ...] = ()
+    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def notes(content: Any) -> Notes:
+    """The remarks in a compiler's JSON; none where there are none. Each is paragraphs."""
+    user, dev = _documents(content)
+    return Notes(
+        contract=tuple(_paragraphs([user], [dev | {"details": dev.get("details"), "params": None, "returns": None}])),
+        functions=_each(user.get("methods"), dev.get("methods")),
+        events=_each(user.get("events"), dev.get("events")),
+        errors=_each(user.get("errors"), dev.get("errors")),
+    )
+
+
+def _documents(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What users and developers are told."""
+    found = _dict(content)
+    metadata = found.get("metadata", found.get("rawMetadata"))
+    if isinstance(metadata, str):
+        try:
+            metadata = parse_json(metadata.encode())
+        except ValueError:
+            metadata = None
+    output = _dict(_dict(metadata).get("output"))
+    return (
+        _dict(found.get("userdoc")) or _dict(output.get("userdoc")),
+        _dict(found.get("devdoc")) or _dict(output.get("devdoc")),
+    )
+
+
+def _each(user: Any, dev: Any) -> dict[str, tuple[str, ...]]:
+    users, developers = _dict(user), _dict(dev)
+    names = [name for name in {**users, **developers} if isinstance(name, str)]
+    return {name: tuple(_paragraphs(_list(users.get(name)), _list(developers.get(name)))) for name in names}
+
+
+def _paragraphs(user: list[dict[str, Any]], dev: list[dict[str, Any]]) -> Iterator[str]:
+    yield from (_words(each["notice"]) for each in user if isinstance(each.get("notice"), str))
+    for each in dev:
+        if isinstance(each.get("details"), str):
+            yield _words(each["details"])
+        for name, words in _dict(each.get("params")).items():
+            if isinstance(words, str):
+                yield f"{_words(name)}: {_words(words)}"
+        for name, words in _dict(each.get("returns")).items():
+            if isinstance(words, str):
+                yield f"Answers {'' if name.startswith('_') else f'{_words(name)}: '}{_words(words)}"
+
+
+def _words(text: str) -> str:
+    return printable(" ".join(text.split()), MOST_WORDS)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    """Remarks on errors are lists: a signature may be declared in several places."""
+    return [_dict(each) for each in (value if isinstance(value, list) else [value])]
