@@ -54,7 +54,9 @@ def _item(item: Any, depth: int) -> dict[str, Any] | None:
     inner = _items(item.get("components", []), depth + 1)
     if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or _is_type(kind)):
         return None
-    return {"name": name, "type": kind, "components": inner, "indexed": bool(item.get("indexed"))}
+    internal = item.get("internalType")
+    more = {"internalType": internal} if isinstance(internal, str) else {}
+    return {"name": name, "type": kind, "components": inner, "indexed": bool(item.get("indexed")), **more}
 
 
 def _is_type(kind: str) -> bool:

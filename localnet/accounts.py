@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bridge.addresses import EthAddress, to_filecoin
@@ -27,8 +28,10 @@ BLS_ACCOUNT = Address.bls(
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
 DERIVATION_PATH = "m/44'/60'/0'/0/"
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_HARDENED = 1 << 31
-_ETHEREUM_ACCOUNTS = (44 + _HARDENED, 60 + _HARDENED, _HARDENED, 0)
+HARDENED = 1 << 31
+_PATH = re.compile(r"m(/[0-9]{1,10}['h]?)*/?")
+_PART = re.compile(r"/([0-9]{1,10})(['h]?)")
+_ETHEREUM_ACCOUNTS = (44 + HARDENED, 60 + HARDENED, HARDENED, 0)
 _MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
 
 
@@ -83,22 +86,42 @@ def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10) -> tuple[Account, .
     return tuple(Account.from_key(key) for key in _keys(mnemonic, count))
 
 
+def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
+    """The private key at a path of BIP-32. Raises InvalidInput unless there are 12, 15, 18, 21 or 24 words."""
+    key, chain = _master(mnemonic)
+    for number in path:
+        key, chain = _child(key, chain, number)
+    return key
+
+
+def read_path(path: str) -> tuple[int, ...]:
+    """The numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
+    parts = _PART.findall(path)
+    if not _PATH.fullmatch(path) or any(int(number) >= HARDENED for number, _ in parts):
+        raise InvalidInput(f"'{path:.100}' is no path of keys: expected one as {DERIVATION_PATH}0")
+    return tuple(int(number) + (HARDENED if mark else 0) for number, mark in parts)
+
+
 def _keys(mnemonic: str, count: int) -> Iterator[bytes]:
-    words = unicodedata.normalize("NFKD", mnemonic).split()
-    if len(words) not in (12, 15, 18, 21, 24):
-        raise InvalidInput(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(words)}")
-    seed = hashlib.pbkdf2_hmac("sha512", " ".join(words).encode(), b"mnemonic", 2048)
-    master = hmac.digest(b"Bitcoin seed", seed, "sha512")
-    key, chain = master[:32], master[32:]
+    key, chain = _master(mnemonic)
     for number in _ETHEREUM_ACCOUNTS:
         key, chain = _child(key, chain, number)
     for index in range(count):
         yield _child(key, chain, index)[0]
 
 
+def _master(mnemonic: str) -> tuple[bytes, bytes]:
+    words = unicodedata.normalize("NFKD", mnemonic).split()
+    if len(words) not in (12, 15, 18, 21, 24):
+        raise InvalidInput(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(words)}")
+    seed = hashlib.pbkdf2_hmac("sha512", " ".join(words).encode(), b"mnemonic", 2048)
+    master = hmac.digest(b"Bitcoin seed", seed, "sha512")
+    return master[:32], master[32:]
+
+
 def _child(key: bytes, chain: bytes, number: int) -> tuple[bytes, bytes]:
     """The child key of BIP-32. (An invalid child has a chance of 1 in 2^127, and is not looked for.)"""
-    if number >= _HARDENED:
+    if number >= HARDENED:
         data = b"\0" + key
     else:
         public = secp256k1_public_key(key)

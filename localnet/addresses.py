@@ -12,8 +12,9 @@ from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
 from localnet.accounts import Account
 from localnet.contract import Contract
+from localnet.typed_contract import TypedContract
 
-Target = Account | Contract | Address | bytes | str
+Target = Account | Contract | TypedContract | Address | bytes | str
 """How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
@@ -23,7 +24,7 @@ UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
 def filecoin_address(target: Target) -> Address:
     """The Filecoin address of a target. Raises AddressError."""
     match target:
-        case Account() | Contract():
+        case Account() | Contract() | TypedContract():
             return to_filecoin(target.address)
         case Address():
             return target
@@ -37,8 +38,20 @@ def filecoin_address(target: Target) -> Address:
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
     """The Ethereum address of a target. Raises AddressError, also for an f1, f2 or f3 address that nobody has yet."""
+    target = known_address(target)
+    if isinstance(target, bytes):
+        return target
+    actor = machine.state_tree.lookup_id(target)
+    if actor is None:
+        raise AddressError(f"{target} has no Ethereum address: there is no actor behind it")
+    state = machine.state_tree.get_actor(actor)
+    return to_ethereum(actor, None if state is None else state.delegated_address)
+
+
+def known_address(target: Target) -> EthAddress | Address:
+    """The Ethereum address of a target, or the f0 to f3 address of the actor that has one. Raises AddressError."""
     match target:
-        case Account() | Contract():
+        case Account() | Contract() | TypedContract():
             return target.address
         case bytes():
             return eth_address(target)
@@ -46,14 +59,7 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
             return _from_hex(target)
         case str():
             target = Address.parse(target)
-    delegated = from_delegated(target)
-    if delegated is not None:
-        return delegated
-    actor = machine.state_tree.lookup_id(target)
-    if actor is None:
-        raise AddressError(f"{target} has no Ethereum address: there is no actor behind it")
-    state = machine.state_tree.get_actor(actor)
-    return to_ethereum(actor, None if state is None else state.delegated_address)
+    return from_delegated(target) or target
 
 
 def checksummed(address: EthAddress) -> str:

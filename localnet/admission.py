@@ -14,40 +14,40 @@ from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
-from hypervisor.types import EAM_ACTOR
+from hypervisor.types import EAM_ACTOR, TokenAmount
 from localnet.addresses import shown_address
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate, inclusion_gas, may_send
+from localnet.execution import Candidate
 from localnet.records import IMPERSONATED, NATIVE
+from localnet.rules import rules_of
 from store.cid import show
-
-MAX_MESSAGE_BYTES = 64 << 10
-"""The most bytes that a message may have on chain (lotus)."""
 
 _NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
 _MAX_VALUE = 2_000_000_000 * 10**18
 
 
-def from_raw(raw: bytes, chain_id: int) -> Candidate:
+def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
-    if len(raw) > 2 * MAX_MESSAGE_BYTES:  # before millions of items are decoded: its message can be no shorter
+    if len(raw) > rules_of(machine).largest_transaction:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
         signed = parse_transaction(raw)
-        return from_transaction(signed, chain_id, signed.sender())
+        return from_transaction(machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:
         raise TransactionRefused("invalid", str(error)) from None
 
 
-def from_transaction(signed: SignedTransaction, chain_id: int, sender: EthAddress) -> Candidate:
+def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: EthAddress) -> Candidate:
     """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
-    transaction = signed.transaction
+    transaction, chain_id = signed.transaction, machine.context.chain_id
     if transaction.chain_id is not None and transaction.chain_id != chain_id:
         raise TransactionRefused(
             "chain", f"invalid chain id for signer: have {transaction.chain_id}, this network is {chain_id}"
         )
-    message = signed.signed_message(sender)
+    try:
+        message = rules_of(machine).carried(signed, sender)
+    except TransactionError as error:
+        raise TransactionRefused("invalid", str(error)) from None
     return Candidate(signed.hash(), transaction.type, message, sender, transaction.to)
 
 
@@ -62,7 +62,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
             sender = carried.sender()
         except TransactionError as error:
             raise TransactionRefused("invalid", str(error)) from None
-        candidate = from_transaction(carried, chain_id, sender)
+        candidate = from_transaction(machine, carried, sender)
         if candidate.bare.from_ != message.from_:
             raise TransactionRefused("signature", f"the signature is not that of {message.from_}")
         return candidate
@@ -89,23 +89,10 @@ def _require_unsigned_amounts(message: Message) -> None:
             raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
 
 
-def check(machine: Hypervisor, candidate: Candidate, base_fee: int) -> None:
+def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
     """The checks that hold for a message of any kind. Raises TransactionRefused."""
     message = candidate.bare
-    length = candidate.message.chain_length()
-    if length > MAX_MESSAGE_BYTES:
-        raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {MAX_MESSAGE_BYTES}")
-    if message.gas_premium > message.gas_fee_cap:
-        raise TransactionRefused("fee", "max priority fee per gas higher than max fee per gas")
-    if message.gas_limit > BLOCK_GAS_LIMIT:
-        raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
-    needed = inclusion_gas(machine, length)
-    if message.gas_limit < needed:
-        raise TransactionRefused("gas", f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
-    if message.gas_fee_cap < base_fee:
-        raise TransactionRefused(
-            "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
-        )
+    rules_of(machine).check(machine, candidate.message, base_fee)
     if not 0 <= message.value <= _MAX_VALUE:
         raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
     _check_sender(machine, candidate)
@@ -124,9 +111,10 @@ def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed:
 
 def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
     message = candidate.bare
-    sender = machine.actor(message.from_)
+    actor = machine.actor(message.from_)
+    sender = None if actor is None else rules_of(machine).standing(machine, actor)
     nonce = 0 if sender is None else sender.nonce
-    pays = sender is None or may_send(machine, sender)
+    pays = sender is None or sender.sends
     if not pays and candidate.kind != IMPERSONATED:
         raise TransactionRefused("sender", f"{message.from_} is no account: only accounts send transactions")
     if message.nonce < nonce:

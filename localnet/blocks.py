@@ -69,6 +69,11 @@ def beacon_entry(height: int) -> bytes:
     return _digest(b"beacon", height)
 
 
+def beacon_digest(height: int) -> bytes:
+    """The randomness that the machine draws from the beacon's entry."""
+    return hashlib.blake2b(beacon_entry(height), digest_size=32).digest()
+
+
 def tipset_key(blocks: Sequence[Cid]) -> Cid:
     """The CID of a tipset's key: of the CBOR byte string of its blocks' CIDs. Its digest is the Ethereum block hash."""
     joined = b"".join(blocks)

@@ -19,10 +19,13 @@ from localnet.console_log import is_log, line_of
 GUIDE_STYLE = "dim"
 EVENT_STYLE = "yellow"
 LOG_STYLE = "bold"
+LINE_STYLE = "blue"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 _WIDTH = 1_000_000
 MOST_CALLS: Final = 5_000
 """So many calls of a tree are shown as lines; nobody reads more."""
+DEEPEST: Final = 32
+"""Calls that are deeper than this are told one below the other: indented, 1,024 of them would be megabytes."""
 _DECIMALS = len(str(ATTO_PER_FIL)) - 1
 
 
@@ -55,22 +58,24 @@ def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int
 def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     """Told calls (`localnet.trace_report`), each with those under it, its events and its result.
 
-    What contracts log is a line. Without recursion, for calls go 1,024 deep.
+    What contracts log is a line. From `DEEPEST` on lines are not moved further to the right, but say how deep they
+    are. Without recursion, for calls go 1,024 deep.
     """
     tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
     room = MOST_CALLS
-    todo: list[tuple[Tree, Text | Mapping[str, Any]]] = [(tree, call) for call in reversed(calls)]
+    todo: list[tuple[Tree, int, Text | Mapping[str, Any]]] = [(tree, 0, call) for call in reversed(calls)]
     while todo:
-        above, item = todo.pop()
+        above, depth, item = todo.pop()
         if isinstance(item, Text):
-            above.add(item)
+            above.add(_deep(depth, item))
         elif room > 0:
             room -= 1
             if is_log(item["to"]):
-                above.add(Text(f"console.log: {line_of(item)}", style=LOG_STYLE))
+                above.add(_deep(depth, Text(f"console.log: {line_of(item)}", style=LOG_STYLE)))
                 continue
-            node = above.add(_line_of(item))
-            todo.extend((node, part) for part in reversed([*item["calls"], *_notes(item)]))
+            node = above.add(_deep(depth, _line_of(item)))
+            below = node if depth < DEEPEST else above
+            todo.extend((below, depth + 1, part) for part in reversed([*item["calls"], *_notes(item)]))
         else:
             room -= _size(item)
     if room < 0:
@@ -78,12 +83,20 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     return tree
 
 
+def _deep(depth: int, line: Text) -> Text:
+    """A line with its depth in front, where the tree does not show it."""
+    return line if depth <= DEEPEST else Text.assemble((f"[{depth}] ", GUIDE_STYLE), line)
+
+
 def _line_of(call: Mapping[str, Any]) -> Text:
     decoded = call["decoded"]
     callee, method = f"{call['to']} {decoded['callee']}", f"{decoded['function']}{decoded['arguments']}"
-    return call_line(
+    line = call_line(
         call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"]
     )  # fmt: skip
+    if call.get("line"):
+        line.append(f"  from {call['line']}", style=LINE_STYLE)
+    return line
 
 
 def _notes(call: Mapping[str, Any]) -> list[Text]:

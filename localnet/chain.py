@@ -11,19 +11,22 @@ from typing import Final
 
 from bridge.receipts import EMPTY_BLOOM, bloom
 from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.message import Message, SignatureType
 from hypervisor.network_versions import network_version
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.base_fee import MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.base_fee import GasBid
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.execution import Candidate, begin_epoch, end_epoch, execute
 from localnet.externs import ChainExterns
+from localnet.forking import ForkPoint, Origin
 from localnet.genesis import NetworkRecord
 from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
 from localnet.records import GENESIS_PARENT, Execution, Tipset
+from localnet.rules import Rules, rules_of
 from localnet.supply import supply_of
 from localnet.upgrades import Upgrade, Upgrades, bundle_pins
 from localnet.watching import Watcher
@@ -39,8 +42,18 @@ _KEPT_SUPPLIES: Final = 1_000
 class Chain:
     """The tipsets up to the head, and the machine at the head's state."""
 
-    def __init__(self, machine: Hypervisor, externs: ChainExterns, record: NetworkRecord, timestamp: int) -> None:
-        """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds)."""
+    def __init__(
+        self,
+        machine: Hypervisor,
+        externs: ChainExterns,
+        record: NetworkRecord,
+        timestamp: int,
+        origin: Origin | None = None,
+    ) -> None:
+        """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
+
+        `origin` is the node that the network was forked from: the chain begins behind a tipset of that one.
+        """
         self.machine = machine
         self.watchers: list[Watcher] = []
         self.deferred = False
@@ -49,15 +62,20 @@ class Chain:
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.index = ChainIndex(machine.base)
-        externs.attach(self.index)
+        externs.attach(self.index, origin)
         self._externs = externs
         known = self.index.network()
         self.record = known or record
         if known is None or self.index.head < 0:
-            self._begin(timestamp)
+            self._begin(timestamp, None if origin is None else origin.point)
         self.head = self.index.tipset(self.index.head)
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
+
+    @property
+    def rules(self) -> Rules:
+        """What differs between sets of rules."""
+        return rules_of(self.machine)
 
     @property
     def settled(self) -> Tipset:
@@ -106,22 +124,44 @@ class Chain:
 
     # --- committing -------------------------------------------------------------------------------------------
 
-    def _begin(self, timestamp: int) -> None:
-        """Commit the first tipset, which holds the genesis state and executes nothing."""
-        state, blocks = self.machine.root, BufferedStore(MemoryStore())
-        receipts = put_receipts(blocks, [])
-        header = BlockHeader(
-            NOBODY, ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, MINIMUM_BASE_FEE
+    def _begin(self, timestamp: int, fork: ForkPoint | None) -> None:
+        """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
+        blocks = BufferedStore(MemoryStore())
+        tipset = self._genesis(blocks, timestamp) if fork is None else self._forked(blocks, fork)
+        self._enter(tipset)
+        self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
+        self.index.head = tipset.height
+
+    def _forked(self, blocks: Blockstore, fork: ForkPoint) -> Tipset:
+        return Tipset(
+            height=fork.height,
+            key=fork.key,
+            block=fork.blocks[0],
+            parent=GENESIS_PARENT,
+            timestamp=fork.timestamp,
+            base_fee=fork.base_fee,
+            next_base_fee=fork.next_base_fee,
+            before=fork.state,
+            state=self.machine.root,
+            receipts=put_receipts(blocks, []),
+            gas_used=Gas(0),
+            bloom=EMPTY_BLOOM,
+            transactions=(),
         )
+
+    def _genesis(self, blocks: Blockstore, timestamp: int) -> Tipset:
+        state = self.machine.root
+        receipts, base_fee = put_receipts(blocks, []), self.rules.first_base_fee
+        header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, base_fee)
         block = header.put(blocks)
-        tipset = Tipset(
+        return Tipset(
             height=ChainEpoch(0),
             key=tipset_key([block]),
             block=block,
             parent=GENESIS_PARENT,
             timestamp=timestamp,
-            base_fee=MINIMUM_BASE_FEE,
-            next_base_fee=MINIMUM_BASE_FEE,
+            base_fee=base_fee,
+            next_base_fee=base_fee,
             before=state,
             state=state,
             receipts=receipts,
@@ -129,9 +169,6 @@ class Chain:
             bloom=EMPTY_BLOOM,
             transactions=(),
         )
-        self._enter(tipset)
-        self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
-        self.index.head = tipset.height
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
         blocks = BufferedStore(MemoryStore())
@@ -160,6 +197,8 @@ class Chain:
         )
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
+        gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
+        version = self.record.upgrades.version_at(height + 2)
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
         return Tipset(
             height=height,
@@ -168,11 +207,11 @@ class Chain:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=next_base_fee(self.record.upgrades.version_at(height + 2), base_fee, bids),
+            next_base_fee=self.rules.next_base_fee(version, base_fee, gas_used, bids),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
-            gas_used=Gas(sum(execution.receipt.gas_used for execution in executions)),
+            gas_used=gas_used,
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
         )
@@ -203,8 +242,9 @@ class Chain:
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`.
 
-        Planned upgrades are then `upgrades` (None: those of now).
+        Planned upgrades are then `upgrades` (None: those of now). Raises InvalidInput where that state was collected.
         """
+        self._check_kept(tipset)
         for watcher in tuple(self.watchers):
             watcher.reverted(self._above(tipset.height), tipset)
         self.machine.restore(Snapshot(tipset.state, {}))
@@ -257,7 +297,11 @@ class Chain:
         return self.machine_before(tipset, tipset.state)
 
     def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
-        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`)."""
+        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`).
+
+        Raises InvalidInput where that state was collected.
+        """
+        self._check_kept(tipset)
         machine = self.machine.fork(tipset.before if root is None else root)
         machine.advance(
             epoch=tipset.height,
@@ -267,6 +311,13 @@ class Chain:
             network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
         return machine
+
+    def _check_kept(self, tipset: Tipset) -> None:
+        if tipset.height < self.index.retained:
+            raise InvalidInput(
+                f"the state of block {tipset.height} was collected as garbage: states are kept from block "
+                f"{self.index.retained} on"
+            )
 
     def _enter(self, tipset: Tipset) -> None:
         self.machine.advance(

@@ -17,17 +17,21 @@ from rich.text import Text
 from bridge.addresses import eth_address, to_filecoin
 from bridge.cbor import ParamsError
 from hypervisor.address import Address
+from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from localnet.artifacts import ArtifactFolders
+from localnet.call_request import CallRequest
 from localnet.call_text import call_lines, tree_console
 from localnet.console_log import MARK, without_logs
 from localnet.contract_state import code_of, code_that_runs
 from localnet.execution import Candidate
 from localnet.failure_place import FailurePlaces
 from localnet.network import Network
+from localnet.overrides import Overrides
 from localnet.records import Tipset, TransactionReceipt
-from localnet.simulate import CallRequest, listened
+from localnet.simulate import listened
 from localnet.trace import call_json, trace
 from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
@@ -47,6 +51,8 @@ class Console:
 
     def __init__(self, network: Network, folders: Sequence[Path] | None = None) -> None:
         """`folders` have compiled contracts, by default those of `ArtifactFolders`."""
+        self.enabled = True
+        """Whether it tells anything (`anvil_setLoggingEnabled`)."""
         self._network = network
         self._artifacts = ArtifactFolders(folders)
         self._places = FailurePlaces(network.chain, self._artifacts)
@@ -66,6 +72,8 @@ class Console:
             self._logs = self._logs or (changed_by_hand and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
                 self._logs = self._logs or MARK in receipt.execution.message.message.params
+                if not self.enabled:
+                    continue
                 print(receipt)
                 if room and (self._logs or not receipt.succeeded):
                     room -= 1
@@ -85,6 +93,8 @@ class Console:
 
     def estimate_failed(self, request: CallRequest) -> None:
         """Tell a transaction that was never made, since already the estimate of its gas failed at the head."""
+        if not self.enabled:
+            return
         machine, trees = self._network.machine, CallTrees()
         try:
             tree = listened(machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots])
@@ -103,6 +113,25 @@ class Console:
             pass  # nobody reads any more
         except Exception:  # noqa: BLE001  # whoever asked is told of the estimate's own failure, and of nothing else
             _LOG.exception("an estimate could not be told")
+
+    def asked(self, machine: Hypervisor, request: CallRequest, overrides: Overrides) -> None:
+        """Tell what contracts log in a call, or in an estimate: it is made once more for that."""
+        if not self.enabled or not (self._logs or MARK in request.data or overrides.accounts):
+            return
+        trees = CallTrees()
+        try:
+            tree = listened(
+                machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots], overrides
+            )
+            for line in without_logs(tree)[1]:
+                print(f"console.log: {line}")
+            sys.stdout.flush()
+        except OSError:
+            pass  # nobody reads any more
+        except HypervisorError:
+            pass  # a call that cannot be made: whoever asks is told why
+        except Exception:  # noqa: BLE001  # whoever asked is answered, whatever there is to tell
+            _LOG.exception("what a call logs could not be told")
 
     def _may_log(self) -> bool:
         """Whether a contract at the head has the console's address in its code; true where there are many actors."""

@@ -19,6 +19,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError
 from bridge.params import calldata_of
 from bridge.printable import printable
+from localnet.addresses import checksummed
 
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 MARK: Final = b"console.log"
@@ -30,7 +31,7 @@ _CALLEE: Final = str(to_filecoin(CONSOLE))
 _TYPES: Final = ("uint256", "string", "bool", "address")
 _SINGLE: Final = ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))
 _NAMED: Final = {"string": "String", "uint256": "Uint", "int256": "Int", "bool": "Bool", "address": "Address"}
-_PLACE: Final = re.compile(r"%([sdioOf%])")
+_PLACE: Final = re.compile(r"%([sdioxe%])")
 
 
 def is_log(to: str) -> bool:
@@ -69,42 +70,70 @@ def log_line(calldata: bytes) -> str:
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
-    types = _signatures().get(calldata[:4])
+    types = log_signatures().get(calldata[:4])
     if types is None:
         return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
     try:
         values = decode(types, calldata[4:])
     except (DecodingError, OverflowError, ValueError):
         return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
-    return printable(_formatted([_shown(value) for value in values], types), MOST_CHARACTERS)
+    return printable(_formatted(values, types), MOST_CHARACTERS)
 
 
-def _formatted(words: list[str], types: Sequence[str]) -> str:
-    if not words or types[0] != "string":
-        return " ".join(words)
-    rest = words[1:]
+def _formatted(values: Sequence[Any], types: Sequence[str]) -> str:
+    shown = [_shown(value, kind) for value, kind in zip(values, types, strict=True)]
+    if not shown or types[0] != "string":
+        return " ".join(shown)
+    rest = list(zip(values[1:], types[1:], strict=True))
 
     def filled(found: re.Match[str]) -> str:
         if found[1] == "%":
             return "%"
-        return rest.pop(0) if rest else found[0]
+        return _in_place(*rest.pop(0), found[1]) if rest else found[0]
 
-    return " ".join([_PLACE.sub(filled, words[0]) if len(words) > 1 else words[0], *rest])
+    text = _PLACE.sub(filled, shown[0])
+    return " ".join([text, *(_shown(value, kind) for value, kind in rest)])
 
 
-def _shown(value: Any) -> str:
+def _in_place(value: Any, kind: str, place: str) -> str:
+    """A value in a place of its text, as forge and anvil write it; `NaN` where a place is for numbers."""
+    if place == "s":
+        return _shown(value, kind)
+    is_number = kind.endswith("int256")
+    if place == "o":
+        return str(value) if is_number else f"'{_shown(value, kind)}'"
+    if is_number:
+        return {"x": _hexadecimal, "e": _exponential}.get(place, str)(value)
+    if kind == "bool" and place in "di":
+        return str(int(value))
+    return _shown(value, kind) if kind == "address" and place == "x" else "NaN"
+
+
+def _hexadecimal(number: int) -> str:
+    return f"{number % (1 << 256):#x}"
+
+
+def _exponential(number: int) -> str:
+    digits = str(abs(number))
+    rest = digits[1:].rstrip("0")
+    return f"{'-' if number < 0 else ''}{digits[0]}{'.' if rest else ''}{rest}e{len(digits) - 1}"
+
+
+def _shown(value: Any, kind: str) -> str:
     match value:
         case bool():
             return "true" if value else "false"
         case bytes():
             return f"0x{value.hex()}"
+        case str() if kind == "address":
+            return checksummed(EthAddress(bytes.fromhex(value[2:])))
         case _:
             return str(value)
 
 
 @cache
-def _signatures() -> Mapping[bytes, tuple[str, ...]]:
-    """The types of the arguments by selector."""
+def log_signatures() -> Mapping[bytes, tuple[str, ...]]:
+    """The types of the arguments of each `log` by selector."""
     found: dict[bytes, tuple[str, ...]] = {}
     for types in _argument_lists():
         arguments = ",".join(types)

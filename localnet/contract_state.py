@@ -55,7 +55,12 @@ def code_of(machine: Hypervisor, address: Address) -> bytes:
     """A contract's runtime code; nothing for everybody else."""
     actor = machine.actor(address)
     state = None if actor is None else contract_state(machine, actor)
-    return machine.store.get(state.bytecode) if state is not None and state.bytecode is not None else b""
+    return b"" if state is None else code_of_contract(machine, state)
+
+
+def code_of_contract(machine: Hypervisor, state: ContractState) -> bytes:
+    """The runtime code of a contract's state."""
+    return b"" if state.bytecode is None else machine.store.get(state.bytecode)
 
 
 def code_that_runs(machine: Hypervisor, address: Address, method: int, params: bytes) -> bytes:

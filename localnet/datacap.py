@@ -46,15 +46,16 @@ def grant(chain: Chain, client: Address, size: int) -> None:
 
 
 def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
-    """The same on a machine's state alone."""
+    """The same on a machine's state alone, within a message as well."""
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
-    before = machine.snapshot()
+    mark = machine.state_tree.begin()
     try:
         _implicit(machine, root, verifiedregistry.add_verifier(verifier, size))
         _implicit(machine, verifier, verifiedregistry.add_verified_client(client, size))
-    except InvalidInput:
-        machine.restore(before)
+    except BaseException:
+        machine.state_tree.rollback(mark)
         raise
+    machine.state_tree.commit()
 
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:

@@ -38,8 +38,9 @@ class TransactionRefused(NetworkError):
 class CallFailed(NetworkError):
     """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's."""
 
-    def __init__(self, exit_code: int, data: bytes, words: str) -> None:
-        super().__init__(failure_text(exit_code, data, words))
+    def __init__(self, exit_code: int, data: bytes, words: str, text: str | None = None) -> None:
+        """`text` is what the error says where the rules say it otherwise than Lotus."""
+        super().__init__(failure_text(exit_code, data, words) if text is None else text)
         self.exit_code = exit_code
         self.data = data
         self.words = words

@@ -21,13 +21,14 @@ from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Recorder, Tracer
 from hypervisor.types import ActorID
+from localnet.call_request import CallRequest
 from localnet.chain import Chain
 from localnet.contract_state import code_of
 from localnet.errors import NotReproduced
 from localnet.overrides import NONE, Overrides, supposed
 from localnet.prestate import changes, state_of
 from localnet.records import Tipset, TransactionReceipt
-from localnet.simulate import CallRequest, listened
+from localnet.simulate import listened
 from localnet.trace import Replay
 from store.cid import Cid
 

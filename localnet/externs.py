@@ -9,7 +9,8 @@ import hashlib
 
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch
-from localnet.blocks import beacon_entry, ticket
+from localnet.blocks import beacon_digest, ticket
+from localnet.forking import Origin
 from localnet.index import ChainIndex
 from localnet.records import NullRound
 from store.cid import Cid
@@ -20,14 +21,20 @@ class ChainExterns:
 
     def __init__(self) -> None:
         self._index: ChainIndex | None = None
+        self._origin: Origin | None = None
         self.executing = 0
 
-    def attach(self, index: ChainIndex) -> None:
-        """Answer from this index: the machine, which needs externs, exists before it."""
-        self._index = index
+    def attach(self, index: ChainIndex, origin: Origin | None = None) -> None:
+        """Answer from this index, and where a fork begins or before that as its origin answers.
+
+        The machine, which needs externs, exists before them.
+        """
+        self._index, self._origin = index, origin
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         """Blake2b-256 of the ticket."""
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.chain_randomness(epoch)
         found = self._chain().at(max(0, epoch))
         if found is None:
             height = self._above_head(epoch)
@@ -37,15 +44,23 @@ class ChainExterns:
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         """Blake2b-256 of the beacon's entry; every epoch has one, null or not."""
-        return _digest(beacon_entry(max(0, epoch)))
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.beacon_randomness(epoch)
+        return beacon_digest(ChainEpoch(max(0, epoch)))
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """The tipset key's CID."""
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.tipset_cid(epoch)
         chain = self._chain()
         found = chain.tipset_before(min(epoch, chain.head))
         if found is None:
             raise ExternError(f"no tipset at or before epoch {epoch}")
         return found.key
+
+    def _origin_of(self, epoch: int) -> Origin | None:
+        """The node that knows an epoch in the place of this chain."""
+        return self._origin if self._origin is not None and epoch <= self._chain().first else None
 
     def _above_head(self, epoch: int) -> int:
         if epoch > self.executing:

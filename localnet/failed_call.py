@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
-from localnet.simulate import CallRequest, listened
+from localnet.call_request import CallRequest
+from localnet.simulate import listened
 from localnet.trace import call_json
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
+from hypervisor.opening import OFFICIAL_EVM
+from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.upgrades import Upgrade, Upgrades
@@ -32,7 +34,7 @@ LONGEST_NAME: Final = 100
 OTHER_FOLDER: Final = "or name another folder"
 """What else somebody can do who asks for what a folder's network is not."""
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class NetworkRecord:
     """What holds for the whole life of a network and the machine does not record.
 
     Its name, the attoFIL that are vested (from the first, and for ever: the accounts' funds at genesis), the network
-    versions, who runs contracts, and the manifest (data CID) of the built-in actors at genesis.
+    versions, who runs contracts, the manifest (data CID) of the built-in actors at genesis, the rules' name, and their
+    fork of Ethereum where they have one.
     """
 
     name: str
@@ -88,6 +91,8 @@ class NetworkRecord:
     upgrades: Upgrades
     evm: str
     actors: Cid
+    rules: str = FILECOIN
+    hardfork: str = ""
 
     def manifests(self) -> tuple[Cid, ...]:
         """The manifests of the network's life, by data CID: the first, and those of its upgrades."""
@@ -97,7 +102,8 @@ class NetworkRecord:
         """The record as the folder keeps it."""
         supply, upgrades = self.vested.to_bytes(16, "big"), self.upgrades
         planned = [upgrade.fields() for upgrade in upgrades.planned]
-        return encode([_FORMAT, self.name, supply, upgrades.first, planned, self.evm, link(self.actors)])
+        names = self.evm, link(self.actors), self.rules, self.hardfork
+        return encode([_FORMAT, self.name, supply, upgrades.first, planned, *names])
 
     @classmethod
     def decode(cls, data: bytes) -> NetworkRecord:
@@ -106,9 +112,10 @@ class NetworkRecord:
             version, *fields = decode_strict(data)
             if version != _FORMAT:
                 raise InvalidInput(f"the folder's network has record format {version}, this program reads {_FORMAT}")
-            name, supply, first, planned, evm, actors = fields
+            name, supply, first, planned, evm, actors, rules, hardfork = fields
             upgrades = Upgrades(first, tuple(Upgrade.from_fields(upgrade) for upgrade in planned))
-            return cls(name, TokenAmount(int.from_bytes(supply, "big")), upgrades, evm, unlink(actors))
+            vested = TokenAmount(int.from_bytes(supply, "big"))
+            return cls(name, vested, upgrades, evm, unlink(actors), rules, hardfork)
         except (CodecError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise
@@ -133,7 +140,7 @@ def check_same(
             f"the folder's state was made with the bundle of manifest data {show(record.actors)}, not with "
             f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {OTHER_FOLDER}"
         )
-    if evm not in (None, record.evm):
+    if evm is not None and OFFICIAL_EVM in {evm, record.evm} != {OFFICIAL_EVM}:
         raise InvalidInput(
             f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: leave the evm out, "
             f"{OTHER_FOLDER}"

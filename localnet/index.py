@@ -5,6 +5,8 @@ lies above it, and hashes that lead to a tipset which is no longer there, count 
 and reverting costs the same at any depth.
 
     head              the head's height
+    first             the height of the first tipset, where the network is a fork; else it is 0
+    retained          the height from which on states are kept, where older ones were collected
     network           `NetworkRecord`
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
@@ -15,12 +17,15 @@ and reverting costs the same at any depth.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from localnet.genesis import NetworkRecord
-from localnet.records import Execution, NullRound, Tipset, TransactionReceipt, decode_height
+from localnet.records import GENESIS_PARENT, Execution, NullRound, Tipset, TransactionReceipt, decode_height
 from store.blockstore import Store, StoreCorrupt
 
 _HEAD = b"head"
+_FIRST = b"first"
+_RETAINED = b"retained"
 _NETWORK = b"network"
 
 
@@ -32,6 +37,16 @@ class ChainIndex:
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
 
+    @cached_property
+    def first(self) -> int:
+        """The height of the first tipset."""
+        return int.from_bytes(self._store.index(_FIRST) or b"", "big")
+
+    @property
+    def retained(self) -> int:
+        """The height of the oldest tipset whose state is kept."""
+        return int.from_bytes(self._store.index(_RETAINED) or b"", "big")
+
     def network(self) -> NetworkRecord | None:
         """The record of the network, None in a folder that has none yet."""
         data = self._store.index(_NETWORK)
@@ -39,7 +54,7 @@ class ChainIndex:
 
     def at(self, height: int) -> Tipset | NullRound | None:
         """What is at a height; None outside the chain."""
-        if not 0 <= height <= self.head:
+        if not self.first <= height <= self.head:
             return None
         data = self._store.index(_height_key(height))
         if data is None:
@@ -79,8 +94,8 @@ class ChainIndex:
         data = self._store.index(_execution_key(tipset.height, place))
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
-        execution, first_log = Execution.decode(data)
-        return TransactionReceipt(execution, tipset, place, first_log)
+        execution, first_log, gas_before = Execution.decode(data)
+        return TransactionReceipt(execution, tipset, place, first_log, gas_before)
 
     def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
         """The executions of a tipset, in order."""
@@ -101,18 +116,29 @@ def head_entries(height: int) -> dict[bytes, bytes | None]:
     return {_HEAD: height.to_bytes(8, "big")}
 
 
+def first_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry of a chain that begins at another height than 0."""
+    return {_FIRST: height.to_bytes(8, "big")}
+
+
+def retained_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry of a chain whose states below a height may be collected."""
+    return {_RETAINED: height.to_bytes(8, "big")}
+
+
 def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, bytes | None]:
     """The entries of a new head: itself, the null rounds before it, its executions, the hashes that lead to them."""
     entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
     entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
-    if tipset.height > tipset.parent + 1:
+    if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
-    logs = 0
+    logs = gas = 0
     for place, execution in enumerate(executions):
-        entries[_execution_key(tipset.height, place)] = execution.encode(logs)
+        entries[_execution_key(tipset.height, place)] = execution.encode(logs, gas)
         entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + place.to_bytes(4, "big")
         logs += len(execution.logs())
+        gas += execution.receipt.gas_used
     return entries
 
 

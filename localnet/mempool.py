@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hypervisor.address import Address
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import TransactionRefused
 from localnet.execution import Candidate
 
@@ -86,11 +85,10 @@ class Mempool:
         waiting = self._by_sender.get(sender, {})
         return [waiting[nonce] for nonce in range(next_nonce, self.pending_nonce(sender, next_nonce))]
 
-    def select(self, nonce_of: NonceOf, base_fee: int) -> list[Candidate]:
-        """What the next block takes: the dearest premiums first, nonces in order, up to the block's gas limit."""
+    def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
+        """What the next block takes: the dearest premiums first, nonces in order, up to so much gas of their limits."""
         queues = [self.ready_of(sender, nonce_of(sender)) for sender in self._by_sender]
         chosen: list[Candidate] = []
-        room = BLOCK_GAS_LIMIT
         while queues := [queue for queue in queues if queue and queue[0].bare.gas_fee_cap >= base_fee]:
             queue = max(queues, key=lambda entries: entries[0].bare.gas_premium)
             candidate = queue.pop(0)

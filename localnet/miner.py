@@ -17,6 +17,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet import onboarding
@@ -200,9 +201,13 @@ def create_miner(
 
 
 def _state(network: Network, actor: Address) -> list[Any]:
-    state = network.machine.actor(actor)
+    return _state_on(network.machine, actor)
+
+
+def _state_on(machine: Hypervisor, actor: Address) -> list[Any]:
+    state = machine.actor(actor)
     assert state is not None, "miners are never deleted"
-    fields: list[Any] = get_object(network.machine.store, state.head)
+    fields: list[Any] = get_object(machine.store, state.head)
     return fields
 
 
@@ -212,12 +217,17 @@ def _report_deposit(network: Network, miner: Miner) -> None:
     The actors take it out as it vests but never put it in: on a network that binds little else the total would become
     negative, and the miner's events would fail and cost it its claim.
     """
-    call = storagepower.update_pledge_total(decode_bigint(_state(network, miner.address)[_LOCKED]))
-    report = Message(Address.id(POWER_ACTOR), miner.address, method=call.method, params=call.params)
-    result = network.machine.apply_implicit(report)
+    report_deposit(network.machine, miner.address)
+    network.chain.keep_changes()
+
+
+def report_deposit(machine: Hypervisor, miner: Address) -> None:
+    """The same on a machine's state alone. Raises InvalidInput."""
+    call = storagepower.update_pledge_total(decode_bigint(_state_on(machine, miner)[_LOCKED]))
+    report = Message(Address.id(POWER_ACTOR), miner, method=call.method, params=call.params)
+    result = machine.apply_implicit(report)
     if result.exit_code:
         raise InvalidInput(f"power refuses a deposit with exit code {result.exit_code}: {result.message}")
-    network.chain.keep_changes()
 
 
 def _allocation(piece: Piece) -> storageminer.SectorAllocation:

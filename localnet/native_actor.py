@@ -20,9 +20,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import TokenAmount
 from localnet.addresses import Target, filecoin_address
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.errors import CallFailed
 from localnet.genesis import LARGEST_BALANCE
 from store.blockstore import Store, get_object
@@ -60,7 +59,7 @@ class NativeActor:
         """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.number(method), self.interface.params(method, params)
-        limit = Gas(BLOCK_GAS_LIMIT)
+        limit = self._network.rules.block_gas_limit
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         result = self._network.machine.call(message)
         if result.fatal is not None:
@@ -83,7 +82,7 @@ class NativeActor:
             data,
             value=value,
             sender=sender,
-            gas_limit=BLOCK_GAS_LIMIT // 2,
+            gas_limit=self._network.rules.generous_gas,
         )
 
     def answer(self, method: str, receipt: TransactionReceipt) -> Any:

@@ -29,15 +29,16 @@ from localnet import admission, simulate
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.by_hand import ByHand
+from localnet.call_request import CallRequest
 from localnet.clock import ChainClock, Clock
 from localnet.contract import Artifact, Contract, named_errors
 from localnet.contract_state import nonce_of
 from localnet.errors import CallFailed, TransactionFailed, UnknownTransaction
 from localnet.failed_call import failed_call
+from localnet.forking import Fork
 from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.opening import Opening
 from localnet.records import TransactionReceipt
-from localnet.simulate import CallRequest
 from localnet.trace import Trace, trace
 from localnet.trace_words import NamedInterface
 from localnet.upgrades import NO_UPGRADES, UpgradePlan
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from bridge.binding import Call, R
     from localnet.miner import Miner
     from localnet.native_actor import NativeActors
-
-PRIORITY_FEE: Final = TokenAmount(100_000)
-"""attoFIL per gas that is proposed as premium: the network's lowest estimate."""
 
 MOST_INTERFACES: Final = 1_000
 """So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
@@ -64,6 +62,8 @@ class Network(ByHand):
         bundle: Bundle | str | Path | None = None,
         evm: str = AUTO,
         network: int | None = None,
+        rules: str | None = None,
+        hardfork: str = "",
         mnemonic: str = TEST_MNEMONIC,
         account_count: int = 10,
         balance: TokenAmount = DEFAULT_BALANCE,
@@ -74,28 +74,34 @@ class Network(ByHand):
         chain_id: int | None = None,
         bare: bool = False,
         beginning: Beginning = NOTHING_MORE,
+        fork: Fork | None = None,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
-        version (default: the newest); a folder keeps both. `evm` says who runs contracts (`hypervisor.machine`). The
-        mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under both of its addresses.
-        `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned
-        by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts
-        and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real
-        network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the network.
-        A new network has the chain id 31415926, or `chain_id`, and the contracts of `localnet.preinstalled` unless it
-        is `bare`; `beginning` says what else it begins with.
+        version (default: the newest); a folder keeps both. `rules` are `filecoin` (the default) or `ethereum`, with a
+        `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
+        (`hypervisor.machine`). The mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under
+        both of its addresses. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`).
+        `upgrades` are planned by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With
+        `facade`, contracts and transactions call built-in actors by their Solidity interfaces
+        (`bridge.facade_runtime`), as on no real network; a folder does not keep that. With `deferred`, receipts are
+        known one block later, as on the network. A new network has the chain id 31415926 (31337 under Ethereum's
+        rules), or `chain_id`, and the contracts of `localnet.preinstalled` unless it is `bare`; `beginning` says what
+        else it begins with. A new network may begin as a `fork` of another one (`localnet.forking`), with its state,
+        actors, network version and chain id; accounts with less than 1 FIL there get `balance`.
 
-        Raises InvalidInput for a folder of another bundle, network version, chain id or `evm`, for a count or a balance
-        that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, for a count or a
+        balance that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
         """
         if account_count < 1:
             raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
         if len(beginning.miners) > account_count:
             raise InvalidInput(f"{account_count} accounts cannot own {len(beginning.miners)} miners, one each")
-        opening = Opening(path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare)
+        opening = Opening(
+            path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare, rules, hardfork, fork
+        )
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock))
         if facade:
             from bridge.facade_runtime import offer_facade
@@ -104,9 +110,17 @@ class Network(ByHand):
         self.chain.deferred = deferred
         self._by_address = {account.address: account for account in self.accounts}
         self._interfaces: dict[EthAddress | str, NamedInterface] = {}
-        if self.block_number == 0:
+        if self.block_number == self.chain.index.first:
             for owner, sectors in zip(self.accounts, beginning.miners, strict=False):
                 self.create_miner(owner, sectors)
+
+    @classmethod
+    def fork(cls, url: str, epoch: int | None = None, path: str | Path = IN_MEMORY, **options: Any) -> Self:
+        """A network that begins as another one is: at the head of a node, or at an epoch. See `Network`.
+
+        Raises the errors of `Network`; NodeError where the node does not answer.
+        """
+        return cls(path, fork=Fork(url, epoch), **options)
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -229,6 +243,7 @@ class Network(ByHand):
         address = to_filecoin(request.sender)
         if gas_limit is None:
             gas_limit = self.gas_limit(request)
+        premium = self.rules.premium
         transaction = Transaction(
             type=DYNAMIC_FEE,
             chain_id=self.chain_id,
@@ -237,8 +252,8 @@ class Network(ByHand):
             value=value,
             data=data,
             gas_limit=gas_limit,
-            max_fee=2 * self.base_fee + PRIORITY_FEE,
-            max_priority_fee=PRIORITY_FEE,
+            max_fee=2 * self.base_fee + premium,
+            max_priority_fee=premium,
         )
         if account is None:
             return self._finished(self.submit_unsigned(transaction.message_from(address)))
@@ -252,7 +267,7 @@ class Network(ByHand):
         *,
         value: int = 0,
         sender: Target | None = None,
-        gas_limit: int = 1_000_000_000,
+        gas_limit: int | None = None,
     ) -> TransactionReceipt:
         """A message of an account's native (f1) address to a method of an actor, signed with its key.
 
@@ -268,9 +283,9 @@ class Network(ByHand):
             value=TokenAmount(value),
             method=MethodNumber(method),
             params=params,
-            gas_limit=Gas(gas_limit),
-            gas_fee_cap=TokenAmount(2 * self.base_fee + PRIORITY_FEE),
-            gas_premium=PRIORITY_FEE,
+            gas_limit=self.rules.message_gas if gas_limit is None else Gas(gas_limit),
+            gas_fee_cap=TokenAmount(2 * self.base_fee + self.rules.premium),
+            gas_premium=self.rules.premium,
         )
         if isinstance(sender, Account):
             return self._finished(self.submit_native(sender.sign_native(message)))
@@ -283,14 +298,15 @@ class Network(ByHand):
         *,
         value: int = 0,
         sender: Account | None = None,
-        gas_limit: int = 5_000_000_000,
+        gas_limit: int | None = None,
     ) -> R:
         """A message that calls an actor's method by its binding (`bridge.bindings`); what the actor answers.
 
         `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
         and ValueError for an answer that is not the method's.
         """
-        receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=gas_limit)
+        limit = self.rules.generous_gas if gas_limit is None else gas_limit
+        receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=limit)
         return call.answer(receipt.execution.receipt.return_data)
 
     def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +12,20 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
-from hypervisor.opening import AUTO, open_store
+from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
-from hypervisor.types import TokenAmount
+from hypervisor.rules import FILECOIN
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.chain import Chain
+from localnet.controls import set_balance
 from localnet.datacap import grant_on
 from localnet.externs import ChainExterns
+from localnet.forking import Fork, open_fork
 from localnet.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
 from localnet.index import ChainIndex
 from localnet.preinstalled import preinstall
+from localnet.rules import Rules, rules_named, rules_of
 from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
 
@@ -42,6 +46,9 @@ class Opening:
     beginning: Beginning
     chain_id: int | None = None
     bare: bool = False
+    rules: str | None = None
+    hardfork: str = ""
+    fork: Fork | None = None
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
@@ -49,48 +56,101 @@ class Opening:
         upgrades, bundles = planned(plan)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
-            store = undo.enter_context(closing(open_store(self.path)))
+            store, origin = open_fork(undo.enter_context(closing(open_store(self.path))), self.fork)
             index, externs = ChainIndex(store), ChainExterns()
+            undo.callback(store.close)
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
-            if index.head < 0:
+            if index.head < 0 and origin is not None:
+                supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
+                genesis = replace(genesis, network_name=origin.point.name)
+            elif index.head < 0:
                 self._begin(machine)
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
-            fresh = NetworkRecord(genesis.network_name, supply, first, evm, machine.manifest.data)
-            chain = Chain(machine, externs, fresh, timestamp)
+            rules = rules_of(machine)
+            fresh = NetworkRecord(
+                genesis.network_name, supply, first, evm, machine.manifest.data, rules.name, rules.hardfork
+            )
+            chain = Chain(machine, externs, fresh, timestamp, origin)
             chain.plan(upgrades, bundles)
             undo.pop_all()
         return chain
 
     def _begin(self, machine: Hypervisor) -> None:
-        """Make a new machine's state the network's: its chain id, and the contracts that are everywhere."""
-        machine.advance(chain_id=self.chain_id)
+        """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""
+        rules = rules_of(machine)
+        machine.advance(chain_id=rules.chain_id if self.chain_id is None else self.chain_id)
+        rules.begin(machine)
         if not self.bare:
             preinstall(machine)
         for client, size in self.beginning.verified.items():
             grant_on(machine, client, size)
 
+    def _begin_fork(self, machine: Hypervisor) -> TokenAmount:
+        """Give the accounts funds where they have none, on another network's state; how many attoFIL that makes."""
+        wanted = {address: self.balance for account in self.accounts for address in (account.native, account.delegated)}
+        wanted.update(self.beginning.balances)
+        made = 0
+        for address, amount in wanted.items():
+            actor = machine.actor(address)
+            if actor is None or actor.balance < min(amount, ATTO_PER_FIL):
+                made += amount - (0 if actor is None else actor.balance)
+                set_balance(machine, address, amount)
+        for client, size in self.beginning.verified.items():
+            grant_on(machine, client, size)
+        if self.chain_id is not None:
+            machine.advance(chain_id=self.chain_id)
+        return TokenAmount(made)
+
     def _machine(
         self, store: Store, index: ChainIndex, bundle: Bundle | None, genesis: Genesis, externs: ChainExterns
     ) -> Hypervisor:
         network, evm, record = self.network, self.evm, index.network()
+        rules = rules_named(self.rules or FILECOIN, self.hardfork) if record is None else self._recorded_rules(record)
         if self.chain_id is not None and not 1 <= self.chain_id <= LARGEST_CHAIN_ID:
             raise InvalidInput(f"{self.chain_id} cannot be a chain id: expected 1 to 2^53 - 1")
+        if self.fork is not None and record is None:
+            if network is not None or bundle is not None:
+                raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")
+            if rules.name != FILECOIN:
+                raise InvalidInput(f"a fork is of a Filecoin network: it cannot be under the rules '{rules.name}'")
         if record is not None:
             now = record.upgrades.version_at(index.head)
             name = None if self.beginning == NOTHING_MORE else self.beginning.name
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
-            bundle, network, evm = None, None, record.evm
+            bundle, network = None, None
+            if evm == AUTO:
+                evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
+        if not rules.has_official_evm:
+            if evm == OFFICIAL_EVM:
+                raise InvalidInput(f"the rules '{rules.name}' need this project's own EVM: choose another evm")
+            evm = OWN_EVM if evm == AUTO else evm
         machine = Hypervisor.open(
             store=store,
             bundle=bundle,
             network=network,
+            rules=rules.name,
             evm=evm,
             genesis=genesis,
             externs=externs,
             proofs=AcceptProofs(),
         )
+        rules.prepare(machine)
         if record is not None and self.chain_id not in (None, machine.context.chain_id):
             found = machine.context.chain_id
             machine.close()
             raise InvalidInput(f"the folder's chain id is {found}, not {self.chain_id}: leave it out, {OTHER_FOLDER}")
         return machine
+
+    def _recorded_rules(self, record: NetworkRecord) -> Rules:
+        """A folder's rules; InvalidInput if somebody asks for others."""
+        if self.rules not in (None, record.rules):
+            raise InvalidInput(
+                f"the folder's network is under the rules '{record.rules}', not '{self.rules}': leave the rules out, "
+                f"{OTHER_FOLDER}"
+            )
+        if self.hardfork and rules_named(record.rules, self.hardfork).hardfork != record.hardfork:
+            raise InvalidInput(
+                f"the folder's network is of the hardfork {record.hardfork}, not {self.hardfork}: leave the hardfork "
+                f"out, {OTHER_FOLDER}"
+            )
+        return rules_named(record.rules, record.hardfork)

@@ -12,8 +12,9 @@ from typing import Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.machine import Hypervisor
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.controls import set_balance, set_code, set_nonce, set_storage
+from localnet.rules import rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,17 @@ class AccountOverride:
 
 @dataclass(frozen=True, slots=True)
 class BlockOverride:
-    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas."""
+    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas.
+
+    Gas limit, recipient of fees and randomness are of blocks under Ethereum's rules only.
+    """
 
     number: ChainEpoch | None = None
     time: int | None = None
     base_fee: TokenAmount | None = None
+    gas_limit: Gas | None = None
+    coinbase: EthAddress | None = None
+    randomness: bytes | None = None
 
 
 SAME_BLOCK: Final = BlockOverride()
@@ -56,15 +63,16 @@ def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]
 
     Raises AddressError and InvalidInput where an account cannot be so.
     """
-    context = machine.context
+    context, externs = machine.context, machine.externs
     with machine.trial():
         block = overrides.block
-        machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
         try:
+            machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
+            rules_of(machine).suppose(machine, block)
             override_accounts(machine, overrides.accounts)
             yield
         finally:
-            machine.context = context
+            machine.context, machine.externs = context, externs
 
 
 def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride]) -> None:

@@ -25,6 +25,7 @@ from localnet.errors import TransactionRefused, UnknownBlock
 from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
+from localnet.rules import Rules
 from localnet.upgrades import Upgrades, planned
 
 _LOG = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ class Producing:
     def chain_id(self) -> int:
         """Ethereum's chain id."""
         return self.machine.context.chain_id
+
+    @property
+    def rules(self) -> Rules:
+        """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
+        return self.chain.rules
 
     @property
     def version(self) -> int:
@@ -102,7 +108,7 @@ class Producing:
 
     def submit(self, raw: bytes) -> bytes:
         """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
-        return self._take(admission.from_raw(raw, self.chain_id))
+        return self._take(admission.from_raw(self.machine, raw))
 
     def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
         """Take signed Ethereum transactions that somebody sends at once; for each its hash, or why there is none.
@@ -151,7 +157,7 @@ class Producing:
         """Blocks of what waits, until nothing can be executed; whether there was one. Notes whose execution broke."""
         made = False
         while True:
-            chosen = self._chosen()
+            chosen = self.chosen()
             if not any(is_admissible(self.machine, candidate, self.base_fee) for candidate in chosen):
                 return made
             try:
@@ -221,12 +227,13 @@ class Producing:
         if blocks < 0 or null_rounds < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
         for _ in range(blocks):
-            self._produce(self._chosen(), null_rounds)
+            self._produce(self.chosen(), null_rounds)
         return self.head
 
-    def _chosen(self) -> list[Candidate]:
+    def chosen(self) -> list[Candidate]:
         """What the next block takes of what waits."""
-        return self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee)
+        limit = self.chain.rules.block_gas_limit
+        return self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee, limit)
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:
@@ -270,6 +277,11 @@ class Producing:
         except BaseException:
             self.chain.forget_plan(before)
             raise
+
+    @property
+    def remembered(self) -> tuple[Tipset, ...]:
+        """The tipsets of the snapshots."""
+        return tuple(snapshot.tipset for snapshot in self._snapshots)
 
     # --- going back -------------------------------------------------------------------------------------------
 

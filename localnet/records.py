@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
 
-NATIVE: Final = 3
-"""The kind of a message that was sent as no transaction; transactions have their type, 0 to 2."""
+NATIVE: Final = 0x100
+"""The kind of a message that was sent as no transaction; transactions have their type, which is one byte."""
 
-IMPERSONATED: Final = 4
+IMPERSONATED: Final = 0x101
 """The kind of a message that nobody signed: this network lets people act as any actor."""
 
 UNTYPED: Final = (NATIVE, IMPERSONATED)
@@ -144,21 +144,21 @@ class Execution:
         shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
         return [EmittedLog(address, log) for address, log in shaped if log is not None]
 
-    def encode(self, first_log: int) -> bytes:
-        """The index entry; `first_log` is the number of logs before it in the tipset."""
+    def encode(self, first_log: int, gas_before: int) -> bytes:
+        """The index entry; `first_log` and `gas_before` are the logs and the gas of those before it in the tipset."""
         events = [
             [event.emitter, event.address, [[e.flags, e.key, e.codec, e.value] for e in event.entries]]
             for event in self.events
         ]
         return encode([
             self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(),
-            _big(self.paid), events, self.words, first_log,
+            _big(self.paid), events, self.words, first_log, gas_before,
         ])  # fmt: skip
 
     @classmethod
-    def decode(cls, data: bytes) -> tuple[Execution, int]:
+    def decode(cls, data: bytes) -> tuple[Execution, int, int]:
         """The inverse of `encode`."""
-        hash_, kind, message, sender, to, receipt, paid, events, words, first_log = decode(data)
+        hash_, kind, message, sender, to, receipt, paid, events, words, first_log, gas_before = decode(data)
         execution = cls(
             hash=hash_,
             kind=kind,
@@ -170,7 +170,7 @@ class Execution:
             events=tuple(_emitted(event) for event in events),
             words=words,
         )
-        return execution, first_log
+        return execution, first_log, gas_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,8 @@ class TransactionReceipt:
     tipset: Tipset
     index: int
     first_log: int
+    gas_before: int = 0
+    """Gas of the messages before it in the tipset."""
     tracer: Callable[[TransactionReceipt], Trace] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -215,7 +217,7 @@ class TransactionReceipt:
 
     @property
     def gas_used(self) -> Gas:
-        """Filecoin gas."""
+        """Gas, in the rules' own."""
         return self.execution.receipt.gas_used
 
     @property

@@ -23,12 +23,13 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.admission import impersonated
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.chain import Chain
-from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one, inclusion_gas, may_send, next_nonce
+from localnet.errors import TransactionRefused
+from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one, next_nonce
 from localnet.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
 from localnet.records import Execution, Tipset
-from localnet.simulate import sender_of
+from localnet.rules import rules_of
+from localnet.rules.filecoin import sender_of
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
 
@@ -40,6 +41,10 @@ TRANSFERS: Final = EthAddress(b"\xee" * 20)
 
 _TRANSFER: Final = bytes(keccak(b"Transfer(address,address,uint256)"))
 _NO_FEE: Final = TokenAmount(0)
+
+_REFUSALS: Final = {"fee": -38012, "gas": -38013, "funds": -38014, "size": -38025}
+"""The specification's numbers by the reason of a transaction that is refused."""
+_REJECTED: Final = -32003
 
 
 class SimulationRefused(HypervisorError):
@@ -88,29 +93,48 @@ def simulate_blocks(
     a log, too. Raises SimulationRefused, and the errors of `override_accounts`.
     """
     machine = chain.machine_before(base, base.state)
+    room = chain.rules.block_gas_limit
+    if not chain.rules.has_null_rounds:
+        blocks = _without_gaps(base, blocks)
     parent, done = base, list[SimulatedBlock]()
     for block in blocks:
-        height, time = _place(base, parent, block.block)
+        height, time = _place(base, parent, block.block, chain.rules.simulated_block_time)
         base_fee = block.block.base_fee
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
         parent = replace(parent, next_base_fee=base_fee)
         begin_epoch(machine, chain.record, parent, height, time)
+        machine.externs = chain.machine.externs
+        chain.rules.suppose(machine, block.block)
         override_accounts(machine, block.accounts or {})
-        simulated = _Block(chain, machine, parent, height, time, validation, transfers).run(block.calls)
+        room = room if block.block.gas_limit is None else block.block.gas_limit
+        simulated = _Block(chain, machine, parent, height, time, room, validation, transfers).run(block.calls)
         done.append(simulated)
         parent = simulated.tipset
     return done
 
 
-def _place(base: Tipset, parent: Tipset, block: BlockOverride) -> tuple[ChainEpoch, int]:
-    """Height and time of a block. Raises SimulationRefused."""
+def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls]:
+    """The blocks with an empty one at each height between them. Raises SimulationRefused."""
+    filled, height = list[BlockCalls](), base.height
+    for block in blocks:
+        number = height + 1 if block.block.number is None else block.block.number
+        if number > base.height + MOST_BLOCKS:
+            raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {number}")
+        filled += [BlockCalls()] * (number - height - 1)
+        filled.append(block)
+        height = ChainEpoch(number)
+    return filled
+
+
+def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
+    """Height and time of a block, by default so many seconds behind its parent. Raises SimulationRefused."""
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
         raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
     if height > base.height + MOST_BLOCKS:
         raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {height}")
-    time = parent.timestamp + 1 if block.time is None else block.time
+    time = parent.timestamp + later if block.time is None else block.time
     if time <= parent.timestamp:
         raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
     return height, time
@@ -126,13 +150,15 @@ class _Block:
         parent: Tipset,
         height: ChainEpoch,
         time: int,
+        room: Gas,
         validation: bool,
         transfers: bool,
     ) -> None:
         self._chain = chain
         self._machine, self._parent, self._height, self._time = machine, parent, height, time
         self._validation, self._transfers = validation, transfers
-        self._room = BLOCK_GAS_LIMIT
+        self._rules = rules_of(machine)
+        self._room = room
 
     def run(self, calls: Sequence[SimulatedCall]) -> SimulatedBlock:
         """Execute the calls and end the epoch."""
@@ -142,12 +168,14 @@ class _Block:
         for call in calls:
             candidate = self._candidate(call)
             recorder = Recorder() if self._transfers else None
-            self._machine.tracer = recorder
+            self._machine.tracer = None if recorder is None else self._rules.heard(recorder)
             try:
-                execution, tip = execute_one(self._machine, candidate)
+                execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
+            except TransactionRefused as refused:
+                raise _refused(refused) from None
             finally:
                 self._machine.tracer = None
-            self._room -= execution.receipt.gas_used
+            self._room = Gas(self._room - execution.receipt.gas_used)
             tips += tip
             executions.append(execution)
             logs.append(
@@ -161,7 +189,7 @@ class _Block:
     def _candidate(self, call: SimulatedCall) -> Candidate:
         """The message of a call. Raises SimulationRefused."""
         machine, sender = self._machine, to_filecoin(call.sender)
-        gas = Gas(self._room) if call.gas is None else call.gas
+        gas = Gas(min(self._room, self._rules.transaction_gas_limit)) if call.gas is None else call.gas
         if gas > self._room:
             raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
         sender_of(machine, sender)
@@ -177,22 +205,19 @@ class _Block:
         return candidate
 
     def _validate(self, candidate: Candidate, expected: int) -> None:
-        message, base_fee = candidate.bare, self._parent.next_base_fee
+        message = candidate.bare
         if message.nonce < expected:
             raise SimulationRefused(-38010, f"nonce too low: next nonce {expected}, tx nonce {message.nonce}")
         if message.nonce > expected:
             raise SimulationRefused(-38011, f"nonce too high: next nonce {expected}, tx nonce {message.nonce}")
-        if message.gas_fee_cap < base_fee:
-            raise SimulationRefused(
-                -38012, f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
-            )
-        needed = inclusion_gas(self._machine, candidate.message.chain_length())
-        if message.gas_limit < needed:
-            raise SimulationRefused(-38013, f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
+        try:
+            self._rules.check(self._machine, candidate.message, self._parent.next_base_fee)
+        except TransactionRefused as refused:
+            raise _refused(refused) from None
 
     def _check_funds(self, candidate: Candidate) -> None:
         actor = self._machine.actor(candidate.bare.from_)
-        pays = actor is None or may_send(self._machine, actor)
+        pays = actor is None or self._rules.standing(self._machine, actor).sends
         needed, balance = candidate.most if pays else candidate.bare.value, 0 if actor is None else actor.balance
         if balance < needed:
             raise SimulationRefused(
@@ -200,6 +225,10 @@ class _Block:
                 f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
                 f"the call may cost {needed}",
             )
+
+
+def _refused(refused: TransactionRefused) -> SimulationRefused:
+    return SimulationRefused(_REFUSALS.get(refused.reason, _REJECTED), str(refused))
 
 
 def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[EmittedLog]:

@@ -32,14 +32,15 @@ class CodeMap:
     def line(self, counters: Iterable[int]) -> str | None:
         """`path:line` of the first of the program counters that a statement in a known source stands for."""
         try:
-            spans = _spans(self.text)
+            places = spans(self.text)
         except ValueError:
             return None
-        places = _instructions(self.code)
+        numbers = instruction_numbers(self.code)
         for counter in counters:
-            place = places.get(counter)
-            if place is not None and place < len(spans):
-                found = self._line(*spans[place])
+            number = numbers.get(counter)
+            if number is not None and number < len(places):
+                start, _, source, _ = places[number]
+                found = self._line(start, source)
                 if found is not None:
                     return found
         return None
@@ -68,21 +69,30 @@ def folder_reader(root: Path) -> Callable[[str], bytes | None]:
     return read
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """Start and source of each instruction; a field that is empty is that of the instruction before."""
-    spans: list[tuple[int, int]] = []
-    start, source = 0, -1
+def spans(text: str) -> list[tuple[int, int, int, str]]:
+    """Start, length, source and jump (`i` into a function, `o` out of one, `-`) of each instruction.
+
+    A field that is empty is that of the instruction before. Raises ValueError for what is no map.
+    """
+    found: list[tuple[int, int, int, str]] = []
+    start, length, source, jump = 0, 0, -1, "-"
     for entry in text.split(";"):
-        fields = entry.split(":")
-        if fields[0]:
-            start = int(fields[0])
-        if len(fields) > 2 and fields[2]:
-            source = int(fields[2])
-        spans.append((start, source))
-    return spans
+        if entry:
+            fields = entry.split(":")
+            count = len(fields)
+            if fields[0]:
+                start = int(fields[0])
+            if count > 1 and fields[1]:
+                length = int(fields[1])
+            if count > 2 and fields[2]:
+                source = int(fields[2])
+            if count > 3 and fields[3]:
+                jump = fields[3]
+        found.append((start, length, source, jump))
+    return found
 
 
-def _instructions(code: bytes) -> dict[int, int]:
+def instruction_numbers(code: bytes) -> dict[int, int]:
     """The number of the instruction at each program counter."""
     places: dict[int, int] = {}
     counter = 0

@@ -31,6 +31,7 @@ LARGEST_STATE: Final = 1 << 30
 
 _FORMAT: Final = 1
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP_MARK: Final = b"\x1f\x8b"
 _FURTHEST: Final = 1_100_000
 """Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
 
@@ -76,6 +77,8 @@ def load_state(chain: Chain, packed: bytes) -> Tipset:
 
 
 def _unpacked(packed: bytes) -> bytes:
+    if not packed.startswith(_GZIP_MARK):
+        raise InvalidInput("this is no state that a network has dumped: it is not compressed with gzip")
     reader = zlib.decompressobj(wbits=_GZIP)
     try:
         data = reader.decompress(packed, LARGEST_STATE)

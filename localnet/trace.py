@@ -21,6 +21,7 @@ from hypervisor.types import ActorID
 from localnet.chain import Chain
 from localnet.execution import begin_epoch, candidate_of, execute
 from localnet.records import Tipset, TransactionReceipt
+from localnet.rules import rules_of
 
 if TYPE_CHECKING:
     from localnet.trace_words import NamedInterface
@@ -116,7 +117,7 @@ class Replay:
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
         execution = self._chain.index.receipt_at(self._tipset, self._place).execution
-        self.machine.tracer = tracer
+        self.machine.tracer = None if tracer is None else rules_of(self.machine).heard(tracer)
         try:
             again = [done.receipt for done, _ in execute(self.machine, [candidate_of(execution)])]
         finally:

@@ -33,7 +33,9 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
         types.setdefault(DOMAIN, [])
         parts = _PREFIX + _hash_struct(types, DOMAIN, domain, 0)
         return bytes(keccak(parts if primary == DOMAIN else parts + _hash_struct(types, primary, message, 0)))
-    except (KeyError, TypeError, AttributeError, ValueError, EncodingError, OverflowError) as error:
+    except KeyError as error:
+        raise InvalidInput(f"typed data: {error.args[0]} is missing") from None
+    except (TypeError, AttributeError, ValueError, EncodingError, OverflowError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(f"no typed data: {type(error).__name__}: {error}") from None

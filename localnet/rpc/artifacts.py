@@ -1,4 +1,4 @@
-"""Telling the node what its contracts are: their interfaces, for call trees with names."""
+"""Telling the node what its contracts are, and hearing where in their code a transaction was: for names and lines."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.addresses import EthAddress
+from localnet.call_places import Instructions, call_places
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.values import address, anything, text
+from localnet.rpc.values import address, anything, hash32, text
 
 
 def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str | None = None) -> bool:
@@ -22,4 +23,12 @@ def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str |
     return True
 
 
-METHODS = (Method("hypervisor_addAbi", (anything, optional(address), optional(text)), add_abi),)
+def trace_places(node: Node, transaction_hash: bytes) -> Any:
+    """Where the calls of a transaction were made and ended, by program counters; null where that takes too long."""
+    return call_places(node.network.chain, node.network.receipt(transaction_hash), Instructions())
+
+
+METHODS = (
+    Method("hypervisor_addAbi", (anything, optional(address), optional(text)), add_abi),
+    Method("hypervisor_tracePlaces", (hash32,), trace_places),
+)

@@ -42,13 +42,14 @@ def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     found = find(node.network, at)
     if found is None:
         return None
-    return [receipt_json(receipt) for receipt in node.network.chain.index.receipts(found)]
+    rules = node.network.rules
+    return [receipt_json(receipt, rules) for receipt in node.network.chain.index.receipts(found)]
 
 
 def _shown(node: Node, found: Tipset | None, full: bool) -> dict[str, Any] | None:
     if found is None:
         return None
-    return block_json(node.network.chain.index, found, node.network.chain_id, full)
+    return block_json(node.network.chain.index, found, node.network.chain_id, node.network.rules, full)
 
 
 def _count(found: Tipset | None) -> str | None:

@@ -34,9 +34,12 @@ def block(value: Any) -> BlockRef:
             return BlockRef(value)
         if len(value) == 66:
             return BlockRef(hash=hash32(value))
-        return BlockRef(number=quantity(value))
+        if value.startswith("0x"):
+            return BlockRef(number=quantity(value))
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is no block: expected a tag, a quantity, a hash or an object")
+        raise invalid_params(
+            f"{shown(value)} is no block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash or an object"
+        )
     given = fields(value, "block")
     number, block_hash = field(given, "blockNumber", quantity), field(given, "blockHash", hash32)
     if (number is None) == (block_hash is None):
@@ -73,8 +76,11 @@ def resolve(network: Network, ref: BlockRef) -> Tipset:
     found = find(network, ref)
     if found is None and ref.hash is not None:
         raise RpcError(NOT_FOUND, f"block 0x{ref.hash.hex()} not found")
+    if found is None and ref.number is not None and ref.number < network.chain.index.first:
+        raise RpcError(NOT_FOUND, f"block {ref.number} not found: this chain begins at {network.chain.index.first}")
     if found is None:
-        raise RpcError(SERVER_ERROR, "requested a future epoch (beyond 'latest')")
+        there = f"{ref.number} is asked for, the head is {network.settled.height}"
+        raise RpcError(SERVER_ERROR, f"requested a future epoch (beyond 'latest'): {there}")
     return found
 
 
@@ -85,5 +91,5 @@ def _tagged(network: Network, tag: str) -> Tipset:
     if tag == "latest":
         return head
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)
-    found = network.chain.index.tipset_before(max(0, head.height - depth))
+    found = network.chain.index.tipset_before(max(network.chain.index.first, head.height - depth))
     return head if found is None else found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.base_fee import BLOCK_GAS_LIMIT
-from localnet.network import PRIORITY_FEE
+from localnet.forking import recorded_fork
+from localnet.node_client import shown_url
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
@@ -113,23 +113,24 @@ def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
     """As evm_mine; the new blocks, with whole transactions."""
     before = node.network.block_number
     mine_one(node, options)
-    index, chain_id = node.network.chain.index, node.network.chain_id
+    index, chain_id, rules = node.network.chain.index, node.network.chain_id, node.network.rules
     heights = range(before + 1, node.network.block_number + 1)
-    return [block_json(index, node.network.block(height), chain_id, True) for height in heights]
+    return [block_json(index, node.network.block(height), chain_id, rules, full=True) for height in heights]
 
 
 def rollback(node: Node, depth: int = 1) -> None:
     """Forget the newest blocks, so many heights; what waits is forgotten too."""
-    head = node.network.head
-    if depth > head.height:
-        raise invalid_params(f"depth: the chain has {head.height} blocks above the first, not {depth}")
-    _go_back(node, head.height - depth)
+    height = node.network.head.height
+    above = height - node.network.chain.index.first
+    if depth > above:
+        raise invalid_params(f"depth: the chain has {above} blocks above the first, not {depth}")
+    _go_back(node, height - depth)
 
 
 def reset(node: Node, options: Any = None) -> bool:
-    """Go back to the first block, with the clock's own time; forks are not offered."""
+    """Go back to the first block, with the clock's own time; another fork needs another node."""
     if isinstance(options, dict) and fields(options, "options").get("forking"):
-        raise invalid_params("forking: this node does not fork other networks")
+        raise invalid_params("forking: a node that runs forks nothing else: start one with --fork-url")
     _go_back(node, 0)
     node.network.set_block_interval(None)
     node.impersonated.clear()
@@ -159,33 +160,57 @@ def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
 
 def node_info(node: Node) -> dict[str, Any]:
     """Head, fees and limits."""
-    head = node.network.head
+    head, rules, fork = node.network.head, node.network.rules, recorded_fork(node.network.machine.base)
     return {
-        "currentBlockNumber": head.height,
+        "currentBlockNumber": as_quantity(head.height),
         "currentBlockTimestamp": head.timestamp,
         "currentBlockHash": as_data(head.hash),
-        "hardFork": f"nv{node.network.machine.context.network.number}",
+        "hardFork": rules.hardfork or f"nv{node.network.version}",
         "transactionOrder": "fees",
         "environment": {
             "baseFee": as_quantity(node.network.base_fee),
             "chainId": node.network.chain_id,
-            "gasLimit": as_quantity(BLOCK_GAS_LIMIT),
-            "gasPrice": as_quantity(node.network.base_fee + PRIORITY_FEE),
+            "gasLimit": as_quantity(rules.block_gas_limit),
+            "gasPrice": as_quantity(node.network.base_fee + rules.premium),
         },
-        "forkConfig": {"forkUrl": None, "forkBlockNumber": None, "forkRetryBackoff": None},
+        "forkConfig": {
+            "forkUrl": None if fork is None else shown_url(fork.url) or None,
+            "forkBlockNumber": None if fork is None else fork.height,
+            "forkRetryBackoff": None,
+        },
     }
+
+
+def genesis_time(node: Node) -> int:
+    """The first block's time, in Unix seconds."""
+    index = node.network.chain.index
+    return index.tipset(index.first).timestamp
+
+
+def set_logging_enabled(node: Node, on: bool) -> bool:
+    """Whether the node tells on its console what happens; with --silent it never does."""
+    if node.console is not None:
+        node.console.enabled = on
+    return True
 
 
 def metadata(node: Node) -> dict[str, Any]:
     """What this node is, and where its chain stands."""
-    head = node.network.head
+    head, fork = node.network.head, recorded_fork(node.network.machine.base)
+    first = node.network.chain.index.first
     return {
         "clientVersion": node.client_version,
         "chainId": node.network.chain_id,
         "instanceId": f"0x{node.instance}",
         "latestBlockNumber": head.height,
         "latestBlockHash": as_data(head.hash),
-        "forkedNetwork": None,
+        "forkedNetwork": None
+        if fork is None
+        else {
+            "chainId": fork.chain_id,
+            "forkBlockNumber": first,
+            "forkBlockHash": as_data(node.network.block(first).hash),
+        },
     }
 
 
@@ -206,7 +231,8 @@ def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # 
 
 def _go_back(node: Node, height: int) -> None:
     """Make the tipset at a height, or the one before it, the head again."""
-    tipset = node.network.chain.index.tipset_before(height)
+    index = node.network.chain.index
+    tipset = index.tipset_before(max(index.first, height))
     assert tipset is not None, "a chain has a first tipset"
     node.network.go_back(tipset, None if height else 0)
 
@@ -240,8 +266,10 @@ METHODS = (
     Method("anvil_rollback", (optional(number),), rollback),
     Method("anvil_reset", (optional(anything),), reset, aliases=("hardhat_reset",)),
     Method("anvil_dropTransaction", (hash32,), drop_transaction, aliases=("hardhat_dropTransaction",)),
-    Method("anvil_dropAllTransactions", (), drop_all_transactions),
+    Method("anvil_dropAllTransactions", (), drop_all_transactions, aliases=("hardhat_dropAllTransactions",)),
     Method("anvil_removePoolTransactions", (address,), remove_pool_transactions),
+    Method("anvil_getGenesisTime", (), genesis_time),
+    Method("anvil_setLoggingEnabled", (boolean,), set_logging_enabled, aliases=("hardhat_setLoggingEnabled",)),
     Method("anvil_nodeInfo", (), node_info),
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),

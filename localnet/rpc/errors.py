@@ -18,6 +18,7 @@ from localnet.errors import (
     UnknownTransaction,
 )
 from store.blockstore import StoreError
+from store.remote import RemoteLied, RemoteUnavailable
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -81,6 +82,8 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
+        case RemoteUnavailable() | RemoteLied():  # the node that the network was forked from
+            return RpcError(SERVER_ERROR, str(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")
         case _:

@@ -1,11 +1,9 @@
-"""Methods about the price of gas, in attoFIL per Filecoin gas."""
+"""Methods about the price of gas, in attoFIL for one gas of the rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from localnet.base_fee import BLOCK_GAS_LIMIT
-from localnet.network import PRIORITY_FEE
 from localnet.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import invalid_params
@@ -19,12 +17,12 @@ MAX_PERCENTILES = 100
 
 def gas_price(node: Node) -> str:
     """What a transaction should offer: the next base fee and the usual premium."""
-    return as_quantity(node.network.base_fee + PRIORITY_FEE)
+    return as_quantity(node.network.base_fee + node.network.rules.premium)
 
 
-def max_priority_fee(node: Node) -> str:  # noqa: ARG001
-    """The usual premium, which is also the least."""
-    return as_quantity(PRIORITY_FEE)
+def max_priority_fee(node: Node) -> str:
+    """The usual premium."""
+    return as_quantity(node.network.rules.premium)
 
 
 def base_fee(node: Node) -> str:
@@ -40,8 +38,12 @@ def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[floa
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
-        "gasUsedRatio": [tipset.gas_used / BLOCK_GAS_LIMIT for tipset in tipsets],
+        "gasUsedRatio": [tipset.gas_used / node.network.rules.block_gas_limit for tipset in tipsets],
     }
+    blob_fee = node.network.rules.blob_base_fee
+    if blob_fee is not None:
+        history["baseFeePerBlobGas"] = [as_quantity(blob_fee)] * (len(tipsets) + 1)
+        history["blobGasUsedRatio"] = [0] * len(tipsets)
     if percentiles is not None:
         history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
     return history
@@ -78,16 +80,17 @@ def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
         premium = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
         paid.append((premium, receipt.gas_used))
     paid.sort()
-    return [as_quantity(_at_percentile(paid, tipset.gas_used, share)) for share in wanted]
+    usual = node.network.rules.premium
+    return [as_quantity(_at_percentile(paid, tipset.gas_used, share, usual)) for share in wanted]
 
 
-def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int:
+def _at_percentile(paid: list[tuple[int, int]], total: int, share: float, usual: int) -> int:
     passed = 0
     for premium, gas in paid:
         passed += gas
         if passed >= total * share / 100:
             return premium
-    return paid[-1][0] if paid else PRIORITY_FEE
+    return paid[-1][0] if paid else usual
 
 
 METHODS = (

@@ -40,8 +40,9 @@ def chain_head(node: Node) -> dict[str, Any]:
 
 
 def chain_get_genesis(node: Node) -> dict[str, Any]:
-    """The first tipset."""
-    return tipset_json(node.network, node.network.chain.index.tipset(0))
+    """The first tipset; of a fork, the one that it begins with."""
+    index = node.network.chain.index
+    return tipset_json(node.network, index.tipset(index.first))
 
 
 def chain_get_tipset(node: Node, key: TipsetKey) -> dict[str, Any]:

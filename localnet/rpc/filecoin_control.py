@@ -14,6 +14,8 @@ from localnet.rpc.state_control import actor_address
 from localnet.rpc.values import address, as_quantity, boolean, number, shown, text
 
 MAX_SECTORS: Final = 1_000
+_TURN: Final = 0.1
+"""Seconds of a collection that one request takes."""
 _BUNDLE: Final = re.compile(r"(own(-[a-z-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
 
 
@@ -58,9 +60,26 @@ def set_producer(node: Node, miner: Address) -> bool:
     return True
 
 
+def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
+    """Go on with a collection of the folder's garbage for a moment, or begin one that keeps the newest states.
+
+    Ask again until `phase` is `done`; requests are answered in between. Without a number all states are kept.
+    """
+    turn = node.housekeeper.collect(_TURN, states)
+    sizes = None if turn.done is None else (turn.done.size_before, turn.done.size_after)
+    return {
+        "phase": turn.phase,
+        "kept": turn.kept,
+        "dropped": turn.dropped,
+        "sizeBefore": None if sizes is None else sizes[0],
+        "sizeAfter": None if sizes is None else sizes[1],
+    }
+
+
 METHODS = (
     Method("hypervisor_upgrade", (version, optional(bundle_name)), upgrade),
     Method("hypervisor_createMiner", (address, optional(number), optional(boolean)), create_miner),
     Method("hypervisor_grantDatacap", (actor_address, number), grant_datacap),
     Method("hypervisor_setProducer", (actor_address,), set_producer),
+    Method("hypervisor_collectGarbage", (optional(number),), collect_garbage),
 )

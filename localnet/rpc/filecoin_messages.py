@@ -17,8 +17,6 @@ from hypervisor.gas_outputs import GasOutputs, gas_outputs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import CallNode, CallTrees
-from hypervisor.types import Gas
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
@@ -54,7 +52,7 @@ def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str,
     """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
     machine = machine_at(node, key)
     id_of(machine, request.from_)
-    wanted = replace(request, gas_limit=request.gas_limit or Gas(BLOCK_GAS_LIMIT))
+    wanted = replace(request, gas_limit=request.gas_limit or node.network.rules.block_gas_limit)
     trees = CallTrees()
     with machine.trial():
         before, machine.tracer = machine.tracer, trees
@@ -72,7 +70,30 @@ def state_replay(node: Node, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
-    trees, replay = CallTrees(), Replay(node.network.chain, receipt.tipset, receipt.index)
+    return _replayed(Replay(node.network.chain, receipt.tipset, receipt.index), receipt)
+
+
+def state_compute(
+    node: Node,
+    height: int,
+    messages: Any = None,
+    key: TipsetKey = HEAD,
+) -> dict[str, Any]:
+    """The state root after a tipset at its own height, and its messages, executed again. It takes no other messages."""
+    found = found_tipset(node.network, key)
+    if messages or height != found.height:
+        raise RpcError(
+            LOTUS_ERROR,
+            f"only the state after a tipset at its own height, {found.height}, is computed, without messages",
+        )
+    replay = Replay(node.network.chain, found, 0)
+    receipts = node.network.chain.index.receipts(found)
+    return {"Root": cid_json(found.state), "Trace": [_replayed(replay, receipt) for receipt in receipts]}
+
+
+def _replayed(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:
+    """The message whose turn it is in a replay of its tipset."""
+    trees = CallTrees()
     replay.next(trees)
     bare, executed = receipt.execution.message.message, receipt.execution.receipt
     base_fee = receipt.tipset.base_fee
@@ -227,6 +248,7 @@ def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> d
 METHODS = (
     Method("Filecoin.StateCall", (message, optional(tipset)), state_call),
     Method("Filecoin.StateReplay", (tipset, cid), state_replay),
+    Method("Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute),
     Method(
         "Filecoin.StateSearchMsg", (anything, optional(anything), optional(epoch), optional(boolean)), state_search_msg
     ),

@@ -19,9 +19,7 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
-from localnet.base_fee import BLOCK_GAS_LIMIT
 from localnet.execution import next_nonce
-from localnet.network import PRIORITY_FEE
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
@@ -59,7 +57,7 @@ def estimate_gas_limit(node: Node, request: Message, key: TipsetKey = HEAD) -> i
 
 def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
     """The usual premium, which is also the least, in attoFIL per gas."""
-    return str(PRIORITY_FEE)
+    return str(node.network.rules.premium)
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
@@ -118,9 +116,7 @@ def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
 def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  # noqa: ARG001
     """The messages that the next block would take."""
     found_tipset(node.network, key)
-    machine = node.network.machine
-    chosen = node.network.mempool.select(lambda sender: next_nonce(machine, sender), node.network.base_fee)
-    return [message_json(candidate.message) for candidate in chosen]
+    return [message_json(candidate.message) for candidate in node.network.chosen()]
 
 
 # --- the wallet -------------------------------------------------------------------------------------------------------
@@ -195,7 +191,7 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
         tried = replace(
             request,
             nonce=sender.nonce,
-            gas_limit=Gas(BLOCK_GAS_LIMIT),
+            gas_limit=node.network.rules.block_gas_limit,
             gas_fee_cap=TokenAmount(0),
             gas_premium=TokenAmount(0),
         )
@@ -212,9 +208,9 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
     if request.gas_limit == 0:
         numerator, denominator = _OVERESTIMATION
         limit = _gas_used(node, request, key) * numerator // denominator
-        request = replace(request, gas_limit=Gas(min(limit, BLOCK_GAS_LIMIT)))
+        request = replace(request, gas_limit=Gas(min(limit, node.network.rules.block_gas_limit)))
     if request.gas_premium == 0:
-        request = replace(request, gas_premium=PRIORITY_FEE)
+        request = replace(request, gas_premium=node.network.rules.premium)
     if request.gas_fee_cap == 0:
         request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
     if most and request.gas_fee_cap * request.gas_limit > most:

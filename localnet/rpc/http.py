@@ -23,6 +23,8 @@ from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
 _JSON: Final = (b"content-type", b"application/json")
+_READ_ON: Final = 64 << 20
+"""Bytes of a body too large that are read nevertheless: most clients look for an answer when they have sent it all."""
 
 
 def application(node: Node, dispatcher: Dispatcher, access: Access | None = None) -> ASGIApp:
@@ -95,14 +97,15 @@ class _RpcEndpoint:
             answer, status = await self._dispatcher.answer(body), 200
         headers = [_JSON, (b"content-length", str(len(answer)).encode())]
         if status == 413:
-            headers.append((b"connection", b"close"))  # the rest of the body is not read
+            headers.append((b"connection", b"close"))  # the rest of a body beyond _READ_ON is not read
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, None where it is too large; nothing where the client went away in the middle of it."""
         declared = _header(scope, b"content-length") or ""
-        if declared.isdigit() and int(declared) > self._limit:
+        length = int(declared) if declared.isdigit() else 0
+        if length > _READ_ON or (length > self._limit and _header(scope, b"expect") is not None):
             return None
         parts, size, more = [], 0, True
         while more:
@@ -111,11 +114,12 @@ class _RpcEndpoint:
                 return b""
             part = message.get("body", b"")
             size += len(part)
-            if size > self._limit:
+            if size > _READ_ON:
                 return None
-            parts.append(part)
+            if size <= self._limit:
+                parts.append(part)
             more = message.get("more_body", False)
-        return b"".join(parts)
+        return b"".join(parts) if size <= self._limit else None
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

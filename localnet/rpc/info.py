@@ -11,8 +11,8 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, as_quantity, data
 
 MODULES: Final = (
-    "anvil", "debug", "erigon", "eth", "evm", "hardhat", "hypervisor", "net", "personal", "rpc", "trace", "txpool",
-    "web3",
+    "anvil", "debug", "erigon", "eth", "evm", "hardhat", "hypervisor", "net", "personal", "rpc", "tenderly", "trace",
+    "txpool", "web3",
 )  # fmt: skip
 
 
@@ -85,11 +85,16 @@ def modules(node: Node) -> dict[str, str]:  # noqa: ARG001
 
 
 def capabilities(node: Node) -> dict[str, Any]:
-    """The head, and how far back the node answers: to the first block, but for proofs, which it has none of."""
-    everything = {"disabled": False, "oldestBlock": as_quantity(0)}
+    """The head, and how far back it answers; `stateproofs`, a trie's, are disabled (eth_getProof has Filecoin's).
+
+    To the first block, for states to the oldest one that is kept. The schema of the answer has no room for a reason.
+    """
+    index = node.network.chain.index
     head = {"number": as_quantity(node.network.block_number), "hash": as_data(node.network.head.hash)}
-    kinds = dict.fromkeys(("state", "tx", "logs", "receipts", "blocks"), everything)
-    return {"head": head, **kinds, "stateproofs": {"disabled": True}}
+    everything = {"disabled": False, "oldestBlock": as_quantity(index.first)}
+    states = {"disabled": False, "oldestBlock": as_quantity(max(index.first, index.retained))}
+    kinds = dict.fromkeys(("tx", "logs", "receipts", "blocks"), everything)
+    return {"head": head, "state": states, **kinds, "stateproofs": {"disabled": True}}
 
 
 METHODS = (

@@ -6,26 +6,31 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
+from localnet.call_request import CallRequest
 from localnet.errors import CallFailed
 from localnet.network import Network
+from localnet.overrides import NONE, Overrides
+from localnet.retention import Housekeeper
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
-from localnet.simulate import CallRequest
+from localnet.side_states import SideStates
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
 
-    A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). Of WebSockets: `connections` at a time; `unsent`
-    bytes may wait for a client that reads slowly, and `requests_of_one` requests of a client be answered at a time; one
-    that answers no `ping` so long is disconnected.
+    A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer
+    where the process may not open so many files; while a request is not whole, no more than `silence` may pass without
+    a byte of it. Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and
+    `requests_of_one` requests of a client be answered at a time; one that answers no `ping` so long is disconnected.
     """
 
     body: int = 5 << 20
@@ -34,6 +39,8 @@ class Limits:
     log_span: int = 2_880
     logs: int = 10_000
     mined: int = 100_000
+    clients: int = 4_000
+    silence: float = 30.0
     connections: int = 500
     subscriptions: int = 10_000
     subscriptions_of_one: int = 1_000
@@ -41,6 +48,18 @@ class Limits:
     requests_of_one: int = 1_000
     ping: float = 20.0
     wait: float = 120.0
+
+
+class Teller(Protocol):
+    """A console, as the node's methods use it; `enabled` says whether it tells anything. It must not raise."""
+
+    enabled: bool
+
+    def estimate_failed(self, request: CallRequest) -> None:
+        """The estimate of a transaction's gas failed at the head: it is never made."""
+
+    def asked(self, machine: Hypervisor, request: CallRequest, overrides: Overrides) -> None:
+        """Somebody asks what a call answers, or how much gas it takes: its contracts may write to the console."""
 
 
 @dataclass(slots=True)
@@ -53,33 +72,49 @@ class Node:
     impersonates_all: bool = False
     signs: bool = True
     """Whether it signs with its accounts' keys for whoever asks."""
-    estimate_failed: Callable[[CallRequest], None] | None = None
-    """Who is told of estimates of gas that fail at the head: the transactions are never made then."""
+    console: Teller | None = None
     interval: Interval = field(default_factory=Interval)
+    keep_states: int | None = None
+    """Of how many blocks a folder keeps the states, the older ones being collected (None: of all)."""
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
+    side_states: SideStates = field(init=False)
+    _housekeeper: Housekeeper | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         limits = self.limits
         self.filters = Filters(self.network)
+        self.side_states = SideStates(self.network.chain)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
         """Forget what clients have set: the network is somebody else's now."""
         self.filters.clear()
 
+    @property
+    def housekeeper(self) -> Housekeeper:
+        """Who collects the folder's garbage. Raises InvalidInput where the network has no folder of its own."""
+        if self._housekeeper is None:
+            self._housekeeper = Housekeeper(self.network, self.keep_states)
+        return self._housekeeper
+
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""
         return self.network.chain.machine_at(resolve(self.network, ref))
+
+    def tell(self, machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> None:
+        """Somebody asks what a call answers, or how much gas it takes."""
+        if self.console is not None:
+            self.console.asked(machine, request, overrides)
 
     def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
         """What an estimate at the head answers. Raises what it raises."""
         try:
             return estimate()
         except CallFailed:
-            if self.estimate_failed is not None:
-                self.estimate_failed(request)
+            if self.console is not None:
+                self.console.estimate_failed(request)
             raise
 
     @property

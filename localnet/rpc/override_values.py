@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.overrides import AccountOverride, BlockOverride
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, quantity, shown
@@ -20,9 +20,8 @@ NO_ACCOUNTS: Final[Accounts] = {}
 MAX_ACCOUNTS: Final = 1_000
 
 _ACCOUNT: Final = ("balance", "nonce", "code", "state", "stateDiff", "movePrecompileToAddress")
-_BLOCK: Final = ("number", "time", "baseFeePerGas")
-_NO_BLOCK: Final = ("gasLimit", "feeRecipient", "coinbase", "prevRandao", "random", "difficulty", "blobBaseFee",
-                    "withdrawals", "blockHash")  # fmt: skip
+_BLOCK: Final = ("number", "time", "baseFeePerGas", "gasLimit", "feeRecipient", "coinbase", "prevRandao", "random")
+_NO_BLOCK: Final = ("difficulty", "blobBaseFee", "withdrawals", "blockHash")
 _LATEST_EPOCH: Final = (1 << 63) - 1
 
 
@@ -39,7 +38,7 @@ def block_override(value: Any) -> BlockOverride:
     given = fields(value, "block override")
     for name in given:
         if name in _NO_BLOCK:
-            raise invalid_params(f"{name}: a Filecoin block has none that could be overridden")
+            raise invalid_params(f"{name}: a block here has none that could be overridden")
         if name not in _BLOCK:
             raise invalid_params(f"{shown(name)} is no field of a block override: expected {', '.join(_BLOCK)}")
     number, base_fee = field(given, "number", quantity), field(given, "baseFeePerGas", quantity)
@@ -47,8 +46,16 @@ def block_override(value: Any) -> BlockOverride:
     for name, found in (("number", number), ("time", time)):
         if found is not None and found > _LATEST_EPOCH:
             raise invalid_params(f"{name}: {found} has more than 63 bits")
+    gas = field(given, "gasLimit", quantity)
+    coinbase = field(given, "feeRecipient", address)
+    randomness = field(given, "prevRandao", hash32)
     return BlockOverride(
-        None if number is None else ChainEpoch(number), time, None if base_fee is None else TokenAmount(base_fee)
+        number=None if number is None else ChainEpoch(number),
+        time=time,
+        base_fee=None if base_fee is None else TokenAmount(base_fee),
+        gas_limit=None if gas is None else Gas(gas),
+        coinbase=field(given, "coinbase", address) if coinbase is None else coinbase,
+        randomness=field(given, "random", hash32) if randomness is None else randomness,
     )
 
 

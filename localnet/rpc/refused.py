@@ -11,22 +11,37 @@ from typing import Any, Final
 from localnet.rpc.errors import NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.values import anything
+from localnet.rpc.values import anything, as_quantity
 
-_STATE: Final = "the state is no Merkle-Patricia trie: there is no such proof; Filecoin.ChainReadObj reads its blocks"
+_STATE: Final = (
+    "the state is no Merkle-Patricia trie: eth_getProof proves accounts and slots by the blocks that it is of"
+)
 _HEADERS: Final = "a tipset's hash is not that of an RLP header: Filecoin.ChainReadObj reads its blocks"
+_LIMIT: Final = "the network fixes the block gas limit"
+_NOBODY: Final = "no account is paid the fees of a block; hypervisor_setProducer names a miner that is paid for blocks"
+_RANDOMNESS: Final = "randomness is the beacon's of the epoch"
+_CHEAPEST: Final = "the base fee is the least gas price: anvil_setNextBlockBaseFeePerGas"
+_BLOBS: Final = "eth_blobBaseFee"
 _WORK: Final = "Filecoin has no proof of work"
 
 REASONS: Final = {
-    "eth_getProof": _STATE,
     "debug_executionWitness": _STATE,
     "debug_getRawHeader": _HEADERS,
     "debug_getRawBlock": _HEADERS,
     "debug_getRawReceipts": "receipts are no RLP here: Filecoin.ChainGetParentReceipts has them",
-    "eth_blobBaseFee": "Filecoin has no blobs",
+    _BLOBS: "Filecoin has no blobs",
     "eth_getWork": _WORK,
     "eth_submitWork": _WORK,
     "eth_submitHashrate": _WORK,
+    "anvil_setBlockGasLimit": _LIMIT,
+    "evm_setBlockGasLimit": _LIMIT,
+    "anvil_setCoinbase": _NOBODY,
+    "hardhat_setCoinbase": _NOBODY,
+    "anvil_setMinGasPrice": _CHEAPEST,
+    "hardhat_setMinGasPrice": _CHEAPEST,
+    "anvil_setNextBlockPrevRandao": _RANDOMNESS,
+    "hardhat_setPrevRandao": _RANDOMNESS,
+    "anvil_setChainId": "a chain keeps its id; --chain-id gives a new one another",
     "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
 }
 """Why each of the methods is refused."""
@@ -40,6 +55,19 @@ def _refusal(reason: str) -> Callable[..., None]:
     return refuse
 
 
-METHODS = tuple(
-    Method(name, (optional(anything),) * 3, _refusal(reason), inline=True) for name, reason in REASONS.items()
+def blob_base_fee(node: Node) -> str:
+    """Refused: Filecoin has no blobs. Under Ethereum's rules, the least price of blob gas, which never rises here."""
+    fee = node.network.rules.blob_base_fee
+    if fee is None:
+        raise RpcError(NOT_SUPPORTED, REASONS[_BLOBS])
+    return as_quantity(fee)
+
+
+METHODS = (
+    Method(_BLOBS, (), blob_base_fee, inline=True),
+    *(
+        Method(name, (optional(anything),) * 3, _refusal(reason), inline=True)
+        for name, reason in REASONS.items()
+        if name != _BLOBS
+    ),
 )

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.addresses import EthAddress
-from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY
+from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
+from localnet.call_request import CallRequest
 from localnet.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
-from localnet.simulate import CallRequest
+from localnet.rules import Rules
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000
+_SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,38 @@ class TransactionRequest:
     max_fee: int | None
     max_priority_fee: int | None
     chain_id: int | None
+    access_list: AccessList
+    authorizations: tuple[Authorization, ...]
 
-    def call(self, default_sender: EthAddress) -> CallRequest:
-        """The same as a call. Prices are of no account there."""
-        return CallRequest(self.to, self.data, self.value, self.sender or default_sender, self.gas)
+    def call(self, default_sender: EthAddress, rules: Rules) -> CallRequest:
+        """The same as a call. Raises RpcError for what a transaction has not under these rules."""
+        self.check(rules)
+        return CallRequest(
+            self.to,
+            self.data,
+            self.value,
+            self.sender or default_sender,
+            self.gas,
+            max_fee=(self.gas_price if self.max_fee is None else self.max_fee) or 0,
+            max_priority_fee=(self.gas_price if self.max_priority_fee is None else self.max_priority_fee) or 0,
+            access_list=self.access_list,
+            authorizations=self.authorizations,
+        )
+
+    def check(self, rules: Rules) -> None:
+        """Raises RpcError for what a transaction has not under these rules."""
+        if rules.has_access_lists:
+            return
+        if self.access_list:
+            raise invalid_params("accessList: a Filecoin message cannot carry one")
+        if self.authorizations or self.type == SET_CODE:
+            raise invalid_params("authorizationList: transactions of this type are not supported")
 
 
 def transaction(value: Any) -> TransactionRequest:
     """A reader of transaction objects, as `eth_call` and `eth_sendTransaction` take them."""
     given = fields(value, "transaction")
-    if field(given, "accessList", listed(lambda item: item, MAX_ALTERNATIVES)):
-        raise invalid_params("accessList: a Filecoin message cannot carry one")
-    for name in ("blobVersionedHashes", "blobs", "authorizationList"):
+    for name in ("blobVersionedHashes", "blobs"):
         if given.get(name):
             raise invalid_params(f"{name}: transactions of this type are not supported")
     gas_price, max_fee = field(given, "gasPrice", quantity), field(given, "maxFeePerGas", quantity)
@@ -52,7 +74,7 @@ def transaction(value: Any) -> TransactionRequest:
     if gas_price is not None and (max_fee is not None or priority is not None):
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
     kind = _type(given, gas_price)
-    if kind != DYNAMIC_FEE and (max_fee is not None or priority is not None):
+    if kind in (LEGACY, ACCESS_LIST) and (max_fee is not None or priority is not None):
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
     gas = field(given, "gas", quantity)
     return TransactionRequest(
@@ -67,7 +89,27 @@ def transaction(value: Any) -> TransactionRequest:
         max_fee=max_fee,
         max_priority_fee=priority,
         chain_id=field(given, "chainId", quantity),
+        access_list=tuple(field(given, "accessList", listed(_access, MAX_ALTERNATIVES)) or ()),
+        authorizations=tuple(field(given, "authorizationList", listed(_authorization, MAX_ALTERNATIVES)) or ()),
     )
+
+
+def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
+    given = fields(value, "entry of an access list")
+    owner = field(given, "address", address)
+    if owner is None:
+        raise invalid_params("accessList: an entry without an address")
+    keys = field(given, "storageKeys", listed(hash32, MAX_ALTERNATIVES)) or ()
+    return owner, tuple(int.from_bytes(key, "big") for key in keys)
+
+
+def _authorization(value: Any) -> Authorization:
+    given = fields(value, "authorization")
+    owner, numbers = field(given, "address", address), [field(given, name, quantity) for name in _SIGNED]
+    if owner is None or None in numbers:
+        raise invalid_params(f"authorizationList: an authorization has an address, {', '.join(_SIGNED)}")
+    chain_id, nonce, parity, r, s = numbers
+    return Authorization(chain_id, owner, nonce, parity, r, s)
 
 
 def _input(given: dict[str, Any]) -> bytes:
@@ -80,9 +122,15 @@ def _input(given: dict[str, Any]) -> bytes:
 
 def _type(given: dict[str, Any], gas_price: int | None) -> int:
     kind: int | None = field(given, "type", quantity)
+    if kind is None and given.get("authorizationList"):
+        return SET_CODE
+    if kind is None and gas_price is not None:
+        return ACCESS_LIST if given.get("accessList") else LEGACY
     if kind is None:
-        return DYNAMIC_FEE if gas_price is None else LEGACY
-    if kind not in (LEGACY, ACCESS_LIST, DYNAMIC_FEE):
+        return DYNAMIC_FEE
+    if kind == LEGACY and given.get("accessList"):
+        raise invalid_params("a transaction of type 0 has no accessList")
+    if kind not in (LEGACY, ACCESS_LIST, DYNAMIC_FEE, SET_CODE):
         raise invalid_params(f"type: transactions of type {kind} are not supported")
     return kind
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 
 from hypervisor.errors import InvalidInput
+from hypervisor.interpreter import INTERPRETER
 from localnet.network import Network
 from localnet.rpc.access import Access
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
+from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Limits, Node, Teller
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.worker import Worker
-from localnet.simulate import CallRequest
 
+_LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
@@ -34,6 +39,12 @@ _SWITCH_INTERVAL = 0.0005
 """Seconds after which a contract that runs lets the event loop go on: it needs several such turns for one answer."""
 _GRACE = 1.0
 """Seconds in which what is being answered when the server is to stop may end by itself."""
+_HOUSEKEEPING = 1.0
+"""Seconds between two looks for garbage."""
+_TURN = 0.02
+"""Seconds that a turn of a collection takes, and as many lie before the next one."""
+_OTHER_FILES = 256
+"""Open files that are no clients': the store's, and those of the program around the server."""
 _LAST_GRACE = 10
 """Seconds in which it ends when it has been interrupted."""
 
@@ -51,11 +62,13 @@ class Server:
         *,
         host: str = HOST,
         signs: bool | None = None,
+        keep_states: int | None = None,
     ) -> None:
         """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
-        `signs`. Raises InvalidInput where the port is taken.
+        `signs`. With `keep_states` the states of older blocks are collected. Raises InvalidInput where the port is
+        taken, and where there is nothing to collect in.
         """
         self.network = network
         self._socket = _bound(host, port)
@@ -63,12 +76,17 @@ class Server:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._worker = Worker()
         signs = not reaches_out(host) if signs is None else signs
-        self._node = node = Node(network, limits or Limits(), interval=interval or Interval(), signs=signs)
+        self._node = node = Node(
+            network, limits or Limits(), interval=interval or Interval(), signs=signs, keep_states=keep_states
+        )
+        if keep_states is not None:
+            node.housekeeper.turn(0)  # says what cannot be before anybody is served
+        dispatcher, access = Dispatcher(node, self._worker.run), access or Access()
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, Dispatcher(node, self._worker.run), access),
+                application(node, dispatcher, access),
                 loop="asyncio",
-                http="httptools",
+                http=http_protocol(dispatcher.at_once, access, _affordable(node.limits)),  # type: ignore[arg-type]  # a factory
                 ws=SocketProtocol,
                 ws_max_size=node.limits.body,
                 ws_ping_interval=node.limits.ping,
@@ -84,7 +102,7 @@ class Server:
             )
         )
         self._server.on_overdue = self._worker.interrupt
-        self._server.background = lambda: node.interval.run(self._mine)
+        self._server.background = self._background
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered.
@@ -96,19 +114,39 @@ class Server:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
-            self._server.run(sockets=[self._socket])
+            with INTERPRETER.sharing():
+                self._server.run(sockets=[self._socket])
+                self._worker.stop()  # no guest may be left when Python ends
         finally:
             sys.setswitchinterval(before)
             self._worker.stop()
             self._node.close()
             self._socket.close()
 
+    async def _background(self) -> None:
+        await asyncio.gather(self._node.interval.run(self._mine), self._keep_house())
+
+    async def _keep_house(self) -> None:
+        """Collect garbage in short turns, requests between them. What fails each time in the same way is told once."""
+        told = ""
+        while self._node.keep_states is not None:
+            await asyncio.sleep(_HOUSEKEEPING)
+            try:
+                while (turn := await self._worker.run(lambda: self._node.housekeeper.turn(_TURN))) and not turn.done:
+                    await asyncio.sleep(_TURN)
+                told = ""
+            except Exception as error:  # noqa: BLE001  # the network goes on
+                words = f"{type(error).__name__}: {error}"
+                if words != told:
+                    _LOG.exception("no garbage was collected")
+                told = words
+
     async def _mine(self, null_rounds: int) -> None:
         await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
 
-    def tell_failed_estimates(self, listener: Callable[[CallRequest], None]) -> None:
-        """Call a function with each transaction whose estimate fails at the head; on the network's thread."""
-        self._node.estimate_failed = listener
+    def tell(self, console: Teller) -> None:
+        """Let a console hear of calls and estimates; on the network's thread."""
+        self._node.console = console
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""
@@ -202,6 +240,14 @@ def reaches_out(host: str) -> bool:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host != "localhost"
+
+
+def _affordable(limits: Limits) -> Limits:
+    """Limits without more clients than this process may open files for, a part left to the store and the rest."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, clients=min(limits.clients, max(files - _OTHER_FILES, files // 2)))
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,21 +1,30 @@
 """Blocks, transactions, receipts and logs as the JSON objects of Ethereum's JSON-RPC.
 
 Fields and constants are those of lotus (chain/types/ethtypes, node/impl/eth); what it leaves out and the
-execution-apis ask for is added (yParity, the price that a type 2 transaction paid).
+execution-apis ask for is added (yParity, the price that a type 2 transaction paid), and what other rules show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from bridge.addresses import EthAddress
 from bridge.receipts import EmittedLog, bloom, shown_input
-from bridge.transactions import DYNAMIC_FEE, LEGACY, SignedTransaction, from_signed_message
-from localnet.base_fee import BLOCK_GAS_LIMIT
+from bridge.transactions import (
+    ACCESS_LIST,
+    DYNAMIC_FEE,
+    LEGACY,
+    SET_CODE,
+    Authorization,
+    SignedTransaction,
+    from_signed_message,
+)
 from localnet.execution import Candidate, candidate_of
 from localnet.index import ChainIndex
 from localnet.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
+from localnet.rules import Rules
 
 _ZERO_HASH: Final = as_data(bytes(32))
 _ZERO_ADDRESS: Final = as_data(bytes(20))
@@ -23,17 +32,17 @@ _NO_UNCLES: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd4
 _NO_TRANSACTIONS: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 
 
-def block_json(index: ChainIndex, tipset: Tipset, chain_id: int, full: bool) -> dict[str, Any]:
+def block_json(index: ChainIndex, tipset: Tipset, chain_id: int, rules: Rules, full: bool) -> dict[str, Any]:
     """A tipset as a block, with whole transactions or their hashes."""
     if full:
         transactions: list[Any] = [transaction_json(receipt, chain_id) for receipt in index.receipts(tipset)]
     else:
         transactions = [as_data(transaction) for transaction in tipset.transactions]
     parent = index.tipset(tipset.parent) if tipset.parent >= 0 else None
-    return block_fields(tipset, bytes(32) if parent is None else parent.hash, transactions)
+    return block_fields(tipset, bytes(32) if parent is None else parent.hash, transactions, rules)
 
 
-def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any]) -> dict[str, Any]:
+def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], rules: Rules) -> dict[str, Any]:
     """A tipset as a block, with what it is to show of its transactions."""
     return {
         "hash": as_data(tipset.hash),
@@ -47,7 +56,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any]) ->
         "difficulty": "0x0",
         "totalDifficulty": "0x0",
         "number": as_quantity(tipset.height),
-        "gasLimit": as_quantity(BLOCK_GAS_LIMIT),
+        "gasLimit": as_quantity(rules.block_gas_limit),
         "gasUsed": as_quantity(tipset.gas_used),
         "timestamp": as_quantity(tipset.timestamp),
         "extraData": "0x",
@@ -57,6 +66,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any]) ->
         "size": "0x0",
         "transactions": transactions,
         "uncles": [],
+        **rules.block_fields(tipset),
     }
 
 
@@ -121,13 +131,30 @@ def _signed_fields(signed: SignedTransaction) -> dict[str, Any]:
         "s": as_quantity(signed.s),
     }
     if transaction.type != LEGACY:
-        shown |= {"accessList": [], "yParity": as_quantity(signed.y_parity)}
+        shown |= {"accessList": access_json(transaction.access_list), "yParity": as_quantity(signed.y_parity)}
+    if transaction.type == SET_CODE:
+        shown["authorizationList"] = [_authorization(item) for item in transaction.authorizations]
     return shown
+
+
+def access_json(entries: Iterable[tuple[EthAddress, Iterable[int]]]) -> list[dict[str, Any]]:
+    """An access list."""
+    return [
+        {"address": as_data(address), "storageKeys": [as_data(slot.to_bytes(32, "big")) for slot in slots]}
+        for address, slots in entries
+    ]
+
+
+def _authorization(item: Authorization) -> dict[str, Any]:
+    return {
+        "chainId": as_quantity(item.chain_id), "address": as_data(item.address), "nonce": as_quantity(item.nonce),
+        "yParity": as_quantity(item.y_parity), "r": as_quantity(item.r), "s": as_quantity(item.s),
+    }  # fmt: skip
 
 
 def _fees(candidate: Candidate, base_fee: int | None) -> dict[str, Any]:
     cap, premium = candidate.bare.gas_fee_cap, candidate.bare.gas_premium
-    if candidate.kind not in (DYNAMIC_FEE, *UNTYPED):
+    if candidate.kind in (LEGACY, ACCESS_LIST):
         return {"gasPrice": as_quantity(cap)}
     price = cap if base_fee is None else min(cap, base_fee + premium)
     return {
@@ -135,7 +162,7 @@ def _fees(candidate: Candidate, base_fee: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def receipt_json(receipt: TransactionReceipt) -> dict[str, Any]:
+def receipt_json(receipt: TransactionReceipt, rules: Rules) -> dict[str, Any]:
     """A transaction's receipt."""
     execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
     contract = receipt.contract_address
@@ -155,6 +182,7 @@ def receipt_json(receipt: TransactionReceipt) -> dict[str, Any]:
         "logsBloom": as_data(bloom(logs)),
         "logs": logs_json(receipt, logs),
         "type": as_quantity(DYNAMIC_FEE if execution.kind in UNTYPED else execution.kind),
+        **rules.receipt_fields(receipt),
     }
 
 

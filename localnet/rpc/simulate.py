@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
-from bridge.receipts import failure_text
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.exit_codes import ExitCode
 from localnet.overrides import SAME_BLOCK
@@ -19,6 +18,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
+from localnet.rules import Rules
 from localnet.simulation import (
     MOST_BLOCKS,
     BlockCalls,
@@ -30,6 +30,7 @@ from localnet.simulation import (
 
 _MAX_CALLS: Final = 1_000
 _EXECUTION_ERROR: Final = -32015
+_REVERTED: Final = "execution reverted"
 _CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "returnFullTransactions")
 
 
@@ -46,6 +47,9 @@ class SimulationRequest:
 def simulation(value: Any) -> SimulationRequest:
     """A reader of the payload of eth_simulateV1."""
     given = fields(value, "simulation")
+    asked = given.get("blockStateCalls")
+    if isinstance(asked, list) and len(asked) > MOST_BLOCKS:
+        raise RpcError(-38026, f"too many blocks: {len(asked)}, at most {MOST_BLOCKS}")
     blocks = field(given, "blockStateCalls", listed(_block, MOST_BLOCKS))
     if blocks is None:
         raise invalid_params("blockStateCalls is missing")
@@ -62,7 +66,7 @@ def simulate_v1(node: Node, request: SimulationRequest, at: BlockRef = LATEST) -
         )
     except SimulationRefused as error:
         raise RpcError(error.code, str(error)) from None
-    return [_block_json(found, node.network.chain_id, request.full) for found in simulated]
+    return [_block_json(found, node.network.chain_id, node.network.rules, request.full) for found in simulated]
 
 
 def _block(value: Any) -> BlockCalls:
@@ -76,6 +80,8 @@ def _block(value: Any) -> BlockCalls:
 
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
+    if request.access_list or request.authorizations:
+        raise invalid_params("simulated calls carry neither an accessList nor an authorizationList")
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
@@ -95,7 +101,7 @@ def _call(value: Any) -> SimulatedCall:
     )
 
 
-def _block_json(found: SimulatedBlock, chain_id: int, full: bool) -> dict[str, Any]:
+def _block_json(found: SimulatedBlock, chain_id: int, rules: Rules, full: bool) -> dict[str, Any]:
     receipts, first_log = [], 0
     for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
         receipts.append(TransactionReceipt(execution, found.tipset, index, first_log))
@@ -106,25 +112,27 @@ def _block_json(found: SimulatedBlock, chain_id: int, full: bool) -> dict[str, A
     calls = []
     for receipt, logs in zip(receipts, found.logs, strict=True):
         written = [log_json(receipt, place, log) for place, log in enumerate(logs)]
-        calls.append(_call_json(receipt.execution, receipt, written))
-    return {**block_fields(found.tipset, found.parent.hash, transactions), "calls": calls}
+        calls.append(_call_json(receipt.execution, receipt, written, rules))
+    return {**block_fields(found.tipset, found.parent.hash, transactions, rules), "calls": calls}
 
 
-def _call_json(execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]]) -> dict[str, Any]:
+def _call_json(
+    execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: Rules
+) -> dict[str, Any]:
     gas = as_quantity(receipt.gas_used)
     answer = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
     if receipt.succeeded:
         return {**answer, "status": "0x1"}
-    words = failure_text(receipt.exit_code, receipt.return_data, execution.words)
+    words = rules.failure_text(receipt.exit_code, receipt.return_data, execution.words)
     if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         error: dict[str, Any] = {
             "code": EXECUTION_REVERTED,
-            "message": f"execution reverted: {words}",
+            "message": words if words.startswith(_REVERTED) else f"{_REVERTED}: {words}",
             "data": as_data(receipt.return_data),
         }
     else:
         error = {"code": _EXECUTION_ERROR, "message": f"vm execution error: {words}"}
-    return {**answer, "logs": [], "status": "0x0", "error": error}
+    return {**answer, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 
 
 METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.shapes import access_json
 from localnet.rpc.values import address, as_data, as_quantity, word
 
 
@@ -49,22 +51,20 @@ def call(
     state_overrides: Accounts = NO_ACCOUNTS,
     block_overrides: BlockOverride = SAME_BLOCK,
 ) -> str:
-    """What a call returns, with nothing kept. Gas and prices in the request are ignored, as on the network."""
+    """What a call returns, with nothing kept. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
-    return as_data(simulate.call(node.machine_at(at), request.call(ZERO_ADDRESS), overrides))
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
+    node.tell(machine, called, overrides)
+    return as_data(simulate.call(machine, called, overrides))
 
 
 def create_access_list(node: Node, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
-    """The accounts and slots that a call touches, and its gas. A Filecoin message carries no such list."""
-    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS)
-    result = simulate.tried(machine, called)
-    answer: dict[str, Any] = {
-        "accessList": [
-            {"address": as_data(owner), "storageKeys": [as_data(slot.to_bytes(32, "big")) for slot in slots]}
-            for owner, slots in ethereum_traces.access_list(machine, called)
-        ],
-        "gasUsed": as_quantity(result.gas_used),
-    }
+    """The accounts and slots that a call touches, and its gas with such a list, which no Filecoin message carries."""
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
+    touched = ethereum_traces.access_list(machine, called)
+    listed = replace(called, access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
+    result = simulate.tried(machine, listed)
+    answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}
     if result.exit_code:
         answer["error"] = "execution reverted" if result.exit_code == ExitCode.EVM_CONTRACT_REVERTED else result.message
     return answer
@@ -76,16 +76,20 @@ def estimate_gas(
     at: BlockRef = LATEST,
     state_overrides: Accounts = NO_ACCOUNTS,
 ) -> str:
-    """A gas limit that suffices, a quarter above what is used."""
-    call_request = request.call(ZERO_ADDRESS)
+    """A gas limit that suffices: a quarter above what is used, under Ethereum's rules the least."""
+    call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
     tipset = resolve(network, at)
     if tipset not in (network.settled, network.head):
-        return as_quantity(simulate.estimate(network.chain.machine_at(tipset), call_request, (), overrides))
+        machine = network.chain.machine_at(tipset)
+        node.tell(machine, call_request, overrides)
+        return as_quantity(simulate.estimate(machine, call_request, (), overrides))
     waiting = network.mempool.ready_of(sender, next_nonce(network.machine, sender))
     pending = [candidate.message for candidate in waiting]
     estimate = partial(simulate.estimate, network.machine, call_request, pending, overrides)
-    return as_quantity(estimate() if state_overrides else node.estimated(call_request, estimate))
+    gas = estimate() if state_overrides else node.estimated(call_request, estimate)
+    node.tell(network.machine, call_request, overrides)
+    return as_quantity(gas)
 
 
 METHODS = (

@@ -84,11 +84,21 @@ def load_state(node: Node, state: bytes) -> bool:
 
 
 METHODS = (
-    Method("anvil_dumpState", (), dump_state),
-    Method("anvil_loadState", (data,), load_state),
-    Method("anvil_setBalance", (actor_address, number), set_balance, aliases=("hardhat_setBalance",)),
-    Method("anvil_addBalance", (actor_address, number), add_balance),
-    Method("anvil_setNonce", (address, number), set_nonce, aliases=("hardhat_setNonce",)),
+    Method("anvil_dumpState", (), dump_state, aliases=("hardhat_dumpState",)),
+    Method("anvil_loadState", (data,), load_state, aliases=("hardhat_loadState",)),
+    Method(
+        "anvil_setBalance",
+        (actor_address, number),
+        set_balance,
+        aliases=("hardhat_setBalance", "tenderly_setBalance"),
+    ),
+    Method(
+        "anvil_addBalance",
+        (actor_address, number),
+        add_balance,
+        aliases=("hardhat_addBalance", "tenderly_addBalance"),
+    ),
+    Method("anvil_setNonce", (address, number), set_nonce, aliases=("hardhat_setNonce", "evm_setAccountNonce")),
     Method("anvil_setCode", (address, data), set_code, aliases=("hardhat_setCode",)),
     Method("anvil_setStorageAt", (address, word, word), set_storage_at, aliases=("hardhat_setStorageAt",)),
     Method("anvil_impersonateAccount", (address,), impersonate_account, aliases=("hardhat_impersonateAccount",)),
@@ -98,5 +108,10 @@ METHODS = (
         stop_impersonating_account,
         aliases=("hardhat_stopImpersonatingAccount",),
     ),
-    Method("anvil_autoImpersonateAccount", (boolean,), auto_impersonate_account),
+    Method(
+        "anvil_autoImpersonateAccount",
+        (boolean,),
+        auto_impersonate_account,
+        aliases=("hardhat_autoImpersonateAccount",),
+    ),
 )

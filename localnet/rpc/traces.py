@@ -11,7 +11,7 @@ from typing import Any
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
 from localnet import ethereum_traces
-from localnet.ethereum_traces import STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.ethereum_traces import FLAT_CALL_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 from localnet.overrides import NONE, SAME_BLOCK, Overrides
 from localnet.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
@@ -68,7 +68,7 @@ def debug_trace_call(
     node: Node, request: TransactionRequest, at: BlockRef, options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE)
 ) -> Any:
     """A call as geth traces it, with nothing kept."""
-    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS), *options)
+    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules), *options)
 
 
 def debug_trace_block_by_number(node: Node, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
@@ -94,21 +94,29 @@ def trace_block(node: Node, at: BlockRef = LATEST) -> list[Any]:
     return [trace for traces in found for trace in traces.placed()]
 
 
+def trace_call(node: Node, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST) -> dict[str, Any]:
+    """The calls of a call as Parity lists them, with what it returned; the one kind of trace is `trace`."""
+    _check_kinds(kinds)
+    called = request.call(ZERO_ADDRESS, node.network.rules)
+    return _parity(ethereum_traces.trace_call(node.machine_at(at), called, TraceOptions(FLAT_CALL_TRACER)))
+
+
 def replay_block(node: Node, at: BlockRef, kinds: list[str]) -> list[Any]:
     """The calls of each transaction of a block, with what it returned; the one kind of trace is `trace`."""
+    _check_kinds(kinds)
+    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
+    return [{"transactionHash": as_data(traces.receipt.hash), **_parity(traces.traces)} for traces in found]
+
+
+def _check_kinds(kinds: list[str]) -> None:
     if tuple(kinds) != _PARITY_TYPES:
         raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(list(_PARITY_TYPES))}")
-    found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
-    return [
-        {
-            "transactionHash": as_data(traces.receipt.hash),
-            "output": traces.traces[0]["result"].get("output", "0x"),
-            "trace": traces.traces,
-            "stateDiff": None,
-            "vmTrace": None,
-        }
-        for traces in found
-    ]
+
+
+def _parity(traces: list[dict[str, Any]]) -> dict[str, Any]:
+    """Traces in the object that Parity answers when something is executed again."""
+    output = (traces[0].get("result") or {}).get("output", "0x")
+    return {"output": output, "trace": traces, "stateDiff": None, "vmTrace": None}
 
 
 def _traced(node: Node, tipset: Tipset, options: TraceOptions) -> list[Any]:
@@ -129,5 +137,6 @@ METHODS = (
     Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash),
     Method("trace_transaction", (hash32,), trace_transaction),
     Method("trace_block", (optional(block),), trace_block),
+    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call),
     Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block),
 )

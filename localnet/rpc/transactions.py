@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.transactions import ACCESS_LIST, LEGACY, Transaction
 from localnet.accounts import Account
-from localnet.network import PRIORITY_FEE
 from localnet.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
@@ -19,13 +18,13 @@ from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
 def send_raw_transaction(node: Node, raw: bytes) -> str:
-    """Take a signed transaction of type 0, 1 or 2; its hash."""
+    """Take a signed transaction of type 0, 1, 2 or, where the rules have it, 4; its hash."""
     return as_data(node.network.submit(raw))
 
 
 def send_raw_transaction_sync(node: Node, raw: bytes) -> dict[str, Any]:
     """As eth_sendRawTransaction; the receipt. An error where the transaction waits."""
-    return receipt_json(node.network.receipt(node.network.submit(raw)))
+    return receipt_json(node.network.receipt(node.network.submit(raw)), node.network.rules)
 
 
 def send_transaction(node: Node, request: TransactionRequest) -> str:
@@ -35,6 +34,12 @@ def send_transaction(node: Node, request: TransactionRequest) -> str:
         return send_unsigned_transaction(node, request)
     account = _account(node, sender)
     return as_data(node.network.submit(account.sign(_completed(node, request)).raw()))
+
+
+def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
+    """As eth_sendTransaction; the receipt. An error where the transaction waits."""
+    sent = bytes.fromhex(send_transaction(node, request)[2:])
+    return receipt_json(node.network.receipt(sent), node.network.rules)
 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
@@ -71,7 +76,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
     """A transaction's receipt; null while it waits."""
     receipt = node.network.find_receipt(transaction_hash)
-    return None if receipt is None else receipt_json(receipt)
+    return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 
 def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:
@@ -108,10 +113,11 @@ def _sender(request: TransactionRequest) -> EthAddress:
 def _completed(node: Node, request: TransactionRequest) -> Transaction:
     """The transaction, with what the request leaves out filled in."""
     sender, network = _sender(request), node.network
+    request.check(network.rules)
     cap, priority = _fees(node, request)
     gas = request.gas
     if gas is None:
-        call = request.call(sender)
+        call = request.call(sender, network.rules)
         gas = node.estimated(call, lambda: network.gas_limit(call))
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
     return Transaction(
@@ -124,19 +130,21 @@ def _completed(node: Node, request: TransactionRequest) -> Transaction:
         gas_limit=gas,
         max_fee=cap,
         max_priority_fee=priority,
+        access_list=request.access_list,
+        authorizations=request.authorizations,
     )
 
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     """(fee cap, premium) in attoFIL per gas."""
-    base_fee = node.network.base_fee
+    base_fee, usual = node.network.base_fee, node.network.rules.premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
-    if request.type != DYNAMIC_FEE:
-        return base_fee + PRIORITY_FEE, base_fee + PRIORITY_FEE
+    if request.type in (LEGACY, ACCESS_LIST):
+        return base_fee + usual, base_fee + usual
     priority = request.max_priority_fee
     if priority is None:
-        priority = PRIORITY_FEE if request.max_fee is None else min(PRIORITY_FEE, request.max_fee)
+        priority = usual if request.max_fee is None else min(usual, request.max_fee)
     return request.max_fee if request.max_fee is not None else 2 * base_fee + priority, priority
 
 
@@ -144,6 +152,7 @@ METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction),
     Method("eth_sendTransaction", (transaction,), send_transaction),
     Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync),
+    Method("eth_sendTransactionSync", (transaction,), send_transaction_sync),
     Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction),
     Method("eth_signTransaction", (transaction,), sign_transaction),
     Method("eth_sign", (address, data), sign, inline=True),

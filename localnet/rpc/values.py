@@ -5,6 +5,7 @@ Every reader raises RpcError -32602 with the value that it could not read. Rules
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -118,8 +119,8 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value for an error message, cut short."""
-    words = repr(value)
+    """A value for an error message, cut short: as JSON has it, strings in single quotes."""
+    words = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
 
 

@@ -13,10 +13,11 @@ from localnet.errors import CallFailed, TransactionFailed
 
 if TYPE_CHECKING:
     from localnet.contract import Contract
+    from localnet.typed_contract import TypedContract
 
 
 @contextmanager
-def reverts(reason: str | None = None, contract: Contract | None = None) -> Iterator[None]:
+def reverts(reason: str | None = None, contract: Contract | TypedContract | None = None) -> Iterator[None]:
     """What is inside must fail with a revert; with `reason`, for this one.
 
     `reason` is the text of `require` and `revert`, or a custom error as `contract` has it: its name, or its name with

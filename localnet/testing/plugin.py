@@ -40,17 +40,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--bundle", dest="hypervisor_bundle", metavar="CAR|vN", help="a bundle of built-in actors (default: our own)"
     )
+    group.addoption(
+        "--rules", dest="hypervisor_rules", metavar="NAME", help="filecoin (the default), or ethereum: its gas and fees"
+    )
     group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the versions before anything runs."""
+    """Read the options before anything runs."""
     given = config.getoption("hypervisor_network")
+    for name, check in (("evm", _check_evm), ("rules", _check_rules), ("bundle", _check_bundle)):
+        value = config.getoption(f"hypervisor_{name}")
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise pytest.UsageError(f"--{name}: {error}") from None
     try:
         config.stash[_VERSIONS] = _known(read_versions(given)) if given else ()
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
+
+
+def _check_evm(name: str) -> None:
+    from hypervisor.opening import EVM_ENGINES
+
+    if name not in EVM_ENGINES:
+        raise ValueError(f"'{name}' is not known: choose one of {', '.join(EVM_ENGINES)}")
+
+
+def _check_rules(name: str) -> None:
+    from localnet.rules import rules_named
+
+    rules_named(name)
+
+
+def _check_bundle(name: str) -> None:
+    from hypervisor.bundle import Bundle
+
+    Bundle.open(name)
 
 
 def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
@@ -68,7 +97,7 @@ def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
     """What `Network` is opened with. Override it to choose balances, a bundle, the number of accounts."""
-    given = {"bundle": pytestconfig.getoption("hypervisor_bundle"), "evm": pytestconfig.getoption("hypervisor_evm")}
+    given = {name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules")}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -8,7 +8,7 @@ from eth_account.messages import encode_defunct
 
 from hypervisor.errors import InvalidInput
 from hypervisor.signatures import verify_secp256k1
-from localnet.accounts import TEST_MNEMONIC, Account, accounts
+from localnet.accounts import HARDENED, TEST_MNEMONIC, Account, accounts, read_path
 
 # What anvil and Hardhat print when they start.
 PUBLISHED = [
@@ -49,6 +49,21 @@ def test_another_mnemonic_has_the_keys_that_eth_account_derives(words: str) -> N
 def test_a_mnemonic_of_another_length_is_refused(words: str) -> None:
     with pytest.raises(InvalidInput, match="12, 15, 18, 21 or 24 words"):
         accounts(words)
+
+
+@pytest.mark.parametrize(
+    ("path", "numbers"), [("m", ()), ("m/44'/60h/0", (44 + HARDENED, 60 + HARDENED, 0)), ("m/7/", (7,))]
+)
+def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
+    assert read_path(path) == numbers
+
+
+@pytest.mark.parametrize(
+    "path", ["", "44", "m//0", "m/-1", "m/0''", "m/x", "m/2147483648", f"m/{'9' * 5000}", "m/\u0663"]
+)
+def test_what_is_no_path_of_keys_is_refused(path: str) -> None:
+    with pytest.raises(InvalidInput, match="is no path of keys"):
+        read_path(path)
 
 
 def test_a_text_is_signed_as_wallets_do() -> None:

@@ -207,7 +207,7 @@ def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_told_too(
     contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
     assert contract is not None
     with told(network, PROJECT / "out") as console:
-        client = Client(Node(network, estimate_failed=console.estimate_failed))
+        client = Client(Node(network, console=console))
         block, data = network.block_number, f"0x{VAULT.interface.encode_call('put', 6).hex()}"
         asked = {"from": f"0x{network.accounts[0].address.hex()}", "to": f"0x{contract.hex()}", "data": data}
         for method in ("eth_estimateGas", "eth_sendTransaction"):
@@ -219,4 +219,44 @@ def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_told_too(
             assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
         assert network.block_number == block
         assert client("eth_estimateGas", asked | {"data": data[:-1] + "5"}).startswith("0x")
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "console.log: put 5\n"
+
+
+def test_what_calls_and_estimates_log_is_told_once_each(capsys: pytest.CaptureFixture[str]) -> None:
+    # anvil 1.7 writes the bare line for each call, failed ones, too, and for each trial of an estimate
+    with Network() as network, told(network, PROJECT / "out") as console:
+        client = Client(Node(network, console=console))
+        plain = {"to": f"0x{network.accounts[1].address.hex()}", "from": f"0x{network.accounts[0].address.hex()}"}
+        client("eth_call", plain, "latest")
+        contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+        capsys.readouterr()
+        client("eth_call", plain, "latest")
+        client("eth_estimateGas", plain)
+        assert capsys.readouterr().out == ""
+
+        def put(amount: int) -> dict[str, str]:
+            return {"to": str(contract), "data": f"0x{VAULT.interface.encode_call('put', amount).hex()}"}
+
+        client("eth_call", put(3), "latest")
+        client("eth_estimateGas", put(4))
+        with pytest.raises(Failed):
+            client("eth_call", put(9), "latest")
+        assert capsys.readouterr().out == "".join(f"console.log: put {amount}\n" for amount in (3, 4, 9))
+        code = client("eth_getCode", str(contract), "latest")
+        client("eth_call", {**put(2), "to": OTHER_TEXT}, hex(0), {OTHER_TEXT: {"code": code}})
+        assert capsys.readouterr().out == "console.log: put 2\n"
+
+
+def test_nothing_is_told_while_it_is_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network, told(network, PROJECT / "out") as console:
+        client = Client(Node(network, console=console))
+        assert client("anvil_setLoggingEnabled", False) is True
+        contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
+        put = {"to": str(contract), "data": f"0x{VAULT.interface.encode_call('put', 3).hex()}"}
+        client("eth_call", put, "latest")
+        with pytest.raises(Failed):
+            client("eth_sendTransaction", put | {"from": f"0x{network.accounts[0].address.hex()}", "gas": "0x1"})
+        assert capsys.readouterr().out == ""
+        client("hardhat_setLoggingEnabled", True)
+        client("eth_call", put, "latest")  # it has kept in mind that the contract logs
+        assert capsys.readouterr().out == "console.log: put 3\n"

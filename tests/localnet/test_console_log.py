@@ -51,6 +51,36 @@ def test_places_in_the_text_are_filled_as_by_nodes_console() -> None:
     assert written("log(string,bool)", ["%s %s", True]) == "true %s"
 
 
+@pytest.mark.parametrize(  # what forge 1.7.1 writes for these
+    ("types", "values", "line"),
+    [
+        ("uint256", ["%x", 255], "0xff"),
+        ("int256", ["%x", -255], "0x" + "f" * 62 + "01"),
+        ("uint256", ["%e", 1500], "1.5e3"),
+        ("int256", ["%e", -1500], "-1.5e3"),
+        ("uint256", ["%e", 0], "0e0"),
+        ("bool", ["%d", True], "1"),
+        ("string", ["%d", "str"], "NaN"),
+        ("bool", ["%x", True], "NaN"),
+        ("string", ["%o", "s"], "'s'"),
+        ("bool", ["%o", True], "'true'"),
+        ("address", ["%d", "0x" + "00" * 17 + "abcdef"], "NaN"),
+        ("address", ["%x", "0x" + "00" * 17 + "abcdef"], "0x0000000000000000000000000000000000abcDeF"),
+        ("address", ["%s", "0x" + "00" * 17 + "abcdef"], "0x0000000000000000000000000000000000abcDeF"),
+        ("string", ["%z %s", "a"], "%z a"),
+    ],
+)
+def test_places_for_numbers_objects_and_digits_are_filled_as_by_forge(
+    types: str, values: list[object], line: str
+) -> None:
+    assert written(f"log(string,{types})", values) == line
+
+
+def test_a_doubled_per_cent_is_one_without_arguments_too() -> None:
+    assert written("log(string)", ["x%%"]) == "x%"
+    assert written("log(string)", ["%s"]) == "%s"
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x01", bytes(4), bytes.fromhex("41304fac"), bytes.fromhex("41304fac") + b"\xff" * 32]
 )

@@ -16,9 +16,10 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
 from localnet import CallFailed, Contract, Network, TransactionFailed
+from localnet.call_request import CallRequest
 from localnet.miner import Miner, SectorState
 from localnet.onboarding import PROVING_PERIOD, bitfield
-from localnet.simulate import CallRequest, call
+from localnet.simulate import call
 from store.blockstore import get_object
 from store.codec import encode
 from tests.conftest import data_file

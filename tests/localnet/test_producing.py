@@ -11,7 +11,6 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
 from localnet.blocks import NOBODY
-from localnet.network import PRIORITY_FEE
 from store.blockstore import get_object
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
@@ -49,7 +48,7 @@ def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) 
         before = network.balance(miner.address)
         network.send_native(network.accounts[1].native, value=1, gas_limit=10_000_000)
         # By hand, actors.md 6: five blocks are expected of an epoch; the tip is gas limit times premium.
-        assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * PRIORITY_FEE
+        assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * network.rules.premium
 
 
 def test_a_snapshot_remembers_who_produces_the_next_block() -> None:

@@ -30,14 +30,14 @@ def test_an_execution_comes_back_with_events_of_both_kinds(network: Network) -> 
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     execution = inbox.send("greet", "hello", value=1).execution
     assert execution.events
-    assert Execution.decode(execution.encode(7)) == (execution, 7)
+    assert Execution.decode(execution.encode(7, 9)) == (execution, 7, 9)
 
 
 def test_a_creation_has_no_receiver(network: Network) -> None:
     counter = network.deploy(ARTIFACTS / "Counter.json")
     execution = network.chain.index.receipt_at(network.head, 0).execution
     assert execution.to is None
-    assert Execution.decode(execution.encode(0))[0].to is None
+    assert Execution.decode(execution.encode(0, 0))[0].to is None
     assert network.chain.index.receipt_at(network.head, 0).contract_address == counter.address
 
 
@@ -48,7 +48,7 @@ def test_the_networks_record_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80", encode([2, "localnet"]), encode([2, "localnet", 5, 28, [], "", b""]), b"\xff"]
+    "data", [b"", b"\x80", encode([3, "localnet"]), encode([3, "localnet", 5, 28, [], "", b"", "", ""]), b"\xff"]
 )
 def test_a_record_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
@@ -56,5 +56,5 @@ def test_a_record_that_is_none_is_refused(data: bytes) -> None:
 
 
 def test_a_record_of_another_format_is_named() -> None:
-    with pytest.raises(InvalidInput, match="record format 1, this program reads 2"):
+    with pytest.raises(InvalidInput, match="record format 1, this program reads 3"):
         NetworkRecord.decode(encode([1, "localnet", b""]))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from eth_account import Account as Oracle
 
+from localnet import Network
+from localnet.retention import forget_states
 from localnet.rpc.dispatch import method_table
+from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
+from store.rocks import RocksStore
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -115,9 +121,18 @@ class TestTheNode:
         assert found["state"] == {"disabled": False, "oldestBlock": "0x0"}
         assert found["stateproofs"] == {"disabled": True}
 
+    def test_how_far_back_it_answers_where_states_were_collected(self, tmp_path: Path) -> None:
+        with Network(tmp_path) as network:
+            network.mine(5)
+        with RocksStore.open(tmp_path) as store:
+            forget_states(store, 2)
+        with Network(tmp_path) as network:
+            found = Client(Node(network))("eth_capabilities")
+        assert (found["state"]["oldestBlock"], found["logs"]["oldestBlock"]) == ("0x4", "0x0")
+
 
 @pytest.mark.parametrize("method", sorted(REASONS))
 def test_what_filecoin_does_not_have_is_refused_with_the_reason(rpc: Client, method: str) -> None:
     with pytest.raises(Failed) as failed:
-        rpc(method, ALICE, [], "latest")
+        rpc(method, *(() if method == "eth_blobBaseFee" else (ALICE, [], "latest")))
     assert (failed.value.code, failed.value.message) == (-32004, REASONS[method])

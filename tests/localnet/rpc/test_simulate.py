@@ -129,7 +129,7 @@ class TestBlocks:
         assert refused(rpc, {"blockOverrides": {"number": hex(head.height)}})[0] == -38020
         assert refused(rpc, {"blockOverrides": {"time": hex(head.timestamp)}})[0] == -38021
         assert refused(rpc, {"blockOverrides": {"number": hex(head.height + 257)}})[0] == -38026
-        assert refused(rpc, *[{}] * 257)[0] == -32602
+        assert refused(rpc, *[{}] * 257)[0] == -38026
         assert len(simulated(rpc, *[{}] * 3)) == 3
 
     def test_the_base_fee(self, rpc: Client) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localnet import Network
+from localnet import Artifact, Network
 from localnet.rpc.node import Node
+from localnet.rpc.tokens import MOST_SLOTS
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NO_HASH, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed
@@ -86,10 +89,12 @@ class TestChanges:
         rpc("anvil_setBalance", NOBODY, "0x0")
         assert rpc("anvil_loadState", state) is True
         assert rpc("eth_getBalance", NOBODY) == "0x64"
-        for refused in (official_rpc("anvil_dumpState"), "0x", "0x1f8b"):
+        for refused in (official_rpc("anvil_dumpState"), "0x", "0x00", "0x1f8b"):
             with pytest.raises(Failed) as failed:
                 rpc("anvil_loadState", refused)
             assert failed.value.code == -32602
+        with pytest.raises(Failed, match="no state that a network has dumped: it is not compressed with gzip"):
+            rpc("anvil_loadState", "0x00")
         assert rpc("eth_getBalance", NOBODY) == "0x64"
 
 
@@ -118,7 +123,7 @@ class TestTheChain:
         fresh("anvil_mine", 3)
         assert fresh("hardhat_reset") is True
         assert fresh("eth_blockNumber") == "0x0"
-        with pytest.raises(Failed, match="does not fork") as failed:
+        with pytest.raises(Failed, match="start one with --fork-url") as failed:
             fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
         assert failed.value.code == -32602
 
@@ -159,7 +164,9 @@ class TestTheChain:
 
     def test_what_the_node_is(self, rpc: Client) -> None:
         info, about = rpc("anvil_nodeInfo"), rpc("hardhat_metadata")
-        assert info["currentBlockNumber"] == int(rpc("eth_blockNumber"), 16) == about["latestBlockNumber"]
+        assert (
+            info["currentBlockNumber"] == rpc("eth_blockNumber") == hex(about["latestBlockNumber"])
+        )  # as anvil 1.7 has it
         assert info["environment"]["chainId"] == about["chainId"] == 31415926
         assert info["environment"]["gasPrice"] == rpc("eth_gasPrice")
         assert len(about["instanceId"]) == 66
@@ -167,3 +174,135 @@ class TestTheChain:
 
 def _nonce(rpc: Client) -> int:
     return int(rpc("eth_getTransactionCount", ALICE), 16)
+
+
+TOKEN = Artifact.load(
+    Path(__file__).resolve().parent.parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
+)
+
+
+def _token(rpc: Client) -> str:
+    """The address of a token whose whole supply, 1,000, the first account has."""
+    data = TOKEN.interface.encode_constructor(TOKEN.bytecode, 1_000)
+    sent = rpc("eth_sendTransaction", {"from": ALICE, "data": f"0x{data.hex()}"})
+    return str(rpc("eth_getTransactionReceipt", sent)["contractAddress"])
+
+
+class TestTokens:
+    """Balances and allowances, as anvil sets them: null there, true here."""
+
+    def test_a_balance_is_what_was_dealt(self, rpc: Client) -> None:
+        token = _token(rpc)
+        supply = rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")})
+        for method, amount in (("anvil_dealERC20", 5), ("hardhat_dealERC20", 0), ("anvil_setERC20Balance", 2**200)):
+            assert rpc(method, BOB, token, hex(amount)) is True
+            assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "balanceOf", BOB)}), 16) == amount
+        assert rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")}) == supply
+
+    def test_an_allowance_is_what_was_set(self, rpc: Client) -> None:
+        token = _token(rpc)
+        assert rpc("anvil_setERC20Allowance", BOB, ALICE, token, "0x7") is True
+        assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", BOB, ALICE)}), 16) == 7
+        assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", ALICE, BOB)}), 16) == 0
+
+    def test_slots_that_the_answer_reads_beside_its_own_stay(self, rpc: Client) -> None:
+        # SLOAD 0, POP, SLOAD 1, return the word: what a token does that may be paused
+        rpc("anvil_setCode", NOBODY, "0x5f54506001545f5260205ff3")
+        rpc("anvil_dealERC20", BOB, NOBODY, "0x9")
+        slots = [int(rpc("eth_getStorageAt", NOBODY, hex(slot), "latest"), 16) for slot in range(2)]
+        assert slots == [0, 9]
+
+    def test_no_more_than_a_hundred_slots_are_tried(self, rpc: Client) -> None:
+        def answering_200_behind(others: int) -> str:
+            """Code that reads other slots (PUSH1, SLOAD, POP) before the one that it answers, 200."""
+            return "0x" + "".join(f"60{slot:02x}5450" for slot in range(others)) + "60c8545f5260205ff3"
+
+        rpc("anvil_setCode", NOBODY, answering_200_behind(MOST_SLOTS - 1))
+        rpc("anvil_dealERC20", BOB, NOBODY, "0x9")
+        rpc("anvil_setCode", NOBODY, answering_200_behind(MOST_SLOTS))
+        with pytest.raises(Failed, match="keeps its balance in no slot"):
+            rpc("anvil_dealERC20", BOB, NOBODY, "0x8")
+        assert int(rpc("eth_getStorageAt", NOBODY, "0xc8", "latest"), 16) == 9
+
+    def test_what_is_no_token_is_told_so(self, rpc: Client) -> None:
+        for address in (deploy(rpc, COUNTER), BOB):
+            before = rpc("eth_getStorageAt", address, "0x0", "latest")
+            with pytest.raises(Failed, match="keeps its balance in no slot") as failed:
+                rpc("anvil_dealERC20", BOB, address, "0x1")
+            assert failed.value.code == -32000
+            assert rpc("eth_getStorageAt", address, "0x0", "latest") == before
+        with pytest.raises(Failed, match="more than 256 bits"):
+            rpc("anvil_dealERC20", BOB, _token(rpc), hex(1 << 256))
+
+
+class TestReorganisation:
+    """anvil_reorg: other blocks in the place of the newest ones."""
+
+    def test_blocks_give_way_to_others_of_the_same_heights(self, fresh: Client) -> None:
+        counter = deploy(fresh, COUNTER)
+        fresh("anvil_mine", 3)
+        head, before = fresh("eth_blockNumber"), fresh("eth_getBlockByNumber", "latest", False)
+        gone = fresh("eth_getBlockByNumber", hex(int(head, 16) - 1), False)
+        increment = {"from": ALICE, "to": counter, "data": calldata(COUNTER, "increment")}
+        signed = fresh("eth_signTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+        assert fresh("anvil_reorg", 2, [[increment, 1], [signed, 0], [increment, 1]]) is None
+        assert fresh("eth_blockNumber") == head
+        assert fresh("anvil_getAutomine") is True
+        assert fresh("eth_call", {"to": counter, "data": calldata(COUNTER, "number")}) == f"0x{2:064x}"
+        counts = [fresh("eth_getBlockTransactionCountByNumber", hex(int(head, 16) - back)) for back in (2, 1, 0)]
+        assert counts == ["0x0", "0x1", "0x2"]
+        for block in (before, gone):
+            assert fresh("eth_getBlockByHash", block["hash"], False) is None
+
+    @pytest.mark.parametrize("depth", [1, 2])
+    def test_empty_blocks_are_other_ones_too(self, fresh: Client, depth: int) -> None:
+        fresh("anvil_mine", 3)
+        before = [fresh("eth_getBlockByNumber", hex(height), False)["hash"] for height in range(4)]
+        fresh("anvil_reorg", depth)
+        after = [fresh("eth_getBlockByNumber", hex(height), False)["hash"] for height in range(4)]
+        stays = 4 - depth
+        assert [one == other for one, other in zip(before, after, strict=True)] == [True] * stays + [False] * depth
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ([5], "the chain has 2 blocks"),
+            ([1, [[{"from": ALICE}, 1]]], "the new blocks have the numbers 0 to 0"),
+            ([1, [["0x00"]]], "expected pairs"),
+            ([1, 7], "is no list"),
+            ([1, [[7, 0]]], "transaction"),
+        ],
+    )
+    def test_what_cannot_be_changes_nothing(self, fresh: Client, params: list[Any], message: str) -> None:
+        fresh("anvil_mine", 2)
+        before = fresh("eth_getBlockByNumber", "latest", False)
+        with pytest.raises(Failed, match=message) as failed:
+            fresh("anvil_reorg", *params)
+        assert failed.value.code == -32602
+        assert fresh("eth_getBlockByNumber", "latest", False) == before
+
+    def test_it_is_no_deeper_than_a_request_may_mine(self, narrow_rpc: Client) -> None:
+        with pytest.raises(Failed, match="11 epochs in one request, at most 10") as failed:
+            narrow_rpc("anvil_reorg", 11)
+        assert failed.value.code == -32005
+
+
+def test_the_first_blocks_time_is_told(rpc: Client) -> None:
+    assert rpc("anvil_getGenesisTime") == int(rpc("eth_getBlockByNumber", "0x0", False)["timestamp"], 16)
+
+
+@pytest.mark.parametrize("method", ["anvil_setCoinbase", "hardhat_setPrevRandao", "anvil_setChainId"])
+def test_what_a_network_has_not_is_refused_with_a_reason(rpc: Client, method: str) -> None:
+    with pytest.raises(Failed) as failed:
+        rpc(method, "0x1")
+    assert failed.value.code == -32004
+
+
+def test_a_transaction_and_its_receipt_are_one_request(rpc: Client) -> None:
+    receipt = rpc("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x5"})
+    assert receipt == rpc("eth_getTransactionReceipt", receipt["transactionHash"])
+    assert receipt["status"] == "0x1"
+    rpc("evm_setAutomine", False)
+    with pytest.raises(Failed, match="waits for a block"):
+        rpc("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x5"})
+    rpc("evm_setAutomine", True)

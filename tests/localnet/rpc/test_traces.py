@@ -315,6 +315,31 @@ def test_a_block_is_traced_whole(network: Network) -> None:
     ]
 
 
+def test_a_call_has_the_traces_that_its_transaction_has_then(network: Network) -> None:
+    rpc = Client(Node(network))
+    inner = deploy(network, "7 0 MSTORE 32 0 RETURN")
+    outer = deploy(network, f"32 0 0 0 0 {at(inner)} GAS CALL POP 32 0 RETURN")
+    asked = rpc("trace_call", {"from": ALICE, "to": hexed(outer)}, ["trace"])
+    done = rpc("trace_replayTransaction", transaction(network, outer), ["trace"])
+    assert asked["output"] == done["output"] == "0x" + word(7)
+    assert (asked["stateDiff"], asked["vmTrace"]) == (None, None)
+
+    def without_gas(traces: list[Any]) -> list[Any]:
+        return [
+            {**trace, "action": trace["action"] | {"gas": None}, "result": trace["result"] | {"gasUsed": None}}
+            for trace in traces
+        ]
+
+    assert without_gas(asked["trace"]) == without_gas(done["trace"])
+    assert [trace["traceAddress"] for trace in asked["trace"]] == [[], [0]]
+    failing = deploy(network, "0 0 REVERT")
+    (trace,) = rpc("trace_call", {"from": ALICE, "to": hexed(failing)}, ["trace"], "latest")["trace"]
+    assert trace["error"] == "Reverted"
+    with pytest.raises(Failed, match="kinds") as failed:
+        rpc("trace_call", {"to": hexed(outer)}, ["vmTrace"])
+    assert failed.value.code == -32602
+
+
 def _signed(network: Network, nonce: int, to: EthAddress, data: bytes) -> bytes:
     call = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 0, data, 10**8, 10**9, 10**5)
     return network.accounts[5].sign(call).raw()
@@ -362,7 +387,7 @@ def test_genesis_and_what_nobody_knows_cannot_be_traced(rpc: Client) -> None:
             rpc(method, "0x0")
     with pytest.raises(Failed, match="-32001"):
         rpc("debug_traceTransaction", "0x" + "99" * 32)
-    with pytest.raises(Failed, match=r"-32602.*expected \['trace'\]"):
+    with pytest.raises(Failed, match=r'-32602.*expected \["trace"\]'):
         rpc("trace_replayBlockTransactions", "latest", ["vmTrace"])
 
 

@@ -20,6 +20,12 @@ def test_unlocked_accounts_sign_as_wallets_do(rpc: Client, method: str, as_text:
     assert rpc(method, ALICE, json.dumps(MAIL) if as_text else MAIL) == f"0x{expected}"
 
 
+@pytest.mark.parametrize("field", ["types", "primaryType", "message"])
+def test_what_is_missing_is_named(rpc: Client, field: str) -> None:
+    with pytest.raises(Failed, match=f"typed data: {field} is missing"):
+        rpc("eth_signTypedData_v4", ALICE, {name: value for name, value in MAIL.items() if name != field})
+
+
 def test_a_stranger_cannot_sign(rpc: Client) -> None:
     with pytest.raises(Failed, match="the node has no key"):
         rpc("eth_signTypedData_v4", NOBODY, MAIL)

@@ -12,6 +12,7 @@ from localnet.rpc import values
 from localnet.rpc.blocks_at import BlockRef, block, number_or_tag
 from localnet.rpc.errors import INVALID_PARAMS, RpcError
 from localnet.rpc.requests import log_request, transaction
+from localnet.rules import rules_named
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80) | st.from_regex(r"0x[0-9a-fA-F]{0,70}", fullmatch=True),  # noqa: E501
@@ -101,6 +102,9 @@ def test_what_names_no_block(value: Any) -> None:
         block(value)
 
 
+LISTED = [{"address": "0x" + "11" * 20, "storageKeys": []}]
+
+
 class TestTransactionObjects:
     """What eth_call and eth_sendTransaction take."""
 
@@ -134,7 +138,8 @@ class TestTransactionObjects:
             ({"type": "0x3"}, "type 3 are not supported"),
             ({"type": "0x0", "maxFeePerGas": "0x1"}, "a transaction of type 0 has a gasPrice"),
             ({"type": "0x1", "maxPriorityFeePerGas": "0x1"}, "a transaction of type 1 has a gasPrice"),
-            ({"accessList": [{"address": "0x" + "11" * 20, "storageKeys": []}]}, "accessList"),
+            ({"type": "0x0", "accessList": LISTED}, "type 0 has no accessList"),
+            ({"accessList": [{}]}, "an entry without an address"),
             ({"authorizationList": [{}]}, "authorizationList"),
             ("0x", "is no transaction"),
         ],
@@ -142,6 +147,15 @@ class TestTransactionObjects:
     def test_what_cannot_be_read_is_named(self, value: Any, words: str) -> None:
         with pytest.raises(RpcError, match=words):
             transaction(value)
+
+    def test_an_access_list_is_for_rules_that_have_it(self) -> None:
+        request = transaction({"accessList": LISTED, "gasPrice": "0x1"})
+        assert request.type == 1
+        request.check(rules_named("ethereum"))
+        with pytest.raises(RpcError, match="accessList: a Filecoin message cannot carry one"):
+            request.check(rules_named("filecoin"))
+        with pytest.raises(RpcError, match="authorizationList"):
+            transaction({"type": "0x4"}).check(rules_named("filecoin"))
 
 
 class TestLogFilters:
@@ -199,3 +213,18 @@ def _wrapped(value: Any, depth: int) -> Any:
     for _ in range(depth):
         value = [value]
     return value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "null is no address"),
+        (True, "true is no address"),
+        ([None, {"a": 2**70}], '[null, {"a": 1180591620717411303424}] is no address'),
+        ("0x", "'0x' is no address"),
+    ],
+)
+def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None:
+    with pytest.raises(RpcError) as refused:
+        values.address(value)
+    assert words in refused.value.message

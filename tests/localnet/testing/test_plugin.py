@@ -173,6 +173,29 @@ def test_a_version_that_there_is_not(pytester: pytest.Pytester) -> None:
     assert "--network: network version nv99 is not known: choose one of nv" in done.stderr.str()
 
 
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: str) -> None:
+    source = f"def test_it(network): assert network.machine.registry.options['evm'] == '{evm}'\n"
+    run(pytester, source, "--evm", evm).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, both, official, auto"),
+        ("--rules", "eth", "rules 'eth' are not known: choose one of filecoin, ethereum"),
+        ("--bundle", "nope", "bundle nope cannot be read: *"),
+    ],
+)
+def test_what_there_is_not_is_one_sentence_before_the_tests(
+    pytester: pytest.Pytester, option: str, value: str, words: str
+) -> None:
+    done = run(pytester, "def test_it(network): pass\n", option, value)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in done.stderr.lines if line.strip()] == done.stderr.lines[:1]
+    done.stderr.fnmatch_lines([f"ERROR: {option}: {words}"])
+
+
 def test_who_needs_no_network_pays_for_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -184,3 +207,11 @@ def test_who_needs_no_network_pays_for_none(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_suite_runs_under_ethereums_rules(pytester: pytest.Pytester) -> None:
+    test = """
+def test_it(network, accounts):
+    assert network.send(accounts[1].address, 5).gas_used == 21_000
+"""
+    run(pytester, test, "--rules", "ethereum").assert_outcomes(passed=1)

@@ -1,0 +1,177 @@
+"""The HTTP protocol of the server: a small request that can be answered where it is read is answered there.
+
+Such a request costs half of what it does as a task of an ASGI application. Everything else goes uvicorn's way, as if
+this class were not there: whatever is large, refused, pipelined, about to close, or needs the network's thread.
+
+A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from localnet.rpc.access import Access
+from localnet.rpc.http import PATHS
+from localnet.rpc.node import Limits
+
+AtOnce = Callable[[bytes], bytes | None]
+"""The answer to a request's body; None where the application has to be asked."""
+
+_PATHS: Final = frozenset(path.encode() for path in PATHS)
+_SMALL: Final = 4096
+"""Bytes of a body that may be answered where it is read."""
+_FOR_THE_APPLICATION: Final = frozenset((b"origin", b"expect", b"transfer-encoding", b"upgrade"))
+"""Headers that ask for more than an answer."""
+_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+
+_REFUSAL: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+_TOO_LATE: Final = (
+    b"408 Request Timeout",
+    b'{"error":"the request did not arrive as a whole: its bytes stopped coming"}',
+)
+_TOO_MANY: Final = (b"503 Service Unavailable", b'{"error":"too many connections: close some, or try again later"}')
+_LINGER: Final = 2.0
+"""Seconds in which a client may read why its connection is closed."""
+
+
+def http_protocol(at_once: AtOnce, access: Access, limits: Limits) -> Callable[..., HttpProtocol]:
+    """What makes the protocol of each connection, for uvicorn."""
+    return partial(HttpProtocol, at_once, access, limits)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, at_once: AtOnce, access: Access, limits: Limits, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._at_once = at_once
+        self._access = access
+        self._limits = limits
+        self._small = min(limits.body, _SMALL)
+        self._plain = False
+        self._body = b""
+        self._awaited = True
+        """Whether a request, or the rest of one, is to come: not so between two requests."""
+        self._heard = 0.0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take the connection, if there are not too many."""
+        if len(self.connections) >= self._limits.clients:
+            transport.set_protocol(asyncio.Protocol())  # which reads what comes, and forgets it
+            _refuse(transport, self.loop, _TOO_MANY)
+            return
+        super().connection_made(transport)
+        self._expect_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more is to come."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; while a request is not whole, its next bytes have a deadline."""
+        super().data_received(data)
+        if self._awaited:
+            self._expect_more()
+
+    def _expect_more(self) -> None:
+        self._heard = self.loop.time()
+        if self._deadline is None:
+            self._deadline = self.loop.call_at(self._heard + self._limits.silence, self._look)
+
+    def _look(self) -> None:
+        """End a connection whose request has not come; look again later where it has been heard of since."""
+        self._deadline = None
+        if not self._awaited or self.transport.is_closing():
+            return
+        if self.flow.read_paused or self._is_answering():  # it is the client that waits
+            self._heard = self.loop.time()
+        end = self._heard + self._limits.silence
+        if end > self.loop.time():
+            self._deadline = self.loop.call_at(end, self._look)
+        elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.abort()  # no other answer can come behind a part of one
+        else:
+            _refuse(self.transport, self.loop, _TOO_LATE)
+
+    def _is_answering(self) -> bool:
+        """Whether a whole request, before the one that is to come, is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+
+    def on_message_begin(self) -> None:
+        """Wait for the headers before anything is made for the application."""
+        self.url, self.headers, self._body = b"", [], b""
+        self._awaited = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, its name in lower case."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Decide who answers."""
+        self._plain = self._is_plain()
+        if not self._plain:
+            self._begin()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of a small body."""
+        if self._plain:
+            self._body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Answer, or let the application do it."""
+        self._awaited = False
+        if not self._plain:
+            super().on_message_complete()
+            return
+        answer = self._at_once(self._body)
+        if answer is None:
+            self._begin()
+            super().on_body(self._body)
+            super().on_message_complete()
+        else:
+            self.transport.write(_HEAD % (len(answer), answer))
+            self.on_response_complete()
+
+    def _is_plain(self) -> bool:
+        """Whether it is a small request like thousands of others, and nothing before it is still being answered."""
+        if self.parser.get_method() != b"POST" or self.url not in _PATHS or self.parser.get_http_version() != "1.1":
+            return False
+        if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        host, length = "", b""
+        for name, value in self.headers:
+            if name in _FOR_THE_APPLICATION or (name == b"connection" and value.lower() != b"keep-alive"):
+                return False
+            if name == b"host":
+                host = value.decode("latin-1")
+            elif name == b"content-length":
+                length = value
+        return length.isdigit() and int(length) <= self._small and self._access.refusal(host, None) is None
+
+    def _begin(self) -> None:
+        """Make for the application what uvicorn makes of a request's beginning."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+
+def _refuse(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, refusal: tuple[bytes, bytes]) -> None:
+    """Say why a connection is closed, and close it a moment later: who still sends sees the answer so."""
+    status, body = refusal
+    transport.write(_REFUSAL % (status, len(body), body))
+    if transport.can_write_eof():
+        transport.write_eof()
+    loop.call_later(_LINGER, transport.abort)

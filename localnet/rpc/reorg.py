@@ -1,0 +1,55 @@
+"""A reorganisation on demand: the newest blocks give way to others, and whoever listens is told.
+
+Rules: anvil, for names and parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localnet.rpc.control import rollback
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.transactions import send_raw_transaction, send_transaction
+from localnet.rpc.values import data, listed, number
+
+MOST_TRANSACTIONS = 1_000
+
+Sent = tuple[TransactionRequest | bytes, int]
+
+
+def pair(value: Any) -> Sent:
+    """A reader: a transaction (an object, or signed bytes), and the number of its block among the new ones."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise invalid_params("expected pairs of a transaction and the number of its block among the new ones")
+    given, place = value
+    return data(given) if isinstance(given, str) else transaction(given), number(place)
+
+
+def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -> None:
+    """Put other blocks in the place of the newest ones, a second later, with the given transactions.
+
+    A transaction is an object, as for eth_sendTransaction, or signed bytes; with it goes the number of its block, from
+    0. What waited is forgotten, as with anvil_rollback. One that is refused leaves the blocks before its own.
+    """
+    wanted, height = transactions or [], node.network.head.height
+    if depth > node.limits.mined:
+        raise RpcError(LIMIT_EXCEEDED, f"{depth} epochs in one request, at most {node.limits.mined}")
+    if any(place >= depth for _, place in wanted):
+        raise invalid_params(f"transactions: the new blocks have the numbers 0 to {depth - 1}")
+    rollback(node, depth)
+    node.network.increase_time(1)  # else empty blocks of the same time would be the same blocks
+    automine, node.network.automine = node.network.automine, False
+    try:
+        for place in range(height - node.network.head.height):
+            for given, block in wanted:
+                if block == place:
+                    send_raw_transaction(node, given) if isinstance(given, bytes) else send_transaction(node, given)
+            node.network.mine()
+    finally:
+        node.network.automine = automine
+
+
+METHODS = (Method("anvil_reorg", (number, optional(listed(pair, MOST_TRANSACTIONS))), reorganise),)

@@ -1,0 +1,70 @@
+"""Balances and allowances of ERC-20 tokens by hand, whatever slots their contracts keep them in.
+
+A slot is found by asking: of those that the contract reads for its answer, the one that makes it the wanted answer.
+Rules: EIP-20; anvil for names and parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.addresses import EthAddress
+from localnet import simulate
+from localnet.call_request import CallRequest
+from localnet.errors import CallFailed
+from localnet.ethereum_traces import access_list
+from localnet.overrides import AccountOverride, Overrides
+from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.methods import Method
+from localnet.rpc.node import Node
+from localnet.rpc.values import address, as_data, number
+
+MOST_SLOTS: Final = 100
+"""So many slots that an answer reads are tried."""
+
+_BALANCE_OF: Final = bytes.fromhex("70a08231")
+_ALLOWANCE: Final = bytes.fromhex("dd62ed3e")
+_WORD: Final = 32
+
+
+def deal_erc20(node: Node, owner: EthAddress, token: EthAddress, amount: int) -> bool:
+    """Give an address another balance of an ERC-20 token, in the token's smallest unit; its supply stays."""
+    _set(node, token, _BALANCE_OF + _words(owner), amount, "balance")
+    return True
+
+
+def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, token: EthAddress, amount: int) -> bool:
+    """Let a spender take so much of an owner's ERC-20 tokens."""
+    _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
+    return True
+
+
+def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str) -> None:
+    """Set the slot that a contract's answer is. Raises RpcError where none is."""
+    machine, request = node.network.machine, CallRequest(token, question)
+    wanted = amount.to_bytes(_WORD, "big")
+    slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
+    for owner, slot in slots[:MOST_SLOTS]:
+        supposed = Overrides({owner: AccountOverride(state_diff={slot: amount})})
+        try:
+            if simulate.call(machine, request, supposed) == wanted:
+                node.network.set_storage(owner, {slot: amount})
+                return
+        except CallFailed:
+            pass  # the slot is something else
+    raise RpcError(SERVER_ERROR, f"{as_data(token)} keeps its {what} in no slot of its own: it cannot be set")
+
+
+def _words(*addresses: EthAddress) -> bytes:
+    return b"".join(each.rjust(_WORD, b"\0") for each in addresses)
+
+
+METHODS = (
+    Method(
+        "anvil_dealERC20",
+        (address, address, number),
+        deal_erc20,
+        aliases=("hardhat_dealERC20", "anvil_setERC20Balance"),
+    ),
+    Method("anvil_setERC20Allowance", (address, address, address, number), set_erc20_allowance),
+)

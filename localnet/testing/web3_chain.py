@@ -1,0 +1,139 @@
+"""Typed contracts (`localnet.typed_contract`) on whatever a `Web3` object talks to: a node, or a network in-process.
+
+    vault = Vault.deploy(Web3Chain(w3), most=100)
+
+Accounts are the node's: it signs for them, or a middleware of web3.py does. Needs web3.py, which this package does not
+install.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from web3 import Web3
+from web3.exceptions import ContractLogicError, Web3RPCError
+from web3.types import RPCEndpoint, TxParams, TxReceipt, Wei
+
+from bridge.addresses import EthAddress, eth_address
+from bridge.events import Log
+from bridge.receipts import EmittedLog
+from hypervisor.exit_codes import ExitCode
+from localnet.addresses import checksummed, known_address
+from localnet.errors import CallFailed, NetworkError
+
+if TYPE_CHECKING:
+    from localnet.addresses import Target
+
+
+class TransactionReverted(NetworkError):
+    """A transaction in a block that failed there; `receipt` is web3.py's."""
+
+    def __init__(self, receipt: TxReceipt) -> None:
+        super().__init__(f"transaction 0x{receipt['transactionHash'].hex()} failed")
+        self.receipt = receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Web3Receipt:
+    """A receipt as typed contracts read it; `receipt` is web3.py's."""
+
+    receipt: TxReceipt
+
+    @property
+    def hash(self) -> bytes:
+        """The transaction's hash."""
+        return bytes(self.receipt["transactionHash"])
+
+    @property
+    def block_number(self) -> int:
+        """The number of its block."""
+        return self.receipt["blockNumber"]
+
+    @property
+    def gas_used(self) -> int:
+        """Gas of the chain."""
+        return self.receipt["gasUsed"]
+
+    @property
+    def contract_address(self) -> EthAddress | None:
+        """The contract that it created."""
+        created = self.receipt["contractAddress"]
+        return None if created is None else eth_address(bytes.fromhex(created[2:]))
+
+    @property
+    def logs(self) -> list[EmittedLog]:
+        """The logs, in order."""
+        return [
+            EmittedLog(
+                eth_address(bytes.fromhex(log["address"][2:])),
+                Log(tuple(bytes(topic) for topic in log["topics"]), bytes(log["data"])),
+            )
+            for log in self.receipt["logs"]
+        ]
+
+
+class Web3Chain:
+    """The chain that a `Web3` object talks to. It is a `Chain` (`localnet.typed_contract`)."""
+
+    def __init__(self, w3: Web3) -> None:
+        """Transactions are of the node's first account where no sender is named."""
+        self._w3 = w3
+
+    def address(self, target: Target) -> EthAddress:
+        """The Ethereum address of a target; the node is asked for that of f0 to f3. Raises AddressError."""
+        known = known_address(target)
+        if isinstance(known, bytes):
+            return known
+        method = RPCEndpoint("Filecoin.FilecoinAddressToEthAddress")
+        answer: str = self._w3.manager.request_blocking(method, [str(known)])
+        return eth_address(bytes.fromhex(answer[2:]))
+
+    def call(self, to: Target | None, data: bytes, value: int, *, sender: Target | None = None) -> bytes:
+        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed for revert data, NetworkError."""
+        try:
+            return bytes(self._w3.eth.call(self._request(to, data, value, sender)))
+        except (ContractLogicError, Web3RPCError) as error:
+            raise _failed(error) from None
+
+    def send(
+        self,
+        to: Target | None,
+        value: int,
+        data: bytes,
+        *,
+        sender: Target | None = None,
+        gas_limit: int | None = None,
+    ) -> Web3Receipt:
+        """A transaction, and its receipt; value in attoFIL.
+
+        Raises TransactionReverted, and the errors of `call` where already the estimate of its gas fails.
+        """
+        request = self._request(to, data, value, sender)
+        if gas_limit is not None:
+            request["gas"] = gas_limit
+        try:
+            found = self._w3.eth.wait_for_transaction_receipt(self._w3.eth.send_transaction(request))
+        except (ContractLogicError, Web3RPCError) as error:
+            raise _failed(error) from None
+        if not found["status"]:
+            raise TransactionReverted(found)
+        return Web3Receipt(found)
+
+    def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> TxParams:
+        from_ = self._w3.eth.accounts[0] if sender is None else self._shown(sender)
+        request: TxParams = {"from": Web3.to_checksum_address(from_), "data": Web3.to_hex(data), "value": Wei(value)}
+        if to is not None:
+            request["to"] = Web3.to_checksum_address(self._shown(to))
+        return request
+
+    def _shown(self, target: Target) -> str:
+        return checksummed(self.address(target))
+
+
+def _failed(error: ContractLogicError | Web3RPCError) -> NetworkError:
+    """What the node refused, in its words; a CallFailed where a contract reverted with data."""
+    data, words = getattr(error, "data", None), str(error.args[0] if error.args else error)
+    if not isinstance(data, str) or not data.startswith("0x") or data == "0x":
+        return NetworkError(words)
+    return CallFailed(ExitCode.EVM_CONTRACT_REVERTED, bytes.fromhex(data[2:]), words)

@@ -1,0 +1,228 @@
+"""What is answered where it is read, and what is not, look the same from outside: over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.node import Limits
+from localnet.rpc.server import serving
+
+AT_ONCE, BY_THE_NETWORK = "eth_chainId", "evm_snapshot"
+SNAPSHOTS = ("0x1", "0x2", "0x3", "0x4", "0x5", "0x6", "0x7", "0x8")
+CHAIN_ID = "0x1df5e76"
+CID_OF_NOTHING = "bafy2bzacebktuqy3bfw3hzspcr2v3nydqrrhp2wsscpyhoaxjr2zgrkeqmzpk"
+
+
+@pytest.fixture
+def connection() -> Iterator[socket.socket]:
+    with (
+        Network() as network,
+        serving(network, limits=Limits(body=1000)) as url,
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30) as connection,
+    ):
+        yield connection
+
+
+def post(method: str, number: int = 1, *headers: str, path: str = "/", version: str = "1.1", more: str = "") -> bytes:
+    """The bytes of a request; `more` is put behind its body."""
+    body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method}) + more
+    lines = [f"POST {path} HTTP/{version}", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", body]
+    return "\r\n".join(lines).encode()
+
+
+def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, object]]]:
+    """Status and body of the next responses."""
+    found: list[tuple[int, dict[str, object]]] = []
+    data = b""
+    while len(found) < count:
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if separator else 0
+        if separator and len(rest) >= length:
+            found.append((int(head.split()[1]), json.loads(rest[:length])))
+            data = rest[length:]
+            continue
+        part = connection.recv(1 << 16)
+        assert part, "the server has closed the connection"
+        data += part
+    assert not data, "more than was asked for"
+    return found
+
+
+def test_requests_that_follow_each_other_without_a_pause_are_answered_in_order(connection: socket.socket) -> None:
+    methods = (AT_ONCE, BY_THE_NETWORK, AT_ONCE, AT_ONCE, BY_THE_NETWORK, BY_THE_NETWORK, AT_ONCE)
+    connection.sendall(b"".join(post(method, number) for number, method in enumerate(methods)))
+    snapshots = iter(SNAPSHOTS)
+    expected = [CHAIN_ID if method == AT_ONCE else next(snapshots) for method in methods]
+    got = answers(connection, len(methods))
+    assert [(status, body["id"], body["result"]) for status, body in got] == [
+        (200, number, result) for number, result in enumerate(expected)
+    ]
+
+
+@pytest.mark.parametrize("method", [AT_ONCE, BY_THE_NETWORK])
+def test_a_request_may_come_in_pieces(connection: socket.socket, method: str) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    data = post(method)
+    for start, end in pairwise((*range(0, len(data), 7), len(data))):
+        connection.sendall(data[start:end])
+    ((status, body),) = answers(connection, 1)
+    assert (status, body["result"]) == (200, CHAIN_ID if method == AT_ONCE else "0x1")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Connection: keep-alive", 200),
+        ("Origin: http://localhost:3000", 200),
+        ("Origin: https://elsewhere.example", 403),
+        ("Content-Type: text/plain", 200),
+    ],
+)
+def test_who_may_ask_is_looked_at_in_every_request(connection: socket.socket, header: str, status: int) -> None:
+    for _ in range(2):
+        connection.sendall(post(AT_ONCE, 1, header))
+        assert [status for status, _ in answers(connection, 1)] == [status]
+
+
+def test_a_request_to_another_host_is_refused(connection: socket.socket) -> None:
+    connection.sendall(post(AT_ONCE).replace(b"Host: localhost", b"Host: elsewhere.example"))
+    assert [status for status, _ in answers(connection, 1)] == [403]
+
+
+@pytest.mark.parametrize("request_", [post(AT_ONCE, 1, "Connection: close"), post(AT_ONCE, version="1.0")])
+def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket, request_: bytes) -> None:
+    connection.sendall(request_)
+    data = b""
+    while part := connection.recv(1 << 16):
+        data += part
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert CHAIN_ID.encode() in data
+
+
+@pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
+def test_what_cannot_be_answered_is_told(connection: socket.socket, body: str, code: int) -> None:
+    connection.sendall(post("eth_nothing", more=body))
+    ((status, answer),) = answers(connection, 1)
+    error = answer["error"]
+    assert isinstance(error, dict)
+    assert (status, error["code"]) == (200, code)
+
+
+def test_the_limit_of_bodies_holds_for_small_ones_too(connection: socket.socket) -> None:
+    connection.sendall(post(AT_ONCE, more=" " * 1000))
+    assert [status for status, _ in answers(connection, 1)] == [413]
+
+
+def test_notifications_have_no_answer(connection: socket.socket) -> None:
+    connection.sendall(post(AT_ONCE).replace(b'"id": 1, ', b'"ie": 1, '))
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(1 << 16)
+    assert b"content-length: 0" in data
+    assert data.endswith(b"\r\n\r\n")
+
+
+FEW = Limits(silence=0.4, clients=12)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with Network() as network, serving(network, limits=FEW) as url:
+        yield urlsplit(url).port or 0
+
+
+class TestSlowClients:
+    """What does not arrive, and who is one too many."""
+
+    REQUEST = post(AT_ONCE)
+    UNFINISHED = (
+        b"",
+        b"POST / HT",
+        REQUEST.replace(b"Host: localhost\r\n", b"Host: localhost\r\nX-Long")[:50],
+        REQUEST[:-5],
+        post(AT_ONCE, 1, "Origin: http://localhost:3000")[:-5],
+        b"GET /healthz HTTP/1.1\r\nHost: local",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+    )
+
+    @pytest.mark.parametrize("before", [b"", post(AT_ONCE), post(BY_THE_NETWORK)], ids=["first", "second", "later"])
+    def test_a_request_whose_bytes_stop_coming_is_told_408(self, port: int, before: bytes) -> None:
+        with ExitStack() as opened:
+            # A connection between two requests may be idle: there, nothing at all is no request that stops.
+            starts = [start for start in self.UNFINISHED if start or not before]
+            clients = [opened.enter_context(connected(port)) for _ in starts]
+            begun = time.monotonic()
+            for client, start in zip(clients, starts, strict=True):
+                if before:
+                    client.sendall(before)
+                    answers(client, 1)
+                client.sendall(start)
+            assert [received(client).split()[1] for client in clients] == [b"408"] * len(starts)
+            assert FEW.silence <= time.monotonic() - begun < 10
+
+    def test_the_deadline_is_that_of_the_next_bytes(self, port: int) -> None:
+        with connected(port) as client:
+            data = self.REQUEST
+            for start, end in pairwise((*range(0, len(data), 20), len(data))):
+                time.sleep(0.1)
+                client.sendall(data[start:end])
+            assert [status for status, _ in answers(client, 1)] == [200]
+
+    @pytest.mark.parametrize("method", [AT_ONCE, BY_THE_NETWORK])
+    def test_a_connection_between_two_requests_may_be_idle(self, port: int, method: str) -> None:
+        with connected(port) as client:
+            for _ in range(2):
+                client.sendall(post(method))
+                assert [status for status, _ in answers(client, 1)] == [200]
+                time.sleep(2 * FEW.silence)
+
+    def test_who_waits_for_an_answer_is_not_late_with_the_next_request(self, port: int) -> None:
+        wait = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [{"/": CID_OF_NOTHING}, 0]}
+        body = json.dumps(wait)
+        head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        with connected(port) as client:
+            client.sendall((head + body).encode() + self.REQUEST[:20])
+            client.settimeout(2 * FEW.silence)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+
+    def test_connections_have_a_limit_and_make_room_for_others(self, port: int) -> None:
+        with ExitStack() as opened:
+            clients = [opened.enter_context(connected(port)) for _ in range(FEW.clients)]
+            for client in clients:
+                client.sendall(self.REQUEST)
+                assert [status for status, _ in answers(client, 1)] == [200]
+            with connected(port) as refused:
+                refused.sendall(self.REQUEST)
+                assert received(refused).startswith(b"HTTP/1.1 503 ")
+            clients[0].sendall(self.REQUEST)
+            assert [status for status, _ in answers(clients[0], 1)] == [200]
+        deadline = time.monotonic() + 5
+        while True:
+            with connected(port) as client:
+                client.sendall(post(AT_ONCE, 1, "Connection: close"))
+                if received(client).startswith(b"HTTP/1.1 200 "):
+                    break
+            assert time.monotonic() < deadline, "closed connections still count"
+
+
+def connected(port: int) -> socket.socket:
+    """A connection to the server."""
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def received(client: socket.socket) -> bytes:
+    """Whatever comes until the server closes."""
+    data = b""
+    while part := client.recv(1 << 16):
+        data += part
+    return data
