@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
+from typing import Final
 
 from actors.releases import Release
 from devtools.bundles.download import DownloadFailed, download
@@ -19,6 +21,10 @@ from store.cid import show
 
 if sys.platform != "win32":
     import fcntl
+
+_DRAFT: Final = ".new"
+_WRITTEN_BY_NOW: Final = 600.0
+"""Seconds after which nobody writes to a draft any more: a bundle has some megabytes."""
 
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
@@ -32,6 +38,7 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
     with _writing(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _writing(path.parent), _alone(path.parent):
+        _forget_drafts(path.parent)
         if _is_there(release):
             return None
         resumed = part.exists()
@@ -58,7 +65,8 @@ def add(path: Path) -> tuple[Release, Path]:
     target = release_file(release)
     with _writing(target.parent):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".new")
+        _forget_drafts(target.parent)
+        handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
         try:
             with open(handle, "wb") as file:
                 write_car(file, [bundle.root], bundle.blocks)
@@ -69,6 +77,14 @@ def add(path: Path) -> tuple[Release, Path]:
             os.unlink(name)
             raise
     return release, target
+
+
+def _forget_drafts(folder: Path) -> None:
+    """Delete what processes left that were killed while they wrote; a draft of a moment ago may still be written."""
+    for draft in folder.glob(f"*.car.*{_DRAFT}"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - draft.stat().st_mtime > _WRITTEN_BY_NOW:
+                draft.unlink()
 
 
 def _is_there(release: Release) -> bool:

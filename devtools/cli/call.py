@@ -89,7 +89,8 @@ def revert_words(interface: ContractInterface, error: Any) -> str | None:
 
 def _answer(url: str, interface: ContractInterface, data: bytes, request: dict[str, str], block: str) -> Any:
     from bridge.abi import AbiMismatch
-    from devtools.cli.rpc_client import NodeError, ask
+    from devtools.cli.rpc_client import ask
+    from localnet.node_client import NodeError
 
     try:
         answer = ask(url, "eth_call", request, block)

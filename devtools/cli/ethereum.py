@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from devtools.cli.options import OWN_ENGINE, OwnEngine
 from devtools.cli.vectors import CORES, AsJson, Paths, Workers, report
 
 
 def statetest(
     paths: Paths,
     fork: Annotated[str | None, typer.Option(help="One fork's cases only (default: every fork known here).")] = None,
-    evm: Annotated[Literal["py-evm"], typer.Option(help="Who runs contracts.")] = "py-evm",
+    evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print every step to standard error (EIP-3155).")] = False,
@@ -67,7 +68,7 @@ def t8n(
     fork: Annotated[str, typer.Option("--state.fork", help="The block's rules.")] = "Osaka",
     chain_id: Annotated[int, typer.Option("--state.chainid", help="The chain.")] = 1,
     reward: Annotated[int, typer.Option("--state.reward", help="Only -1 and 0: these blocks have no reward.")] = 0,
-    evm: Annotated[Literal["py-evm"], typer.Option(help="Who runs contracts.")] = "py-evm",
+    evm: OwnEngine = OWN_ENGINE,
     trace: Annotated[
         bool, typer.Option("--trace", help="Write every step of each transaction to trace-N-HASH.jsonl.")
     ] = False,

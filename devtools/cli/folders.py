@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a machine or chain.", show_default=False)]
 
+_SOME: Final = 5
+"""Pins that are named where somebody has to choose one."""
+
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     """The store in a folder that exists; reading goes on beside a node that has it open."""
@@ -23,6 +28,22 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {folder}")
     return RocksStore.open(folder, read_only=read_only)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[RocksStore]:
+    """The store in a folder, to look for blocks in; StoreError that tells why a fork lacks one."""
+    from localnet.forking import recorded_fork
+    from store.blockstore import BlockNotFound, StoreError
+
+    with open_folder(folder) as store:
+        try:
+            yield store
+        except BlockNotFound as error:
+            fork = recorded_fork(store)
+            if fork is None or not fork.url:
+                raise
+            raise StoreError(f"{error}: {folder} holds a fork, which has only the blocks that were read") from None
 
 
 def open_chain(folder: Path, *, evm: str | None = None) -> Network:
@@ -50,12 +71,15 @@ def named_block(text: str) -> Cid:
 
 
 def head_of(store: RocksStore) -> Cid:
-    """The state of the machine in a folder; InvalidInput if it holds none."""
+    """The state of the machine in a folder; InvalidInput, with the pins that there are, if it holds none."""
     from hypervisor.errors import InvalidInput
-    from store.cid import Cid
-    from store.roots import HEAD
+    from store.cid import Cid, show
+    from store.roots import HEAD, pins
 
     head = store.metadata(HEAD)
     if head is None:
-        raise InvalidInput(f"{store.path} holds no machine's state: name a block that it holds with --root")
+        found = [f"{name} {show(cid)}" for name, cid in pins(store).items()]
+        more = f" and {len(found) - _SOME} more" if len(found) > _SOME else ""
+        there = f" (pinned: {', '.join(found[:_SOME])}{more})" if found else ""
+        raise InvalidInput(f"{store.path} holds no machine's state: name a block that it holds with --root{there}")
     return Cid(head)

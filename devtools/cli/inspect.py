@@ -33,12 +33,12 @@ def inspect(
     from functools import partial
 
     from bridge.printable import printable
-    from devtools.cli.folders import head_of, named_block, open_folder
+    from devtools.cli.folders import head_of, named_block, reading
     from devtools.inspection import Inspector
     from localnet.native_actor import kept_interface
     from store.transfer import write_blocks
 
-    with open_folder(folder) as store:
+    with reading(folder) as store:
         start = head_of(store) if root is None else named_block(root)
         inspector = Inspector(store, start, partial(kept_interface, store))
         found = inspector.look(path, limit)

@@ -11,6 +11,7 @@ import typer
 from devtools.cli import (
     actors,
     balance,
+    bindings,
     bundles,
     call,
     car,
@@ -21,7 +22,10 @@ from devtools.cli import (
     gc,
     inspect,
     node,
+    replay,
     send,
+    solidity,
+    test,
     trace,
     vectors,
     wallet,
@@ -46,10 +50,14 @@ app.command("deploy", rich_help_panel=USE_IT)(deploy.deploy)
 app.command("call", rich_help_panel=USE_IT)(call.call)
 app.command("send", rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
+app.command("test", rich_help_panel=USE_IT)(test.run_tests)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
+app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)
+app.command("solidity", rich_help_panel=USE_IT)(solidity.solidity)
 app.add_typer(wallet.app, name="wallet", rich_help_panel=USE_IT)
 app.command("gc", rich_help_panel=STATE)(gc.gc)
+app.command("replay", rich_help_panel=CHECK_IT)(replay.replay)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
@@ -77,15 +85,15 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; every expected error ends in one sentence and exit status 1."""
-    from hypervisor.errors import HypervisorError
+    """Run the command line; every expected error ends in one sentence: status 2 for malformed input, 1 for others."""
+    from hypervisor.errors import HypervisorError, InvalidInput
     from store.blockstore import StoreError
 
     try:
         app()
     except (HypervisorError, StoreError) as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
     except OSError as error:
         known = error.filename is not None and error.strerror
         sys.stderr.write(f"error: {error.filename}: {error.strerror}\n" if known else f"error: {error}\n")

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from devtools.cli.options import Engines, engine_there, parsed_network
+
 if TYPE_CHECKING:
     from localnet import Network
+    from localnet.forking import Fork
     from localnet.rpc.interval import Interval
 
 _SERVER, _CHAIN, _ACCOUNTS, _FILECOIN, _BLOCKS = (
@@ -23,6 +26,13 @@ _FOLDER = "Keep the chain in this folder, and go on with what it holds (default:
 _LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
 _HOST = "The address to listen at. Beyond this machine the node signs for nobody, unless --unlock is given."
 _DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
+_RULES = "Whose gas, fees and blocks (default: filecoin, or the folder's)."
+_CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
+_KEEP = "Keep the states of this many blocks and collect older ones as garbage (default: all). Needs --state."
+_FORK = "Begin as the network of another node: its state is read block by block when something touches it."
+_FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
+_OPEN_FILES = 10_240
+"""The most that macOS takes."""
 _FUNDS = "FIL that each account has at first, under its Ethereum address and again under its native one."
 
 
@@ -52,10 +62,22 @@ def node(
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help="Write the state to this file when the node ends."),
     ] = None,
+    keep_states: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_CHAIN, help=_KEEP, show_default=False)
+    ] = None,
+    fork_url: Annotated[
+        str | None, typer.Option("--fork-url", "-f", metavar="URL", rich_help_panel=_CHAIN, help=_FORK)
+    ] = None,
+    fork_epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--fork-epoch", "--fork-block-number", min=0, metavar="N", rich_help_panel=_CHAIN, help=_FORK_EPOCH
+        ),
+    ] = None,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
     chain_id: Annotated[
         int | None,
-        typer.Option(metavar="ID", rich_help_panel=_CHAIN, help="Of a new chain (default: 31415926)."),
+        typer.Option(metavar="ID", rich_help_panel=_CHAIN, help=_CHAIN_ID),
     ] = None,
     bare: Annotated[
         bool, typer.Option("--bare", rich_help_panel=_CHAIN, help="No Multicall3 and no CREATE2 deployer at genesis.")
@@ -95,9 +117,13 @@ def node(
         typer.Option(metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: so many epochs have no block."),
     ] = 0.0,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
-    rules: Annotated[
-        Literal["filecoin"], typer.Option(rich_help_panel=_FILECOIN, help="Whose gas and accounting.")
-    ] = "filecoin",
+    rules: Annotated[Literal["filecoin", "ethereum"] | None, typer.Option(rich_help_panel=_CHAIN, help=_RULES)] = None,
+    hardfork: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=_CHAIN, help="With --rules ethereum: cancun, prague or osaka (default)."
+        ),
+    ] = "",
     bundle: Annotated[
         str | None,
         typer.Option(
@@ -107,10 +133,11 @@ def node(
         ),
     ] = None,
     evm: Annotated[
-        Literal["official", "py-evm"] | None,
+        Engines | None,
         typer.Option(
             rich_help_panel=_FILECOIN,
-            help="Who runs contracts (default: official where the bundle has an EVM actor, else py-evm).",
+            callback=engine_there,
+            help="Who runs contracts (default: official where the bundle has an EVM actor, else ours).",
         ),
     ] = None,
     network: Annotated[
@@ -136,16 +163,20 @@ def node(
     Example: hypervisor node
 
     Example: hypervisor node --bundle v18-devnet --state chain --port 1234
+
+    Example: hypervisor node --rules ethereum
     """
     from devtools.cli.amounts import attofil
     from devtools.cli.progress import words_line
+    from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
     from localnet.network import Network
     from localnet.rpc.interval import Interval
 
-    del rules  # the only ones
-    version = None if network is None else _network_version(network)
+    if null_rate and not block_time:
+        raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
+    version = None if network is None else parsed_network(network)
     upgrades = dict(_planned(entry) for entry in upgrade or ())
     interval = Interval(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, attofil(balance)
@@ -160,6 +191,8 @@ def node(
             bundle=bundle,
             evm=evm or AUTO,
             network=version,
+            rules=rules,
+            hardfork=hardfork,
             upgrades=upgrades,
             facade=abi_facade,
             mnemonic=words,
@@ -168,6 +201,7 @@ def node(
             chain_id=chain_id,
             bare=bare,
             deferred=deferred,
+            fork=_fork(fork_url, fork_epoch),
         )
     with opened:
         if loaded is not None:
@@ -185,9 +219,19 @@ def node(
             silent,
             words,
             artifacts,
+            keep_states,
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
+
+
+def _fork(url: str | None, epoch: int | None) -> Fork | None:
+    from hypervisor.errors import InvalidInput
+    from localnet.forking import Fork
+
+    if url is None and epoch is not None:
+        raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")
+    return None if url is None else Fork(url, epoch)
 
 
 def _serve(
@@ -202,6 +246,7 @@ def _serve(
     silent: bool,
     mnemonic: str,
     artifacts: list[Path] | None,
+    keep_states: int | None,
 ) -> None:
     """Serve a network until the program is told to end."""
     from devtools.cli.node_banner import banner
@@ -210,9 +255,10 @@ def _serve(
     from localnet.rpc.server import Server, reaches_out
     from localnet.rpc.server import ready_file as written
 
+    allow_open_files()
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
-    server = Server(network, port, access=access, interval=interval, host=host, signs=signs)
+    server = Server(network, port, access=access, interval=interval, host=host, signs=signs, keep_states=keep_states)
     with written(ready_file, server.url) as write_url:
 
         def announce() -> None:
@@ -220,11 +266,21 @@ def _serve(
                 typer.echo(banner(network, mnemonic, signs=signs))
                 console = Console(network, artifacts)
                 console.listen()
-                server.tell_failed_estimates(console.estimate_failed)
+                server.tell(console)
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
             write_url()
 
         server.run(announce)
+
+
+def allow_open_files() -> None:
+    """Take as many open files as the system lets this process have: a connection is one, and shells allow few."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _check_writable(file: Path) -> None:
@@ -245,15 +301,6 @@ def _write(file: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _network_version(name: str) -> int:
-    from hypervisor.errors import InvalidInput
-
-    number = name.removeprefix("nv")
-    if not number.isascii() or not number.isdigit():
-        raise InvalidInput(f"'{name}' is no network version: expected nv28, for example")
-    return int(number)
-
-
 def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
     """The epoch of `nv28@1000` or `nv28@1000=v18-devnet`, and what comes behind it."""
     from hypervisor.errors import InvalidInput
@@ -262,5 +309,5 @@ def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
     name, at, epoch = planned.partition("@")
     if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
         raise InvalidInput(f"'{entry}' is no upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
-    version = _network_version(name)
+    version = parsed_network(name)
     return int(epoch), (version, bundle) if bundle else version

@@ -9,10 +9,11 @@ from typing import Any
 
 from bridge.interfaces import Interface
 from bridge.printable import printable
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.addresses import filecoin_address
 from localnet.native_actor import read_interface
+from localnet.node_client import NodeError
 
 
 def call_actor(

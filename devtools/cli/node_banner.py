@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypervisor.bundle_library import release_of
+from hypervisor.network_versions import network_version
 from localnet.accounts import DERIVATION_PATH
 from localnet.addresses import checksummed
 from localnet.call_text import show_fil
+from localnet.forking import recorded_fork
+from localnet.node_client import shown_url
 from store.cid import show
 
 if TYPE_CHECKING:
@@ -30,9 +33,12 @@ def banner(network: Network, mnemonic: str, *, signs: bool) -> str:
         _part("Wallet", [f"Mnemonic:        {mnemonic}", f"Derivation path: {DERIVATION_PATH}"]),
         _part("Chain ID", [str(network.chain_id)]),
         _part("Network", [
+            f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",
             f"Version:         nv{network.version}",
             *(f"Upgrade:         nv{planned.version} after epoch {planned.epoch}" for planned in _planned(network)),
             f"Actors:          {_actors(network)}",
+            *_mismatch(network),
+            *_origin(network),
             f"Contracts:       run by {network.machine.registry.options['evm']}",
             f"Base fee:        {network.base_fee} attoFIL",
         ]),
@@ -53,6 +59,25 @@ def _actors(network: Network) -> str:
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
+
+
+def _mismatch(network: Network) -> list[str]:
+    """A warning where an official bundle is not the one that the network version came with."""
+    release, wanted = release_of(network.machine.manifest.root), network_version(network.version).actors
+    if release is None or release.version == wanted:
+        return []
+    return [
+        f"Warning:         nv{network.version} runs actors v{wanted} on the network, not v{release.version}: take "
+        f"--bundle v{wanted}-{release.network}, or another --network"
+    ]
+
+
+def _origin(network: Network) -> list[str]:
+    """What a fork was made of: a node's network, or a chain's snapshot."""
+    point = recorded_fork(network.machine.base)
+    if point is None:
+        return []
+    return [f"Fork:            of {shown_url(point.url) or 'a snapshot'}, behind epoch {point.height}"]
 
 
 def _part(title: str, lines: list[str]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from bridge.printable import printable
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
+from localnet.node_client import NodeError
 
 _NAMES: Final = {314: "mainnet", 314159: "calibration", 31415926: "a development network"}
 _RESOLVE_F01: Final = "0x610001600052602060206002601e73fe000000000000000000000000000000000000015afa3d600060003e3d6000fd"

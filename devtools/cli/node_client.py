@@ -11,9 +11,10 @@ from typing import Any
 import typer
 
 from devtools.cli.progress import words_line
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
 from devtools.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
+from localnet.node_client import NodeError
 
 _QUICK, _SLOW = 0.02, 1.0
 

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
+
+
+def engine_there(engine: str | None) -> str | None:
+    """The engine, if this installation has it; an error of usage, with exit status 2, if not."""
+    from hypervisor.errors import RuntimeUnavailable
+    from hypervisor.opening import OFFICIAL_EVM
+
+    if engine not in (None, OFFICIAL_EVM):
+        from runtimes.evm.engines import check_there
+
+        try:
+            check_there(engine)
+        except RuntimeUnavailable as error:
+            raise typer.BadParameter(str(error)) from None
+    return engine
+
 
 URL: Final = "http://127.0.0.1:8545"
 RpcUrl = Annotated[
     str,
     typer.Option("--rpc-url", "--rpc", metavar="URL", envvar="ETH_RPC_URL", help="The node to ask.", show_default=True),
 ]
+DASK: Final = "Share the work out with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
     str, typer.Option("--from", metavar="ADDRESS|N", help="The sender: an address, or the number of a node's account.")
@@ -32,6 +49,11 @@ Artifacts = Annotated[
     list[Path] | None,
     typer.Option("--artifacts", metavar="DIR", help="Where compiled contracts are (default: out, artifacts)."),
 ]
+EVM: Final = typer.Option("--evm", help="Who runs contracts.", callback=engine_there)
+OwnEngine = Annotated[Literal["py-evm", "fast", "both"], EVM]
+Engines = Literal["py-evm", "fast", "both", "official"]
+OWN_ENGINE: Final = "fast"
+"""The default where the bundle has no EVM actor of its own: `hypervisor.opening.OWN_EVM`."""
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="f..., t... or 0x...", show_default=False)]
 Function = Annotated[
     str,
@@ -43,3 +65,13 @@ Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help
 Abi = Annotated[
     str | None, typer.Option("--abi", metavar="FILE|NAME", help="A compiled contract that has the function.")
 ]
+
+
+def parsed_network(name: str) -> int:
+    """The number of a network version, such as nv28. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    number = name.removeprefix("nv")
+    if not number.isascii() or not number.isdigit():
+        raise InvalidInput(f"'{name}' is no network version: expected nv28, for example")
+    return int(number)

@@ -57,9 +57,9 @@ def send(
     from devtools.cli.amounts import attofil
     from devtools.cli.call import contract_name, interface_of, revert_words
     from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
-    from devtools.cli.rpc_client import NodeError
     from devtools.cli.signatures import encoded
     from hypervisor.errors import InvalidInput
+    from localnet.node_client import NodeError
     from localnet.trace_words import NamedInterface
 
     read, interface, data = ethereum(rpc_url), None, b""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.options import URL, RpcUrl
+from devtools.cli.options import URL, Artifacts, Engines, RpcUrl, engine_there
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,6 +19,10 @@ _NOT_REPRODUCED = (
 )
 
 
+Traced = tuple[dict[str, Any], dict[str, Any] | None]
+"""A call tree, and where its calls were made, as far as that is known."""
+
+
 def trace(
     transaction: Annotated[str, typer.Argument(metavar="TXHASH", help="The transaction's hash.")],
     rpc: RpcUrl = URL,
@@ -26,13 +30,16 @@ def trace(
         Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
     ] = None,
     evm: Annotated[
-        Literal["official", "py-evm"] | None,
-        typer.Option(help="With --state: who ran contracts (default: as for `hypervisor node`)."),
+        Engines | None,
+        typer.Option(
+            callback=engine_there, help="With --state: who ran contracts (default: as for `hypervisor node`)."
+        ),
     ] = None,
     abi: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="A compiler's JSON with the ABI of a contract; may be given several times."),
     ] = None,
+    artifacts: Artifacts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object.")] = False,
     flame: Annotated[
         Path | None,
@@ -44,14 +51,26 @@ def trace(
     The transaction is executed again on the state that it met. Calls and events are decoded where an ABI is given or
     the method of a built-in actor is known. Of a failure, the last line of its reasons is the innermost call's.
 
+    Where compiled contracts are found, calls have names and the `file.sol:line` that made them; a failure has its line.
+
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
     interfaces = [_interface(path) for path in abi or []]
-    from devtools.cli.trace_client import ask_trace
+    from localnet.artifacts import ArtifactFolders
+    from localnet.call_places import placed
     from localnet.call_text import call_lines, tree_console
     from localnet.trace_report import save_flame, told
+    from localnet.trace_words import NamedInterface
 
-    found = told(_from_folder(state, evm, transaction) if state else ask_trace(rpc, transaction), interfaces)
+    folders = ArtifactFolders(artifacts)
+    compiled = folders.contracts()
+    wanted = bool(compiled)
+    found, places = _of_folder(state, evm, transaction, wanted) if state else _of_node(rpc, transaction, wanted)
+    if places is not None:
+        found, named = placed(found, places, folders)
+        interfaces += named
+    interfaces += [NamedInterface(each.name, each.interface) for each in compiled]
+    found = told(found, interfaces)
     if flame is not None:
         save_flame(found, flame)
     if as_json:
@@ -64,16 +83,25 @@ def trace(
     console.print(call_lines(found["calls"]))
 
 
-def _from_folder(folder: Path, evm: str | None, transaction: str) -> dict[str, Any]:
+def _of_folder(folder: Path, evm: str | None, transaction: str, places: bool) -> Traced:
     from devtools.cli.folders import open_chain
     from hypervisor.errors import InvalidInput
+    from localnet.call_places import Instructions, call_places
 
     try:
         wanted = bytes.fromhex(transaction.removeprefix("0x"))
     except ValueError:
         raise InvalidInput(f"'{transaction}' is no transaction hash: expected 0x and 64 hex digits") from None
     with open_chain(folder, evm=evm) as network:
-        return network.trace(wanted).as_json()
+        receipt = network.receipt(wanted)
+        found = receipt.trace.as_json()
+        return found, call_places(network.chain, receipt, Instructions()) if places else None
+
+
+def _of_node(url: str, transaction: str, places: bool) -> Traced:
+    from devtools.cli.trace_client import ask_places, ask_trace
+
+    return ask_trace(url, transaction), ask_places(url, transaction) if places else None
 
 
 def _interface(path: Path) -> NamedInterface:
@@ -86,6 +114,7 @@ def _interface(path: Path) -> NamedInterface:
 def _title(found: dict[str, Any]) -> Text:
     from rich.text import Text
 
+    from localnet.call_places import failure_line
     from localnet.trace_report import gas_words
 
     title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
@@ -94,6 +123,9 @@ def _title(found: dict[str, Any]) -> Text:
     title.append(f" ({gas_words(found)})", style="dim")
     for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
         title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
+    place = failure_line(found)
+    if place is not None:
+        title.append(f"\nat {place}", style="bold red")
     if not found["reproduced"]:
         title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
     return title

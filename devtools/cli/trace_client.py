@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
+from localnet.node_client import NodeError
 
 _LONGEST_NAME: Final = 200
 
@@ -27,6 +28,30 @@ def ask_trace(url: str, transaction: str) -> dict[str, Any]:
             _check(url, "an event", event, _EVENT)
             for entry in event["entries"]:
                 _check(url, "an event's entry", entry, _ENTRY)
+    found: dict[str, Any] = answer
+    return found
+
+
+def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
+    """What `hypervisor_tracePlaces` answers; None of a node that refuses, as those that have no such method.
+
+    Raises NodeError for what has another shape.
+    """
+    try:
+        answer = ask(url, "hypervisor_tracePlaces", transaction)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    if answer is None:
+        return None
+    _check(url, "the answer", answer, _PLACES)
+    calls = list(answer["calls"])
+    for call in calls:  # without recursion: calls go 1,024 deep
+        _check(url, "a call's place", call, _PLACE)
+        if call["code"] is not None and call["code"] >= len(answer["codes"]):
+            raise NodeError(f"{url} answers no places of calls: there is no code {call['code']}")
+        calls.extend(call["calls"])
     found: dict[str, Any] = answer
     return found
 
@@ -84,6 +109,26 @@ def _are_charges(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
+def _are_hex(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_hex, value))
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+_PLACES: Final[Mapping[str, Holds]] = {"codes": _are_hex, "calls": _is_list}
+_PLACE: Final[Mapping[str, Holds]] = {
+    "code": _is_number_or_none,
+    "creation": _is_truth,
+    "made": _are_numbers,
+    "ended": _are_numbers,
+    "calls": _is_list,
+}
 _TRACE: Final[Mapping[str, Holds]] = {
     "transactionHash": _is_name,
     "blockNumber": _is_number,

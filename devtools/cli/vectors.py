@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from devtools.cli.options import DASK, EVM, OWN_ENGINE, Engines
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")]
@@ -30,6 +32,7 @@ def conformance(
         ),
     ] = None,
     workers: Workers = CORES,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
     as_json: AsJson = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show where a failing vector parts from the expected.")] = False,
     trace: Annotated[
@@ -61,7 +64,7 @@ def conformance(
     wanted = Wanted(diff, trace is not None, against)
     work = partial(run_file, folder=bundle_dir or _data("bundles"), wanted=wanted)
     records: Iterator[dict[str, Any]]
-    records = (record for results in run_all(work, todo, workers, "vectors") for record in results)
+    records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)
     if trace is not None:
         records = _keep_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
@@ -70,7 +73,7 @@ def conformance(
 
 def fevmtest(
     paths: Paths,
-    evm: Annotated[Literal["py-evm", "official"], typer.Option(help="Who runs contracts.")] = "py-evm",
+    evm: Annotated[Engines, EVM] = OWN_ENGINE,
     bundle: Annotated[
         str | None,
         typer.Option(

@@ -26,6 +26,7 @@ from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
+from hypervisor.opening import OWN_EVM
 from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
@@ -84,13 +85,13 @@ class Result:
 
 
 class CaseWorld:
-    """The bundle that all cases share. `evm` as in `Hypervisor.open`: `py-evm` or `official`.
+    """The bundle that all cases share. `evm` as in `Hypervisor.open`: an engine or `official`.
 
     The cases were made with the official bundle, and name it in the head of the system actor only; any other bundle
     takes its place there. Cases with code CIDs in their parameters need the official one.
     """
 
-    def __init__(self, bundle: Bundle, evm: str = "py-evm") -> None:
+    def __init__(self, bundle: Bundle, evm: str = OWN_EVM) -> None:
         self._manifest = bundle.manifest
         self._evm = evm
         self._registry: Registry | None = None

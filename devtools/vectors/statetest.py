@@ -40,6 +40,7 @@ from devtools.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor, transactions
@@ -128,7 +129,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def run_file(
-    path: Path, fork: str | None = None, evm: str = "py-evm", trace: TextIO | None = None
+    path: Path, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> list[dict[str, Any]]:
     """The records of one file's cases for a fork (None: for all that are known). For worker processes.
 
@@ -148,7 +149,7 @@ def run_file(
 
 
 def run_test(
-    file: str, name: str, test: Any, fork: str | None = None, evm: str = "py-evm", trace: TextIO | None = None
+    file: str, name: str, test: Any, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> Iterator[CaseResult]:
     """Run every case of one test."""
     for wanted in [fork] if fork else list(FORKS):
@@ -166,7 +167,7 @@ def run_test(
 class TestRunner:
     """One test under one fork: its accounts are made into actors once, each case starts from them."""
 
-    def __init__(self, test: Any, fork: str, evm: str = "py-evm", trace: TextIO | None = None) -> None:
+    def __init__(self, test: Any, fork: str, evm: str = OWN_EVM, trace: TextIO | None = None) -> None:
         self._trace = trace
         env = read_object(read_field(test, "env"), "env")
         self._transaction = read_object(read_field(test, "transaction"), "transaction")

@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge import rlp
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum_block import EthereumBlock, next_base_fee
 from devtools.vectors import t8n_output as output
 from devtools.vectors.ethereum_json import (
     BadFixture,
@@ -30,6 +30,7 @@ from devtools.vectors.ethereum_json import (
 from devtools.vectors.statetest import EXCESS_BITS, RULES, FixtureExterns, base_machine
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
+from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import transactions
@@ -37,7 +38,6 @@ from runtimes.evm.ethereum.alloc import accounts, install
 from runtimes.evm.ethereum.block_run import (
     BlockRun,
     Withdrawal,
-    next_base_fee,
     next_excess_blob_gas,
 )
 from runtimes.evm.ethereum.executor import InvalidBlock
@@ -77,7 +77,7 @@ class GivenHashes(FixtureExterns):
 
 
 def transition(
-    alloc: Any, env: Any, txs: Any, fork_name: str, chain_id: int = 1, evm: str = "py-evm", trace: bool = False
+    alloc: Any, env: Any, txs: Any, fork_name: str, chain_id: int = 1, evm: str = OWN_EVM, trace: bool = False
 ) -> Transition:
     """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field.
 

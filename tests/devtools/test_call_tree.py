@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localnet.call_text import MOST_CALLS, call_line, call_lines, show_fil, tree_console
+from localnet.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, show_fil, tree_console
 from localnet.trace_report import told
 from tests.localnet.traces import found, plain_call
 
@@ -85,3 +85,17 @@ def test_what_a_contract_says_cannot_steer_the_terminal(capsys: pytest.CaptureFi
     assert lines[1].endswith(r"event \x1b[2J[red]\u202e\n=0x01")
     assert lines[2].endswith(r"-> gone\x07\r\nexit 0")
     assert len(lines) == 3
+
+
+def test_deep_calls_are_told_below_each_other_with_their_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    deepest = 1_023
+    call = {**plain_call(), "return": "0x05"}
+    for _ in range(deepest):
+        call = {**plain_call(), "calls": [call]}
+    lines = [line for line in shown([call], capsys) if "gas" in line]
+    assert len(lines) == deepest + 1
+    assert max(map(len, lines)) < 400
+    assert [line.partition("]")[0].rpartition("[")[2] for line in lines[DEEPEST + 1 :]] == [
+        str(depth) for depth in range(DEEPEST + 1, deepest + 1)
+    ]
+    assert not any("[" in line.partition("f0")[0] for line in lines[: DEEPEST + 1])

@@ -22,8 +22,9 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from devtools.bindings.solidity import abi
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
+from localnet.node_client import NodeError
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
@@ -99,16 +100,16 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         assert ask(url, "eth_getTransactionReceipt", sent) == receipt
         locked = run("trace", sent, "--state", state)
         assert (locked.returncode, "is open in another process" in locked.stderr) == (1, True)
+        collected = run("gc", state)
+        assert (collected.returncode, "name it in place of the folder (--rpc-url URL)" in collected.stderr) == (1, True)
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
         process.terminate()
         told = process.communicate(timeout=START)[0].splitlines()[-1]
         assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
     other = run("node", "--state", state, "--network", "nv27")
-    assert (other.returncode, other.stderr.startswith("error: the folder's state is of network version 28")) == (
-        1,
-        True,
-    )
+    assert other.returncode == 2
+    assert other.stderr.startswith("error: the folder's state is of network version 28")
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]
@@ -150,10 +151,10 @@ def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_pat
             process.wait(START)
     for arguments, words in (
         (["--bundle", "own"], "leave the bundle out, or name another folder"),
-        (["--evm", "official"], "contracts are run by 'py-evm', not by 'official'"),
+        (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
     ):
         refused = run("node", *state, *arguments)
-        assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
 
 
 def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
@@ -171,17 +172,17 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--bundle", "absent.car"], 1, "bundle absent.car cannot be read"),
-        (["--network", "newest"], 1, "'newest' is no network version"),
-        (["--network", "nv99"], 1, "nv99 is not known"),
-        (["--upgrade", "nv28"], 1, "'nv28' is no upgrade: expected nv28@1000"),
-        (["--upgrade", "nv28@1="], 1, "'nv28@1=' is no upgrade"),
-        (["--upgrade", "nv28@soon"], 1, "'nv28@soon' is no upgrade"),
-        (["--upgrade", "28@5"], 1, "nv28 is no upgrade of nv28"),
-        (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 1, "bundle absent.car cannot be read"),
-        (["--evm", "fast"], 2, "fast"),
+        (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
+        (["--network", "newest"], 2, "'newest' is no network version"),
+        (["--network", "nv99"], 2, "nv99 is not known"),
+        (["--upgrade", "nv28"], 2, "'nv28' is no upgrade: expected nv28@1000"),
+        (["--upgrade", "nv28@1="], 2, "'nv28@1=' is no upgrade"),
+        (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is no upgrade"),
+        (["--upgrade", "28@5"], 2, "nv28 is no upgrade of nv28"),
+        (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
+        (["--evm", "geth"], 2, "geth"),
         (["--port", "70000"], 2, "65535"),
-        (["--evm", "official"], 1, "the state's bundle has no EVM actor of its own"),
+        (["--evm", "official"], 2, "the state's bundle has no EVM actor of its own"),
         (["--state", "file"], 1, "file is a file"),
     ],
 )
@@ -197,17 +198,17 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str],
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "code", "words"),
     [
-        (["0x12", "--rpc", "nowhere"], "'nowhere' is no URL of a node"),
-        (["0x12", "--rpc", "http://127.0.0.1:1"], "no node answers at http://127.0.0.1:1"),
-        (["0x12", "--state", "absent"], "there is no folder absent"),
-        (["0x12", "--abi", "absent.json"], "error: the artifact absent.json cannot be read: No such file or directory"),
+        (["0x12", "--rpc", "nowhere"], 2, "'nowhere' is no URL of a node"),
+        (["0x12", "--rpc", "http://127.0.0.1:1"], 1, "no node answers at http://127.0.0.1:1"),
+        (["0x12", "--state", "absent"], 2, "there is no folder absent"),
+        (["0x12", "--abi", "absent.json"], 2, "error: the artifact absent.json cannot be read: No such file"),
     ],
 )
-def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], words: str) -> None:
+def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], code: int, words: str) -> None:
     done = run("trace", *arguments)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -219,9 +220,9 @@ def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path
     empty.mkdir()
     with Hypervisor.open(machine) as opened:
         root = opened.root
-    for folder in (empty, machine):
+    for folder, code in ((empty, 1), (machine, 2)):
         done = run("trace", "0x" + "11" * 32, "--state", folder)
-        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
         assert str(folder) in done.stderr
     assert "holds no chain" in done.stderr
     assert list(empty.iterdir()) == []

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
-from devtools.cli.rpc_client import NodeError, ask
+from devtools.cli.rpc_client import ask
+from localnet.node_client import NodeError
 from tests.conftest import data_file
 from tests.devtools.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT
 from tests.localnet.test_console import VAULT, line_of
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
+BOB = "0x" + "b0" * 20
 OTHER_WORDS = "abandon " * 11 + "about"
 OTHER_ADDRESS = "0x9858effd232b4033e47d90003d41ec34ecaeda94"  # its first account, in every wallet
 
@@ -41,8 +47,24 @@ def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
         "Version:         nv27",
         "Upgrade:         nv28 after epoch 50",
         "Actors:          v18-testing-fake-pro",
+        "Warning:         nv27 runs actors v17 on the network, not v18: take --bundle v17-testing-fake-proofs",
     ):
         assert line in output
+
+
+def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
+    chain = str(tmp_path / "chain")
+    options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
+    with running(tmp_path / "ready", *options) as (url, process):
+        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        assert ask(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
+        assert ask(url, "eth_chainId") == "0x7a69"
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert "Rules:           ethereum Prague" in output
+    refused = run("node", "--state", chain, "--rules", "filecoin")
+    assert refused.returncode
+    assert "under the rules 'ethereum', not 'filecoin': leave the rules out" in " ".join(refused.stderr.split())
 
 
 def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:
@@ -78,6 +100,55 @@ def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: P
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
 
+def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> None:
+    with running(tmp_path / "there", "--no-mining") as (there, _):
+        ask(there, "anvil_setBalance", BOB, "0x7b")
+        ask(there, "evm_mine")
+        ask(there, "evm_mine")
+        chain = ["--state", str(tmp_path / "fork")]
+        with running(tmp_path / "here", *chain, "--fork-url", there, "--fork-block-number", "1") as (here, _):
+            assert ask(here, "eth_blockNumber") == "0x1"
+            assert ask(here, "eth_getBalance", BOB, "latest") == "0x7b"
+            theirs = ask(there, "eth_getBlockByNumber", "0x1", False)
+            assert ask(here, "eth_getBlockByNumber", "latest", False)["hash"] == theirs["hash"]
+            ask(here, "anvil_setBalance", BOB, "0x7c")
+            ask(here, "evm_mine")
+            assert ask(there, "eth_getBalance", BOB, "latest") == "0x7b"
+    with running(tmp_path / "again", *chain) as (again, _):
+        assert ask(again, "eth_getBalance", BOB, "latest") == "0x7c"
+    found = run("gc", tmp_path / "fork")
+    assert found.returncode
+    assert "holds a fork" in found.stderr
+
+
+def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -> None:
+    chain = ["--state", str(tmp_path / "chain")]
+    with running(tmp_path / "one", *chain) as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        done = json.loads(run("gc", "--rpc-url", url, "--states", "3", "--json").stdout)
+        assert done["dropped"] > 0
+        ask(url, "evm_mine")
+        with pytest.raises(NodeError, match="block 5 was collected as garbage: states are kept from block 18 on"):
+            ask(url, "eth_getBalance", BOB, "0x5")
+        assert int(ask(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
+    with running(tmp_path / "two", *chain, "--keep-states", "5") as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        until = monotonic() + 60
+        while _balance_at(url, "0x14").startswith("0x"):
+            assert monotonic() < until, "nothing was collected"
+            sleep(0.1)
+        assert "was collected as garbage: states are kept from block" in _balance_at(url, "0x14")
+        assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
+
+
+def _balance_at(url: str, block: str) -> str:
+    """A balance in a block, or the words of the error."""
+    try:
+        return str(ask(url, "eth_getBalance", BOB, block))
+    except NodeError as error:
+        return str(error)
+
+
 def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
         code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
@@ -96,19 +167,32 @@ def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
         assert f"\n  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in told
 
 
+def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
+    program = (
+        "import resource; from devtools.cli.node import allow_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); allow_open_files()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "(512, 512)\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--rules", "ethereum"], 2, "ethereum"),
-        (["--balance", "much"], 1, "'much' is no amount"),
-        (["--balance", "99999999999999999999999"], 1, "cannot have"),
+        (["--balance", "much"], 2, "'much' is no amount"),
+        (["--balance", "99999999999999999999999"], 2, "cannot have"),
         (["--accounts", "0"], 2, "accounts"),
-        (["--mnemonic", "test test"], 1, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
-        (["--chain-id", "0"], 1, "0 cannot be a chain id"),
-        (["--host", "300.1.1.1"], 1, "of 300.1.1.1 cannot be used"),
+        (["--mnemonic", "test test"], 2, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
+        (["--chain-id", "0"], 2, "0 cannot be a chain id"),
+        (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
         (["--load-state", "absent"], 1, "absent: No such file or directory"),
-        (["--load-state", __file__], 1, "this is no state that a network has dumped"),
-        (["--dump-state", "absent/state"], 1, "the state cannot be written to absent/state"),
+        (["--load-state", __file__], 2, "this is no state that a network has dumped"),
+        (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
+        (["--fork-url", "http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
+        (["--keep-states", "5"], 2, "only the folder (--state) of a network that is no fork has garbage"),
+        (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),
+        (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], code: int, words: str) -> None:

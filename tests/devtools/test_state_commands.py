@@ -76,6 +76,17 @@ def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tm
     assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
 
 
+def test_an_import_says_what_to_do_next(chain: Path, tmp_path: Path) -> None:
+    car, other, root = tmp_path / "state.car", tmp_path / "other", root_of(chain)
+    run("car", "export", chain, car)
+    told = run("car", "import", other, car).stdout.splitlines()
+    (after,) = [number for number, line in enumerate(told) if line.startswith("next")]
+    assert told[after].split() == ["next", "hypervisor", "inspect", str(other), "--root", root]
+    assert all(words in "".join(told[after + 1 :]) for words in ("--chain", "--load-state", "--dump-state"))
+    refused = str(run("inspect", other).exception)
+    assert refused.endswith(f"holds no machine's state: name a block that it holds with --root (pinned: state {root})")
+
+
 def test_an_indexed_export_is_version_2(chain: Path, tmp_path: Path) -> None:
     assert run("car", "export", chain, tmp_path / "2.car", "--indexed").exit_code == 0
     summary = json.loads(run("car", "verify", tmp_path / "2.car", "--json").stdout)

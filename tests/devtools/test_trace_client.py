@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from devtools.cli.rpc_client import NodeError
 from devtools.cli.trace_client import ask_trace
 from localnet import Network
+from localnet.node_client import NodeError
 from localnet.trace_report import told
 
 HASH = "0x" + "11" * 32

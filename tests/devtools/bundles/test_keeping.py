@@ -189,3 +189,19 @@ def test_a_disk_that_fills_up_leaves_nothing(
     with pytest.raises(BundleError, match="No space left on device"):
         add(file)
     assert names(library) == []
+
+
+def test_what_a_killed_process_left_is_deleted_when_the_folder_is_used_next(
+    library: Path, tmp_path: Path, official: bytes, site: Site
+) -> None:
+    library.mkdir(parents=True)
+    killed, writing = library / "v18-devnet.car.abc.new", library / "v17-devnet.car.def.new"
+    file = tmp_path / "official.car"
+    file.write_bytes(official)
+    for use in (lambda: add(file), lambda: fetch(DEVNET, f"{site.url}/file")):
+        for draft in (killed, writing):
+            draft.write_bytes(b"half a bundle")
+        os.utime(killed, (0, 0))
+        use()
+        assert names(library) == sorted([writing.name, "v18-devnet.car"])
+        (library / "v18-devnet.car").unlink()
