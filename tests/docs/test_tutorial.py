@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -21,15 +24,18 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     (pytester.path / "MinerFacts.json").symlink_to(ROOT / "examples" / "miner-facts" / "MinerFacts.json")
     for name, code in FILES.items():
         (pytester.path / name).write_text(code, encoding="utf-8")
+    runner = CliRunner()
+    for arguments in re.findall(r"^\.venv/bin/hypervisor (bindings .*)$", PAGE, re.MULTILINE):
+        assert runner.invoke(app, arguments.split()).exit_code == 0
     return pytester
 
 
 def test_every_python_block_is_a_file_of_tests() -> None:
-    assert len(FILES) == PAGE.count("```python\n") == 4
+    assert len(FILES) == PAGE.count("```python\n") == 5
 
 
 def test_the_tests_pass(project: pytest.Pytester) -> None:
-    project.runpytest_inprocess(*QUIET, "-W", "error").assert_outcomes(passed=8)
+    project.runpytest_inprocess(*QUIET, "-W", "error").assert_outcomes(passed=9)
 
 
 def test_the_versions_are_compared_as_the_page_says(project: pytest.Pytester) -> None:

@@ -30,7 +30,6 @@ from hypervisor.types import (
 )
 from localnet import Account, Miner, Network
 from localnet.addresses import filecoin_address
-from localnet.network import PRIORITY_FEE
 from store.cid import Cid
 from tests.localnet.conftest import Clock
 
@@ -170,8 +169,8 @@ class Stage:
             method=MethodNumber(method),
             params=params,
             gas_limit=Gas(gas),
-            gas_fee_cap=TokenAmount(3 * self.network.base_fee + PRIORITY_FEE),
-            gas_premium=PRIORITY_FEE,
+            gas_fee_cap=TokenAmount(3 * self.network.base_fee + self.network.rules.premium),
+            gas_premium=self.network.rules.premium,
         )
         self._waiting.append(self.network.submit_native(sender.sign_native(message)))
 
@@ -186,8 +185,8 @@ class Stage:
             value=value,
             data=data,
             gas_limit=gas,
-            max_fee=3 * self.network.base_fee + PRIORITY_FEE,
-            max_priority_fee=PRIORITY_FEE,
+            max_fee=3 * self.network.base_fee + self.network.rules.premium,
+            max_priority_fee=self.network.rules.premium,
         )
         self._waiting.append(self.network.submit(self.attacker.sign(transaction).raw()))
 

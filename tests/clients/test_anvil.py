@@ -1,0 +1,168 @@
+"""The control methods beside anvil's own: the same requests to both, and the same answers."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localnet import Artifact
+from localnet.node_client import NodeClient, NodeError
+from tests.clients.conftest import EXAMPLE, PROJECT, installed
+from tests.clients.nodes import node_process
+
+pytestmark = pytest.mark.long
+
+ALICE, BOB = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+NOBODY = "0x" + "99" * 20
+
+
+@contextmanager
+def anvil() -> Iterator[str]:
+    folder = installed(PROJECT / "build" / "clients", EXAMPLE)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    process = subprocess.Popen([folder / "node_modules" / ".bin" / "anvil", "--port", port, "--silent"])
+    try:
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while True:
+            try:
+                with NodeClient(url) as client:
+                    client.ask("eth_chainId")
+                break
+            except NodeError:
+                assert time.monotonic() < deadline, "anvil does not start"
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+class Both:
+    """Asks anvil and our node."""
+
+    def __init__(self, theirs: NodeClient, ours: NodeClient) -> None:
+        self.theirs, self.ours = theirs, ours
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """The answer of both, which must be the same."""
+        theirs, ours = self.each(method, *params)
+        assert ours == theirs, method
+        return ours
+
+    def does(self, method: str, *params: Any) -> None:
+        """A method that both have done: Hardhat's answer, true, is taken for anvil's null."""
+        assert self.each(method, *params)[1] in (None, True)
+
+    def each(self, method: str, *params: Any) -> tuple[Any, Any]:
+        return self.theirs.ask(method, *params), self.ours.ask(method, *params)
+
+    def refuses(self, method: str, *params: Any) -> None:
+        for client in (self.theirs, self.ours):
+            with pytest.raises(NodeError):
+                client.ask(method, *params)
+
+    def send(self, **request: str) -> str:
+        """The receipt's contract of a transaction of the first account, on both."""
+        hashes = self.each("eth_sendTransaction", {"from": ALICE, **request})
+        pairs = zip((self.theirs, self.ours), hashes, strict=True)
+        theirs, ours = (client.ask("eth_getTransactionReceipt", sent) for client, sent in pairs)
+        assert (theirs["status"], theirs["contractAddress"]) == (ours["status"], ours["contractAddress"])
+        return str(ours["contractAddress"])
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Both]:
+    with anvil() as theirs, node_process(tmp_path) as ours, NodeClient(theirs) as one, NodeClient(ours) as other:
+        yield Both(one, other)
+
+
+@pytest.fixture
+def coin(both: Both, clients: Path) -> tuple[str, Artifact]:
+    """OpenZeppelin's ERC-20, deployed on both."""
+    artifact = Artifact.load(clients / "contracts" / "out" / "Coin.sol" / "Coin.json")
+    return both.send(data=f"0x{artifact.interface.encode_constructor(artifact.bytecode, ALICE).hex()}"), artifact
+
+
+def test_tokens_are_dealt(both: Both, coin: tuple[str, Artifact]) -> None:
+    token, artifact = coin
+
+    def asked(function: str, *arguments: str) -> int:
+        data = f"0x{artifact.interface.encode_call(function, *arguments).hex()}"
+        return int(both.ask("eth_call", {"to": token, "data": data}, "latest"), 16)
+
+    supply = asked("totalSupply")
+    for method, amount in (("anvil_dealERC20", 7), ("hardhat_dealERC20", 8), ("anvil_setERC20Balance", 9)):
+        both.does(method, BOB, token, hex(amount))
+        assert asked("balanceOf", BOB) == amount
+    assert asked("totalSupply") == supply
+    both.does("anvil_setERC20Allowance", BOB, ALICE, token, hex(5))
+    assert (asked("allowance", BOB, ALICE), asked("allowance", ALICE, BOB)) == (5, 0)
+    both.refuses("anvil_dealERC20", BOB, NOBODY, "0x1")
+
+
+def test_blocks_give_way(both: Both) -> None:
+    both.ask("anvil_mine", "0x3")
+    gone = both.each("eth_getBlockByNumber", "latest", False)
+    payment = {"from": ALICE, "to": NOBODY, "value": "0x5"}
+    both.ask("anvil_reorg", 2, [[payment, 1]])
+    assert both.ask("eth_blockNumber") == "0x3"
+    assert [both.ask("eth_getBlockTransactionCountByNumber", hex(height)) for height in range(4)] == [
+        "0x0", "0x0", "0x0", "0x1"
+    ]  # fmt: skip
+    assert both.ask("eth_getBalance", NOBODY, "latest") == "0x5"
+    assert both.theirs.ask("eth_getBlockByHash", gone[0]["hash"], False) is None
+    assert both.ours.ask("eth_getBlockByHash", gone[1]["hash"], False) is None
+    both.refuses("anvil_reorg", 9, [])
+    both.refuses("anvil_reorg", 1, [[payment, 1]])
+    assert both.ask("eth_blockNumber") == "0x3"
+
+
+def test_names_of_other_nodes_do_the_same(both: Both) -> None:
+    both.does("tenderly_setBalance", NOBODY, "0x10")
+    both.does("hardhat_addBalance", NOBODY, "0x1")
+    both.does("tenderly_addBalance", NOBODY, "0x2")
+    assert both.ask("eth_getBalance", NOBODY, "latest") == "0x13"
+    both.does("evm_setAccountNonce", NOBODY, "0x7")
+    assert both.ask("eth_getTransactionCount", NOBODY, "latest") == "0x7"
+    both.does("hardhat_autoImpersonateAccount", True)
+    both.does("anvil_setBalance", NOBODY, hex(10**20))
+    both.each("eth_sendTransaction", {"from": NOBODY, "to": BOB, "value": "0x1"})
+    assert both.ask("eth_getTransactionCount", NOBODY, "latest") == "0x8"
+    both.does("anvil_setAutomine", False)
+    both.each("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+    both.does("hardhat_dropAllTransactions")
+    both.ask("anvil_mine", "0x1")
+    assert both.ask("eth_getBlockTransactionCountByNumber", "latest") == "0x0"
+    for on in (False, True):
+        both.does("anvil_setLoggingEnabled", on)
+        both.does("hardhat_setLoggingEnabled", on)
+
+
+def test_a_transaction_and_its_receipt_are_one_request(both: Both) -> None:
+    theirs, ours = both.each("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x1"})
+    for field in ("status", "from", "to", "blockNumber", "transactionIndex", "contractAddress", "logs", "type"):
+        assert ours[field] == theirs[field], field
+
+
+def test_nodes_say_the_same_of_themselves_in_the_same_words(both: Both) -> None:
+    assert all(
+        client.ask("anvil_getGenesisTime") == int(client.ask("eth_getBlockByNumber", "0x0", False)["timestamp"], 16)
+        for client in (both.theirs, both.ours)
+    )
+    for method in ("anvil_nodeInfo", "anvil_metadata"):
+        theirs, ours = both.each(method)
+        assert _shape(ours) == {name: kind for name, kind in _shape(theirs).items() if name in _shape(ours)}, method
+
+
+def _shape(value: dict[str, Any]) -> dict[str, Any]:
+    """The types of an object's fields."""
+    return {name: _shape(field) if isinstance(field, dict) else type(field) for name, field in value.items()}

@@ -1,0 +1,43 @@
+"""forge ends the cheatcodes' tests as `golden.json.gz` says, with which those of this project are compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import EXAMPLE, PROJECT, start
+from tests.devtools.soltest.cheatcodes import golden
+
+pytestmark = pytest.mark.long
+
+CONFIGURATION = """[profile.default]
+src = "src"
+test = "test"
+libs = []
+remappings = ["hypervisor/=hypervisor/"]
+auto_detect_remappings = false
+optimizer = true
+evm_version = "prague"
+offline = true
+fs_permissions = [{ access = "read-write", path = "./files" }]
+"""
+
+
+def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
+    shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
+    shutil.copytree(PROJECT / "devtools" / "soltest" / "solidity", tmp_path / "hypervisor")
+    (tmp_path / "files").mkdir()
+    home = tmp_path / "home"  # with no names of events from earlier runs
+    home.mkdir()
+    command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--nmc", "FilecoinTest|HostileTest", "--json")
+    done = start(clients, *command, folder=tmp_path, HOME=str(home))
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    said = golden.of_forge(json.loads(done.stdout))
+    for tests in (*said.values(), *golden.GOLDEN["forge"].values()):
+        for name in ("testDir()", "testMissing()"):  # a path is in the words, and paths cost gas
+            tests.pop(name, None)
+    assert said == golden.GOLDEN["forge"]

@@ -1,0 +1,198 @@
+"""examples/ci/: the steps of the workflows and the Dockerfile are run, word for word, in projects of their own.
+
+What is not on this machine is stood in for: the package index is a folder with the wheel of this repository, beside an
+environment that has the packages which it needs; `foundry-toolchain` is npm's foundry; port 8545 is a free one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed, search_path
+from tests.clients.test_tutorial import FILES as FORGE_PROJECT
+from tests.docs.test_tutorial import FILES as PYTEST_PROJECT
+
+pytestmark = pytest.mark.long
+
+CI = PROJECT / "examples" / "ci"
+STANDS_FOR = ("actions/checkout@v4", "actions/setup-python@v5", "foundry-rs/foundry-toolchain@v1")
+DOCKERFILE = (CI / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that stands for the package index."""
+    folder = tmp_path_factory.mktemp("index")
+    _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT)
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path, wheels: Path) -> dict[str, str]:
+    """The variables of a shell whose `python` and `pip` are those of an environment without this project."""
+    venv = tmp_path / "venv"
+    _run("-m", "venv", venv)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "fvm_hypervisor" not in entry.name and not (packages / entry.name).exists():
+            (packages / entry.name).symlink_to(entry)
+    (venv / "bin" / "pytest").write_text(f"#!{venv}/bin/python\nimport pytest\n\npytest.console_main()\n")
+    (venv / "bin" / "pytest").chmod(0o755)  # pip makes none for what is there already
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | {
+        "PATH": os.pathsep.join([str(venv / "bin"), os.environ["PATH"]]),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_NO_BUILD_ISOLATION": "0",  # which means: without isolation
+        "CI": "true",
+    }
+
+
+def _run(*arguments: str | Path) -> None:
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _project(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+# --- workflows --------------------------------------------------------------------------------------------------------
+
+
+def workflow(name: str) -> dict[str, Any]:
+    """The only job of a workflow."""
+    read = yaml.safe_load((CI / name).read_text(encoding="utf-8"))
+    (job,) = read["jobs"].values()
+    assert isinstance(job, dict)
+    return job
+
+
+def run_job(name: str, project: Path, environment: Mapping[str, str]) -> str:
+    """What the steps of a workflow print; each must succeed. What they leave running is ended."""
+    job, port, told = workflow(name), _free_port(), []
+    variables = {**environment, **job.get("env", {})}
+    started: list[int] = []
+    try:
+        for step in job["steps"]:
+            if "run" not in step:
+                assert step["uses"] in STANDS_FOR
+                continue
+            script = step["run"].replace("8545", port)
+            log = project / "step.log"  # a file, not a pipe, which the node would hold open
+            with log.open("w") as output:
+                process = subprocess.Popen(
+                    ["bash", "-e", "-o", "pipefail", "-c", script], cwd=project, env=variables, start_new_session=True,
+                    stdout=output, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+                started.append(process.pid)
+                status = process.wait(timeout=300)
+            told.append(log.read_text(encoding="utf-8"))
+            assert status == 0, f"{script}\n{told[-1]}"
+            assert "\nError:" not in told[-1], f"{script}\n{told[-1]}"  # npm's foundry ends with 0 all the same
+    finally:
+        for group in started:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
+    return "\n".join(told)
+
+
+def test_the_pytest_workflow_tests_a_project(tmp_path: Path, environment: dict[str, str]) -> None:
+    project = _project(tmp_path / "project", {"test_network.py": PYTEST_PROJECT["test_network.py"]})
+    told = run_job("pytest.yml", project, environment)
+    assert "Successfully installed fvm-hypervisor" in told
+    assert "2 passed" in told
+
+
+def test_the_pytest_workflow_names_the_pythons_that_are_claimed() -> None:
+    metadata = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    claimed = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', metadata)
+    assert workflow("pytest.yml")["strategy"]["matrix"]["python"] == claimed
+
+
+def test_the_forge_workflow_deploys_a_project(tmp_path: Path, environment: dict[str, str]) -> None:
+    clients = installed(INSTALLED, HERE)
+    project = _project(tmp_path / "project", FORGE_PROJECT)
+    environment |= {
+        "PATH": os.pathsep.join([environment["PATH"].partition(os.pathsep)[0], search_path(clients)]),
+        "CLIENTS": str(clients), "FOUNDRY_SOLC": str(EXAMPLE / "solc.mjs"), "FOUNDRY_OFFLINE": "true",
+    }  # fmt: skip
+    told = run_job("forge.yml", project, environment)
+    assert "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL" in told
+    assert re.search(r"^block 1  0x\w{64}  0x\w{40} -> new contract 0x\w{40}  ok  gas", told, re.MULTILINE)
+
+
+# --- the Dockerfile ---------------------------------------------------------------------------------------------------
+
+
+def test_the_dockerfile_has_ten_lines_at_most() -> None:
+    assert len(DOCKERFILE.splitlines()) <= 10
+
+
+def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment: dict[str, str]) -> None:
+    told = {line.partition(" ")[0]: line.partition(" ")[2] for line in DOCKERFILE.splitlines() if line[0] != "#"}
+    assert list(told) == ["FROM", "COPY", "RUN", "USER", "WORKDIR", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"]
+    assert (told["COPY"], told["WORKDIR"], told["EXPOSE"]) == (". /source", "/chain", "8545")
+    source, chain = tmp_path / "source", tmp_path / "chain"
+    subprocess.run(["git", "clone", "-q", PROJECT, source], check=True)
+    chain.mkdir()
+    (tmp_path / "useradd").write_text("#!/bin/sh\n")  # there is one user here
+    (tmp_path / "useradd").chmod(0o755)
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    command = told["RUN"].replace("/source", str(source))
+    made = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert not source.exists()
+    port = _free_port()
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*json.loads(told["ENTRYPOINT"]), "--port", port], cwd=chain, env=environment, stdout=log, stderr=log
+        )  # fmt: skip
+        try:
+            check = [part.replace("8545", port) for part in json.loads(told["HEALTHCHECK"].removeprefix("CMD "))]
+            assert _healthy(check, environment), (tmp_path / "log").read_text()
+            asked = ["hypervisor", "doctor", "--rpc-url", f"http://localhost:{port}"]
+            doctor = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+            assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+        finally:
+            process.terminate()
+            assert process.wait(timeout=60) == 0, "`docker stop` ends it"
+
+
+def _healthy(command: list[str], environment: Mapping[str, str]) -> bool:
+    """Whether the check succeeds within a minute, as docker asks again and again."""
+    for _ in range(120):
+        if subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def test_the_comments_commands_name_files_that_are_there() -> None:
+    (build,) = re.findall(r"docker build .*", DOCKERFILE)
+    words = shlex.split(build)
+    assert (PROJECT / words[words.index("-f") + 1]).exists()

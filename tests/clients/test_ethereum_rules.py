@@ -1,0 +1,211 @@
+"""A node under Ethereum's rules beside anvil: the same transactions, and the same gas, fees, blocks and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_utils.address import to_checksum_address
+
+from localnet.contract import Artifact
+from localnet.node_client import NodeClient, NodeError
+from tests.clients.nodes import node_process
+from tests.clients.test_anvil import ALICE, BOB, NOBODY, Both, anvil
+from tests.localnet.conftest import ARTIFACTS
+from tests.runtimes.evm.assembler import assemble, deployer
+
+pytestmark = pytest.mark.long
+
+KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+BOBS_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+COUNTER, INBOX = Artifact.load(ARTIFACTS / "Counter.json"), Artifact.load(ARTIFACTS / "Inbox.json")
+GWEI = 10**9
+
+STORE = deployer(assemble("0 CALLDATALOAD 32 CALLDATALOAD SSTORE"))
+"""Writes the first word to the slot of the second."""
+SPEND = deployer(assemble("0 0 0 0 0 0x1234 GAS CALL POP 1 0 SSTORE"))
+"""Sends all but a 64th of its gas away, and needs some of the rest: what was used does not suffice as a limit."""
+
+RECEIPT = ("status", "gasUsed", "cumulativeGasUsed", "effectiveGasPrice", "contractAddress", "type", "to", "from")
+BLOCK = ("number", "baseFeePerGas", "gasUsed", "gasLimit", "miner", "logsBloom", "withdrawals", "difficulty", "nonce")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeClient, NodeClient]]:
+    folder = tmp_path_factory.mktemp("node")
+    with (
+        anvil() as theirs,
+        node_process(folder, "--rules", "ethereum") as ours,
+        NodeClient(theirs) as one,
+        NodeClient(ours) as other,
+    ):
+        yield one, other
+
+
+@pytest.fixture
+def both(nodes: tuple[NodeClient, NodeClient]) -> Iterator[Both]:
+    """Both nodes, as they were before the test, but that anvil keeps the base fee that it has come to."""
+    found = Both(*nodes)
+    snapshots = found.each("evm_snapshot")
+    found.does("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    yield found
+    for client, snapshot in zip((found.theirs, found.ours), snapshots, strict=True):
+        client.ask("evm_revert", snapshot)
+
+
+def word(number: int) -> str:
+    return f"{number:064x}"
+
+
+def sent(both: Both, **request: Any) -> dict[str, Any]:
+    """The receipt of a transaction, in all that both must agree on; so must their blocks."""
+    hashes = both.each("eth_sendTransaction", {"from": ALICE, **request})
+    return settled(both, hashes)
+
+
+def raw(both: Both, key: str = KEY, **fields: Any) -> dict[str, Any]:
+    """The same of a transaction that is signed here."""
+    nonce = int(both.ask("eth_getTransactionCount", Account.from_key(key).address, "pending"), 16)
+    if "to" in fields:
+        fields["to"] = to_checksum_address(fields["to"])
+    given = {"chainId": 31337, "gas": 200_000, "value": 0, "nonce": nonce, **fields}
+    if "gasPrice" not in given:
+        given |= {"maxFeePerGas": 3 * GWEI, "maxPriorityFeePerGas": GWEI}
+    signed = Account.sign_transaction(given, key)
+    hashes = both.each("eth_sendRawTransaction", f"0x{bytes(signed.raw_transaction).hex()}")
+    assert hashes[0] == hashes[1] == f"0x{bytes(signed.hash).hex()}"
+    return settled(both, hashes)
+
+
+def settled(both: Both, hashes: tuple[str, str]) -> dict[str, Any]:
+    receipts = [
+        client.ask("eth_getTransactionReceipt", hash_)
+        for client, hash_ in zip((both.theirs, both.ours), hashes, strict=True)
+    ]
+    theirs, ours = ({name: receipt[name] for name in RECEIPT} for receipt in receipts)
+    assert ours == theirs
+    logs = [[(log["address"], log["topics"], log["data"]) for log in receipt["logs"]] for receipt in receipts]
+    assert logs[0] == logs[1]
+    blocks = both.each("eth_getBlockByNumber", "latest", False)
+    assert [blocks[1][name] for name in BLOCK] == [blocks[0][name] for name in BLOCK]
+    return ours
+
+
+def deployed(both: Both, code: bytes) -> str:
+    return str(sent(both, data=f"0x{code.hex()}")["contractAddress"])
+
+
+def test_chains_begin_alike(both: Both) -> None:
+    for method in ("eth_chainId", "eth_blockNumber", "eth_gasPrice", "eth_maxPriorityFeePerGas", "eth_accounts",
+                   "net_version", "eth_blobBaseFee", "eth_coinbase"):  # fmt: skip
+        both.ask(method)
+    for owner in (ALICE, BOB, NOBODY):
+        both.ask("eth_getBalance", owner, "latest")
+    both.ask("eth_getCode", "0x4e59b44847b379578588920cA78FbF26c0B4956C", "latest")
+
+
+def test_transfers(both: Both) -> None:
+    assert sent(both, to=BOB, value="0x5")["gasUsed"] == "0x5208"
+    sent(both, to=NOBODY, value="0x5")
+    sent(both, to=BOB, value="0x0", data="0x" + "00ff" * 40)
+    raw(both, to=BOB, gasPrice=2 * GWEI)
+    raw(both, to=BOB, maxFeePerGas=5 * GWEI, maxPriorityFeePerGas=0)
+    raw(both, BOBS_KEY, to=NOBODY, value=10**18)
+    for owner in (ALICE, BOB, NOBODY):
+        both.ask("eth_getBalance", owner, "latest")
+        both.ask("eth_getTransactionCount", owner, "latest")
+
+
+def test_contracts(both: Both) -> None:
+    counter, inbox = deployed(both, COUNTER.bytecode), deployed(both, INBOX.bytecode)
+    for _ in range(2):
+        sent(both, to=counter, data=f"0x{COUNTER.interface.encode_call('increment').hex()}")
+    sent(both, to=inbox, data=f"0x{INBOX.interface.encode_call('greet', 'hello').hex()}")
+    assert (
+        sent(both, to=inbox, data=f"0x{INBOX.interface.encode_call('refuse', 'no').hex()}", gas="0x30000")["status"]
+        == "0x0"
+    )
+    both.ask("eth_getCode", counter, "latest")
+    both.ask("eth_getStorageAt", counter, "0x0", "latest")
+    both.ask("eth_call", {"to": counter, "data": f"0x{COUNTER.interface.encode_call('number').hex()}"}, "latest")
+
+
+def test_refunds_and_warm_slots(both: Both) -> None:
+    store = deployed(both, STORE)
+    for value, slot in ((1, 1), (1, 1), (0, 1), (0, 2), (5, 1), (6, 1)):
+        sent(both, to=store, data=f"0x{word(value)}{word(slot)}", gas="0x20000")
+    listed = [{"address": store, "storageKeys": [f"0x{word(1)}", f"0x{word(7)}"]}]
+    sent(both, to=store, data=f"0x{word(0)}{word(1)}", gas="0x20000", accessList=listed)
+    raw(both, to=store, data=f"0x{word(3)}{word(7)}", accessList=listed, type=1, gasPrice=3 * GWEI)
+    raw(both, to=store, data=f"0x{word(4)}{word(7)}", accessList=listed)
+
+
+def test_estimates(both: Both) -> None:
+    store, spend = deployed(both, STORE), deployed(both, SPEND)
+    estimates = {
+        "transfer": {"from": ALICE, "to": BOB, "value": "0x5"},
+        "calldata": {"from": ALICE, "to": BOB, "data": "0x" + "11" * 1000},
+        "write": {"from": ALICE, "to": store, "data": f"0x{word(1)}{word(1)}"},
+        "creation": {"from": ALICE, "data": f"0x{COUNTER.bytecode.hex()}"},
+    }
+    for request in estimates.values():
+        both.ask("eth_estimateGas", request)
+    theirs, ours = both.each("eth_estimateGas", {"from": ALICE, "to": spend})
+    assert int(ours, 16) == pytest.approx(int(theirs, 16), rel=0.02)
+    assert sent(both, to=spend, gas=ours)["status"] == "0x1"
+    assert sent(both, to=deployed(both, SPEND), gas=hex(int(ours, 16) - 1))["status"] == "0x0"
+
+
+def test_access_lists_are_found(both: Both) -> None:
+    store = deployed(both, STORE)
+    request = {"from": ALICE, "to": store, "data": f"0x{word(1)}{word(9)}"}
+    both.ask("eth_createAccessList", request, "latest")
+    both.ask("eth_createAccessList", {"from": ALICE, "to": BOB}, "latest")
+
+
+def test_accounts_lend_themselves_code(both: Both) -> None:
+    store = deployed(both, STORE)
+    word_ = Account.from_key(BOBS_KEY).sign_authorization({"chainId": 31337, "address": store, "nonce": 0})
+    raw(both, type=4, to=BOB, data=f"0x{word(5)}{word(6)}", authorizationList=[word_])
+    assert both.ask("eth_getCode", BOB, "latest") == f"0xef0100{store[2:].lower()}"
+    assert int(both.ask("eth_getStorageAt", BOB, f"0x{word(6)}", "latest"), 16) == 5
+    raw(both, BOBS_KEY, to=NOBODY, value=7)
+
+
+def test_what_is_refused(both: Both) -> None:
+    for request in (
+        {"to": BOB, "gas": "0x5000"},
+        {"to": BOB, "gas": hex(40_000_000)},
+        {"to": BOB, "value": hex(10**24)},
+        {"to": BOB, "maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x1"},
+        {"to": BOB, "nonce": "0x0", "gas": "0x5208"},
+    ):
+        if "nonce" in request:
+            sent(both, to=BOB)
+        both.refuses("eth_sendTransaction", {"from": ALICE, **request})
+    with pytest.raises(NodeError, match="insufficient gas for floor data gas cost"):  # anvil takes it, and drops it
+        both.ours.ask("eth_sendTransaction", {"from": ALICE, "to": BOB, "data": "0x" + "11" * 1000, "gas": "0xa000"})
+
+
+def test_reverts_are_told_in_the_same_words(both: Both) -> None:
+    inbox = deployed(both, INBOX.bytecode)
+    request = {"to": inbox, "data": f"0x{INBOX.interface.encode_call('refuse', 'no').hex()}"}
+    errors = []
+    for client in (both.theirs, both.ours):
+        with pytest.raises(NodeError) as failed:
+            client.ask("eth_call", request, "latest")
+        errors.append(failed.value.data)
+    assert errors[0] == errors[1]
+
+
+def test_base_fees_follow_how_full_blocks_are(both: Both) -> None:
+    for _ in range(5):
+        sent(both, to=BOB, value="0x1")
+    both.does("anvil_mine", "0x3")
+    heads = both.each("eth_getBlockByNumber", "latest", False)
+    assert heads[0]["baseFeePerGas"] == heads[1]["baseFeePerGas"]
+    histories = both.each("eth_feeHistory", "0x4", "latest", [50])
+    assert histories[0]["baseFeePerGas"] == histories[1]["baseFeePerGas"]
+    assert histories[0]["gasUsedRatio"] == histories[1]["gasUsedRatio"]

@@ -1,0 +1,79 @@
+"""forge's tests and scripts on a fork of a node: contracts run in forge, actors on the node (`FilecoinFork.sol`)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import EXAMPLE, run, start
+from tests.clients.nodes import node_process
+from tests.clients.test_foundry import KEY
+
+pytestmark = pytest.mark.long
+
+SCRIPT = "contracts/script/Actors.s.sol"
+MASKED = "0xff00000000000000000000000000000000000064"  # f0100
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with node_process(tmp_path_factory.mktemp("node")) as found:
+        yield found
+
+
+def forge(clients: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command, *rest = arguments
+    return start(clients, "forge", command, "--use", EXAMPLE / "solc.mjs", *rest, folder=clients)
+
+
+def script(clients: Path, url: str, name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return forge(clients, "script", f"{SCRIPT}:{name}", "--rpc-url", url, "--private-key", KEY, "--broadcast", *more)
+
+
+def results(done: subprocess.CompletedProcess[str], contract: str) -> dict[str, str]:
+    """How each test ended, by forge's JSON."""
+    suites = json.loads(done.stdout[done.stdout.index("{") :])
+    tests = suites[f"contracts/test/Fork.t.sol:{contract}"]["test_results"]
+    return {name.partition("(")[0]: found["status"] for name, found in tests.items()}
+
+
+def test_forges_tests_call_actors_on_the_node(clients: Path, url: str) -> None:
+    before = run(clients, "cast", "block-number", "--rpc-url", url)
+    found = results(forge(clients, "test", "--fork-url", url, "--match-contract", "ForkTest", "--json"), "ForkTest")
+    assert len(found) == 11
+    assert set(found.values()) == {"Success"}, found
+    assert run(clients, "cast", "block-number", "--rpc-url", url) == before
+
+
+def test_without_a_fork_the_reason_is_said(clients: Path) -> None:
+    done = forge(clients, "test", "--match-contract", "ForkTest")
+    assert "0 tests passed, 1 failed" in done.stdout  # npm's forge exits with 0 all the same
+    assert "FilecoinFork: vm.rpc: no active fork URL found" in done.stdout
+
+
+def test_what_contracts_swallow_fails_the_test_all_the_same(clients: Path, url: str) -> None:
+    found = results(forge(clients, "test", "--fork-url", url, "--match-contract", "Nested", "--json"), "NestedTest")
+    assert found == {"test_an_actor_calls_a_contract_that_calls_an_actor": "Failure"}
+
+
+def test_a_script_with_calls_of_actors_is_broadcast(clients: Path, url: str) -> None:
+    before = int(run(clients, "cast", "balance", MASKED, "--rpc-url", url))
+    done = script(clients, url, "UseActors", "--skip-simulation")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = clients / "contracts" / "broadcast" / "Actors.s.sol" / "31415926" / "run-latest.json"
+    receipts = json.loads(record.read_text(encoding="utf-8"))["receipts"]
+    assert [receipt["status"] for receipt in receipts] == ["0x1"] * 3
+    kept = run(clients, "cast", "call", receipts[0]["contractAddress"], "kept()(string)", "--rpc-url", url)
+    assert kept == '"DataCap"\n'
+    assert int(run(clients, "cast", "balance", MASKED, "--rpc-url", url)) == before + 15 * 10**17
+
+
+def test_what_is_not_possible_is_what_the_page_says(clients: Path, url: str) -> None:
+    simulated = script(clients, url, "UseActors")
+    assert "Simulated execution failed" in simulated.stdout + simulated.stderr
+    alone = script(clients, url, "UseActorsAlone", "--skip-simulation")
+    assert "ActorNotFound()" in alone.stdout + alone.stderr
