@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 from time import perf_counter, process_time
 
 from bench.data import BUNDLES
-from bench.peers import TRANSFERS, Connection, Costs, Running, anvil, hardhat, transfer
+from bench.peers import TRANSFERS, Connection, Costs, Running, anvil, hardhat, titanoboa, transfer
 from bench.rows import Row, seconds
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.message import Message
+from hypervisor.types import Gas, TokenAmount
 from localnet import Network, admission
 from localnet.execution import execute
 from localnet.records import Tipset
@@ -25,6 +28,9 @@ from localnet.records import Tipset
 BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 WAITING = "eth_chainId while a call runs, 99th percentile"
+WAITING_NATIVE = "eth_chainId while a native actor computes, 99th percentile"
+ETHEREUM = "a transfer under Ethereum's rules"
+IN_PROCESS = "a transfer and its receipt, in this process"
 ENDLESS = "0x5b5f56"
 """A jump to itself."""
 
@@ -52,8 +58,11 @@ def rows() -> Iterator[Row]:
         with hardhat(Path(folder)) as peer:
             others = Costs.of(peer) if peer else None
         yield from beside(ours, theirs, others)
+        yield ethereum_row(Path(folder), ours, theirs)
         yield waiting_row(Path(folder))
+        yield waiting_row_native(Path(folder))
     yield transfer_row(ours.receipt / 1e3)
+    yield in_process_row()
     yield snapshot_row()
 
 
@@ -73,6 +82,16 @@ def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None") -> Ite
             yield Row(row, cost / peer, parts=parts | {"anvil's, us": peer})
 
 
+def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row:
+    """A transfer under Ethereum's rules, with neither a reward nor cron, as anvil's is; but in a folder, and synced."""
+    with node(folder, folder / "ethereum", "--rules", "ethereum") as running:
+        ours = Costs.of(running)
+    parts = {"ours, us": ours.transfer, "of a batch, us": ours.batched, "Filecoin's rules, us": filecoin.transfer}
+    if theirs is None:
+        return Row(ETHEREUM, None, note="anvil is not installed: run scripts/clients", parts=parts)
+    return Row(ETHEREUM, ours.transfer / theirs.transfer, parts=parts | {"anvil's, us": theirs.transfer})
+
+
 def waiting_row(folder: Path) -> Row:
     """How long eth_chainId takes while a call runs, 99 times of 100: the best of five times a hundred requests.
 
@@ -90,6 +109,28 @@ def waiting_row(folder: Path) -> Row:
     if not enough:
         return Row(WAITING, None, note="the call was over too soon")
     return Row(WAITING, min(worst), note="a hundred requests, 10 ms apart, beside a contract that computes")
+
+
+def waiting_row_native(folder: Path) -> Row:
+    """The same beside the official EVM actor, a native guest that makes no syscall: its loop takes a call's ten billion
+    gas in a second or two, and is called again and again."""
+    with node(folder, folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official") as running:
+        connection, contract = Connection(running.port), f"0x{bytes(19).hex()}77"
+        connection.ask("anvil_setCode", contract, ENDLESS)
+        over = Event()
+
+        def call() -> None:
+            calls = Connection(running.port)
+            while not over.is_set():
+                calls.answer("eth_call", {"to": contract}, "latest")
+
+        calling = Thread(target=call)
+        calling.start()
+        time.sleep(0.5)
+        worst = [_ninety_ninth(connection) for _ in range(5)]
+        over.set()
+        calling.join()
+    return Row(WAITING_NATIVE, min(worst), note="the official EVM actor computes meanwhile")
 
 
 def _ninety_ninth(connection: "Connection") -> float:
@@ -130,10 +171,10 @@ def transfer_row(full: float) -> Row:
         empty = 1e3 * seconds(lambda: network.mine(), calls=20, clock=process_time)
         start = process_time()
         for data in raw:
-            candidate = admission.from_raw(data, network.chain_id)
+            candidate = admission.from_raw(network.machine, data)
         admission.check(network.machine, candidate, network.base_fee)
         checked = 1e3 * (process_time() - start) / TRANSFERS
-        candidates = [admission.from_raw(data, network.chain_id) for data in raw]
+        candidates = [admission.from_raw(network.machine, data) for data in raw]
         start = process_time()
         with network.machine.trial():
             done = list(execute(network.machine, candidates))
@@ -147,6 +188,38 @@ def transfer_row(full: float) -> Row:
         "the rest": in_memory - checked - executed - empty,
     }
     return Row("a transfer and its receipt", full, note=f"{len(done)} transfers, one by one", parts=parts)
+
+
+def in_process_row() -> Row:
+    """A transfer in this process, unsigned, till its receipt is there: under Ethereum's rules, as titanoboa's.
+
+    A block is made for it and kept, of which titanoboa has none.
+    """
+    costs = {}
+    for rules in ("ethereum", "filecoin"):
+        with Network(rules=rules) as network:
+            costs[rules] = 1e6 * unsigned(network)
+    parts = {"ours, us": costs["ethereum"], "ours under Filecoin's rules, us": costs["filecoin"]}
+    theirs = titanoboa()
+    if theirs is None:
+        return Row(IN_PROCESS, None, note="titanoboa is not installed: run scripts/peers", parts=parts)
+    return Row(IN_PROCESS, costs["ethereum"] / theirs, parts=parts | {"titanoboa's, us": theirs})
+
+
+def unsigned(network: Network) -> float:
+    """Seconds of one transfer in an account's name, with its block and its receipt: the best of a hundred."""
+    sender, receiver = (account.delegated for account in network.accounts[:2])
+    best = float("inf")
+    for nonce in range(TRANSFERS):
+        fee = TokenAmount(2 * network.base_fee + 10**5)
+        message = Message(
+            receiver, sender, nonce, TokenAmount(1), INVOKE_EVM, gas_limit=Gas(3_000_000), gas_fee_cap=fee
+        )
+        start = process_time()
+        receipt = network.receipt(network.submit_unsigned(message))
+        best = min(best, process_time() - start)
+        assert receipt.succeeded, receipt
+    return best
 
 
 def snapshot_row() -> Row:

@@ -7,7 +7,6 @@ dispatcher of the node; processor time, so that other programs and the disk coun
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any, Final
 
-from bench.bench_memory import STATUS
+from bench.bench_memory import resident
 from bench.rows import Row, seconds
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.events import Log, log_to_entries
@@ -53,12 +52,12 @@ def rows() -> Iterator[Row]:
     with TemporaryDirectory() as folder, populated(Path(folder)) as network:
         chain = LongChain(network)
         chain.grow(SHORT)
-        first, memory = chain.requests(), resident()
+        first, memory = chain.requests(), resident() / 1e6
         chain.grow(FOR_LOGS)
         first |= chain.searches()
         chain.grow(LONG)
         last = chain.requests() | chain.searches()
-        grown, states = resident() - memory, snapshot_milliseconds(network)
+        grown, states = resident() / 1e6 - memory, snapshot_milliseconds(network)
     for name, before in first.items():
         yield Row(name, last[name] / before, f"{before:.3g} ms on the short chain, {last[name]:.3g} ms on the long one")
     yield Row("snapshot and revert, 100,000 actors", states, "five blocks back, on a folder, synced, on the long chain")
@@ -69,13 +68,6 @@ def populated(folder: Path) -> Network:
     """The network, with nothing but its genesis."""
     others = {to_filecoin(EthAddress((number + 1).to_bytes(20, "big"))): TokenAmount(1) for number in range(ACTORS)}
     return Network(folder, beginning=Beginning(balances=others), clock=lambda: START)
-
-
-def resident() -> float:
-    """Megabytes that this process holds; 0 where the system does not tell."""
-    if not STATUS.is_file():
-        return 0.0
-    return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def snapshot_milliseconds(network: Network) -> float:

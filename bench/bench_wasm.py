@@ -20,14 +20,14 @@ from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from hypervisor.bundle import Bundle
 from runtimes.wasm import abi, boundary
-from runtimes.wasm.cache import ModuleCache
 from runtimes.wasm.encode import GAS_EXPORT
-from runtimes.wasm.engine import Linker, guest_engine
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
 from runtimes.wasm.modules import GuestModules
-from runtimes.wasm.raw import HostFunction, Instance, library
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import Linker, guest_engine
+from runtimes.wasmtime.raw import HostFunction, Instance, library
 
 T = TypeVar("T")
 CALLS = 300
@@ -68,7 +68,7 @@ def on_a_thread(work: Callable[[], T]) -> T:
 
 
 def raw_crossings() -> dict[str, float]:
-    """Seconds of each kind of crossing over `runtimes.wasm.raw`."""
+    """Seconds of each kind of crossing over `runtimes.wasmtime.raw`."""
     engine, lib = guest_engine(), library()
     linker = Linker(engine)
     linker.define("env", "host", b"\x7f\x7f", b"\x7f", HostFunction(lambda _environment, _caller, _slots, _count: 0))

@@ -185,6 +185,16 @@ def anvil() -> Iterator[Running | None]:
         yield node
 
 
+def titanoboa() -> float | None:
+    """Microseconds of a transfer in titanoboa's process; None where it is not installed (`scripts/peers`)."""
+    python = PROJECT / "build" / "peers" / "titanoboa" / "bin" / "python"
+    if not python.exists():
+        return None
+    program = [python, PROJECT / "bench" / "titanoboa_alone.py"]
+    told = subprocess.run(program, check=True, capture_output=True, text=True, cwd=python.parent)  # noqa: S603
+    return float(told.stdout)
+
+
 @contextmanager
 def hardhat(folder: Path) -> Iterator[Running | None]:
     """Hardhat's node, run in a folder; None where it is not installed."""

@@ -1,0 +1,50 @@
+"""What it costs a test to be watched: a loop of a contract with its instructions counted for coverage, and in a trace.
+
+Processor time of the same call on the same world, with a tracer and without. The plain engine; a loop of 20,000 rounds
+of subtractions and jumps is the worst that a tracer of instructions can meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import process_time
+
+from bench.bench_evm import LOOP
+from bench.rows import Row, seconds
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.collecting import VisitTracer
+from devtools.soltest.frames import FrameTracer, PlacedFrameTracer
+from devtools.soltest.world import Setting, World
+from hypervisor.tracing import Tracer
+
+INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
+"""Returns the loop as the contract's code."""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    with_world = Setting()
+    world = World(with_world, Cheatcodes())
+    try:
+        address, _ = world.deploy(INIT, with_world.sender)
+        if address is None:
+            raise RuntimeError("the loop was not deployed")
+        made = address
+
+        def call(tracer: Tracer | None) -> float:
+            world.machine.tracer = tracer
+            try:
+                return seconds(lambda: world.call(with_world.sender, made, b""), clock=process_time)
+            finally:
+                world.machine.tracer = None
+
+        alone = call(None)
+        watched = {
+            "a loop, counted for coverage": call(VisitTracer()),
+            "a loop, with its places for a stack": call(PlacedFrameTracer(with_world.rules)),
+            "a loop, in a trace": call(FrameTracer(with_world.rules)),
+        }
+        for name, time in watched.items():
+            yield Row(name, time / alone, f"{time * 1e3:.1f} ms, alone {alone * 1e3:.1f} ms")
+    finally:
+        world.close()
