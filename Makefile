@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients clients-foc examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bridge crash crash-epochs gc-check lane load fuzz records statetest differential equality boot bundle bindings actors-page rpc-page cli-page lock environment
+.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bench-store bridge crash crash-epochs gc-check lane load fuzz records statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -18,8 +18,8 @@ help:
 demo: environment ## a contract and a native actor call each other on one machine
 	@$(RUN)/hypervisor demo $(ARGS)
 
-test: environment ## all tests but the long ones
-	@$(RUN)/python -m pytest $(ARGS)
+test: environment ## all tests but the long ones, on every core
+	@$(RUN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 lint: environment ## format, lint, types, layers
 	@$(RUN)/ruff format --check
@@ -39,6 +39,11 @@ clients: environment ## real clients against fresh nodes, and a table of what wa
 clients-foc: environment ## Filecoin's onchain cloud on a node, from the deployment to a settled rail (needs Node.js)
 	@scripts/clients tests/clients/foc >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -s -m "" tests/clients/foc $(ARGS)
+
+soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_DATA)
+	@scripts/clients tests/soltests >/dev/null
+	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/soltests
+	@$(RUN)/python -m tests.soltests $(ARGS)
 
 quickstart: ## the README's quick start, with a node on port 8545
 	@examples/quickstart.sh
@@ -75,8 +80,14 @@ differential: environment ## contracts on the EVM runtime and on the official EV
 	@corpus=$$(scripts/corpus) && $(RUN)/python -m tests.differential.corpus $$corpus
 	@$(RUN)/python -m tests.differential $(ARGS)
 
+engines: environment ## generated programs on the EVM engines and on pyrevm; ARGS="--count 100000" is longer
+	@$(RUN)/python -m tests.engines $(ARGS)
+
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)
+
+bench-store: environment ## the store alone, up to 1,000,000 actors; ends with 1 where a message costs more there
+	@$(RUN)/python -m bench store growth $(ARGS)
 
 crash: environment ## a thousand kills, faults below RocksDB, failing writes; ARGS="--count 50" is shorter
 	@$(RUN)/python -m tests.crash $(ARGS)
@@ -109,6 +120,9 @@ boot: environment ## the same life on our own actors and on the official ones, f
 bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
 	@$(RUN)/python actors/build.py $(ARGS)
 
+engine: environment ## rebuild the EVM's fast engine and say whether it is the committed one (needs Rust)
+	@$(RUN)/python actors/build.py --engine $(ARGS)
+
 bindings: environment ## write what is generated from the actors' schemas: Python, Solidity, the table of docs/bridge.md
 	@$(RUN)/python -m devtools.bindings
 
@@ -117,6 +131,9 @@ actors-page: environment ## write the table of docs/actors.md anew, by asking th
 
 rpc-page: environment ## write the methods of docs/json-rpc.md anew, with examples
 	@$(RUN)/python -m tests.docs.json_rpc_page
+
+cheatcodes-page: environment ## write the table of docs/solidity-tests.md anew
+	@$(RUN)/python -m tests.docs.cheatcodes_page
 
 cli-page: environment ## write the commands of docs/cli.md anew
 	@$(RUN)/python -m tests.docs.cli_page
