@@ -36,24 +36,16 @@ Types = Mapping[str, Type]
 
 def check(types: Types, advanced: tuple[str, ...]) -> None:
     """Raise SchemaError, with the name of the type, for what cannot be."""
+    for step in (_check_names, _check_cycle, _check_type):  # each relies on what the ones before found, in all types
+        for name in types:
+            try:
+                step(types, name)
+            except SchemaError as error:
+                raise error.below(name) from None
     for name, kind in types.items():
-        try:
-            if not name[:1].isalpha():
-                raise SchemaError("a type's name begins with a letter")
-            for used in _names(kind):
-                if used not in types:
-                    raise SchemaError(f"the type {used} is not declared")
-            for layout in _layouts(kind):
-                if layout not in advanced:
-                    raise SchemaError(f"the advanced layout {layout} is not declared")
-            _check_cycle(types, name)
-        except SchemaError as error:
-            raise error.below(name) from None
-    for name, kind in types.items():  # now that every name leads somewhere
-        try:
-            _check_type(types, kind)
-        except SchemaError as error:
-            raise error.below(name) from None
+        for layout in _layouts(kind):
+            if layout not in advanced:
+                raise SchemaError(f"the advanced layout {layout} is not declared").below(name)
 
 
 def resolve(types: Types, term: Term | Type) -> Type:
@@ -131,6 +123,14 @@ def _layouts(kind: Type) -> Iterator[str]:
             yield name
 
 
+def _check_names(types: Types, name: str) -> None:
+    if not name[:1].isalpha():
+        raise SchemaError("a type's name begins with a letter")
+    for used in _names(types[name]):
+        if used not in types:
+            raise SchemaError(f"the type {used} is not declared")
+
+
 def _check_cycle(types: Types, name: str) -> None:
     """Raise SchemaError where a type is, without anything in between, a part of itself."""
     seen: set[str] = set()
@@ -160,7 +160,8 @@ def _immediate(kind: Type) -> Iterator[str]:
             )
 
 
-def _check_type(types: Types, kind: Type) -> None:
+def _check_type(types: Types, name: str) -> None:
+    kind = types[name]
     match kind:
         case Map():
             _check_map(types, kind)

@@ -178,6 +178,7 @@ def test_what_is_no_schema_is_an_error_with_its_line(text: str, said: str) -> No
         ("type A [B]", "A: the type B is not declared"),
         ("type A &B", "A: the type B is not declared"),
         ("type A = B", "A: the type B is not declared"),
+        ("type A = B\ntype B = C", "B: the type C is not declared"),
         ("type A [Int] representation advanced X", "A: the advanced layout X is not declared"),
         ("type A = B type B = A", "A: a value of this type would consist of itself"),
         ("type A struct { a A }", "consist of itself"),
