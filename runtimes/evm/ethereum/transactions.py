@@ -26,6 +26,7 @@ SET_CODE: Final = 4
 _AUTHORIZATION_MAGIC: Final = b"\x05"
 VERSIONED_HASH: Final = 1
 MAX_NONCE: Final = (1 << 64) - 1
+MAX_GAS: Final = (1 << 64) - 1
 MAX_VALUE: Final = (1 << 256) - 1
 
 
@@ -33,6 +34,7 @@ class Refusal(Enum):
     """Why a transaction is not valid in a block."""
 
     RLP_INVALID_VALUE = auto()
+    GASLIMIT_OVERFLOW = auto()
     INTRINSIC_GAS_TOO_LOW = auto()
     INTRINSIC_GAS_BELOW_FLOOR_GAS_COST = auto()
     NONCE_IS_MAX = auto()
@@ -168,6 +170,8 @@ def check_size(transaction: Transaction, fork: Fork) -> None:
     if not 0 <= transaction.value <= MAX_VALUE:
         raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is no number of 256 bits")
     limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
+    if limit > MAX_GAS:
+        raise InvalidTransaction(Refusal.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is no number of 64 bits")
     if intrinsic > limit:
         raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used")
     if floor > limit:

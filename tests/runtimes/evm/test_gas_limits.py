@@ -1,0 +1,74 @@
+"""Gas limits at the ends of what numbers hold, under both rules and on every engine.
+
+Expected: Ethereum's transaction tests (ttGasLimit: a limit of 2^64 is GASLIMIT_OVERFLOW) and ref-fvm's messages, whose
+limit is a signed number of 64 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum_block import EthereumBlock
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.errors import MessageError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import Gas
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.transactions import LEGACY, InvalidTransaction, Refusal, Transaction
+from tests.runtimes.evm.assembler import assemble
+
+SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
+ENGINES = ("py-evm", "fast", "both")
+
+OVERFLOW_64 = bytes.fromhex(
+    "f86680018901000000000000000094095e7baea6a6c7c4c2dfeb977efac326af552d870b801ba048b55bfa915ac795c431978d8a6a992b628d"
+    "557da5ff759b307d495a36649353a01fffd310ac743f371de3b9f7f9cb56c0b28ad43601b4ab949f53faa07bd2c804"
+)
+"""ttGasLimit/TransactionWithGasLimitOverflow64."""
+
+
+def machine(rules: str, engine: str) -> Hypervisor:
+    made = Hypervisor.open(rules=rules, evm=engine)
+    if rules == "ethereum":
+        made.advance(block=EthereumBlock("Prague", gas_limit=1 << 200))
+    install(made, {SENDER: Account(1 << 90), CONTRACT: Account(0, 1, assemble("GAS 0 SSTORE"))})
+    made.flush()
+    return made
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limit", [1 << 64, (1 << 64) + 21_000, 1 << 128, 1 << 256])
+def test_a_transaction_with_gas_of_more_than_64_bits_is_none(engine: str, limit: int) -> None:
+    with machine("ethereum", engine) as made:
+        before, transaction = made.flush(), Transaction(LEGACY, SENDER, 0, CONTRACT, 0, b"", limit, 0, 0)
+        with pytest.raises(InvalidTransaction) as refused:
+            EthereumExecutor(made).apply_transaction(transaction)
+        assert refused.value.refusal is Refusal.GASLIMIT_OVERFLOW
+        assert made.flush() == before
+        most = replace(transaction, gas_limit=(1 << 64) - 1)
+        result = EthereumExecutor(made).apply_transaction(most)
+        assert (result.success, result.gas_used) == (True, 21_000 + 2 + 2 + 22_100)  # GAS, PUSH0, SSTORE of a cold slot
+
+
+def test_the_official_bytes_of_such_a_transaction_are_refused() -> None:
+    with machine("ethereum", "fast") as made, pytest.raises(InvalidTransaction, match="GASLIMIT_OVERFLOW"):
+        EthereumExecutor(made).apply_signed(OVERFLOW_64)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limit", [-1, 0, 1 << 63, 1 << 64, 1 << 65])
+def test_a_message_has_gas_of_63_bits(rules: str, engine: str, limit: int) -> None:
+    with machine(rules, engine) as made:
+        before = made.flush()
+        message = Message(to_filecoin(CONTRACT), to_filecoin(SENDER), method=INVOKE_EVM, gas_limit=Gas(limit))
+        with pytest.raises(MessageError, match="gas limit"):
+            made.apply(message)
+        assert made.flush() == before
+        most = made.apply(replace(message, gas_limit=Gas((1 << 63) - 1)))
+        assert most.exit_code == 0
