@@ -6,16 +6,16 @@ the network's milligas: the gas it is given times the exchange rate, and its cal
 contract that it calls gets back to Ethereum's gas the same way.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log, log_to_entries
+from bridge.events import Log, entries_to_log, log_to_entries
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.address import Address, Protocol
@@ -253,13 +253,20 @@ class EthereumCalls(CallManager):
 
     def log(self, emitter: ActorID, log: Log) -> None:
         """Emit a contract's log as an event, of any size."""
-        entries = tuple(log_to_entries(log))
-        self.events.append(StampedEvent(emitter, entries))
-        if self.frames is not None:
-            self.frames.logged(self, emitter, log)
-        if self.tracer is not None:
-            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
-            self.tracer.event(EventEmitted(emitter, listed))
+        self.emit([StampedEvent(emitter, tuple(log_to_entries(log)))])
+
+    def emit(self, events: Iterable[StampedEvent]) -> None:
+        """Emit events that are logs of contracts."""
+        if self.frames is None and self.tracer is None:
+            self.events.extend(events)
+            return
+        for event in events:
+            self.events.append(event)
+            if self.frames is not None:
+                self.frames.logged(self, event.emitter, cast(Log, entries_to_log(event.entries)))
+            if self.tracer is not None:
+                listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
+                self.tracer.event(EventEmitted(event.emitter, listed))
 
 
 @lru_cache

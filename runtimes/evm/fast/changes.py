@@ -3,14 +3,16 @@
 The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and words, little-endian.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.events import Log
+from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
+from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum.host import EthereumHost
+from store.cid import RAW
 
 _NUMBER: Final = Struct("<Q")
 _ADDRESS: Final = Struct("<20s12x")
@@ -41,16 +43,18 @@ class Changes:
             self._actors[raw] = self._accounts.bring_into_being(EthAddress(raw[::-1]))
         for _ in range(self._number()):
             self._write_account()
-        store, number = self._accounts.store, int.from_bytes
+        self._write_slots(self._accounts.store)
+        self._write_slots(self._accounts.store_transient)
+        self._calls.emit(self._events())
+
+    def _write_slots(self, store: Callable[[ActorID, int, int], None]) -> None:
+        number, last, actor = int.from_bytes, b"", None
         for raw, slot, word in self._rows(_SLOT):
-            # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
-            if raw in self._actors or self._accounts.find(EthAddress(raw[::-1])) is not None:
-                store(self._actor(raw), number(slot, "little"), number(word, "little"))
-        store = self._accounts.store_transient
-        for raw, slot, word in self._rows(_SLOT):
-            store(self._actor(raw), number(slot, "little"), number(word, "little"))
-        for _ in range(self._number()):
-            self._write_log()
+            if raw != last:
+                # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
+                last, actor = raw, self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
+            if actor is not None:
+                store(actor, number(slot, "little"), number(word, "little"))
 
     def _write_account(self) -> None:
         accounts, start = self._accounts, self._at + _ACCOUNT.size
@@ -75,13 +79,26 @@ class Changes:
         if bits & _DESTROYED:
             accounts.destroy(actor)
 
-    def _write_log(self) -> None:
-        data, start = self._data, self._at + _LOG.size
-        raw, count, size = _LOG.unpack_from(data, self._at)
-        end = start + _TOPIC * count
-        self._at = end + size
-        topics = tuple([data[at : at + _TOPIC] for at in range(start, end, _TOPIC)])
-        self._calls.log(self._actor(raw), Log(topics, data[end : self._at]))
+    def _events(self) -> list[StampedEvent]:
+        """The logs as events. A topic that comes again at its place, as most do, is one entry."""
+        data, at, events = self._data, self._at + _NUMBER.size, []
+        known: list[dict[bytes, EventEntry]] = [{} for _ in TOPIC_KEYS]
+        for _ in range(self._number()):
+            raw, count, size = _LOG.unpack_from(data, at)
+            at += _LOG.size
+            entries = []
+            for place in range(count):
+                topic = data[at : at + _TOPIC]
+                at += _TOPIC
+                entry = known[place].get(topic)
+                if entry is None:
+                    entry = known[place][topic] = entry_of_log((INDEXED_FLAGS, TOPIC_KEYS[place], RAW, topic))
+                entries.append(entry)
+            if size:
+                entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))
+                at += size
+            events.append(StampedEvent(self._actors.get(raw) or self._actor(raw), tuple(entries)))
+        return events
 
     def _actor(self, raw: bytes) -> ActorID:
         actor = self._actors.get(raw)
