@@ -37,21 +37,26 @@ _TOO_LATE: Final = (
 _TOO_MANY: Final = (b"503 Service Unavailable", b'{"error":"too many connections: close some, or try again later"}')
 _LINGER: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
+_LINGERING: Final = 64
+"""Refused connections that may wait for that, no more than a quarter of the clients; the next are closed at once."""
 
 
 def http_protocol(at_once: AtOnce, access: Access, limits: Limits) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
-    return partial(HttpProtocol, at_once, access, limits)
+    return partial(HttpProtocol, at_once, access, limits, set())
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, at_once: AtOnce, access: Access, limits: Limits, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, at_once: AtOnce, access: Access, limits: Limits, refused: set[_Refused], *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._at_once = at_once
         self._access = access
         self._limits = limits
+        self._refused = refused
         self._small = min(limits.body, _SMALL)
         self._plain = False
         self._body = b""
@@ -63,8 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, if there are not too many."""
         if len(self.connections) >= self._limits.clients:
-            transport.set_protocol(asyncio.Protocol())  # which reads what comes, and forgets it
-            _refuse(transport, self.loop, _TOO_MANY)
+            _Refused(self._refused).take(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
             return
         super().connection_made(transport)
         self._expect_more()
@@ -166,6 +170,26 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+
+
+class _Refused(asyncio.Protocol):
+    """A connection too many, as long as it is open: what comes is read and forgotten."""
+
+    def __init__(self, others: set[_Refused]) -> None:
+        self._others = others
+
+    def take(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        """Say why the connection is closed, unless `most` others linger to read that: it is a file, too."""
+        transport.set_protocol(self)
+        if len(self._others) >= most:
+            transport.abort()
+            return
+        self._others.add(self)
+        _refuse(transport, loop, _TOO_MANY)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another one."""
+        self._others.discard(self)
 
 
 def _refuse(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, refusal: tuple[bytes, bytes]) -> None:

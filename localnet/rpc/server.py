@@ -43,8 +43,12 @@ _HOUSEKEEPING = 1.0
 """Seconds between two looks for garbage."""
 _TURN = 0.02
 """Seconds that a turn of a collection takes, and as many lie before the next one."""
+_ACCEPTED = 8
+"""Connections that are accepted before what came with those before them is looked at: each is an open file."""
+_WAITING = 2048
+"""Connections that the system keeps until they are accepted, if it lets so many wait."""
 _OTHER_FILES = 256
-"""Open files that are no clients': the store's, and those of the program around the server."""
+"""Open files that are no clients': the store's, those of the program around the server, connections to be refused."""
 _LAST_GRACE = 10
 """Seconds in which it ends when it has been interrupted."""
 
@@ -97,6 +101,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 date_header=False,
+                backlog=_ACCEPTED,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=_LAST_GRACE,
             )
@@ -221,6 +226,8 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
+            for listening in sockets or ():
+                listening.listen(_WAITING)  # asyncio takes one number for both, and would accept them all in one turn
             self._task = asyncio.create_task(self.background())
             self.on_ready()
 

@@ -33,9 +33,11 @@ START = 60.0
 
 
 @contextmanager
-def running(ready: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A node on a free port: its URL and the process, which is stopped at the end."""
+def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A node on a free port: its URL and the process, which is stopped at the end; it may open so many files."""
     command = [str(HYPERVISOR), "node", "--port", "0", "--ready-file", str(ready), *arguments]
+    if files is not None:
+        command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files), *command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + START

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -175,6 +178,35 @@ def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "(512, 512)\n"
+
+
+def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may_open(tmp_path: Path) -> None:
+    half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), files=512) as (url, process):
+        with ExitStack() as opened:
+            clients = [opened.enter_context(socket.socket()) for _ in range(700)]
+            for client in clients:
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", urlsplit(url).port or 0))
+            for client in clients:
+                with suppress(OSError):  # the node may have closed it, or the system not yet opened it
+                    client.send(half)
+            sleep(0.5)
+            refused = sum(_heard(client).startswith(b"HTTP/1.1 503 ") for client in clients)
+        begun = monotonic()
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        assert monotonic() - begun < 5
+        process.terminate()
+        assert process.communicate(timeout=START)[1] == ""
+    assert 0 < refused <= 64
+
+
+def _heard(client: socket.socket) -> bytes:
+    """What has come by now."""
+    try:
+        return client.recv(1 << 16)
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize(
