@@ -31,12 +31,14 @@ class KamtError(NodeError):
 class _Node:
     """A decoded node. A pointer is an entry (key, value) or a link."""
 
-    __slots__ = ("bitfield", "cid", "pointers")
+    __slots__ = ("bitfield", "cid", "pointers", "written")
 
     def __init__(self, bitfield: int, pointers: list[_Entry | _Link], cid: Cid | None) -> None:
         self.bitfield = bitfield
         self.pointers = pointers
         self.cid = cid  # None: changed since it was loaded or flushed
+        self.written: list[bytes | None] = [None] * len(pointers)
+        """Pointers as they were last encoded; None for those behind which something changed since."""
 
 
 class _Link:
@@ -116,8 +118,9 @@ class Kamt:
             if not node.bitfield & bit:
                 node.bitfield |= bit
                 node.pointers.insert(index, (key, value))
+                node.written.insert(index, None)
                 return
-            pointer = node.pointers[index]
+            pointer, node.written[index] = node.pointers[index], None
             start = PATH_BITS - shift
             if type(pointer) is tuple:
                 node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
@@ -139,7 +142,7 @@ class Kamt:
             if pointer[0] != key:
                 return False
             node.bitfield ^= bit
-            del node.pointers[index]
+            del node.pointers[index], node.written[index]
         else:
             assert type(pointer) is _Link
             start = PATH_BITS - shift + pointer.length
@@ -148,7 +151,7 @@ class Kamt:
             child = self._child(pointer, start)
             if not self._delete(child, start, key):
                 return False
-            node.pointers[index] = _folded(pointer, child)
+            node.pointers[index], node.written[index] = _folded(pointer, child), None
         node.cid = None
         return True
 
@@ -181,19 +184,25 @@ class Kamt:
     def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
         if node.cid is not None:
             return node.cid
-        parts = [b"\x82", bitfield_bytes(node.bitfield), array_head(len(node.pointers))]
-        for pointer in node.pointers:
-            if type(pointer) is tuple:
-                parts += b"\xa1\x61v\x81\x82", _word_bytes(pointer[0]), _word_bytes(pointer[1])
-            else:
-                assert type(pointer) is _Link
-                target = pointer.target
-                cid = self._encode(target, written) if isinstance(target, _Node) else target
-                parts += b"\xa1\x61l\x83", link_bytes(cid), encode(pointer.length), _path_bytes(pointer)
-        data = b"".join(parts)
+        parts: list[bytes] = []
+        for index, pointer in enumerate(node.pointers):
+            part = node.written[index]
+            if part is None:
+                part = node.written[index] = self._pointer_bytes(pointer, written)
+            parts.append(part)
+        data = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts)) + b"".join(parts)
         cid = cid_of(data)
         written.append((node, cid, data))
         return cid
+
+    def _pointer_bytes(self, pointer: _Entry | _Link, written: list[tuple[_Node, Cid, bytes]]) -> bytes:
+        """A pointer, encoded; what it leads to is encoded first, where it changed."""
+        if type(pointer) is tuple:
+            return b"\xa1\x61v\x81\x82" + _word_bytes(pointer[0]) + _word_bytes(pointer[1])
+        assert type(pointer) is _Link
+        target = pointer.target
+        cid = self._encode(target, written) if isinstance(target, _Node) else target
+        return b"\xa1\x61l\x83" + link_bytes(cid) + encode(pointer.length) + _path_bytes(pointer)
 
 
 def _step(key: int, start: int) -> tuple[int, int]:

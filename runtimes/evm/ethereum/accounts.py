@@ -61,8 +61,17 @@ class Glance(NamedTuple):
 class Accounts:
     """The accounts of one message."""
 
-    def __init__(self, machine: "Hypervisor", journal: Journal, filecoin_addresses: bool) -> None:
-        """`filecoin_addresses`: whether a masked ID stands for an actor, or is an address like any other."""
+    def __init__(
+        self,
+        machine: "Hypervisor",
+        journal: Journal,
+        filecoin_addresses: bool,
+        trees: dict[Cid, Kamt] | None = None,
+    ) -> None:
+        """`filecoin_addresses`: whether a masked ID stands for an actor, or is an address like any other.
+
+        `trees` are storages that were read before, by their roots; those that are read and written now join them.
+        """
         self._tree = machine.state_tree
         self._store = machine.store
         self._journal = journal
@@ -72,7 +81,7 @@ class Accounts:
         self._eth_account = machine.manifest.code("ethaccount")
         self.account_codes = frozenset(machine.manifest.code(name) for name in ACCOUNT_TYPES)
         self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
-        self._trees: dict[Cid, Kamt] = {}
+        self._trees = {} if trees is None else trees
 
     # --- who is where -----------------------------------------------------------------------------------------
 
@@ -229,10 +238,7 @@ class Accounts:
         root = self._contract(state).storage
         if root == EMPTY_KAMT:
             return 0
-        tree = self._trees.get(root)
-        if tree is None:
-            tree = self._trees[root] = Kamt(self._store, root)
-        return tree.get(slot)
+        return self._storage(root).get(slot)
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
         """A slot's word, and whether it was warm; it is from now on."""
@@ -418,10 +424,12 @@ class Accounts:
         storage = before.storage
         writes = {slot: word for slot, word in slots.items() if self.original(actor, slot) != word}
         if writes:
-            tree = Kamt(self._store, None if storage == EMPTY_KAMT else storage)
+            tree = self._storage(storage)
+            del self._trees[storage]  # what it holds from now on has another root
             for slot, word in writes.items():
                 tree.set(slot, word)
             storage = tree.flush()
+            self._trees[storage] = tree
         code, code_hash = self._code(actor)
         after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=self.nonce(actor))
         if after != before or state.head == EMPTY_ARRAY_CID:
@@ -447,6 +455,12 @@ class Accounts:
         if state is None:
             raise Fatal(f"actor f0{actor} is missing")
         return state
+
+    def _storage(self, root: Cid) -> Kamt:
+        tree = self._trees.get(root)
+        if tree is None:
+            tree = self._trees[root] = Kamt(self._store, None if root == EMPTY_KAMT else root)
+        return tree
 
     def _contract(self, state: ActorState) -> EvmState:
         contract = self._states.get(state.head)

@@ -45,6 +45,8 @@ from runtimes.evm.ethereum.transactions import (
 )
 from runtimes.evm.ethereum.wire import decode
 from runtimes.evm.runtime import ETHEREUM
+from store.cid import Cid
+from store.kamt import Kamt
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
@@ -70,6 +72,8 @@ class EthereumExecutor:
         if machine.context.rules != ETHEREUM:
             raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
+        self._hashes: dict[Cid, Kamt] = {}
+        """The storage of the contract of block hashes, as the last block left it, by its root."""
 
     def apply_transaction(self, transaction: Transaction, limits: BlockLimits | None = None) -> TransactionResult:
         """Apply a transaction; `limits` says what is left in the block (default: a whole one).
@@ -162,7 +166,8 @@ class EthereumExecutor:
         block = block_of(self._machine)
         if not fork_named(block.fork).block_hash_contract:
             return
-        accounts = Accounts(self._machine, Journal(), block.filecoin_addresses)
+        trees, self._hashes = self._hashes, {}
+        accounts = Accounts(self._machine, Journal(), block.filecoin_addresses, trees)
         actor = accounts.find(BLOCK_HASHES)
         if actor is None or accounts.code(actor) != BLOCK_HASHES_CODE:
             self.system_call(BLOCK_HASHES, parent_hash)
@@ -170,6 +175,7 @@ class EthereumExecutor:
         slot = (self._machine.context.epoch - 1) % BLOCK_HASHES_KEPT
         accounts.store(actor, slot, int.from_bytes(parent_hash, "big"))
         accounts.write_back()
+        self._hashes = dict([*trees.items()][-1:])  # the newest: others are of blocks that were taken back
 
     def _transaction_of(self, question: Question) -> Transaction:
         accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)

@@ -92,6 +92,18 @@ class TestBlocks:
         EthereumExecutor(run).system_call(BLOCK_HASHES, b"\x07" * 32)
         assert quick.root == run.root != network.machine.root
 
+    def test_hashes_are_kept_so_behind_blocks_that_were_taken_back(self, network: Network) -> None:
+        network.mine(3)
+        snapshot = network.snapshot()
+        network.mine(3)
+        network.revert(snapshot)
+        run = network.machine.fork()
+        run.advance(epoch=ChainEpoch(4))
+        EthereumExecutor(run).system_call(BLOCK_HASHES, network.head.hash)
+        network.mine()
+        kept, contract = network.machine.actor(to_filecoin(BLOCK_HASHES)), run.actor(to_filecoin(BLOCK_HASHES))
+        assert kept == contract is not None
+
     def test_a_block_tells_its_randomness(self, network: Network) -> None:
         reader = deployed(network, "PREVRANDAO 0 MSTORE 32 0 RETURN")
         told = network.rules.block_fields(network.head)["mixHash"]
