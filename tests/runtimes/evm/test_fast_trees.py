@@ -9,7 +9,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from eth_hash.auto import keccak
@@ -28,27 +27,11 @@ from hypervisor.message import Message
 from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
 from runtimes.evm.ethereum.alloc import Account, accounts, install
-from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.precompiles.ethereum import blake2f, ripemd160
 from tests.runtimes.evm.assembler import assemble, deployer
 
 SENDER, CONTRACT, CALLEE = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 CALL_CALLEE = f"32 0 0 0 0 0x{CALLEE.hex()} GAS CALL"
-
-
-@pytest.fixture
-def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many trees have ended, and how many were left."""
-    counted: Counter[str] = Counter()
-    run = FastEngine._run_tree
-
-    def watched(self: FastEngine, *given: Any) -> Any:
-        ended = run(self, *given)
-        counted["left" if ended is None else "ended"] += 1
-        return ended
-
-    monkeypatch.setattr(FastEngine, "_run_tree", watched)
-    return counted
 
 
 def machine(contract: str, callee: str = "", evm: str = "fast") -> Hypervisor:
