@@ -83,7 +83,7 @@ def raw_crossings() -> dict[str, float]:
     if not (guest.find_memory() and guest.find_gas(GAS_EXPORT.encode()) and guest.find_function(b"invoke")):
         raise RuntimeError("the guest lacks an export")
 
-    guest.set_gas(1 << 62)
+    guest.counter.value = 1 << 62
     return _crossings(guest.enter, lambda: guest.enter(0), lambda: instance().close())
 
 

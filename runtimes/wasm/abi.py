@@ -6,6 +6,8 @@ taken even where the syscall ends the invocation, and, by an oversight of the ne
 where the pointer for the result is bad.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +19,7 @@ from hypervisor.kernel import Kernel
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
 from runtimes.wasm.syscalls.table import Syscall
+from runtimes.wasmtime.raw import Counter
 
 MAX_COUNTER = (1 << 63) - 1
 
@@ -46,6 +49,10 @@ REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
 class Guest(Protocol):
     """One instance in a store of its own, as a boundary offers it. Numbers are unsigned."""
 
+    @property
+    def counter(self) -> Counter:
+        """The gas counter that was found."""
+
     def find_memory(self) -> bool:
         """Find the exported memory; False if there is none."""
 
@@ -54,12 +61,6 @@ class Guest(Protocol):
 
     def find_function(self, name: bytes) -> bool:
         """Find the function to enter; False if there is none."""
-
-    def gas(self) -> int:
-        """The gas counter in milligas; negative where the guest ran out."""
-
-    def set_gas(self, milligas: int) -> None:
-        """Set the gas counter."""
 
     def memory(self) -> tuple[int, int]:
         """Address and size in bytes of the memory, as they are now."""
@@ -83,17 +84,18 @@ class Invocation:
     """Bytes of the guest's memory that are counted in the message's budget."""
     failure: BaseException | None = None
     """What ended the invocation inside a host function, to be raised once the guest has unwound."""
+    around: Invocation | None = None
+    """The invocation in which this one was begun on its thread, where the boundary keeps that here."""
 
     def charge_execution(self) -> None:
         """Charge what the guest has used since it was last told; raises OutOfGas where its counter is negative."""
-        used = self.told - self.instance.gas()
+        used = self.told - self.instance.counter.value
         self.kernel.gas.charge("wasm_exec", used if used > 0 else 0)
 
     def tell_gas(self) -> None:
         """Set the guest's counter to what is left."""
         left = self.kernel.gas.available
-        self.told = left if left < MAX_COUNTER else MAX_COUNTER
-        self.instance.set_gas(self.told)
+        self.instance.counter.value = self.told = left if left < MAX_COUNTER else MAX_COUNTER
 
     def account_memory(self) -> None:
         """Count how far the guest's memory has grown, before another guest takes its share."""
@@ -108,9 +110,15 @@ def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
     handler, size = syscall.handler, syscall.result
 
     def perform(invocation: Invocation, arguments: tuple[Any, ...]) -> int:
-        kernel, memory = invocation.kernel, invocation.memory
-        invocation.charge_execution()
-        kernel.gas.charge("OnSyscall", kernel.prices.syscall)
+        kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
+        gas, used = kernel.gas, invocation.told - counter.value
+        # Both charges at once where nobody listens and there is gas for them: this is done around every syscall.
+        total = gas.used + kernel.prices.syscall + (used if used > 0 else 0)
+        if gas.tracer is None and total <= gas.limit:
+            gas.used = total
+        else:
+            gas.charge("wasm_exec", used if used > 0 else 0)
+            gas.charge("OnSyscall", kernel.prices.syscall)
         if size and not memory.reaches(arguments[0] + size):
             return ErrorNumber.ILLEGAL_ARGUMENT  # without `tell_gas`: the network's oversight, see above
         try:
@@ -121,7 +129,8 @@ def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
         except SyscallError as error:
             return error.number
         finally:
-            invocation.tell_gas()
+            left = gas.limit - gas.used
+            counter.value = invocation.told = left if left < MAX_COUNTER else MAX_COUNTER
         return 0
 
     return perform

@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from threading import get_ident
 from typing import Any, Protocol
 
 from hypervisor.errors import InvalidInput
@@ -21,12 +22,11 @@ from runtimes.wasm.abi import Invocation, Revision, performer
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, Engine, LinkedModule, Linker
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Places
 
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
 
-_UNKNOWN = 0  # no store: where the call that names it has failed
 _SLOT = 16
 _PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
 _ERROR_NUMBER = struct.Struct("<I")
@@ -81,13 +81,14 @@ def open_boundary(name: str, engine: Engine, revision: Revision) -> Boundary:
 class RawBoundary:
     """The boundary over `raw`, whose rules it keeps.
 
-    Guests find their invocation by their store, so one linker serves every invocation on every thread; `live` holds
-    the invocations that are running, by store, and `strays` the errors of host functions that did not find theirs.
+    Guests find their invocation by their thread, on which at most one of them runs, and those that it was called from
+    wait: so one linker serves every invocation on every thread. `live` holds the innermost invocation of each thread,
+    and `strays` the errors of host functions that did not find theirs.
     """
 
     def __init__(self, engine: Engine, revision: Revision) -> None:
         self.engine = engine
-        self.live: dict[int, Invocation] = {}
+        self.live: dict[int, Invocation | None] = {}
         self.strays: dict[int, BaseException] = {}
         self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
         self._linkers: dict[int, Linker] = {}
@@ -108,21 +109,19 @@ class RawBoundary:
         return linker
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
-        live, strays, lib = self.live, self.strays, self.engine.lib
-        context_of, new_trap = lib.caller_context, lib.trap_new
+        live, strays, new_trap = self.live, self.strays, self.engine.lib.trap_new
         arguments_of, unpack = _argument_reader(syscall)
         perform, put = performer(syscall), _ERROR_NUMBER.pack_into
 
-        def host_function(_environment: int, caller: int, arguments: int, _count: int) -> int:
-            context, invocation = _UNKNOWN, None
+        def host_function(_environment: int, _caller: int, arguments: int, _count: int) -> int:
+            invocation = None
             try:
-                context = context_of(caller)
-                invocation = live[context]
+                invocation = live[get_ident()]
                 slots = arguments_of(arguments)
-                put(slots, 0, perform(invocation, unpack(slots)))
+                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # without one it is a stray
             except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
                 if invocation is None:
-                    strays[context] = error
+                    strays[get_ident()] = error
                 else:
                     invocation.failure = error
                 return new_trap(TRAP_UNREACHABLE)
@@ -140,14 +139,18 @@ class _RawLinked:
         self._live = boundary.live
         self._engine = module.engine
         self._linked = boundary.linker(module.engine).link(module)
+        self._places = Places()
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
         engine = self._engine
         placed = engine.take_place()
         if not placed and engine.has_places:
             engine = engine.spare
-        instance = Instance(engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed)
-        invocation = self._live[instance.context] = Invocation(kernel, instance, GuestMemory(instance.memory))
+        instance = Instance(
+            engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places
+        )
+        thread, memory = get_ident(), GuestMemory(instance.memory)
+        invocation = self._live[thread] = Invocation(kernel, instance, memory, around=self._live.get(thread))
         return invocation
 
     def instantiate(self, invocation: Invocation) -> None:
@@ -162,20 +165,22 @@ class _RawLinked:
 
     def end(self, invocation: Invocation) -> None:
         instance = _own(invocation)
-        self._live.pop(instance.context, None)
+        if invocation.around is None:
+            del self._live[get_ident()]
+        else:
+            self._live[get_ident()] = invocation.around
         instance.close()
         if instance.placed:
             self._engine.give_place()
 
     def detach(self, invocation: Invocation) -> None:
-        del self._live[_own(invocation).context]
+        self._live[get_ident()] = None
 
     def attach(self, invocation: Invocation) -> None:
-        self._live[_own(invocation).context] = invocation
+        self._live[get_ident()] = invocation
 
     def stray(self, invocation: Invocation) -> BaseException | None:
-        strays = self._boundary.strays
-        return strays.pop(_own(invocation).context, None) or strays.pop(_UNKNOWN, None)
+        return self._boundary.strays.pop(get_ident(), None)
 
 
 def _own(invocation: Invocation) -> Instance:

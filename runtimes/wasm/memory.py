@@ -10,7 +10,15 @@ from collections.abc import Callable
 from hypervisor.address import MAX_ADDRESS, Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from store.cid import MAX_DIGEST, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, read_cid
+from store.cid import MAX_DIGEST, USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, read_cid
+
+_USUAL = (USUAL_PREFIX, USUAL_RAW_PREFIX)
+
+_view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_size_t, ctypes.c_ssize_t, ctypes.c_int
+)(("PyMemoryView_FromMemory", ctypes.pythonapi))
+"""A view of memory by address and size: quicker than by a ctypes array, whose type would be made anew each time."""
+_WRITABLE = 0x200
 
 _LONGEST_CID = 4 * 10 + MAX_DIGEST
 """Four varints and a digest: no parser of CIDs reads further."""
@@ -36,7 +44,7 @@ class GuestMemory:
         base, size = self._look()
         if size != self.size:
             self.size = size
-            self._view = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+            self._view = _view_of(base, size, _WRITABLE)
         return size
 
     def reaches(self, end: int) -> bool:
@@ -74,7 +82,7 @@ class GuestMemory:
     def read_cid(self, offset: int) -> Cid:
         """The CID that begins at `offset`, however long it is."""
         usual = self._view[offset : offset + USUAL_LENGTH].tobytes()
-        if len(usual) == USUAL_LENGTH and usual.startswith(USUAL_PREFIX):
+        if len(usual) == USUAL_LENGTH and usual.startswith(_USUAL):
             return Cid(usual)
         self.check(offset, 0)
         length = _LONGEST_CID if self.reaches(offset + _LONGEST_CID) else self.size - offset

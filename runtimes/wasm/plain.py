@@ -131,6 +131,23 @@ def _host_function(
     return host_function
 
 
+class PlainCounter:
+    """The gas counter in milligas; negative where the guest ran out."""
+
+    def __init__(self, store: wasmtime.Store, gas: wasmtime.Global) -> None:
+        self._store = store
+        self._gas = gas
+
+    @property
+    def value(self) -> int:
+        """What it counts."""
+        return int(self._gas.value(self._store))
+
+    @value.setter
+    def value(self, milligas: int) -> None:
+        self._gas.set_value(self._store, milligas)
+
+
 class PlainInstance:
     """One guest in a store of its own."""
 
@@ -168,15 +185,11 @@ class PlainInstance:
         self._function = found if isinstance(found, wasmtime.Func) else None
         return self._function is not None
 
-    def gas(self) -> int:
-        """The gas counter; negative where the guest ran out."""
+    @property
+    def counter(self) -> PlainCounter:
+        """The gas counter."""
         assert self._gas is not None
-        return int(self._gas.value(self.store))
-
-    def set_gas(self, milligas: int) -> None:
-        """Set the gas counter."""
-        assert self._gas is not None
-        self._gas.set_value(self.store, milligas)
+        return PlainCounter(self.store, self._gas)
 
     def memory(self) -> tuple[int, int]:
         """No address, and the size in bytes."""

@@ -85,14 +85,13 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
         module.linked.instantiate(invocation)
     except Trap as trap:
         return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
-    if not instance.find_memory() or not instance.find_gas(_GAS):
-        raise Fatal("a compiled module lacks its memory or its gas counter")
     if module.facts.has_start:
         failed = _start(invocation, module)
         if failed is not None:
             return failed
     if not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
+    _find(invocation)
     invocation.tell_gas()
     handle, trap_ = 0, None
     try:
@@ -112,11 +111,18 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
     return _returned(invocation.kernel, handle)
 
 
+def _find(invocation: Invocation) -> None:
+    """Find memory and gas counter, behind the function to enter."""
+    if not invocation.instance.find_memory() or not invocation.instance.find_gas(_GAS):
+        raise Fatal("a compiled module lacks its memory or its gas counter")
+
+
 def _start(invocation: Invocation, module: GuestModule) -> Outcome | None:
     """Run the start function, which is part of instantiating; what became of it where it fails."""
     instance = invocation.instance
     if not instance.find_function(_START):
         raise Fatal("a compiled module lacks its start function")
+    _find(invocation)
     invocation.tell_gas()
     trap = None
     module.linked.detach(invocation)

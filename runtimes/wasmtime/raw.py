@@ -18,9 +18,13 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
 7. Signatures are checked when a module is linked, never when it runs: `invoke` must be (i32) -> i32.
 8. A failure comes back as an error or as a trap: both pointers are looked at, and both are freed.
 9. The layouts and names below are those of one wasmtime version; another one is refused with a sentence.
+10. A guest's gas counter is read and written where its compiled code has it: in the instance's own context, to which
+   a function of the guest leads. Where in there is found out once for a module, by what wasmtime writes
+   (`Instance.find_gas`); a module whose function is not its own is asked of wasmtime each time.
 
 Layouts in bytes: wasmtime_val_raw_t 16, wasmtime_val_t 32 (kind at 0, value at 8), wasmtime_extern_t 32 (kind at 0,
-item at 8), wasmtime_instance_t 16, wasmtime_func_t 16, wasmtime_memory_t and wasmtime_global_t 24.
+item at 8), wasmtime_instance_t 16, wasmtime_func_t 16, wasmtime_memory_t and wasmtime_global_t 24; VMFuncRef has the
+context of its instance at 24, VMContext its kind at 0.
 """
 
 import ctypes
@@ -28,11 +32,11 @@ import platform
 import sys
 import threading
 from collections.abc import Callable
-from ctypes import c_bool, c_int64, c_size_t, c_uint8, c_void_p
+from ctypes import c_bool, c_int64, c_size_t, c_uint8, c_uint32, c_void_p
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hypervisor.errors import HypervisorError
 from hypervisor.interpreter import INTERPRETER
@@ -58,6 +62,12 @@ HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_
 
 _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
 _VALUE_I64 = 1
+_CONTEXT_OF_FUNCTION = 24
+_OWN_CONTEXT = int.from_bytes(b"core", "little")
+"""What an instance's context begins with; that of a host function begins with something else."""
+_MARKS = 0x5A17_C0DE_0F0F_3C3C, 0x0DD5_EED5_A5A5_9696
+"""Values of the counter by which it is found; no guest runs meanwhile."""
+_LARGEST_CONTEXT = 1 << 20
 
 # name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut off.
 # To convert the numbers takes longer than the call itself, and these are called around every syscall.
@@ -70,6 +80,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_instance_pre_instantiate": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t)),
     "wasmtime_instance_export_get": (c_bool, (c_size_t, c_size_t, ctypes.c_char_p, c_size_t, c_size_t)),
     "wasmtime_func_call_unchecked": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)),
+    "wasmtime_func_to_raw": (c_size_t, (c_size_t, c_size_t)),
     "wasmtime_memory_data": (c_size_t, None),
     "wasmtime_memory_data_size": (c_size_t, None),
     "wasmtime_global_get": (None, None),
@@ -123,6 +134,7 @@ class Library:
         self.instantiate: Callable[..., int] = held.wasmtime_instance_pre_instantiate
         self.export_get: Callable[..., bool] = held.wasmtime_instance_export_get
         self.call: Callable[..., int] = held.wasmtime_func_call_unchecked
+        self.function_reference: Callable[..., int] = held.wasmtime_func_to_raw
         self.memory_data: Callable[..., int] = held.wasmtime_memory_data
         self.memory_size: Callable[..., int] = held.wasmtime_memory_data_size
         self.global_get: Callable[..., None] = held.wasmtime_global_get
@@ -204,31 +216,55 @@ def _requirement() -> str:
     return f"wasmtime=={WASMTIME_VERSION}"
 
 
+class Counter(Protocol):
+    """A guest's gas counter: milligas, negative where the guest ran out."""
+
+    value: int
+
+
+class Places:
+    """Where the instances of one module have what is looked at often: found in the first, the same in all."""
+
+    __slots__ = ("gas",)
+
+    def __init__(self) -> None:
+        self.gas = 0
+        """Bytes from an instance's context to its gas counter; 0 where that is not known yet."""
+
+
 class Instance:
     """One guest: a store with one instance in it, made, entered and deleted by one invocation on its thread.
 
     `context` identifies the store in host functions (`Library.caller_context`); `placed` says that it has one of the
-    engine's places, for whoever counts them.
+    engine's places, for whoever counts them; `counter` is its gas counter, once that was found.
     """
 
-    __slots__ = ("_at", "_gas", "_lib", "_memory", "_store", "_words", "context", "placed")
+    __slots__ = ("_at", "_lib", "_memory", "_places", "_store", "_words", "context", "counter", "placed")
 
     # Places in the block of words that is handed to wasmtime by address.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
     _Words = c_int64 * 21
 
     def __init__(
-        self, lib: Library, engine: int, memory_bytes: int, table_elements: int, *, placed: bool = False
+        self,
+        lib: Library,
+        engine: int,
+        memory_bytes: int,
+        table_elements: int,
+        *,
+        placed: bool = False,
+        places: Places | None = None,
     ) -> None:
+        """`places` is shared by the instances of a module."""
         self._lib = lib
+        self._places = places or Places()
+        self.counter: Counter
         self.placed = placed
         self._words = self._Words()
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
-        context, item = c_size_t(self.context), self._at + 8  # of an export, behind its kind
-        self._gas = context, c_size_t(item + 8 * self._GLOBAL), c_size_t(self._at + 8 * self._VALUE)
-        self._memory = context, c_size_t(item + 8 * self._MEMORY)
+        self._memory = c_size_t(self.context), c_size_t(self._at + 8 + 8 * self._MEMORY)
         lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
 
     def instantiate(self, pre: int) -> None:
@@ -249,26 +285,43 @@ class Instance:
         """Find the exported memory."""
         return self.export(b"memory", _EXTERN_MEMORY, self._MEMORY)
 
-    def find_gas(self, name: bytes) -> bool:
-        """Find the gas counter, an exported global of type i64."""
-        self._words[self._VALUE] = _VALUE_I64
-        return self.export(name, _EXTERN_GLOBAL, self._GLOBAL)
-
     def find_function(self, name: bytes) -> bool:
         """Find the function to enter."""
         return self.export(name, _EXTERN_FUNCTION, self._FUNCTION)
 
-    def gas(self) -> int:
-        """The gas counter; negative where the guest ran out."""
-        self._lib.global_get(*self._gas)
-        return self._words[self._VALUE + 1]
+    def find_gas(self, name: bytes) -> bool:
+        """Find the gas counter, an exported global of type i64: the quick way behind `find_function`."""
+        home, places = self._home(), self._places
+        if not home or not places.gas:
+            if not self.export(name, _EXTERN_GLOBAL, self._GLOBAL):
+                return False
+            self._words[self._VALUE] = _VALUE_I64
+            self.counter = _AskedCounter(self._lib, self.context, self._at + 8 + 8 * self._GLOBAL, self._words)
+            if not home:
+                return True
+            places.gas = self._distance(home)
+        self.counter = c_int64.from_address(home + places.gas)
+        return True
 
-    def set_gas(self, milligas: int) -> None:
-        """Set the gas counter."""
-        self._words[self._VALUE + 1] = milligas
-        error = self._lib.global_set(*self._gas)
-        if error:
-            raise Trap(None, self._lib.take_error(error))
+    def _home(self) -> int:
+        """The context of the instance that the function is of; 0 where it is none's own, or there is no function."""
+        if not self._words[self._FUNCTION + 1]:
+            return 0
+        reference = self._lib.function_reference(self.context, self._at + 8 + 8 * self._FUNCTION)
+        home: int = c_size_t.from_address(reference + _CONTEXT_OF_FUNCTION).value
+        return home if c_uint32.from_address(home).value == _OWN_CONTEXT else 0
+
+    def _distance(self, home: int) -> int:
+        """Bytes from the context to the counter: where each mark is read that wasmtime is told to write there."""
+        for at in range(8, _LARGEST_CONTEXT, 8):
+            word = c_int64.from_address(home + at)
+            for mark in _MARKS:
+                self.counter.value = mark
+                if word.value != mark:
+                    break
+            else:
+                return at
+        raise WasmtimeUnusable("an instance has its gas counter elsewhere than this version of wasmtime should")
 
     def memory(self) -> tuple[int, int]:
         """Address and size in bytes of the guest's memory, as they are now."""
@@ -294,7 +347,32 @@ class Instance:
         self.enter(0)  # a longer array of arguments than the function has is allowed
 
     def close(self) -> None:
-        """Delete the store and all that is in it."""
+        """Delete the store and all that is in it. The counter is not to be looked at any more."""
         store, self._store = self._store, 0
         if store:
             self._lib.store_delete(store)
+
+
+class _AskedCounter:
+    """A gas counter that wasmtime is asked for."""
+
+    __slots__ = ("_arguments", "_lib", "_words")
+
+    def __init__(self, lib: Library, context: int, item: int, words: Any) -> None:
+        self._lib = lib
+        self._words = words
+        value = ctypes.addressof(words) + 8 * Instance._VALUE
+        self._arguments = c_size_t(context), c_size_t(item), c_size_t(value)
+
+    @property
+    def value(self) -> int:
+        self._lib.global_get(*self._arguments)
+        milligas: int = self._words[Instance._VALUE + 1]
+        return milligas
+
+    @value.setter
+    def value(self, milligas: int) -> None:
+        self._words[Instance._VALUE + 1] = milligas
+        error = self._lib.global_set(*self._arguments)
+        if error:
+            raise Trap(None, self._lib.take_error(error))

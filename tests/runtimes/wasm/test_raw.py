@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -79,7 +80,7 @@ def enter_here(module: LinkedModule, argument: int = 0) -> int:
         assert instance.find_memory()
         assert instance.find_gas(GAS_EXPORT.encode())
         assert instance.find_function(b"invoke")
-        instance.set_gas(10**15)
+        instance.counter.value = 10**15
         return instance.enter(argument)
     finally:
         instance.close()
@@ -249,7 +250,7 @@ def test_rule_5_memory_stays_where_it_is_when_it_grows_to_its_limit() -> None:
     assert instance.find_memory()
     assert instance.find_gas(GAS_EXPORT.encode())
     assert instance.find_function(b"invoke")
-    instance.set_gas(10**12)
+    instance.counter.value = 10**12
     on_a_thread(lambda: instance.enter(0))
     instance.close()
     (first, empty), (second, page), (third, all_) = places
@@ -347,6 +348,38 @@ def test_rule_9_another_version_of_wasmtime_is_a_sentence() -> None:
     with pytest.raises(WasmtimeUnusable, match=r"wasmtime 49\.0\.0 is installed, this runtime needs 50\.0\.1"):
         check_version("49.0.0")
     check_version(raw.WASMTIME_VERSION)
+
+
+BORROWED = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 1)
+    (export "invoke" (func $host)))"""
+
+
+@pytest.mark.parametrize(("text", "used"), [(ECHO, True), (BORROWED, False)], ids=["its own", "the host's"])
+def test_rule_10_the_gas_counter_is_the_one_that_wasmtime_tells(text: str, used: bool) -> None:
+    seen: list[int] = []
+
+    def host(*_: int) -> int:
+        seen.append(instance.counter.value)
+        return 0
+
+    module, places, before = linked(text, host), raw.Places(), 10**15
+    for _ in range(2):  # the second one is not searched
+        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
+        instance.instantiate(module.pointer)
+        assert instance.find_function(b"invoke")
+        assert instance.find_gas(GAS_EXPORT.encode())
+        assert instance.export(GAS_EXPORT.encode(), 1, instance._GLOBAL)
+        told = raw._AskedCounter(library(), instance.context, instance._at + 8 + 8 * instance._GLOBAL, instance._words)
+        instance._words[instance._VALUE] = 1  # the kind of an i64
+        instance.counter.value = before
+        assert told.value == before
+        on_a_thread(partial(instance.enter, 0))
+        assert seen.pop() == told.value == instance.counter.value
+        assert (told.value < before) == used
+        told.value = -7
+        assert instance.counter.value == -7
+        instance.close()
+    assert (places.gas > 0) == used
 
 
 def test_negative_numbers_cross_the_boundary_unharmed() -> None:
