@@ -16,11 +16,16 @@
 error met while executing is raised as it is, with the message taken back.
 """
 
+from typing import ClassVar
+
 from hypervisor.exit_codes import ErrorNumber, exit_name
 
 
 class HypervisorError(Exception):
     """The root of this project's errors outside `store`."""
+
+    has_lines: ClassVar[bool] = False
+    """Whether the text is of several lines; else a line's end in it is a stranger's, and is shown as its escape."""
 
 
 class InvalidInput(HypervisorError, ValueError):
@@ -72,3 +77,5 @@ class OutOfGas(HypervisorError):
 
 class Fatal(HypervisorError):
     """Execution cannot go on: a missing block, a broken state tree, code that is not there. Carries its context."""
+
+    has_lines = True

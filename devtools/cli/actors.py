@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from devtools.cli.amounts import attofil
-from devtools.cli.refusing import Refusing
 
 if TYPE_CHECKING:
     from localnet import Account, Network
 
-app = typer.Typer(cls=Refusing, help="Your own actors: new, install, create, call and inspect.", no_args_is_help=True)
+app = typer.Typer(help="Your own actors: new, install, create, call and inspect.", no_args_is_help=True)
 
 _State = Annotated[
     Path,

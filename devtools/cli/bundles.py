@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.refusing import Refusing
-
 if TYPE_CHECKING:
     from hypervisor.bundle import Bundle
 
-app = typer.Typer(cls=Refusing, help="Bundles of built-in actors: fetch, add, list and verify.", no_args_is_help=True)
+app = typer.Typer(help="Bundles of built-in actors: fetch, add, list and verify.", no_args_is_help=True)
 
 _BUNDLE = "A name (own, v18, v18-devnet) or a CAR file"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

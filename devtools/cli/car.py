@@ -29,7 +29,7 @@ _AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 def verify(car: _File, as_json: _AsJson = False) -> None:
     """Read a CAR to its end: the hash and form of every block, the index if there is one.
 
-    Exit status: 0 if it is whole, 1 if it is damaged or a root or link leads out of it.
+    Exit status: 0 if it is whole, 1 if a root or link leads out of it, 2 if it is damaged.
 
     Example: hypervisor car verify state.car
     """

@@ -50,7 +50,9 @@ def doctor(
 
 def _node_checks(url: str) -> Iterable[Check]:
     from devtools.cli.node_checks import node_checks
+    from localnet.node_client import NodeClient
 
+    NodeClient(url).close()  # what is no URL is no node's fault
     return node_checks(url)
 
 

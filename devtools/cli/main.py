@@ -3,7 +3,6 @@
 A command imports what it needs when it runs, so that `--help` answers at once.
 """
 
-import sys
 from typing import Annotated
 
 import typer
@@ -30,12 +29,14 @@ from devtools.cli import (
     vectors,
     wallet,
 )
+from devtools.cli.refusing import Refusing
 
 USE_IT = "Use it"
 STATE = "Actors and state"
 CHECK_IT = "Check it"
 
 app = typer.Typer(
+    cls=Refusing,
     name="hypervisor",
     help="A Filecoin VM on your machine: native WASM actors and Ethereum contracts, calling each other.",
     no_args_is_help=True,
@@ -85,19 +86,5 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; every expected error ends in one sentence: status 2 for malformed input, 1 for others."""
-    from hypervisor.errors import HypervisorError, InvalidInput
-    from store.blockstore import StoreError
-
-    try:
-        app()
-    except (HypervisorError, StoreError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2 if isinstance(error, InvalidInput) else 1)
-    except OSError as error:
-        known = error.filename is not None and error.strerror
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n" if known else f"error: {error}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+    """Run the command line."""
+    app()

@@ -1,29 +1,55 @@
-"""A group of commands whose errors end with status 2 where the input is malformed, with 1 where something failed.
+"""How every command ends that does not end well: in one sentence, and with the status of its kind.
 
-What an error quotes may be a stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
+Status 2 is for what somebody typed: options that there are not (typer says so), malformed values, files and folders
+that are not there or are not what they should be. Status 1 is for what did not work. What an error quotes may be a
+stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 _MOST_SHOWN: Final = 4000
+_FAILED: Final = 1
+_MISUSED: Final = 2
 
 
 class Refusing(TyperGroup):
-    """`typer.Typer(cls=Refusing)`: an expected error becomes one sentence and its status."""
+    """`typer.Typer(cls=Refusing)`: expected errors of the commands, and of the groups in it, become their status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
-        from bridge.printable import printable
         from hypervisor.errors import HypervisorError, InvalidInput
+        from store.blockstore import StoreError, StoreFormatError
+        from store.car import CarError
 
         try:
             return super().invoke(ctx)
-        except HypervisorError as error:
-            sys.stderr.write(f"error: {printable(str(error), _MOST_SHOWN)}\n")
-            raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from None
+        except (InvalidInput, CarError, StoreFormatError) as error:
+            _end([str(error)], _MISUSED)
+        except (HypervisorError, StoreError) as error:
+            has_lines = isinstance(error, HypervisorError) and error.has_lines
+            _end(str(error).splitlines() if has_lines else [str(error)], _FAILED)
+        except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            _end([_words(error)], _MISUSED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads on: typer ends the program quietly
+                raise
+            _end([_words(error)], _FAILED)
+
+
+def _words(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
+
+
+def _end(lines: list[str], status: int) -> NoReturn:
+    from bridge.printable import printable
+
+    words = "\n".join(printable(line, _MOST_SHOWN) for line in lines)
+    sys.stderr.write(f"error: {words}\n")
+    raise typer.Exit(status) from None

@@ -55,7 +55,7 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
-    interfaces = [_interface(path) for path in abi or []]
+    wanted, interfaces = _hash(transaction), [_interface(path) for path in abi or []]
     from localnet.artifacts import ArtifactFolders
     from localnet.call_places import placed
     from localnet.call_text import call_lines, tree_console
@@ -64,8 +64,8 @@ def trace(
 
     folders = ArtifactFolders(artifacts)
     compiled = folders.contracts()
-    wanted = bool(compiled)
-    found, places = _of_folder(state, evm, transaction, wanted) if state else _of_node(rpc, transaction, wanted)
+    by_line = bool(compiled)
+    found, places = _of_folder(state, evm, wanted, by_line) if state else _of_node(rpc, wanted, by_line)
     if places is not None:
         found, named = placed(found, places, folders)
         interfaces += named
@@ -83,25 +83,33 @@ def trace(
     console.print(call_lines(found["calls"]))
 
 
-def _of_folder(folder: Path, evm: str | None, transaction: str, places: bool) -> Traced:
-    from devtools.cli.folders import open_chain
+def _hash(text: str) -> bytes:
     from hypervisor.errors import InvalidInput
-    from localnet.call_places import Instructions, call_places
 
     try:
-        wanted = bytes.fromhex(transaction.removeprefix("0x"))
+        found = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
-        raise InvalidInput(f"'{transaction}' is no transaction hash: expected 0x and 64 hex digits") from None
+        found = b""
+    if len(found) != 32:
+        raise InvalidInput(f"'{text}' is no transaction hash: expected 0x and 64 hex digits")
+    return found
+
+
+def _of_folder(folder: Path, evm: str | None, transaction: bytes, places: bool) -> Traced:
+    from devtools.cli.folders import open_chain
+    from localnet.call_places import Instructions, call_places
+
     with open_chain(folder, evm=evm) as network:
-        receipt = network.receipt(wanted)
+        receipt = network.receipt(transaction)
         found = receipt.trace.as_json()
         return found, call_places(network.chain, receipt, Instructions()) if places else None
 
 
-def _of_node(url: str, transaction: str, places: bool) -> Traced:
+def _of_node(url: str, transaction: bytes, places: bool) -> Traced:
     from devtools.cli.trace_client import ask_places, ask_trace
 
-    return ask_trace(url, transaction), ask_places(url, transaction) if places else None
+    text = f"0x{transaction.hex()}"
+    return ask_trace(url, text), ask_places(url, text) if places else None
 
 
 def _interface(path: Path) -> NamedInterface:

@@ -39,6 +39,8 @@ _VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
 class CompileError(HypervisorError):
     """The compiler refused; its words."""
 
+    has_lines = True
+
 
 @dataclass(frozen=True, slots=True)
 class Solc:

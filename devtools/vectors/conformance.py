@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.files import files_of
 from devtools.vectors.world import ReplayExterns, context_of, proofs_of, read_number
 from hypervisor.address import Protocol
 from hypervisor.errors import InvalidInput, MessageError
@@ -99,12 +100,8 @@ class VectorResult:
 
 
 def find_vectors(paths: Iterable[Path]) -> list[Path]:
-    """The vector files among files and folders, each once, in a stable order."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        files = sorted([*path.rglob("*.json"), *path.rglob(f"*{_GOLDEN}")]) if path.is_dir() else [path]
-        found.update(dict.fromkeys(files))
-    return list(found)
+    """The vector files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "**/*.json", f"**/*{_GOLDEN}")
 
 
 def is_skipped(path: Path) -> bool:

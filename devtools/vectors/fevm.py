@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.evm_state import EvmState, Lifespan, TransientData
 from devtools.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
+from devtools.vectors.files import files_of
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.bundle import Bundle
@@ -202,11 +203,8 @@ def _borrow(cases: list[dict[str, Any]], actor: int) -> dict[str, Any]:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The case files among files and folders, each once, in a stable order."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(sorted(path.glob("*.json")) if path.is_dir() else [path]))
-    return list(found)
+    """The case files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "*.json")
 
 
 def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:

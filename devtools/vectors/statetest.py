@@ -36,6 +36,7 @@ from devtools.vectors.ethereum_json import (
     read_object,
     within,
 )
+from devtools.vectors.files import files_of
 from devtools.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
@@ -119,13 +120,8 @@ class FixtureExterns:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The JSON files among files and folders, each once, in a stable order; BadFixture for a path that is neither."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        if not path.exists():
-            raise BadFixture(f"{path} does not exist")
-        found.update(dict.fromkeys(sorted(path.rglob("*.json")) if path.is_dir() else [path]))
-    return list(found)
+    """The JSON files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "**/*.json")
 
 
 def run_file(

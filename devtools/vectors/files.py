@@ -1,0 +1,22 @@
+"""The files that a command of tests was given: by name, or by the folder that they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hypervisor.errors import InvalidInput
+
+
+def files_of(paths: Iterable[Path], *patterns: str) -> list[Path]:
+    """The files among `paths`, and those in its folders that a pattern matches; each once, in a stable order.
+
+    Raises InvalidInput for a path that is neither.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise InvalidInput(f"{path} does not exist")
+        within = sorted(file for pattern in patterns for file in path.glob(pattern)) if path.is_dir() else [path]
+        found.update(dict.fromkeys(within))
+    return list(found)

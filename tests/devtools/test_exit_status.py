@@ -1,0 +1,118 @@
+"""The exit status of every command: 2 for what somebody typed wrongly, 1 for what did not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+
+NOBODY = "http://127.0.0.1:1"
+HASH = "0x" + "12" * 32
+SOMEBODY = "0x" + "12" * 20
+MISTAKES: dict[str, list[list[str]]] = {
+    "actor call": [["zz", "1"], ["f0101", "1", "--value", "much", "--state", "absent"]],
+    "actor create": [["zz"], ["zz", "--state", "absent"]],
+    "actor inspect": [["zz"], ["zz", "--state", "absent"]],
+    "actor install": [["absent.wasm"], ["no-wasm", "--state", "chain"]],
+    "actor new": [["Not A Name"]],
+    "balance": [["zz"], ["0x12"], [SOMEBODY, "--rpc", "nowhere"]],
+    "bindings": [["absent.json"], ["no-json"]],
+    "bundle add": [["absent.car"], ["no-car"]],
+    "bundle fetch": [["v99"], ["v18", "--network", "nowhere"]],
+    "bundle list": [["--nothing"]],
+    "bundle verify": [["absent.car"], ["no-car"]],
+    "call": [["zz", "f()"], [SOMEBODY, "f("], [SOMEBODY, "f(uint256)", "many"]],
+    "car export": [["absent", "x.car"], ["no-store", "x.car"]],
+    "car import": [["new", "absent.car"], ["new", "no-car"]],
+    "car verify": [["absent.car"], ["no-car"]],
+    "conformance": [["absent"], ["chain"]],
+    "demo": [["--state", "chain"]],
+    "deploy": [["absent.json"], ["no-json"]],
+    "doctor": [["--rpc", "nowhere"]],
+    "fevmtest": [["absent"]],
+    "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
+    "inspect": [["absent"], ["no-store"]],
+    "node": [
+        *(["--port", "0", *wrong] for wrong in (
+            ["--network", "newest"], ["--balance", "much"], ["--bundle", "absent.car"], ["--hardfork", "frontier"],
+            ["--upgrade", "nv28"], ["--mnemonic", "test"], ["--fork-url", "nowhere"], ["--fork-epoch", "1"],
+            ["--load-state", "absent"], ["--load-state", "chain"], ["--state", "no-json"], ["--state", "no-store"],
+            ["--block-time", "-1"], ["--null-rate", "1"], ["--dump-state", "chain"], ["--evm", "geth"],
+        )),
+    ],
+    "replay": [["absent"], ["no-store"]],
+    "send": [["zz"], [SOMEBODY, "--value", "much"], [SOMEBODY, "--private-key", "zz"]],
+    "solidity": [["no-json"]],
+    "statetest": [["absent"], ["chain"]],
+    "test": [["absent"]],
+    "trace": [["zz"], ["0x12"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
+    "wallet address": [["zz"]],
+    "wallet list": [["--nothing"]],
+    "wallet new": [["--nothing"]],
+}  # fmt: skip
+OWN_STATUS = {"t8n"}
+"""Ends with the numbers that are conventional for the tool: `devtools.vectors.t8n_files`."""
+
+
+def commands(group: Any, *before: str) -> Iterator[str]:
+    """The names of all commands."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+def test_every_command_is_tried() -> None:
+    assert set(commands(typer.main.get_command(app))) == set(MISTAKES) | OWN_STATUS
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and folders that are not what commands want."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
+    monkeypatch.delenv("ETH_RPC_URL", raising=False)
+    for name in ("no-wasm", "no-json", "no-car"):
+        (tmp_path / name).write_bytes(b"something else")
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "no-store").mkdir()
+    (tmp_path / "no-store" / "something").touch()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        pytest.param(command, wrong, id=" ".join((command, *wrong)))
+        for command in MISTAKES
+        for wrong in MISTAKES[command]
+    ],
+)
+def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*command.split(), *arguments])
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert done.stderr
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", SOMEBODY],
+        ["call", SOMEBODY, "f()"],
+        ["send", SOMEBODY, "--value", "1"],
+        ["trace", HASH],
+        ["deploy", str(Path(__file__).resolve().parents[2] / "examples/solidity/artifacts/Counter.json")],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_is_typed_rightly_and_does_not_work_ends_with_1(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--rpc", NOBODY])
+    assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
