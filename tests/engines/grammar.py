@@ -6,12 +6,14 @@ and what only Ethereum's rules have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, create2_address, create_address
 from tests.differential.grammar import THEMES, Grammar
-from tests.runtimes.evm.assembler import assemble
+from tests.engines.precompile_inputs import ETHEREUM, FIRST_OF_FILECOIN, damaged, filecoin
+from tests.runtimes.evm.assembler import assemble, deployer
 
 _ETHEREUM_CONTEXT: Final = ("BLOBBASEFEE", "0 BLOBHASH", "1 BLOBHASH")
 _GAS: Final = ("GAS", "GAS", "0", "1", "2299", "2300", "9000", "30000", str(1 << 64), str((1 << 256) - 1))
@@ -64,11 +66,125 @@ class EngineGrammar(Grammar):
         return f"{fill} {salt}{size} 0 {self._random.choice(('0', '0', '3'))} {name} {self._keep()}"
 
 
-def program(random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool, newest: bool) -> bytes:
-    """A program's bytes. Where the rules are not the `newest`, CLZ is left out as a rule: it is no opcode there."""
+INITS: Final = (
+    b"",
+    assemble("1 1 SSTORE 7 0 0 LOG1"),
+    assemble("CALLER SELFDESTRUCT"),
+    assemble("1 1 SSTORE 0 0 REVERT"),
+    assemble("INVALID"),
+    assemble("0xef 0 MSTORE8 1 0 RETURN"),
+    *(
+        deployer(assemble(code))
+        for code in (
+            "CALLER SELFDESTRUCT",
+            "1 0 SLOAD ADD DUP1 0 SSTORE 0 0 LOG1",
+            "1 3 TLOAD ADD DUP1 3 TSTORE 0 MSTORE 32 0 RETURN",
+            "0 0 0 0 CALLVALUE CALLER GAS CALL",
+            "3 3 SSTORE 0 0 REVERT",
+        )
+    ),
+)
+"""Init codes of at most 32 bytes: what they make can be called by whoever knows the maker."""
+_SALTS: Final = 2
+_NONCES: Final = 3
+_MADE: Final = 96
+"""Where a program keeps the address of what it created last."""
+ACTORS: Final = range(100, 140)
+"""Numbers of a batch's actors and of some that come into being in its transactions."""
+_MASKED: Final = 0xFF << 152
+
+
+def futures(makers: Sequence[EthAddress]) -> tuple[EthAddress, ...]:
+    """The addresses of what these contracts may create."""
+    salted = [
+        create2_address(maker, salt.to_bytes(32, "big"), init)
+        for maker in makers
+        for salt in range(_SALTS)
+        for init in INITS
+    ]
+    return (*salted, *(create_address(maker, nonce) for maker in makers for nonce in range(1, 1 + _NONCES)))
+
+
+class SceneGrammar(EngineGrammar):
+    """Also what batches have beside contracts: contracts that come into being, masked IDs, precompiles of all kinds."""
+
+    def __init__(
+        self, random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool, later: Sequence[EthAddress]
+    ) -> None:
+        super().__init__(random, theme, targets, ethereum)
+        self._contracts = targets
+        self._later = later
+
+    def _address(self) -> str:
+        draw = self._random.randrange(16)
+        if draw < 2:
+            return str(int.from_bytes(self._random.choice(self._later), "big"))
+        if draw < 5:
+            return str(int.from_bytes(self._random.choice(self._contracts[10:]), "big"))
+        if draw == 5:
+            return f"{_MADE} MLOAD"
+        if draw == 6:
+            return str(_MASKED + self._random.choice(ACTORS))
+        return super()._address()
+
+    def _create(self) -> str:
+        """Often by init code that others know, too."""
+        if self._random.random() < 0.3:
+            return super()._create()
+        init = self._random.choice(INITS)
+        salt, name = self._random.choice((("", "CREATE"), (f"{self._random.randrange(_SALTS)} ", "CREATE2")))
+        value = self._random.choice(("0", "0", "1", str(1 << 70)))
+        made = f"0x{init.hex() or 0} 64 MSTORE {salt}{len(init)} {96 - len(init)} {value} {name}"
+        if self._random.random() < 0.4:
+            return f"{made} {self._keep()}"
+        return f"{made} {_MADE} MSTORE {self._call() if self._random.random() < 0.5 else self._inspect()}"
+
+    def _precompile(self) -> str:
+        """What a precompile is meant for, or almost; with all gas or with little."""
+        random = self._random
+        if random.random() < 0.25:
+            return super()._precompile()
+        if not self._ethereum or random.random() < 0.2:
+            number = random.choice((1, 2, 3, 5, 6))
+            data = filecoin(random, number, self._contracts, ACTORS)
+            place = FIRST_OF_FILECOIN + number
+        else:
+            place = random.choice([*ETHEREUM])
+            data = random.choice(ETHEREUM[place])
+        if random.random() < 0.35:
+            data = damaged(random, data)
+        rows = [(at, data[at : at + 32].ljust(32, b"\0")) for at in range(0, len(data), 32)]
+        fill = " ".join(f"0x{row.hex()} {at} MSTORE" for at, row in rows)
+        kinds = ("DELEGATECALL",) if place in (FIRST_OF_FILECOIN + 3, FIRST_OF_FILECOIN + 5) else ("STATICCALL", "CALL")
+        kind = random.choice((*kinds, *kinds, "DELEGATECALL", "CALL"))
+        value = f" {random.choice((0, 0, 1, 1 << 70))}" if kind == "CALL" else ""
+        gas = random.choice(("GAS", "GAS", "GAS", "0", "100", "3000", "7000"))
+        size = random.choice((0, 32, 64))
+        return f"{fill} {size} 0 {len(data)} 0{value} {place} {gas} {kind} {self._keep()} {self._copy()}"
+
+    def _maybe_end(self) -> str:
+        """Among them the end of a contract."""
+        if self._random.random() < 0.6:
+            return super()._maybe_end()
+        skip = self._label()
+        return f"{self._expression(2)} @{skip} JUMPI {self._address()} SELFDESTRUCT {skip}:"
+
+
+def program(
+    random: Random,
+    theme: str,
+    targets: tuple[EthAddress, ...],
+    ethereum: bool,
+    newest: bool,
+    later: Sequence[EthAddress],
+) -> bytes:
+    """A program's bytes; `later` are addresses of contracts that may come into being.
+
+    Where the rules are not the `newest`, CLZ is left out as a rule: it is no opcode there.
+    """
     if random.randrange(_NOISE) == 0:
         return random.randbytes(random.randrange(200))
-    words = EngineGrammar(random, theme, targets, ethereum).program()
+    words = SceneGrammar(random, theme, targets, ethereum, later).program()
     if not newest and random.randrange(_NOISE):
         words = words.replace(" CLZ", " NOT")
     code = bytearray(assemble(words))

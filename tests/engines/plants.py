@@ -1,4 +1,4 @@
-"""One gas too much in one engine, which a run must find."""
+"""One gas too much in one engine, or trees of calls that begin without something: a run must find it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtimes.evm.engines import BOTH, FAST, PLAIN, engine_factory
 from tests.runtimes.evm.assembler import NUMBERS
 
 NONE: Final = "none"
-MARK: Final = ", one gas dearer"
+MARK: Final = "one gas dearer"
 
 
 def dearer(rules: Any, name: str) -> EngineRules:
@@ -24,7 +24,7 @@ def dearer(rules: Any, name: str) -> EngineRules:
     number = NUMBERS[name]
     opcode = replace(rules.opcodes[number], gas=rules.opcodes[number].gas + 1)
     opcodes = MappingProxyType({**rules.opcodes, number: opcode})
-    changed: EngineRules = replace(rules, name=f"{rules.name}, {name}{MARK}", opcodes=opcodes)
+    changed: EngineRules = replace(rules, name=f"{rules.name}, {name} {MARK}", opcodes=opcodes)
     return changed
 
 
@@ -39,8 +39,17 @@ def _planted(engine: str, name: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _forgotten(bit: str) -> Iterator[None]:
+    """The guest is never told this of an account that a tree of calls looks at."""
+    with patch(f"runtimes.evm.fast.tree.{bit}", 0):
+        yield
+
+
 PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType({
     NONE: nullcontext,
     "fast: MULMOD one gas dearer": partial(_planted, "fast", "MULMOD"),
     "py-evm: RETURNDATACOPY one gas dearer": partial(_planted, "py-evm", "RETURNDATACOPY"),
+    "fast: trees do not know what is warm": partial(_forgotten, "_WARM"),
+    "fast: trees do not know who lends code": partial(_forgotten, "_DELEGATES"),
 })  # fmt: skip

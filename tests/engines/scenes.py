@@ -6,17 +6,24 @@ what it did.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import Final
 
-from bridge.addresses import EthAddress
+from coincurve import PrivateKey
+from eth_hash.auto import keccak
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
 from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.prices import AUTHORIZATION
+from runtimes.evm.ethereum.transactions import Authorization
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
-from tests.engines.grammar import program
+from tests.engines.grammar import INITS, futures, program
+from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
 ETHEREUM: Final = ("Cancun", "Prague", "Osaka")
@@ -28,8 +35,13 @@ FRAMED: Final = 4
 SIZE: Final = 25
 """Programs of a batch."""
 COINBASE: Final = EthAddress(b"\xc0" * 20)
-_GAS: Final = (24_000, 28_000, 36_000, 55_000, 100_000)
+_GAS: Final = (24_000, 28_000, 36_000, 55_000, 100_000, 100_000, 250_000, 250_000)
+NOTHING: Final = EthAddress(b"\xe0" * 20)
+"""An account of no money, nonce and code."""
+_IDENTITY: Final = EthAddress(bytes(19) + b"\4")
+_KEYS_OF_SIGNERS: Final = tuple(PrivateKey(bytes([number]) * 32) for number in (1, 2, 3))
 _KEYS: Final = (0, 1, 2, 31, 1 << 128, (1 << 255) + 1)
+_OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles")
 _LISTED_GAS: Final = 2400
 """Of an address in an access list, and no less than of a slot."""
 _CREATION_GAS: Final = 40_000
@@ -40,7 +52,7 @@ _FILECOIN_GAS: Final = (20_000_000, 60_000_000)
 class Call:
     """A transaction: to a contract, or init code where `to` is None. Value in wei (attoFIL).
 
-    `listed` is its access list: addresses, each with slots.
+    `listed` is its access list: addresses, each with slots; `authorizations` are those of EIP-7702.
     """
 
     to: EthAddress | None
@@ -48,13 +60,15 @@ class Call:
     value: int
     gas_limit: int
     listed: tuple[tuple[EthAddress, tuple[int, ...]], ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Accounts and transactions under one set of rules.
 
-    With `framed`, whoever can run a whole tree of calls at once is to run it frame by frame.
+    With `framed`, whoever can run a whole tree of calls at once is to run it frame by frame; with `filecoin`, masked
+    IDs and Filecoin's precompiles exist under Ethereum's rules, too.
     """
 
     name: str
@@ -62,6 +76,7 @@ class Batch:
     framed: bool
     accounts: Mapping[EthAddress, Account]
     calls: tuple[Call, ...]
+    filecoin: bool = False
 
 
 def batch(seed: int, number: int) -> Batch:
@@ -71,20 +86,61 @@ def batch(seed: int, number: int) -> Batch:
     ethereum = rules in ETHEREUM
     places = [EthAddress(bytes([0xA0, index]) * 10) for index in range(SIZE)]
     targets = (*places, *helpers())
-    accounts = {SENDER: Account(10**24), **helpers()}
+    makers, made = _makers(random)
+    later = (*made, *made, *made, *futures(random.sample(places, 2)))
+    accounts = {SENDER: Account(10**24), **helpers(), **makers, **_unusual(random, rules, made)}
     for place in places:
-        drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules))
-        code = program(random, random.choice([*THEMES]), drawn, ethereum, rules in NEWEST)
+        drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules), *signers(rules), *makers, NOTHING)
+        theme = random.choice((*THEMES, *_OFTEN))
+        code = program(random, theme, drawn, ethereum, rules in NEWEST, (*futures((place,)), *later))
         accounts[place] = Account(random.choice((0, 7, 10**18)), 1, code, _slots(random, rules))
     for place in _delegates(rules):
-        accounts[place] = Account(random.choice((0, 9)), 1, DELEGATION_PREFIX + random.choice(targets), {})
+        lent = random.choice((*targets, *targets, *_delegates(rules), *later, NOTHING, _IDENTITY))
+        accounts[place] = Account(random.choice((0, 9)), 1, DELEGATION_PREFIX + lent, {})
     calls = tuple(_call(random, rules, place, accounts) for place in places)
-    return Batch(f"{seed}:{number}", rules, number // len(RULES) % FRAMED == 0, accounts, calls)
+    turn = number // len(RULES)
+    filecoin = rules in ETHEREUM[1:] and turn % FRAMED == FRAMED - 1
+    return Batch(f"{seed}:{number}", rules, turn % FRAMED == 0, accounts, calls, filecoin)
+
+
+def _makers(random: Random) -> tuple[dict[EthAddress, Account], tuple[EthAddress, ...]]:
+    """Contracts that create another and call it, each always the same one, and the addresses of those."""
+    makers, made = {}, []
+    for number in range(3):
+        place, init = EthAddress(bytes([0xEA, number]) * 10), random.choice(INITS)
+        create = f"0x{init.hex() or 0} 0 MSTORE {number} {len(init)} {32 - len(init)} {number} CREATE2 DUP1 64 MSTORE"
+        makers[place] = Account(20, 1, assemble(f"{create} 32 0 0 0 1 64 MLOAD GAS CALL 32 MSTORE 96 0 RETURN"))
+        made.append(create2_address(place, number.to_bytes(32, "big"), init))
+    return makers, tuple(made)
+
+
+def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, Account]:
+    """Accounts of nothing, and some where contracts may come to be: money, or slots, with which none can."""
+    rich, written = random.sample(later, 2)
+    found = {NOTHING: Account(), rich: Account(9)}
+    if rules not in ETHEREUM:
+        return {rich: Account(9)}
+    if rules in ETHEREUM[1:]:
+        found[written] = Account(0, 0, b"", {1: 1})  # EIP-7610, which pyrevm does not know
+        for signer in signers(rules):
+            if random.randrange(3):
+                found[signer] = Account(random.choice((0, 9)), random.randrange(2))
+    return found
 
 
 def _delegates(rules: str) -> tuple[EthAddress, ...]:
     """Accounts that lend themselves another's code, where the rules have that."""
     return () if rules not in ETHEREUM[1:] else tuple(EthAddress(bytes([0xDE, index]) * 10) for index in range(3))
+
+
+@cache
+def signers(rules: str) -> tuple[EthAddress, ...]:
+    """Accounts of known keys, which may sign authorizations, where the rules have those."""
+    return (
+        tuple(EthAddress(keccak(key.public_key.format(compressed=False)[1:])[-20:]) for key in _KEYS_OF_SIGNERS)
+        if rules in ETHEREUM[1:]
+        else ()
+    )
 
 
 def _slots(random: Random, rules: str) -> dict[int, int]:
@@ -101,9 +157,27 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
         return Call(place, data, value, random.choice(_FILECOIN_GAS))
     listed = _listed(random, rules, accounts)
     gas = random.choice(_GAS) + sum(_LISTED_GAS + _LISTED_GAS * len(slots) for _, slots in listed)
+    if rules in ETHEREUM[1:] and random.randrange(6) == 0:
+        signed = tuple(_authorization(random, accounts) for _ in range(random.randint(1, 3)))
+        to = random.choice((place, place, *signers(rules)))
+        return Call(to, data, value, gas + AUTHORIZATION * len(signed), listed, signed)
+    if rules in ETHEREUM[1:] and random.randrange(12) == 0:
+        return Call(random.choice((*_delegates(rules), NOTHING, _IDENTITY)), data, value, gas, listed)
     if random.randrange(12) == 0:
         return Call(None, accounts[place].code, value, gas + _CREATION_GAS, listed)
     return Call(place, data, value, gas, listed)
+
+
+def _authorization(random: Random, accounts: Mapping[EthAddress, Account]) -> Authorization:
+    """An account's word that it lends itself code; mostly one that counts."""
+    number = random.randrange(len(_KEYS_OF_SIGNERS))
+    signer = signers(ETHEREUM[-1])[number]
+    nonce = accounts.get(signer, Account()).nonce + random.choice((0, 0, 0, 0, 1))
+    lent = random.choice((*accounts, ZERO_ADDRESS, _IDENTITY))
+    unsigned = Authorization(random.choice((0, 1, 1, 2)), lent, nonce, 0, 0, 0)
+    signature = _KEYS_OF_SIGNERS[number].sign_recoverable(unsigned.digest(), hasher=None)
+    r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
+    return replace(unsigned, parity=signature[64], r=r, s=s)
 
 
 def _listed(

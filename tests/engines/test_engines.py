@@ -12,8 +12,8 @@ from runtimes.evm.fast.changes import Changes
 from tests.differential.generator import SENDER
 from tests.engines import frames, revm
 from tests.engines.compare import STAGES, compare, watched
-from tests.engines.plants import NONE, PLANTS
-from tests.engines.scenes import RULES, SIZE, Batch, Call, batch
+from tests.engines.plants import MARK, PLANTS
+from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.worlds import EthereumWorld
 from tests.runtimes.evm.assembler import assemble
 
@@ -32,10 +32,17 @@ def test_the_engines_agree_on_generated_programs() -> None:
     assert tally.stages[STAGES[-1]] > tally.count / 3
 
 
-@pytest.mark.parametrize("defect", [name for name in PLANTS if name != NONE])
+@pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])
 def test_one_gas_too_much_in_an_engine_is_found_under_every_set_of_rules(defect: str) -> None:
     found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
     assert set(found) == set(RULES)
+
+
+@pytest.mark.parametrize("defect", [name for name in PLANTS if "trees" in name])
+def test_what_trees_of_calls_do_not_know_is_found_where_there_are_trees(defect: str) -> None:
+    found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
+    assert found
+    assert set(found) <= set(ETHEREUM)
 
 
 def test_a_case_shows_where_the_engines_part() -> None:

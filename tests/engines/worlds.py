@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from bridge.addresses import EthAddress, to_filecoin
@@ -19,7 +19,7 @@ from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import Account, accounts, install
-from runtimes.evm.ethereum.transactions import ACCESS_LIST, LEGACY, InvalidTransaction, Transaction
+from runtimes.evm.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, InvalidTransaction, Transaction
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
 
@@ -82,9 +82,17 @@ class EthereumWorld:
 
     def __init__(self, engine: str, rules: str) -> None:
         base_fee, self._price = FEES.get(rules, _USUAL_FEES)
-        block = EthereumBlock(rules, COINBASE, BLOCK_GAS, filecoin_addresses=False)
+        self._blocks = {
+            filecoin: EthereumBlock(rules, COINBASE, BLOCK_GAS, filecoin_addresses=filecoin)
+            for filecoin in (False, True)
+        }
         context = MachineContext(
-            epoch=EPOCH, timestamp=TIMESTAMP, base_fee=TokenAmount(base_fee), chain_id=1, rules="ethereum", block=block
+            epoch=EPOCH,
+            timestamp=TIMESTAMP,
+            base_fee=TokenAmount(base_fee),
+            chain_id=1,
+            rules="ethereum",
+            block=self._blocks[False],
         )
         self.machine = Hypervisor.open(evm=engine)
         self.machine.context = context
@@ -94,6 +102,7 @@ class EthereumWorld:
     def begin(self, batch: Batch) -> None:
         """Start from a batch's accounts."""
         self.machine.restore(self._empty)
+        self.machine.context = replace(self.machine.context, block=self._blocks[batch.filecoin])
         install(self.machine, batch.accounts)
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
@@ -119,9 +128,19 @@ class EthereumWorld:
             self.machine.restore(before)
 
     def _transaction(self, call: Call, gas_limit: int) -> Transaction:
-        kind, price = ACCESS_LIST if call.listed else LEGACY, self._price
+        kind, price = SET_CODE if call.authorizations else ACCESS_LIST if call.listed else LEGACY, self._price
         return Transaction(
-            kind, SENDER, 0, call.to, call.value, call.data, gas_limit, price, price, access_list=call.listed
+            kind,
+            SENDER,
+            0,
+            call.to,
+            call.value,
+            call.data,
+            gas_limit,
+            price,
+            price,
+            access_list=call.listed,
+            authorizations=call.authorizations,
         )
 
 
