@@ -30,7 +30,7 @@ STAGES: Final = (RAN, FINISHED)
 _OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _CHUNK: Final = 16
 """Batches that a worker takes at once: two turns of the rules."""
-_BLOCK: Final = 100 * _CHUNK * SIZE
+_BLOCK: Final = 20 * _CHUNK * SIZE
 """Programs that are compared before the clock is looked at."""
 _ALL_ACCOUNTS: Final = 10
 """Of so many programs every account behind it is compared with pyrevm's, too."""
