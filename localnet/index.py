@@ -8,6 +8,7 @@ and reverting costs the same at any depth.
     first             the height of the first tipset, where the network is a fork; else it is 0
     retained          the height from which on states are kept, where older ones were collected
     network           `NetworkRecord`
+    miners            the sectors of each miner that the first blocks are to make, until they all have
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
     t TX-HASH         height, place in the tipset
@@ -16,17 +17,19 @@ and reverting costs the same at any depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from localnet.genesis import NetworkRecord
 from localnet.records import GENESIS_PARENT, Execution, NullRound, Tipset, TransactionReceipt, decode_height
 from store.blockstore import Store, StoreCorrupt
+from store.codec import decode, encode
 
 _HEAD = b"head"
 _FIRST = b"first"
 _RETAINED = b"retained"
 _NETWORK = b"network"
+_MINERS = b"miners"
 
 
 class ChainIndex:
@@ -51,6 +54,11 @@ class ChainIndex:
         """The record of the network, None in a folder that has none yet."""
         data = self._store.index(_NETWORK)
         return None if data is None else NetworkRecord.decode(data)
+
+    def miners_to_come(self) -> list[int]:
+        """The sectors of the miners that the chain begins with, as long as not all of them are made."""
+        data = self._store.index(_MINERS)
+        return [] if data is None else decode(data)
 
     def at(self, height: int) -> Tipset | NullRound | None:
         """What is at a height; None outside the chain."""
@@ -109,6 +117,11 @@ class ChainIndex:
 def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
     """The entry of the network's record."""
     return {_NETWORK: record.encode()}
+
+
+def miners_entries(miners: Sequence[int]) -> dict[bytes, bytes | None]:
+    """The entry of miners that are to come, none where there are none (any more)."""
+    return {_MINERS: encode(list(miners)) if miners else None}
 
 
 def head_entries(height: int) -> dict[bytes, bytes | None]:

@@ -23,6 +23,7 @@ from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, Tok
 from localnet import onboarding
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.datacap import allocate
+from localnet.index import miners_entries
 from localnet.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
 from store.blockstore import get_object
 from store.codec import encode
@@ -198,6 +199,25 @@ def create_miner(
     if sectors:
         miner.commit(sectors, claims=claims, expiration=expiration)
     return miner
+
+
+def create_first_miners(network: Network) -> None:
+    """The miners that a network begins with, of its first accounts: in its first blocks, all of them or none.
+
+    Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
+    does, with the network closed.
+    """
+    chain, miners = network.chain, network.chain.index.miners_to_come()
+    first = chain.index.tipset(chain.index.first)
+    try:
+        if chain.head != first:
+            chain.go_back(first)
+        for owner, sectors in zip(network.accounts, miners, strict=False):
+            create_miner(network, owner, sectors)
+        network.machine.base.commit((), {}, miners_entries(()))
+    except BaseException:
+        network.close()
+        raise
 
 
 def _state(network: Network, actor: Address) -> list[Any]:

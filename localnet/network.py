@@ -97,8 +97,6 @@ class Network(ByHand):
         if account_count < 1:
             raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
         self.accounts = accounts(mnemonic, account_count)
-        if len(beginning.miners) > account_count:
-            raise InvalidInput(f"{account_count} accounts cannot own {len(beginning.miners)} miners, one each")
         opening = Opening(
             path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare, rules, hardfork, fork
         )
@@ -110,9 +108,10 @@ class Network(ByHand):
         self.chain.deferred = deferred
         self._by_address = {account.address: account for account in self.accounts}
         self._interfaces: dict[EthAddress | str, NamedInterface] = {}
-        if self.block_number == self.chain.index.first:
-            for owner, sectors in zip(self.accounts, beginning.miners, strict=False):
-                self.create_miner(owner, sectors)
+        if self.chain.index.miners_to_come():
+            from localnet.miner import create_first_miners
+
+            create_first_miners(self)
 
     @classmethod
     def fork(cls, url: str, epoch: int | None = None, path: str | Path = IN_MEMORY, **options: Any) -> Self:

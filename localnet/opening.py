@@ -23,7 +23,7 @@ from localnet.datacap import grant_on
 from localnet.externs import ChainExterns
 from localnet.forking import Fork, open_fork
 from localnet.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
-from localnet.index import ChainIndex
+from localnet.index import ChainIndex, miners_entries
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
 from localnet.upgrades import UpgradePlan, Upgrades, planned
@@ -59,7 +59,12 @@ class Opening:
             store, origin = open_fork(undo.enter_context(closing(open_store(self.path))), self.fork)
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
+            miners = self.beginning.miners if index.head < 0 else index.miners_to_come()
+            if len(miners) > len(self.accounts):
+                raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
+            if index.head < 0:
+                store.commit((), {}, miners_entries(miners))
             if index.head < 0 and origin is not None:
                 supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
                 genesis = replace(genesis, network_name=origin.point.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
 from localnet import Account, Beginning, Network
 from localnet.blocks import NOBODY
+from localnet.chain import Chain
 from store.blockstore import get_object
 from store.codec import decode, encode
 from tests.conftest import data_file
@@ -56,6 +58,33 @@ def test_the_miners_have_power() -> None:
     with Network(beginning=Beginning(miners=[1, 3]), clock=Clock()) as network:
         answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("NetworkRawPower")))
         assert decode_bigint(decode(answer.return_data)) == 4 * 2048
+
+
+@pytest.mark.parametrize("ends_at", [0, 1, 3])
+def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
+    ends_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginning, produce, left = Beginning(miners=[0, 0]), Chain.produce, ends_at
+    with Network(beginning=beginning, clock=Clock()) as whole:
+        wanted = whole.head
+
+    def ends(chain: Chain, *given: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SystemExit("killed")
+        return produce(chain, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Chain, "produce", ends)
+        with pytest.raises(SystemExit):
+            Network(tmp_path, beginning=beginning, clock=Clock())
+    with pytest.raises(InvalidInput, match="1 accounts cannot own 2 miners"):
+        Network(tmp_path, account_count=1, clock=Clock())
+    with Network(tmp_path, clock=Clock()) as network:
+        assert (network.head, miners(network)) == (wanted, 2)
+    with Network(tmp_path, beginning=beginning, clock=Clock()) as network:
+        assert (network.head, miners(network)) == (wanted, 2)
 
 
 @pytest.mark.parametrize(
