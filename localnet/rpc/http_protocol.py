@@ -1,7 +1,8 @@
-"""The HTTP protocol of the server: a small request that can be answered where it is read is answered there.
+"""The HTTP protocol of the server: a small request goes straight to who answers it, without an ASGI application.
 
-Such a request costs half of what it does as a task of an ASGI application. Everything else goes uvicorn's way, as if
-this class were not there: whatever is large, refused, pipelined, about to close, or needs the network's thread.
+One that can be answered where it is read is answered there, which costs half of what it does as a task; one that needs
+the network's thread is a task that waits for it and then writes. Everything else goes uvicorn's way, as if this class
+were not there: whatever is large, refused, pipelined, or about to close.
 
 A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed.
 """
@@ -9,7 +10,7 @@ A request whose bytes stop coming is answered with status 408, a connection too 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +21,9 @@ from localnet.rpc.http import PATHS
 from localnet.rpc.node import Limits
 
 AtOnce = Callable[[bytes], bytes | None]
-"""The answer to a request's body; None where the application has to be asked."""
+"""The answer to a request's body; None where it has to be waited for."""
+InTime = Callable[[bytes], Awaitable[bytes]]
+"""The answer to a request's body, whatever it takes."""
 
 _PATHS: Final = frozenset(path.encode() for path in PATHS)
 _SMALL: Final = 4096
@@ -28,6 +31,7 @@ _SMALL: Final = 4096
 _FOR_THE_APPLICATION: Final = frozenset((b"origin", b"expect", b"transfer-encoding", b"upgrade"))
 """Headers that ask for more than an answer."""
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+_LAST_HEAD: Final = _HEAD.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
 _REFUSAL: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
 _TOO_LATE: Final = (
@@ -41,19 +45,27 @@ _LINGERING: Final = 64
 """Refused connections that may wait for that, no more than a quarter of the clients; the next are closed at once."""
 
 
-def http_protocol(at_once: AtOnce, access: Access, limits: Limits) -> Callable[..., HttpProtocol]:
+def http_protocol(at_once: AtOnce, in_time: InTime, access: Access, limits: Limits) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
-    return partial(HttpProtocol, at_once, access, limits, set())
+    return partial(HttpProtocol, at_once, in_time, access, limits, set())
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def __init__(
-        self, at_once: AtOnce, access: Access, limits: Limits, refused: set[_Refused], *args: Any, **kwargs: Any
+        self,
+        at_once: AtOnce,
+        in_time: InTime,
+        access: Access,
+        limits: Limits,
+        refused: set[_Refused],
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._at_once = at_once
+        self._in_time = in_time
         self._access = access
         self._limits = limits
         self._refused = refused
@@ -139,12 +151,27 @@ class HttpProtocol(HttpToolsProtocol):
             return
         answer = self._at_once(self._body)
         if answer is None:
-            self._begin()
-            super().on_body(self._body)
-            super().on_message_complete()
+            answering = _Answering()
+            self.cycle = answering  # type: ignore[assignment]  # so uvicorn knows that one is being answered
+            task = self.loop.create_task(self._answer(answering, self._body))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
         else:
             self.transport.write(_HEAD % (len(answer), answer))
             self.on_response_complete()
+
+    async def _answer(self, answering: _Answering, body: bytes) -> None:
+        """Answer a request whose answer has to be waited for; what comes on the connection meanwhile waits, too."""
+        answer = await self._in_time(body)
+        answering.response_complete = True
+        if answering.disconnected or self.transport.is_closing():
+            return
+        if answering.keep_alive:
+            self.transport.write(_HEAD % (len(answer), answer))
+        else:
+            self.transport.write(_LAST_HEAD % (len(answer), answer))
+            self.transport.close()
+        self.on_response_complete()
 
     def _is_plain(self) -> bool:
         """Whether it is a small request like thousands of others, and nothing before it is still being answered."""
@@ -170,6 +197,19 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+
+
+class _Answering:
+    """A request that is being answered without the application: of uvicorn's cycle what a connection looks at.
+
+    uvicorn takes `keep_alive` away when the server is to end, sets `disconnected` when the client went away, and lets
+    a pipelined request wait for `response_complete`.
+    """
+
+    def __init__(self) -> None:
+        self.response_started = self.response_complete = self.more_body = self.disconnected = False
+        self.keep_alive = True
+        self.message_event = asyncio.Event()
 
 
 class _Refused(asyncio.Protocol):

@@ -90,7 +90,9 @@ class Server:
             uvicorn.Config(
                 application(node, dispatcher, access),
                 loop="asyncio",
-                http=http_protocol(dispatcher.at_once, access, _affordable(node.limits)),  # type: ignore[arg-type]  # a factory
+                http=http_protocol(  # type: ignore[arg-type]  # a factory
+                    dispatcher.at_once, dispatcher.answer, access, _affordable(node.limits)
+                ),
                 ws=SocketProtocol,
                 ws_max_size=node.limits.body,
                 ws_ping_interval=node.limits.ping,

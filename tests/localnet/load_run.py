@@ -120,8 +120,8 @@ async def hold(load: Load, port: int, clients: list[Client], count: int) -> None
 
     async def work(client: Client) -> None:
         nonlocal left
-        await client.open(port)
         try:
+            await client.open(port)
             while left > 0:
                 left -= 1
                 await client.transact()

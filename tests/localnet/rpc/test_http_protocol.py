@@ -108,6 +108,27 @@ def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket
     assert CHAIN_ID.encode() in data
 
 
+def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_last() -> None:
+    with Network() as network:
+        with serving(network) as url:
+            connection = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30)
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hardhat_mine", "params": ["0x30"]})
+            connection.sendall(
+                f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            while network.block_number < 2:
+                time.sleep(0.001)
+            begun = time.monotonic()
+        taken = time.monotonic() - begun
+        with connection:
+            data = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    head, _, answer = data.partition(b"\r\n\r\n")
+    assert b"connection: close" in head.split(b"\r\n")
+    assert json.loads(answer) == {"jsonrpc": "2.0", "id": 1, "result": None}
+    assert network.block_number == 0x30
+    assert taken < 8, "it waited for the connection, not for the answer"
+
+
 @pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
 def test_what_cannot_be_answered_is_told(connection: socket.socket, body: str, code: int) -> None:
     connection.sendall(post("eth_nothing", more=body))
