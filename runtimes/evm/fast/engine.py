@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from bridge.evm_steps import EvmCost, EvmFault
-from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.errors import Fatal, HypervisorError, OutOfGas
 from hypervisor.tracing import PlaceTracer
 from runtimes.evm.engine import (
     Answer,
@@ -28,6 +28,7 @@ from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import RESUME, START, START_TREE, FastInstance, Pool, pool
 from runtimes.evm.fast.questions import address_of
 from runtimes.evm.fast.tree import Trees, features, put_beginning
+from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
 """Gas that the guest uses in a few milliseconds, a fifth of a second at worst (copies under Filecoin's rules)."""
@@ -123,6 +124,10 @@ class FastEngine:
             instance.put_bytes(frame.caller, 1)
             instance.put(frame.value, 2)
             return self._run(instance, host, START)
+        except (HypervisorError, StoreError):
+            raise
+        except Exception as defect:
+            raise instance.failed(defect) from defect
         finally:
             table.pool.give(instance)
 
@@ -161,6 +166,10 @@ class FastEngine:
             if creates:
                 instance.put_bytes(answer.created or b"")
             return self._run(instance, host, RESUME)
+        except (HypervisorError, StoreError):
+            raise
+        except Exception as defect:
+            raise instance.failed(defect) from defect
         finally:
             pool.give(instance)
 

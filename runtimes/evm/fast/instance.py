@@ -180,9 +180,7 @@ class FastInstance:
         try:
             exit_code = self._instance.enter(command)
         except Trap as trap:
-            self.broken = True
-            place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self._mail[_POSITION]}"
-            raise Fatal(f"the EVM engine failed {place}: {trap}") from (self.failure or trap)
+            raise self.failed(trap) from (self.failure or trap)
         finally:
             self.host = None
         if self.failure is not None:
@@ -190,6 +188,12 @@ class FastInstance:
             raise failure
         gas.remaining = self._mail[0]
         return exit_code
+
+    def failed(self, defect: Exception) -> Fatal:
+        """What tells of a defect of this engine in the frame that runs; the instance is not used again."""
+        self.broken = True
+        place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self._mail[_POSITION]}"
+        return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
 
     def answer(self) -> None:
         """Answer the question in the mailbox; what the host raises is kept for `run`."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bridge.addresses import masked_id, to_filecoin
+from bridge.ethereum_block import EthereumBlock
+from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
+from hypervisor.machine import Hypervisor
+from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast import loader
-from runtimes.evm.fast.instance import KEPT_MEMORY, FastInstance, pool
+from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance, Pool, pool
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import CompiledModule, Engine, own_engine
 from tests.runtimes.evm.assembler import assemble
@@ -62,6 +69,29 @@ def test_bytes_that_are_no_compiled_module_are_not_run(
     assert compilations == [TINY]
 
 
+def test_contracts_run_on_what_was_compiled_again(
+    tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's own module, with a compiled form on disk that somebody has changed in the middle."""
+    monkeypatch.setattr(loader, "default_folder", lambda: tmp_path / "modules")
+    loader.guest_module.cache_clear()
+    loader.guest_module()
+    (file,) = (path for path in (tmp_path / "modules").iterdir() if path.name != "secret")
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    file.write_bytes(damaged)
+    loader.guest_module.cache_clear()
+    fresh = Pool()
+    monkeypatch.setattr("runtimes.evm.fast.engine.pool", lambda: fresh)
+    assert len(compilations) == 2
+    for rules in ("filecoin", "ethereum"):
+        with open_under(rules) as machine:
+            chain = Chain(machine)
+            assert int.from_bytes(chain.call(chain.deploy(assemble("6 7 MUL 0 MSTORE 32 0 RETURN"))), "big") == 42
+    assert fresh._instances
+    loader.guest_module.cache_clear()
+
+
 def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loader, "ARTIFACT", tmp_path / "evm.wasm")
     loader.guest_module.cache_clear()
@@ -69,22 +99,87 @@ def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, 
         loader.guest_module()
 
 
-def test_a_defect_of_the_engine_names_the_frame_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_machine(evm="fast") as machine:
-        chain = Chain(machine)
-        contract = chain.deploy(assemble("7 5 SSTORE 0 SLOAD 1 ADD 0 SSTORE"))
-        before, broken = chain.state(contract), pool()._instances[0]
+def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """The guest ends in a trap when it asks from this position."""
+    answer = FastInstance.answer
 
-        def fail(_: FastInstance) -> None:
+    def fail(instance: FastInstance) -> None:
+        if instance._mail[_POSITION] == place:
             raise ValueError("a defect")
+        answer(instance)
+
+    monkeypatch.setattr(FastInstance, "answer", fail)
+
+
+def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """Python's side cannot answer what is asked from this position."""
+    put = FastInstance.put
+
+    def fail(instance: FastInstance, value: int, number: int = 0) -> None:
+        if instance._mail[_POSITION] == place:
+            raise OverflowError("a defect")
+        put(instance, value, number)
+
+    monkeypatch.setattr(FastInstance, "put", fail)
+
+
+DEEP = "7 5 SSTORE 2 6 TSTORE 3 0 0 LOG1 0 0 0 0 1 0x{0} GAS CALL 0 SSTORE"
+"""Writes, and calls a contract with money, which writes and then fails."""
+FAILING = "9 5 SSTORE 77 BALANCE"
+"""The last instruction asks, at 7."""
+
+
+def open_under(rules: str) -> Hypervisor:
+    """A machine under these rules, with a block that has room for any message."""
+    block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
+    context = MachineContext(base_fee=TokenAmount(0), block=block)
+    return open_machine(evm="fast", rules=rules, context=context)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("fails", [trap, bad_answer])
+@pytest.mark.parametrize("left", [False, True], ids=["", "a tree below a frame"])
+def test_a_defect_of_the_engine_names_the_frame_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None], left: bool
+) -> None:
+    with open_under(rules) as machine:
+        chain = Chain(machine)
+        inner = chain.deploy(assemble(FAILING))
+        looks = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP " if left else ""
+        contract = chain.deploy(assemble(looks + DEEP.format(inner.hex())), value=5)
+        states = [chain.state(address) for address in (contract, inner)]
+        balances = [chain.balance(to_filecoin(address)) for address in (contract, inner)]
+        with monkeypatch.context() as defect:
+            fails(defect, 7)
+            with pytest.raises(Fatal, match=rf"the EVM engine failed in a frame of 0x{inner.hex()} at 7: "):
+                chain.invoke(contract)
+        assert [chain.state(address) for address in (contract, inner)] == states
+        assert [chain.balance(to_filecoin(address)) for address in (contract, inner)] == balances
+        chain.nonce -= rules == "ethereum"  # the network's machine takes the message's price, Ethereum has no message
+        assert chain.invoke(contract).exit_code == 0
+        assert chain.balance(to_filecoin(inner)) == 1
+        assert not any(instance.broken for instance in pool()._instances)
+
+
+def test_a_defect_in_what_a_tree_hands_over_takes_the_message_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_under("ethereum") as machine:
+        chain = Chain(machine)
+        contract = chain.deploy(assemble("7 5 SSTORE 3 0 0 LOG1 1 6 SSTORE"))
+        machine.flush()
+        before, store = machine.root, Accounts.store
+
+        def fail(accounts: Accounts, actor: ActorID, slot: int, word: int) -> None:
+            if slot == 6:
+                raise KeyError("a defect")
+            store(accounts, actor, slot, word)
 
         with monkeypatch.context() as defect:
-            defect.setattr(FastInstance, "answer", fail)
-            with pytest.raises(Fatal, match=rf"the EVM engine failed in a frame of 0x{contract.hex()} at \d+"):
+            defect.setattr(Accounts, "store", fail)
+            with pytest.raises(
+                Fatal, match=rf"the EVM engine failed in a frame of 0x{contract.hex()} at \d+: KeyError"
+            ):
                 chain.invoke(contract)
-        assert chain.state(contract) == before
-        assert chain.invoke(contract).exit_code == 0
-        assert broken not in pool()._instances
+        assert machine.flush() == before
 
 
 def test_an_instance_that_grew_large_is_given_up() -> None:

@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, create2_address, masked_id
 from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
 from hypervisor.machine import Hypervisor
 from hypervisor.memory import MemoryBudget
-from hypervisor.types import INIT_ACTOR
+from hypervisor.types import FIRST_DYNAMIC_ACTOR, INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
 from runtimes.evm.ethereum.alloc import Account, accounts, install
@@ -356,6 +356,15 @@ def test_a_listed_slot_of_what_is_created_is_warm_there(twins: Twins, begins: st
     assert after.accounts[at].storage[2] == 100 + 3 + 2 + 2
 
 
+def test_a_listed_slot_of_nobody_does_not_stand_in_a_creations_way(twins: Twins, begins: str) -> None:
+    """The address has got money by then, so there is an account; no slot of it was ever written."""
+    at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
+    callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"
+    after = twins.run(f"{begins} {call(CALLEE)} POP", callee, listed=((at, (7,)),))
+    assert after.accounts[CALLEE].storage[2] == int.from_bytes(at, "big")
+    assert after.accounts[at].balance == 1
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
@@ -399,6 +408,18 @@ def test_money_has_its_price_and_its_stipend_comes_back(
     callee = f"GAS 0 0 0 0 1 {word(to)} 0 {kind} POP GAS SWAP1 SUB 2 SSTORE"
     after = twins.run(f"{begins} {call(CALLEE)} POP", callee)
     assert after.accounts[CALLEE].storage[2] == price + pushes + 2
+
+
+CALLEES_NUMBER = FIRST_DYNAMIC_ACTOR + 2
+"""It is the third account that is installed."""
+
+
+@pytest.mark.parametrize("looks", [f"{word(CALLEE)} BALANCE POP", f"{call(CALLEE, 1)} POP"])
+def test_an_account_is_one_by_its_address_and_by_its_masked_id(twins: Twins, looks: str) -> None:
+    masked = masked_id(CALLEES_NUMBER)
+    after = twins.run(f"{looks} {call(masked, 3)} POP {word(CALLEE)} BALANCE 2 SSTORE", "SELFBALANCE 2 SSTORE")
+    expected = 50 + 3 + ("CALL" in looks)
+    assert after.slots[2] == after.accounts[CALLEE].balance == after.accounts[CALLEE].storage[2] == expected
 
 
 # --- delegations (EIP-7702) -------------------------------------------------------------------------------------------
