@@ -29,7 +29,9 @@ def dearer(rules: Any, name: str) -> EngineRules:
 
 
 @contextmanager
-def _planted(engine: str, name: str) -> Iterator[None]:
+def planted(engine: str, name: str) -> Iterator[None]:
+    """One opcode costs one gas more in an engine."""
+
     def bent(asked: str, rules: EngineRules) -> EngineFactory:
         if asked == BOTH:
             return beside((PLAIN, bent(PLAIN, rules)), (FAST, bent(FAST, rules)))
@@ -48,8 +50,8 @@ def _forgotten(bit: str) -> Iterator[None]:
 
 PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType({
     NONE: nullcontext,
-    "fast: MULMOD one gas dearer": partial(_planted, "fast", "MULMOD"),
-    "py-evm: RETURNDATACOPY one gas dearer": partial(_planted, "py-evm", "RETURNDATACOPY"),
+    "fast: MULMOD one gas dearer": partial(planted, "fast", "MULMOD"),
+    "py-evm: RETURNDATACOPY one gas dearer": partial(planted, "py-evm", "RETURNDATACOPY"),
     "fast: trees do not know what is warm": partial(_forgotten, "_WARM"),
     "fast: trees do not know who lends code": partial(_forgotten, "_DELEGATES"),
 })  # fmt: skip

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bridge.ethereum_block import EthereumBlock
+from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.tracing import StepRecorder
+from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, beside
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
 from runtimes.evm.opcodes import NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
+from tests.engines.plants import planted
 from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
 
 EVERYTHING = f"""
@@ -135,3 +141,28 @@ def test_a_tracer_hears_the_first_engine_and_both_tell_the_same() -> None:
     while not isinstance(step, FrameOutcome):
         step = engine.resume(Answer(True, b"\x09" * 40))
     assert recorder.events == other.events
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("engine", ["fast", "py-evm"])
+def test_a_machine_stops_at_the_first_difference_and_shows_the_traces_of_both(rules: str, engine: str) -> None:
+    """MULMOD costs a gas more in one of the engines here; 8 are right under Ethereum's rules."""
+    block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
+    context = MachineContext(base_fee=TokenAmount(0), block=block)
+    with planted(engine, "MULMOD"), open_machine(evm="both", rules=rules, context=context) as machine:
+        chain = Chain(machine)
+        contract = chain.deploy(assemble("2 3 ADD 1 SSTORE 5 4 3 MULMOD 2 SSTORE"))
+        before = chain.state(contract)
+        with pytest.raises(EnginesDiffer, match=f"a frame of 0x{contract.hex()} ") as found:
+            chain.invoke(contract)
+        assert chain.state(contract) == before
+    shown: dict[str, list[dict[str, object]]] = {"py-evm": [], "fast": []}
+    for text in str(found.value).splitlines()[1:]:
+        name, _, line = text.partition(": ")
+        shown[name].append(json.loads(line))
+    plain, fast = shown["py-evm"], shown["fast"]
+    assert plain[:-1] == fast[:-1] != []
+    assert (plain[-1]["opName"], fast[-1]["opName"]) == ("MULMOD", "MULMOD")
+    prices = [int(str(trace[-1]["gasCost"]), 16) for trace in (plain, fast)]
+    assert prices[1] - prices[0] == (1 if engine == "fast" else -1)
+    assert rules != "ethereum" or min(prices) == 8
