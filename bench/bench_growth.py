@@ -1,8 +1,8 @@
 """What a message costs where the state has 1,000, 100,000 and 1,000,000 actors, in a folder.
 
-Each message is a transfer, applied and committed for itself, with a sync. A state tree is a HAMT of width 32: a path
-has one node more for 32 times as many actors, so that many more blocks are hashed and written, and no more. Each size
-is measured in a process of its own (`bench.growing`); caches hold what the messages touch, as they would on a chain.
+Each message is a transfer, applied and committed for itself, with a sync (`bench.growing`). A state tree is a HAMT of
+width 32: a path has one node more for 32 times as many actors, so that many more blocks are hashed and written, and no
+more. Each size is measured in a process of its own; caches hold what the messages touch, as they would on a chain.
 """
 
 import json

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from store.blockstore import Blockstore
-from store.cid import USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
-from store.links import links_of
+from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
+from store.links import Revised, links_of
 from store.walk import state_codec, targets
 
 _PREFIX: Final = len(USUAL_PREFIX)
@@ -37,17 +37,20 @@ class BufferedStore:
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Hold one block in the buffer."""
-        self.pending[cid] = data
+        self.pending.setdefault(cid, data)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Hold blocks in the buffer."""
-        self.pending.update(blocks)
+        # The first of two stays: what a revised block was made from came before it, and so is not forgotten before it.
+        for cid, data in blocks:
+            self.pending.setdefault(cid, data)
 
     def reachable(self, root: Cid) -> list[tuple[Cid, bytes]]:
         """The buffered blocks that `root` leads to, each once, depth first from the root.
 
-        A block that is not in the buffer is taken to be in the base with all it links to. Raises StoreCorrupt for a
-        link that no state may hold (another codec or hash) and CodecError for a malformed block.
+        A block that is not in the buffer is taken to be in the base with all it links to; so of a block that was made
+        from such a one only the fresh links are followed. Raises StoreCorrupt for a link that no state may hold
+        (another codec or hash) and CodecError for a malformed block.
         """
         found: dict[Cid, bytes] = {}
         todo = [cid for cid in targets(root)[::-1] if state_codec(cid)]
@@ -57,8 +60,14 @@ class BufferedStore:
             data = pending.get(cid)
             if data is None or cid in found:
                 continue
-            found[cid] = bytes(data)  # without the values of a joined one
-            for link in reversed(links_of(data, state_codec(cid))):
+            if type(data) is Revised:
+                based = data.before is not None and data.before not in pending
+                links = data.fresh_links() if based else links_of(data, DAG_CBOR)
+                data = bytes(data)  # without what it remembers
+            else:
+                links = links_of(data, state_codec(cid))
+            found[cid] = data
+            for link in reversed(links):
                 if link in pending:
                     todo.append(link)
                 elif link[:_PREFIX] not in _USUAL:

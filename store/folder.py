@@ -5,8 +5,8 @@ synced one and itself never synced: it may lag behind what the disk holds, but n
 reopens with fewer commits has lost some (a log that was cut off or removed, a disk that did not keep what it
 acknowledged), and that is an error instead of a silent return to an older head.
 
-Format 2 added the column family of marks and the count of commits. A folder of format 1 is brought up to it when it is
-first opened for writing; there is nothing to convert.
+Format 2 added the column family of marks and the count of commits; format 3 packs nodes of links (`store.packed`).
+An older folder is brought up to the present format when it is first opened for writing; there is nothing to convert.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from store.blockstore import StoreCorrupt, StoreFormatError
 
 FORMAT_FILE: Final = "FORMAT"
 COMMITS_FILE: Final = "COMMITS"
-VERSION: Final = 2
+VERSION: Final = 3
 """Changed whenever older programs could not read, or could damage, what is stored."""
 
-UPGRADABLE: Final = (1,)
+UPGRADABLE: Final = (1, 2)
 """Older formats that this program reads, and brings up to VERSION."""
 
 _NAME: Final = "hypervisor store, "
@@ -70,8 +70,10 @@ def _version(folder: Path, file: Path) -> int:
             return version
     if found.startswith(_NAME):
         theirs = found.removeprefix(_NAME).strip()
-        known = " and ".join(str(version) for version in sorted((VERSION, *UPGRADABLE)))
-        raise StoreFormatError(f"{folder} is a store of {theirs}; this program reads formats {known}")
+        raise StoreFormatError(
+            f"{folder} is a store of {theirs}; this program reads formats {UPGRADABLE[0]} to {VERSION}: open it with "
+            "the program that wrote it, or a newer one"
+        )
     raise StoreFormatError(f"{file} does not say that {folder} is a store of this program")
 
 

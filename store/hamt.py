@@ -15,14 +15,17 @@ from typing import Any, Final
 from store.blockstore import Blockstore, NodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
-from store.links import Joined
+from store.links import Revised
 from store.nodes import (
     bitfield_bytes,
     child_cid,
+    decode_node,
     link_bytes,
-    load_value,
+    linked,
     path_levels,
     read_bitfield_node,
+    read_link_node,
+    split_pointers,
 )
 
 BUCKET_SIZE: Final = 3
@@ -36,16 +39,22 @@ class HamtError(NodeError):
 
 
 class _Node:
-    """A decoded node. A pointer is a bucket (list of [key, value] lists), a loaded node, or a link (CBORTag)."""
+    """A decoded node. A pointer is a bucket (list of [key, value] lists), a loaded node, or an encoded link (bytes)."""
 
-    __slots__ = ("bitfield", "cid", "pointers", "written")
+    __slots__ = ("bitfield", "changed", "cid", "parts", "pointers")
 
-    def __init__(self, bitfield: int, pointers: list[Any], cid: Cid | None) -> None:
+    def __init__(self, bitfield: int, pointers: list[Any], parts: list[Any], cid: Cid | None) -> None:
         self.bitfield = bitfield
         self.pointers = pointers
-        self.cid = cid  # None: changed since it was loaded or flushed
-        self.written: list[bytes | None] = [None] * len(pointers)
-        """Pointers as they were last encoded; None for those that changed since, and for loaded nodes."""
+        self.parts = parts
+        """The pointers as they were last encoded (bytes); None for those that changed since."""
+        self.cid = cid
+        """The block as which it was last loaded or written; None before that."""
+        self.changed = cid is None
+
+
+_Written = tuple[_Node, Cid, bytes, list[Any]]
+"""A node, its block, and its pointers encoded."""
 
 
 class Hamt:
@@ -59,7 +68,7 @@ class Hamt:
         self._store = store
         self._bit_width = bit_width
         self._levels = path_levels(bit_width)
-        self._root = _Node(0, [], None) if root is None else self._load(root, is_root=True)
+        self._root = _Node(0, [], [], None) if root is None else self._load(root, is_root=True)
 
     def get(self, key: bytes) -> Any | None:
         """The value under `key`, or None (which also stands for a stored null: see `in`)."""
@@ -83,11 +92,11 @@ class Hamt:
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first; returns the root."""
-        written: list[tuple[_Node, Cid, bytes]] = []
+        written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many((cid, data) for _, cid, data in written)
-        for node, cid, _ in written:
-            node.cid = cid
+        self._store.put_many((cid, data) for _, cid, data, _ in written)
+        for node, cid, _, parts in written:
+            node.cid, node.parts, node.changed = cid, parts, False
         return root
 
     def _find(self, key: bytes) -> list[Any] | None:
@@ -114,13 +123,13 @@ class Hamt:
             level += 1
             bit = 1 << (path >> shift & mask)
             index = (node.bitfield & (bit - 1)).bit_count()
-            node.cid = None
+            node.changed = True
             if not node.bitfield & bit:
                 node.bitfield |= bit
                 node.pointers.insert(index, [[key, value]])
-                node.written.insert(index, None)
+                node.parts.insert(index, None)
                 return
-            pointer, node.written[index] = node.pointers[index], None
+            pointer, node.parts[index] = node.pointers[index], None
             if type(pointer) is list:
                 if not _put(pointer, key, value):
                     node.pointers[index] = self._split(pointer, level, path, key, value)
@@ -130,7 +139,7 @@ class Hamt:
 
     def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _Node:
         """A node one level deeper with the entries of a full bucket and a new one."""
-        node = _Node(0, [], None)
+        node = _Node(0, [], [], None)
         for old_key, old_value in bucket:
             self._insert(node, level, _path(old_key), old_key, old_value)
         self._insert(node, level, path, key, value)
@@ -148,16 +157,16 @@ class Hamt:
         if type(pointer) is list:
             if not _remove(pointer, key):
                 return False
-            node.written[index] = None
+            node.parts[index] = None
             if not pointer:
                 node.bitfield ^= bit
-                del node.pointers[index], node.written[index]
+                del node.pointers[index], node.parts[index]
         else:
             child = pointer if type(pointer) is _Node else self._child(node, index)
             if not self._delete(child, level + 1, path, key):
                 return False
-            node.pointers[index], node.written[index] = _folded(child), None
-        node.cid = None
+            node.pointers[index], node.parts[index] = _folded(child), None
+        node.changed = True
         return True
 
     def _walk(self, node: _Node, level: int) -> Iterator[tuple[bytes, Any]]:
@@ -169,52 +178,52 @@ class Hamt:
                     yield entry[0], entry[1]
             else:
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
-                child = pointer if type(pointer) is _Node else self._load(child_cid(pointer, HamtError))
+                child = pointer if type(pointer) is _Node else self._load(linked(pointer))
                 yield from self._walk(child, level + 1)
 
     def _child(self, node: _Node, index: int) -> _Node:
-        child = node.pointers[index] = self._load(child_cid(node.pointers[index], HamtError))
+        child = node.pointers[index] = self._load(linked(node.pointers[index]))
         return child
 
     def _load(self, cid: Cid, is_root: bool = False) -> _Node:
-        value = load_value(self._store, cid, HamtError)
-        bitfield, pointers = read_bitfield_node(value, self._bit_width, HamtError)
+        data = self._store.get(cid)
+        links = read_link_node(data, self._bit_width, HamtError)
+        if links is not None:
+            return _Node(links[0], [*links[1]], [*links[1]], cid)
+        bitfield, pointers = read_bitfield_node(decode_node(cid, data, HamtError), self._bit_width, HamtError)
         if not pointers and not is_root:
             raise HamtError("an empty node below the root")
-        for pointer in pointers:
+        parts: list[Any] = split_pointers(data, len(pointers)) or [None] * len(pointers)
+        for index, pointer in enumerate(pointers):
             if type(pointer) is list:
                 _check_bucket(pointer)
             else:
-                child_cid(pointer, HamtError)
-        return _Node(bitfield, pointers, cid)
+                pointers[index] = parts[index] = link_bytes(child_cid(pointer, HamtError))
+        return _Node(bitfield, pointers, parts, cid)
 
-    def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
-        if node.cid is not None:
+    def _encode(self, node: _Node, written: list[_Written]) -> Cid:
+        if not node.changed and node.cid is not None:
             return node.cid
-        parts: list[bytes] = []
-        for index, pointer in enumerate(node.pointers):
-            if type(pointer) is _Node:
-                parts.append(link_bytes(self._encode(pointer, written)))
-                continue
-            part = node.written[index]
+        parts, fresh = node.parts.copy(), []  # a copy: should the store fail, the node is as it was
+        for index, part in enumerate(parts):
             if part is None:
-                part = node.written[index] = _pointer_bytes(pointer)
-            parts.append(part)
-        data = Joined.of(b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts)), parts)
+                pointer = node.pointers[index]
+                is_node = type(pointer) is _Node
+                parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
+                fresh.append(parts[index])
+        head = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts))
+        data = Revised.of(head + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
-        written.append((node, cid, data))
+        written.append((node, cid, data, parts))
         return cid
 
     def _too_deep(self) -> HamtError:
         return HamtError(f"more than {len(self._levels)} levels of nodes")
 
 
-def _pointer_bytes(pointer: Any) -> bytes:
-    """A bucket or a link, encoded."""
-    if type(pointer) is not list:
-        return encode(pointer)
-    parts = [array_head(len(pointer))]
-    for key, value in pointer:
+def _bucket_bytes(bucket: Any) -> bytes:
+    parts = [array_head(len(bucket))]
+    for key, value in bucket:
         parts += b"\x82", bytes_head(len(key)), key, encode(value)
     return b"".join(parts)
 

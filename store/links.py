@@ -7,7 +7,6 @@ charges gas for the same walk is the kernel's.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from store.cid import (
@@ -31,28 +30,36 @@ STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
 SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED))
 """Codecs of sector commitments: they name data that is never in the store, and are skipped."""
 
-_SMALL: Final = 512
-"""Bytes of a value whose links are kept: larger ones would take too much memory."""
 _USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
 _MAX_INLINE: Final = (
     16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
 )
 
 
-class Joined(bytes):
-    """A block that knows of which whole values it was joined: of those, most are the ones that it had before.
+class Revised(bytes):
+    """A block made from another one, of which it keeps most: what it links to and the other one did not is in `fresh`.
 
-    So flushing a state again and again does not scan every node again. It counts as the bytes that it is.
+    So committing a tree again and again looks at no link twice. It counts as the bytes that it is.
     """
 
-    values: tuple[bytes, ...]
+    before: Cid | None
+    """The block that it was made from; None: from none, and all its values are fresh."""
+    fresh: list[bytes]
+    """Its values that the other block does not have, each encoded."""
 
     @classmethod
-    def of(cls, head: bytes, values: list[bytes]) -> Joined:
-        """The block of some values behind a head without links."""
-        joined = cls(head + b"".join(values))
-        joined.values = tuple(values)
-        return joined
+    def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> Revised:
+        """A block with what it was made from."""
+        revised = cls(data)
+        revised.before, revised.fresh = before, fresh
+        return revised
+
+    def fresh_links(self) -> list[Cid]:
+        """The links of its fresh values, as `links_of` gives those of a block."""
+        links: list[Cid] = []
+        for value in self.fresh:
+            _scan(value, links, _MAX_INLINE)
+        return links
 
 
 def links_of(data: bytes, codec: int) -> list[Cid]:
@@ -62,24 +69,9 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     codecs than DAG-CBOR have no links. CodecError if a DAG-CBOR block is malformed.
     """
     links: list[Cid] = []
-    if codec != DAG_CBOR:
-        return links
-    if type(data) is Joined:
-        for value in data.values:
-            links += _links_of_value(value) if len(value) <= _SMALL else _scanned(value)
-    else:
+    if codec == DAG_CBOR:
         _scan(data, links, _MAX_INLINE)
     return links
-
-
-def _scanned(value: bytes) -> tuple[Cid, ...]:
-    links: list[Cid] = []
-    _scan(value, links, _MAX_INLINE)
-    return tuple(links)
-
-
-_links_of_value = lru_cache(1 << 16)(_scanned)
-"""The links of a small value, kept for as many as some thousand nodes of a large state hold: 20 MB."""
 
 
 def _step(first: int) -> tuple[int, int]:

@@ -8,17 +8,28 @@ read from its most significant bit, `bit_width` bits a level; the last level tak
 from __future__ import annotations
 
 from functools import cache
+from struct import Struct
 from typing import Any, Final
 
 from cbor2 import CBORTag
 
 from store.blockstore import Blockstore, NodeError
-from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, codec_of, show
-from store.codec import LINK_HEAD, LINK_TAG, CodecError, bytes_head, decode, encode, link, unlink
+from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, codec_of, show
+from store.codec import LINK_HEAD, LINK_TAG, CodecError, array_head, bytes_head, decode, encode, link, unlink
 
 PATH_BITS: Final = 256
+
+LINK_START: Final = LINK_HEAD + USUAL_PREFIX
+"""How an encoded link to a node begins; its digest follows."""
+
+LINK_LENGTH: Final = len(LINK_HEAD) + USUAL_LENGTH
+"""The bytes of an encoded link to a node."""
+
+_MOST_LINKS: Final = 1 << 8  # in a node of the largest width
+
 _USUAL_LINK: Final = b"\x00" + USUAL_PREFIX
-_LINK_LENGTH: Final = 1 + USUAL_LENGTH
+_TAGGED_LENGTH: Final = 1 + USUAL_LENGTH
+_USUAL_ENCODED: Final = (LINK_START, LINK_HEAD + USUAL_RAW_PREFIX)
 
 
 @cache
@@ -35,8 +46,13 @@ def path_levels(bit_width: int) -> tuple[tuple[int, int], ...]:
 
 def load_value(store: Blockstore, cid: Cid, error: type[NodeError]) -> Any:
     """The decoded block; `error` if it is not CBOR, BlockNotFound if it is missing."""
+    return decode_node(cid, store.get(cid), error)
+
+
+def decode_node(cid: Cid, data: bytes, error: type[NodeError]) -> Any:
+    """A block's value; `error`, naming the block, if it is not CBOR."""
     try:
-        return decode(store.get(cid))
+        return decode(data)
     except CodecError as problem:
         raise error(f"node {show(cid)}: {problem}") from None
 
@@ -44,7 +60,7 @@ def load_value(store: Blockstore, cid: Cid, error: type[NodeError]) -> Any:
 def child_cid(pointer: Any, error: type[NodeError]) -> Cid:
     """The CID of a child node; `error` unless the pointer is a link to a DAG-CBOR block."""
     raw = pointer.value if type(pointer) is CBORTag and pointer.tag == LINK_TAG else None
-    if type(raw) is bytes and len(raw) == _LINK_LENGTH and raw.startswith(_USUAL_LINK):
+    if type(raw) is bytes and len(raw) == _TAGGED_LENGTH and raw.startswith(_USUAL_LINK):
         return Cid(raw[1:])
     try:
         cid = unlink(pointer)
@@ -61,6 +77,13 @@ def link_bytes(cid: Cid) -> bytes:
     return LINK_HEAD + cid if len(cid) == USUAL_LENGTH else encode(link(cid))
 
 
+def linked(encoded: bytes) -> Cid:
+    """The CID of a link as `link_bytes` encodes it."""
+    if len(encoded) == LINK_LENGTH:
+        return Cid(encoded[len(LINK_HEAD) :])
+    return unlink(decode(encoded))
+
+
 def bitfield_bytes(bitfield: int) -> bytes:
     """The encoded bitfield of a node."""
     length = (bitfield.bit_length() + 7) // 8
@@ -72,9 +95,102 @@ def read_bitfield_node(value: Any, bit_width: int, error: type[NodeError]) -> tu
     if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not list:
         raise error("a node is an array of a bitfield and its pointers")
     raw, pointers = value
+    return _bitfield(raw, len(pointers), bit_width, error), pointers
+
+
+def link_digests(data: bytes) -> tuple[int, tuple[bytes, ...]] | None:
+    """Where the links begin in a node that has nothing but usual links, and their digests; None for any other block.
+
+    All nodes but the lowest ones of a large tree are such. A digest stands at the end of each LINK_LENGTH bytes.
+    """
+    if len(data) < LINK_LENGTH or data[0] != 0x82 or not 0x41 <= data[1] < 0x58:
+        return None
+    at = data[1] - 0x40 + 2
+    count, rest = divmod(len(data) - at, LINK_LENGTH)
+    if count > _MOST_LINKS:
+        return None
+    head = array_head(count)
+    if rest != len(head) or not data.startswith(head + LINK_START, at):
+        return None
+    fields = _links(count).unpack_from(data, at + rest)
+    return (at + rest, fields[1::2]) if fields[::2].count(LINK_START) == count else None
+
+
+@cache
+def _links(count: int) -> Struct:
+    return Struct(f"{len(LINK_START)}s{LINK_LENGTH - len(LINK_START)}s" * count)
+
+
+def read_link_node(data: bytes, bit_width: int, error: type[NodeError]) -> tuple[int, list[bytes]] | None:
+    """Bitfield and encoded links of a node of nothing but links, without a decoder; None for any other block.
+
+    Raises `error` as `read_bitfield_node`.
+    """
+    found = link_digests(data)
+    if found is None:
+        return None
+    links = [LINK_START + digest for digest in found[1]]
+    return _bitfield(data[2 : data[1] - 0x40 + 2], len(links), bit_width, error), links
+
+
+def split_pointers(data: bytes, count: int) -> list[bytes] | None:
+    """The encoded pointers, the last `count` values of a node that was decoded; None unless all are surely canonical.
+
+    Surely: for what nodes of the state are made of, this finds the ends of the values, and sees that each head is the
+    shortest one, in a fraction of the time that writing them again takes. Maps and rarer things are left to that.
+    """
+    at = 2 + (data[1] & 31)
+    if data[0] != 0x82 or not 0x40 <= data[1] < 0x58 or not data.startswith(head := array_head(count), at):
+        return None
+    at += len(head)
+    parts: list[bytes] = []
+    for _ in range(count):
+        start, remaining = at, 1
+        while remaining:
+            first = data[at]
+            step = _STEPS[first]
+            remaining -= 1
+            if step:
+                at += step
+            elif 0x80 <= first < 0x98:
+                at += 1
+                remaining += first - 0x80
+            elif data.startswith(_USUAL_ENCODED, at):
+                at += LINK_LENGTH
+            elif first == 0x58 and data[at + 1] > 23:
+                at += 2 + data[at + 1]
+            elif first in _LONGER:
+                least, start_of_number = _LONGER[first], at + 1
+                at = start_of_number + (1 << (first & 3))
+                if int.from_bytes(data[start_of_number:at], "big") < least:
+                    return None
+            else:
+                return None
+        parts.append(data[start:at])
+    return parts if at == len(data) else None
+
+
+def _step(first: int) -> int:
+    """The bytes that a value takes whose first byte says so: a small integer, a short string, false, true, null."""
+    major, info = first >> 5, first & 31
+    if info < 24 and major in (0, 1):
+        return 1
+    if info < 24 and major in (2, 3):
+        return 1 + info
+    return 1 if first in (0xF4, 0xF5, 0xF6) else 0
+
+
+_STEPS: Final = tuple(_step(first) for first in range(256))
+_LONGER: Final = {
+    major << 5 | 24 + power: (24, 1 << 8, 1 << 16, 1 << 32)[power] for major in (0, 1) for power in range(4)
+}
+"""The least number that needs 1, 2, 4 or 8 bytes after its first one, by that one."""
+
+
+def _bitfield(raw: bytes, count: int, bit_width: int, error: type[NodeError]) -> int:
     bitfield = int.from_bytes(raw, "big")
     if raw[:1] == b"\x00" or bitfield >> (1 << bit_width):
         raise error(f"bitfield {raw.hex()[:80]} is not a trimmed field of {1 << bit_width} slots")
-    if bitfield.bit_count() != len(pointers):
-        raise error(f"bitfield {raw.hex()} names {bitfield.bit_count()} slots, the node has {len(pointers)}")
-    return bitfield, pointers
+    if bitfield.bit_count() != count:
+        raise error(f"bitfield {raw.hex()} names {bitfield.bit_count()} slots, the node has {count}")
+    return bitfield

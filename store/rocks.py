@@ -3,8 +3,8 @@
 Column families hold blocks, metadata (the heads), the chain's index, and a collection's marks. A commit is one write
 batch that holds the new blocks, the new head and the number of the commit together, and is synced before it returns,
 so a process killed at any instant reopens at a head that was committed, with all its blocks. Every block is checked
-against its CID when it is read. Whose folder it is and which format it has is `store.folder`'s, how RocksDB is set and
-what its errors mean `store.rocks_settings`'.
+against its CID when it is read. How it lies on the disk is `store.packed`'s to say, whose folder it is and which format
+it has `store.folder`'s, how RocksDB is set and what its errors mean `store.rocks_settings`'.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ from store.blockstore import (
     StoreReadOnly,
     check_expected,
 )
-from store.cid import Cid, has_digest
+from store.cid import Cid
 from store.marks import BELOW, Collection, Marks
+from store.packed import pack, unpack
 from store.rocks_batch import Batch
 from store.rocks_logs import check_logs
 from store.rocks_settings import database_options, family_options, store_error
@@ -136,10 +137,11 @@ class RocksStore:
 
     def get(self, cid: Cid) -> bytes:
         """The block; BlockNotFound if there is none, BlockCorrupt if its bytes do not have the hash of `cid`."""
-        data: bytes | None = self._call(self._blocks.get, cid)
-        if data is None:
+        stored: bytes | None = self._call(self._blocks.get, cid)
+        if stored is None:
             raise BlockNotFound(cid)
-        if not has_digest(cid, data):
+        data = unpack(cid, stored)
+        if data is None:
             raise BlockCorrupt(cid)
         return data
 
@@ -178,8 +180,7 @@ class RocksStore:
                 held = dict(blocks)
                 self._call(self._collecting().hold, batch, held, metadata, self)
                 blocks = held.items()
-            for cid, data in blocks:
-                batch.put(BLOCKS, cid, data)
+            batch.put_all(BLOCKS, ((cid, pack(cid, data)) for cid, data in blocks))
             for name, changes in ((METADATA, metadata), (CHAIN, index)):
                 for key, value in changes.items():
                     if value is None:

@@ -1,10 +1,12 @@
 """A write batch over named column families that holds on to none of them.
 
 rocksdict keeps a folder locked, even after `close`, while a handle of a column family lives; and an exception keeps the
-local variables of every function that it has left. So no handle is ever in a variable.
+local variables of every function that it has left. So no handle stays in a variable.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
@@ -19,6 +21,15 @@ class Batch:
     def put(self, family: str, key: bytes, value: bytes) -> None:
         """Store a value."""
         self._batch.put(bytes(key), value, self._database.get_column_family_handle(family))
+
+    def put_all(self, family: str, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store values."""
+        handle = self._database.get_column_family_handle(family)
+        try:
+            for key, value in entries:
+                self._batch.put(bytes(key), value, handle)
+        finally:
+            del handle
 
     def delete(self, family: str, key: bytes) -> None:
         """Delete a key."""

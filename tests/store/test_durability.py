@@ -15,6 +15,7 @@ from rocksdict import Cache, Options, Rdict
 from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
 from store.folder import COMMITS_FILE, FORMAT_FILE, marker
+from store.hamt import Hamt
 from store.rocks import BLOCKS, RocksStore
 from store.rocks_logs import pieces
 from store.rocks_settings import database_options, family_options
@@ -22,6 +23,9 @@ from tests.store.copies import copy_live
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"
 """A folder written by this program when its format was 1: two commits, `state` and then `later`."""
+
+FORMAT_2 = Path(__file__).parent / "data" / "format-2.tar.gz"
+"""A folder of format 2: the head is a HAMT of the numbers below 2,000, beside it lies a raw block of 0xff and 0x82."""
 
 
 def commit(store: RocksStore, number: int) -> None:
@@ -251,9 +255,28 @@ def test_a_folder_of_format_1_is_upgraded_by_its_first_writer(older: Path) -> No
     with RocksStore.open(older) as store:
         check_older(store)
         commit(store, 1)
-    assert (older / FORMAT_FILE).read_text() == marker(2)
+    assert (older / FORMAT_FILE).read_text() == marker(3)
     with RocksStore.open(older) as store:
         assert (store.metadata(b"number"), store.commits) == (b"1", 1)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_the_blocks_of_a_folder_of_format_2_are_read_as_they_lie_there(tmp_path: Path, read_only: bool) -> None:
+    with tarfile.open(FORMAT_2) as archive:
+        archive.extractall(tmp_path, filter="data")
+    raw = b"\xff\x82"
+    with RocksStore.open(tmp_path, read_only=read_only) as store:
+        assert store.get(cid_of(raw, RAW)) == raw
+        tree = Hamt(store, Cid(store.metadata(b"head") or b""))
+        assert sorted(value for _, value in tree.items()) == list(range(2000))
+        if not read_only:
+            tree.set(b"0", 1)
+            tree.flush()
+            store.put(cid_of(raw, RAW), raw)
+    with RocksStore.open(tmp_path, read_only=True) as store:
+        assert (tmp_path / FORMAT_FILE).read_text() == marker(2 if read_only else 3)
+        assert len(list(Hamt(store, Cid(store.metadata(b"head") or b"")).items())) == 2000
+        assert store.get(cid_of(raw, RAW)) == raw
 
 
 def test_an_interrupted_upgrade_is_taken_up_again(older: Path) -> None:

@@ -5,13 +5,15 @@ That it finds what the decoder finds is checked on the network's blocks in test_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.blockstore import BlockNotFound, StoreCorrupt, put_object
+from store.blockstore import BlockNotFound, StoreCorrupt, StoreFull, put_object
 from store.buffered import BufferedStore
 from store.cid import (
     BLAKE2B_256,
@@ -26,10 +28,11 @@ from store.cid import (
     Cid,
     cid_of,
 )
-from store.codec import CodecError, encode, link
+from store.codec import CodecError, encode, link, unlink
 from store.hamt import Hamt
-from store.links import Joined, links_of
+from store.links import Revised, links_of
 from store.memory import MemoryStore
+from store.walk import reachable as walked
 
 A, B, C = (cid_of(name) for name in (b"a", b"b", b"c"))
 
@@ -200,20 +203,86 @@ def test_a_buffered_store_reads_through_and_writes_nothing_through() -> None:
         store.get(buffered)
 
 
-@given(st.dictionaries(st.binary(max_size=4), st.binary(max_size=3), max_size=60), st.lists(st.binary(max_size=4)))
-def test_a_nodes_links_are_those_of_its_bytes(content: dict[bytes, bytes], again: list[bytes]) -> None:
-    store = MemoryStore()
-    tree = Hamt(store)
-    for key, value in content.items():
-        tree.set(key, [link(cid_of(value)), link(cid_of(value, RAW)), b"\xd8\x2a" + A, link(cid_of(value, codec=CBOR))])
-    tree.flush()
-    for key in again:  # values that stand as they were beside values that changed
-        tree.set(key, link(cid_of(key)))
-    tree.flush()
-    blocks = list(store._blocks.values())
-    assert all(type(data) is Joined for data in blocks)
-    for data in blocks:
-        assert links_of(data, DAG_CBOR) == links_of(bytes(data), DAG_CBOR)
+class Growing:
+    """A tree that is committed now and then, its values leading to blocks of their own; three depths of nodes."""
+
+    def __init__(self) -> None:
+        self.base = MemoryStore()
+        self.store = BufferedStore(self.base)
+        self.tree = Hamt(self.store, None, 2)
+
+    def set(self, key: int, value: int) -> None:
+        self.tree.set(b"%d" % key, link(put_object(self.store, value)))
+
+    def delete(self, key: int, _value: int) -> None:
+        self.tree.delete(b"%d" % key)
+
+    def flush(self, _key: int, _value: int) -> None:
+        self.tree.flush()
+
+    def reopen(self, _key: int, _value: int) -> None:
+        self.tree = Hamt(self.store, self.tree.flush(), 2)
+
+    def forget(self, key: int, value: int) -> None:
+        """What a trial does: it writes through a tree of its own, and its blocks are forgotten."""
+        root, count = self.tree.flush(), len(self.store.pending)
+        tried = Hamt(self.store, root, 2)
+        tried.set(b"%d" % key, link(put_object(self.store, value)))
+        tried.flush()
+        tried.delete(b"%d" % key)
+        tried.flush()
+        self.store.forget_after(count)
+
+    def commit(self, _key: int, _value: int) -> None:
+        root = self.tree.flush()
+        found = self.store.reachable(root)
+        self.base.put_many(found)
+        assert {cid for cid, _ in found} <= walked(self.base, [root]), "nothing but what the root leads to, all there"
+        self.store.clear()
+
+
+STEPS = (Growing.set, Growing.set, Growing.set, Growing.delete, Growing.flush, Growing.reopen, Growing.forget)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((*STEPS, Growing.commit)), st.integers(0, 60), st.integers(0, 9)), max_size=80)
+)
+@settings(max_examples=300)
+def test_a_commit_is_whole_whatever_was_flushed_between(steps: list[tuple[Callable[..., None], int, int]]) -> None:
+    growing = Growing()
+    for key in range(40):
+        growing.set(key, 0)
+    growing.commit(0, 0)
+    for step, key, value in steps:
+        step(growing, key, value)
+    growing.commit(0, 0)
+
+
+def test_a_flush_that_failed_takes_nothing_from_the_next_one() -> None:
+    growing = Growing()
+    for key in range(40):
+        growing.set(key, 0)
+    growing.commit(0, 0)
+    growing.set(7, 1)
+    with patch.object(growing.store, "put_many", side_effect=StoreFull("no room")), pytest.raises(StoreFull):
+        growing.tree.flush()
+    growing.commit(0, 0)
+    assert growing.base.get(unlink(growing.tree.get(b"7"))) == encode(1)
+
+
+def test_the_links_of_a_revised_node_are_found_by_looking_at_what_changed() -> None:
+    base = MemoryStore()
+    first = Hamt(base)
+    for number in range(500):
+        first.set(b"%d" % number, number)
+    store = BufferedStore(base)
+    tree = Hamt(store, first.flush())
+    tree.set(b"7", link(put_object(store, "seven")))
+    root = tree.flush()
+    block = store.pending[root]
+    assert type(block) is Revised
+    assert block.fresh_links() == [cid for cid in links_of(block, DAG_CBOR) if not base.has(cid)]
+    assert {cid for cid, _ in store.reachable(root)} == walked(store, [root]) - walked(base, [first.flush()])
 
 
 def test_what_is_committed_are_plain_bytes() -> None:

@@ -175,8 +175,8 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
 @pytest.mark.parametrize(
     ("marker", "what"),
     [
-        ("hypervisor store, format 3\n", "format 3.*reads formats 1 and 2"),
-        ("hypervisor store, format 2", "format"),
+        ("hypervisor store, format 4\n", "format 4.*reads formats 1 to 3: open it with"),
+        ("hypervisor store, format 3", "format"),
         ("something else", "does not say"),
         ("", "does not say"),
         ("\x00" * 100_000, "does not say"),

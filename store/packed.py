@@ -1,0 +1,49 @@
+"""How a block lies on the disk: as it is, but for nodes of nothing but links, which leave out how each link begins.
+
+The upper nodes of a state are such nodes, and most of what a message writes in a large state. All their links begin
+with the same eleven bytes, so the head of the node and its digests say everything:
+
+    0xff, head of the node, digests of 32 bytes     a node of links (no CBOR begins with 0xff, and no head with it)
+    0xff, block                                     a block that itself begins with 0xff
+    block                                           any other
+
+Folders of older formats hold every block as it is; of those that begin with 0xff the hash says which reading is right.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from store.cid import USUAL_PREFIX, Cid, has_digest
+from store.nodes import LINK_LENGTH, LINK_START, link_digests
+
+_MARK: Final = b"\xff"
+_NODE: Final = b"\xff\x82"
+_DIGEST: Final = LINK_LENGTH - len(LINK_START)
+
+
+def pack(cid: Cid, block: bytes) -> bytes:
+    """What is stored for a block."""
+    found = link_digests(block) if cid.startswith(USUAL_PREFIX) else None
+    if found is not None:
+        start, digests = found
+        return b"".join((_MARK, block[:start], *digests))
+    return _MARK + block if block.startswith(_MARK) else block
+
+
+def unpack(cid: Cid, stored: bytes) -> bytes | None:
+    """The block that is stored; None where what is stored does not have the hash of the CID."""
+    if stored.startswith(_MARK):
+        block = _unpacked(stored)
+        if has_digest(cid, block):
+            return block
+    return stored if has_digest(cid, stored) else None
+
+
+def _unpacked(stored: bytes) -> bytes:
+    if not stored.startswith(_NODE) or len(stored) < 4:
+        return stored[1:]
+    at = 3 + (stored[2] & 31)  # after the bitfield, of less than 24 bytes
+    at += 1 if stored[at : at + 1] < b"\x98" else 2  # after the array's head
+    digests = [stored[start : start + _DIGEST] for start in range(at, len(stored), _DIGEST)]
+    return LINK_START.join((stored[1:at], *digests))
