@@ -111,7 +111,10 @@ class NetworkRecord:
         try:
             version, *fields = decode_strict(data)
             if version != _FORMAT:
-                raise InvalidInput(f"the folder's network has record format {version}, this program reads {_FORMAT}")
+                raise InvalidInput(
+                    f"the folder's network has record format {version!r:.40}, this program reads {_FORMAT}: go on with "
+                    f"the release that wrote it, {OTHER_FOLDER} (--load-state takes what anvil_dumpState gives there)"
+                )
             name, supply, first, planned, evm, actors, rules, hardfork = fields
             upgrades = Upgrades(first, tuple(Upgrade.from_fields(upgrade) for upgrade in planned))
             vested = TokenAmount(int.from_bytes(supply, "big"))

@@ -40,10 +40,12 @@ class RemoteLied(BlockCorrupt):
 
 
 class RemoteStore:
-    """A `Store` over another one; `get` asks the remote for what that one lacks."""
+    """A `Store` over another one; `get` asks the remote for what that one lacks. All else is that one's own."""
 
     def __init__(self, base: Store, remote: Remote) -> None:
         self._base = base
+        self.put, self.put_many = base.put, base.put_many
+        self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
         self._remote = remote
         self._fetched: dict[Cid, bytes] = {}
         self._lock = Lock()
@@ -81,14 +83,6 @@ class RemoteStore:
             return False
         return True
 
-    def put(self, cid: Cid, data: bytes) -> None:
-        """Store one block."""
-        self._base.put(cid, data)
-
-    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Store blocks."""
-        self._base.put_many(blocks)
-
     def commit(
         self,
         blocks: Iterable[tuple[Cid, bytes]],
@@ -100,18 +94,6 @@ class RemoteStore:
         with self._lock:
             self._base.commit([*self._fetched.items(), *blocks], metadata, index, expected)
             self._fetched.clear()
-
-    def metadata(self, key: bytes) -> bytes | None:
-        """The metadata of the store here."""
-        return self._base.metadata(key)
-
-    def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata of the store here."""
-        return self._base.all_metadata()
-
-    def index(self, key: bytes) -> bytes | None:
-        """The index of the store here."""
-        return self._base.index(key)
 
     def close(self) -> None:
         """Keep what was fetched, and release the store here and the remote."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hypervisor.errors import InvalidInput
@@ -11,7 +13,7 @@ from localnet.genesis import NetworkRecord
 from localnet.records import Execution, NullRound, Tipset, decode_height
 from localnet.upgrades import Upgrade, Upgrades
 from store.cid import cid_of
-from store.codec import encode
+from store.codec import encode, link
 from tests.localnet.conftest import ARTIFACTS
 
 
@@ -55,6 +57,16 @@ def test_a_record_that_is_none_is_refused(data: bytes) -> None:
         NetworkRecord.decode(data)
 
 
-def test_a_record_of_another_format_is_named() -> None:
-    with pytest.raises(InvalidInput, match="record format 1, this program reads 3"):
-        NetworkRecord.decode(encode([1, "localnet", b""]))
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        (1, ["localnet", b""]),
+        (2, ["localnet", b"", 28, [], "fast", link(cid_of(b"first"))]),
+        (4, []),
+    ],
+)
+def test_a_record_of_another_format_names_both_and_says_what_to_do(version: int, fields: list[Any]) -> None:
+    said = f"record format {version}, this program reads 3: go on with the release that wrote it, or name another"
+    with pytest.raises(InvalidInput, match=said) as refused:
+        NetworkRecord.decode(encode([version, *fields]))
+    assert "--load-state" in str(refused.value)
