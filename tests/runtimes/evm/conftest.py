@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from hypervisor.machine import Hypervisor
 from runtimes.evm.fast.engine import FastEngine
+from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
 
 
 @pytest.fixture
@@ -23,3 +26,24 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(FastEngine, "_run_tree", watched)
     return counted
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[dict[str, Hypervisor]]:
+    """An empty machine for each engine, to be put back after use."""
+    made = {engine: Hypervisor.open(rules="ethereum", evm=engine) for engine in ENGINES}
+    yield made
+    for machine in made.values():
+        machine.close()
+
+
+@pytest.fixture
+def twins(machines: dict[str, Hypervisor], trees: Counter[str]) -> Twins:
+    return Twins(machines, trees)
+
+
+@pytest.fixture(params=["", LEFT], ids=["one tree", "a tree for each call"])
+def begins(request: pytest.FixtureRequest) -> str:
+    """What the first frame begins with."""
+    chosen: str = request.param
+    return chosen

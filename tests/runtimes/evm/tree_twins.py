@@ -1,0 +1,108 @@
+"""Two machines under Ethereum's rules, on the plain engine and on the fast one, that must come to the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.addresses import EthAddress, masked_id
+from bridge.ethereum_block import EthereumBlock
+from hypervisor.machine import Hypervisor
+from hypervisor.types import INIT_ACTOR
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.application import TransactionResult
+from runtimes.evm.ethereum.transactions import ACCESS_LIST, Transaction
+from tests.runtimes.evm.assembler import assemble
+
+SENDER, CONTRACT, CALLEE, OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
+    EthAddress(bytes([number]) * 20) for number in range(0xA1, 0xAB)
+)
+IDENTITY, PAIRING, BLAKE, P256 = (EthAddress(number.to_bytes(20, "big")) for number in (4, 8, 9, 0x100))
+LEFT = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
+"""A tree that looks at a masked ID is left."""
+ENGINES = ("py-evm", "fast")
+LAST_NONCE = (1 << 64) - 1
+GAS_LIMIT = 12_000_000
+
+Pre = Mapping[EthAddress, Account]
+Slots = tuple[tuple[EthAddress, tuple[int, ...]], ...]
+
+
+def word(address: EthAddress) -> str:
+    return f"0x{address.hex()}"
+
+
+def call(address: EthAddress, value: int = 0, kind: str = "CALL", gas: str = "2000000", size: int = 0) -> str:
+    """Words that call, and leave whether it succeeded."""
+    money = f" {value}" if kind in ("CALL", "CALLCODE") else ""
+    return f"0 0 {size} 0{money} {word(address)} {gas} {kind}"
+
+
+def create(init: bytes, value: int = 0, salt: int | None = None) -> str:
+    """Words that create a contract by init code of up to 32 bytes, and leave its address."""
+    salted = ("", "CREATE") if salt is None else (f"{salt} ", "CREATE2")
+    return f"0x{init.hex() or 0} 0 MSTORE {salted[0]}{len(init)} {32 - len(init)} {value} {salted[1]}"
+
+
+@dataclass
+class After:
+    """What a transaction came to."""
+
+    result: TransactionResult
+    accounts: dict[EthAddress, Account]
+    slots: Mapping[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = self.accounts[CONTRACT].storage
+
+
+@dataclass
+class Twins:
+    """Both engines, which must come to the same."""
+
+    machines: dict[str, Hypervisor]
+    trees: Counter[str]
+
+    def run(self, contract: str, callee: str = "", pre: Pre | None = None, **how: Any) -> After:
+        """Run a transaction from SENDER to CONTRACT on both."""
+        plain, fast = (self.on(engine, contract, callee, pre, **how) for engine in ENGINES)
+        assert plain == fast
+        return fast
+
+    def on(
+        self,
+        engine: str,
+        contract: str,
+        callee: str,
+        pre: Pre | None = None,
+        *,
+        fork: str = "Osaka",
+        listed: Slots = (),
+        gas: int = GAS_LIMIT,
+        block: EthereumBlock | None = None,
+    ) -> After:
+        """Run it on one; the machine is put back."""
+        machine = self.machines[engine]
+        before, context = machine.snapshot(), machine.context
+        try:
+            machine.advance(block=block or EthereumBlock(fork, gas_limit=1 << 60))
+            install(machine, {
+                SENDER: Account(10**24),
+                CONTRACT: Account(100, 1, assemble(contract), {1: 5}),
+                CALLEE: Account(50, 1, assemble(callee), {1: 5}),
+                OTHER: Account(7),
+                EMPTY: Account(),
+                KILLER: Account(9, 1, assemble(f"{word(OTHER)} SELFDESTRUCT")),
+                WRITER: Account(9, 1, assemble("1 6 SSTORE")),
+                **(pre or {}),
+            })  # fmt: skip
+            transaction = Transaction(ACCESS_LIST, SENDER, 0, CONTRACT, 0, b"", gas, 1, 1, access_list=listed)
+            result = EthereumExecutor(machine).apply_transaction(transaction)
+            machine.flush()
+            return After(result, dict(accounts(machine)))
+        finally:
+            machine.restore(before)
+            machine.context = context
