@@ -5,10 +5,15 @@ storage existed (network version 25) the fourth field was not there.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from hypervisor.types import ActorID
 from store.cid import Cid
 from store.codec import CodecError, decode, encode, link, unlink
+
+_KEPT: Final = 4096
+"""Blocks whose content is remembered: some hundred bytes each, and what they are does not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +54,32 @@ class EvmState:
         middle = [transient] if transient_field else []
         return encode([link(self.bytecode), self.bytecode_hash, link(self.storage), *middle, self.nonce, tombstone])
 
-    @classmethod
-    def decode(cls, data: bytes) -> "EvmState":
+    @staticmethod
+    def decode(data: bytes) -> "EvmState":
         """Read either form; CodecError if it is neither."""
-        fields = decode(data)
-        if not isinstance(fields, list) or len(fields) not in (5, 6):
-            raise CodecError("a contract's state is a tuple of five or six")
-        code, code_hash, storage, *middle, nonce, tombstone = fields
-        if not isinstance(code_hash, bytes) or len(code_hash) != 32:
-            raise CodecError("a contract's state has a hash of 32 bytes")
-        transient = None
-        if middle and middle[0] is not None:
-            root, lifespan = _pair(middle[0])
-            transient = TransientData(unlink(root), _lifespan(lifespan))
-        return cls(
-            unlink(code),
-            code_hash,
-            unlink(storage),
-            transient,
-            _u64(nonce),
-            None if tombstone is None else _lifespan(tombstone),
-        )
+        return _decoded(data)
+
+
+@lru_cache(_KEPT)
+def _decoded(data: bytes) -> EvmState:
+    fields = decode(data)
+    if not isinstance(fields, list) or len(fields) not in (5, 6):
+        raise CodecError("a contract's state is a tuple of five or six")
+    code, code_hash, storage, *middle, nonce, tombstone = fields
+    if not isinstance(code_hash, bytes) or len(code_hash) != 32:
+        raise CodecError("a contract's state has a hash of 32 bytes")
+    transient = None
+    if middle and middle[0] is not None:
+        root, lifespan = _pair(middle[0])
+        transient = TransientData(unlink(root), _lifespan(lifespan))
+    return EvmState(
+        unlink(code),
+        code_hash,
+        unlink(storage),
+        transient,
+        _u64(nonce),
+        None if tombstone is None else _lifespan(tombstone),
+    )
 
 
 def _pair(value: object) -> tuple[object, object]:

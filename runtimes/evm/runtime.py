@@ -1,21 +1,27 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
+from bridge.addresses import EthAddress
+from hypervisor.call import Call, CallResult
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
 from hypervisor.runtime import Outcome, RuntimeServices
-from hypervisor.types import BlockId
+from hypervisor.types import ActorID, BlockId
 from runtimes.evm.actor import Invocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import check_there, engine_factory
+from runtimes.evm.engines import FAST, check_there, engine_factory
 from runtimes.evm.rules import Rules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.calls import EthereumCalls
+    from runtimes.evm.fast.engine import FastEngine
 
 ENGINE_OPTION: Final = "evm"
 ETHEREUM: Final = "ethereum"
@@ -49,6 +55,20 @@ class EvmRuntime:
             outcome = Outcome(error.code, BlockId(error.block), error.message)
         syscalls.gas.settle()
         return outcome
+
+    def call_at_once(
+        self, calls: "EthereumCalls", call: Call, actor: ActorID, address: EthAddress
+    ) -> CallResult | None:
+        """Run a transaction's first call of a contract without a kernel, where the engine can; None where it cannot.
+
+        Nothing has happened then. See `runtimes.evm.ethereum.at_once`.
+        """
+        from runtimes.evm.ethereum.at_once import call_at_once
+
+        if self._name != FAST:
+            return None
+        engine = cast("FastEngine", self._engine(calls.surroundings.fork))
+        return call_at_once(calls, self._codes, engine, call, actor, address)
 
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""

@@ -10,7 +10,7 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
    callback's result is then whatever was in memory.
 3. Nothing may be raised before a host function's first `try`: so a guest is entered on any thread but the main one,
    where Python runs signal handlers between any two instructions (`Instance.enter` refuses), and with a good part of
-   the recursion limit left (hypervisor/deep_stack).
+   the recursion limit left (hypervisor/deep_stack). What calls no host function may run anywhere (`enter_alone`).
 4. Callback objects outlive the linker that they were defined in, and every instance made from it.
 5. A guest's memory grows but never moves (an engine setting): its size is read again before a slice behind the last
    known end is refused (`memory.GuestMemory`).
@@ -331,6 +331,10 @@ class Instance:
         """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
         if threading.get_ident() == threading.main_thread().ident:
             raise RuntimeError("a guest may not be entered on the main thread: a signal handler could run inside it")
+        return self.enter_alone(argument)
+
+    def enter_alone(self, argument: int) -> int:
+        """The same on any thread, for what calls no host function."""
         words, at = self._words, self._at
         words[self._CALL] = argument
         words[self._TRAP] = 0

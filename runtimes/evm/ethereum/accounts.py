@@ -9,13 +9,14 @@ before the message alone.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from eth_hash.auto import keccak
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from bridge.evm_state import EvmState
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
 from hypervisor.state_tree import ActorState
@@ -45,6 +46,7 @@ DELEGATION_LENGTH: Final = 23
 _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
 _REFUND: Final = "refund"
+_F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 
 class Glance(NamedTuple):
@@ -88,7 +90,7 @@ class Accounts:
     def filecoin_address(self, address: EthAddress) -> Address:
         """The Filecoin address of an Ethereum address: a masked ID's is the actor's, unless an account stands in."""
         actor = unmask_id(address) if self._masked else None
-        delegated = Address.delegated(EAM_NAMESPACE, address)
+        delegated = delegated_address(address)
         if actor is None or self._tree.lookup_id(delegated) is not None:
             return delegated
         return Address.id(actor)
@@ -126,9 +128,8 @@ class Accounts:
         address: EthAddress | None = self._journal.get((_ADDRESS, actor))
         if address is None:
             delegated = self._existing(actor).delegated_address
-            own = b"" if delegated is None or delegated.namespace() != EAM_NAMESPACE else delegated.subaddress()
-            # that of an account which stands in for an actor is a masked ID
-            address = EthAddress(own) if len(own) == ETH_ADDRESS_LENGTH else masked_id(actor)
+            own = None if delegated is None else ethereum_address(delegated)
+            address = masked_id(actor) if own is None else own
             self._journal.set((_ADDRESS, actor), address)
         return address
 
@@ -138,7 +139,7 @@ class Accounts:
 
     def bring_into_being(self, address: EthAddress) -> ActorID:
         """An account without money for an address that nobody has, or whose account was removed."""
-        delegated = Address.delegated(EAM_NAMESPACE, address)
+        delegated = delegated_address(address)
         actor = self._tree.lookup_id(delegated)
         if actor is None:
             actor = self._tree.register_address(delegated)
@@ -275,13 +276,12 @@ class Accounts:
         """Of which actors and addresses the message has touched slots."""
         actors, addresses = set(), set()
         for key, value in self._journal.items():
-            match key:
-                case _ if value is None:  # gone back to what was before it was written
-                    continue
-                case (int() as actor, int()):
-                    actors.add(ActorID(actor))
-                case ("warm", bytes() as address, int()):
-                    addresses.add(EthAddress(address))
+            if value is None or type(key) is not tuple:  # gone back to what was before it was written
+                continue
+            if len(key) == 2 and type(key[0]) is int:
+                actors.add(ActorID(key[0]))
+            elif len(key) == 3 and key[0] == _WARM:
+                addresses.add(EthAddress(key[1]))
         return frozenset(actors), frozenset(addresses)
 
     def word(self, actor: ActorID, slot: int) -> int:
@@ -482,6 +482,20 @@ class Accounts:
             contract = self._contract(state)
             code = contract.bytecode, contract.bytecode_hash
         return code
+
+
+def ethereum_address(address: Address) -> EthAddress | None:
+    """The twenty bytes of an f410 address, None for every other."""
+    payload = address.payload
+    if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
+        return EthAddress(payload[1:])
+    return None
+
+
+@lru_cache(4096)
+def delegated_address(address: EthAddress) -> Address:
+    """The f410 address of an Ethereum address."""
+    return Address.delegated(EAM_NAMESPACE, address)
 
 
 def is_delegation(code: bytes) -> bool:

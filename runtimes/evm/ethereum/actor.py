@@ -24,7 +24,7 @@ from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.runtime import Outcome
-from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, BlockId
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse
 from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
@@ -48,6 +48,16 @@ def _answered(host: EthereumHost, ask: Ask) -> Answer:
         if host.steps is not None:
             host.steps.step(EvmFault(OutOfGas.__name__))
         raise
+
+
+def code_to_run(calls: EthereumCalls, codes: CodeCache, actor: ActorID) -> Code:
+    """What a call of a contract runs: its own code, or what it lends itself."""
+    accounts = calls.accounts
+    cid = accounts.code_cid(actor)
+    delegate = accounts.delegate_of(actor) if calls.surroundings.fork.delegations else None
+    if delegate is not None:
+        cid = accounts.code_cid(accounts.find(delegate))
+    return codes.get(cid, accounts.code_block(cid))
 
 
 class Invocation:
@@ -89,11 +99,7 @@ class Invocation:
 
     def _invoke(self, calldata: bytes) -> FrameOutcome:
         accounts, context = self._calls.accounts, self._kernel.context
-        cid = accounts.code_cid(self._actor)
-        delegate = accounts.delegate_of(self._actor) if self._calls.surroundings.fork.delegations else None
-        if delegate is not None:
-            cid = accounts.code_cid(accounts.find(delegate))
-        code = self._codes.get(cid, accounts.code_block(cid))
+        code = code_to_run(self._calls, self._codes, self._actor)
         return self._frame(code, calldata, accounts.address_of(context.caller), context.value)
 
     def _filecoin_method(self, params: Block | None) -> Outcome:

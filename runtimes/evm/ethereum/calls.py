@@ -13,12 +13,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log, log_to_entries
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
@@ -30,9 +30,9 @@ from hypervisor.network_versions import LATEST, network_version
 from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import EventEmitted
-from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.interception import FrameInterceptor
@@ -48,7 +48,6 @@ MAX_FRAMES: Final = 1025
 """A transaction's first frame and 1,024 below it."""
 
 _NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
-_F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 FREE: Final = LATEST.prices.successor(
     "free",
@@ -107,6 +106,42 @@ class EthereumCalls(CallManager):
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
 
     # --- calls ------------------------------------------------------------------------------------------------
+
+    def send(self, call: Call) -> CallResult:
+        """Make a call; a transaction's first one that nobody watches is run at once, where the runtime can."""
+        if self.depth == 0 and self.tracer is None and self.interceptor is None and call.method == INVOKE_EVM:
+            result = self._at_once(call)
+            if result is not None:
+                return result
+        return super().send(call)
+
+    def _at_once(self, call: Call) -> CallResult | None:
+        """The call of a contract without kernel and dispatch; None where nothing has happened."""
+        address, accounts = ethereum_address(call.to), self.accounts
+        if address is None or address in self._precompiles:
+            return None
+        actor = accounts.find(address)
+        state = None if actor is None else self.tree.get_actor(actor)
+        if actor is None or state is None or state.code != accounts.evm_code:
+            return None
+        call_at_once = getattr(self.machine.registry.runtime_for(state.code)[1], "call_at_once", None)
+        if call_at_once is None:
+            return None
+        mark = self._begin()
+        self.depth += 1
+        result: CallResult | None = None
+        try:
+            accounts.touch(address)
+            if call.value:
+                self.transfer(call.from_, actor, call.value)
+            result = call_at_once(self, call, actor, address)
+        finally:
+            self.depth -= 1
+            if result is not None and result.exit_code == ExitCode.OK:
+                self.tree.commit()
+            else:
+                self._rollback(mark)
+        return result
 
     def creation(self, call: Call) -> Call:
         """The call as one that makes the contract which it constructs. Else only the init actor may construct one."""
@@ -274,11 +309,3 @@ def filecoin_precompiles(network: int) -> Mapping[EthAddress, str]:
     """Filecoin's own precompiles in a network version, by address."""
     precompiles = filecoin_rules(network_version(network)).precompiles
     return MappingProxyType({address: name for address, name in precompiles.items() if name in FILECOIN})
-
-
-def ethereum_address(address: Address) -> EthAddress | None:
-    """The twenty bytes of an f410 address, None for every other."""
-    payload = address.payload
-    if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
-        return EthAddress(payload[1:])
-    return None

@@ -16,7 +16,7 @@ from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
-from runtimes.evm.ethereum.calls import ethereum_address
+from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Refusal, Transaction
 from store.cid import CBOR, RAW
 

@@ -11,7 +11,7 @@ from bridge.addresses import EthAddress
 from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.types import ActorID
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.fast.tree import TreeHost
 from store.cid import RAW
 
 _NUMBER: Final = Struct("<Q")
@@ -27,7 +27,7 @@ _SEEN: Final = _WARM | _TOUCHED
 class Changes:
     """The changes of one tree."""
 
-    def __init__(self, data: bytes, host: EthereumHost) -> None:
+    def __init__(self, data: bytes, host: TreeHost) -> None:
         self._data = data
         self._at = 0
         self._calls = host.calls

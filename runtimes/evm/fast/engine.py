@@ -25,9 +25,9 @@ from runtimes.evm.engine import (
 )
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.changes import Changes
-from runtimes.evm.fast.instance import RESUME, START, START_TREE, FastInstance, Pool, pool
+from runtimes.evm.fast.instance import RESUME, START, START_TREE, TELL_TREE, FastInstance, Pool, pool
 from runtimes.evm.fast.questions import address_of
-from runtimes.evm.fast.tree import Trees, features, put_beginning
+from runtimes.evm.fast.tree import TreeHost, Trees, features, put_beginning
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -37,6 +37,9 @@ _ASK: Final = 100
 _NO_ROOM: Final = 102
 _OUT_OF_GAS: Final = 103
 _LEFT: Final = 104
+_UNTOLD: Final = 105
+_MOST_TOLD: Final = 64
+"""How often a tree that runs alone is told something."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
@@ -100,6 +103,39 @@ class FastEngine:
         self._frame = None
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
 
+    def at_once(self, frame: Frame, host: TreeHost) -> tuple[FrameOutcome, int] | None:
+        """Run a transaction's first frame with all that it calls, on this thread; how it ends, and the gas it used.
+
+        None where it is too long for that, fails, or meets what a tree is left for: nothing has happened then.
+        """
+        table, code = self._table, frame.code.data
+        if table.trees.alone.skip(code):
+            return None
+        instance = table.pool.take()
+        try:
+            instance.features = table.features
+            rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
+            put_beginning(instance, frame, host, rules, instance.code_number(code), alone=True)
+            gas = host.calls.gas.available
+            exit_code, left = instance.run_alone(START_TREE, gas)
+            told = 0
+            while exit_code == _UNTOLD and told < _MOST_TOLD and instance.tell(cast(Host, host)):
+                exit_code, left = instance.run_alone(TELL_TREE, gas)
+                told += 1
+            if exit_code not in (Status.SUCCESS, Status.REVERT):
+                table.trees.alone.add(code)
+                return None
+            place, size, _, changes, length, *_ = instance.numbers
+            if exit_code == Status.SUCCESS:
+                Changes(instance.read(changes, length), host).write()
+            return FrameOutcome(Status(exit_code), instance.read(place, size)), gas - left
+        except (HypervisorError, StoreError):
+            raise
+        except Exception as defect:
+            raise instance.failed(defect) from defect
+        finally:
+            table.pool.give(instance)
+
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
         """A signal handler could run inside a guest on the main thread; the machine's calls are elsewhere anyway."""
         if threading.get_ident() != threading.main_thread().ident:
@@ -137,6 +173,7 @@ class FastEngine:
         """Run the frame with all that it calls; None where the guest has left it, and nothing has happened."""
         instance.features = self._table.features
         put_beginning(instance, frame, host, rules, code)
+        host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
         exit_code = instance.run(START_TREE, host)
         if exit_code == _LEFT:

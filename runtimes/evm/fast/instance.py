@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cache
+from struct import Struct
 from typing import Final
 
 from bridge.addresses import EthAddress
@@ -17,13 +18,13 @@ from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.loader import guest_module
-from runtimes.evm.fast.questions import QUESTIONS, address_of
-from runtimes.evm.fast.tree import TREE_QUESTIONS, Surveyed
+from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT, address_of
+from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD, Surveyed
 from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
 from store.cid import Cid
 
-MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE = range(9)
+MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE, TELL_TREE = range(10)
 """The guest's commands (`guests/evm/src/lib.rs`)."""
 
 EXCHANGE: Final = 1 << 16
@@ -34,6 +35,9 @@ _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _ALL_QUESTIONS: Final = QUESTIONS + TREE_QUESTIONS
+_ACCOUNT_CODE: Final = len(QUESTIONS) + TREE_TOLD[-1]
+TOLD_BEFOREHAND: Final = frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_TOLD})
+"""What a tree that runs alone can be told before it begins anew."""
 _NO_OPCODE: Final = (1 << 64) - 1
 KEPT_MEMORY: Final = 16 << 20
 """An instance that has grown beyond this is given up when none of its frames waits any more."""
@@ -68,9 +72,10 @@ class FastInstance:
         self._code_bytes = 0
         self._rules: dict[str, int] = {}
         self._follow()
-        place = self._instance.enter(MAILBOX)
+        place = self._instance.enter_alone(MAILBOX)
         self._mail = self._view[place : place + 8 * _HEAD].cast("Q")
         self.numbers = self._mail[3:_POSITION]
+        self._numbers_at = place + 8 * 3
         words = place + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
         self._exchange = words + (_WORDS + 1) * _WORD
@@ -116,6 +121,10 @@ class FastInstance:
         """Write big-endian bytes as a word of the mailbox."""
         self.put(int.from_bytes(value, "big"), number)
 
+    def put_all(self, form: Struct, *values: object) -> None:
+        """Write numbers and words of the mailbox at once."""
+        form.pack_into(self._view, self._numbers_at, *values)
+
     def bring(self, data: bytes) -> None:
         """Lay data before the guest: in the exchange, or in room that it makes for them."""
         size = len(data)
@@ -123,7 +132,7 @@ class FastInstance:
             self._view[self._exchange : self._exchange + size] = data
             return
         self.numbers[0] = size
-        self._instance.enter(RESERVE)
+        self._instance.enter_alone(RESERVE)
         self.write(self.numbers[0], data)
 
     # --- what a frame needs -----------------------------------------------------------------------------------
@@ -137,7 +146,7 @@ class FastInstance:
                 prices[opcode] = row.gas
             self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
-            self._instance.enter(ADD_RULES)
+            self._instance.enter_alone(ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
         return number
 
@@ -149,14 +158,14 @@ class FastInstance:
             return number
         self.bring(code)
         self.numbers[0] = len(code)
-        self._instance.enter(ADD_CODE)
+        self._instance.enter_alone(ADD_CODE)
         number = self._codes[code] = self.numbers[0]
         self._code_bytes += len(code)
         while self._code_bytes > _CODE_BYTES and len(self._codes) > 1:
             old, place = self._codes.popitem(last=False)
             self._code_bytes -= len(old)
             self.numbers[0] = place
-            self._instance.enter(DROP_CODE)
+            self._instance.enter_alone(DROP_CODE)
         return number
 
     def opcode_at(self, position: int) -> int:
@@ -167,7 +176,7 @@ class FastInstance:
         """Drop the frames that nobody will let go on."""
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
-            self._instance.enter(DROP_FRAME)
+            self._instance.enter_alone(DROP_FRAME)
             self.waiting -= 1
 
     # --- running ----------------------------------------------------------------------------------------------
@@ -194,6 +203,25 @@ class FastInstance:
         self.broken = True
         place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self._mail[_POSITION]}"
         return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
+
+    def run_alone(self, command: int, gas: int) -> tuple[int, int]:
+        """Let a tree run until it ends or needs to be told something; the guest's answer, the gas that is left."""
+        self._mail[0] = gas
+        try:
+            return self._instance.enter_alone(command), self._mail[0]
+        except Trap as trap:
+            raise self.failed(trap) from trap
+
+    def tell(self, host: Host) -> bool:
+        """Put the answer to a tree's question where it finds it when it runs again; whether that can be done."""
+        number = self._mail[1]
+        if number not in TOLD_BEFOREHAND:
+            return False
+        _ALL_QUESTIONS[number](self, host)
+        if number == _ACCOUNT_CODE:
+            self.bring(self.code)
+            self.numbers[0] = len(self.code)
+        return True
 
     def answer(self) -> None:
         """Answer the question in the mailbox; what the host raises is kept for `run`."""

@@ -157,3 +157,4 @@ QUESTIONS: Final[tuple[Callable[["FastInstance", Host], None], ...]] = (
     _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """By number."""
+TX_CONTEXT: Final = QUESTIONS.index(_context)

@@ -7,7 +7,8 @@ itself; so nothing is asked of a host here that could change anything.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from bridge.addresses import EthAddress, unmask_id
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
 
 _LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES = (1 << bit for bit in range(7))
-_DELEGATIONS, _P256 = 1, 2
+_DELEGATIONS, _P256, _ALONE = 1, 2, 4
 _ANY_CODE: Final = 1 << 24
 """What stands for no limit of a code's length."""
+_BEGINNING: Final = Struct("<7QQ20s12x20s12x32sQ24xQ24xQ24x")
+"""The mailbox from its numbers on: those, the position, and the words that a tree begins with."""
 _MOST_LEFT: Final = 8
 """After so many trees of a message that were left no more are tried in it."""
 _SKIPS: Final = 63
@@ -48,11 +51,42 @@ class Surveyed:
     owners: dict[EthAddress, ActorID | None]
 
 
+class TreeHost(Protocol):
+    """What a tree needs of a host: a frame's (`runtimes.evm.ethereum.host`), or what stands for a transaction."""
+
+    calls: EthereumCalls
+    accounts: Accounts
+    fork: Fork
+    actor: ActorID
+    address: EthAddress
+
+
+class Skips:
+    """Pieces of code with which something is not tried for so many calls."""
+
+    def __init__(self) -> None:
+        self._left: dict[bytes, int] = {}
+
+    def add(self, code: bytes) -> None:
+        """It has not come off."""
+        if len(self._left) >= _CODES:
+            self._left.clear()
+        self._left[code] = _SKIPS
+
+    def skip(self, code: bytes) -> bool:
+        """Whether this call is one of them."""
+        left = self._left.get(code, 0)
+        if left:
+            self._left[code] = left - 1
+        return left > 0
+
+
 class Trees:
     """Which frames are tried as trees: a memory that bears on speed alone."""
 
     def __init__(self) -> None:
-        self._skips: dict[bytes, int] = {}
+        self.alone = Skips()
+        self._skips = Skips()
         self._left: WeakKeyDictionary[EthereumCalls, int] = WeakKeyDictionary()
 
     def may_try(self, frame: Frame, host: Host) -> bool:
@@ -64,35 +98,30 @@ class Trees:
             return False
         if self._left.get(calls, 0) >= _MOST_LEFT or host.accounts.find(host.address) != host.actor:
             return False
-        skips = self._skips.get(frame.code.data, 0)
-        if skips:
-            self._skips[frame.code.data] = skips - 1
-        return not skips
+        return not self._skips.skip(frame.code.data)
 
     def left(self, frame: Frame, host: EthereumHost) -> None:
         """Remember a tree that was left."""
-        if len(self._skips) >= _CODES:
-            self._skips.clear()
-        self._skips[frame.code.data] = _SKIPS
+        self._skips.add(frame.code.data)
         self._left[host.calls] = self._left.get(host.calls, 0) + 1
 
 
-def put_beginning(guest: "FastInstance", frame: Frame, host: EthereumHost, rules: int, code: int) -> None:
-    """Write what a tree begins with into the mailbox, and draw all the gas that there is."""
-    calls, numbers = host.calls, guest.numbers
+def put_beginning(
+    guest: "FastInstance", frame: Frame, host: TreeHost, rules: int, code: int, alone: bool = False
+) -> None:
+    """Write what a tree begins with into the mailbox, but for the gas."""
+    calls, (precompiles, flags) = host.calls, guest.features
     guest.surveyed = Surveyed(*host.accounts.slots_known(), {host.address: host.actor})
     guest.bring(frame.calldata)
-    guest.put_bytes(frame.address, 0)
-    guest.put_bytes(frame.caller, 1)
-    guest.put(frame.value, 2)
-    guest.put(calls.memory.used, 3)
     limit = calls.surroundings.block.code_limit
-    guest.put(_ANY_CODE if limit is None else limit, 4)
-    guest.put(2 * (_ANY_CODE if limit is None else limit), 5)
-    numbers[0], numbers[1], numbers[2], numbers[3] = rules, code, len(frame.calldata), frame.static
-    numbers[4] = calls.max_depth - calls.depth
-    numbers[5], numbers[6] = guest.features
-    host.gas.overdraw(host.gas.left)
+    most_code = _ANY_CODE if limit is None else limit
+    guest.put_all(
+        _BEGINNING,
+        *(rules, code, len(frame.calldata), frame.static, calls.max_depth - calls.depth),
+        *(precompiles, flags | (_ALONE if alone else 0), 0),
+        *(frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")),
+        *(calls.memory.used, most_code, 2 * most_code),
+    )
 
 
 def features(fork: EngineRules) -> tuple[int, int]:
@@ -211,3 +240,5 @@ TREE_QUESTIONS: Final = cast(
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
 """By number, behind those of `questions`."""
+TREE_TOLD: Final = tuple(TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code))
+"""Those whose answers can be told before a tree begins."""

@@ -14,6 +14,7 @@ from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast import loader
 from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance, Pool, pool
@@ -100,15 +101,16 @@ def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, 
 
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
-    """The guest ends in a trap when it asks from this position."""
-    answer = FastInstance.answer
+    """The guest ends in a trap when it asks from this position, or cannot be told."""
+    answer, tell = FastInstance.answer, FastInstance.tell
 
-    def fail(instance: FastInstance) -> None:
+    def fail(instance: FastInstance, *host: Host) -> bool | None:
         if instance._mail[_POSITION] == place:
             raise ValueError("a defect")
-        answer(instance)
+        return tell(instance, *host) if host else answer(instance)
 
     monkeypatch.setattr(FastInstance, "answer", fail)
+    monkeypatch.setattr(FastInstance, "tell", fail)
 
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:

@@ -45,10 +45,11 @@ def machine(contract: str, callee: str = "", evm: str = "fast") -> Hypervisor:
     return made
 
 
-def run(made: Hypervisor, calldata: bytes = b"", gas: int = 10_000_000) -> ApplyResult:
+def run(made: Hypervisor, calldata: bytes = b"", gas: int = 10_000_000, nonce: int = 0) -> ApplyResult:
     message = Message(
         to_filecoin(CONTRACT),
         to_filecoin(SENDER),
+        nonce,
         method=INVOKE_EVM,
         params=invoke_params(calldata),
         gas_limit=Gas(gas),

@@ -33,6 +33,10 @@ pub const NO_ROOM: Exit = 102;
 pub const OUT_OF_GAS: Exit = 103;
 /// A tree has met something that it cannot deal with; nothing has happened.
 pub const LEFT: Exit = 104;
+/// A tree that runs alone needs to be told something; the question is in the mailbox.
+pub const UNTOLD: Exit = 105;
+/// The same within an instruction that can run again: nothing else of it has happened.
+pub const PAUSED: Exit = 106;
 
 /// How many frames that have ended are kept for others, and how much memory such a one may have.
 pub const MOST_IDLE: usize = 64;
@@ -185,11 +189,16 @@ impl Frame {
     pub fn renew(&mut self, rules: Rc<Rules>, code: Rc<Code>) {
         self.rules = rules;
         self.code = code;
+        self.calldata.clear();
+        self.begin_again();
+    }
+
+    /// Let the same code begin anew, with the same calldata.
+    pub fn begin_again(&mut self) {
         self.pc = 0;
         self.top = self.base();
         self.memory.clear();
         self.granted = 0;
-        self.calldata.clear();
         self.return_data.clear();
         self.output = (0, 0);
         self.context = None;

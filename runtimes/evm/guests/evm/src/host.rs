@@ -1,7 +1,7 @@
 //! What a frame may ask of the world while it runs. `Outside` asks the Python host of a frame for everything: the
 //! arguments lie in the mailbox, and the gas counter is in step on both sides around every question.
 
-use crate::frame::{Exit, Frame, NO_ROOM, RAISED};
+use crate::frame::{Exit, Frame, NO_ROOM, RAISED, UNTOLD};
 use crate::keccak::keccak256;
 use crate::words;
 use revm_primitives::U256;
@@ -53,6 +53,8 @@ pub struct Mailbox {
     pub running: U256,
     /// Longer data on their way in, and rows of words on their way out.
     pub exchange: [u8; EXCHANGE],
+    /// Whether nobody may be asked now: a question ends the run.
+    pub alone: bool,
 }
 
 pub const EXCHANGE: usize = 1 << 16;
@@ -66,6 +68,7 @@ pub static mut MAILBOX: Mailbox = Mailbox {
     words: [words::ZERO; 8],
     running: words::ZERO,
     exchange: [0; EXCHANGE],
+    alone: false,
 };
 
 /// The mailbox. There is one thread, and nobody holds on to it across a question.
@@ -110,6 +113,9 @@ const STEP: u32 = 22;
 pub fn question(frame: &mut Frame, number: u32) -> Answer<()> {
     let mail = mailbox();
     (mail.gas, mail.question) = (frame.gas, number as u64);
+    if mail.alone {
+        return Err(UNTOLD);
+    }
     // SAFETY: the host reads and writes the mailbox and what it was given places of
     unsafe { ask() };
     frame.gas = mailbox().gas;

@@ -476,7 +476,20 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
     frame.pc = pc;
     frame.gas = gas;
     frame.top = top;
-    exit
+    if exit == UNTOLD { pause(frame) } else { exit }
+}
+
+/// Go back before an instruction that could not be told something, if its flat price is all that it has done yet.
+#[inline(never)]
+fn pause(frame: &mut Frame) -> Exit {
+    let position = mailbox().position as usize;
+    let opcode = frame.code.bytes()[position];
+    if !matches!(opcode, 0x31 | 0x3a | 0x3b | 0x3f | 0x41..=0x43 | 0x45 | 0x46 | 0x48 | 0x54 | 0x55 | 0x5c | 0x5d) {
+        return UNTOLD;
+    }
+    frame.pc = position;
+    frame.gas += frame.rules.prices[opcode as usize];
+    PAUSED
 }
 
 /// Put the answer to a call before a frame that is about to go on: the return data, and their copy in memory.

@@ -15,7 +15,7 @@ mod words;
 use frame::*;
 use host::{EXCHANGE, Outside, mailbox};
 use std::rc::Rc;
-use tree::{Beginning, Tree};
+use tree::{Beginning, Ended, Tree};
 
 /// Where the mailbox is.
 const MAILBOX: u32 = 0;
@@ -27,6 +27,7 @@ const DROP_CODE: u32 = 5;
 const RESERVE: u32 = 6;
 const DROP_FRAME: u32 = 7;
 const START_TREE: u32 = 8;
+const TELL_TREE: u32 = 9;
 
 const DONE: Exit = 0;
 
@@ -63,6 +64,7 @@ pub extern "C" fn enter(command: u32) -> u32 {
         RESERVE => guest.reserve(),
         DROP_FRAME => guest.drop_frame(),
         START_TREE => guest.start_tree(),
+        TELL_TREE => guest.tell_tree(),
         _ => NO_ROOM,
     }
 }
@@ -132,9 +134,9 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
-    /// numbers: rules, code, size of the calldata, static, levels, precompiles, delegations and P-256 (bits); words:
-    /// address, caller, value, memory in use, the longest code and init code; calldata come in. Afterwards numbers: output, its size, position, changes,
-    /// their size.
+    /// numbers: rules, code, size of the calldata, static, levels, precompiles, flags (delegations, P-256, alone); words:
+    /// address, caller, value, memory in use, the longest code and init code; calldata come in. Afterwards numbers:
+    /// output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
         let [rules, code, size, is_static, levels, precompiles, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
@@ -142,9 +144,11 @@ impl Guest {
         let [address, caller, value, memory, most_code, most_init_code, ..] = mailbox().words;
         (frame.address, frame.caller, frame.value, frame.is_static) = (address, caller, value, is_static != 0);
         frame.calldata.extend_from_slice(incoming(self, size as usize));
-        let (frame, exit, left) = self.tree.run(Beginning {
+        mailbox().alone = flags & 4 != 0;
+        let ended = self.tree.run(Beginning {
             frame,
             gas: mailbox().gas,
+            alone: flags & 4 != 0,
             levels,
             precompiles,
             p256: flags & 2 != 0,
@@ -153,6 +157,22 @@ impl Guest {
             most_code: most_code.as_limbs()[0],
             most_init_code: most_init_code.as_limbs()[0],
         });
+        self.end_tree(ended)
+    }
+
+    /// What a tree alone was not told is in the mailbox, as the answer to its question; code comes in, its size in
+    /// numbers.
+    fn tell_tree(&mut self) -> Exit {
+        let size = mailbox().numbers[0] as usize;
+        let code = if self.tree.asks_for_code() { incoming(self, size).to_vec() } else { Vec::new() };
+        mailbox().alone = true;
+        let ended = self.tree.go_on_told(&code);
+        self.end_tree(ended)
+    }
+
+    fn end_tree(&mut self, ended: Option<Ended>) -> Exit {
+        mailbox().alone = false;
+        let Some((frame, exit, left)) = ended else { return UNTOLD }; // the question stays in the mailbox
         let exit = self.end(frame, exit);
         mailbox().gas = left;
         if exit == SUCCESS {

@@ -3,6 +3,7 @@
 //! is the other form; what the tree meets of anything else ends it with `LEFT`, and nothing has happened.
 
 mod accounts;
+mod alone;
 mod calls;
 mod host;
 
@@ -12,6 +13,7 @@ use crate::interpreter;
 use crate::journal::{Journal, Key, Map, Mark};
 use crate::keccak::keccak256;
 use crate::words::ZERO;
+use alone::Untold;
 use revm_primitives::U256;
 use std::rc::Rc;
 
@@ -24,8 +26,9 @@ const ACCOUNT_CODE: u32 = 27;
 const TAKE: u32 = 28;
 const PRECOMPILE: u32 = 29;
 
-/// Gas that a frame uses before the host is looked at: a few milliseconds.
+/// Gas that a frame uses before the host is looked at: a few milliseconds. Alone it ends there: it may have to begin anew.
 const SLICE: u64 = 2_000_000;
+const SLICE_ALONE: u64 = 100_000;
 
 const COLD_ACCOUNT: u64 = 2600;
 const WARM_ACCESS: u64 = 100;
@@ -50,6 +53,7 @@ struct Level {
 pub struct Beginning {
     pub frame: Box<Frame>,
     pub gas: u64,
+    pub alone: bool,
     pub levels: u64,
     /// A bit for each precompile below address 64.
     pub precompiles: u64,
@@ -75,12 +79,24 @@ pub struct Tree {
     most_code: u64,
     most_init_code: u64,
     calls: u32,
+    slice: u64,
+    untold: Untold,
+    /// What the tree began with, and its first frame while it waits to begin anew.
+    gas: u64,
+    memory_before: u64,
+    first: Option<Box<Frame>>,
+    /// The frame that waits for what its next instruction asks.
+    paused: Option<Level>,
+    restarts: u32,
     context: Option<[U256; 8]>,
     copied: Option<Rc<Code>>,
     codes: Map<Key, Rc<Code>>,
     code_bytes: usize,
     idle: Vec<Box<Frame>>,
 }
+
+/// The first frame, how it ended, and the gas that is left.
+pub type Ended = (Box<Frame>, Exit, u64);
 
 enum Begun {
     Child,
@@ -89,22 +105,38 @@ enum Begun {
 
 impl Tree {
     /// Run a tree to its end. The first frame comes back, with how it ended and the gas that is left.
-    pub fn run(&mut self, beginning: Beginning) -> (Box<Frame>, Exit, u64) {
-        let Beginning { mut frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
+    /// None where it runs alone and must be told something.
+    pub fn run(&mut self, beginning: Beginning) -> Option<Ended> {
+        let Beginning { frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
         (self.most_code, self.most_init_code) = (beginning.most_code, beginning.most_init_code);
         self.journal.clear();
         self.levels.clear();
         (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
-        (self.memory, self.calls, self.context) = (memory, 0, None);
+        (self.gas, self.memory_before, self.context) = (gas, memory, None);
+        (self.first, self.paused, self.restarts) = (None, None, 0);
+        self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
+        self.run_first(frame)
+    }
+
+    fn run_first(&mut self, mut frame: Box<Frame>) -> Option<Ended> {
+        let (gas, memory) = (self.gas, self.memory_before);
+        (self.memory, self.calls) = (memory, 0);
         self.allot(&mut frame, gas);
         let address = frame.address;
         let me = match self.account(&mut frame, &address) {
             Ok(me) => me,
-            Err(exit) => return (frame, exit, gas),
+            Err(UNTOLD) => {
+                self.first = Some(frame);
+                return None;
+            }
+            Err(exit) => return Some((frame, exit, gas)),
         };
         self.me = me;
         let mark = self.journal.mark();
-        let mut level = Level { frame, me, kept: 0, mark, memory, creates: false };
+        self.run_level(Level { frame, me, kept: 0, mark, memory, creates: false })
+    }
+
+    fn run_level(&mut self, mut level: Level) -> Option<Ended> {
         let mut answer = None;
         loop {
             let exit = match answer.take() {
@@ -119,7 +151,7 @@ impl Tree {
                     Ok(Begun::Child) => {
                         // `begin` has put the child on the stack: the two change places
                         let child = self.levels.pop();
-                        let Some(child) = child else { return (level.frame, NO_ROOM, 0) };
+                        let Some(child) = child else { return Some((level.frame, NO_ROOM, 0)) };
                         self.levels.push(core::mem::replace(&mut level, child));
                         self.me = level.me;
                         continue;
@@ -134,11 +166,20 @@ impl Tree {
             } else {
                 exit
             };
-            if matches!(exit, RAISED | LEFT | NO_ROOM) {
-                return (level.frame, exit, 0);
+            match exit {
+                PAUSED => {
+                    self.paused = Some(level);
+                    return None;
+                }
+                UNTOLD => {
+                    self.first = Some(self.to_the_first(level).frame);
+                    return None;
+                }
+                RAISED | LEFT | NO_ROOM => return Some((level.frame, exit, 0)),
+                _ => {}
             }
             let (exit, left) = self.ended(&mut level, exit);
-            let Some(parent) = self.levels.pop() else { return (level.frame, exit, left) };
+            let Some(parent) = self.levels.pop() else { return Some((level.frame, exit, left)) };
             let child = core::mem::replace(&mut level, parent);
             answer = Some(self.hand_back(&mut level, child, exit, left));
         }
@@ -198,10 +239,14 @@ impl Tree {
         let total = child.kept + left;
         self.allot(&mut level.frame, total);
         let word = if child.creates && success { self.journal.at(child.me).address } else { ZERO };
-        if self.idle.len() < MOST_IDLE && child.frame.memory.capacity() <= MOST_MEMORY {
-            self.idle.push(child.frame);
-        }
+        self.keep_idle(child.frame);
         (success, word)
+    }
+
+    fn keep_idle(&mut self, frame: Box<Frame>) {
+        if self.idle.len() < MOST_IDLE && frame.memory.capacity() <= MOST_MEMORY {
+            self.idle.push(frame);
+        }
     }
 
     /// Put an answer before a frame.
@@ -217,7 +262,7 @@ impl Tree {
     // --- gas ---------------------------------------------------------------------------------------------------------
 
     fn allot(&mut self, frame: &mut Frame, total: u64) {
-        frame.gas = total.min(SLICE);
+        frame.gas = total.min(self.slice);
         self.rest = total - frame.gas;
     }
 

@@ -1,5 +1,6 @@
 //! What a tree finds out from the host when it first looks: accounts, codes and slots.
 
+use super::alone::Untold;
 use super::{ACCOUNT, ACCOUNT_CODE, COLD_ACCOUNT, SLOT, TAKE, Tree, WARM_ACCESS};
 use crate::frame::*;
 use crate::host::{Answer, mailbox, question};
@@ -28,7 +29,13 @@ impl Tree {
             return Ok(*at);
         }
         mailbox().words[0] = address;
+        self.untold = Untold::Account(address);
         question(frame, ACCOUNT)?;
+        self.add_account(address)
+    }
+
+    /// Take an account over from the mailbox.
+    pub(super) fn add_account(&mut self, address: U256) -> Answer<u32> {
         let [flags, nonce, code_size, ..] = mailbox().numbers;
         let [balance, code_hash, code_key, delegate, ..] = mailbox().words;
         if flags & LEAVE != 0 {
@@ -81,14 +88,10 @@ impl Tree {
             Some(code) => code.clone(),
             None => {
                 mailbox().words[0] = address;
+                self.untold = Untold::Code(at);
                 question(frame, ACCOUNT_CODE)?;
                 let code = Rc::new(Code::new(&take(frame, size)?));
-                if self.code_bytes + size > MOST_CODES {
-                    self.codes.clear();
-                    self.code_bytes = 0;
-                }
-                self.code_bytes += size;
-                self.codes.insert(key, code.clone());
+                self.add_code(at, code.clone());
                 code
             }
         };
@@ -96,24 +99,43 @@ impl Tree {
         Ok(code)
     }
 
+    /// Keep code that was fetched, for later trees too.
+    pub(super) fn add_code(&mut self, at: u32, code: Rc<Code>) {
+        if self.code_bytes + code.size > MOST_CODES {
+            self.codes.clear();
+            self.code_bytes = 0;
+        }
+        self.code_bytes += code.size;
+        let key = Key(self.journal.at(at).code_key);
+        self.codes.insert(key, code);
+    }
+
     pub(super) fn slot(&mut self, frame: &mut Frame, key: &U256) -> Answer<u32> {
         let account = &self.journal.accounts[self.me as usize];
         if let Some(at) = account.slots.get(&Key(*key)) {
             return Ok(*at);
         }
-        let (mut original, mut current, mut warm) = (ZERO, ZERO, false);
         if account.has_slots {
             mailbox().words[0] = account.address;
             mailbox().words[1] = *key;
+            self.untold = Untold::Slot(self.me, *key);
             question(frame, SLOT)?;
-            [original, current, ..] = mailbox().words;
-            warm = mailbox().numbers[0] != 0;
+            return Ok(self.add_slot(self.me, *key));
         }
+        Ok(self.keep_slot(Slot { account: self.me, key: *key, original: ZERO, current: ZERO, warm: false }))
+    }
+
+    /// Take a slot over from the mailbox.
+    pub(super) fn add_slot(&mut self, account: u32, key: U256) -> u32 {
+        let [original, current, ..] = mailbox().words;
+        self.keep_slot(Slot { account, key, original, current, warm: mailbox().numbers[0] != 0 })
+    }
+
+    fn keep_slot(&mut self, slot: Slot) -> u32 {
         let at = self.journal.slots.len() as u32;
-        let me = self.me;
-        self.journal.slots.push(Slot { account: me, key: *key, original, current, warm });
-        self.journal.at(me).slots.insert(Key(*key), at);
-        Ok(at)
+        self.journal.at(slot.account).slots.insert(Key(slot.key), at);
+        self.journal.slots.push(slot);
+        at
     }
 
     pub(super) fn is_precompile(&self, address: &U256) -> bool {

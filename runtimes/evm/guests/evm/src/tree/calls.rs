@@ -10,8 +10,9 @@ use crate::{precompiles, words};
 use revm_primitives::U256;
 use std::rc::Rc;
 
-/// Calls before the host is looked at.
+/// Calls before the host is looked at; so many end a tree that runs alone.
 const CALLS: u32 = 256;
+const CALLS_ALONE: u32 = 16;
 
 const CALL_VALUE: u64 = 9000;
 const INIT_CODE_WORD: u64 = 2;
@@ -19,7 +20,7 @@ const INIT_CODE_WORD: u64 = 2;
 impl Tree {
     pub(super) fn begin(&mut self, level: &mut Level) -> Answer<Begun> {
         self.calls += 1;
-        if self.calls >= CALLS {
+        if self.calls >= if mailbox().alone { CALLS_ALONE } else { CALLS } {
             self.calls = 0;
             question(&mut level.frame, TICK)?;
         }

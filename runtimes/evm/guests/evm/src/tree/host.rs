@@ -1,5 +1,6 @@
 //! What a frame of a tree may ask of the world: the other form of `runtimes/evm/ethereum/host.py`.
 
+use super::alone::Untold;
 use super::{CALL_STIPEND, COLD_ACCOUNT, NEW_ACCOUNT, SLICE, TICK, TRANSIENT, Tree, WARM_ACCESS};
 use crate::frame::*;
 use crate::host::{Answer, Host, KECCAK_WORD, Outside, mailbox, question};
@@ -97,6 +98,7 @@ impl Host for Tree {
         }
         mailbox().words[0] = self.journal.at(self.me).address;
         mailbox().words[1] = *key;
+        self.untold = Untold::Transient(self.me, *key);
         question(frame, TRANSIENT)?;
         let word = mailbox().words[0];
         self.journal.transient.insert(place, word);
@@ -147,6 +149,7 @@ impl Host for Tree {
 
     fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
         if self.context.is_none() {
+            self.untold = Untold::Context;
             Outside.context(frame, 0)?;
             self.context = frame.context.as_deref().copied();
         }

@@ -1,0 +1,141 @@
+"""A transaction's first call, run at once: what it may meet on its way, and when it takes the usual way instead.
+
+Expected: the plain engine's results.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress
+from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.fast.engine import FastEngine
+from runtimes.evm.fast.instance import FastInstance
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, CALLEE, CONTRACT, machine, run
+
+OTHER = EthAddress(bytes([0xDD]) * 20)
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many calls were run at once, on this thread, and how many not; what they were told; callbacks."""
+    counted: Counter[str] = Counter()
+    at_once, tell, answer = FastEngine.at_once, FastInstance.tell, FastInstance.answer
+
+    def watched(self: FastEngine, *given: Any) -> Any:
+        assert threading.current_thread() is threading.main_thread()
+        ended = at_once(self, *given)
+        counted["not" if ended is None else "at once"] += 1
+        return ended
+
+    def counts(name: str, function: Any) -> Any:
+        def count(*given: Any) -> Any:
+            counted[name] += 1
+            return function(*given)
+
+        return count
+
+    monkeypatch.setattr(FastEngine, "at_once", watched)
+    monkeypatch.setattr(FastInstance, "tell", counts("told", tell))
+    monkeypatch.setattr(FastInstance, "answer", counts("asked", answer))
+    return counted
+
+
+def both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2) -> None:
+    """Both engines must make the same of some messages: exits, gas, events, every account."""
+    results: list[Any] = []
+    for evm in ("py-evm", "fast"):
+        with machine(contract, callee, evm) as made:
+            install(made, {OTHER: Account(3, 1, assemble("0 SLOAD 1 ADD 0 SSTORE"), {0: 7, 1: 1})})
+            applied = [run(made, gas=gas, nonce=nonce) for nonce in range(times)]
+            results.append(([(each.receipt, each.events) for each in applied], dict(accounts(made)), made.flush()))
+    assert results[0] == results[1]
+
+
+MEETS = {
+    "its own slots": "1 SLOAD 1 ADD DUP1 1 SSTORE 2 SSTORE 2 SLOAD 3 SSTORE 0 1 SSTORE",
+    "a slot again, memory and a log": "5 SLOAD 0 MSTORE 9 9 SSTORE 64 0 9 SLOAD LOG1 9 SLOAD 0 MSTORE 32 0 RETURN",
+    "accounts": f"0x{CALLEE.hex()} BALANCE 1 SSTORE 0x{OTHER.hex()} EXTCODESIZE 2 SSTORE 0x{'77' * 20} EXTCODEHASH POP",
+    "the block": "TIMESTAMP 1 SSTORE NUMBER CHAINID BASEFEE GASLIMIT COINBASE GASPRICE ADD ADD ADD ADD ADD 2 SSTORE",
+    "transient slots": "3 1 TSTORE 1 TLOAD 2 TLOAD ADD 1 SSTORE",
+    "a call": f"1 SLOAD 5 1 SSTORE {CALL_CALLEE} 2 SSTORE 1 SLOAD 3 SSTORE GAS 4 SSTORE",
+    "a call with money": f"32 0 0 0 2 0x{OTHER.hex()} GAS CALL 2 SSTORE SELFBALANCE 1 SSTORE",
+    "memory, then a call": f"7 4096 MSTORE 9 8192 9 4096 0 0x{OTHER.hex()} GAS CALL MSIZE ADD 2 SSTORE GAS 4 SSTORE",
+    "a delegate call": f"0 0 0 0 0x{OTHER.hex()} GAS DELEGATECALL 3 SSTORE",
+    "code": f"32 0 0 0x{OTHER.hex()} EXTCODECOPY 0 MLOAD 1 SSTORE GAS 2 SSTORE",
+    "a creation": "3 0 0 CREATE 2 SSTORE 0x77 3 1 1 CREATE2 3 SSTORE GAS 4 SSTORE",
+    "a revert below": f"1 1 SSTORE 32 0 0 0 0 0x{OTHER.hex()} 30 CALL 2 SSTORE GAS 3 SSTORE",
+    "its own end": f"0x{OTHER.hex()} SELFDESTRUCT",
+}
+
+
+@pytest.mark.parametrize("meets", MEETS.values(), ids=MEETS)
+def test_what_a_transaction_meets_is_told_to_it_and_nobody_is_called_back(done: Counter[str], meets: str) -> None:
+    both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
+    assert (done["at once"], done["not"], done["asked"]) == (2, 0, 0)
+    assert done["told"] >= 2
+
+
+@pytest.mark.parametrize("gas", range(21_000, 80_000, 1_103))
+def test_gas_is_exact_wherever_it_ends(done: Counter[str], gas: int) -> None:
+    both(f"{MEETS['a call']} {MEETS['code']}", "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 REVERT", gas, times=1)
+
+
+def test_a_revert_leaves_nothing_but_its_bill(done: Counter[str]) -> None:
+    both(f"9 9 SSTORE {CALL_CALLEE} POP 32 0 0 LOG1 32 0 REVERT", "1 SLOAD 1 SSTORE 0 0 0 LOG1")
+    assert (done["at once"], done["asked"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "meets",
+    [
+        "loop: GAS 20000 LT @loop JUMPI 1 1 SSTORE",  # longer than what may begin anew
+        "32 0 32 0 0 1 GAS CALL 1 SSTORE",  # ecrecover is the host's
+        "ORIGIN 1 SSTORE",
+        "1 1 SSTORE INVALID",
+    ],
+    ids=["long", "precompile", "question", "failure"],
+)
+def test_what_cannot_be_done_at_once_takes_the_usual_way(done: Counter[str], meets: str) -> None:
+    both(f"4 4 SSTORE {CALL_CALLEE} POP {meets}", "4 4 SSTORE 0 0 0 LOG1")
+    assert (done["at once"], done["not"]) == (0, 2)
+
+
+def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
+    class Deaf:
+        def event(self, event: Any, /) -> None:
+            """Nothing is listened to."""
+
+    with machine("1 1 SSTORE") as made:
+        made.tracer = Deaf()
+        assert run(made).exit_code == 0
+    assert done["at once"] == 0
+
+
+def test_what_escapes_between_two_parts_leaves_the_state_and_the_engine_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Rung(BaseException):
+        """As an interrupt."""
+
+    tell, rings = FastInstance.tell, [3]
+
+    def ring(self: FastInstance, *given: Any) -> bool:
+        rings[0] -= 1
+        if rings[0] == 0:
+            raise Rung
+        return tell(self, *given)
+
+    monkeypatch.setattr(FastInstance, "tell", ring)
+    with machine(f"1 1 SSTORE {CALL_CALLEE} 2 SSTORE", "1 1 SSTORE") as made:
+        before = made.flush()
+        with pytest.raises(Rung):
+            run(made)
+        assert made.flush() == before
+        assert run(made).exit_code == 0
+        assert dict(accounts(made))[CONTRACT].storage == {1: 1, 2: 1}
