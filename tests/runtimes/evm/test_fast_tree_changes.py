@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.addresses import create2_address
+from bridge.addresses import create2_address, create_address
 from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
 from runtimes.evm.ethereum.alloc import Account
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -84,6 +84,28 @@ def test_what_a_call_does_is_kept_with_it_or_taken_back_with_it(
     assert after.slots.get(2, 0) == (ends == "STOP")
     assert after.slots[3] == 1
     assert twins.trees["ended"] == (2 if begins else 1)
+
+
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
+@pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
+def test_what_was_taken_back_is_not_there(twins: Twins, begins: str, does: str, ends: str) -> None:
+    """The callee does it once, in vain; then the caller looks at who could have come into being, and calls them."""
+    looks = " ".join(
+        f"{word(address)} EXTCODESIZE {word(address)} EXTCODEHASH ADD {number} SSTORE {call(address)} POP"
+        for number, address in enumerate((NOBODY, MADE, create_address(CALLEE, 1)), 20)
+    )
+    after = twins.run(f"{begins} {call(CALLEE)} POP {looks}", f"{does} {ends}")
+    assert after.result.success
+    assert dict(after.slots) == {1: 5}
+    assert after.accounts[CALLEE] == Account(50, 1, after.accounts[CALLEE].code, {1: 5})
+
+
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
+def test_a_contract_of_this_transaction_stays_if_its_end_is_taken_back(twins: Twins, begins: str, ends: str) -> None:
+    """EIP-6780: made in the transaction, it goes with it, unless the call in which it went failed."""
+    made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
+    after = twins.run(f"{begins} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
+    assert (made in after.accounts) == (ends != "STOP")
 
 
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
