@@ -6,7 +6,8 @@ takes non-minimal integers and any key order here.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -35,24 +36,6 @@ _COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Bytes with their codec, and the CIDs that they link (with repetitions, in order)."""
-
-    codec: int
-    data: bytes
-    links: tuple[Cid, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BlockStat:
-    """What a guest learns of a block: its handle, codec and size in bytes."""
-
-    id: BlockId
-    codec: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class LinkScan:
     """What a scan found: links, the work done in CBOR fields and CIDs, and why it stopped early, if it did."""
 
@@ -60,6 +43,28 @@ class LinkScan:
     fields: int
     cids: int
     error: ErrorNumber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes with their codec, and what they link, where they were scanned for it."""
+
+    codec: int
+    data: bytes
+    scan: LinkScan | None = field(default=None, compare=False)
+
+    @property
+    def links(self) -> tuple[Cid, ...]:
+        """The CIDs that the block links (with repetitions, in order); none where nobody looked."""
+        return () if self.scan is None else self.scan.links
+
+
+class BlockStat(NamedTuple):
+    """What a guest learns of a block: its handle, codec and size in bytes."""
+
+    id: BlockId
+    codec: int
+    size: int
 
 
 class BlockRegistry:
@@ -108,26 +113,36 @@ def scan_links(codec: int, data: bytes) -> LinkScan:
     return LinkScan(tuple(scanner.links), scanner.fields, scanner.cids, error)
 
 
-class LinkScanCache:
-    """Remembers scans by CID (a scan depends on the bytes alone), up to a number of blocks."""
+class ScannedBlocks:
+    """Blocks of the state with their scans, by CID: what is opened again and again is read and scanned once.
 
-    __slots__ = ("_scans",)
+    Whoever asks knows that the state has the block. All are forgotten when there is no room for one more.
+    """
 
-    CAPACITY = 16_384
+    __slots__ = ("_blocks", "_left")
+
+    ROOM = 32 << 20
+    """Bytes of blocks, each with some for what is kept beside it."""
+    _BESIDE = 512
 
     def __init__(self) -> None:
-        self._scans: dict[Cid, LinkScan] = {}
+        self._blocks: dict[Cid, Block] = {}
+        self._left = self.ROOM
 
-    def scan(self, codec: int, data: bytes, cid: Cid | None) -> LinkScan:
-        """`scan_links`, looked up where the block's CID is known."""
-        if cid is None or codec != DAG_CBOR:
-            return scan_links(codec, data)
-        known = self._scans.get(cid)
-        if known is None:
-            if len(self._scans) >= self.CAPACITY:
-                self._scans.clear()
-            known = self._scans[cid] = scan_links(codec, data)
-        return known
+    def get(self, cid: Cid) -> Block | None:
+        """The block, None where it is not kept."""
+        return self._blocks.get(cid)
+
+    def keep(self, cid: Cid, block: Block) -> None:
+        """Keep a block, if it was scanned and is one that a state may hold."""
+        if block.scan is None or block.scan.error is not None or cid in self._blocks:
+            return
+        size = len(block.data) + self._BESIDE
+        if size > self._left:
+            self._blocks.clear()
+            self._left = self.ROOM
+        self._left -= size
+        self._blocks[cid] = block
 
 
 class _ScanStopped(Exception):

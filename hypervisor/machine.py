@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
-from hypervisor.blocks import LinkScanCache
+from hypervisor.blocks import ScannedBlocks
 from hypervisor.bundle import Bundle, Manifest
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
@@ -110,7 +110,7 @@ class Hypervisor:
         self.tracer = tracer
         self.interceptor: Interceptor | None = None
         self.actor_debugging = actor_debugging
-        self.link_scans = LinkScanCache()
+        self.blocks = ScannedBlocks()
         self.stacks = Stacks()
         self.state_tree = StateTree(self.store, root)
         self.manifest = self._load_manifest()

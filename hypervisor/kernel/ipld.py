@@ -5,7 +5,7 @@ Rules: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (ma
 
 from typing import TYPE_CHECKING
 
-from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat
+from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat, scan_links
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import BlockId
@@ -70,16 +70,13 @@ class Ipld:
         if not self.is_reachable(cid):
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
         # do
-        try:
-            data = self._calls.machine.store.get(cid)
-        except BlockNotFound as error:
-            raise Fatal(f"reachable state is missing: {error}") from error
-        codec = codec_of(cid)
-        self._refuse_codec(codec)
-        links = self._scan(codec, data, cid)
+        block = self._calls.machine.blocks.get(cid) if self._tracks else None
+        if block is None:
+            block = self._loaded(cid)
+        data, links = block.data, self._scanned(block)
         gas.charge("OnBlockOpen", prices.block_open(len(data), len(links)))
         # return
-        return BlockStat(self.accept(Block(codec, data, links)), codec, len(data))
+        return BlockStat(self.accept(block), block.codec, len(data))
 
     def create(self, codec: int, data: bytes) -> BlockId:
         """Make a block. Errors: LIMIT_EXCEEDED over 1 MiB, ILLEGAL_CODEC, NOT_FOUND for an unreachable link."""
@@ -87,7 +84,8 @@ class Ipld:
         if len(data) > MAX_BLOCK_SIZE:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes is over 1 MiB")
         self._refuse_codec(codec)
-        links = self._scan(codec, data, None)
+        block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
+        links = self._scanned(block)
         # charge
         self._calls.gas.charge("OnBlockCreate", self._calls.prices.block_create(len(data), len(links)))
         # do
@@ -97,7 +95,7 @@ class Ipld:
             if link not in self._reachable:
                 raise SyscallError(ErrorNumber.NOT_FOUND, f"the block links {show(link)}, which is not reachable")
         # return
-        return self._registry.add(Block(codec, data, links))
+        return self._registry.add(block)
 
     def read(self, block_id: int, offset: int, length: int) -> bytes:
         """Bytes of a block, fewer than `length` at its end. Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE."""
@@ -126,6 +124,7 @@ class Ipld:
         # do
         cid = cid_of(block.data, block.codec)
         self._calls.machine.store.put(cid, block.data)
+        self._calls.machine.blocks.keep(cid, block)
         self.mark_reachable(cid)
         # return
         return cid
@@ -134,11 +133,24 @@ class Ipld:
         if self._tracks and codec not in ALLOWED_CODECS:
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
 
-    def _scan(self, codec: int, data: bytes, cid: Cid | None) -> tuple[Cid, ...]:
+    def _loaded(self, cid: Cid) -> Block:
+        """A block of the store, scanned for its links where those count."""
+        machine = self._calls.machine
+        try:
+            data = machine.store.get(cid)
+        except BlockNotFound as error:
+            raise Fatal(f"reachable state is missing: {error}") from error
+        codec = codec_of(cid)
+        self._refuse_codec(codec)
+        block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
+        machine.blocks.keep(cid, block)
+        return block
+
+    def _scanned(self, block: Block) -> tuple[Cid, ...]:
         """The links of a block, and the charge for finding them, owed even where the scan fails."""
-        if not self._tracks:
+        scan = block.scan
+        if scan is None:
             return ()
-        scan = self._calls.machine.link_scans.scan(codec, data, cid)
         prices = self._calls.prices
         cost = prices.scan_per_field * scan.fields + prices.scan_per_cid * scan.cids
         if cost:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.blocks import Block, BlockRegistry, LinkScan, LinkScanCache, scan_links
+from hypervisor.blocks import Block, BlockRegistry, LinkScan, ScannedBlocks, scan_links
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from store.cid import (
@@ -220,16 +220,25 @@ def test_the_scan_takes_any_bytes_and_its_work_is_bounded_by_them(data: bytes) -
     assert found.error in (None, ErrorNumber.SERIALIZATION, ErrorNumber.NOT_FOUND)
 
 
-def test_a_scan_is_remembered_by_cid_up_to_a_number_of_blocks() -> None:
-    cache = LinkScanCache()
-    data = encode([link(FOOBAR)])
-    first = cache.scan(DAG_CBOR, data, cid_of(data))
-    assert cache.scan(DAG_CBOR, data, cid_of(data)) is first
-    assert cache.scan(DAG_CBOR, data, None) == first
-    assert cache.scan(RAW, data, cid_of(data, RAW)) == LinkScan((), 0, 0)
-    for number in range(LinkScanCache.CAPACITY):
-        cache.scan(DAG_CBOR, b"\x00", Cid(b"made-up %d" % number))
-    assert cache.scan(DAG_CBOR, data, cid_of(data)) == first
+def test_scanned_blocks_are_kept_by_cid_up_to_a_number_of_bytes() -> None:
+    kept, data = ScannedBlocks(), encode([link(FOOBAR)])
+    block = Block(DAG_CBOR, data, scan(data))
+    kept.keep(cid_of(data), block)
+    assert kept.get(cid_of(data)) is block
+    assert block.links == (FOOBAR,)
+    large = Block(RAW, bytes(1 << 20), LinkScan((), 0, 0))
+    for number in range(ScannedBlocks.ROOM >> 20):
+        assert kept.get(cid_of(data)) is not None
+        kept.keep(Cid(b"made-up %d" % number), large)
+    assert kept.get(cid_of(data)) is None
+    assert kept.get(Cid(b"made-up %d" % number)) is large
+
+
+def test_blocks_that_nobody_scanned_or_that_are_no_state_are_not_kept() -> None:
+    kept = ScannedBlocks()
+    for name, block in {b"a": Block(DAG_CBOR, b"\x80"), b"b": Block(DAG_CBOR, b"\xff", scan(b"\xff"))}.items():
+        kept.keep(Cid(name), block)
+        assert kept.get(Cid(name)) is None
 
 
 def test_handles_count_up_from_one_and_zero_is_no_block() -> None:

@@ -31,7 +31,7 @@ def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) 
     data = call.kernel.ipld.read(block, offset, length)
     call.memory.write(buffer, data)
     # return
-    return I32_RESULT.pack(call.kernel.ipld.stat(block).size - (offset + length))
+    return I32_RESULT.pack(len(call.kernel.ipld.block(block).data) - (offset + length))
 
 
 def block_stat(call: Caller, block: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypervisor.blocks import MAX_BLOCK_SIZE, Block
+from hypervisor.blocks import MAX_BLOCK_SIZE, Block, LinkScan
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
@@ -283,7 +283,7 @@ def test_a_link_that_cannot_be_paid_writes_nothing() -> None:
 
 def test_an_accepted_block_makes_its_links_reachable() -> None:
     kernel = kernel_over(LEAF)
-    handle = kernel.ipld.accept(Block(DAG_CBOR, encode([link(LEAF_CID)]), (LEAF_CID,)))
+    handle = kernel.ipld.accept(Block(DAG_CBOR, encode([link(LEAF_CID)]), LinkScan((LEAF_CID,), 2, 1)))
     assert handle == 1
     kernel.ipld.open(LEAF_CID)
 
