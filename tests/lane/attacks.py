@@ -1,4 +1,4 @@
-"""The attacks: each lets messages wait for a few blocks and says how they exited, block by block.
+"""The attacks: each lets messages wait for a few blocks, sees what they did, and says how they exited, block by block.
 
 What a message must exit with is the reference's word (the official actors and the machine's golden vectors); here it
 shows that the attack was carried out, and that both bundles see the same attack.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridge.bindings import storageminer
+from bridge.bindings import storageminer, storagepower
 from bridge.method_numbers import method_number
 from bridge.params import CREATE_EXTERNAL_METHOD
 from devtools.demo.artifacts import counter_module
@@ -19,7 +19,10 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
+from localnet.contract_state import code_of, storage_of
 from localnet.miner import FUNDS, WINDOW_PROOF
+from localnet.records import TransactionReceipt
+from store.blockstore import get_object
 from store.cid import CBOR
 from store.codec import decode, encode, link
 from tests.crossing.puppet import Script, puppet
@@ -40,7 +43,30 @@ SINGLETONS = [SYSTEM, INIT, REWARD, CRON, POWER, MARKET, REGISTRY, DATACAP, EAM,
 
 def expect(found: object, wanted: object) -> None:
     """The attack went as it was meant to."""
-    assert found == wanted, f"the messages exit with {found}, not {wanted}"
+    assert found == wanted, f"the attack comes to {found}, not {wanted}"
+
+
+def receipts(stage: Stage) -> list[TransactionReceipt]:
+    """What the messages of the newest block left."""
+    return list(stage.network.chain.index.receipts(stage.network.head))
+
+
+def descent(stage: Stage) -> list[int]:
+    """How the calls inside each other end of the newest block's only message, from the outermost on; -1: refused."""
+    (receipt,) = receipts(stage)
+    codes, calls = [], stage.network.receipt(receipt.hash).trace.as_json()["calls"]
+    while calls:
+        expect(len(calls), 1)
+        codes.append(-1 if calls[0]["error"] else calls[0]["exitCode"])
+        calls = calls[0]["calls"]
+    return codes
+
+
+def state_of(stage: Stage, actor: Address) -> object:
+    """The root of a native actor's state."""
+    found = stage.network.machine.actor(actor)
+    assert found is not None
+    return get_object(stage.network.machine.store, found.head)
 
 
 # --- gas, memory, depth -----------------------------------------------------------------------------------------------
@@ -103,6 +129,10 @@ def contracts_recurse_to_the_limit(stage: Stage) -> Exits:
     stage.shoot(contract, gas=9_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK]])
+    codes = descent(stage)  # each call has 63 of 64 parts of the gas: it ends before the depth does
+    expect(codes[:200], [OK] * 200)
+    assert codes[-1] != OK
+    expect(words(receipts(stage)[0].return_data), [1])
     return exits
 
 
@@ -112,8 +142,16 @@ def runtimes_recurse_into_each_other(stage: Stage) -> Exits:
     data = recursion.interface.encode_call("ping", counter.actor_id(), 2000)
     stage.shoot(filecoin_address(recursion.address), data, gas=9_000_000_000)
     exits = [stage.epoch()]
-    assert exits[0][0] in (OK, GAS)
+    expect(exits, [[OK]])
+    levels, ended = words(receipts(stage)[0].return_data)
+    assert len(descent(stage)) > levels > 100
+    expect(ended, GAS)
     return exits
+
+
+def words(data: bytes) -> list[int]:
+    """Numbers in 32 bytes each."""
+    return [int.from_bytes(data[place : place + 32], "big") for place in range(0, len(data), 32)]
 
 
 # --- what is left behind ----------------------------------------------------------------------------------------------
@@ -125,6 +163,7 @@ def answers_of_a_mebibyte(stage: Stage) -> Exits:
     stage.shoot(contract, gas=6_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK, OK]])
+    expect([len(receipt.return_data) for receipt in receipts(stage)], [guests.MEBIBYTE, 0x0FFF00])
     return exits
 
 
@@ -139,6 +178,7 @@ def events_flood_the_receipts(stage: Stage) -> Exits:
     stage.shoot(contract, gas=1_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[GAS, OK, GAS]])
+    expect([len(receipt.execution.events) for receipt in receipts(stage)], [0, 200, 0])
     return exits
 
 
@@ -152,22 +192,28 @@ def state_grows(stage: Stage) -> Exits:
         stage.fire(actor, params=script.wrapped(), gas=400_000_000)
     exits.append(stage.epoch())
     expect(exits, [[OK], [OK] * 20])
+    machine = stage.network.machine
+    kept = [int.from_bytes(storage_of(machine, contract, slot)) for slot in (0, 1, 150, 300, 301)]
+    expect(kept, [0, 1, 150, 300, 0])
+    expect(state_of(stage, actor), [19, bytes(30_000)])
     return exits
 
 
 def newcomers_crowd_the_address_book(stage: Stage) -> Exits:
-    exits = []
+    exits, newcomers = [], []
     for block in range(2):
         for number in range(100):
-            newcomer = Address.delegated(10, (1000 * block + number).to_bytes(20, "big"))
-            stage.fire(newcomer, 0, value=1, gas=90_000_000)
+            newcomers.append(Address.delegated(10, (1000 * block + number).to_bytes(20, "big")))
+            stage.fire(newcomers[-1], 0, value=1, gas=90_000_000)
         exits.append(stage.epoch())
     expect(exits, [[OK] * 100] * 2)
+    actors = [stage.network.machine.actor(newcomer) for newcomer in newcomers]
+    expect([actor and actor.balance for actor in actors], [1] * 200)
     return exits
 
 
 def miners_crowd_the_cron_queue(stage: Stage) -> Exits:
-    exits = []
+    exits, before = [], stage.network.ask(POWER, storagepower.miner_count())
     for _ in range(2):
         for _ in range(12):
             owner = stage.attacker.native.to_bytes()
@@ -175,6 +221,7 @@ def miners_crowd_the_cron_queue(stage: Stage) -> Exits:
             stage.fire(POWER, method_number("CreateMiner"), params, value=FUNDS, gas=800_000_000)
         exits.append(stage.epoch())
     expect(exits, [[OK] * 12] * 2)
+    expect(stage.network.ask(POWER, storagepower.miner_count()), before + 24)
     return exits
 
 
@@ -259,6 +306,7 @@ def a_native_actor_reenters_through_everybody(stage: Stage) -> Exits:
         stage.fire(actor, params=script.wrapped(), gas=3_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK] * 3])
+    expect(state_of(stage, actor), ["outer"])
     return exits
 
 
@@ -347,6 +395,8 @@ def contracts_destroy_themselves_in_a_block_with_payments_to_them(stage: Stage) 
     stage.fire(contract, 0, value=5, gas=1_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK] * 3])
+    expect(code_of(stage.network.machine, contract), b"")
+    expect(stage.network.balance(contract), 10)  # what it had is gone, what came later lies there
     return exits
 
 
@@ -356,13 +406,14 @@ def contracts_destroy_themselves_in_a_block_with_payments_to_them(stage: Stage) 
 def the_pool_is_full_of_what_never_gets_its_turn(stage: Stage) -> Exits:
     """Nonces ahead of their time, limits of a whole block, creations of contracts that run out."""
     stage.network.automine = False
-    for number in range(300):
+    nonce = stage.network.nonce(stage.victim.native)
+    for _ in range(300):
         stage.fire(stage.victim.native, 0, value=1, gas=10_000_000, sender=stage.victim)
-        if number == 0:
-            stage.network.mempool.drop(next(iter(stage.network.mempool)))  # the first is lost: all others wait for it
-            stage._waiting.clear()
+    stage.network.mempool.drop(next(iter(stage.network.mempool)))  # the first is lost: all others wait for it
     stage.fire(EAM, CREATE_EXTERNAL_METHOD, encode(guests.SPIN), gas=900_000_000)
     exits = [stage.epoch(), stage.epoch()]
+    expect(stage.network.nonce(stage.victim.native), nonce)
+    expect(len(list(stage.network.mempool)), 299)
     return [sorted(set(block)) for block in exits]
 
 
