@@ -12,7 +12,7 @@ Threads are parked and used again: starting one takes some 100 microseconds, wak
 import os
 import threading
 import weakref
-from _thread import start_new_thread
+from _thread import get_ident, start_new_thread
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -35,6 +35,7 @@ class Stacks:
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
+        self._home = 0
         self._process = os.getpid()
         weakref.finalize(self, _dismiss, self._workers)
 
@@ -42,8 +43,10 @@ class Stacks:
         """Run `work` on a stack of its own and return or raise what it does; MemoryError where there is none to be had.
 
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
-        interrupt is raised once it has.
+        interrupt is raised once it has. What runs `at_home` has its stack already, for one piece of work at a time.
         """
+        if self._home and self._home == get_ident():
+            return self._on_this_stack(work)
         job = _Job(work)
         interrupt = self._idle_worker().run(job, interrupted)
         try:
@@ -55,6 +58,28 @@ class Stacks:
             return result
         finally:
             del job, interrupt  # a kept traceback would hold every frame of the call in a cycle
+
+    def at_home(self, work: Callable[[], T]) -> T:
+        """Run `work` on a stack of its own, as `run` does; what it runs in its turn, level by level, begins there.
+
+        For many short executions, each of which would wake a thread and wait for it. No interrupt reaches them.
+        """
+
+        def settled() -> T:
+            self._home = get_ident()
+            try:
+                return work()
+            finally:
+                self._home = 0
+
+        return self.run(settled, lambda: None)
+
+    def _on_this_stack(self, work: Callable[[], T]) -> T:
+        home, self._home = self._home, 0  # an execution within this one begins on a stack of its own
+        try:
+            return work()
+        finally:
+            self._home = home
 
     def dismiss(self) -> None:
         """End the parked threads; the next run starts new ones."""

@@ -31,8 +31,8 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
         types, primary = dict(data["types"]), data["primaryType"]
         domain, message = data.get("domain") or {}, data["message"]
         types.setdefault(DOMAIN, [])
-        parts = _PREFIX + _hash_struct(types, DOMAIN, domain, 0)
-        return bytes(keccak(parts if primary == DOMAIN else parts + _hash_struct(types, primary, message, 0)))
+        parts = _PREFIX + hash_struct(types, DOMAIN, domain)
+        return bytes(keccak(parts if primary == DOMAIN else parts + hash_struct(types, primary, message)))
     except KeyError as error:
         raise InvalidInput(f"typed data: {error.args[0]} is missing") from None
     except (TypeError, AttributeError, ValueError, EncodingError, OverflowError) as error:
@@ -41,13 +41,14 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
         raise InvalidInput(f"no typed data: {type(error).__name__}: {error}") from None
 
 
-def _hash_struct(types: Types, name: str, value: Mapping[str, Any], depth: int) -> bytes:
+def hash_struct(types: Types, name: str, value: Mapping[str, Any], depth: int = 0) -> bytes:
+    """The hash of a structure's type and members. `bytes` may be bytes or text. Raises InvalidInput."""
     if depth > _DEEPEST:
         raise InvalidInput(f"typed data of more than {_DEEPEST} levels")
     encoded = b"".join(
         _encode(types, member["type"], _member(value, member), depth) for member in _members(types, name)
     )
-    return bytes(keccak(keccak(_type_text(types, name).encode()) + encoded))
+    return bytes(keccak(keccak(type_text(types, name).encode()) + encoded))
 
 
 def _members(types: Types, name: str) -> list[dict[str, str]]:
@@ -63,7 +64,7 @@ def _member(value: Mapping[str, Any], member: dict[str, str]) -> Any:
     return found
 
 
-def _type_text(types: Types, name: str) -> str:
+def type_text(types: Types, name: str) -> str:
     """The type and those that it uses, which are sorted."""
     used: set[str] = set()
     open_ = [name]
@@ -87,7 +88,7 @@ def _bare(kind: str) -> str:
 def _encode(types: Types, kind: str, value: Any, depth: int) -> bytes:
     """The 32 bytes that stand for a value."""
     if kind in types:
-        return bytes(32) if value is None else _hash_struct(types, kind, value, depth + 1)
+        return bytes(32) if value is None else hash_struct(types, kind, value, depth + 1)
     array = _ARRAY.fullmatch(kind)
     if array is not None:
         inner, length = array.groups()
@@ -101,7 +102,7 @@ def _encode(types: Types, kind: str, value: Any, depth: int) -> bytes:
     if kind == "string":
         return bytes(keccak(value.encode()))
     if kind.startswith("bytes"):
-        data = bytes.fromhex(value.removeprefix("0x"))
+        data = value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
         return bytes(keccak(data)) if kind == "bytes" else encode([kind], [data])
     if "int" in kind:
         value = int(value, 0) if isinstance(value, str) else value

@@ -161,6 +161,9 @@ def _tell_collected(session: Session, suites: list[SuiteResult], as_json: bool, 
     if lcov is not None:
         lcov.write_text(coverage.lcov(files), encoding="utf-8")
     typer.echo(_json(coverage.coverage_json(files)) if as_json else "\n".join(["", *coverage.coverage_lines(files)]))
+    for suite in suites:
+        for name in (name for part in suite.collected for name in part.cut):
+            sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
 
 
 def _compare(session: Session, numbers: list[int], as_json: bool) -> int:

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
 from devtools.soltest.frames import Frame, FrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.stack_trace import function_name
 from devtools.soltest.trace_text import Names
+from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent, Tracer
 
 Place = tuple[str, str]
 """A contract's file and name; of a native actor `""` and its name."""
 Code = tuple[str, str, bool]
 """A contract's file and name, and whether it is its init code."""
+MOST_COUNTED: Final = 10_000_000
+"""Instructions of one call that are counted for coverage: half a minute's, and no end is the usual reason for more."""
 
 
 @dataclass(slots=True)
@@ -33,13 +37,15 @@ class GasUse:
 
 @dataclass(slots=True)
 class Collected:
-    """Of one suite, or of several. `visits` count instructions by program counter."""
+    """Of one suite, or of several. `visits` count instructions by program counter; `cut` names what was too long."""
 
     gas: dict[Place, GasUse] = field(default_factory=dict)
     visits: dict[Code, Counter[int]] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
 
     def add(self, other: Collected, times: int = 1) -> None:
         """Take over what another one has, so many times."""
+        self.cut += other.cut
         for place, use in other.gas.items():
             mine = self.gas.setdefault(place, GasUse())
             mine.deployments += use.deployments * times
@@ -86,10 +92,15 @@ class GasTracer(FrameTracer):
             use.functions.setdefault(function_name(frame, contract), []).append(frame.gas_used)
 
 
+class TooLong(HypervisorError):
+    """A call has more instructions than are counted one by one."""
+
+
 class VisitTracer:
-    """A `PlaceTracer` that counts the instructions of every code."""
+    """A `PlaceTracer` that counts the instructions of every code; of one call no more than `MOST_COUNTED`."""
 
     def __init__(self) -> None:
+        self._left = MOST_COUNTED
         self.found: dict[tuple[bytes, bool], list[int]] = {}
         self._open: list[tuple[bool, list[int]]] = []
         self._here: list[int] = []
@@ -98,6 +109,8 @@ class VisitTracer:
         """Keep track of whose instructions are told."""
         match event:
             case CallStarted():
+                if not self._open:
+                    self._left = MOST_COUNTED
                 self._open.append((event.method == 1, []))
                 self._here = []
             case EvmFrame() if self._open:
@@ -113,8 +126,12 @@ class VisitTracer:
                 pass
 
     def place(self, counter: int, /) -> None:
-        """Count an instruction."""
+        """Count an instruction. Raises TooLong."""
         self._here[counter] += 1
+        self._left -= 1
+        if self._left < 0:
+            self._open.clear()
+            raise TooLong(f"more than {MOST_COUNTED} instructions")
 
     def step(self, event: RuntimeEvent, /) -> None:
         """The same by a whole step."""
@@ -128,6 +145,7 @@ class Collector:
     def __init__(self, names: Names, rules: str, *, gas: bool) -> None:
         self._names, self._rules, self._gas = names, rules, gas
         self._tests = 0
+        self._cut: list[str] = []
         self._set_up = self._new()
         self._test = self._new()
 
@@ -136,7 +154,7 @@ class Collector:
 
     def set_up_tracer(self) -> Tracer:
         """Who listens to the constructor and `setUp`."""
-        self._tests, self._set_up, self._test = 0, self._new(), self._new()
+        self._tests, self._cut, self._set_up, self._test = 0, [], self._new(), self._new()
         return self._set_up
 
     def test_tracer(self) -> Tracer:
@@ -144,9 +162,14 @@ class Collector:
         self._tests += 1
         return self._test
 
+    def cut_short(self, name: str) -> None:
+        """What is run to its end without a listener; what it did before is counted."""
+        self._cut.append(name)
+
     def collected(self) -> Collected:
         """Of the suite."""
         whole = _plain(self._test, self._names.known)
+        whole.cut += self._cut
         whole.add(_plain(self._set_up, self._names.known), self._tests)
         return whole
 

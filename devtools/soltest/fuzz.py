@@ -12,13 +12,13 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
-from eth_abi.abi import encode
-
+from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.discovery import TestFunction
 from devtools.soltest.project import FuzzSettings
 from devtools.soltest.results import CounterExample, Kind, Status, TestResult
 from devtools.soltest.stage import Stage, is_rejected, selector
-from devtools.soltest.values import Dictionary, Values, simpler, types, written
+from devtools.soltest.value_text import arguments_text
+from devtools.soltest.values import Dictionary, Values, simpler, types
 from devtools.soltest.world import CallOutcome, Handle
 
 _MOST_SHRINKS: Final = 5000
@@ -74,7 +74,7 @@ class FuzzRun:
         """The failure with the simplest inputs that still fail."""
         simple, outcome, reason = self._shrunk(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
-        example = CounterExample(self.calldata(simple), written(inputs, simple))
+        example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
         return self._result(Status.FAILURE, reason, outcome.gas_used, (example,))
 
     def _shrunk(

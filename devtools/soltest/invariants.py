@@ -21,13 +21,15 @@ from devtools.soltest.fuzz import shrink
 from devtools.soltest.project import InvariantSettings
 from devtools.soltest.results import CounterExample, Kind, Status, TestResult
 from devtools.soltest.stage import Stage, is_rejected, selector
-from devtools.soltest.values import Dictionary, Values, types, written
+from devtools.soltest.value_text import arguments_text
+from devtools.soltest.values import Dictionary, Values, types
 from devtools.soltest.world import CallOutcome, Handle
 from localnet.addresses import checksummed
 from localnet.code_patterns import CodePattern, without_metadata
 
 _SELECTORS = "(address,bytes4[])[]"
 _READING = ("view", "pure")
+_FAILED = "assertion failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Step:
         """As results have it."""
         return CounterExample(
             self.calldata,
-            written(self.target.entry["inputs"], self.arguments),
+            arguments_text(self.target.entry["inputs"], self.arguments),
             checksummed(self.sender),
             self.target.contract,
             checksummed(self.target.address),
@@ -220,7 +222,7 @@ class InvariantRun:
         if not outcome.success and self.settings.fail_on_revert:
             return self.stage.reason(outcome)
         if self.stage.has_failed():
-            return "assertion failed"
+            return _FAILED
         return self._broken()
 
     def _broken(self, name: str | None = None) -> str | None:
@@ -230,7 +232,7 @@ class InvariantRun:
         try:
             outcome = self.stage.call(selector(name or self.test.signature))
             status, reason = self.stage.verdict(outcome)
-            return reason or "the invariant does not hold" if status is Status.FAILURE else None
+            return reason or _FAILED if status is Status.FAILURE else None
         finally:
             world.drop(here)
 

@@ -8,11 +8,12 @@ from time import perf_counter
 from typing import Protocol
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
+from devtools.soltest.collecting import TooLong
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun
-from devtools.soltest.project import Project
+from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Kind, Status, TestResult
 from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
 from devtools.soltest.values import Dictionary, pushed
@@ -44,7 +45,10 @@ class Collector(Protocol):
         """Who listens to the constructor and `setUp`."""
 
     def test_tracer(self) -> Tracer:
-        """Who listens to a test, with all its runs."""
+        """Who listens to a test, with all its runs. What it raises as TooLong ends the listening, not the test."""
+
+    def cut_short(self, name: str) -> None:
+        """A test, or `setUp()`, is run to its end without a listener."""
 
 
 @dataclass(slots=True)
@@ -76,10 +80,15 @@ class SuiteRun:
                 world.cheatcodes.settings = replace(world.cheatcodes.settings, errors=stage.errors, seed=self.seed)
                 self.started("setUp()")
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
-                self._made_ready(stage, self.collector.set_up_tracer() if self.collector else seen)
+                try:
+                    self._made_ready(stage, self.collector.set_up_tracer() if self.collector else seen)
+                except TooLong:
+                    self._stop_listening("setUp()", base)
+                    stage = Stage(world, self.artifacts, artifact)
+                    self._made_ready(stage, None)
             except SetUpFailed as failure:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
-                    yield self._viewed_set_up(base, artifact, result)
+                    yield replace(self._viewed_set_up(base, artifact, result), gas=0)  # as forge
                 return
             except (HypervisorError, KeyError, ValueError) as error:
                 yield _broken("setUp()", Kind.UNIT, error)
@@ -128,12 +137,12 @@ class SuiteRun:
                     cheats = self.world.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     cheats.settings = replace(cheats.settings, internal_reverts=internal)
-                    if test.kind is Kind.UNIT:
-                        result = self._unit(stage, test)
-                    elif test.kind is Kind.FUZZ:
-                        result = FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words or ())).run()
-                    else:
-                        result = InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words or ())).run()
+                    run = self._way(stage, test, fuzz, invariant, ready, words or ())
+                    try:
+                        result = run()
+                    except TooLong:
+                        self._stop_listening(test.signature, ready)
+                        result = run()
                     result = replace(result, duration=perf_counter() - begin)
                     result = self._viewed(stage, test, ready, seen, result)
                 except HypervisorError as error:
@@ -143,6 +152,23 @@ class SuiteRun:
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
+
+    def _stop_listening(self, name: str, ready: Handle) -> None:
+        if self.collector is not None:
+            self.collector.cut_short(name)
+        self.world.machine.tracer = None
+        self.world.restore(ready)
+
+    def _way(
+        self, stage: Stage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
+        words: tuple[int, ...],
+    ) -> Callable[[], TestResult]:  # fmt: skip
+        """How a test of this kind is run."""
+        if test.kind is Kind.UNIT:
+            return lambda: self._unit(stage, test)
+        if test.kind is Kind.FUZZ:
+            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words)).run()
+        return lambda: InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words)).run()
 
     def _unit(self, stage: Stage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

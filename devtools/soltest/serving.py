@@ -44,6 +44,9 @@ class Server:
 
         What is `known` lacks the views for which the test is run once more.
         """
+        self._world.machine.stacks.at_home(lambda: self._run(suite))
+
+    def _run(self, suite: Suite) -> None:
         begin = perf_counter()
         run = SuiteRun(
             self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,

@@ -10,7 +10,8 @@ from bridge.addresses import EthAddress
 from bridge.evm_state import EvmState
 from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
-from devtools.soltest.cheatcodes.state import VM_ADDRESS
+from devtools.soltest.cheatcodes.metering import asks_for_gas
+from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from devtools.soltest.errors import KnownErrors
 from devtools.soltest.results import Status
 from devtools.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
@@ -19,8 +20,6 @@ from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import EMPTY_ARRAY_CID
 from store.kamt import Kamt
-
-_FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
 
 
 class SetUpFailed(Exception):
@@ -53,6 +52,7 @@ class Stage:
     def build(self) -> None:
         """Create libraries and the contract. Raises SetUpFailed, and InvalidInput for a library that is not there."""
         world = self.world
+        world.cheatcodes.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
         self._deploy_libraries(self.artifact.creation)
         self.address = world.next_address(self.sender)
         is_ethereum = world.setting.rules == "ethereum"
@@ -92,14 +92,16 @@ class Stage:
     # --- how a call ended ---------------------------------------------------------------------------------------
 
     def has_failed(self) -> bool:
-        """Whether a test has said so in the slot that forge-std uses for it."""
+        """Whether a test has said so in the slot that forge-std uses for it, even if it went back to a state since."""
+        if self.world.cheatcodes.state.has_failed:
+            return True
         machine = self.world.machine
         actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
         state = None if actor is None else machine.state_tree.get_actor(actor)
         if state is None or state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
             return False
         storage = EvmState.decode(machine.store.get(state.head)).storage
-        return storage != EMPTY_KAMT and Kamt(machine.store, storage).get(_FAILED_SLOT) != 0
+        return storage != EMPTY_KAMT and Kamt(machine.store, storage).get(FAILED_SLOT) != 0
 
     def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[Status, str | None]:
         """Whether a test's call is a success, and if not, why."""
@@ -110,12 +112,12 @@ class Stage:
             return (Status.FAILURE, "the test was expected to fail") if ok else (Status.SUCCESS, None)
         if ok:
             return Status.SUCCESS, None
-        return Status.FAILURE, self.reason(outcome)
+        return Status.FAILURE, None if outcome.success else self.reason(outcome)
 
     def reason(self, outcome: CallOutcome) -> str:
-        """Why a call failed, in words."""
+        """Why a call failed, in words; of one that did not, where the test has said so itself, forge's for `setUp`."""
         if outcome.success:
-            return "assertion failed"
+            return "execution error"
         if outcome.output:
             return said(outcome.output, self.errors)
         return _fault(outcome.error)

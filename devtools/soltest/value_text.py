@@ -1,4 +1,4 @@
-"""Values of Solidity's types as forge's traces write them: labelled addresses, numbers with their size, structs."""
+"""Values of Solidity's types as forge writes them: labelled addresses, numbers with their size, structs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ LONGEST: Final = 4_096
 _PLAIN: Final = 9_999
 """Numbers up to this one are written without their size."""
 
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
 Named = Callable[[EthAddress], str]
 """An address with its label, where it has one."""
 
@@ -48,12 +49,14 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
             return "true" if value else "false"
         case int():
             return number_text(value)
+        case bytes() if kind == "address":
+            return named(EthAddress(value))
         case bytes():
             return f"0x{value.hex()}"
         case str() if kind == "address":
             return named(EthAddress(bytes.fromhex(value[2:])))
         case _:
-            return f'"{printable(str(value), LONGEST)}"'
+            return f'"{_escaped(str(value))}"'
 
 
 def number_text(value: int) -> str:
@@ -63,6 +66,11 @@ def number_text(value: int) -> str:
     sign, digits = "-" if value < 0 else "", str(abs(value))
     fraction = digits[1:4].rstrip("0")
     return f"{value} [{sign}{digits[0]}{'.' if fraction else ''}{fraction}e{len(digits) - 1}]"
+
+
+def _escaped(text: str) -> str:
+    """On one line, as Rust writes a string for debugging."""
+    return printable(text.translate(_ESCAPES), LONGEST)
 
 
 def _struct(entry: Mapping[str, Any]) -> str:

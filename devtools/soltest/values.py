@@ -1,4 +1,4 @@
-"""Values for fuzz tests: drawn by their types, made simpler when one has made a test fail, and written for people.
+"""Values for fuzz tests: drawn by their types, and made simpler when one has made a test fail.
 
 Numbers are drawn from four wells: the edges of the type, small ones, words that the code itself mentions (the
 dictionary), and the whole range, as forge does in the main.
@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from devtools.soltest.discovery import type_of
-from localnet.addresses import checksummed
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _LONGEST: Final = 256
@@ -189,43 +188,6 @@ def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -
     for index, found in enumerate(value):
         for better in simpler(item, found):
             yield [*value[:index], better, *value[index + 1 :]]
-
-
-# --- written --------------------------------------------------------------------------------------------------------
-
-
-def written(inputs: Inputs, values: Sequence[Any]) -> str:
-    """Arguments as forge writes them."""
-    return ", ".join(_written(entry, value) for entry, value in zip(inputs, values, strict=True))
-
-
-def _written(entry: Mapping[str, Any], value: Any) -> str:
-    kind = str(entry["type"])
-    if kind.endswith("]"):
-        item = {**entry, "type": kind[: kind.rindex("[")]}
-        return f"[{', '.join(_written(item, part) for part in value)}]"
-    if kind == "tuple":
-        name = str(entry.get("internalType", "")).rpartition(".")[2].removeprefix("struct ")
-        parts = zip(entry["components"], value, strict=True)
-        fields = ", ".join(f"{part.get('name')}: {_written(part, item)}" for part, item in parts)
-        return f"{name}({{ {fields} }})"
-    if kind == "bool":
-        return "true" if value else "false"
-    if kind == "string":
-        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if kind == "address":
-        return checksummed(EthAddress(value))
-    if isinstance(value, bytes):
-        return f"0x{value.hex()}"
-    number: int = value
-    return f"{number} [{_scientific(number)}]" if abs(number) >= 10_000 else str(number)
-
-
-def _scientific(number: int) -> str:
-    """`1.234e20`, with at most four digits, cut off."""
-    digits = str(abs(number))
-    tail = digits[1:4].rstrip("0")
-    return f"{'-' if number < 0 else ''}{digits[0]}{'.' + tail if tail else ''}e{len(digits) - 1}"
 
 
 def types(inputs: Inputs) -> list[str]:

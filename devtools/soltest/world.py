@@ -25,14 +25,15 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 ETHEREUM: Final = "ethereum"
-_FILECOIN_GAS: Final = Gas(10**15)
-"""Of a test's message under Filecoin's rules: no test of forge's has less than it needs."""
+_FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
+"""Of a test's message under Filecoin's rules: what ten blocks of the network have. A loop without end uses it up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,3 +269,16 @@ def test_an_interrupt_while_work_is_handed_over_has_it_done_once_and_waited_for(
     assert times == 1
     assert stacks.run(lambda: 7, never) == 7
     assert stacks._workers == [worker]
+
+
+def test_at_home_one_piece_of_work_at_a_time_needs_no_other_thread() -> None:
+    stacks = Stacks()
+
+    def home() -> tuple[int, int, int, int]:
+        nested = stacks.run(lambda: stacks.run(threading.get_ident, never), never)
+        return threading.get_ident(), stacks.run(threading.get_ident, never), nested, threading.get_ident()
+
+    here, first, nested, again = stacks.at_home(home)
+    assert here == first == again != threading.get_ident()
+    assert nested != here
+    assert stacks.run(threading.get_ident, never) != threading.get_ident()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,11 @@ class Context:
     def advance(self, **changes: Any) -> None:
         """Change the block that opcodes and actors see."""
         self.machine.advance(**changes)
+        self.cheats.renew(self.calls)
+
+    def set_block(self, **changes: Any) -> None:
+        """Change what opcodes see beyond that: fields of `Block`."""
+        self.state.block = replace(self.state.block, **changes)
         self.cheats.renew(self.calls)
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:

@@ -55,7 +55,7 @@ def _prevrandao_number(context: Context, value: int) -> None:
 @cheatcode("prevrandao(bytes32)")
 def _prevrandao(context: Context, value: bytes) -> None:
     context.ethereum("randomness that a test chooses")
-    context.state.block.prevrandao = value
+    context.set_block(prevrandao=value)
 
 
 @cheatcode("difficulty(uint256)")
@@ -69,15 +69,13 @@ def _difficulty(_context: Context, _value: int) -> None:
 @cheatcode("txGasPrice(uint256)")
 def _gas_price(context: Context, price: int) -> None:
     context.ethereum("gas price of a transaction")
-    context.state.block.gas_price = price
-    context.cheats.renew(context.calls)
+    context.set_block(gas_price=price)
 
 
 @cheatcode("blobBaseFee(uint256)")
 def _blob_base_fee(context: Context, fee: int) -> None:
     context.ethereum("blobs")
-    context.state.block.blob_base_fee = fee
-    context.cheats.renew(context.calls)
+    context.set_block(blob_base_fee=fee)
 
 
 @cheatcode("getBlobBaseFee()", returns="uint256")
@@ -88,8 +86,7 @@ def _get_blob_base_fee(context: Context) -> int:
 @cheatcode("blobhashes(bytes32[])")
 def _blob_hashes(context: Context, hashes: Sequence[bytes]) -> None:
     context.ethereum("blobs")
-    context.state.block.blob_hashes = tuple(hashes)
-    context.cheats.renew(context.calls)
+    context.set_block(blob_hashes=tuple(hashes))
 
 
 @cheatcode("getBlobhashes()", returns="bytes32[]")
@@ -102,7 +99,7 @@ def _set_block_hash(context: Context, number: int, value: bytes) -> None:
     now = context.machine.context.epoch
     if number > now:
         raise CheatcodeFailure("block number must be less than or equal to the current block number")
-    context.state.block.hashes[number] = value
+    context.set_block(hashes={**context.state.block.hashes, number: value})
 
 
 @cheatcode("getBlockNumber()", returns="uint256")

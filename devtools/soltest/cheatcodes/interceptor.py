@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -27,11 +26,12 @@ from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, passed
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, ledger_of
-from devtools.soltest.cheatcodes.signatures import name_of
+from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
 from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     VM_ADDRESS,
     Block,
+    CallGas,
     MappingSlots,
     RecordedLog,
     State,
@@ -47,7 +47,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
 from runtimes.evm.engine import Answer, Ask, CallAsk
 from runtimes.evm.ethereum import answers
 from runtimes.evm.ethereum.alloc import Account, install
@@ -55,8 +55,6 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import CBOR, Cid, cid_of
 
-_FAIL_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
-"""What a test sets that fails without reverting, in the storage of the cheatcodes' address."""
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _UNNAMED: Final = ("assert", "rpcUrl")
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
@@ -133,11 +131,11 @@ class Cheatcodes:
 
     def snapshot(self, machine: Hypervisor) -> Kept:
         """What is set now, and the block."""
-        return Kept(deepcopy(self.state), machine.context)
+        return Kept(self.state.copied(), machine.context)
 
     def restore(self, kept: Kept, machine: Hypervisor) -> None:
         """Go back to what was kept; the machine's state is the world's to bring back."""
-        self.state = deepcopy(kept.state)
+        self.state = kept.state.copied()
         machine.context = kept.context
         self.console.clear()
 
@@ -160,10 +158,17 @@ class Cheatcodes:
             self.renew(calls)
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
-            result = proceed(call)
+            result = self._measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
             self.unused = 0 if result.exit_code in _RETURNING else calls.exhausted
             return result
         return filecoin_calls.send(self, calls, call, proceed)
+
+    def _measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        used, refunded = calls.gas.used, calls.accounts.refund
+        result = proceed(call)
+        if call.gas_limit is not None and call.method != METHOD_CONSTRUCTOR:
+            self.state.last_call = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
+        return result
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
         """Answer what a frame asks for."""
@@ -281,8 +286,6 @@ class Cheatcodes:
                 return CallResult(ExitCode.OK)
         if result.exit_code != ExitCode.OK:
             return result
-        if ledger_of(calls).load(VM_ADDRESS, _FAIL_SLOT):
-            return _reverted(b"")
         message = state.failure or _missing_call(state) or emits.left_over(state) or _missing_creation(state)
         state.failure = None
         return result if message is None else _reverted(failure_data(message))
@@ -335,7 +338,8 @@ def _unknown(selector: bytes) -> str:
             f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
             "(likely in `forge-std`) and the `forge` version"
         )
-    return f"vm.{name}: this cheatcode is not supported"
+    more = f": {ONE_STATE}" if name in FORKING else ""
+    return f"vm.{name}: this cheatcode is not supported{more}"
 
 
 def _reverted(output: bytes) -> CallResult:

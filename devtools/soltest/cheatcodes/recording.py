@@ -1,7 +1,8 @@
-"""Cheatcodes that record: logs, slots, state diffs, mappings, gas."""
+"""Cheatcodes that record: logs, slots, state diffs, mappings."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.state import AccountAccess, GasMeter, MappingSlots
+from devtools.soltest.cheatcodes.state import AccountAccess, MappingSlots
 from devtools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.engines import PLAIN
 from runtimes.evm.runtime import ENGINE_OPTION
@@ -35,6 +36,21 @@ def _record_logs(context: Context) -> None:
 def _recorded_logs(context: Context) -> Sequence[Any]:
     logs, context.state.logs = context.state.logs or [], None if context.state.logs is None else []
     return [(list(log.topics), log.data, log.emitter) for log in logs]
+
+
+@cheatcode("getRecordedLogsJson()", returns="string")
+def _recorded_logs_json(context: Context) -> str:
+    return json.dumps(
+        [
+            {
+                "topics": [f"0x{topic.hex()}" for topic in topics],
+                "data": f"0x{data.hex()}",
+                "emitter": context.shown(emitter),
+            }
+            for topics, data, emitter in _recorded_logs(context)
+        ],
+        separators=(",", ":"),
+    )
 
 
 # --- slots ----------------------------------------------------------------------------------------------------------
@@ -137,88 +153,3 @@ def _mapping_parent(context: Context, account: EthAddress, slot: bytes) -> tuple
     known = _mapping(context, account)
     found = known.keys.get(int.from_bytes(slot, "big")) or known.hashes.get(int.from_bytes(slot, "big"))
     return (False, bytes(32), bytes(32)) if found is None else (True, found[0], _word(found[1]))
-
-
-# --- gas ------------------------------------------------------------------------------------------------------------
-
-
-def _used(context: Context) -> int:
-    if context.host is not None:
-        context.host.gas.settle()
-        used = context.calls.gas.used
-        context.host.gas.refill()
-        return used
-    return context.calls.gas.used
-
-
-@cheatcode("pauseGasMetering()")
-def _pause(context: Context) -> None:
-    context.state.paused_gas[context.depth] = _used(context)
-
-
-@cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
-def _resume(context: Context) -> None:
-    paused = context.state.paused_gas.pop(context.depth, None)
-    if paused is not None and context.host is not None:
-        context.host.gas.settle()
-        context.calls.gas.used = min(paused, context.calls.gas.used)
-        context.host.gas.refill()
-
-
-@cheatcode("resetGasMetering()")
-def _reset(context: Context) -> None:
-    if context.host is not None:
-        context.host.gas.settle()
-        context.calls.gas.used = 0
-        context.host.gas.refill()
-
-
-@cheatcode("startSnapshotGas(string)", partial="no file is written under snapshots/")
-def _start_gas(context: Context, name: str) -> None:
-    _start_meter(context, "", name)
-
-
-@cheatcode("startSnapshotGas(string,string)", partial="no file is written under snapshots/")
-def _start_gas_group(context: Context, group: str, name: str) -> None:
-    _start_meter(context, group, name)
-
-
-def _start_meter(context: Context, group: str, name: str) -> None:
-    if (group, name) in context.state.meters:
-        raise CheatcodeFailure(f"gas snapshot already active: {name} in group: {group}")
-    context.state.meters[group, name] = GasMeter(group, name, _used(context))
-    context.state.last_meter = group, name
-
-
-@cheatcode("stopSnapshotGas()", returns="uint256", partial="no file is written under snapshots/")
-def _stop_gas(context: Context) -> int:
-    if context.state.last_meter is None:
-        raise CheatcodeFailure("no gas snapshot was started yet, please use `startSnapshotGas` to start one")
-    return _stop_meter(context, *context.state.last_meter)
-
-
-@cheatcode("stopSnapshotGas(string)", returns="uint256", partial="no file is written under snapshots/")
-def _stop_gas_name(context: Context, name: str) -> int:
-    return _stop_meter(context, "", name)
-
-
-@cheatcode("stopSnapshotGas(string,string)", returns="uint256", partial="no file is written under snapshots/")
-def _stop_gas_group(context: Context, group: str, name: str) -> int:
-    return _stop_meter(context, group, name)
-
-
-def _stop_meter(context: Context, group: str, name: str) -> int:
-    meter = context.state.meters.pop((group, name), None)
-    if meter is None:
-        raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
-    return _used(context) - meter.used
-
-
-@cheatcode("snapshotValue(string,uint256)", partial="no file is written under snapshots/")
-def _snapshot_value(_context: Context, _name: str, _value: int) -> None:
-    """Only files would show it."""
-
-
-@cheatcode("snapshotValue(string,string,uint256)", partial="no file is written under snapshots/")
-def _snapshot_value_group(_context: Context, _group: str, _name: str, _value: int) -> None:
-    """Only files would show it."""

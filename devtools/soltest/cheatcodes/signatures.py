@@ -18,7 +18,6 @@ MISSING: Final[tuple[str, ...]] = (
     "broadcastRawTransaction(bytes)",
     "cool(address)",
     "coolSlot(address,bytes32)",
-    "createEd25519Key(bytes32)",
     "createFork(string)",
     "createFork(string,bytes32)",
     "createFork(string,uint256)",
@@ -27,11 +26,6 @@ MISSING: Final[tuple[str, ...]] = (
     "createSelectFork(string,uint256)",
     "currentFilePath()",
     "dumpState(string)",
-    "eip712HashStruct(string,bytes)",
-    "eip712HashStruct(string,string,bytes)",
-    "eip712HashType(string)",
-    "eip712HashType(string,string)",
-    "eip712HashTypedData(string)",
     "eth_getLogs(uint256,uint256,address,bytes32[])",
     "executeTransaction(bytes)",
     "expectLogoURIUpdated(address,address,string)",
@@ -49,13 +43,11 @@ MISSING: Final[tuple[str, ...]] = (
     "getDeployment(string,uint64)",
     "getDeployments(string,uint64)",
     "getRawBlockHeader(uint256)",
-    "getRecordedLogsJson()",
     "getStateDiff()",
     "getStateDiffJson()",
     "getStorageAccesses()",
     "getStorageSlots(address,string)",
     "isImplicitlyApproved(address)",
-    "lastCallGas()",
     "loadAllocs(string)",
     "noAccessList()",
     "prompt(string)",
@@ -63,7 +55,6 @@ MISSING: Final[tuple[str, ...]] = (
     "promptSecret(string)",
     "promptSecretUint(string)",
     "promptUint(string)",
-    "publicKeyEd25519(bytes32)",
     "rollFork(bytes32)",
     "rollFork(uint256)",
     "rollFork(uint256,bytes32)",
@@ -78,17 +69,22 @@ MISSING: Final[tuple[str, ...]] = (
     "setEvmVersion(string)",
     "setLogoURI(address,string)",
     "setTip20LogoURI(address,string)",
-    "signEd25519(bytes,bytes,bytes32)",
     "signWithNonceUnsafe(uint256,bytes32,uint256)",
-    "snapshotGasLastCall(string)",
-    "snapshotGasLastCall(string,string)",
     "startDebugTraceRecording()",
     "stopAndReturnDebugTraceRecording()",
     "stopExpectSafeMemory()",
     "transact(bytes32)",
     "transact(uint256,bytes32)",
-    "verifyEd25519(bytes,bytes,bytes,bytes32)",
 )
+
+FORKING: Final = frozenset({
+    "activeFork", "createFork", "createSelectFork", "rollFork", "selectFork", "transact",
+})  # fmt: skip
+ONE_STATE: Final = (
+    "tests run on one state of their own; to begin with that of a network, run `hypervisor node --fork-url URL` and "
+    "`forge test --fork-url` against that node"
+)
+"""What those are told who ask for a fork."""
 
 
 @cache

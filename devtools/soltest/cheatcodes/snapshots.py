@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from devtools.soltest.cheatcodes.context import Context
-from devtools.soltest.cheatcodes.state import Snapshot
+from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, Snapshot
 from devtools.soltest.cheatcodes.table import cheatcode
 
 
@@ -14,9 +12,7 @@ def _snapshot(context: Context) -> int:
     calls, state = context.calls, context.state
     number = state.next_snapshot
     state.next_snapshot += 1
-    state.snapshots[number] = Snapshot(
-        calls.tree.image(), calls.journal.image(), context.machine.context, deepcopy(state.block)
-    )
+    state.snapshots[number] = Snapshot(calls.tree.image(), calls.journal.image(), context.machine.context, state.block)
     return number
 
 
@@ -47,9 +43,10 @@ def _go_back(context: Context, number: int) -> bool:
     if kept is None:
         return False
     calls = context.calls
+    context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
     calls.tree.go_back_to(kept.tree)
     calls.journal.go_back_to(kept.journal)
     context.machine.context = kept.context
-    context.state.block = deepcopy(kept.block)
+    context.state.block = kept.block
     context.cheats.renew(calls)
     return True

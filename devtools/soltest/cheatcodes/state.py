@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
@@ -14,6 +15,8 @@ from hypervisor.state_tree import TreeImage
 from runtimes.evm.engine import CallKind
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
+FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
+"""What a test sets that fails without reverting (forge-std's `fail`), in the storage of the cheatcodes' address."""
 CONSOLE_ADDRESS: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"))
 
@@ -140,6 +143,15 @@ class GasMeter:
     used: int
 
 
+@dataclass(frozen=True, slots=True)
+class CallGas:
+    """What a call was given and has used, and the refunds that it was promised, in Ethereum's gas."""
+
+    limit: int
+    used: int
+    refunded: int
+
+
 @dataclass(slots=True)
 class StorageAccess:
     """A slot looked at, as state diffs list it."""
@@ -199,12 +211,12 @@ class Snapshot:
     block: Block
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Block:
     """What opcodes see of the block and the transaction beyond the machine's context; None: as it comes."""
 
     prevrandao: bytes = bytes(32)
-    hashes: dict[int, bytes] = field(default_factory=dict)
+    hashes: Mapping[int, bytes] = field(default_factory=dict)
     gas_price: int | None = None
     blob_hashes: tuple[bytes, ...] | None = None
     blob_base_fee: int | None = None
@@ -234,6 +246,8 @@ class State:
     open_diffs: list[AccountAccess] = field(default_factory=list)
     failure: str | None = None
     """What makes the call fail that runs now, at its end."""
+    has_failed: bool = False
+    """Whether `FAILED_SLOT` was set when the test went back to an earlier state."""
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -250,6 +264,9 @@ class State:
     paused_gas: dict[int, int] = field(default_factory=dict)
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     last_meter: tuple[str, str] | None = None
+    watches_gas: bool = False
+    """Whether the gas of each call is kept: the test contract has a cheatcode that asks for it."""
+    last_call: CallGas | None = None
     intercept_code: bool = False
     reading: dict[str, int] = field(default_factory=dict)
     """How far files are read, line by line: bytes."""
@@ -270,4 +287,17 @@ class State:
             or self.diff is not None
             or self.mappings is not None
             or self.intercept_code
+            or self.watches_gas
         )
+
+    def copied(self) -> State:
+        """A copy of its own. Little is ever set, and each run of a fuzz test begins with one: the rest is made anew."""
+        made = State()
+        changed = {name: value for name in _NAMES if (value := getattr(self, name)) != getattr(_NOTHING_SET, name)}
+        for name, value in deepcopy(changed).items() if changed else ():
+            setattr(made, name, value)
+        return made
+
+
+_NAMES: Final = tuple(part.name for part in fields(State))
+_NOTHING_SET: Final = State()

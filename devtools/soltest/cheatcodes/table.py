@@ -19,12 +19,14 @@ MODULES: Final = (
     "accounts",
     "asserts",
     "delegations",
+    "ed25519",
     "environment",
     "expectations",
     "files",
     "filecoin",
     "fuzzing",
     "json_values",
+    "metering",
     "mocks",
     "pranks",
     "process",
@@ -34,6 +36,7 @@ MODULES: Final = (
     "strings",
     "testing",
     "toml_values",
+    "typed",
 )
 """The modules of this package whose functions are cheatcodes."""
 

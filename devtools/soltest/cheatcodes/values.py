@@ -26,6 +26,14 @@ _WORDS: Final[dict[str, Callable[[bytes], Any]]] = {
     "bytes4": lambda word: word[:4],
 }
 
+_BITS: Final = {
+    "bool": (1, False),
+    **{f"uint{bits}": (bits, False) for bits in range(8, 257, 8)},
+    **{f"int{bits}": (bits, True) for bits in range(8, 257, 8)},
+}
+"""How wide a number's type is, and whether it has a sign."""
+_SIZES: Final = {f"bytes{size}": size for size in range(1, 33)}
+
 
 @cache
 def split(types: str) -> tuple[str, ...]:
@@ -55,16 +63,26 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     """Values as the ABI has them. Raises CheatcodeFailure for a value that is not of its type."""
-    if len(types) == 1 and types[0] in ("uint256", "bytes32", "bool", "address"):
-        value = values[0]
-        if isinstance(value, int) and 0 <= value < 1 << 256:
-            return value.to_bytes(_WORD, "big")
-        if isinstance(value, bytes) and len(value) <= _WORD:
-            return value.rjust(_WORD, b"\0") if types[0] == "address" else value.ljust(_WORD, b"\0")
+    words = [_word(kind, value) for kind, value in zip(types, values, strict=True)]
+    if None not in words:
+        return b"".join(word for word in words if word is not None)
     try:
         return encode_abi(types, values)
     except (EncodingError, OverflowError, TypeError, ValueError) as error:
         raise CheatcodeFailure(str(error)) from None
+
+
+def _word(kind: str, value: Any) -> bytes | None:
+    """The short way for a value of one word; None where it has to be looked at."""
+    if isinstance(value, int):
+        bits, signed = _BITS.get(kind, (0, False))
+        low, high = (-1 << (bits - 1), 1 << (bits - 1)) if signed else (0, 1 << bits)
+        return value.to_bytes(_WORD, "big", signed=signed) if bits and low <= value < high else None
+    if isinstance(value, bytes):
+        if kind == "address":
+            return value.rjust(_WORD, b"\0") if len(value) == 20 else None
+        return value.ljust(_WORD, b"\0") if len(value) == _SIZES.get(kind) else None
+    return None
 
 
 def to_bytes(kind: str, value: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from devtools.soltest.artifact import Artifacts, Place
 from devtools.soltest.discovery import Filter, find_suites
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
-from devtools.soltest.results import TestResult
+from devtools.soltest.results import SuiteResult, TestResult
 from devtools.soltest.workers import Job, run_suites
 from tests.devtools.soltest.contracts import artifact, write
 
@@ -22,18 +22,24 @@ Results = dict[str, dict[str, TestResult]]
 
 @pytest.fixture
 def run_contracts(tmp_path: Path) -> Callable[..., Results]:
-    """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature."""
+    """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature.
 
-    def run(contracts: Mapping[str, Bodies | dict[str, Any]], **settings: Any) -> Results:
+    Whole suites' results are put into `suites_found`, where one is given.
+    """
+
+    def run(
+        contracts: Mapping[str, Bodies | dict[str, Any]], suites_found: list[SuiteResult] | None = None, **settings: Any
+    ) -> Results:
         made = {name: given if "abi" in given else artifact(given) for name, given in contracts.items()}
         folder = write(tmp_path / "artifacts", made)
         places = [Place("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
         suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], Filter())
         job = replace(Job(project, places, {}, seed=1), **settings)
-        found: Results = {suite.contract: {test.signature: test for test in suite.tests}
-                          for suite in run_suites(job, suites, 1)}  # fmt: skip
         assert not corrupt
-        return found
+        ended = list(run_suites(job, suites, 1))
+        if suites_found is not None:
+            suites_found += ended
+        return {suite.contract: {test.signature: test for test in suite.tests} for suite in ended}
 
     return run

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from devtools.soltest.results import Status, TestResult
+from devtools.soltest.results import Status, SuiteResult, TestResult
 from devtools.soltest.stage import selector
 from tests.devtools.soltest.contracts import FAIL, LOOP, PASS, artifact
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
+# hashes of a hundred thousand bytes: much gas for an instruction
+HASHES = ["again:", "620186a05f2050", "@again", "56"]
 # x is the first argument
 X = "600435"
 STORE_ONE = ["60015f5500"]
@@ -177,6 +179,25 @@ def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contract
     assert found["testLoops()"].stack == ("Endless.testLoops",)
     assert "OutOfGas" in found["testLoops()"].trace
     assert found["testAfter()"].status is Status.SUCCESS
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contracts: Run, evm: str) -> None:
+    gas = 10**11  # the network's block has 10^10: FIP-0115 and lotus, BlockGasLimit
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
+    found = run_contracts({"Endless": bodies}, evm=evm, rules="filecoin", timeout=100.0)["Endless"]
+    assert (found["testLoops()"].reason, found["testLoops()"].gas) == ("EvmError: OutOfGas", gas)
+    assert found["testAfter()"].status is Status.SUCCESS
+
+
+def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(run_contracts: Run) -> None:
+    again = {"setUp()": PASS, "testAfter()": PASS, "testLoops()": LOOP}
+    suites: list[SuiteResult] = []
+    found = run_contracts({"Endless": again}, suites, evm="fast", timeout=100.0, report="coverage")["Endless"]
+    assert (found["testLoops()"].reason, found["testLoops()"].gas) == ("EvmError: OutOfGas", 1 << 30)
+    assert found["testAfter()"].status is Status.SUCCESS
+    (collected,) = suites[0].collected
+    assert collected.cut == ["testLoops()"]
 
 
 def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_contracts: Run) -> None:

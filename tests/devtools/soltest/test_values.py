@@ -9,7 +9,8 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.fuzz import shrink
-from devtools.soltest.values import Dictionary, Values, pushed, simpler, types, written
+from devtools.soltest.value_text import arguments_text
+from devtools.soltest.values import Dictionary, Values, pushed, simpler, types
 
 PAIR = {"type": "tuple", "internalType": "struct Lib.Pair", "components": [
     {"name": "left", "type": "uint256"}, {"name": "right", "type": "bytes4"},
@@ -79,8 +80,8 @@ def test_what_fails_is_made_as_simple_as_it_can_be(kind: str, start: Any, fails:
     ],
 )  # fmt: skip
 def test_values_are_written_as_forge_writes_them(kind: str, value: Any, text: str) -> None:
-    assert written([{"type": kind}], [value]) == text
+    assert arguments_text([{"type": kind}], [value]) == text
 
 
 def test_a_struct_is_written_with_its_name_and_fields() -> None:
-    assert written([PAIR], [(1, b"\1\2\3\4")]) == "Pair({ left: 1, right: 0x01020304 })"
+    assert arguments_text([PAIR], [(1, b"\1\2\3\4")]) == "Pair({ left: 1, right: 0x01020304 })"

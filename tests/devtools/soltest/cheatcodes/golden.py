@@ -15,7 +15,18 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.gz"
-SOURCES: Final = ("Pranks", "Env", "Expect", "Texts", "Mappings", "Delegations", "Filecoin", "Hostile")
+SOURCES: Final = (
+    "Pranks",
+    "Env",
+    "Expect",
+    "Texts",
+    "Mappings",
+    "Delegations",
+    "Typed",
+    "Fails",
+    "Filecoin",
+    "Hostile",
+)
 
 
 def of_forge(results: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

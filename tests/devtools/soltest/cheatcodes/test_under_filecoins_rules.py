@@ -13,7 +13,8 @@ from tests.devtools.soltest.cheatcodes.running import run
 ONLY_ETHEREUMS: Final = {
     "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
     "testGasPrice()", "testLength()", "testMockFunction()", "testNested()", "testParent()", "testRandao()",
-    "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testTakenBack()",
+    "testNone()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testSnapshotNone()",
+    "testTakenBack()",
 }  # fmt: skip
 """These fail and say so."""
 

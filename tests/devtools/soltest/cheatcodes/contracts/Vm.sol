@@ -3,6 +3,14 @@ pragma solidity ^0.8.24;
 
 // Those of forge's cheatcodes that the tests beside this file use.
 interface Vm {
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -456,6 +464,16 @@ interface Vm {
     function writeLine(string calldata, string calldata) external;
     function writeToml(string calldata, string calldata) external;
     function writeToml(string calldata, string calldata, string calldata) external;
+    function createEd25519Key(bytes32) external returns (bytes32, bytes32);
+    function eip712HashStruct(string calldata, bytes calldata) external returns (bytes32);
+    function eip712HashType(string calldata) external returns (bytes32);
+    function eip712HashTypedData(string calldata) external returns (bytes32);
+    function getRecordedLogsJson() external returns (string memory);
+    function lastCallGas() external returns (Gas memory);
+    function publicKeyEd25519(bytes32) external returns (bytes32);
+    function signEd25519(bytes calldata, bytes calldata, bytes32) external returns (bytes memory);
+    function snapshotGasLastCall(string calldata) external returns (uint256);
+    function verifyEd25519(bytes calldata, bytes calldata, bytes calldata, bytes32) external returns (bool);
 }
 
 contract Cheating {
