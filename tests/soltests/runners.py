@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite
 
-SOLC: Final = PROJECT / "examples" / "first-node" / "solc.mjs"
+SOLC: Final = PROJECT / "tests" / "soltests" / "solc.mjs"
 PACKAGE: Final = INSTALLED / "node_modules" / "solc"
 
 Key = tuple[str, str]
