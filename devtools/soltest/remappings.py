@@ -7,6 +7,7 @@ resolution; forge's own remappings are those of `foundry.toml`, `remappings.txt`
 from __future__ import annotations
 
 import posixpath
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,19 @@ def _of_file(folder: Path) -> list[Remapping]:
     return [Remapping.parse(line) for line in lines if line and not line.startswith("#")]
 
 
+def _of_library(folder: Path) -> list[Remapping]:
+    """What a library says for itself: in `remappings.txt`, and in the default profile of its `foundry.toml`."""
+    found = _of_file(folder)
+    file = folder / "foundry.toml"
+    if not file.is_file():
+        return found
+    try:
+        profiles = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {})
+        return found + [Remapping.parse(text) for text in profiles.get("default", {}).get("remappings", ())]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise InvalidInput(f"{file}: {error}") from None
+
+
 def _of_libraries(root: Path, lib: str) -> Iterator[Remapping]:
     """One for each folder of libraries' folder, then what these have for themselves."""
     folder = root / lib
@@ -85,7 +99,7 @@ def _of_libraries(root: Path, lib: str) -> Iterator[Remapping]:
         place = f"{lib}/{library.name}"
         code = next((f"{place}/{name}/" for name in _CODE_FOLDERS if (library / name).is_dir()), f"{place}/")
         yield Remapping(f"{library.name}/", code)
-        inner += [Remapping(found.prefix, f"{place}/{found.target}") for found in _of_file(library)]
+        inner += [Remapping(found.prefix, f"{place}/{found.target}") for found in _of_library(library)]
         for nested in _NESTED:
             inner += _of_libraries(root, f"{place}/{nested}")
     yield from inner

@@ -126,6 +126,23 @@ def test_libraries_are_remapped_by_themselves(tmp_path: Path) -> None:
     }
 
 
+def test_a_library_says_in_its_own_foundry_toml_where_its_imports_lead(tmp_path: Path) -> None:
+    found = project(
+        tmp_path,
+        "[profile.default]\nlibs = ['lib']",
+        {
+            "lib/inner/src/I.sol": "",
+            "lib/inner/foundry.toml": "[profile.default]\nremappings = ['@deep/=lib/deeper/code/']",
+            "lib/inner/lib/deeper/code/D.sol": "",
+        },
+    )
+    # `forge remappings` of 1.7.1 says these two, among others
+    assert {str(remapping) for remapping in found.remappings} >= {
+        "@deep/=lib/inner/lib/deeper/code/",
+        "inner/=lib/inner/src/",
+    }
+
+
 def test_imports_are_read_in_all_their_forms() -> None:
     text = """
 import "a.sol";
