@@ -1,7 +1,8 @@
 """The node: how soon it answers, and what requests and transactions cost, beside anvil and Hardhat's node.
 
-On the official bundle of the test data, on a folder, with every block synced; the peers, which keep their chains in
-memory, are installed by `scripts/clients` (`bench.peers`).
+On the official bundle of the test data. What is held against the peers, which keep their chains in memory, is a node
+that does so, too; beside it stands what the same costs in a folder, with every block synced. The peers are installed by
+`scripts/clients` (`bench.peers`).
 """
 
 import subprocess
@@ -52,25 +53,27 @@ def rows() -> Iterator[Row]:
         state = Path(folder) / "chain"
         yield start_row(Path(folder), state)
         with node(Path(folder), state) as running:
+            stored = Costs.of(running)
+        with node(Path(folder)) as running:
             ours = Costs.of(running)
         with anvil() as peer:
             theirs = Costs.of(peer) if peer else None
         with hardhat(Path(folder)) as peer:
             others = Costs.of(peer) if peer else None
-        yield from beside(ours, theirs, others)
+        yield from beside(ours, theirs, others, stored)
         yield ethereum_row(Path(folder), ours, theirs)
         yield waiting_row(Path(folder))
         yield waiting_row_native(Path(folder))
-    yield transfer_row(ours.receipt / 1e3)
+    yield transfer_row(stored.receipt / 1e3)
     yield in_process_row()
     yield snapshot_row()
 
 
-def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None") -> Iterator[Row]:
+def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored: "Costs") -> Iterator[Row]:
     """What single requests cost, as ratios to anvil's; the parts tell the microseconds."""
     for name, row in ROWS.items():
         cost = asdict(ours)[name]
-        parts = {"ours, us": cost}
+        parts = {"ours, us": cost, "in a folder, us": asdict(stored)[name]}
         parts |= {"Hardhat's, us": asdict(others)[name]} if others else {}
         if name == "batched":
             parts |= {"anvil's, us": theirs.batched} if theirs else {}
@@ -83,10 +86,13 @@ def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None") -> Ite
 
 
 def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row:
-    """A transfer under Ethereum's rules, with neither a reward nor cron, as anvil's is; but in a folder, and synced."""
-    with node(folder, folder / "ethereum", "--rules", "ethereum") as running:
+    """A transfer under Ethereum's rules, with neither a reward nor cron, as anvil's is."""
+    with node(folder, None, "--rules", "ethereum") as running:
         ours = Costs.of(running)
-    parts = {"ours, us": ours.transfer, "of a batch, us": ours.batched, "Filecoin's rules, us": filecoin.transfer}
+    with node(folder, folder / "ethereum", "--rules", "ethereum") as running:
+        stored = Costs.of(running)
+    parts = {"ours, us": ours.transfer, "in a folder, us": stored.transfer, "of a batch, us": ours.batched}
+    parts["Filecoin's rules, us"] = filecoin.transfer
     if theirs is None:
         return Row(ETHEREUM, None, note="anvil is not installed: run scripts/clients", parts=parts)
     return Row(ETHEREUM, ours.transfer / theirs.transfer, parts=parts | {"anvil's, us": theirs.transfer})
@@ -243,11 +249,12 @@ def snapshot_row() -> Row:
 
 
 @contextmanager
-def node(folder: Path, state: Path, *more: str) -> Iterator[Running]:
-    """A node on a folder, on the official bundle unless more options name another one."""
+def node(folder: Path, state: Path | None = None, *more: str) -> Iterator[Running]:
+    """A node, in memory or with its state in a folder; on the official bundle unless more options name another one."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
-    options = ["--state", str(state), "--port", "0", "--ready-file", str(ready), "--silent"]
+    options = ["--port", "0", "--ready-file", str(ready), "--silent"]
+    options += [] if state is None else ["--state", str(state)]
     options += more or ["--bundle", str(BUNDLE)]
     process = subprocess.Popen([HYPERVISOR, "node", *options])  # noqa: S603
     try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from store.blockstore import Blockstore, NodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
+from store.links import Revised
 from store.nodes import PATH_BITS, bitfield_bytes, child_cid, link_bytes, load_value, read_bitfield_node
 
 BIT_WIDTH: Final = 5
@@ -31,14 +32,23 @@ class KamtError(NodeError):
 class _Node:
     """A decoded node. A pointer is an entry (key, value) or a link."""
 
-    __slots__ = ("bitfield", "cid", "pointers", "written")
+    __slots__ = ("bitfield", "changed", "cid", "parts", "pointers")
 
     def __init__(self, bitfield: int, pointers: list[_Entry | _Link], cid: Cid | None) -> None:
         self.bitfield = bitfield
         self.pointers = pointers
-        self.cid = cid  # None: changed since it was loaded or flushed
-        self.written: list[bytes | None] = [None] * len(pointers)
-        """Pointers as they were last encoded; None for those behind which something changed since."""
+        self.cid = cid
+        """The block as which it was last loaded or written; None before that."""
+        self.changed = cid is None
+        self.parts: list[bytes | None] | None = None
+        """Pointers as they were last encoded, None for those behind which something changed since; before it was
+        written, none at all."""
+
+    def touch(self, index: int) -> None:
+        """Note that a pointer changes, or something behind it."""
+        self.changed = True
+        if self.parts is not None:
+            self.parts[index] = None
 
 
 class _Link:
@@ -50,6 +60,10 @@ class _Link:
         self.length = length
         self.path = path
         self.target = target
+
+
+_Written = tuple[_Node, Cid, bytes, list[bytes | None]]
+"""A node with the block that it becomes, and its pointers as they stand in it."""
 
 
 class Kamt:
@@ -101,11 +115,11 @@ class Kamt:
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first; returns the root."""
-        written: list[tuple[_Node, Cid, bytes]] = []
+        written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many((cid, data) for _, cid, data in written)
-        for node, cid, _ in written:
-            node.cid = cid
+        self._store.put_many((cid, data) for _, cid, data, _ in written)
+        for node, cid, _, parts in written:
+            node.cid, node.changed, node.parts = cid, False, parts
         return root
 
     def _insert(self, key: int, value: int) -> None:
@@ -114,13 +128,15 @@ class Kamt:
         while True:
             shift, bit = _step(key, start)
             index = (node.bitfield & (bit - 1)).bit_count()
-            node.cid = None
             if not node.bitfield & bit:
                 node.bitfield |= bit
                 node.pointers.insert(index, (key, value))
-                node.written.insert(index, None)
+                if node.parts is not None:
+                    node.parts.insert(index, None)
+                node.touch(index)
                 return
-            pointer, node.written[index] = node.pointers[index], None
+            node.touch(index)
+            pointer = node.pointers[index]
             start = PATH_BITS - shift
             if type(pointer) is tuple:
                 node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
@@ -142,7 +158,10 @@ class Kamt:
             if pointer[0] != key:
                 return False
             node.bitfield ^= bit
-            del node.pointers[index], node.written[index]
+            node.changed = True
+            del node.pointers[index]
+            if node.parts is not None:
+                del node.parts[index]
         else:
             assert type(pointer) is _Link
             start = PATH_BITS - shift + pointer.length
@@ -151,8 +170,8 @@ class Kamt:
             child = self._child(pointer, start)
             if not self._delete(child, start, key):
                 return False
-            node.pointers[index], node.written[index] = _folded(pointer, child), None
-        node.cid = None
+            node.pointers[index] = _folded(pointer, child)
+            node.touch(index)
         return True
 
     def _walk(self, node: _Node, start: int) -> Iterator[_Entry]:
@@ -181,21 +200,25 @@ class Kamt:
             raise KamtError("an empty node below the root")
         return _Node(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
-    def _encode(self, node: _Node, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
-        if node.cid is not None:
+    def _encode(self, node: _Node, written: list[_Written]) -> Cid:
+        if not node.changed and node.cid is not None:
             return node.cid
-        parts: list[bytes] = []
-        for index, pointer in enumerate(node.pointers):
-            part = node.written[index]
-            if part is None:
-                part = node.written[index] = self._pointer_bytes(pointer, written)
-            parts.append(part)
-        data = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts)) + b"".join(parts)
+        # Nothing of the node changes here: should the store fail, all is to be written again.
+        known = node.parts or [None] * len(node.pointers)
+        fresh = [
+            self._pointer_bytes(pointer, written)
+            for pointer, part in zip(node.pointers, known, strict=True)
+            if part is None
+        ]
+        encoded = iter(fresh)
+        parts = [next(encoded) if part is None else part for part in known]
+        head = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts))
+        data = Revised.of(head + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
-        written.append((node, cid, data))
+        written.append((node, cid, data, [*parts]))
         return cid
 
-    def _pointer_bytes(self, pointer: _Entry | _Link, written: list[tuple[_Node, Cid, bytes]]) -> bytes:
+    def _pointer_bytes(self, pointer: _Entry | _Link, written: list[_Written]) -> bytes:
         """A pointer, encoded; what it leads to is encoded first, where it changed."""
         if type(pointer) is tuple:
             return b"\xa1\x61v\x81\x82" + _word_bytes(pointer[0]) + _word_bytes(pointer[1])
