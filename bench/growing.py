@@ -32,7 +32,7 @@ from store.rocks import RocksStore
 
 MESSAGES: Final = 250
 CHANGED: Final = 1_000
-ROUNDS: Final = 8
+ROUNDS: Final = 24
 _AT_ONCE: Final = 50_000
 PARTS: Final = {
     "RocksDB": ("Rdict", "rocks.py", "rocks_batch.py", "folder.py", "packed.py"),

@@ -23,6 +23,9 @@ from store.hamt import Hamt
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
 
+NODES_HELD = 1 << 13
+"""Nodes that a flushed tree holds decoded; of a large state some 20 KB each. Beyond that it lets go of all."""
+
 _MALFORMED = (BlockNotFound, NodeError, CodecError, TypeError, ValueError)
 """What reading a state raises that is not as the machine writes it; a failing disk is another matter, and raised."""
 
@@ -282,7 +285,16 @@ class StateTree:
                 self._write(actor)
             self._dirty.clear()
             self._root = put_object(self.store, [STATE_TREE_VERSION, link(self._hamt.flush()), self._info])
+        if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > NODES_HELD:
+            self._let_go()
         return self._root
+
+    def _let_go(self) -> None:
+        """Forget what was read: memory follows NODES_HELD, not the actors that were ever touched."""
+        self._hamt = Hamt(self.store, self._hamt.flush(), HAMT_BIT_WIDTH)
+        self._address_map = None
+        self._actors.clear()
+        self._resolved.clear()
 
     def _write(self, actor: ActorID) -> None:
         if actor not in self._actors:  # written in a transaction that was taken back

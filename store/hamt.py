@@ -69,6 +69,8 @@ class Hamt:
         self._bit_width = bit_width
         self._levels = path_levels(bit_width)
         self._root = _Node(0, [], [], None) if root is None else self._load(root, is_root=True)
+        self.held = 0
+        """Nodes below the root that were read or made so far."""
 
     def get(self, key: bytes) -> Any | None:
         """The value under `key`, or None (which also stands for a stored null: see `in`)."""
@@ -140,6 +142,7 @@ class Hamt:
     def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _Node:
         """A node one level deeper with the entries of a full bucket and a new one."""
         node = _Node(0, [], [], None)
+        self.held += 1
         for old_key, old_value in bucket:
             self._insert(node, level, _path(old_key), old_key, old_value)
         self._insert(node, level, path, key, value)
@@ -183,6 +186,7 @@ class Hamt:
 
     def _child(self, node: _Node, index: int) -> _Node:
         child = node.pointers[index] = self._load(linked(node.pointers[index]))
+        self.held += 1
         return child
 
     def _load(self, cid: Cid, is_root: bool = False) -> _Node:

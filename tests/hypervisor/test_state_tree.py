@@ -8,11 +8,13 @@ import json
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypervisor import state_tree
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.state_tree import ActorState, InitState, StateTree
@@ -40,6 +42,71 @@ def tree_with_init() -> StateTree:
     init = InitState(Hamt(store, None, 5).flush(), 100, "test")
     tree.set_actor(INIT_ACTOR, ActorState(CODE, put_object(store, init.fields())))
     return tree
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+STEP = st.tuples(
+    st.sampled_from(("set", "set", "delete", "register", "take back", "flush", "image")), st.integers(0, 400)
+)
+
+
+@given(st.lists(STEP, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_a_tree_that_lets_go_of_what_it_read_is_the_same_tree(steps: list[tuple[str, int]]) -> None:
+    """Beside a tree that holds everything: equal actors, addresses and roots after each step."""
+    holding, letting_go = tree_with_init(), tree_with_init()
+    images = [(holding.image(), letting_go.image())]
+    for what, number in [*(("set", number) for number in range(0, 400, 3)), ("flush", 0), *steps, ("flush", 0)]:
+        for tree in (holding, letting_go):
+            with patch.object(state_tree, "NODES_HELD", 3 if tree is letting_go else 1 << 13):
+                take_step(tree, what, number)
+        if what == "image":
+            images.append((holding.image(), letting_go.image()))
+        assert holding.get_actor(ActorID(number)) == letting_go.get_actor(ActorID(number))
+        assert holding.lookup_id(secp(number)) == letting_go.lookup_id(secp(number))
+    assert holding.flush() == letting_go.flush()
+    for held, let_go in images[::-1]:
+        holding.go_back_to(held)
+        letting_go.go_back_to(let_go)
+        assert holding.flush() == letting_go.flush()
+
+
+def test_a_flushed_tree_holds_no_more_nodes_than_it_may() -> None:
+    tree = tree_with_init()
+    for number in range(100, 3000):
+        tree.set_actor(ActorID(number), actor(balance=number))
+    with patch.object(state_tree, "NODES_HELD", 20):
+        root = tree.flush()
+        for number in range(100, 3000, 7):
+            known = tree.get_actor(ActorID(number))
+            assert known is not None
+            assert known.balance == number
+            tree.set_actor(ActorID(number), known)
+            assert tree.flush() == root
+            assert tree._hamt.held <= 20
+            assert len(list(tree._actors.items())) < 100, "of 415 that were looked at"
+
+
+def secp(number: int) -> Address:
+    return Address.secp256k1(number.to_bytes(65, "big"))
+
+
+def take_step(tree: StateTree, what: str, number: int) -> None:
+    if what == "set":
+        tree.set_actor(ActorID(number + 2), actor(balance=number))
+    elif what == "delete":
+        tree.delete_actor(ActorID(number + 2))
+    elif what == "register":
+        tree.register_address(secp(number))
+    elif what == "take back":
+        mark = tree.begin()
+        tree.register_address(secp(number))
+        tree.set_actor(ActorID(number + 2), actor(nonce=1))
+        tree.rollback(mark)
+    elif what == "flush":
+        tree.flush()
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------
