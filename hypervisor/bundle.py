@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypervisor.errors import BundleError
+from hypervisor.user_files import read_bounded
 from store.blockstore import BlockNotFound, Blockstore, StoreError
 from store.car import read_car
 from store.cid import Cid, cid_of, show
@@ -130,16 +131,7 @@ class Bundle:
     @classmethod
     def from_file(cls, path: Path) -> "Bundle":
         """Read a bundle from a CAR file; BundleError if it cannot be read."""
-        try:
-            if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe has no end
-                raise BundleError(f"bundle {path} is not a file")
-            with path.open("rb") as file:
-                data = file.read(MAX_BUNDLE_BYTES + 1)
-        except OSError as error:
-            raise BundleError(f"bundle {path} cannot be read: {error.strerror}") from None
-        if len(data) > MAX_BUNDLE_BYTES:
-            raise BundleError(f"bundle {path} is longer than {MAX_BUNDLE_BYTES:,} bytes: no bundle is")
-        return cls.from_car(data, f"bundle {path}")
+        return cls.from_car(read_bounded(path, MAX_BUNDLE_BYTES, "bundle", BundleError), f"bundle {path}")
 
     @classmethod
     def embedded(cls, pledge: str = "today") -> "Bundle":

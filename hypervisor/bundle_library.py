@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, releases
 from hypervisor.bundle import Bundle
 from hypervisor.errors import BundleError
+from hypervisor.user_files import user_folder
 from store.cid import Cid, show
 
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
@@ -34,15 +34,9 @@ def library_folder() -> Path:
     if chosen:
         return Path(chosen)
     try:
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Application Support"
-        else:
-            base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return user_folder("data") / "bundles"
     except RuntimeError:
         raise BundleError(f"there is no home folder to keep bundles in: set {FOLDER_VARIABLE}") from None
-    return base / "fvm-hypervisor" / "bundles"
 
 
 def own_bundles() -> Mapping[str, str]:

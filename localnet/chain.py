@@ -303,13 +303,7 @@ class Chain:
         """
         self._check_kept(tipset)
         machine = self.machine.fork(tipset.before if root is None else root)
-        machine.advance(
-            epoch=tipset.height,
-            timestamp=tipset.timestamp,
-            base_fee=tipset.base_fee,
-            circulating_supply=supply_of(machine, self.record.vested).circulating,
-            network=network_version(self.record.upgrades.version_at(tipset.height)),
-        )
+        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
         return machine
 
     def _check_kept(self, tipset: Tipset) -> None:
@@ -320,14 +314,18 @@ class Chain:
             )
 
     def _enter(self, tipset: Tipset) -> None:
-        self.machine.advance(
+        self._place(self.machine, tipset, self._circulating(tipset.state))
+        self._externs.executing = tipset.height
+
+    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
+        """Put a machine into a tipset's context."""
+        machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            circulating_supply=self._circulating(tipset.state),
+            circulating_supply=circulating,
             network=network_version(self.record.upgrades.version_at(tipset.height)),
         )
-        self._externs.executing = tipset.height
 
     def _circulating(self, state: Cid) -> TokenAmount:
         """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""

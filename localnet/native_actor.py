@@ -21,6 +21,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
+from hypervisor.user_files import read_bounded
 from localnet.addresses import Target, filecoin_address
 from localnet.errors import CallFailed
 from localnet.genesis import LARGEST_BALANCE
@@ -188,27 +189,14 @@ def read_interface(path: str | Path) -> Interface:
 
 def read_module(path: str | Path) -> bytes:
     """The bytes of a module's file. Raises InvalidInput for one that cannot be read."""
-    return _read(Path(path), "module")
+    return read_bounded(Path(path), MAX_MODULE, "the module")
 
 
 def _schema(path: str | Path) -> str:
     """The text of a schema's file, which is an interface."""
     try:
-        text = _read(Path(path), "schema").decode("utf-8")
+        text = read_bounded(Path(path), MAX_MODULE, "the schema").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the schema {path} is no text: {error}") from None
     Interface.parse(text, str(path))
     return text
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe has no end
-            raise InvalidInput(f"the {what} {path} is not a file")
-        with path.open("rb") as file:
-            data = file.read(MAX_MODULE + 1)
-    except OSError as error:
-        raise InvalidInput(f"the {what} {path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_MODULE:
-        raise InvalidInput(f"the {what} {path} is longer than {MAX_MODULE:,} bytes")
-    return data

@@ -24,6 +24,7 @@ from devtools.soltest.artifact import Artifacts, Place
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.user_files import user_folder
 
 _SCRIPT: Final = Path(__file__).with_name("solc.mjs")
 _FORMAT: Final = 2
@@ -146,8 +147,7 @@ def _packages(root: Path) -> list[Solc]:
 
 
 def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "fvm-hypervisor" / "solc"
+    return user_folder("cache") / "solc"
 
 
 def _installed(version: str) -> Solc:

@@ -36,7 +36,7 @@ def filecoin_address(value: Any) -> Address:
     try:
         return Address.parse(value)
     except AddressError as error:
-        raise invalid_params(str(error)) from None
+        raise invalid_params(f"{shown(value)} is no address: {error}") from None
 
 
 def cid(value: Any) -> Cid:

@@ -6,20 +6,16 @@ from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.address import Address
-from hypervisor.errors import AddressError
-from localnet.rpc.errors import invalid_params
+from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.values import address, as_data, boolean, data, number, shown, word
+from localnet.rpc.values import address, as_data, boolean, data, number, word
 
 
 def actor_address(value: Any) -> Address:
     """A reader: an Ethereum address or a Filecoin one."""
     if isinstance(value, str) and not value.startswith("0x"):
-        try:
-            return Address.parse(value)
-        except AddressError as error:
-            raise invalid_params(f"{shown(value)} is no address: {error}") from None
+        return filecoin_address(value)
     return to_filecoin(address(value))
 
 

@@ -21,6 +21,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from hypervisor.user_files import user_folder
+
 DIGEST = 32
 MAX_FILES = 512
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
@@ -101,15 +103,9 @@ def default_folder() -> Path | None:
     if chosen:
         return Path(chosen)
     try:
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return user_folder("cache") / "modules"
     except RuntimeError:  # no home folder
         return None
-    return base / "fvm-hypervisor" / "modules"
 
 
 @cache

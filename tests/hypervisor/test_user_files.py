@@ -1,0 +1,51 @@
+"""The user's folders by each system's custom, and files that are read in bounds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.user_files import read_bounded, user_folder
+
+
+@pytest.mark.parametrize(
+    ("system", "data", "cache"),
+    [
+        ("linux", ".local/share", ".cache"),
+        ("darwin", "Library/Application Support", "Library/Caches"),
+        ("win32", "local", "local"),
+    ],
+)
+def test_the_folders_are_where_the_system_has_them(
+    system: str, data: str, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert user_folder("data") == tmp_path / data / "fvm-hypervisor"
+    assert user_folder("cache") == tmp_path / cache / "fvm-hypervisor"
+
+
+def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert (user_folder("data"), user_folder("cache")) == (Path("/data/fvm-hypervisor"), Path("/cache/fvm-hypervisor"))
+
+
+def test_a_file_is_read_up_to_its_bound_and_no_further(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_bytes(b"12345")
+    os.mkfifo(pipe)
+    assert read_bounded(file, 5, "the file") == b"12345"
+    with pytest.raises(InvalidInput, match=f"the file {file} is longer than 4 bytes"):
+        read_bounded(file, 4, "the file")
+    with pytest.raises(BundleError, match=f"bundle {pipe} is not a file"):
+        read_bounded(pipe, 5, "bundle", BundleError)
+    with pytest.raises(BundleError, match=f"bundle {tmp_path} cannot be read: Is a directory"):
+        read_bounded(tmp_path, 5, "bundle", BundleError)
