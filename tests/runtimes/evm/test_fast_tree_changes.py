@@ -7,6 +7,7 @@ which must know what those before them did. Expected: the plain engine's results
 from __future__ import annotations
 
 import pytest
+from eth_hash.auto import keccak
 
 from bridge.addresses import create2_address, create_address
 from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
@@ -89,14 +90,19 @@ def test_what_a_call_does_is_kept_with_it_or_taken_back_with_it(
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
 def test_what_was_taken_back_is_not_there(twins: Twins, begins: str, does: str, ends: str) -> None:
-    """The callee does it once, in vain; then the caller looks at who could have come into being, and calls them."""
+    """The callee does it once, in vain; then the caller looks at who could have come into being, calls and pays them.
+
+    An account that has money alone has the hash of no code (EIP-1052).
+    """
     looks = " ".join(
-        f"{word(address)} EXTCODESIZE {word(address)} EXTCODEHASH ADD {number} SSTORE {call(address)} POP"
+        f"{word(address)} EXTCODESIZE {word(address)} EXTCODEHASH ADD {number} SSTORE {call(address)} POP "
+        f"{call(address, 1)} POP {word(address)} EXTCODEHASH {number + 10} SSTORE"
         for number, address in enumerate((NOBODY, MADE, create_address(CALLEE, 1)), 20)
     )
     after = twins.run(f"{begins} {call(CALLEE)} POP {looks}", f"{does} {ends}")
     assert after.result.success
-    assert dict(after.slots) == {1: 5}
+    no_code = int.from_bytes(keccak(b""), "big")
+    assert dict(after.slots) == {1: 5, 30: no_code, 31: no_code, 32: no_code}
     assert after.accounts[CALLEE] == Account(50, 1, after.accounts[CALLEE].code, {1: 5})
 
 
