@@ -40,7 +40,8 @@ ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
 ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each folder's name is its crate's
 # What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
 WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
-USED = dict.fromkeys((ORACLE, CALLER), (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls"))
+CALLING = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
+USED: dict[Path, tuple[Path, ...]] = {ORACLE: CALLING, CALLER: CALLING, ENGINE: (BN254 / "src" / "curve.rs",)}
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
 
 _LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES = (1 << bit for bit in range(7))
-_DELEGATIONS, _P256, _ALONE = 1, 2, 4
+_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP = 1, 2, 4, 8
 _ANY_CODE: Final = 1 << 24
 """What stands for no limit of a code's length."""
 _BEGINNING: Final = Struct("<7QQ20s12x20s12x32sQ24xQ24xQ24x")
@@ -130,7 +130,8 @@ def features(fork: EngineRules) -> tuple[int, int]:
         return 0, 0
     precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
     has_p256 = P256_ADDRESS in fork.precompiles
-    return precompiles, (_DELEGATIONS if fork.delegations else 0) | (_P256 if has_p256 else 0)
+    more = (_DELEGATIONS, fork.delegations), (_P256, has_p256), (_BOUNDED_MODEXP, fork.bounded_modexp)
+    return precompiles, sum(bit for bit, has in more if has)
 
 
 # --- what is asked meanwhile ------------------------------------------------------------------------------------------

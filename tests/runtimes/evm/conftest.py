@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from bridge.params import unwrap_return
 from hypervisor.machine import Hypervisor
 from runtimes.evm.fast.engine import FastEngine
 from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
@@ -48,3 +49,25 @@ def begins(request: pytest.FixtureRequest) -> str:
     """What the first frame begins with."""
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture(scope="package")
+def asking() -> Iterator[Callable[[int, bytes], bytes | None]]:
+    """A precompile's output for calldata on the fast engine, None where it fails; 0 is KECCAK256."""
+    from tests.runtimes.evm.test_fast_trees import machine, run
+
+    precompile = """
+        32 CALLDATASIZE SUB 32 0 CALLDATACOPY
+        0 CALLDATALOAD ISZERO @hash JUMPI
+        0 0 32 CALLDATASIZE SUB 0 0 0 CALLDATALOAD GAS CALL @good JUMPI 0 0 REVERT
+        good: RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN
+        hash: 32 CALLDATASIZE SUB 0 KECCAK256 0 MSTORE 32 0 RETURN
+    """
+    with machine(precompile) as made:
+
+        def ask(number: int, data: bytes) -> bytes | None:
+            with made.trial():
+                result = run(made, number.to_bytes(32, "big") + data)
+            return unwrap_return(result.return_data) if result.exit_code == 0 else None
+
+        yield ask

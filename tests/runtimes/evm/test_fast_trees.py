@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params, unwrap_return
+from bridge.params import invoke_params
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
 from hypervisor.executor import ApplyResult
@@ -183,32 +183,6 @@ def test_a_tree_below_another_frame_knows_what_it_is_in(trees: Counter[str], doe
 
 
 # --- hashes and precompiles of the guest ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def asking() -> Iterator[Callable[[int, bytes], bytes | None]]:
-    """A precompile's output for calldata, None where it fails; 0 is KECCAK256."""
-    precompile = """
-        32 CALLDATASIZE SUB 32 0 CALLDATACOPY
-        0 CALLDATALOAD ISZERO @hash JUMPI
-        0 0 32 CALLDATASIZE SUB 0 0 0 CALLDATALOAD GAS CALL @good JUMPI 0 0 REVERT
-        good: RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN
-        hash: 32 CALLDATASIZE SUB 0 KECCAK256 0 MSTORE 32 0 RETURN
-    """
-    with machine(precompile) as made:
-
-        def ask(number: int, data: bytes) -> bytes | None:
-            message = Message(
-                to_filecoin(CONTRACT),
-                to_filecoin(SENDER),
-                method=INVOKE_EVM,
-                params=invoke_params(number.to_bytes(32, "big") + data),
-                gas_limit=Gas(10_000_000),
-            )
-            result = made.call(message)
-            return unwrap_return(result.return_data) if result.exit_code == 0 else None
-
-        yield ask
 
 
 inputs = st.binary(max_size=600) | st.integers(0, 2500).map(bytes)

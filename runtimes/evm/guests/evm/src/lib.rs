@@ -3,11 +3,14 @@
 //! Python writes into the mailbox and calls `enter` with a command; the guest answers with an `Exit`. Codes, rules and
 //! suspended frames are kept here under numbers that Python knows. docs/engines.md explains the whole.
 
+#[path = "../../bn254/src/curve.rs"]
+mod bn254;
 mod frame;
 mod host;
 mod interpreter;
 mod journal;
 mod keccak;
+mod modexp;
 mod precompiles;
 mod tree;
 mod words;
@@ -134,7 +137,7 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
-    /// numbers: rules, code, size of the calldata, static, levels, precompiles, flags (delegations, P-256, alone); words:
+    /// numbers: rules, code, size of the calldata, static, levels, precompiles, flags (delegations, P-256, alone, MODEXP by EIP-7883); words:
     /// address, caller, value, memory in use, the longest code and init code; calldata come in. Afterwards numbers:
     /// output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
@@ -153,6 +156,7 @@ impl Guest {
             precompiles,
             p256: flags & 2 != 0,
             delegations: flags & 1 != 0,
+            bounded_modexp: flags & 8 != 0,
             memory: memory.as_limbs()[0],
             most_code: most_code.as_limbs()[0],
             most_init_code: most_init_code.as_limbs()[0],

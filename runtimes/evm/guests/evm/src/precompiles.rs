@@ -1,35 +1,82 @@
-//! The precompiles that are quicker here than a question to the host: measured beside the host's native libraries, which
-//! win wherever curves, large numbers or long inputs come in.
+//! The precompiles that are quicker here than a question to the host, as `python -m bench.precompiles` measures them
+//! (docs/engines.md has the table).
 
+use crate::bn254;
 use crate::frame::Frame;
 use crate::host::Answer;
+use crate::modexp::Question;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
 
-/// A longer input is hashed by the host.
+/// A longer input of SHA-256 is hashed by the host.
 const LONG: usize = 2048;
 const BLAKE2F_INPUT: usize = 213;
 
 /// What came of a call: the gas used and the output, or nothing where it failed.
 pub type Outcome = Option<(u64, Vec<u8>)>;
 
-/// Run the precompile at a low address; None where it is the host's.
+/// What costs more than this is announced to `pause` before it begins.
+const LONG_WORK: u64 = 100_000;
+
+/// Run the precompile at a low address; None where it is the host's. `bounded`: by EIP-7823 and 7883.
 ///
 /// `pause` is called now and then during long work.
-pub fn run<P>(frame: &mut Frame, number: u64, limit: u64, pause: P) -> Answer<Option<Outcome>>
+pub fn run<P>(frame: &mut Frame, number: u64, limit: u64, bounded: bool, mut pause: P) -> Answer<Option<Outcome>>
 where
     P: FnMut(&mut Frame) -> Answer<()>,
 {
     let input = frame.region(frame.ask.input);
     let words = (input.len() as u64).div_ceil(32);
+    let price = match number {
+        5 => match Question::of(input, bounded) {
+            Some(question) => question.price,
+            None => return Ok(None),
+        },
+        8 => 45_000 + 34_000 * (input.len() / bn254::PAIR) as u64,
+        _ => 0,
+    };
+    if price > LONG_WORK && price <= limit {
+        pause(frame)?;
+    }
+    let input = frame.region(frame.ask.input);
     let priced = |price: u64, work: &dyn Fn() -> Vec<u8>| Some((price <= limit).then(|| (price, work())));
     Ok(match number {
         2 if input.len() <= LONG => priced(60 + 12 * words, &|| Sha256::digest(input).to_vec()),
         3 => priced(600 + 120 * words, &|| [&[0; 12][..], &Ripemd160::digest(input)].concat()),
         4 => priced(15 + 3 * words, &|| input.to_vec()),
+        5 => Question::of(input, bounded).map(|question| question.answer(bounded, limit)),
+        6 if limit >= 150 => Some(point(input, 2 * bn254::POINT, bn254::add).map(|sum| (150, sum))),
+        7 if limit >= 6000 => Some(point(input, 3 * bn254::POINT / 2, bn254::multiply).map(|product| (6000, product))),
+        8 if limit >= price => Some(pairing(input).map(|is_one| (price, is_one))),
+        6..=8 => Some(None),
         9 => Some(blake2f(frame, limit, pause)?),
         _ => None,
     })
+}
+
+// --- the curve alt_bn128 (EIP-196, EIP-197) -------------------------------------------------------------------------
+
+/// A point, of an input that is cut or extended with zeros.
+fn point(input: &[u8], size: usize, work: fn(&mut [u8]) -> Result<(), bn254::Refusal>) -> Option<Vec<u8>> {
+    let mut data = vec![0; size];
+    let length = size.min(input.len());
+    data[..length].copy_from_slice(&input[..length]);
+    work(&mut data).ok()?;
+    data.truncate(bn254::POINT);
+    Some(data)
+}
+
+fn pairing(input: &[u8]) -> Option<Vec<u8>> {
+    if input.len() % bn254::PAIR != 0 {
+        return None;
+    }
+    let mut word = vec![0; 32];
+    let mut data = input.to_vec();
+    if !data.is_empty() {
+        bn254::pairing(&mut data).ok()?;
+    }
+    word[31] = data.first().map_or(1, |is_one| *is_one);
+    Some(word)
 }
 
 // --- the compression function of BLAKE2b (EIP-152) ------------------------------------------------------------------

@@ -59,6 +59,7 @@ pub struct Beginning {
     pub precompiles: u64,
     pub p256: bool,
     pub delegations: bool,
+    pub bounded_modexp: bool,
     pub memory: u64,
     pub most_code: u64,
     pub most_init_code: u64,
@@ -75,6 +76,7 @@ pub struct Tree {
     precompiles: u64,
     p256: bool,
     delegations: bool,
+    bounded_modexp: bool,
     memory: u64,
     most_code: u64,
     most_init_code: u64,
@@ -114,6 +116,7 @@ impl Tree {
         (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
         (self.gas, self.memory_before, self.context) = (gas, memory, None);
         (self.first, self.paused, self.restarts) = (None, None, 0);
+        self.bounded_modexp = beginning.bounded_modexp;
         self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
         self.run_first(frame)
     }

@@ -109,7 +109,8 @@ impl Tree {
 
     pub(super) fn precompile(&mut self, level: &mut Level, mark: Mark, kept: u64, limit: u64) -> Answer<Begun> {
         let number = level.frame.ask.to.as_limbs()[0];
-        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, |frame| question(frame, TICK))? {
+        let tick = |frame: &mut Frame| question(frame, TICK);
+        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, self.bounded_modexp, tick)? {
             let Some((used, output)) = outcome else {
                 self.journal.roll_back(mark);
                 self.allot(&mut level.frame, kept);
