@@ -18,6 +18,7 @@ import pytest
 from hypervisor import deep_stack
 from hypervisor.deep_stack import LEVELS_PER_STACK, STACK_BYTES, Stacks, needs_fresh_stack
 from hypervisor.errors import OutOfGas
+from tests.alarm import alarm_clock
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about its threads")
 
@@ -152,7 +153,10 @@ def test_a_forked_process_starts_threads_of_its_own() -> None:
     stacks.run(lambda: None, never)
     child = os.fork()
     if child == 0:
-        os._exit(stacks.run(lambda: 7, never))
+        try:
+            os._exit(stacks.run(lambda: 7, never))
+        finally:
+            os._exit(1)  # whatever happens, the child is no second process that runs these tests
     for _ in range(500):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -169,20 +173,18 @@ class Alarm(BaseException):
 
 
 @pytest.fixture
-def alarm_clock() -> Iterator[None]:
+def alarm() -> Iterator[None]:
     """SIGALRM raises on the main thread wherever that is in `hypervisor.deep_stack`, and nowhere else."""
 
     def ring(_signal: int, frame: FrameType | None) -> None:
         if frame is not None and frame.f_code.co_filename == deep_stack.__file__:
             raise Alarm
 
-    before = signal.signal(signal.SIGALRM, ring)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with alarm_clock(ring):
+        yield
 
 
-@pytest.mark.usefixtures("alarm_clock")
+@pytest.mark.usefixtures("alarm")
 def test_an_interrupt_is_told_to_the_work_and_raised_when_the_work_has_ended() -> None:
     stacks, told, ended = Stacks(), threading.Event(), threading.Event()
 
@@ -198,7 +200,7 @@ def test_an_interrupt_is_told_to_the_work_and_raised_when_the_work_has_ended() -
     assert stacks.run(lambda: 7, never) == 7
 
 
-@pytest.mark.usefixtures("alarm_clock")
+@pytest.mark.usefixtures("alarm")
 def test_an_interrupt_wins_over_what_the_work_raises() -> None:
     told = threading.Event()
 
@@ -211,7 +213,7 @@ def test_an_interrupt_wins_over_what_the_work_raises() -> None:
         Stacks().run(work, told.set)
 
 
-@pytest.mark.usefixtures("alarm_clock")
+@pytest.mark.usefixtures("alarm")
 def test_an_interrupt_at_any_moment_leaves_no_work_running() -> None:
     stacks, running, interrupts = Stacks(), threading.Event(), 0
 

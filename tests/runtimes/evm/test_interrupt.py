@@ -19,6 +19,7 @@ from hypervisor.context import MachineContext
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, TokenAmount
+from tests.alarm import alarm_clock
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -37,10 +38,8 @@ def alarm() -> Iterator[None]:
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise Rung
 
-    before = signal.signal(signal.SIGALRM, ring)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with alarm_clock(ring):
+        yield
 
 
 @pytest.mark.usefixtures("alarm")

@@ -1,0 +1,20 @@
+"""The alarm clock of the process, for tests that interrupt the main thread."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def alarm_clock(ring: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """SIGALRM calls `ring`; at the end the clock stands still, and the signal is what it was."""
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # what is on its way is dropped: by default it ends the process
+        signal.signal(signal.SIGALRM, before)
