@@ -6,6 +6,7 @@ test; a finding is one that ends otherwise here than under forge and is not name
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from argparse import Namespace
@@ -48,6 +49,9 @@ def main() -> int:
     parser.add_argument("--suite", action="append", choices=[*SUITES], help=f"these (default: {', '.join(QUICK)})")
     parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])
     parser.add_argument("--fuzz-runs", type=int, default=4)
+    parser.add_argument(
+        "--beside", type=Path, metavar="RECORD", help="keep this run among the details of a record of other suites"
+    )
     parser.add_argument("--list", type=Path, metavar="FILE", help="keep every test of both runners in a file")
     chosen = parser.parse_args()
     started = time.monotonic()
@@ -61,7 +65,18 @@ def main() -> int:
         chosen.seed, stages["run by forge"], stages, result.findings, {NAME: {"tests": result.planted}},
         {"suites": result.suites, "known differences": result.sum("known")},
     )  # fmt: skip
-    return finish(record, chosen, started)
+    ended = finish(record, chosen, started)
+    if chosen.beside is not None and chosen.record is not None:
+        _keep_beside(chosen.beside, chosen.record)
+    return ended
+
+
+def _keep_beside(whole: Path, part: Path) -> None:
+    """What takes too long to be replayed: each suite's last run, in the details of the record that is."""
+    content, run = (json.loads(file.read_text(encoding="utf-8")) for file in (whole, part))
+    beside = content["details"].setdefault("beside", {})
+    beside |= dict.fromkeys(run["details"]["suites"], run)
+    whole.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
@@ -80,6 +95,8 @@ def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     ours = hypervisor(few, "--evm", chosen.evm)
     end = time.monotonic()
     figures: dict[str, float] = dict(_figures(name, wanted, ours, result))
+    if run.suite.mocks:
+        figures["alike with the real actors"] = _with_real_actors(name, few, ours, chosen.evm, result)
     figures["seconds of forge, compiler included"] = round(middle - begin, 1)
     figures["seconds"] = round(end - middle, 1)
     figures["files left out"] = len(left_out)
@@ -88,6 +105,15 @@ def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     if not result.planted:
         result.planted = _find_planted(few, wanted, chosen.evm)
     return len(wanted)
+
+
+def _with_real_actors(name: str, run: Chosen, mocked: Mapping[Key, End], evm: str, result: Comparison) -> int:
+    """How many tests end so, too, where their mocks are left out; the others are told."""
+    real = hypervisor(run, "--evm", evm, "--real-filecoin")
+    for key, end in sorted(real.items()):
+        if key in mocked and end.status != mocked[key].status:
+            result.lines.append(f"{name} {key[0]} {key[1]}: real actors {_told(end)}, mocks {_told(mocked[key])}")
+    return sum(key in mocked and end.status == mocked[key].status for key, end in real.items())
 
 
 def some_contracts(found: Iterable[Key], seed: int, most: int) -> list[str]:

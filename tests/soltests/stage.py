@@ -22,12 +22,14 @@ class PublicSuite:
     """A suite: its folder among the data, what goes below `lib/`, and what is not there.
 
     `libraries`: where something is to lie, and whence it comes (`npm:package` or a folder of the suites).
-    `absent`: the beginnings of imports that no package serves. `fuzz_runs` and `depth`: for both runners.
+    `absent`: the beginnings of imports that no package serves. `mocks`: whether it puts its own code in the place of
+    Filecoin's precompiles and actors. `fuzz_runs` and `depth`: for both runners.
     """
 
     folder: str
     libraries: Mapping[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    mocks: bool = False
     fuzz_runs: int = 16
     invariant_runs: int = 2
     depth: int = 15
@@ -45,14 +47,15 @@ SUITES: Final[Mapping[str, PublicSuite]] = {
     "openzeppelin": PublicSuite(
         "openzeppelin-contracts", _FORGE_STD, absent=("halmos-cheatcodes", "erc4626-tests")
     ),
-    "fvm-solidity": PublicSuite("fvm-solidity", _FORGE_STD),
+    "fvm-solidity": PublicSuite("fvm-solidity", _FORGE_STD, mocks=True),
     "session-keys": PublicSuite("SessionKeyRegistry", _FORGE_STD),
     "filecoin-pay": PublicSuite(
-        "filecoin-pay", {**_FORGE_STD, **_OPENZEPPELIN, **_FVM, "lib/prb-math": "npm:@prb/math"}
+        "filecoin-pay", {**_FORGE_STD, **_OPENZEPPELIN, **_FVM, "lib/prb-math": "npm:@prb/math"}, mocks=True
     ),
     "pdp": PublicSuite(
         "pdp",
         {**_FORGE_STD, **_OPENZEPPELIN, **_FVM, "lib/pyth-sdk-solidity": "npm:@pythnetwork/pyth-sdk-solidity"},
+        mocks=True,
     ),
     "filecoin-services": PublicSuite(
         "filecoin-services/service_contracts",

@@ -85,6 +85,16 @@ def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> Non
     assert found["testFine()"].status is Status.SUCCESS
 
 
+def test_a_fork_is_refused_with_the_cheatcodes_name_and_what_to_do(run_contracts: Run) -> None:
+    vm = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
+    asks = selector("createFork(string)").hex()
+    calls = [f"63{asks}60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
+    found = run_contracts({"Forks": {"testForks()": calls, "testFine()": PASS}})["Forks"]
+    assert (found["testForks()"].reason or "").startswith("vm.createFork: this cheatcode is not supported: ")
+    assert "hypervisor node --fork-url" in (found["testForks()"].reason or "")
+    assert found["testFine()"].status is Status.SUCCESS
+
+
 def test_a_counterexample_is_the_simplest_and_has_the_call_that_repeats_it(run_contracts: Run) -> None:
     too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
     test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]
