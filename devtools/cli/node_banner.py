@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from hypervisor.bundle_library import release_of
@@ -62,13 +63,18 @@ def _actors(network: Network) -> str:
 
 
 def _mismatch(network: Network) -> list[str]:
-    """A warning where an official bundle is not the one that the network version came with."""
-    release, wanted = release_of(network.machine.manifest.root), network_version(network.version).actors
-    if release is None or release.version == wanted:
+    """Warnings where an official bundle is not the one that a network version came with: this one, or a planned one."""
+    release = release_of(network.machine.manifest.root)
+    if release is None:
         return []
+    remedies = {network.version: "--bundle {0}, or another --network"}
+    for planned in takewhile(lambda upgrade: upgrade.actors is None, _planned(network)):
+        remedies[planned.version] = f"--upgrade nv{planned.version}@{planned.epoch}={{0}}"
     return [
-        f"Warning:         nv{network.version} runs actors v{wanted} on the network, not v{release.version}: take "
-        f"--bundle v{wanted}-{release.network}, or another --network"
+        f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: take "
+        + remedy.format(f"v{wanted}-{release.network}")
+        for version, remedy in remedies.items()
+        if (wanted := network_version(version).actors) != release.version
     ]
 
 

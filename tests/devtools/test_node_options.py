@@ -55,6 +55,17 @@ def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
         assert line in output
 
 
+def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tmp_path: Path) -> None:
+    bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
+    options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
+    with running(tmp_path / "ready", *options) as (_, process):
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
+        "Warning:         nv28 runs actors v18 on the network, not v17: take --upgrade nv28@50=v18-testing-fake-proofs"
+    ]
+
+
 def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     chain = str(tmp_path / "chain")
     options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
