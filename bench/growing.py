@@ -1,4 +1,4 @@
-"""A state of many accounts in a folder, and what messages cost on it: `python -m bench.growing fill|open|measure DIR N`.
+"""A state of many accounts in a folder, what messages cost on it: `python -m bench.growing fill|open|measure DIR N`.
 
 A message here is what somebody lives through who sends the node one: a transfer between two accounts, applied, the new
 state root computed, and all that it leads to committed and synced for itself before the next one. (Messages that share
