@@ -476,12 +476,11 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
     frame.pc = pc;
     frame.gas = gas;
     frame.top = top;
-    if exit == UNTOLD { pause(frame) } else { exit }
+    exit
 }
 
 /// Go back before an instruction that could not be told something, if its flat price is all that it has done yet.
-#[inline(never)]
-fn pause(frame: &mut Frame) -> Exit {
+pub fn pause(frame: &mut Frame) -> Exit {
     let position = mailbox().position as usize;
     let opcode = frame.code.bytes()[position];
     if !matches!(opcode, 0x31 | 0x3a | 0x3b | 0x3f | 0x41..=0x43 | 0x45 | 0x46 | 0x48 | 0x54 | 0x55 | 0x5c | 0x5d) {

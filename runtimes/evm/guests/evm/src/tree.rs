@@ -144,10 +144,10 @@ impl Tree {
         loop {
             let exit = match answer.take() {
                 Some((success, word)) => match self.go_on(&mut level, success, word) {
-                    Ok(()) => interpreter::run::<_, false>(&mut level.frame, self),
+                    Ok(()) => self.run_frame(&mut level.frame),
                     Err(exit) => exit,
                 },
-                None => interpreter::run::<_, false>(&mut level.frame, self),
+                None => self.run_frame(&mut level.frame),
             };
             let exit = if exit == ASK {
                 match self.begin(&mut level) {
@@ -186,6 +186,11 @@ impl Tree {
             let child = core::mem::replace(&mut level, parent);
             answer = Some(self.hand_back(&mut level, child, exit, left));
         }
+    }
+
+    fn run_frame(&mut self, frame: &mut Frame) -> Exit {
+        let exit = interpreter::run::<_, false>(frame, self);
+        if exit == UNTOLD { interpreter::pause(frame) } else { exit }
     }
 
     /// Write what changed for the host.

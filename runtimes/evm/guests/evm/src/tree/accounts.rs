@@ -116,13 +116,18 @@ impl Tree {
             return Ok(*at);
         }
         if account.has_slots {
-            mailbox().words[0] = account.address;
-            mailbox().words[1] = *key;
-            self.untold = Untold::Slot(self.me, *key);
-            question(frame, SLOT)?;
-            return Ok(self.add_slot(self.me, *key));
+            return self.ask_for_slot(frame, key);
         }
         Ok(self.keep_slot(Slot { account: self.me, key: *key, original: ZERO, current: ZERO, warm: false }))
+    }
+
+    #[inline(never)]
+    fn ask_for_slot(&mut self, frame: &mut Frame, key: &U256) -> Answer<u32> {
+        mailbox().words[0] = self.journal.at(self.me).address;
+        mailbox().words[1] = *key;
+        self.untold = Untold::Slot(self.me, *key);
+        question(frame, SLOT)?;
+        Ok(self.add_slot(self.me, *key))
     }
 
     /// Take a slot over from the mailbox.
