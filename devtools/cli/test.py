@@ -82,7 +82,8 @@ def run_tests(
     """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
 
     Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
-    several network versions also where a test ends otherwise in one of them.
+    several network versions also where a test ends otherwise in one of them. 2 for what cannot be run at all: options,
+    foundry.toml, a compiler that is not there.
 
     Example: hypervisor test --match-contract Counter -vvv
     """
@@ -91,6 +92,12 @@ def run_tests(
     from devtools.soltest.session import Options, Session
     from hypervisor.errors import InvalidInput
 
+    if rules == "ethereum" and evm == "official":
+        raise InvalidInput(
+            "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"
+        )
+    numbers = [_number(word) for word in network.split(",")] if network else [None]
+    collected = _report(gas_report, coverage or lcov is not None, len(numbers))
     place = path.resolve()
     if not place.exists():
         raise InvalidInput(f"there is no file or folder {place}")
@@ -108,19 +115,19 @@ def run_tests(
     )
     fuzz = (fuzz_runs, _seed(fuzz_seed))
     project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi)
-    collected = _report(gas_report, coverage or lcov is not None)
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, collected)
     session = Session(project, wanted, options)
     session.prepare()
-    numbers = [_number(word) for word in network.split(",")] if network else [None]
     if len(numbers) > 1:
         raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))
     raise typer.Exit(_run(session, numbers[0], as_json, lcov))
 
 
-def _report(gas: bool, coverage: bool) -> str:
+def _report(gas: bool, coverage: bool, versions: int) -> str:
     if gas and coverage:
         raise typer.BadParameter("--gas-report and --coverage are two runs: coverage slows tests down")
+    if versions > 1 and (gas or coverage):
+        raise typer.BadParameter("--gas-report and --coverage are of one network version: --network names several")
     return "gas" if gas else "coverage" if coverage else ""
 
 
@@ -177,7 +184,7 @@ def _compare(session: Session, numbers: list[int], as_json: bool) -> int:
     if as_json:
         typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
     else:
-        typer.echo("\n".join(compare_lines(columns)))
+        typer.echo("\n".join(compare_lines(columns, session.options.verbosity)))
     failed = any(suite.count(Status.FAILURE) for suites in found.values() for suite in suites)
     return int(failed or bool(differences(columns)))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from devtools.soltest.results import SuiteResult, TestResult
+from devtools.soltest.report import lines_of, seed_lines
+from devtools.soltest.results import Status, SuiteResult, TestResult
 
 Column = Mapping[tuple[str, str], TestResult]
 
@@ -24,15 +25,23 @@ def _figures(test: TestResult | None) -> tuple[str, str, int]:
     return ("missing", "", 0) if test is None else (test.status.value, test.reason or "", test.gas)
 
 
-def compare_lines(columns: Mapping[str, Column]) -> Iterator[str]:
-    """A line for each test that differs, then how many do not."""
+def compare_lines(columns: Mapping[str, Column], verbosity: int = 0) -> Iterator[str]:
+    """What differs, then what fails alike, as it ended in the first version; then how many there are of each."""
     different = differences(columns)
     for suite, signature in different:
         yield f"{suite} {signature}"
         for name, found in columns.items():
             status, reason, gas = _figures(found.get((suite, signature)))
             yield f"    {name}: {status}{f' ({reason})' if reason else ''}, gas {gas}"
+    first = next(iter(columns.values()), {})
+    failing = {key: test for key, test in first.items() if test.status is Status.FAILURE and key not in set(different)}
+    for (suite, _), test in failing.items():
+        yield f"{suite}, in each of them:"
+        yield from lines_of(test, verbosity)
+    yield from seed_lines([test for found in columns.values() for test in found.values()])
     total = len({key for found in columns.values() for key in found})
-    yield f"{len(columns)} network versions ({', '.join(columns)}): {total - len(different)} tests end alike, " + (
+    failed = f" ({len(failing)} of them failing)" if failing else ""
+    yield (
+        f"{len(columns)} network versions ({', '.join(columns)}): {total - len(different)} tests end alike{failed}, "
         f"{len(different)} differ"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,13 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
                 yield from lines_of(replace(test, trace="", stack=()))
             yield ""
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
+    yield from seed_lines([test for suite in suites for test in suite.tests])
+
+
+def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:
+    """What repeats the fuzz and invariant tests that failed, if any did: all tests of a run have one seed."""
+    seeds = {test.seed for test in tests if test.status is Status.FAILURE and test.seed is not None}
+    yield from (f"\nFuzz seed: {seed:#x} (use `--fuzz-seed` to reproduce)" for seed in seeds)
 
 
 def as_json(suites: Sequence[SuiteResult]) -> dict[str, Any]:

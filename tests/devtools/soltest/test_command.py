@@ -48,6 +48,18 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
     assert (found.exit_code, found.stderr) == (0, "no tests found in the project\n")
 
 
+def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    words = "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"
+    assert refused(str(tmp_path), "--evm", "official", "--bundle", "v18") == words
+
+
+@pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])
+def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report: list[str]) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert "are of one network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
+
+
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "solidity-tests.md"
 
 
@@ -79,6 +91,21 @@ def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
     assert (status, "2 tests passed, 0 failed, 0 skipped (2 total tests)" in text) == (0, True)
     status, text = run(project)
     assert (status, "Encountered a total of 1 failing tests, 2 tests succeeded" in text) == (1, True)
+
+
+def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(project: Path) -> None:
+    status, text = run(project, "--network", "nv27,nv28", "--fuzz-seed", "5")
+    assert status == 1
+    assert "test/P.t.sol:Bad, in each of them:\n[FAIL: EvmError: Revert; counterexample: calldata=0x" in text
+    assert "\nFuzz seed: 0x5 (use `--fuzz-seed` to reproduce)\n" in text
+    assert "(nv27, nv28): 3 tests end alike (1 of them failing), 0 differ" in text
+
+
+def test_the_seed_is_printed_where_a_fuzz_test_fails_and_taken_back(project: Path) -> None:
+    text = run(project)[1]
+    (seed,) = re.findall(r"^Fuzz seed: (0x[0-9a-f]+) \(use `--fuzz-seed` to reproduce\)$", text, re.MULTILINE)
+    assert f"Fuzz seed: {seed} " in run(project, "--fuzz-seed", seed)[1]
+    assert "Fuzz seed" not in run(project, "--match-contract", "Good")[1]
 
 
 def test_json_has_the_fields_of_the_page(project: Path) -> None:
