@@ -22,7 +22,28 @@ from devtools.soltest.values import Dictionary, Values, simpler, types
 from devtools.soltest.world import CallOutcome, Handle
 
 _MOST_SHRINKS: Final = 5000
-_SHRINK_SECONDS: Final = 20.0
+SHRINK_SECONDS: Final = 20.0
+_TELL_SECONDS: Final = 0.5
+
+
+class Due:
+    """When it is time to tell how far a long test is, at the beginning and then about twice a second, or to end it."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._next = monotonic()
+        self._end = None if timeout is None else self._next + timeout
+
+    def over(self) -> bool:
+        """Whether the seconds that it may take are over."""
+        return self._end is not None and monotonic() >= self._end
+
+    def now(self) -> bool:
+        """Whether it is; asking is cheap."""
+        time = monotonic()
+        if time < self._next:
+            return False
+        self._next = time + _TELL_SECONDS
+        return True
 
 
 @dataclass(slots=True)
@@ -35,6 +56,7 @@ class FuzzRun:
     seed: int
     ready: Handle
     dictionary: Dictionary
+    progress: Callable[[TestResult], None] = lambda _: None
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
 
@@ -42,7 +64,10 @@ class FuzzRun:
         """Call until all runs are done, or one fails."""
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
         values = Values(Random(name), self.dictionary, self.settings.dictionary_weight)  # noqa: S311  # repeatable
-        while len(self.gases) < self.settings.runs:
+        due = Due(self.settings.timeout)
+        while len(self.gases) < self.settings.runs and not due.over():
+            if due.now():
+                self.progress(self._result(Status.SUCCESS, None))
             arguments = values.arguments(self.test.entry["inputs"])
             outcome = self._call(arguments)
             if is_rejected(outcome):
@@ -103,7 +128,7 @@ class FuzzRun:
 
 def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
     """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time."""
-    tries, end = 0, monotonic() + _SHRINK_SECONDS
+    tries, end = 0, monotonic() + SHRINK_SECONDS
     improved = True
     while improved:
         improved = False

@@ -6,10 +6,10 @@ is called, by any sender, at any function that changes state. A sequence that br
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
@@ -17,9 +17,10 @@ from eth_abi.exceptions import DecodingError
 from bridge.addresses import EthAddress
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.discovery import TestFunction, signature
-from devtools.soltest.fuzz import shrink
+from devtools.soltest.fuzz import Due
 from devtools.soltest.project import InvariantSettings
 from devtools.soltest.results import CounterExample, Kind, Status, TestResult
+from devtools.soltest.shrinking import shortened
 from devtools.soltest.stage import Stage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, types
@@ -30,6 +31,10 @@ from localnet.code_patterns import CodePattern, without_metadata
 _SELECTORS = "(address,bytes4[])[]"
 _READING = ("view", "pure")
 _FAILED = "assertion failed"
+_SENDERS: Final = 64
+"""Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
+_STRANGERS: Final = 0.05
+"""The share of calls by somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +160,14 @@ class InvariantRun:
     seed: int
     ready: Handle
     dictionary: Dictionary
+    progress: Callable[[TestResult], None] = lambda _: None
     runs: int = 0
     calls: int = 0
     reverts: int = 0
     _targets: list[Target] = field(default_factory=list)
     _senders: list[EthAddress] = field(default_factory=list)
+    _strangers: float = 0.0
+    _due: Due = field(default_factory=Due)
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
@@ -174,10 +182,16 @@ class InvariantRun:
         rng = Random(name)  # noqa: S311  # repeatable
         values = Values(rng, self.dictionary)
         stage.world.restore(self.ready)
+        if not self._senders:
+            self._senders, self._strangers = [values.address() for _ in range(_SENDERS)], _STRANGERS
+            for sender in self._senders:
+                stage.world.touch(sender)
+            self.ready = stage.world.snapshot()
         broken = self._broken()
         if broken is not None:
             return self._result(Status.FAILURE, broken)
-        while self.runs < self.settings.runs:
+        self._due = Due(self.settings.timeout)
+        while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
             failure = self._sequence(rng, values, excluded)
             self.runs += 1
@@ -188,7 +202,9 @@ class InvariantRun:
     def _sequence(self, rng: Random, values: Values, excluded: set[EthAddress]) -> tuple[list[Step], str] | None:
         steps: list[Step] = []
         rejects = 0
-        while len(steps) < self.settings.depth:
+        while len(steps) < self.settings.depth and not self._due.over():
+            if self._due.now():
+                self.progress(self._result(Status.SUCCESS, None))
             step = self._step(rng, values, excluded)
             outcome = self._take(step)
             if is_rejected(outcome):
@@ -209,7 +225,7 @@ class InvariantRun:
 
     def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> Step:
         target = rng.choice(self._targets)
-        sender = rng.choice(self._senders) if self._senders else values.address()
+        sender = values.address() if rng.random() < self._strangers else rng.choice(self._senders)
         while sender in excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
         return Step(sender, target, tuple(values.arguments(target.entry["inputs"])))
@@ -223,7 +239,7 @@ class InvariantRun:
             return self.stage.reason(outcome)
         if self.stage.has_failed():
             return _FAILED
-        return self._broken()
+        return self._broken() if outcome.success else None  # as forge: what reverts leaves the state as it was
 
     def _broken(self, name: str | None = None) -> str | None:
         """Why the invariant does not hold; what asking it changes is taken back."""
@@ -244,23 +260,21 @@ class InvariantRun:
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failed(self, steps: list[Step], reason: str) -> TestResult:
-        def shorter(found: list[Step]) -> Any:
-            return (found[:at] + found[at + 1 :] for at in range(len(found) - 1, -1, -1)) if len(found) > 1 else ()
-
-        best, why = shrink(shorter, self._replayed, steps, reason)
+        best, why = shortened(steps, reason, self._replayed, self.settings.shrink_run_limit)
         return self._result(Status.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
-    def _replayed(self, steps: list[Step]) -> str | None:
-        """Why a sequence fails when it is run again; None where it does not."""
+    def _replayed(self, steps: Sequence[Step]) -> tuple[int, str] | None:
+        """After how many steps a sequence fails when it is run again, and why; None where it does not."""
         self.stage.world.restore(self.ready)
-        for step in steps:
+        for number, step in enumerate(steps, 1):
             outcome = self._take(step)
             if is_rejected(outcome):
                 return None
             why = self._after(outcome)
             if why is not None:
-                return why
-        return self._end()
+                return number, why
+        why = self._end()
+        return None if why is None else (len(steps), why)
 
     def _result(
         self, status: Status, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0

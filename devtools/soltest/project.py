@@ -22,24 +22,29 @@ DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 
 @dataclass(frozen=True, slots=True)
 class FuzzSettings:
-    """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any."""
+    """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any.
+
+    With `timeout`, in seconds, a test ends well with the runs that it has by then.
+    """
 
     runs: int = 256
     max_test_rejects: int = 65536
     seed: int | None = None
     dictionary_weight: int = 40
     fail_on_revert: bool = True
+    timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InvariantSettings:
-    """How many sequences of how many calls; whether a call that reverts is a failure."""
+    """How many sequences of how many calls; whether a call that reverts is a failure; `timeout` as for fuzz tests."""
 
     runs: int = 256
     depth: int = 500
     fail_on_revert: bool = False
     shrink_run_limit: int = 5000
     max_assume_rejects: int = 65536
+    timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,7 @@ def _fuzz(table: _Table) -> FuzzSettings:
         seed=None if table.raw("seed") is None else table.number("seed", 0),
         dictionary_weight=min(table.number("dictionary_weight", 40), 100),
         fail_on_revert=table.flag("fail_on_revert", True),
+        timeout=_timeout(table),
     )
 
 
@@ -256,7 +262,12 @@ def _invariant(table: _Table) -> InvariantSettings:
         fail_on_revert=table.flag("fail_on_revert", False),
         shrink_run_limit=table.number("shrink_run_limit", 5000),
         max_assume_rejects=table.number("max_assume_rejects", 65536),
+        timeout=_timeout(table),
     )
+
+
+def _timeout(table: _Table) -> int | None:
+    return None if table.raw("timeout") is None else table.number("timeout", 0)
 
 
 def _permissions(rows: Any) -> tuple[tuple[str, str], ...]:

@@ -55,7 +55,8 @@ class Collector(Protocol):
 class SuiteRun:
     """A contract's tests on their way.
 
-    `started` is told of each before it runs; `known` of the result of one that is run once more, before it is.
+    `started` is told of each before it runs; `progress` about once a second of what fuzz and invariant tests have come
+    to so far; `known` of the result of one that is run once more, before it is.
     """
 
     world: World
@@ -67,6 +68,7 @@ class SuiteRun:
     known: Callable[[TestResult], None] = lambda _: None
     viewer: Viewer | None = None
     collector: Collector | None = None
+    progress: Callable[[TestResult], None] = lambda _: None
 
     def run(self) -> Iterator[TestResult]:
         """One result for each test, or one for what kept all of them from running."""
@@ -167,8 +169,8 @@ class SuiteRun:
         if test.kind is Kind.UNIT:
             return lambda: self._unit(stage, test)
         if test.kind is Kind.FUZZ:
-            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words)).run()
-        return lambda: InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words)).run()
+            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words), self.progress).run()
+        return lambda: InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words), self.progress).run()
 
     def _unit(self, stage: Stage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

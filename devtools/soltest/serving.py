@@ -40,9 +40,10 @@ class Server:
         self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
 
     def run(self, suite: Suite) -> None:
-        """Run a suite and tell: `started` with a name, `known` and `test` with a result, `done` with the seconds.
+        """Run a suite and tell: `started` a name, `progress`, `known` and `test` a result, `done` the seconds.
 
-        What is `known` lacks the views for which the test is run once more.
+        `progress` is what a test with many runs has come to so far; what is `known` lacks the views for which the test
+        is run once more.
         """
         self._world.machine.stacks.at_home(lambda: self._run(suite))
 
@@ -50,7 +51,7 @@ class Server:
         begin = perf_counter()
         run = SuiteRun(
             self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
-            self._viewer, self._collector,
+            self._viewer, self._collector, self._progress,
         )  # fmt: skip
         for result in run.run():
             self._tell("test", result)
@@ -60,6 +61,9 @@ class Server:
 
     def _known(self, result: TestResult) -> None:
         self._tell("known", result)
+
+    def _progress(self, result: TestResult) -> None:
+        self._tell("progress", result)
 
     def _started(self, name: str) -> None:
         self._tell("started", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from eth_hash.auto import keccak
@@ -153,6 +154,7 @@ def is_rejected(outcome: CallOutcome) -> bool:
     return not outcome.success and outcome.output.startswith(MAGIC_ASSUME)
 
 
+@cache
 def selector(signature: str) -> bytes:
     """The first four bytes of calldata."""
     return bytes(keccak(signature.encode()))[:4]

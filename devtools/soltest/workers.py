@@ -85,9 +85,12 @@ def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Itera
     try:
         while suite is not None and worker.pipe.poll():
             kind, said = worker.pipe.recv()
+            if kind == "progress":
+                worker.progress = said
+                continue
             worker.since = now
             if kind == "started":
-                worker.test, worker.known = said, None
+                worker.test, worker.known, worker.progress = said, None, None
             elif kind == "known":
                 worker.known = said
             elif kind == "refused":
@@ -104,7 +107,7 @@ def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Itera
         yield from _lost(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
     if suite is not None and worker.since + job.timeout <= now:
-        words = f"no end after {job.timeout:g} seconds: stopped (--timeout)"
+        words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
         yield from _lost(worker, running, job, words)
 
 
@@ -119,8 +122,9 @@ def _lost(worker: Worker, running: dict[Connection, Worker], job: Job, reason: s
     kind = Kind.UNIT if blamed is None else blamed.kind
     result = worker.result
     known = worker.known  # the test had ended: what is lost was to show why
+    begun = worker.progress or TestResult(worker.test or "setUp()", kind, Status.FAILURE)
     result.tests.append(
-        TestResult(worker.test or "setUp()", kind, Status.FAILURE, reason)
+        replace(begun, status=Status.FAILURE, reason=reason)
         if known is None
         else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
     )
@@ -132,6 +136,14 @@ def _lost(worker: Worker, running: dict[Connection, Worker], job: Job, reason: s
         again.give(replace(suite, tests=left), job, result)
     else:
         yield result
+
+
+def _remedy(worker: Worker) -> str:
+    """What else a user may change where a test has many runs."""
+    kind = None if worker.progress is None else worker.progress.kind
+    if kind is Kind.INVARIANT:
+        return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
+    return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is Kind.FUZZ else ""
 
 
 class Worker:
@@ -147,12 +159,13 @@ class Worker:
         self.suite: Suite | None = None
         self.test = ""
         self.known: TestResult | None = None
+        self.progress: TestResult | None = None
         self.since = monotonic()
         self.result = SuiteResult("", "")
 
     def give(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
         """Let it run a suite, or what is left of one."""
-        self.suite, self.test, self.known, self.since = suite, "", None, monotonic()
+        self.suite, self.test, self.known, self.progress, self.since = suite, "", None, None, monotonic()
         self.result = result or SuiteResult(suite.file, suite.contract)
         if self._is_new:
             self.since += _START

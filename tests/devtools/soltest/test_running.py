@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_abi.abi import encode
 
+from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Status, SuiteResult, TestResult
 from devtools.soltest.stage import selector
 from tests.devtools.soltest.contracts import FAIL, LOOP, PASS, artifact
@@ -151,6 +153,42 @@ def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(ru
     suite = counting_suite(counter, "60155f5110")
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
     assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
+
+
+def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
+    seldom = [X, "60ff16600514", "@bad", "57", "00", "bad:", "60015f5500"]  # where the last byte is 5
+    counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60015f5110")
+    project = Project(tmp_path, invariant=InvariantSettings(runs=20, depth=500))
+    test = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["invariantFew()"]
+    assert (test.status, len(test.counterexample)) == (Status.FAILURE, 1)
+    assert test.shrunk_from > 10
+
+
+def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=10**9), invariant=InvariantSettings(runs=10**9, depth=20))
+    suite["testFuzz(uint8)"] = PASS
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm="fast", timeout=4.0)["Suite"]
+    test, fuzz = found["invariantFew()"], found["testFuzz(uint8)"]
+    words = "no end after 4 seconds: stopped (--timeout, or set {0}.timeout, or lower {0}.runs"
+    assert (test.reason or "").startswith(words.format("invariant") + " or invariant.depth, in foundry.toml)")
+    assert (fuzz.reason or "").startswith(words.format("fuzz"))
+    assert (test.status, fuzz.status) == (Status.FAILURE, Status.FAILURE)
+    assert 0 < 20 * test.runs <= test.calls < 10**6
+    assert 0 < fuzz.runs < 10**6
+
+
+def test_tests_with_many_runs_end_well_by_forges_timeout(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    suite["testFuzz(uint8)"] = PASS
+    limits = FuzzSettings(runs=10**9, timeout=1), InvariantSettings(runs=10**9, depth=20, timeout=1)
+    project = Project(tmp_path, fuzz=limits[0], invariant=limits[1])
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm="fast")["Suite"]
+    assert {test.status for test in found.values()} == {Status.SUCCESS}
+    assert all(0 < test.runs < 10**6 for test in found.values())
 
 
 def test_an_invariant_that_holds_has_all_its_calls(run_contracts: Run) -> None:
