@@ -9,11 +9,9 @@ from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.ledger import LARGEST_NONCE
 from devtools.soltest.cheatcodes.recording import note_write
-from devtools.soltest.cheatcodes.state import VM_ADDRESS, Deal
+from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
 from devtools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.ethereum.calls import EthereumCalls
-
-_CREATE2_DEPLOYER = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 
 
 @cheatcode("deal(address,uint256)")
@@ -83,12 +81,14 @@ def _set_nonce(context: Context, account: EthAddress, nonce: int) -> None:
         raise CheatcodeFailure(
             f"new nonce ({nonce}) must be strictly equal to or higher than the account's current nonce ({current})"
         )
-    context.ledger.set_nonce(account, nonce)
+    _set_nonce_unsafe(context, account, nonce)
 
 
 @cheatcode("setNonceUnsafe(address,uint64)")
 def _set_nonce_unsafe(context: Context, account: EthAddress, nonce: int) -> None:
     context.ledger.set_nonce(account, nonce)
+    if context.depth > 1:
+        context.state.deals.append(Deal(account, nonce, context.depth, nonce=True))
 
 
 @cheatcode("resetNonce(address)")
@@ -120,7 +120,7 @@ def _compute2(_context: Context, salt: bytes, code_hash: bytes, deployer: EthAdd
 
 @cheatcode("computeCreate2Address(bytes32,bytes32)", returns="address")
 def _compute2_default(_context: Context, salt: bytes, code_hash: bytes) -> EthAddress:
-    return _create2(_CREATE2_DEPLOYER, salt, code_hash)
+    return _create2(CREATE2_DEPLOYER, salt, code_hash)
 
 
 def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
@@ -136,29 +136,34 @@ def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
     calls.accounts.warm_slot(account, int.from_bytes(slot, "big"))
 
 
-@cheatcode("allowCheatcodes(address)", "makePersistent(address)", "revokePersistent(address)")
+@cheatcode("allowCheatcodes(address)")
 def _allowed(_context: Context, _account: EthAddress) -> None:
-    """Without forks every contract may use cheatcodes, and every account stays."""
+    """Without forks every contract may use cheatcodes."""
 
 
-@cheatcode("makePersistent(address,address)")
-def _persistent2(_context: Context, _one: EthAddress, _two: EthAddress) -> None:
-    """Every account stays."""
+@cheatcode("makePersistent(address)", "makePersistent(address,address)", "makePersistent(address,address,address)")
+def _persistent(context: Context, *accounts: EthAddress) -> None:
+    context.state.persistent.update(accounts)
 
 
-@cheatcode("makePersistent(address,address,address)")
-def _persistent3(_context: Context, _one: EthAddress, _two: EthAddress, _three: EthAddress) -> None:
-    """Every account stays."""
+@cheatcode("makePersistent(address[])")
+def _persistent_list(context: Context, accounts: Sequence[EthAddress]) -> None:
+    context.state.persistent.update(accounts)
 
 
-@cheatcode("makePersistent(address[])", "revokePersistent(address[])")
-def _persistent(_context: Context, _accounts: Sequence[EthAddress]) -> None:
-    """Every account stays."""
+@cheatcode("revokePersistent(address)")
+def _revoke(context: Context, account: EthAddress) -> None:
+    context.state.persistent.discard(account)
+
+
+@cheatcode("revokePersistent(address[])")
+def _revoke_list(context: Context, accounts: Sequence[EthAddress]) -> None:
+    context.state.persistent.difference_update(accounts)
 
 
 @cheatcode("isPersistent(address)", returns="bool")
-def _is_persistent(_context: Context, account: EthAddress) -> bool:
-    return account == VM_ADDRESS
+def _is_persistent(context: Context, account: EthAddress) -> bool:
+    return account in context.state.persistent or account == context.test
 
 
 def _is_precompile(context: Context, account: EthAddress) -> bool:

@@ -127,6 +127,13 @@ class Context:
         """An address as people read it."""
         return checksummed(EthAddress(address))
 
+    @property
+    def test(self) -> EthAddress | None:
+        """The contract whose test runs."""
+        test = self.cheats.test
+        actor = None if test is None else self.calls.tree.lookup_id(test)
+        return None if actor is None else self.cheats.address_of(self.calls, actor)
+
     def said(self, data: bytes) -> str:
         """A revert in words."""
         return said(data, self.settings.errors)

@@ -6,16 +6,19 @@ bytes), bytes32 (32 bytes) or bytes, objects as tuples in the order of their key
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from devtools.soltest.cheatcodes import json_text
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.json_text import Number
+from devtools.soltest.cheatcodes.limits import check_type
 from devtools.soltest.cheatcodes.strings import is_type, read_value
 from devtools.soltest.cheatcodes.values import encode, split
 
 _STEP: Final = re.compile(r"""\.?([A-Za-z_][\w\- ]*)|\[\s*(\d+|\*|'[^']*'|"[^"]*")\s*\]|\.(\d[\w\-]*)|(\.\*)""")
+_HALF: Final = 1 << 255
 MOST_NESTED: Final = 64
 _TOO_DEEP: Final = "what it was given is nested too deeply"
 
@@ -23,7 +26,7 @@ _TOO_DEEP: Final = "what it was given is nested too deeply"
 def read_json(text: str) -> Any:
     """The value of a JSON text. Raises CheatcodeFailure."""
     try:
-        document = json.loads(text)
+        document = json_text.read(text)
     except (ValueError, RecursionError) as error:
         raise CheatcodeFailure(f"failed parsing JSON: {error}") from None
     level = [document]
@@ -92,12 +95,11 @@ def guessed(value: Any) -> tuple[str, Any]:
             return "bytes32", bytes(32)
         case bool():
             return "bool", value
-        case int():
-            return ("uint256" if value >= 0 else "int256"), value
-        case float():
-            if not value.is_integer():
-                raise CheatcodeFailure(f"number {value} is not an integer")
-            return guessed(int(value))
+        case int() | Number():
+            number = value if isinstance(value, int) else value.integer
+            if number is None or not -_HALF <= number < 2 * _HALF:
+                raise CheatcodeFailure(f"unsupported JSON number: {_text(value)}")
+            return ("uint256" if number >= 0 else "int256"), number
         case str():
             return _guessed_text(value)
         case list():
@@ -156,24 +158,26 @@ def coerced(value: Any, kind: str) -> Any:
             raise CheatcodeFailure(f"expected {len(parts)} values, found {_named(value)}")
         return tuple(coerced(item, part) for item, part in zip(value, parts, strict=True))
     if kind == "string":
-        return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        if isinstance(value, Mapping):
+            raise CheatcodeFailure("expected string, found JSON object")
+        if isinstance(value, list):
+            raise CheatcodeFailure("expected string, found array")
+        return _text(value)
     if isinstance(value, bool):
         return value if kind == "bool" else read_value(_text(value), kind)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int | float | str):
+    if isinstance(value, int | Number | str):
         if isinstance(value, str) and kind.startswith("bytes") and value.startswith("0x") and len(value) % 2:
             value = f"0x0{value[2:]}"
-        return read_value(str(value), kind)
+        return read_value(_text(value), kind)
     raise CheatcodeFailure(f"expected {kind}, found {_named(value)}")
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json_text.written(value)
 
 
 def _named(value: Any) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+    names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", Number: "number"}
     return names.get(type(value), "null")
 
 
@@ -199,6 +203,7 @@ def typed_array(values: Any, description: str) -> bytes:
 
 
 def _structs(description: str) -> dict[str, list[tuple[str, ...]]]:
+    check_type(description)
     structs = {
         found[1]: [tuple(field.split()) for field in found[2].split(",") if field.strip()]
         for found in _STRUCT.finditer(description)
@@ -232,4 +237,6 @@ def _flat(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: in
         raise CheatcodeFailure(_TOO_DEEP)
     if kind.endswith("[]"):
         return f"{_flat(kind[:-2], structs, depth + 1)}[]"
-    return f"({','.join(_flat(field[0], structs, depth + 1) for field in structs[kind])})" if kind in structs else kind
+    if kind not in structs:
+        return kind
+    return check_type(f"({','.join(_flat(field[0], structs, depth + 1) for field in structs[kind])})")

@@ -29,6 +29,7 @@ from devtools.soltest.cheatcodes.ledger import EthereumLedger, ledger_of
 from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
 from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
+    CREATE2_DEPLOYER,
     VM_ADDRESS,
     Block,
     CallGas,
@@ -57,7 +58,6 @@ from store.cid import CBOR, Cid, cid_of
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _UNNAMED: Final = ("assert", "rpcUrl")
-CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
     "5b8082525050506014600cf3"
@@ -111,6 +111,8 @@ class Cheatcodes:
         self.console = Console()
         self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
         self._apart = 0
+        self.test: Address | None = None
+        """The contract whose test runs."""
         self.unused = 0
         """Gas that was left when the last call failed, had it not been used up by its failure."""
 
@@ -155,6 +157,7 @@ class Cheatcodes:
         if self._apart:
             return proceed(call)
         if calls.depth == 0:
+            self.test = call.to
             self.renew(calls)
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
@@ -185,17 +188,22 @@ class Cheatcodes:
             answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
         else:
             answer = answers.answer(host, ask)
-        if self.state.deals and not answer.success:
-            self._deal_again(host)
+        if self.state.deals:
+            self._keep_deals(host, answer)
         return answer
 
-    def _deal_again(self, host: EthereumHost) -> None:
-        """What was dealt in a call that failed stays dealt: forge takes it back with the whole test only."""
+    def _keep_deals(self, host: EthereumHost, answer: Answer) -> None:
+        """What was dealt in a call that failed stays dealt: forge takes it back with the whole test only.
+
+        What was dealt in a call that passed is its caller's: from then on only that one's failure would undo it.
+        """
         depth, ledger = host.calls.depth, EthereumLedger(host.accounts)
         for deal in self.state.deals:
             if deal.depth > depth:
-                ledger.set_balance(deal.account, deal.amount)
                 deal.depth = depth
+                if not answer.success:
+                    (ledger.set_nonce if deal.nonce else ledger.set_balance)(deal.account, deal.amount)
+        self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
 
     def emitted(self, calls: CallManager, event: StampedEvent) -> None:
         """Take an actor's event for those that are recorded or expected, where it is a log."""

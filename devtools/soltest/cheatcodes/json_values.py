@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from devtools.soltest.cheatcodes import documents
+from devtools.soltest.cheatcodes import documents, json_text
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.files import read_text, write_bytes
+from devtools.soltest.cheatcodes.json_text import written
 from devtools.soltest.cheatcodes.strings import is_type, show
 from devtools.soltest.cheatcodes.table import cheatcode
 from devtools.soltest.cheatcodes.values import decode, split
@@ -88,16 +88,11 @@ def as_json(kind: str, value: Any) -> Any:
         return value if -_SAFE < value < _SAFE else str(value)
     if kind == "string":
         try:
-            inner = json.loads(value)
+            inner = json_text.read(value)
         except (ValueError, RecursionError):
             return value
         return inner if isinstance(inner, dict) else value
     return show(kind, value)
-
-
-def written(value: Any) -> str:
-    """JSON without blanks."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _put(context: Context, name: str, key: str, value: Any) -> str:
@@ -154,20 +149,20 @@ def _decoded(description: str, data: bytes) -> Any:
 @cheatcode("writeJson(string,string)")
 def _write(context: Context, text: str, path: str) -> None:
     try:
-        value = json.loads(text)
+        value = json_text.read(text)
     except (ValueError, RecursionError):
         value = text
-    write_bytes(context, path, json.dumps(value, indent=2, ensure_ascii=False).encode())
+    write_bytes(context, path, written(value, indent=2).encode())
 
 
 @cheatcode("writeJson(string,string,string)")
 def _write_at(context: Context, text: str, path: str, key: str) -> None:
     try:
-        value = json.loads(text)
+        value = json_text.read(text)
     except (ValueError, RecursionError):
         value = text
     document = replaced(documents.read_json(read_text(context, path)), key, value)
-    write_bytes(context, path, json.dumps(document, indent=2, ensure_ascii=False).encode())
+    write_bytes(context, path, written(document, indent=2).encode())
 
 
 def replaced(document: Any, key: str, value: Any) -> Any:

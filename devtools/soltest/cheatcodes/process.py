@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.strings import read_value
+from devtools.soltest.cheatcodes.limits import check_size
+from devtools.soltest.cheatcodes.strings import pieces, read_value
 from devtools.soltest.cheatcodes.table import cheatcode
 
 _KINDS: Final = {
@@ -16,6 +18,7 @@ _KINDS: Final = {
     "String": "string", "Bytes": "bytes",
 }  # fmt: skip
 _LONGEST_RUN: Final = 60
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _variable(context: Context, name: str) -> str | None:
@@ -35,7 +38,16 @@ def _value(name: str, text: str, kind: str) -> Any:
 
 
 def _list(name: str, text: str, delimiter: str, kind: str) -> list[Any]:
-    return [_value(name, part.strip(), kind) for part in text.split(delimiter)] if text else []
+    parts = [part.strip() for part in pieces(text, delimiter)]
+    return [_value(name, part, kind) for part in parts] if parts[0] else []  # forge: nothing first, nothing at all
+
+
+def _or(default: Any, value: Callable[[], Any]) -> Any:
+    """The value of a variable, or the default where it is none of its type, as forge has it."""
+    try:
+        return value()
+    except CheatcodeFailure:
+        return default
 
 
 def _family(name: str, kind: str) -> None:
@@ -48,11 +60,13 @@ def _family(name: str, kind: str) -> None:
 
     def value_or(context: Context, variable: str, default: Any) -> Any:
         text = _variable(context, variable)
-        return default if text is None else _value(variable, text, kind)
+        return default if text is None else _or(default, lambda: _value(variable, text, kind))
 
     def list_or(context: Context, variable: str, delimiter: str, default: Any) -> Any:
         text = _variable(context, variable)
-        return default if text is None else _list(variable, text, delimiter, kind)
+        if text is None:
+            return default
+        return _or(default, lambda: _list(variable, text, delimiter, kind))
 
     cheatcode(f"envOr(string,{kind})", returns=kind)(value_or)
     cheatcode(f"envOr(string,string,{kind}[])", returns=f"{kind}[]")(list_or)
@@ -76,9 +90,9 @@ def _exists(context: Context, name: str) -> bool:
 
 @cheatcode("resolveEnv(string)", returns="string")
 def _resolve(context: Context, text: str) -> str:
-    import re
-
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda found: _needed(context, found[1]), text)
+    names = [found[1] for found in _VARIABLE.finditer(text)]
+    check_size(len(text) + sum(len(_needed(context, name)) for name in names))
+    return _VARIABLE.sub(lambda found: _needed(context, found[1]), text)
 
 
 # --- programs -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, r
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_MOST_KEYS: Final = 1000
 _WALLET: Final = "(address,uint256,uint256,uint256)"
 
 
@@ -192,7 +193,9 @@ def _remember(context: Context, key: int) -> EthAddress:
 
 @cheatcode("rememberKeys(string,string,uint32)", returns="address[]")
 def _remember_keys(context: Context, mnemonic: str, path: str, count: int) -> list[EthAddress]:
-    return [_wallet(context, _derive(mnemonic, path, index))[0] for index in range(min(count, 1000))]
+    if count > _MOST_KEYS:
+        raise CheatcodeFailure(f"{count} keys are too many: at most {_MOST_KEYS}")
+    return [_wallet(context, _derive(mnemonic, path, index))[0] for index in range(count)]
 
 
 @cheatcode("rememberKeys(string,string,string,uint32)", returns="address[]")

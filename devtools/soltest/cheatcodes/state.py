@@ -18,6 +18,7 @@ VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
 """What a test sets that fails without reverting (forge-std's `fail`), in the storage of the cheatcodes' address."""
 CONSOLE_ADDRESS: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
+CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"))
 
 
@@ -38,11 +39,12 @@ class Prank:
 
 @dataclass(slots=True)
 class Deal:
-    """A balance that was dealt at a depth."""
+    """A balance that was dealt, or a nonce that was set, in a call at a depth or one below it that has passed."""
 
     account: EthAddress
     amount: int
     depth: int
+    nonce: bool = False
 
 
 @dataclass(slots=True)
@@ -210,6 +212,10 @@ class Snapshot:
     context: MachineContext
     block: Block
 
+    def __deepcopy__(self, _memo: object) -> Snapshot:
+        """Itself: nothing of it ever changes."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -253,6 +259,8 @@ class State:
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
     """The nonces of the last delegations that were attached, by who lends itself code."""
+    persistent: set[EthAddress] = field(default_factory=lambda: {VM_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER})
+    """The accounts that a change of forks would leave, beside the test contract."""
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -284,6 +292,7 @@ class State:
             or self.mocks
             or self.functions
             or self.recording
+            or self.logs is not None
             or self.diff is not None
             or self.mappings is not None
             or self.intercept_code

@@ -12,6 +12,7 @@ from eth_abi.grammar import parse as parse_type
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.limits import check_size, check_type
 from devtools.soltest.cheatcodes.table import cheatcode
 from localnet.addresses import checksummed
 
@@ -115,28 +116,37 @@ def read_number(text: str, kind: str) -> int:
         return number
     if unsigned and number < 0:
         raise _Malformed("expected at least one digit")
-    raise ValueError(_NO_PREFIX if len(text) % 2 == 0 else "number too large to fit in target type")
+    if "e+" in text:
+        raise _Malformed(_TOO_LARGE, len(text))
+    raise ValueError(_NO_PREFIX if len(text) % 2 == 0 else _TOO_LARGE)
 
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18}
+_LARGEST_POWER: Final = 400
+"""Of ten, beyond which a number is too large for every type."""
+_TOO_LARGE: Final = "number too large to fit in target type"
 _NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
 
 
 def _decimal(text: str) -> int:
-    found = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?(?:e(\d{1,3}))?\s*(wei|gwei|ether)?", text)
+    found = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?\s*(wei|gwei|ether)?", text, re.ASCII)
     if found is None:
         if _HEX.fullmatch(text):
             raise ValueError(_NO_PREFIX)
         start = 1 if text.startswith(("+", "-")) else 0
-        digits = re.match(r"\d*", text[start:])
+        digits = re.match(r"[0-9]*", text[start:])
         at = start + (digits.end() if digits else 0)
         raise _Malformed("" if at > start else "expected at least one digit", at)
     sign, whole, rest, exponent, unit = found.groups()
     rest = rest or ""
     power = int(exponent or 0) + _UNITS[unit or "wei"]
+    if power < 0:
+        raise _Malformed("negative units not allowed", len(text))
     if len(rest) > power:
-        raise _Malformed("")
-    number: int = int(whole + rest) * 10 ** (power - len(rest))
+        if power == 0 and rest.strip("0"):
+            raise _Malformed(f"non-zero fraction .{int(rest)} not allowed", len(text))
+        raise _Malformed(f"expected at most {power} decimals, got {len(rest)}", len(text))
+    number: int = int(whole + rest) * 10 ** min(power - len(rest), _LARGEST_POWER)
     return -number if sign == "-" else number
 
 
@@ -156,8 +166,8 @@ def is_type(kind: str) -> bool:
     from eth_abi.exceptions import ABITypeError, ParseError
 
     try:
-        parse_type(kind).validate()
-    except (ABITypeError, ParseError):
+        parse_type(check_type(kind)).validate()
+    except (ABITypeError, ParseError, ValueError):
         return False
     return True
 
@@ -182,12 +192,20 @@ def _trim(_context: Context, text: str) -> str:
 
 @cheatcode("replace(string,string,string)", returns="string")
 def _replace(_context: Context, text: str, old: str, new: str) -> str:
+    # the letters of the answer, of which none is shorter than a byte
+    check_size(len(text) + text.count(old) * (len(new) - len(old)))
     return text.replace(old, new)
+
+
+def pieces(text: str, delimiter: str) -> list[str]:
+    """What is between the delimiters; without one, each letter between two empty texts. Raises CheatcodeFailure."""
+    check_size(64 * (text.count(delimiter) + 1) + len(text))  # an offset, a length and the letters
+    return text.split(delimiter) if delimiter else ["", *text, ""]
 
 
 @cheatcode("split(string,string)", returns="string[]")
 def _split(_context: Context, text: str, delimiter: str) -> Sequence[str]:
-    return text.split(delimiter) if delimiter else ["", *text, ""]
+    return pieces(text, delimiter)
 
 
 @cheatcode("indexOf(string,string)", returns="uint256")

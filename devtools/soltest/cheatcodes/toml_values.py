@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import json
 import tomllib
+from math import isfinite, isnan
 from typing import Any
 
-from devtools.soltest.cheatcodes import documents
+from devtools.soltest.cheatcodes import documents, json_text
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.files import read_text, write_bytes
+from devtools.soltest.cheatcodes.json_text import Number
 from devtools.soltest.cheatcodes.json_values import KINDS, replaced
 from devtools.soltest.cheatcodes.table import cheatcode
 
 
 def _read(text: str) -> Any:
     try:
-        return json.loads(json.dumps(tomllib.loads(text), default=str))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return _as_json(tomllib.loads(text, parse_float=_number))
+    except (ValueError, RecursionError) as error:
         raise CheatcodeFailure(f"failed parsing TOML: {error}") from None
+
+
+def _number(text: str) -> Number | str:
+    """A number with a point or an exponent: forge holds it in a float, and tells those that are no numbers as texts."""
+    value = float(text)
+    if isfinite(value):
+        return Number.read(repr(value))
+    if text.lstrip("+-") not in ("inf", "nan"):
+        raise ValueError("floating-point number overflowed")
+    return "NaN" if isnan(value) else str(value)
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _as_json(part) for key, part in value.items()}
+        case list():
+            return [_as_json(part) for part in value]
+        case bool() | int() | Number() | str():
+            return value
+        case _:  # a date or a time
+            return str(value)
 
 
 @cheatcode("parseToml(string)", returns="bytes")
@@ -77,7 +101,7 @@ def _write(context: Context, text: str, path: str) -> None:
 @cheatcode("writeToml(string,string,string)")
 def _write_at(context: Context, text: str, path: str, key: str) -> None:
     try:
-        value = json.loads(text)
+        value = json_text.read(text)
     except (ValueError, RecursionError):
         value = text
     write_bytes(context, path, _toml(replaced(_read(read_text(context, path)), key, value)).encode())
@@ -114,5 +138,8 @@ def _value(value: Any) -> str:
             return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]" if value else "[]"
         case dict():
             return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
+        case Number():
+            plain = value.plain
+            return f"{int(plain)}.0" if plain == int(plain) else f"{plain:f}"
         case _:
             return json.dumps(value, ensure_ascii=False)

@@ -16,6 +16,7 @@ from devtools.soltest.cheatcodes import documents
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.files import read_text
+from devtools.soltest.cheatcodes.limits import check_type
 from devtools.soltest.cheatcodes.table import cheatcode
 from devtools.soltest.cheatcodes.values import decode
 from hypervisor.errors import InvalidInput
@@ -133,8 +134,9 @@ def _canonical(definition: str) -> str:
 def _hashed(definition: str, data: bytes) -> bytes:
     types = _types(definition)
     primary = _primary(types)
+    kind = _abi_type(types, primary)
     try:
-        (value,) = decode([_abi_type(types, primary)], data)
+        (value,) = decode([kind], data)
     except CheatcodeFailure:
         raise CheatcodeFailure(
             f"Failed to ABI decode using resolved_sol_type directly for '{primary}': "
@@ -152,7 +154,7 @@ def _abi_type(types: Types, kind: str, depth: int = 0) -> str:
         raise CheatcodeFailure("what it was given is nested too deeply")
     name, bracket, sizes = kind.partition("[")
     if name in types:
-        name = f"({','.join(_abi_type(types, member['type'], depth + 1) for member in types[name])})"
+        name = check_type(f"({','.join(_abi_type(types, member['type'], depth + 1) for member in types[name])})")
     elif name in ("uint", "int"):
         name += "256"
     return name + bracket + sizes

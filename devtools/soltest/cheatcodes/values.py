@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
-from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
+from eth_abi.codec import ABIDecoder
+from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import ABIType, BasicType, TupleType, parse
+from eth_abi.registry import registry
 
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.limits import check_size, check_values
 
 _WORD: Final = 32
 _SIGN: Final = 1 << 255
@@ -35,7 +38,23 @@ _BITS: Final = {
 _SIZES: Final = {f"bytes{size}": size for size in range(1, 33)}
 
 
-@cache
+class _BoundedStream(ContextFramesBytesIO):
+    """Encoded values, of which no more is read than a cheatcode may take: many offsets may lead to one text."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        rest = len(self.getbuffer()) - self.tell()
+        self.taken += max(0, rest if size is None or size < 0 else min(size, rest))
+        check_size(self.taken, "what the arguments hold")
+        return super().read(size)
+
+
+class _BoundedDecoder(ABIDecoder):
+    stream_class = _BoundedStream
+
+
+@lru_cache(maxsize=1024)
 def split(types: str) -> tuple[str, ...]:
     """The types of a list, `uint256,(string,bool)[]`."""
     parts, depth, start = [], 0, 0
@@ -55,7 +74,7 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
             raise CheatcodeFailure("the calldata are too short for the cheatcode's parameters")
         return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
     try:
-        values = decode_abi(types, data, strict=False)
+        values = _BoundedDecoder(registry).decode(types, data, strict=False)
     except (DecodingError, OverflowError, UnicodeDecodeError) as error:
         raise CheatcodeFailure(f"the calldata are not of the cheatcode's parameters: {error}") from None
     return [_to_bytes(_parsed(kind), value) for kind, value in zip(types, values, strict=True)]
@@ -66,6 +85,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     words = [_word(kind, value) for kind, value in zip(types, values, strict=True)]
     if None not in words:
         return b"".join(word for word in words if word is not None)
+    check_values(values)
     try:
         return encode_abi(types, values)
     except (EncodingError, OverflowError, TypeError, ValueError) as error:
@@ -90,7 +110,7 @@ def to_bytes(kind: str, value: Any) -> Any:
     return _to_bytes(_parsed(kind), value)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _parsed(kind: str) -> ABIType:
     parsed: ABIType = parse(kind)
     return parsed

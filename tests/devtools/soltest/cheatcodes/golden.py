@@ -26,6 +26,8 @@ SOURCES: Final = (
     "Fails",
     "Filecoin",
     "Hostile",
+    "Rollbacks",
+    "Numbers",
 )
 
 

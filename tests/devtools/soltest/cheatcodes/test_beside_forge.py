@@ -16,6 +16,9 @@ from tests.devtools.soltest.cheatcodes.running import run
 
 OTHER_GAS: Final = {
     "testDealReverted()": "an account that a failed call dealt to is warm in forge",
+    "testDealtInFailed()": "an account that a failed call dealt to is warm in forge",
+    "testDealtInFailedThenSpent()": "an account that a failed call dealt to is warm in forge",
+    "testPassedOnThenFailed()": "an account that a failed call dealt to is warm in forge",
     "testDiff()": "recording makes accounts warm at other places",
     "testDiffDeep()": "recording makes accounts warm at other places",
     "testDiffResumes()": "recording makes accounts warm at other places",

@@ -17,10 +17,21 @@ WORDS = {
     "testOffset()": "vm.readFile: the calldata are not of the cheatcode's parameters",
     "testBadUtf()": "vm.readFile: the calldata are not of the cheatcode's parameters",
     "testNulPath()": "vm.readFile: failed to resolve path",
-    "testExp2()": "vm.parseJson: number inf is not an integer",
-    "testNaN()": "vm.parseJson: number nan is not an integer",
+    "testExp2()": "vm.parseJson: unsupported JSON number: 1e+999",
+    "testNaN()": "vm.parseJson: failed parsing JSON: expected value",
     "testBadPath()": 'the path "[[[[" is malformed',
     "testStoreNative()": "is a native actor, which has neither code nor slots",
+    "testReplaceLong()": "vm.replace: the answer would be longer than 16777216 bytes",
+    "testReplaceNothing()": "vm.replace: the answer would be longer than 16777216 bytes",
+    "testSplitLong()": "vm.split: the answer would be longer than 16777216 bytes",
+    "testSplitLetters()": "vm.split: the answer would be longer than 16777216 bytes",
+    "testResolveLong()": "vm.resolveEnv: the answer would be longer than 16777216 bytes",
+    "testEnvLong()": "vm.envString: the answer would be longer than 16777216 bytes",
+    "testDecodedOften()": "vm.mockCalls: what the arguments hold would be longer than 16777216 bytes",
+    "testJsonLong()": "vm.parseJson: the answer would be longer than 16777216 bytes",
+    "testTypeLong()": "vm.parseJsonTypeArray: the type is longer than 16384 characters",
+    "testHashedTypeLong()": "vm.eip712HashStruct: the type is longer than 16384 characters",
+    "testKeysMany()": "vm.rememberKeys: 1001 keys are too many: at most 1000",
 }
 
 

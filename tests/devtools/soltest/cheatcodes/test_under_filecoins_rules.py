@@ -19,7 +19,12 @@ ONLY_ETHEREUMS: Final = {
 """These fail and say so."""
 
 OTHERWISE: Final = {
+    "testCaughtThenSpent()": "what a failed call was dealt is taken back with it",
     "testDealReverted()": "what a failed call was dealt is taken back with it",
+    "testDealtInFailed()": "what a failed call was dealt is taken back with it",
+    "testDealtInFailedThenSpent()": "what a failed call was dealt is taken back with it",
+    "testNonceOfReverted()": "a nonce that a failed call set is taken back with it",
+    "testPassedOnThenFailed()": "what a failed call was dealt is taken back with it",
     "testDefaults()": "the block has randomness, and the network's gas limit",
     "testEtchPrecompile()": "the precompile is an actor's address like others",
     "testLoadPrecompile()": "the precompile is an actor's address like others",

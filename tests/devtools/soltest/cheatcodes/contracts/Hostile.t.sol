@@ -25,4 +25,33 @@ contract HostileTest is Cheating {
     function testNaN() public { vm.parseJson('{"a":NaN}', ".a"); }
     function testBadPath() public { vm.parseJson("{}", "[[[["); }
     function testStoreNative() public { vm.store(address(uint160(0xff) << 152 | 4), 0, bytes32(uint256(1))); }
+    // What a few bytes ask for would be 16 MiB and more: the limit is in the words.
+    function long(string memory unit, uint256 size) internal pure returns (string memory text) { text = unit; while (bytes(text).length < size) text = string.concat(text, text); }
+    function testReplaceLong() public { vm.replace(long("a", 1024), "a", long("b", 32768)); }
+    function testReplaceNothing() public { vm.replace(long("a", 2048), "", long("b", 16384)); }
+    function testSplitLong() public { vm.split(long(",", 300000), ","); }
+    function testSplitLetters() public { vm.split(long(",", 300000), ""); }
+    function testResolveLong() public { vm.setEnv("V", long("a", 32768)); vm.resolveEnv(long("${V}", 4096)); }
+    function testEnvLong() public { vm.setEnv("V", long(",", 300000)); vm.envString("V", ","); }
+    function testDecodedOften() public {
+        uint256 count = 1024;
+        bytes memory offsets = new bytes(32 * count);
+        for (uint256 i; i < count; i++) assembly { mstore(add(offsets, mul(32, add(i, 1))), mul(32, count)) }
+        bytes memory head = abi.encodePacked(bytes4(keccak256("mockCalls(address,bytes,bytes[])")), abi.encode(1, 96, 128, 0), count);
+        (bool ok, bytes memory r) = address(vm).call(abi.encodePacked(head, offsets, uint256(32768), long("a", 32768)));
+        ok; assembly { revert(add(r,32), mload(r)) }
+    }
+    function testJsonLong() public { vm.parseJson(string.concat("[1", long(",1", 1200000), "]")); }
+    function testTypeLong() public {
+        string memory d = "L(uint256 a)";
+        for (uint256 i; i < 14; i++) d = string.concat("T", vm.toString(i), "(", kind(i), " a,", kind(i), " b)", d);
+        vm.parseJsonTypeArray("[]", "$", d);
+    }
+    function testHashedTypeLong() public {
+        string memory d = "L(uint256 a)";
+        for (uint256 i; i < 14; i++) d = string.concat("T", vm.toString(i), "(", kind(i), " a,", kind(i), " b)", d);
+        vm.eip712HashStruct(d, "");
+    }
+    function kind(uint256 i) internal returns (string memory) { return i == 0 ? "L" : string.concat("T", vm.toString(i - 1)); }
+    function testKeysMany() public { vm.rememberKeys("test test test test test test test test test test test junk", "m/44'/60'/0'/0/", 1001); }
 }

@@ -318,6 +318,9 @@ interface Vm {
     function mockCallRevert(address, bytes4, bytes calldata) external;
     function mockCallRevert(address, uint256, bytes calldata, bytes calldata) external;
     function mockCallRevert(address, uint256, bytes4, bytes calldata) external;
+    function isPersistent(address) external returns (bool);
+    function makePersistent(address) external;
+    function revokePersistent(address) external;
     function mockCalls(address, bytes calldata, bytes[] calldata) external;
     function mockCalls(address, uint256, bytes calldata, bytes[] calldata) external;
     function mockFunction(address, address, bytes calldata) external;
@@ -378,6 +381,7 @@ interface Vm {
     function recordLogs() external;
     function rememberKey(uint256) external returns (address);
     function removeDir(string calldata, bool) external;
+    function rememberKeys(string calldata, string calldata, uint32) external returns (address[] memory);
     function removeFile(string calldata) external;
     function replace(string calldata, string calldata, string calldata) external returns (string memory);
     function resetNonce(address) external;
