@@ -31,6 +31,7 @@ from localnet.code_patterns import CodePattern, without_metadata
 _SELECTORS = "(address,bytes4[])[]"
 _READING = ("view", "pure")
 _FAILED = "assertion failed"
+_END = "afterInvariant()"
 _SENDERS: Final = 64
 """Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
 _STRANGERS: Final = 0.05
@@ -150,6 +151,22 @@ class Said:
         return answer
 
 
+def call_sequence(stage: Stage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]) -> bool:
+    """Make the calls of a sequence that failed, and ask the invariant once, at the end; whether it fails again."""
+    for step in steps:
+        sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
+        if not stage.world.call(sender, address, step.calldata).success and step is steps[-1] and fails_on_revert:
+            return True
+    for name in (test.signature, _END) if _has_end(stage) else (test.signature,):
+        if not stage.call(selector(name)).success or stage.has_failed():
+            return True
+    return False
+
+
+def _has_end(stage: Stage) -> bool:
+    return any(entry.get("name") == "afterInvariant" for entry in stage.artifact.abi)
+
+
 @dataclass(slots=True)
 class InvariantRun:
     """An invariant test on its way. `ready` is the state after `setUp`."""
@@ -210,7 +227,7 @@ class InvariantRun:
             if is_rejected(outcome):
                 rejects += 1
                 if rejects > self.settings.max_assume_rejects:
-                    return steps, f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
+                    return [], f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
                 continue
             steps.append(step)
             self.calls += 1
@@ -254,8 +271,7 @@ class InvariantRun:
 
     def _end(self) -> str | None:
         """Call `afterInvariant`, if the contract has it."""
-        has = any(entry.get("name") == "afterInvariant" for entry in self.stage.artifact.abi)
-        return self._broken("afterInvariant()") if has else None
+        return self._broken(_END) if _has_end(self.stage) else None
 
     # --- a failure ----------------------------------------------------------------------------------------------
 

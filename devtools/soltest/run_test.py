@@ -12,12 +12,12 @@ from devtools.soltest.collecting import TooLong
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
-from devtools.soltest.invariants import InvariantRun
+from devtools.soltest.invariants import InvariantRun, call_sequence
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Kind, Status, TestResult
 from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
 from devtools.soltest.values import Dictionary, pushed
-from devtools.soltest.world import CallOutcome, Handle, World
+from devtools.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 
@@ -146,7 +146,7 @@ class SuiteRun:
                         self._stop_listening(test.signature, ready)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin)
-                    result = self._viewed(stage, test, ready, seen, result)
+                    result = self._viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
                 except HypervisorError as error:
                     result = _broken(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)
@@ -179,28 +179,29 @@ class SuiteRun:
         return TestResult(test.signature, Kind.UNIT, status, reason, gas)
 
     def _viewed(
-        self, stage: Stage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult
-    ) -> TestResult:
+        self, stage: Stage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
+        fails_on_revert: bool,
+    ) -> TestResult:  # fmt: skip
         """Run a test that somebody wants to see once more: with its counterexample, if it has one."""
         viewer = self.viewer
-        if viewer is None or result.kind is Kind.INVARIANT or not viewer.wants(result):
+        if viewer is None or not viewer.wants(result):
             return result
-        if result.kind is Kind.FUZZ and not result.counterexample:
+        never_held = result.kind is Kind.INVARIANT and result.status is Status.FAILURE and not result.calls
+        if result.kind is not Kind.UNIT and not result.counterexample and not never_held:
             return result  # no run of many stands for them all
-        data = result.counterexample[0].calldata if result.counterexample else selector(test.signature)
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
-        tracer = viewer.tracer(result)
-        self._watched(stage, tracer, ready, data)
-        return viewer.show(stage, seen, tracer, result)
-
-    def _watched(self, stage: Stage, tracer: Tracer, ready: Handle, data: bytes) -> CallOutcome:
-        machine = self.world.machine
+        tracer, machine = viewer.tracer(result), self.world.machine
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
-            return stage.call(data)
+            if result.kind is Kind.INVARIANT:
+                if not call_sequence(stage, test, fails_on_revert, result.counterexample):
+                    return result
+            else:
+                stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
         finally:
             machine.tracer = before
+        return viewer.show(stage, seen, tracer, result)
 
     def _not_set_up(self, stage: Stage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):

@@ -41,11 +41,11 @@ class TestViewer:
     def wants(self, result: TestResult) -> bool:
         """Whether a test is to be run once more: all that failed, for where they did; all others from -vvvv.
 
-        One that took long is not, but for its trace: of a fuzz test's many runs only one is repeated.
+        One that took long is not, but for its trace: of many runs or sequences only one is repeated.
         """
         if result.status is not Status.FAILURE:
             return shows_trace(self._verbosity, failed=False)
-        short = result.kind is Kind.FUZZ or result.duration <= LONGEST_REPEATED
+        short = result.kind is not Kind.UNIT or result.duration <= LONGEST_REPEATED
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:

@@ -155,6 +155,21 @@ def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(ru
     assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
 
 
+def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60025f5110")  # count() is less than 2
+    found = run_contracts({"Suite": suite, "Counter": counter}, verbosity=3)["Suite"]["invariantFew()"]
+    calls = re.findall(r"^  \[\d+\] (\S+)$", found.trace, re.MULTILINE)
+    assert calls == ["Counter::up()", "Counter::up()", "Suite::invariantFew()"]
+    assert found.stack == ("Suite.invariantFew",)
+
+
+def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
+    assert (found.status, found.counterexample, found.stack) == (Status.FAILURE, (), ("Suite.invariantFew",))
+
+
 def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
     seldom = [X, "60ff16600514", "@bad", "57", "00", "bad:", "60015f5500"]  # where the last byte is 5
     counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
