@@ -14,6 +14,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.cheatcodes.table import cheatcode
 
 LARGEST_FILE: Final = 64 << 20
@@ -43,11 +44,13 @@ def read_bytes(context: Context, path: str) -> bytes:
     try:
         if not target.exists():
             raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
-        if target.stat().st_size > LARGEST_FILE:
-            raise CheatcodeFailure(f'failed to read from "{target}": more than {LARGEST_FILE} bytes')
-        return target.read_bytes()
+        with target.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)  # a device says nothing of its size
     except OSError as error:
         raise CheatcodeFailure(f'failed to read from "{target}": {error.strerror}') from None
+    if len(data) > LARGEST_FILE:
+        raise CheatcodeFailure(f'failed to read from "{target}": more than {LARGEST_FILE} bytes')
+    return data
 
 
 def read_text(context: Context, path: str) -> str:
@@ -191,6 +194,8 @@ def _metadata(context: Context, path: str) -> tuple[bool, bool, int, bool, int, 
     return target.is_dir(), link, found.st_size, not os.access(target, os.W_OK), *times
 
 
+_ROW: Final = 9 * 32
+"""The shortest entry in the ABI, with its offset and a word for each text."""
 _ENTRY: Final = "(string,string,uint64,bool,bool)[]"
 
 
@@ -215,6 +220,7 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
 
     def walk(folder: Path, level: int) -> None:
         for entry in sorted(folder.iterdir()):
+            check_size(_ROW * len(found))
             found.append(("", str(entry), level, entry.is_dir(), entry.is_symlink()))
             if entry.is_dir() and not entry.is_symlink() and level < depth:
                 walk(entry, level + 1)
