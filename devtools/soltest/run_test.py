@@ -13,6 +13,7 @@ from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
+from devtools.soltest.literals import literals
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Kind, Status, TestResult
 from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
@@ -123,7 +124,8 @@ class SuiteRun:
         return result
 
     def _tests(self, stage: Stage, seen: Tracer | None) -> Iterator[TestResult]:
-        settings = inline_settings(self._text(), self.suite.contract)
+        text = self._text()
+        settings, numbers = inline_settings(text, self.suite.contract), tuple(literals(text))
         ready = self.world.snapshot()
         words: tuple[int, ...] | None = None
         try:
@@ -139,7 +141,7 @@ class SuiteRun:
                     cheats = self.world.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     cheats.settings = replace(cheats.settings, internal_reverts=internal)
-                    run = self._way(stage, test, fuzz, invariant, ready, words or ())
+                    run = self._way(stage, test, fuzz, invariant, ready, words or (), numbers)
                     try:
                         result = run()
                     except TooLong:
@@ -163,14 +165,16 @@ class SuiteRun:
 
     def _way(
         self, stage: Stage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
-        words: tuple[int, ...],
+        words: tuple[int, ...], numbers: tuple[int, ...],
     ) -> Callable[[], TestResult]:  # fmt: skip
         """How a test of this kind is run."""
         if test.kind is Kind.UNIT:
             return lambda: self._unit(stage, test)
         if test.kind is Kind.FUZZ:
-            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words), self.progress).run()
-        return lambda: InvariantRun(stage, test, invariant, self.seed, ready, Dictionary(words), self.progress).run()
+            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words, numbers), self.progress).run()
+        return lambda: InvariantRun(
+            stage, test, invariant, self.seed, ready, Dictionary(words, numbers), self.progress
+        ).run()
 
     def _unit(self, stage: Stage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

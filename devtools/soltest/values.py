@@ -22,9 +22,13 @@ Inputs = Sequence[Mapping[str, Any]]
 
 
 class Dictionary:
-    """Words that a test's contracts mention or have answered: the interesting values."""
+    """Words that a test's contracts mention or have answered: the interesting values.
 
-    def __init__(self, words: Sequence[int] = ()) -> None:
+    The numbers of the test's own source, which its assumptions compare with, are drawn as often as all the others.
+    """
+
+    def __init__(self, words: Sequence[int] = (), literals: Sequence[int] = ()) -> None:
+        self._literals = list(dict.fromkeys(literals))[:_MOST_WORDS]
         self._words = list(dict.fromkeys(words))[:_MOST_WORDS]
         self._known = set(self._words)
 
@@ -41,6 +45,8 @@ class Dictionary:
 
     def choose(self, rng: Random) -> int | None:
         """One of the words."""
+        if self._literals and (not self._words or rng.random() < 0.5):
+            return rng.choice(self._literals)
         return rng.choice(self._words) if self._words else None
 
     def __len__(self) -> int:

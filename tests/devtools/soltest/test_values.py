@@ -9,6 +9,7 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.fuzz import shrink
+from devtools.soltest.literals import literals
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, pushed, simpler, types
 
@@ -40,6 +41,28 @@ def test_words_of_the_code_are_drawn_as_they_are() -> None:
     assert list(pushed(code)) == [word, 1]
     values = Values(Random(3), Dictionary(list(pushed(code))))
     assert sum(values.value({"type": "uint256"}) == word for _ in range(200)) > 10
+
+
+def test_numbers_of_the_tests_source_are_drawn_as_often_as_all_words_of_the_code() -> None:
+    values = Values(Random(3), Dictionary(range(1000, 15_000), [77, 78]))
+    drawn = [values.value({"type": "uint256"}) for _ in range(4000)]
+    assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, by halves
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("vm.assume(x == 77);", [77]),
+        ("x > 1_000 && x < 0xFF", [1000, 255]),
+        ("1 ether + 2 days + 1.5 gwei + 3e6 + 5 wei", [10**18, 172_800, 15 * 10**8, 3 * 10**6, 5]),
+        ('// 1\n/* 2 */ "3" \'4\' hex"55" 6', [6]),
+        ("pragma solidity ^0.8.13; uint256 a2; bytes32 b; c.d3;", []),
+        ("0.5 1e78", []),
+        (str(2**256 - 1), [2**256 - 1]),
+    ],
+)
+def test_numbers_of_a_source(text: str, found: list[int]) -> None:
+    assert list(literals(text)) == found
 
 
 @pytest.mark.parametrize(
