@@ -26,6 +26,7 @@ from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, passed
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, ledger_of
+from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
 from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
 from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
@@ -57,6 +58,8 @@ from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import CBOR, Cid, cid_of
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
+"""How the names of cheatcodes begin that keep as much as they are given."""
 _UNNAMED: Final = ("assert", "rpcUrl")
 CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
@@ -265,6 +268,9 @@ class Cheatcodes:
         if entry is None:
             return Answer(False, failure_data(_unknown(data[:4])))
         try:
+            if entry.name.startswith(_KEEPING):
+                check_size(self.state.kept + len(data), "what the test keeps", MOST_KEPT)
+                self.state.kept += len(data)
             given = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
                 return Answer(True, given if isinstance(given, bytes) else b"")

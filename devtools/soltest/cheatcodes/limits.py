@@ -11,15 +11,17 @@ from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 
 MOST_BYTES: Final = 16 << 20
 """Of the arguments once decoded, and of an answer: a word for each value and each length, and the texts."""
+MOST_KEPT: Final = 256 << 20
+"""Of the calldata of a test's cheatcodes that keep what they are given."""
 LONGEST_TYPE: Final = 1 << 14
 """Characters of a type's description, its structures written out."""
 _WORD: Final = 32
 
 
-def check_size(size: int, what: str = "the answer") -> None:
+def check_size(size: int, what: str = "the answer", most: int = MOST_BYTES) -> None:
     """Raise CheatcodeFailure for more bytes than a cheatcode may make."""
-    if size > MOST_BYTES:
-        raise CheatcodeFailure(f"{what} would be longer than {MOST_BYTES} bytes")
+    if size > most:
+        raise CheatcodeFailure(f"{what} would be longer than {most} bytes")
 
 
 def check_type(description: str) -> str:

@@ -276,6 +276,8 @@ class State:
     """Whether the gas of each call is kept: the test contract has a cheatcode that asks for it."""
     last_call: CallGas | None = None
     intercept_code: bool = False
+    kept: int = 0
+    """The calldata of cheatcodes that keep what they are given: bytes."""
     reading: dict[str, int] = field(default_factory=dict)
     """How far files are read, line by line: bytes."""
 

@@ -31,6 +31,7 @@ WORDS = {
     "testJsonLong()": "vm.parseJson: the answer would be longer than 16777216 bytes",
     "testTypeLong()": "vm.parseJsonTypeArray: the type is longer than 16384 characters",
     "testHashedTypeLong()": "vm.eip712HashStruct: the type is longer than 16384 characters",
+    "testKeptMuch()": "vm.label: what the test keeps would be longer than 268435456 bytes",
     "testKeysMany()": "vm.rememberKeys: 1001 keys are too many: at most 1000",
 }
 

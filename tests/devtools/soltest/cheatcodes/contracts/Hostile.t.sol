@@ -54,4 +54,10 @@ contract HostileTest is Cheating {
     }
     function kind(uint256 i) internal returns (string memory) { return i == 0 ? "L" : string.concat("T", vm.toString(i - 1)); }
     function testKeysMany() public { vm.rememberKeys("test test test test test test test test test test test junk", "m/44'/60'/0'/0/", 1001); }
+    function testKeptMuch() public {
+        bytes memory labels = abi.encodeWithSelector(bytes4(keccak256("label(address,string)")), address(5), long("a", 2 << 20));
+        bool ok = true;
+        for (uint256 i; i < 140 && ok; i++) assembly { ok := call(gas(), 0x7109709ECfa91a80626fF3989D68f67F5b1DD12D, 0, add(labels, 32), mload(labels), 0, 0) }
+        assembly { if iszero(ok) { returndatacopy(0, 0, returndatasize()) revert(0, returndatasize()) } }
+    }
 }
