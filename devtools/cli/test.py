@@ -147,12 +147,18 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
     if as_json:
         typer.echo(_json(report.as_json(suites)))
     elif not suites:
-        sys.stderr.write("no tests found in the project\n")
+        sys.stderr.write(f"no tests found in the project{_as_filtered(session)}\n")
     else:
         typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
     if session.options.report:
         _tell_collected(session, suites, as_json, lcov)
     return int(any(suite.count(Status.FAILURE) for suite in suites))
+
+
+def _as_filtered(session: Session) -> str:
+    words = session.wanted.text()
+    hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
+    return f" by {words}{hint}" if words else ""
 
 
 def _tell_collected(session: Session, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:

@@ -51,6 +51,20 @@ class Filter:
             except re.error as error:
                 raise InvalidInput(f"'{pattern}' is no regular expression: {error}") from None
 
+    def text(self) -> str:
+        """As the command line has it; empty where everything is wanted."""
+        options = {
+            "--match-test": self.test, "--no-match-test": self.no_test,
+            "--match-contract": self.contract, "--no-match-contract": self.no_contract,
+            "--match-path": self.path, "--no-match-path": self.no_path,
+        }  # fmt: skip
+        return " ".join(
+            [
+                *([self.inside] if self.inside else []),
+                *(f"{key} '{pattern}'" for key, pattern in options.items() if pattern),
+            ]
+        )
+
     def takes_path(self, file: str) -> bool:
         """Whether tests in this source are wanted."""
         if self.inside is not None and file != self.inside and not file.startswith(f"{self.inside}/"):

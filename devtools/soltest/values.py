@@ -165,7 +165,8 @@ def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
     elif isinstance(value, str) or kind == "bytes":
         yield from _simpler_row(value)
     elif any(value):
-        yield bytes(len(value))
+        one = bytes(len(value) - 1) + b"\1"
+        yield from (simple for simple in (bytes(len(value)), one) if value != one or not any(simple))
 
 
 def _simpler_number(value: int) -> Iterator[int]:

@@ -45,7 +45,14 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "A.t.sol").write_text("contract A { function testA() public {} }")
     found = CliRunner().invoke(app, ["test", str(tmp_path), "--match-path", "other/*"])
-    assert (found.exit_code, found.stderr) == (0, "no tests found in the project\n")
+    assert (found.exit_code, found.stderr) == (0, "no tests found in the project by --match-path 'other/*'\n")
+
+
+def test_a_filter_of_tests_that_fits_none_is_told_what_it_is_held_against(project: Path) -> None:
+    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good", "--mt", "testFine$"])
+    words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
+    assert (found.exit_code, words in found.stderr) == (0, True)
+    assert CliRunner().invoke(app, ["test", str(project), "--mt", "testFine..$"]).stderr == ""
 
 
 def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_numbers_of_a_source(text: str, found: list[int]) -> None:
         ("uint256[]", [5, 900, 3, 77], lambda x: sum(x) > 10, [11]),
         ("bool", True, lambda _: True, False),
         ("bytes32", b"\x07" * 32, lambda _: True, bytes(32)),
+        ("address", b"\xab" * 20, any, bytes(19) + b"\1"),
     ],
 )
 def test_what_fails_is_made_as_simple_as_it_can_be(kind: str, start: Any, fails: Any, simplest: Any) -> None:
