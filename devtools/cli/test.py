@@ -116,7 +116,7 @@ def run_tests(
     fuzz = (fuzz_runs, _seed(fuzz_seed))
     project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi)
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, collected)
-    session = Session(project, wanted, options)
+    session = Session(project, wanted, options, lambda line: typer.echo(line, err=True))
     session.prepare()
     if len(numbers) > 1:
         raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))

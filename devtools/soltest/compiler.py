@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -79,10 +79,10 @@ def _program(name: str, remedy: str) -> str:
 # --- which compiler -------------------------------------------------------------------------------------------------
 
 
-def choose_solc(project: Project, use: str | None) -> Solc:
+def choose_solc(project: Project, use: str | None, tell: Callable[[str], None] = lambda _: None) -> Solc:
     """The compiler of a project: what `--use` names (a version, a folder, a program), else what it asks for.
 
-    Raises InvalidInput with the remedy.
+    `tell` is given a line before npm installs one. Raises InvalidInput with the remedy.
     """
     wanted = project.compiler.version
     if use is not None and not _VERSION.fullmatch(use):
@@ -97,6 +97,7 @@ def choose_solc(project: Project, use: str | None) -> Solc:
         if found.version == wanted:
             return found
     if use is not None:
+        tell(f"Installing Solc {use} from npm")
         return _installed(use)
     if not _VERSION.fullmatch(wanted) and Path(wanted).exists():
         return _named(Path(wanted))
@@ -159,7 +160,9 @@ def _installed(version: str) -> Solc:
     command = [npm, "install", "--prefix", str(folder), *options, f"solc@{version}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise InvalidInput(f"npm could not install solc {version}: {done.stderr.strip()[-400:]}")
+        words = " ".join(done.stderr.split())[-400:]
+        unknown = f"npm has no solc {version}: see `npm view solc versions`"
+        raise InvalidInput(unknown if "ETARGET" in words else f"npm could not install solc {version}: {words}")
     return _package(folder / "node_modules" / "solc")
 
 
@@ -196,14 +199,20 @@ def _settings(chosen: CompilerSettings) -> dict[str, Any]:
     return settings
 
 
-def compile_project(project: Project, sources: Sources, solc: Solc) -> Artifacts:
-    """The project's contracts, compiled now or before. Raises CompileError with the compiler's words."""
+def compile_project(
+    project: Project, sources: Sources, solc: Solc, tell: Callable[[str], None] = lambda _: None
+) -> Artifacts:
+    """The project's contracts, compiled now or before; `tell` is given a line before they are compiled.
+
+    Raises CompileError with the compiler's words.
+    """
     asked = standard_json(project, sources)
     key = sha256(f"{_FORMAT}:{solc.version}:".encode() + orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
     folder = project.root / project.cache / "hypervisor" / key[:32]
     index = folder / "index.json"
     found = _kept(project, folder, index)
     if found is None:
+        tell(f"Compiling {len(sources.texts)} files with Solc {solc.version}")
         _keep(folder, index, answered(solc, asked))
         found = _kept(project, folder, index)
     if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,11 +42,12 @@ class Options:
 
 @dataclass(slots=True)
 class Session:
-    """A project with a filter and options. `prepare` first."""
+    """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there."""
 
     project: Project
     wanted: Filter
     options: Options
+    tell: Callable[[str], None] = lambda _: None
     suites: list[Suite] = field(default_factory=list)
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
     seed: int = 0
@@ -64,7 +65,8 @@ class Session:
             return  # nothing of what is there is wanted
         found = forge_artifacts(self.project, sources, wanted_version(self.project, self.options.use))
         if found is None:
-            found = compile_project(self.project, sources, choose_solc(self.project, self.options.use))
+            solc = choose_solc(self.project, self.options.use, self.tell)
+            found = compile_project(self.project, sources, solc, self.tell)
         self.artifacts = found
         self.suites, self.corrupt = find_suites(found, sources.own, self.wanted)
 

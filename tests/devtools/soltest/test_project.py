@@ -205,8 +205,10 @@ def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path
     found = project(tmp_path, "", {"test/A.t.sol": "contract A {}"})
     sources, solc = read_sources(found, own_sources(found)), Solc("0.8.30", program, False)
 
+    told: list[str] = []
+
     def compiled() -> int:
-        artifacts = compile_project(found, sources, solc)
+        artifacts = compile_project(found, sources, solc, told.append)
         assert [(place.file, place.name) for place in artifacts.places] == [("test/A.t.sol", "A")]
         assert artifacts.get("test/A.t.sol", "A").abi == []
         return len((tmp_path / "asked").read_text().splitlines())
@@ -217,3 +219,27 @@ def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path
     assert (compiled(), compiled()) == (2, 2)
     kept.unlink()
     assert (compiled(), compiled()) == (3, 3)
+    assert told == ["Compiling 1 files with Solc 0.8.30"] * 3
+
+
+@pytest.mark.parametrize(
+    ("npm", "words"),
+    [
+        ("npm error code ETARGET\nnpm error notarget No match", "npm has no solc 0.8.99: see `npm view solc versions`"),
+        (
+            "npm error code EAI\nnpm error no way",
+            "npm could not install solc 0.8.99: npm error code EAI npm error no way",
+        ),
+    ],
+)
+def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str, words: str) -> None:
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{npm}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    told: list[str] = []
+    with pytest.raises(InvalidInput) as raised:
+        choose_solc(project(tmp_path, "", {}), "0.8.99", told.append)
+    assert (str(raised.value), told) == (words, ["Installing Solc 0.8.99 from npm"])
