@@ -118,11 +118,11 @@ def test_a_fuzz_test_has_its_runs_and_the_seed_repeats_them(run_contracts: Run) 
 
 
 def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contracts: Run, tmp_path: Path) -> None:
-    # forge passes `vm.assume(x == 77)`, too: it draws the numbers of the source
+    # forge passes `vm.assume(x == 77)`, too: it draws the numbers of the source; the code has this one less 1
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "T.t.sol").write_text("contract Rejects { uint256 a = 0x4d2e9a41; }", encoding="utf-8")
     refuses = "7f" + MAGIC_ASSUME.ljust(32, b"\0").hex() + f"5f5260{len(MAGIC_ASSUME):02x}5ffd"
-    rejects = [X, "634d2e9a41", "14", "@good", "57", refuses, "good:", "00"]
+    rejects = [X, "634d2e9a4060010114", "@good", "57", refuses, "good:", "00"]
     project = Project(tmp_path, fuzz=FuzzSettings(runs=16, max_test_rejects=1000, seed=1))
     test = run_contracts({"Rejects": {"testFuzz(uint256)": rejects}}, project=project)["Rejects"]["testFuzz(uint256)"]
     assert (test.status, test.runs) == (Status.SUCCESS, 16)
