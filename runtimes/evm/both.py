@@ -6,7 +6,8 @@ else the message ends with `EnginesDiffer`, which shows the instructions of both
 committed then. An engine may answer itself what does not change anything (`_FREE`): that it paid for it shows later.
 
 A transaction's first frame under Ethereum's rules is also run by the second engine on the world itself, as it would be
-without the first, with all that it calls. That is taken back; what it came to must be what the first one comes to.
+without the first, with all that it calls, on a host of its own, which has paid for no memory yet. That is taken back;
+what it came to must be what the first one comes to.
 """
 
 import json
@@ -202,10 +203,6 @@ class _Stretch:
     asked: list[_Asked]
 
 
-class _TakenBack(Exception):
-    """What was done is not to stay."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Whole:
     """What a frame and all that it called came to: its end and, where it succeeded, what they changed."""
@@ -331,19 +328,14 @@ def _tried_whole(make: EngineFactory, frame: Frame, host: Host) -> _Whole | None
 
     if not isinstance(host, EthereumHost) or host.calls.depth != 1 or host.calls.tracer is not None:
         return None
-    calls, found = host.calls, None
-    host.gas.settle()
-    used = calls.gas.used
-    try:
-        with calls.as_one():
-            ended = _go_on(make(), frame, host, None)
-            host.gas.settle()
-            found = _Whole.of(ended, calls)
-            raise _TakenBack
-    except _TakenBack:
-        calls.gas.used = used
-        host.gas.refill()
-    return found
+    calls = host.calls
+    with calls.trial():
+        apart = EthereumHost(host.kernel, calls, host.address, host.caller, host.value)
+        ended = _go_on(make(), frame, apart, None)
+        apart.gas.settle()
+        whole = _Whole.of(ended, calls)
+    host.gas.refill()  # nothing, after an interrupt
+    return whole
 
 
 def _go_on(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -> _Ended:

@@ -271,6 +271,23 @@ class EthereumCalls(CallManager):
             raise
         self.tree.commit()
 
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """What happens inside is taken back, gas and memory included; whoever stands between frames is told nothing.
+
+        An interrupt meanwhile holds: nothing is left of the gas then.
+        """
+        mark, frames, memory = self._begin(), self.frames, self.memory.used
+        limit, used = self.gas.limit, self.gas.used
+        self.frames = None
+        try:
+            yield
+        finally:
+            self.frames, self.memory.used, self.gas.used = frames, memory, used
+            if self.gas.limit != limit:
+                self.gas.exhaust()
+            self._rollback(mark)
+
     # --- actors: free for contracts ---------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:

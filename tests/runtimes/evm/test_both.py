@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +13,21 @@ import pytest
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
+from hypervisor.machine import Hypervisor
+from hypervisor.memory import MAX_TOTAL_MEMORY, MemoryBudget
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, beside
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.opcodes import NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.plants import planted
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
+from tests.runtimes.evm.tree_twins import CALLEE, LEFT, Twins, call
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
@@ -166,3 +172,77 @@ def test_a_machine_stops_at_the_first_difference_and_shows_the_traces_of_both(ru
     prices = [int(str(trace[-1]["gasCost"]), 16) for trace in (plain, fast)]
     assert prices[1] - prices[0] == (1 if engine == "fast" else -1)
     assert rules != "ethereum" or min(prices) == 8
+
+
+# --- first frames that were tried with all that they call -------------------------------------------------------------
+
+PAGE = 1 << 14
+BEFORE = {
+    "nothing": "",
+    "five words of memory": "1 128 MSTORE",
+    "much memory": "1 40000 MSTORE",
+    "copied calldata": "900 0 0 CALLDATACOPY",
+    "a hash": "1000 0 KECCAK256 POP",
+    "slots": "7 4 SSTORE 0 1 SSTORE 9 5 TSTORE",
+    "a log": "3 96 0 LOG1",
+    "a contract": "0x600160005360016000f3 0 MSTORE 10 22 0 CREATE POP",
+}
+CALLED = "1 64 MSTORE 2 6 SSTORE 5 96 0 LOG1 32 0 RETURN"
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[dict[str, Hypervisor]]:
+    made = {engine: Hypervisor.open(rules="ethereum", evm=engine) for engine in ("py-evm", "fast", "both")}
+    yield made
+    for machine in made.values():
+        machine.close()
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys())
+@pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
+def test_watched_transactions_come_to_what_each_engine_comes_to(
+    watched: dict[str, Hypervisor], trees: Counter[str], before: str, leaves: str
+) -> None:
+    """Whether the tree ends, is left, or is not tried again; with all the gas, what is used, and one less."""
+    twins, program = Twins(watched, trees), f"{before} {leaves} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
+    used = twins.on("py-evm", program, CALLED).result.gas_used
+    for gas in (12_000_000, 12_000_000, used + used // 4, used, used - 1, 30_000):
+        found = [twins.on(engine, program, CALLED, gas=gas) for engine in watched]
+        for after in found:
+            after.result = replace(after.result, message="")  # an engine's own words
+        assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
+def test_memory_of_what_was_tried_is_given_back(
+    watched: dict[str, Hypervisor], trees: Counter[str], leaves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message has three pages left of its memory, and its first frame takes two."""
+    start = MemoryBudget.__init__
+
+    def nearly_full(budget: MemoryBudget) -> None:
+        start(budget)
+        budget.used = MAX_TOTAL_MEMORY - 3 * PAGE
+
+    monkeypatch.setattr(MemoryBudget, "__init__", nearly_full)
+    twins, program = Twins(watched, trees), f"1 {2 * PAGE - 32} MSTORE {leaves} {call(CALLEE)} 2 SSTORE"
+    for _ in range(2):
+        both, plain = (twins.on(engine, program, f"1 {PAGE - 32} MSTORE") for engine in ("both", "py-evm"))
+        assert both == plain
+        assert both.slots[2] == 1
+
+
+def test_an_interrupt_of_what_was_tried_holds(
+    watched: dict[str, Hypervisor], trees: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain engine does not begin the endless loop again."""
+
+    def interrupted(_self: FastEngine, _instance: object, _frame: object, host: EthereumHost, *_: object) -> None:
+        host.calls.gas.charge("OnEvmGas", 5_000_000)
+        host.calls.gas.exhaust()
+        raise OutOfGas("interrupted")
+
+    monkeypatch.setattr(FastEngine, "_run_tree", interrupted)
+    result = Twins(watched, trees).on("both", "again: @again JUMP", "").result
+    assert not result.success
+    assert result.gas_used < 100_000
