@@ -3,7 +3,7 @@
 Warm sets, original values, refunds, created and touched accounts of the EVM live here and nowhere else.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hypervisor.undo_map import UndoMap
@@ -24,6 +24,10 @@ class Journal:
     def set(self, key: Hashable, value: Any) -> None:
         """Write a value, undone if the call that wrote it fails."""
         self._entries.set(key, value)
+
+    def set_all(self, entries: Iterable[tuple[Hashable, Any]]) -> None:
+        """Write many values, each as `set` does."""
+        self._entries.set_all(entries)
 
     def items(self) -> Iterator[tuple[Hashable, Any]]:
         """Every entry, in the order of first writing."""

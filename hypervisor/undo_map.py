@@ -3,7 +3,7 @@
 Marks are lengths of the log. The call manager opens a mark with each transaction and rolls back to it on failure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -30,6 +30,13 @@ class UndoMap(Generic[K, V]):
         """Write, remembering what was there."""
         self._log.append((key, self._entries.get(key, _ABSENT)))
         self._entries[key] = value
+
+    def set_all(self, entries: Iterable[tuple[K, V]]) -> None:
+        """Write many, each as `set` does."""
+        before, remember = self._entries.get, self._log.append
+        for key, value in entries:
+            remember((key, before(key, _ABSENT)))
+            self._entries[key] = value
 
     def __contains__(self, key: K) -> bool:
         return key in self._entries

@@ -79,6 +79,16 @@ def test_the_journal_gives_back_what_a_failed_call_wrote() -> None:
     assert journal.get(("evm", "warm", 2), "absent") == "absent"
 
 
+def test_what_was_written_at_once_is_given_back_as_well() -> None:
+    journal = Journal()
+    journal.set("old", 1)
+    mark = journal.mark()
+    journal.set_all([("old", 2), ("new", 3), ("new", 4)])
+    assert [*journal.items()] == [("old", 2), ("new", 4)]
+    journal.rollback(mark)
+    assert [*journal.items()] == [("old", 1)]
+
+
 def access(receiver: int | None = None) -> tuple[AccessTracker, GasTracker]:
     tracker = AccessTracker(WATERMELON, ActorID(100), None if receiver is None else ActorID(receiver))
     return tracker, GasTracker(10**15)

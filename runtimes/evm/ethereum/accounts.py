@@ -42,10 +42,11 @@ NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FI
 DELEGATION_PREFIX: Final = b"\xef\x01\x00"
 DELEGATION_LENGTH: Final = 23
 
-# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before.
+# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
+# is named by its bytes, little-endian: their hash has a seed, while numbers with one hash are 2**61 - 1 apart.
 _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
-_REFUND: Final = "refund"
+_REFUND, _SLOTS = "refund", "slots"
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 
@@ -243,13 +244,12 @@ class Accounts:
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
         """A slot's word, and whether it was warm; it is from now on."""
-        key = (actor, slot)
-        word: int | None = self._journal.get(key)
+        word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return word, True
         word = self.original(actor, slot)
-        self._journal.set(key, word)
-        return word, self._early and self._journal.get((_WARM, self.address_of(actor), slot)) is not None
+        self.store(actor, slot, word)
+        return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
         """The slots of a contract that hold something."""
@@ -259,34 +259,26 @@ class Accounts:
             known.update(Kamt(self._store, self._contract(state).storage).items())
         for key, word in self._journal.items():
             if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
-                known[key[1]] = word
+                known[int.from_bytes(key[1], "little")] = word
         return sorted(slot for slot, word in known.items() if word)
 
     def look_at_slot(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
         if actor is None:
-            return 0, 0, self._journal.get((_WARM, address, slot)) is not None
+            return 0, 0, self._journal.get((_WARM, address, _key(slot))) is not None
         original = self.original(actor, slot)
-        word: int | None = self._journal.get((actor, slot))
+        word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return original, word, True
-        return original, original, self._early and self._journal.get((_WARM, address, slot)) is not None
+        return original, original, self._early and self._journal.get((_WARM, address, _key(slot))) is not None
 
-    def slots_known(self) -> tuple[frozenset[ActorID], frozenset[EthAddress]]:
-        """Of which actors and addresses the message has touched slots."""
-        actors, addresses = set(), set()
-        for key, value in self._journal.items():
-            if value is None or type(key) is not tuple:  # gone back to what was before it was written
-                continue
-            if len(key) == 2 and type(key[0]) is int:
-                actors.add(ActorID(key[0]))
-            elif len(key) == 3 and key[0] == _WARM:
-                addresses.add(EthAddress(key[1]))
-        return frozenset(actors), frozenset(addresses)
+    def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
+        """Whether the message has touched slots of an account."""
+        return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
         """A slot's word, which is as warm as before."""
-        word: int | None = self._journal.get((actor, slot))
+        word: int | None = self._journal.get((actor, _key(slot)))
         return self.original(actor, slot) if word is None else word
 
     def warm_slot(self, address: EthAddress, slot: int) -> None:
@@ -296,20 +288,31 @@ class Accounts:
             self.load(actor, slot)
         else:
             self._early = True
-            self._journal.set((_WARM, address, slot), True)
+            self._journal.set((_SLOTS, address), True)
+            self._journal.set((_WARM, address, _key(slot)), True)
 
     def store(self, actor: ActorID, slot: int, word: int) -> None:
         """Write a slot."""
-        self._journal.set((actor, slot), word)
+        self.store_all(actor, ((_key(slot), word),))
+
+    def store_all(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
+        """Write slots, each named by its 32 bytes, little-endian."""
+        if self._journal.get((_SLOTS, actor)) is None:
+            self._journal.set((_SLOTS, actor), True)
+        self._journal.set_all(((actor, slot), word) for slot, word in words)
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """A slot that lives for the message."""
-        word: int | None = self._journal.get((_TRANSIENT, actor, slot))
+        word: int | None = self._journal.get((_TRANSIENT, actor, _key(slot)))
         return word or 0
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
         """Write a slot that lives for the message."""
-        self._journal.set((_TRANSIENT, actor, slot), word)
+        self.store_all_transient(actor, ((_key(slot), word),))
+
+    def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
+        """Write such slots, each named by its 32 bytes, little-endian."""
+        self._journal.set_all(((_TRANSIENT, actor, slot), word) for slot, word in words)
 
     # --- what the message has done ----------------------------------------------------------------------------
 
@@ -388,17 +391,17 @@ class Accounts:
 
     def write_back(self) -> None:
         """Write every account that changed, remove those that the rules remove. The journal is left as it is."""
-        changed: dict[ActorID, dict[int, int]] = {}
+        changed: dict[ActorID, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
         for key, value in self._journal.items():
             if value is None:  # gone back to what was before it was written
                 continue
             match key:
-                case (int() as actor, int() as slot):
-                    changed.setdefault(ActorID(actor), {})[slot] = value
+                case (int() as actor, bytes() as slot):
+                    changed.setdefault(ActorID(actor), []).append((int.from_bytes(slot, "little"), value))
                 case ("nonce" | "code", int() as actor):
-                    changed.setdefault(ActorID(actor), {})
+                    changed.setdefault(ActorID(actor), [])
                 case ("destroyed", int() as actor):
                     removed.append(ActorID(actor))
                 case ("touched", bytes() as address):
@@ -416,17 +419,17 @@ class Accounts:
             if actor is not None and self.is_empty(actor):
                 self._tree.delete_actor(actor)
 
-    def _write(self, actor: ActorID, slots: dict[int, int]) -> None:
+    def _write(self, actor: ActorID, slots: Iterable[tuple[int, int]]) -> None:
         state = self._existing(actor)
         if state.code != self.evm_code:
             return
         before = self._contract(state)
         storage = before.storage
-        writes = {slot: word for slot, word in slots.items() if self.original(actor, slot) != word}
+        writes = [(slot, word) for slot, word in slots if self.original(actor, slot) != word]
         if writes:
             tree = self._storage(storage)
             del self._trees[storage]  # what it holds from now on has another root
-            for slot, word in writes.items():
+            for slot, word in writes:
                 tree.set(slot, word)
             storage = tree.flush()
             self._trees[storage] = tree
@@ -490,6 +493,10 @@ def ethereum_address(address: Address) -> EthAddress | None:
     if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
         return EthAddress(payload[1:])
     return None
+
+
+def _key(slot: int) -> bytes:
+    return slot.to_bytes(32, "little")
 
 
 @lru_cache(4096)

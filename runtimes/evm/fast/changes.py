@@ -3,7 +3,9 @@
 The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and words, little-endian.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from struct import Struct
 from typing import Final
 
@@ -43,18 +45,16 @@ class Changes:
             self._actors[raw] = self._accounts.bring_into_being(EthAddress(raw[::-1]))
         for _ in range(self._number()):
             self._write_account()
-        self._write_slots(self._accounts.store)
-        self._write_slots(self._accounts.store_transient)
+        self._write_slots(self._accounts.store_all)
+        self._write_slots(self._accounts.store_all_transient)
         self._calls.emit(self._events())
 
-    def _write_slots(self, store: Callable[[ActorID, int, int], None]) -> None:
-        number, last, actor = int.from_bytes, b"", None
-        for raw, slot, word in self._rows(_SLOT):
-            if raw != last:
-                # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
-                last, actor = raw, self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
+    def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
+        for raw, rows in groupby(self._rows(_SLOT), itemgetter(0)):
+            # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
+            actor = self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
             if actor is not None:
-                store(actor, number(slot, "little"), number(word, "little"))
+                store(actor, ((slot, int.from_bytes(word, "little")) for _, slot, word in rows))
 
     def _write_account(self) -> None:
         accounts, start = self._accounts, self._at + _ACCOUNT.size

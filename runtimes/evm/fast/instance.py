@@ -6,6 +6,7 @@ thread at a time.
 """
 
 import ctypes
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,15 +17,16 @@ from typing import Final
 from bridge.addresses import EthAddress
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
+from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT, address_of
-from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD, Surveyed
+from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
 from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
 from store.cid import Cid
 
-MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE, TELL_TREE = range(10)
+MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE, TELL_TREE, SEED = range(11)
 """The guest's commands (`guests/evm/src/lib.rs`)."""
 
 EXCHANGE: Final = 1 << 16
@@ -34,6 +36,7 @@ _POSITION: Final = 10
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
+_SEED_BYTES: Final = 80
 _ALL_QUESTIONS: Final = QUESTIONS + TREE_QUESTIONS
 _ACCOUNT_CODE: Final = len(QUESTIONS) + TREE_TOLD[-1]
 TOLD_BEFOREHAND: Final = frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_TOLD})
@@ -54,7 +57,8 @@ class FastInstance:
         self.code = b""
         self.running = b""
         self.names: Mapping[int, str] = {}
-        self.surveyed = Surveyed(frozenset(), frozenset(), {})
+        self.owners: dict[EthAddress, ActorID | None] = {}
+        """The actors of a tree's addresses, once they were found."""
         self.before: int | None = None
         self.place: Callable[[int], None] | None = None
         self.features = (0, 0)
@@ -79,6 +83,8 @@ class FastInstance:
         words = place + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
         self._exchange = words + (_WORDS + 1) * _WORD
+        self.bring(os.urandom(_SEED_BYTES))  # of the guest's maps, on whose order nothing depends
+        self._instance.enter_alone(SEED)
 
     def _follow(self) -> None:
         base, self.size = self._instance.memory()

@@ -6,7 +6,6 @@ itself; so nothing is asked of a host here that could change anything.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -42,15 +41,6 @@ _SKIPS: Final = 63
 _CODES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """What a tree may find in the message's journal: who has slots there. `owners` are actors, once they were found."""
-
-    actors: frozenset[ActorID]
-    addresses: frozenset[EthAddress]
-    owners: dict[EthAddress, ActorID | None]
-
-
 class TreeHost(Protocol):
     """What a tree needs of a host: a frame's (`runtimes.evm.ethereum.host`), or what stands for a transaction."""
 
@@ -62,22 +52,23 @@ class TreeHost(Protocol):
 
 
 class Skips:
-    """Pieces of code with which something is not tried for so many calls."""
+    """Pieces of code, by their hashes, with which something is not tried for so many calls."""
 
     def __init__(self) -> None:
-        self._left: dict[bytes, int] = {}
+        self._left: dict[int, int] = {}
 
     def add(self, code: bytes) -> None:
         """It has not come off."""
         if len(self._left) >= _CODES:
             self._left.clear()
-        self._left[code] = _SKIPS
+        self._left[hash(code)] = _SKIPS
 
     def skip(self, code: bytes) -> bool:
         """Whether this call is one of them."""
-        left = self._left.get(code, 0)
+        key = hash(code)
+        left = self._left.get(key, 0)
         if left:
-            self._left[code] = left - 1
+            self._left[key] = left - 1
         return left > 0
 
 
@@ -111,7 +102,7 @@ def put_beginning(
 ) -> None:
     """Write what a tree begins with into the mailbox, but for the gas."""
     calls, (precompiles, flags) = host.calls, guest.features
-    guest.surveyed = Surveyed(*host.accounts.slots_known(), {host.address: host.actor})
+    guest.owners = {host.address: host.actor}
     guest.bring(frame.calldata)
     limit = calls.surroundings.block.code_limit
     most_code = _ANY_CODE if limit is None else limit
@@ -150,7 +141,7 @@ def _account(guest: "FastInstance", host: EthereumHost) -> None:
         return
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
-    if address in guest.surveyed.addresses:
+    if accounts.knows_slots(actor, address):
         flags |= _HAS_SLOTS
     if actor is None:
         guest.numbers[0], guest.numbers[1], guest.numbers[2] = flags, 0, 0
@@ -164,8 +155,6 @@ def _account(guest: "FastInstance", host: EthereumHost) -> None:
     flags |= _EXISTS | (_CREATED if found.was_created else 0)
     if found.had_slots:
         flags |= _HAS_SLOTS | _HAD_SLOTS
-    elif actor in guest.surveyed.actors:
-        flags |= _HAS_SLOTS
     size, delegate = _code_of(guest, found.code, accounts)
     if delegate is not None and host.fork.delegations:
         flags |= _DELEGATES
@@ -197,7 +186,7 @@ def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
 
 
 def _owner(guest: "FastInstance", address: EthAddress, host: EthereumHost) -> ActorID | None:
-    owners = guest.surveyed.owners
+    owners = guest.owners
     if address not in owners:
         owners[address] = host.accounts.find(address)
     return owners[address]

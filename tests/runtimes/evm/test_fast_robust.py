@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -168,15 +168,14 @@ def test_a_defect_in_what_a_tree_hands_over_takes_the_message_back(monkeypatch: 
         chain = Chain(machine)
         contract = chain.deploy(assemble("7 5 SSTORE 3 0 0 LOG1 1 6 SSTORE"))
         machine.flush()
-        before, store = machine.root, Accounts.store
+        before, store = machine.root, Accounts.store_all
 
-        def fail(accounts: Accounts, actor: ActorID, slot: int, word: int) -> None:
-            if slot == 6:
-                raise KeyError("a defect")
-            store(accounts, actor, slot, word)
+        def fail(accounts: Accounts, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
+            store(accounts, actor, words)
+            raise KeyError("a defect")
 
         with monkeypatch.context() as defect:
-            defect.setattr(Accounts, "store", fail)
+            defect.setattr(Accounts, "store_all", fail)
             with pytest.raises(
                 Fatal, match=rf"the EVM engine failed in a frame of 0x{contract.hex()} at \d+: KeyError"
             ):

@@ -3,50 +3,10 @@
 //! Everything is found out from the host when it is first looked at, and written by it once, when the tree has ended.
 
 use crate::frame::Code;
+use crate::keyed::{Key, Map};
 use crate::words;
 use revm_primitives::U256;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::rc::Rc;
-
-/// A word as the key of a map.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Key(pub U256);
-
-impl Hash for Key {
-    fn hash<S: Hasher>(&self, state: &mut S) {
-        for limb in self.0.as_limbs() {
-            state.write_u64(*limb);
-        }
-    }
-}
-
-/// A quick hash. Collisions can be made on purpose, but each entry of a map has a price of at least 100 gas.
-#[derive(Default)]
-pub struct Quick(u64);
-
-impl Hasher for Quick {
-    fn write_u64(&mut self, number: u64) {
-        let product = (self.0 ^ number) as u128 * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(number as u64);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(*byte as u64);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 pub struct Account {
     pub address: U256,
@@ -324,7 +284,7 @@ impl Journal {
 
     // --- for the host ------------------------------------------------------------------------------------------------
 
-    /// Everything that changed, as `runtimes/evm/fast/tree.py` reads it: 64-bit numbers and words, little-endian; the
+    /// Everything that changed, as `runtimes/evm/fast/changes.py` reads it: 64-bit numbers and words, little-endian; the
     /// topics of logs are bytes, so that they are the other way round.
     pub fn write_changes(&mut self, out: &mut Vec<u8>) {
         out.clear();

@@ -10,6 +10,7 @@ mod host;
 mod interpreter;
 mod journal;
 mod keccak;
+mod keyed;
 mod modexp;
 mod precompiles;
 mod tree;
@@ -31,6 +32,7 @@ const RESERVE: u32 = 6;
 const DROP_FRAME: u32 = 7;
 const START_TREE: u32 = 8;
 const TELL_TREE: u32 = 9;
+const SEED: u32 = 10;
 
 const DONE: Exit = 0;
 
@@ -68,6 +70,7 @@ pub extern "C" fn enter(command: u32) -> u32 {
         DROP_FRAME => guest.drop_frame(),
         START_TREE => guest.start_tree(),
         TELL_TREE => guest.tell_tree(),
+        SEED => guest.seed(),
         _ => NO_ROOM,
     }
 }
@@ -91,6 +94,12 @@ fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize 
 }
 
 impl Guest {
+    /// The seed of the maps comes in, before anything else.
+    fn seed(&mut self) -> Exit {
+        keyed::seed(incoming(self, keyed::SEED));
+        DONE
+    }
+
     /// numbers: bytes that a copy moves for one gas (0: three gas a word), whether Ethereum's; exchange: 256 prices.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();

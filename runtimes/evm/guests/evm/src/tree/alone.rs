@@ -6,7 +6,7 @@
 use super::{Ended, Level, Tree};
 use crate::frame::*;
 use crate::host::{Answer, mailbox};
-use crate::journal::Key;
+use crate::keyed::Key;
 use revm_primitives::U256;
 use std::rc::Rc;
 

@@ -4,8 +4,9 @@ use super::alone::Untold;
 use super::{CALL_STIPEND, COLD_ACCOUNT, NEW_ACCOUNT, SLICE, TICK, TRANSIENT, Tree, WARM_ACCESS};
 use crate::frame::*;
 use crate::host::{Answer, Host, KECCAK_WORD, Outside, mailbox, question};
-use crate::journal::{Key, Log};
+use crate::journal::Log;
 use crate::keccak::keccak256;
+use crate::keyed::Key;
 use crate::words::{self, ZERO};
 use revm_primitives::U256;
 
