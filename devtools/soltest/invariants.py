@@ -45,6 +45,8 @@ class Target:
     address: EthAddress
     contract: str
     entry: Mapping[str, Any]
+    selector: bytes
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Step:
     @property
     def calldata(self) -> bytes:
         """What the contract is called with."""
-        return selector(signature(self.target.entry)) + encode(types(self.target.entry["inputs"]), self.arguments)
+        return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
 
     def example(self) -> CounterExample:
         """As results have it."""
@@ -96,7 +98,9 @@ def find_targets(stage: Stage) -> list[Target]:
             short = selector(signature(entry))
             if short in refused.get(address, ()) or (address in selectors and short not in selectors[address]):
                 continue
-            targets.append(Target(address, f"{artifact.file}:{artifact.name}", entry))
+            targets.append(
+                Target(address, f"{artifact.file}:{artifact.name}", entry, short, tuple(types(entry["inputs"])))
+            )
     if not targets:
         raise NoTargets
     return targets

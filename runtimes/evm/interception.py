@@ -4,7 +4,8 @@ The machine's interceptor sees calls between actors. There whose code a delegate
 contract and whether a value can be paid has been settled; one that is a `FrameInterceptor` as well is asked before.
 """
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from bridge.events import Log
 from hypervisor.types import ActorID
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.host import EthereumHost
 
 
-@runtime_checkable
 class FrameInterceptor(Protocol):
     """What stands between frames and their asks, and is told of what they log and of the slots that they look at."""
 
@@ -34,3 +34,13 @@ class FrameInterceptor(Protocol):
 
     def accessed(self, host: "EthereumHost", slot: int, word: int | None) -> None:
         """The frame of `host` reads a slot, or is about to write a word to it; told while `armed` only."""
+
+
+def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor]:
+    """Whether it is a `FrameInterceptor`, by its class: a protocol's `isinstance` takes a twentieth of a small call."""
+    return _is_one(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
+
+
+@cache
+def _is_one(kind: type) -> bool:
+    return all(hasattr(kind, name) for name in ("ask", "logged", "hashed", "accessed"))

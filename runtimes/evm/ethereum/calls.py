@@ -35,7 +35,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.interception import FrameInterceptor
+from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_rules
@@ -100,7 +100,7 @@ class EthereumCalls(CallManager):
         """What was left of its gas when the last frame that failed without reverting did so."""
         self.accounts = Accounts(machine, self.journal, surroundings.block.filecoin_addresses)
         self._precompiles = surroundings.fork.precompiles
-        self.frames = self.interceptor if self.interceptor and isinstance(self.interceptor, FrameInterceptor) else None
+        self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.filecoin_precompiles = _NONE
         if surroundings.block.filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
