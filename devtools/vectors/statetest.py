@@ -169,7 +169,7 @@ class TestRunner:
         self._transaction = read_object(read_field(test, "transaction"), "transaction")
         self._machine = base_machine(evm).fork()
         with within("env"):
-            random = read_bytes(env.get("currentRandom", "00" * 32), "currentRandom", 32)
+            random = read_number(env.get("currentRandom", 0), "currentRandom").to_bytes(32)
             self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
         self._machine.externs = FixtureExterns(random)
         install(self._machine, read_accounts(read_field(test, "pre"), "pre"))

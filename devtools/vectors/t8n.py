@@ -91,11 +91,11 @@ def transition(
             _hashes(env),
             [_withdrawal(item) for item in read_list(env.get("withdrawals"), "withdrawals")],
         )
-        random = read_bytes(env.get("currentRandom") or "00", "currentRandom")
+        random = read_number(env.get("currentRandom") or 0, "currentRandom").to_bytes(32)
         root = env.get("parentBeaconBlockRoot")
         beacon_root = None if root is None else read_bytes(root, "parentBeaconBlockRoot", 32)
         machine.context = _context(env, fork, chain_id)
-    machine.externs = GivenHashes(random.rjust(32, b"\0"), hashes)
+    machine.externs = GivenHashes(random, hashes)
     install(machine, read_accounts(alloc, "alloc"))
     run = BlockRun(machine)
     run.start(beacon_root, hashes.get(machine.context.epoch - 1))

@@ -14,7 +14,7 @@ from tests.engines import frames, revm
 from tests.engines.compare import STAGES, compare, watched
 from tests.engines.plants import MARK, PLANTS
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
-from tests.engines.worlds import EthereumWorld
+from tests.engines.worlds import EthereumWorld, world
 from tests.runtimes.evm.assembler import assemble
 
 CONTRACT = EthAddress(b"\xaa" * 20)
@@ -53,6 +53,19 @@ def test_a_case_shows_where_the_engines_part() -> None:
     shown = next(text for text in parted if text)
     assert "MULMOD" in shown
     assert shown.splitlines()[-1].startswith("fast: ")
+
+
+@pytest.mark.parametrize("number", [8, 11, 14, 29])
+def test_two_engines_side_by_side_come_to_what_one_comes_to(number: int) -> None:
+    """Twice each: a tree that was left is not tried the second time. In the last batch memory grows before a call."""
+    drawn = batch(909, number)
+    plain, both = (world(engine, drawn.rules) for engine in ("py-evm", "both"))
+    plain.begin(drawn)
+    both.begin(drawn)
+    for call in drawn.calls:
+        expected = plain.attempt(call, call.gas_limit)
+        for _ in range(2):
+            assert expected.differences(both.attempt(call, call.gas_limit)) == []
 
 
 def test_a_tree_of_calls_that_changes_something_else_than_its_frames_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,3 +70,18 @@ def test_the_transition_tool_says_what_is_wrong_with_the_block() -> None:
     done = transition(both, env, [], "Prague").result
     assert done["requests"] == ["0x01abcd", "0x02abcd"]
     assert "blockException" not in done
+
+
+@pytest.mark.parametrize(("given", "number"), [("0x0", 0), ("0x123", 0x123), ("0x" + "ab" * 32, int("ab" * 32, 16))])
+def test_the_transition_tool_takes_randomness_as_a_number(given: str, number: int) -> None:
+    """As geth's does, and one digit will do; the first of the contracts answers what PREVRANDAO is."""
+    answers = assemble("PREVRANDAO 0 MSTORE 32 0 RETURN")
+    codes = {WITHDRAWAL_REQUESTS: answers, CONSOLIDATION_REQUESTS: assemble("STOP")}
+    env = {
+        "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
+        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": given,
+    }  # fmt: skip
+    alloc = {
+        f"0x{at.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{code.hex()}"} for at, code in codes.items()
+    }
+    assert transition(alloc, env, [], "Prague").result["requests"] == [f"0x01{number:064x}"]
