@@ -33,8 +33,10 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
 from tests.runtimes.evm.chain import Chain, open_machine
 
-DATA_LIMIT = 8 << 30
-"""Bytes of private memory that the process may claim, the places of guests included, which are hardly touched."""
+STATUS = Path("/proc/self/status")
+ALLOWANCE = 1 << 30
+"""Bytes of private memory that the process may claim beyond those that it has when everything is compiled, which
+include the places of guests, gigabytes that are hardly touched, and what a compiler has left."""
 
 HUGE = {"four gigabytes": (1 << 32) - 32, "32 bits": 1 << 32, "64 bits": 1 << 64, "256 bits": (1 << 256) - 1}
 RANGES = {
@@ -173,7 +175,8 @@ def main() -> None:
     gas = {"filecoin": 10**10, "ethereum": 30_000_000}[rules]
     side.run(b"", gas)  # what must be compiled is compiled now
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT, most))
+    if STATUS.exists():
+        resource.setrlimit(resource.RLIMIT_DATA, (in_kib("VmData") * 1024 + ALLOWANCE, most))
     limit = sys.getrecursionlimit()
     found: dict[str, Any] = {
         "ranges": {name: side.run(code, gas) for name, code in ranges()},
@@ -190,11 +193,13 @@ def main() -> None:
 
 def peak_memory() -> int:
     """The most that this process has held, in MiB. Its ru_maxrss would be that of whoever started it, if greater."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) >> 10
+    return (in_kib("VmHWM") if STATUS.exists() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
+
+
+def in_kib(name: str) -> int:
+    """What Linux says of this process, in KiB."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1])
 
 
 def hexed(address: bytes) -> str:
