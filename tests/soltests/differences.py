@@ -10,8 +10,8 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
         "filecoin-pay",
         "test/BurnExtraFeeToken.t.sol:BurnFeeOnTransferTokenTest testBurnFeeOnTransferToken()",
     ): (
-        "a mock deals its caller's balance to 0 in a call that then reverts: forge 1.7.1 takes the value that came with the "
-        "call back from that 0, the balance wraps to nearly 2^256, and the next payment overflows it"
+        "a mock deals its caller's balance to 0 in a call that then reverts: forge 1.7.1 takes the value that came "
+        "with the call back from that 0, the balance wraps to nearly 2^256, and the next payment overflows it"
     ),
 }
 """By suite and `contract.signature`; what is not here must end as under forge."""
