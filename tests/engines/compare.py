@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
 from functools import cache, partial
 from math import inf
 from random import Random
@@ -22,6 +20,7 @@ from hypervisor.exit_codes import ExitCode
 from tests.engines import revm
 from tests.engines.plants import NONE, PLANTS
 from tests.engines.scenes import ETHEREUM, SIZE, Batch, Call, batch
+from tests.engines.tally import Tally
 from tests.engines.worlds import EthereumWorld, Outcome, World, world
 
 ENGINES: Final = ("py-evm", "fast")
@@ -34,25 +33,6 @@ _BLOCK: Final = 20 * _CHUNK * SIZE
 """Programs that are compared before the clock is looked at."""
 _ALL_ACCOUNTS: Final = 10
 """Of so many programs every account behind it is compared with pyrevm's, too."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Sums over programs."""
-
-    count: int = 0
-    stages: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-    found_by_rules: Counter[str] = field(default_factory=Counter)
-
-    def merge(self, other: Tally) -> None:
-        """Add another tally's sums."""
-        self.count += other.count
-        self.stages.update(other.stages)
-        self.counts.update(other.counts)
-        self.findings += other.findings
-        self.found_by_rules.update(other.found_by_rules)
 
 
 def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: float = inf) -> Tally:

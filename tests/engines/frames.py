@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache, partial
 from math import inf
 from random import Random
@@ -35,6 +33,7 @@ from tests.differential.grammar import THEMES
 from tests.engines.grammar import EngineGrammar
 from tests.engines.plants import dearer
 from tests.engines.scenes import NEWEST
+from tests.engines.tally import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost, rules_of
 
@@ -95,25 +94,6 @@ class PricedHost(FakeHost):
         if amount > gas.remaining:
             gas.overdraw(amount)
         gas.remaining -= amount
-
-
-@dataclass(slots=True)
-class Tally:
-    """Sums over programs."""
-
-    count: int = 0
-    stages: Counter[str] = field(default_factory=Counter)
-    ends: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-    found_by_rules: Counter[str] = field(default_factory=Counter)
-
-    def merge(self, other: Tally) -> None:
-        """Add another tally's sums."""
-        self.count += other.count
-        self.stages.update(other.stages)
-        self.ends.update(other.ends)
-        self.findings += other.findings
-        self.found_by_rules.update(other.found_by_rules)
 
 
 @cache
@@ -192,7 +172,7 @@ def _compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
             continue
         tally.stages[RAN] += 1
         tally.stages[FINISHED] += end in (Status.SUCCESS.name, Status.REVERT.name)
-        tally.ends[end] += 1
+        tally.counts[end] += 1
     return tally
 
 
@@ -231,7 +211,7 @@ def main() -> int:
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {name: dict(compare(chosen.seed, 10_000, chosen.workers, name).found_by_rules) for name in PLANTS}
     stages = {name: tally.stages[name] for name in (RAN, FINISHED)}
-    record = Record(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.ends))
+    record = Record(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.counts))
     return finish(record, chosen, started)
 
 
