@@ -47,6 +47,11 @@ class GasBudget:
         """EVM gas that the engine may still use, in this slice and in those to come."""
         return self.remaining + self._tracker.available // self._rate - self._granted
 
+    @property
+    def stopped(self) -> bool:
+        """Whether an interrupt has taken the machine's gas away."""
+        return self._tracker.stopped
+
     def settle(self) -> None:
         """Charge the tracker for what was used since the last settlement or refill."""
         used = self._granted - self.remaining

@@ -21,12 +21,14 @@ def to_milligas(gas: int) -> Milligas:
 class GasTracker:
     """Counts milligas against a limit, in nested frames."""
 
-    __slots__ = ("_frames", "limit", "tracer", "used")
+    __slots__ = ("_frames", "limit", "stopped", "tracer", "used")
 
     def __init__(self, limit: int, used: int = 0, tracer: Tracer | None = None) -> None:
         self.limit = limit
         self.used = used
         self.tracer = tracer
+        self.stopped = False
+        """Whether an interrupt has taken the gas away."""
         self._frames: list[tuple[int, int]] = []
 
     @property
@@ -58,6 +60,7 @@ class GasTracker:
 
     def exhaust(self) -> None:
         """Leave nothing in any frame, so that execution ends at its next charge (used to stop on an interrupt)."""
+        self.stopped = True
         self._frames = [(used, used) for _, used in self._frames]
         self.limit = self.used
 

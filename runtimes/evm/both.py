@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.eip3155 import Instruction, instructions, line
-from bridge.gas import GasBudget
+from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
@@ -129,21 +129,30 @@ class _Recording:
 
 
 class _ReplayedGas(GasBudget):
-    """A budget that is set to what another one had left."""
+    """A budget that is set to what another one had left. It ends, slice by slice, where an interrupt stops that one."""
 
-    __slots__ = ()
+    __slots__ = ("_real",)
+
+    def __init__(self, real: GasBudget) -> None:
+        self._real = real
+        super().__init__(GasTracker(0), 1, SLICE)
 
     def become(self, left: int) -> None:
         """Have so much EVM gas left."""
         self._tracker = GasTracker(left)
         self.refill()
 
+    def overdraw(self, amount: int) -> None:
+        """Grant more, as long as nobody has stopped the real one. Raises OutOfGas."""
+        _check_stopped(self._real)
+        super().overdraw(amount)
+
 
 class _Replaying:
     """The second engine's host: it knows what the first one was told, and nothing else."""
 
-    def __init__(self, steps: _Steps | None) -> None:
-        self.gas = _ReplayedGas(GasTracker(0), 1)
+    def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
+        self.gas = _ReplayedGas(real)
         self.steps = steps
         self._asked: Sequence[_Asked] = ()
         self._place = 0
@@ -258,7 +267,7 @@ class BothEngines:
         self._frame, self._host = frame, host
         self._whole = _tried_whole(self._named[1][1], frame, host)
         self._recording = _Recording(host)
-        self._replaying = _Replaying(None if host.steps is None else _Steps())
+        self._replaying = _Replaying(host.gas, None if host.steps is None else _Steps())
         return self._run(None)
 
     def resume(self, answer: Answer) -> Step:
@@ -270,11 +279,13 @@ class BothEngines:
         recording.asked = []
         self._stretches.append(_Stretch(answer, left, recording.asked))
         mine = _go_on(self._first, self._frame, cast(Host, recording), answer)
+        _check_stopped(self._host.gas)
         replaying.begin(left, recording.asked)
         try:
             other = _go_on(self._second, self._frame, cast(Host, replaying), answer)
         except _Parted as error:
             raise self._differ(str(error)) from None
+        _check_stopped(self._host.gas)
         if mine.words() != other.words():
             raise self._differ(f"comes to {other.words():.600}, the other to {mine.words():.600}")
         if not replaying.all_asked():
@@ -311,7 +322,7 @@ class BothEngines:
     def _traced(self, make: EngineFactory) -> list[RuntimeEvent]:
         """What an engine tells of the frame up to where it, or the record, ends."""
         steps = _Steps()
-        host, engine = _Replaying(steps), make()
+        host, engine = _Replaying(self._host.gas, steps), make()
         for stretch in self._stretches:
             host.begin(stretch.left, stretch.asked)
             try:
@@ -320,6 +331,12 @@ class BothEngines:
             except HypervisorError:  # where the two part
                 break
         return steps.events
+
+
+def _check_stopped(gas: GasBudget) -> None:
+    """Raise OutOfGas after an interrupt: engines that were stopped are not compared."""
+    if gas.stopped:
+        raise OutOfGas("interrupted")
 
 
 def _tried_whole(make: EngineFactory, frame: Frame, host: Host) -> _Whole | None:

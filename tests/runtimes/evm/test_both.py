@@ -246,3 +246,20 @@ def test_an_interrupt_of_what_was_tried_holds(
     result = Twins(watched, trees).on("both", "again: @again JUMP", "").result
     assert not result.success
     assert result.gas_used < 100_000
+
+
+def test_an_interrupt_meanwhile_ends_the_second_engine_too() -> None:
+    """A loop of 11 gas for each of 65,536 turns, which the first engine has run to its end."""
+    host, ended = FakeHost(), list[OutOfGas]()
+
+    class Interrupted(Bent):
+        def start(self, frame: Any, host_: Any) -> Step:
+            host.tracker.exhaust()
+            with pytest.raises(OutOfGas) as stopped:
+                super().start(frame, host_)
+            ended.append(stopped.value)
+            raise stopped.value
+
+    with pytest.raises(OutOfGas, match="interrupted"):
+        play("65536 loop: 1 SWAP1 SUB DUP1 @loop JUMPI STOP", Interrupted, host)
+    assert [str(error) for error in ended] == ["interrupted"]

@@ -43,7 +43,7 @@ def alarm() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("alarm")
-@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
 @pytest.mark.parametrize(("rules", "little"), [("filecoin", 10**8), ("ethereum", 10**6)])
 def test_an_endless_loop_with_all_the_gas_there_may_be_ends_at_once(evm: str, rules: str, little: int) -> None:
     block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
