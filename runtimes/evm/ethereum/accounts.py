@@ -51,13 +51,13 @@ _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 
 class Glance(NamedTuple):
-    """An account at a glance. `had_slots`: before the message."""
+    """An account at a glance. `storage`: the root of its slots before the message."""
 
     balance: int
     nonce: int
     code: Cid
     code_hash: bytes
-    had_slots: bool
+    storage: Cid
     was_created: bool
 
 
@@ -118,11 +118,11 @@ class Accounts:
         """What an account holds; None for an actor that is neither a contract nor an account."""
         state, was_created = self._existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
-            had_slots = self._contract(state).storage != EMPTY_KAMT
-            return Glance(state.balance, self.nonce(actor), *self._code(actor), had_slots, was_created)
+            storage = self._contract(state).storage
+            return Glance(state.balance, self.nonce(actor), *self._code(actor), storage, was_created)
         if state.code not in self.account_codes:
             return None
-        return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, False, was_created)
+        return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
 
     def address_of(self, actor: ActorID) -> EthAddress:
         """The Ethereum address of an actor."""

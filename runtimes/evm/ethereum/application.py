@@ -89,6 +89,7 @@ class Application:
         self._limits = limits or block_limits(machine)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer)
         self._paid = paid
+        self._kept = True
         self._price = transaction.gas_price(machine.context.base_fee) if paid else 0
         sender_address = transaction.sender
         self._calls = EthereumCalls(
@@ -101,8 +102,12 @@ class Application:
         transactions.check(self._transaction, self._fork, self._limits)
         return self._carry_out(self._check_sender())
 
-    def ask(self) -> TransactionResult:
-        """As `apply`, from anybody who has the money, whatever the nonce and the block's room."""
+    def ask(self, kept: bool = True) -> TransactionResult:
+        """As `apply`, from anybody who has the money, whatever the nonce and the block's room.
+
+        Where nothing of it is `kept`, its changes are not written and its logs are not told.
+        """
+        self._kept = kept
         transaction, accounts = self._transaction, self._accounts
         transactions.check_size(transaction, replace(self._fork, transaction_gas_cap=None))
         if self._paid:
@@ -269,8 +274,10 @@ class Application:
         return max(used, self._transaction.floor_gas(self._fork))
 
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
-        logs = tuple(self._logs())  # while those are there who emitted them
-        self._accounts.write_back()
+        logs: tuple[tuple[EthAddress, Log], ...] = ()
+        if self._kept:
+            logs = tuple(self._logs())  # while those are there who emitted them
+            self._accounts.write_back()
         return TransactionResult(
             success=result.exit_code == ExitCode.OK,
             gas_used=used,

@@ -135,10 +135,15 @@ class EthereumExecutor:
         return self._told(transaction, lambda: self.apply_transaction(transaction))
 
     def ask(self, question: Question) -> ApplyResult:
-        """What a call from outside does, which the caller takes back. Raises InvalidTransaction."""
+        """What a call from outside does, which the caller takes back. Raises InvalidTransaction.
+
+        Storage is written only where somebody may look at it: a tracer, or who asks for the code that is created. The
+        receipt of any other has no root of events.
+        """
         transaction = self._transaction_of(question)
         application = Application(self._machine, transaction, None, paid=question.max_fee > 0)
-        return self._told(transaction, lambda: self._whole(application.ask))
+        kept = question.to is None or self._machine.tracer is not None
+        return self._told(transaction, lambda: self._whole(lambda: application.ask(kept)), kept)
 
     def apply_unpaid(self, message: Message) -> ApplyResult:
         """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
@@ -194,14 +199,14 @@ class EthereumExecutor:
             authorizations=tuple(Authorization(*item) for item in question.authorizations),
         )
 
-    def _told(self, transaction: Transaction, apply: Callable[[], TransactionResult]) -> ApplyResult:
+    def _told(self, transaction: Transaction, apply: Callable[[], TransactionResult], kept: bool = True) -> ApplyResult:
         """The result as a message's, with a tracer told of it as of one."""
         tracer, to = self._machine.tracer, transaction.to
         if tracer is not None:
             address = Address.delegated(EAM_NAMESPACE, transaction.sender)
             receiver = Address.id(EAM_ACTOR) if to is None else Address.delegated(EAM_NAMESPACE, to)
             tracer.event(MessageStarted(address, receiver, INVOKE_EVM, transaction.nonce, False))
-        result = self._as_applied(apply())
+        result = self._as_applied(apply(), kept)
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
@@ -218,12 +223,13 @@ class EthereumExecutor:
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
         return self._as_applied(result)
 
-    def _as_applied(self, result: TransactionResult) -> ApplyResult:
+    def _as_applied(self, result: TransactionResult, kept: bool = True) -> ApplyResult:
         output = result.output
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
-        receipt = Receipt(result.exit_code, output, Gas(result.gas_used), events_root(result.events))
+        root = events_root(result.events) if kept else None
+        receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         return ApplyResult(receipt, result.gas, result.events, result.message)
 
     def _whole(self, apply: Callable[[], TransactionResult]) -> TransactionResult:

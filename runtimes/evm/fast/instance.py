@@ -127,6 +127,11 @@ class FastInstance:
         """Write big-endian bytes as a word of the mailbox."""
         self.put(int.from_bytes(value, "big"), number)
 
+    @property
+    def position(self) -> int:
+        """Where the running frame is, as the guest said it last."""
+        return self._mail[_POSITION]
+
     def put_all(self, form: Struct, *values: object) -> None:
         """Write numbers and words of the mailbox at once."""
         form.pack_into(self._view, self._numbers_at, *values)
@@ -207,7 +212,7 @@ class FastInstance:
     def failed(self, defect: Exception) -> Fatal:
         """What tells of a defect of this engine in the frame that runs; the instance is not used again."""
         self.broken = True
-        place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self._mail[_POSITION]}"
+        place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
         return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:

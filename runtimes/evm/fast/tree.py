@@ -7,7 +7,7 @@ itself; so nothing is asked of a host here that could change anything.
 
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from bridge.addresses import EthAddress, unmask_id
@@ -23,17 +23,22 @@ from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.rules import P256_ADDRESS
-from store.cid import Cid
+from runtimes.evm.storage import EMPTY_KAMT
+from store.cid import USUAL_PREFIX, Cid
 
 if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
 
-_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES = (1 << bit for bit in range(7))
-_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP = 1, 2, 4, 8
+_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES, _UNTOUCHED = (1 << bit for bit in range(8))
+_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP, _STATIC, _TOLD = (1 << bit for bit in range(6))
 _ANY_CODE: Final = 1 << 24
 """What stands for no limit of a code's length."""
-_BEGINNING: Final = Struct("<7QQ20s12x20s12x32sQ24xQ24xQ24x")
+_BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
 """The mailbox from its numbers on: those, the position, and the words that a tree begins with."""
+_ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
+"""The same where it holds an account."""
+_ZERO: Final = bytes(32)
+_NO_CODE: Final = EMPTY_CODE_HASH[::-1]
 _MOST_LEFT: Final = 8
 """After so many trees of a message that were left no more are tried in it."""
 _SKIPS: Final = 63
@@ -100,18 +105,24 @@ class Trees:
 def put_beginning(
     guest: "FastInstance", frame: Frame, host: TreeHost, rules: int, code: int, alone: bool = False
 ) -> None:
-    """Write what a tree begins with into the mailbox, but for the gas."""
+    """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
     calls, (precompiles, flags) = host.calls, guest.features
     guest.owners = {host.address: host.actor}
     guest.bring(frame.calldata)
     limit = calls.surroundings.block.code_limit
-    most_code = _ANY_CODE if limit is None else limit
+    told = _told(guest, frame.address, host)
+    account, nonce, size, balance, code_hash, key, _, root = told
+    if not account & (_LEAVE | _DELEGATES):
+        flags |= _TOLD
+    if frame.static:
+        flags |= _STATIC
     guest.put_all(
         _BEGINNING,
-        *(rules, code, len(frame.calldata), frame.static, calls.max_depth - calls.depth),
-        *(precompiles, flags | (_ALONE if alone else 0), 0),
+        *(rules, code, len(frame.calldata), size, calls.max_depth - calls.depth, precompiles),
+        *(flags | _ALONE if alone else flags, 0),
         *(frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")),
-        *(calls.memory.used, most_code, 2 * most_code),
+        *(calls.memory.used, _ANY_CODE if limit is None else limit, account, nonce),
+        *(balance, code_hash, key, root),
     )
 
 
@@ -135,34 +146,51 @@ def _tick(_: "FastInstance", host: EthereumHost) -> None:
 
 
 def _account(guest: "FastInstance", host: EthereumHost) -> None:
-    address, accounts, calls = guest.address(0), host.accounts, host.calls
-    if _is_beyond(address, calls):
-        guest.numbers[0] = _LEAVE
-        return
+    flags, nonce, size, *words = _told(guest, guest.address(0), host)
+    guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
+
+
+class _Told(NamedTuple):
+    """An account as the guest is told of it: numbers, then words as they lie in its memory."""
+
+    flags: int
+    nonce: int = 0
+    code_size: int = 0
+    balance: bytes = _ZERO
+    code_hash: bytes = _NO_CODE
+    code_key: bytes = _ZERO
+    delegate: bytes = _ZERO[:20]
+    root: bytes = _ZERO
+
+
+def _told(guest: "FastInstance", address: EthAddress, host: TreeHost) -> _Told:
+    accounts = host.accounts
+    if _is_beyond(address, host.calls):
+        return _Told(_LEAVE)
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
-    if accounts.knows_slots(actor, address):
+    is_touched = accounts.knows_slots(actor, address)
+    if is_touched:
         flags |= _HAS_SLOTS
     if actor is None:
-        guest.numbers[0], guest.numbers[1], guest.numbers[2] = flags, 0, 0
-        guest.put(0)
-        guest.put_bytes(EMPTY_CODE_HASH, 1)
-        return
+        return _Told(flags)
     found = accounts.glance(actor)
     if found is None:
-        guest.numbers[0] = _LEAVE
-        return
+        return _Told(_LEAVE)
     flags |= _EXISTS | (_CREATED if found.was_created else 0)
-    if found.had_slots:
+    root = _ZERO
+    if found.storage != EMPTY_KAMT:
         flags |= _HAS_SLOTS | _HAD_SLOTS
-    size, delegate = _code_of(guest, found.code, accounts)
-    if delegate is not None and host.fork.delegations:
+        if not is_touched and found.storage.startswith(USUAL_PREFIX):
+            flags |= _UNTOUCHED
+            root = found.storage[:-33:-1]
+    size, lent = _code_of(guest, found.code, accounts)
+    delegate = _ZERO[:20]
+    if lent is not None and host.fork.delegations:
         flags |= _DELEGATES
-        guest.put_bytes(delegate, 3)
-    guest.numbers[0], guest.numbers[1], guest.numbers[2] = flags, found.nonce, size
-    guest.put(found.balance)
-    guest.put_bytes(found.code_hash, 1)
-    guest.put_bytes(found.code[-32:], 2)
+        delegate = lent[::-1]
+    balance = found.balance.to_bytes(32, "little")
+    return _Told(flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root)
 
 
 def _code_of(guest: "FastInstance", cid: Cid, accounts: Accounts) -> tuple[int, EthAddress | None]:
@@ -185,7 +213,7 @@ def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
     return address in calls.filecoin_precompiles or unmask_id(address) is not None
 
 
-def _owner(guest: "FastInstance", address: EthAddress, host: EthereumHost) -> ActorID | None:
+def _owner(guest: "FastInstance", address: EthAddress, host: TreeHost) -> ActorID | None:
     owners = guest.owners
     if address not in owners:
         owners[address] = host.accounts.find(address)

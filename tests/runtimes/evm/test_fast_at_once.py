@@ -14,7 +14,7 @@ import pytest
 from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import Account, accounts, install
 from runtimes.evm.fast.engine import FastEngine
-from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.instance import FastInstance, pool
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, CALLEE, CONTRACT, machine, run
 
@@ -23,7 +23,11 @@ OTHER = EthAddress(bytes([0xDD]) * 20)
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many calls were run at once, on this thread, and how many not; what they were told; callbacks."""
+    """How many calls were run at once, on this thread, and how many not; what they were told; callbacks.
+
+    Machines that are made now have an instance that has been told nothing yet.
+    """
+    pool.cache_clear()
     counted: Counter[str] = Counter()
     at_once, tell, answer = FastEngine.at_once, FastInstance.tell, FastInstance.answer
 
@@ -78,7 +82,7 @@ MEETS = {
 def test_what_a_transaction_meets_is_told_to_it_and_nobody_is_called_back(done: Counter[str], meets: str) -> None:
     both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
     assert (done["at once"], done["not"], done["asked"]) == (2, 0, 0)
-    assert done["told"] >= 2
+    assert done["told"] >= 1
 
 
 @pytest.mark.parametrize("gas", range(21_000, 80_000, 1_103))
@@ -123,7 +127,7 @@ def test_what_escapes_between_two_parts_leaves_the_state_and_the_engine_as_they_
     class Rung(BaseException):
         """As an interrupt."""
 
-    tell, rings = FastInstance.tell, [3]
+    tell, rings = FastInstance.tell, [1]
 
     def ring(self: FastInstance, *given: Any) -> bool:
         rings[0] -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from struct import Struct
 
 import pytest
 
@@ -115,14 +116,22 @@ def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     """Python's side cannot answer what is asked from this position."""
-    put = FastInstance.put
+    put, put_all = FastInstance.put, FastInstance.put_all
 
     def fail(instance: FastInstance, value: int, number: int = 0) -> None:
-        if instance._mail[_POSITION] == place:
-            raise OverflowError("a defect")
+        check(instance)
         put(instance, value, number)
 
+    def fail_all(instance: FastInstance, form: Struct, *values: object) -> None:
+        check(instance)
+        put_all(instance, form, *values)
+
+    def check(instance: FastInstance) -> None:
+        if instance._mail[_POSITION] == place:
+            raise OverflowError("a defect")
+
     monkeypatch.setattr(FastInstance, "put", fail)
+    monkeypatch.setattr(FastInstance, "put_all", fail_all)
 
 
 DEEP = "7 5 SSTORE 2 6 TSTORE 3 0 0 LOG1 0 0 0 0 1 0x{0} GAS CALL 0 SSTORE"

@@ -22,6 +22,8 @@ pub struct Account {
     pub has_slots: bool,
     /// Whether it had slots before this message.
     pub had_slots: bool,
+    /// The number of the storage that it had then, where this message has touched no slot of it.
+    pub storage: Option<u32>,
     pub code_size: usize,
     pub code_hash: U256,
     /// Under what the code is kept for later calls.

@@ -19,6 +19,7 @@ mod words;
 use frame::*;
 use host::{EXCHANGE, Outside, mailbox};
 use std::rc::Rc;
+use tree::accounts::Told;
 use tree::{Beginning, Ended, Tree};
 
 /// Where the mailbox is.
@@ -146,15 +147,17 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
-    /// numbers: rules, code, size of the calldata, static, levels, precompiles, flags (delegations, P-256, alone, MODEXP by EIP-7883); words:
-    /// address, caller, value, memory in use, the longest code and init code; calldata come in. Afterwards numbers:
-    /// output, its size, position, changes, their size.
+    /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (delegations,
+    /// P-256, alone, MODEXP by EIP-7883, static, account told); words: address, caller, value, a word of four numbers
+    /// (memory in use, the longest code, flags and nonce of the account), and the account's balance, code's hash and
+    /// key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
-        let [rules, code, size, is_static, levels, precompiles, flags] = mailbox().numbers;
+        let [rules, code, size, code_size, levels, precompiles, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
         let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
-        let [address, caller, value, memory, most_code, most_init_code, ..] = mailbox().words;
-        (frame.address, frame.caller, frame.value, frame.is_static) = (address, caller, value, is_static != 0);
+        let [address, caller, value, numbers, balance, code_hash, code_key, root] = mailbox().words;
+        let [memory, most_code, account, nonce] = *numbers.as_limbs();
+        (frame.address, frame.caller, frame.value, frame.is_static) = (address, caller, value, flags & 16 != 0);
         frame.calldata.extend_from_slice(incoming(self, size as usize));
         mailbox().alone = flags & 4 != 0;
         let ended = self.tree.run(Beginning {
@@ -166,9 +169,19 @@ impl Guest {
             p256: flags & 2 != 0,
             delegations: flags & 1 != 0,
             bounded_modexp: flags & 8 != 0,
-            memory: memory.as_limbs()[0],
-            most_code: most_code.as_limbs()[0],
-            most_init_code: most_init_code.as_limbs()[0],
+            memory,
+            most_code,
+            most_init_code: 2 * most_code,
+            account: (flags & 32 != 0).then_some(Told {
+                flags: account,
+                nonce,
+                code_size,
+                balance,
+                code_hash,
+                code_key,
+                delegate: words::ZERO,
+                root,
+            }),
         });
         self.end_tree(ended)
     }

@@ -2,10 +2,11 @@
 //! Ethereum's precompiles. Prices and order are those of `runtimes/evm/ethereum/host.py` and `answers.py`, of which this
 //! is the other form; what the tree meets of anything else ends it with `LEFT`, and nothing has happened.
 
-mod accounts;
+pub mod accounts;
 mod alone;
 mod calls;
 mod host;
+mod stored;
 
 use crate::frame::*;
 use crate::host::{Answer, Host};
@@ -14,9 +15,11 @@ use crate::journal::{Journal, Mark};
 use crate::keccak::keccak256;
 use crate::keyed::{Key, Map};
 use crate::words::ZERO;
+use accounts::Told;
 use alone::Untold;
 use revm_primitives::U256;
 use std::rc::Rc;
+use stored::Stored;
 
 /// What only a tree asks the host.
 const TICK: u32 = 23;
@@ -64,6 +67,8 @@ pub struct Beginning {
     pub memory: u64,
     pub most_code: u64,
     pub most_init_code: u64,
+    /// The first frame's account, where the host told it at once.
+    pub account: Option<Told>,
 }
 
 #[derive(Default)]
@@ -93,6 +98,7 @@ pub struct Tree {
     restarts: u32,
     context: Option<[U256; 8]>,
     copied: Option<Rc<Code>>,
+    stored: Stored,
     codes: Map<Key, Rc<Code>>,
     code_bytes: usize,
     idle: Vec<Box<Frame>>,
@@ -119,6 +125,9 @@ impl Tree {
         (self.first, self.paused, self.restarts) = (None, None, 0);
         self.bounded_modexp = beginning.bounded_modexp;
         self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
+        if let Some(account) = beginning.account {
+            self.add_account(frame.address, account);
+        }
         self.run_first(frame)
     }
 

@@ -18,9 +18,22 @@ const CREATED: u64 = 8;
 const HAS_SLOTS: u64 = 16;
 const HAD_SLOTS: u64 = 32;
 const DELEGATES: u64 = 64;
+const UNTOUCHED: u64 = 128;
 
 const P256: u64 = 0x100;
 const MOST_CODES: usize = 8 << 20;
+
+/// An account as the host tells of it.
+pub struct Told {
+    pub flags: u64,
+    pub nonce: u64,
+    pub code_size: u64,
+    pub balance: U256,
+    pub code_hash: U256,
+    pub code_key: U256,
+    pub delegate: U256,
+    pub root: U256,
+}
 
 impl Tree {
     pub(super) fn account(&mut self, frame: &mut Frame, address: &U256) -> Answer<u32> {
@@ -32,16 +45,22 @@ impl Tree {
         mailbox().words[0] = address;
         self.untold = Untold::Account(address);
         question(frame, ACCOUNT)?;
-        self.add_account(address)
+        self.be_told_account(address)
     }
 
     /// Take an account over from the mailbox.
-    pub(super) fn add_account(&mut self, address: U256) -> Answer<u32> {
+    pub(super) fn be_told_account(&mut self, address: U256) -> Answer<u32> {
         let [flags, nonce, code_size, ..] = mailbox().numbers;
-        let [balance, code_hash, code_key, delegate, ..] = mailbox().words;
+        let [balance, code_hash, code_key, delegate, root, ..] = mailbox().words;
         if flags & LEAVE != 0 {
             return Err(LEFT);
         }
+        let told = Told { flags, nonce, code_size, balance, code_hash, code_key, delegate, root };
+        Ok(self.add_account(address, told))
+    }
+
+    pub(super) fn add_account(&mut self, address: U256, told: Told) -> u32 {
+        let Told { flags, nonce, code_size, balance, code_hash, code_key, delegate, root } = told;
         let at = self.journal.accounts.len() as u32;
         self.journal.accounts.push(Account {
             address,
@@ -54,6 +73,7 @@ impl Tree {
             destroyed: false,
             has_slots: flags & HAS_SLOTS != 0,
             had_slots: flags & HAD_SLOTS != 0,
+            storage: if flags & UNTOUCHED != 0 { Some(self.stored.number(root)) } else { None },
             code_size: code_size as usize,
             code_hash,
             code_key,
@@ -63,7 +83,7 @@ impl Tree {
             changed: Changed::default(),
         });
         self.journal.places.insert(Key(address), at);
-        Ok(at)
+        at
     }
 
     /// The account behind an address, and the price of looking at it.
@@ -117,7 +137,15 @@ impl Tree {
             return Ok(*at);
         }
         if account.has_slots {
-            return self.ask_for_slot(frame, key);
+            let stored = account.storage.and_then(|storage| self.stored.get(storage, *key));
+            let Some(word) = stored else { return self.ask_for_slot(frame, key) };
+            return Ok(self.keep_slot(Slot {
+                account: self.me,
+                key: *key,
+                original: word,
+                current: word,
+                warm: false,
+            }));
         }
         Ok(self.keep_slot(Slot { account: self.me, key: *key, original: ZERO, current: ZERO, warm: false }))
     }
@@ -134,6 +162,9 @@ impl Tree {
     /// Take a slot over from the mailbox.
     pub(super) fn add_slot(&mut self, account: u32, key: U256) -> u32 {
         let [original, current, ..] = mailbox().words;
+        if let Some(storage) = self.journal.at(account).storage {
+            self.stored.keep(storage, key, original);
+        }
         self.keep_slot(Slot { account, key, original, current, warm: mailbox().numbers[0] != 0 })
     }
 

@@ -63,7 +63,7 @@ impl Tree {
     fn be_told(&mut self, code: &[u8]) -> Answer<()> {
         match core::mem::take(&mut self.untold) {
             Untold::Nothing => return Err(LEFT),
-            Untold::Account(address) => drop(self.add_account(address)?),
+            Untold::Account(address) => drop(self.be_told_account(address)?),
             Untold::Slot(account, key) => drop(self.add_slot(account, key)),
             Untold::Transient(account, key) => {
                 self.journal.transient.insert((account, Key(key)), mailbox().words[0]);

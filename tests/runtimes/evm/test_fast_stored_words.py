@@ -1,0 +1,124 @@
+"""Words of a storage that the fast engine's guest was told once: for whom they hold, and for whom they do not.
+
+Expected: the plain engine's results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress
+from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.fast.instance import FastInstance, pool
+from tests.differential.generator import SENDER
+from tests.engines.scenes import Batch, Call
+from tests.engines.worlds import EthereumWorld, output_of
+from tests.runtimes.evm.assembler import assemble
+
+ONE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xB1, 0xB2))
+_SLOTS = assemble("1 SLOAD 2 SLOAD ADD 3 SLOAD ADD 1 SSTORE 0 2 SSTORE GAS 4 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN")
+_GAS = 1_000_000
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One for each time that the guest was told something; a guest that is made now knows nothing."""
+    pool.cache_clear()
+    counted: list[int] = []
+    tell = FastInstance.tell
+
+    def count(self: FastInstance, *given: Any) -> bool:
+        counted.append(1)
+        return tell(self, *given)
+
+    monkeypatch.setattr(FastInstance, "tell", count)
+    return counted
+
+
+def worlds(code: bytes, other: dict[int, int]) -> list[EthereumWorld]:
+    """The plain engine and the fast one, with a contract of slots 1 and 2 beside another of the same code."""
+    made = [EthereumWorld(engine, "Osaka") for engine in ("py-evm", "fast")]
+    contracts = {ONE: Account(0, 1, code, {1: 5, 2: 6}), OTHER: Account(0, 1, code, other)}
+    for world in made:
+        world.begin(Batch("words", "Osaka", False, {SENDER: Account(10**20), **contracts}, ()))
+    return made
+
+
+def alike(made: list[EthereumWorld], call: Call) -> None:
+    """Both must make the same of a transaction, which is taken back."""
+    plain, fast = (world.attempt(call, _GAS) for world in made)
+    assert fast == plain
+    assert fast.exit_code == 0
+
+
+def test_a_word_is_told_once_as_long_as_the_storage_is_the_same(told: list[int]) -> None:
+    made = worlds(_SLOTS, {1: 7})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(told) == 4  # a slot for each: 1, 2, 3, 4
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(told) == 4
+    alike(made, Call(OTHER, b"", 0, _GAS))  # the same slots of another storage
+    assert len(told) == 8
+
+
+def test_the_same_slots_of_two_storages_are_apart(told: list[int]) -> None:
+    call_other = f"32 0 0 0 0 0x{OTHER.hex()} GAS CALL POP 0 MLOAD 1 SLOAD ADD 1 SSTORE"
+    made = worlds(assemble(f"CALLER 0x{SENDER.hex()} EQ @outer JUMPI 1 SLOAD 0 MSTORE 32 0 RETURN outer: {call_other}"),
+                  {1: 7, 2: 8})  # fmt: skip
+    for _ in range(2):
+        alike(made, Call(ONE, b"", 0, _GAS))
+    assert told
+
+
+@pytest.mark.parametrize("listed", [(1,), (1, 2, 3, 4), (9,)])
+def test_slots_that_an_access_list_names_are_warm_though_their_words_are_known(
+    told: list[int], listed: tuple[int, ...]
+) -> None:
+    made = worlds(_SLOTS, {})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    known = len(told)
+    alike(made, Call(ONE, b"", 0, _GAS, ((ONE, listed),)))
+    assert len(told) > known
+    alike(made, Call(ONE, b"", 0, _GAS))
+
+
+def test_a_storage_that_changed_has_its_new_words(told: list[int]) -> None:
+    made = worlds(_SLOTS, {})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    for world in made:
+        changed = world.after(Call(ONE, b"", 0, _GAS), _GAS)
+        world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: Account(10**20)}, ()))
+    known = len(told)
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(told) > known
+
+
+def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> None:
+    count = 1_100
+    first = 0xC0 << 152
+    calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
+    caller = assemble(f"0 loop: {calls} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
+    answers = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
+    callees = {
+        EthAddress((first + number).to_bytes(20, "big")): Account(0, 1, answers, {1: number + 1})
+        for number in range(count)
+    }
+    assert sums({ONE: Account(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
+
+
+def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int]) -> None:
+    count = 17_000
+    reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
+    code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
+    words = {number: number + 1 for number in range(count)}
+    assert sums({ONE: Account(0, 1, code, words)}) == [count * (count + 1) // 2] * 2
+
+
+def sums(contracts: dict[EthAddress, Account]) -> list[int]:
+    """What one of the contracts returns, twice, on the fast engine."""
+    world = EthereumWorld("fast", "Cancun")
+    world.begin(Batch("many", "Cancun", False, {SENDER: Account(10**20), **contracts}, ()))
+    call = Call(ONE, b"", 0, 100_000_000)
+    return [int.from_bytes(output_of(world.attempt(call, call.gas_limit)), "big") for _ in range(2)]
