@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _FILTERS = "Which tests"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
+_INTERRUPTED = 130
+"""The status of what Ctrl-C has ended: 128 and the signal's number."""
 
 
 def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
@@ -83,7 +85,7 @@ def run_tests(
 
     Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
     several network versions also where a test ends otherwise in one of them. 2 for what cannot be run at all: options,
-    foundry.toml, a compiler that is not there.
+    foundry.toml, a compiler that is not there. 130 after Ctrl-C, with the results so far and the tests that ran.
 
     Example: hypervisor test --match-contract Counter -vvv
     """
@@ -140,16 +142,22 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
 
     begin = perf_counter()
     suites: list[SuiteResult] = []
-    for suite in session.run(network):
-        suites.append(suite)
-        if not as_json:
-            typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
+    is_interrupted = False
+    try:
+        for suite in session.run(network):
+            suites.append(suite)
+            if not as_json:
+                typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
+    except KeyboardInterrupt:  # what is known by then is told
+        is_interrupted = True
     if as_json:
         typer.echo(_json(report.as_json(suites)))
     elif not suites:
         sys.stderr.write(f"no tests found in the project{_as_filtered(session)}\n")
     else:
         typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
+    if is_interrupted:
+        return _INTERRUPTED
     if session.options.report:
         _tell_collected(session, suites, as_json, lcov)
     return int(any(suite.count(Status.FAILURE) for suite in suites))

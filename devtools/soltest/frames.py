@@ -61,8 +61,8 @@ class Frame:
 
     `address` is who was called, `acts_as` in whose name the code ran (another one of a delegate call); `code` is empty
     where no contract's code ran. `counters` are the program counters in the order of their instructions, as far as they
-    were listened to, without the `dropped` oldest ones; `called_at` counts those of the caller before the call. Gas is
-    the rules' own.
+    were listened to, without the `dropped` oldest ones; `called_at` counts those of the caller before the call.
+    `number` counts the calls before it, folded ones too. Gas is the rules' own.
     """
 
     start: CallStarted
@@ -77,6 +77,7 @@ class Frame:
     counters: array[int] = field(default_factory=lambda: array("I"))
     called_at: int = 0
     dropped: int = 0
+    number: int = 0
 
     def counters_before(self, call: Frame | None) -> array[int]:
         """The program counters before a call that it made; all of them where there is none."""
@@ -186,6 +187,7 @@ class FrameTracer:
     def __init__(self, rules: str) -> None:
         self.roots: list[Frame] = []
         self._open: list[Frame] = []
+        self._begun = 0
         self._units = InThousandths(_Taker(self._take)) if rules == "ethereum" else _Taker(self._take)
 
     def event(self, event: TraceEvent, /) -> None:
@@ -216,6 +218,8 @@ class FrameTracer:
     def _begin(self, frame: Frame) -> None:
         if self._open:
             frame.called_at = len(self._open[-1].counters) + self._open[-1].dropped
+        frame.number = self._begun
+        self._begun += 1
         self._open.append(frame)
 
     def _end(self, event: CallEnded) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.collecting import TooLong
 from devtools.soltest.discovery import Suite, TestFunction
+from devtools.soltest.endless import LoopTracer
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
@@ -37,6 +40,12 @@ class Viewer(Protocol):
 
     def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with trace and stack."""
+
+    def loop_tracer(self, shown: Tracer | None = None) -> LoopTracer | None:
+        """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
+
+    def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
+        """Where that is, as a stack."""
 
 
 class Collector(Protocol):
@@ -100,6 +109,25 @@ class SuiteRun:
         finally:
             world.drop(base)
 
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where nobody can say."""
+        test = next((test for test in self.suite.tests if test.signature == name), None)
+        tracer = None if self.viewer is None else self.viewer.loop_tracer()
+        if self.viewer is None or tracer is None or (test is not None and test.kind is not Kind.UNIT):
+            return ()
+        base = self.world.snapshot()
+        stage = Stage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
+        try:
+            with suppress(TooLong, SetUpFailed):
+                self._made_ready(stage, tracer if test is None else None)
+                if test is not None:
+                    self.world.machine.tracer = tracer
+                    stage.call(selector(test.signature))
+            return self.viewer.place(stage, tracer)
+        finally:
+            self.world.machine.tracer = None
+            self.world.drop(base)
+
     def _made_ready(self, stage: Stage, tracer: Tracer | None) -> None:
         machine = self.world.machine
         machine.tracer = tracer
@@ -120,8 +148,17 @@ class SuiteRun:
         try:
             self._made_ready(stage, tracer)
         except SetUpFailed:
-            return viewer.show(stage, None, tracer, result)
-        return result
+            shown = viewer.show(stage, None, tracer, result)
+        else:
+            return result
+        loop = viewer.loop_tracer(tracer)
+        if loop is not None:
+            self.world.restore(base)
+            stage = Stage(self.world, self.artifacts, artifact)
+            with suppress(TooLong, SetUpFailed):
+                self._made_ready(stage, loop)
+            shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
+        return shown
 
     def _tests(self, stage: Stage, seen: Tracer | None) -> Iterator[TestResult]:
         text = self._text()
@@ -188,24 +225,48 @@ class SuiteRun:
     ) -> TestResult:  # fmt: skip
         """Run a test that somebody wants to see once more: with its counterexample, if it has one."""
         viewer = self.viewer
-        if viewer is None or not viewer.wants(result):
+        if viewer is None or result.status is Status.SKIPPED:
             return result
+        again = partial(self._again, stage, test, ready, result, fails_on_revert)
+        if not viewer.wants(result):
+            used_up = result.status is Status.FAILURE and result.gas > self.world.gas_limit * 9 // 10
+            loop = viewer.loop_tracer() if used_up else None
+            return result if loop is None else self._placed(stage, result, loop, again)
         never_held = result.kind is Kind.INVARIANT and result.status is Status.FAILURE and not result.calls
         if result.kind is not Kind.UNIT and not result.counterexample and not never_held:
             return result  # no run of many stands for them all
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
-        tracer, machine = viewer.tracer(result), self.world.machine
+        tracer = viewer.tracer(result)
+        if not again(tracer):
+            return result
+        shown = viewer.show(stage, seen, tracer, result)
+        loop = viewer.loop_tracer(tracer)
+        return shown if loop is None else self._placed(stage, shown, loop, again)
+
+    def _again(
+        self, stage: Stage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
+        tracer: Tracer,
+    ) -> bool:  # fmt: skip
+        """Run a test once more for somebody who listens; False where it did not end as it had."""
+        machine = self.world.machine
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
             if result.kind is Kind.INVARIANT:
-                if not call_sequence(stage, test, fails_on_revert, result.counterexample):
-                    return result
-            else:
-                stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
+                return call_sequence(stage, test, fails_on_revert, result.counterexample)
+            stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
+            return True
         finally:
             machine.tracer = before
-        return viewer.show(stage, seen, tracer, result)
+
+    def _placed(
+        self, stage: Stage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
+    ) -> TestResult:
+        """The result with the place at which the test used up its gas."""
+        assert self.viewer is not None
+        with suppress(TooLong):
+            again(loop)
+        return replace(result, stack=self.viewer.place(stage, loop) or result.stack)
 
     def _not_set_up(self, stage: Stage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +18,7 @@ from devtools.soltest.run_test import SuiteRun
 from devtools.soltest.viewer import TestViewer
 from devtools.soltest.workers import Job
 from devtools.soltest.world import Setting, World
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import HypervisorError, InvalidInput
 
 _FORKS = {"osaka": "Osaka"}
 _BEFORE_OSAKA = "Prague"
@@ -30,7 +29,6 @@ class Server:
     """One world, and what suites need of it."""
 
     def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
         self._job = job
         self._tell = tell
         self._artifacts = Artifacts(job.project.root, job.places, job.sources)
@@ -58,6 +56,18 @@ class Server:
         if self._collector is not None:
             self._tell("collected", self._collector.collected())
         self._tell("done", perf_counter() - begin)
+
+    def look(self, suite: Suite, name: str) -> None:
+        """Tell as `place` where a test of the suite is that does not end, as a stack, empty where nobody can say."""
+
+        def found() -> tuple[str, ...]:
+            run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)
+            return run.place_of(name)
+
+        try:
+            self._tell("place", self._world.machine.stacks.at_home(found))
+        except HypervisorError:  # it ends otherwise than it did
+            self._tell("place", ())
 
     def _known(self, result: TestResult) -> None:
         self._tell("known", result)

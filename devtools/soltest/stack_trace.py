@@ -53,6 +53,14 @@ def stack_trace(root: Frame, names: Names, sources: SourceTexts) -> tuple[str, .
     return tuple(lines[:MOST_FRAMES])
 
 
+def open_stack(path: Sequence[Frame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
+    """The same of calls that have not ended, each within the one before it: where they are, innermost first."""
+    lines: list[str] = []
+    for frame in path:
+        lines = [*_frame_lines(frame, None, names, sources), *lines]
+    return tuple(lines[:MOST_FRAMES])
+
+
 def failing_path(root: Frame) -> list[Frame]:
     """From a failed call to the innermost one that explains it.
 

@@ -11,10 +11,11 @@ from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import split
 from devtools.soltest.collecting import Collector
+from devtools.soltest.endless import LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import Kind, Status, TestResult
-from devtools.soltest.stack_trace import SourceTexts, stack_trace
+from devtools.soltest.stack_trace import SourceTexts, failing_path, open_stack, stack_trace
 from devtools.soltest.stage import Stage
 from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from hypervisor.machine import Hypervisor
@@ -67,10 +68,7 @@ class TestViewer:
 
     def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with its trace, if it is wanted, and its stack, if it failed."""
-        world = stage.world
-        names = Names(self._known, world.machine.manifest, cheatcode_interface(), dict(world.cheatcodes.state.labels))
-        for address, code in world.contracts(stage.first_actor):
-            names.learn(address, code)
+        names = self._names(stage)
         failed = result.status is Status.FAILURE
         shown = (
             [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
@@ -83,6 +81,28 @@ class TestViewer:
             trace = "\n\n".join(trace_text([root], names) for root in roots)
         stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
         return replace(result, trace=trace, stack=stack)
+
+    def loop_tracer(self, shown: Tracer | None = None) -> LoopTracer | None:
+        """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.
+
+        None where that test ended otherwise, or its places are known.
+        """
+        if shown is None:
+            return LoopTracer(self._rules)
+        roots = cast(FrameTracer, shown).roots
+        frame = used_up(failing_path(roots[-1])) if roots else None
+        return None if frame is None else LoopTracer(self._rules, frame.number)
+
+    def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
+        """Where what does not end was left, as a stack; empty where it has ended."""
+        return open_stack(tracer.cut, self._names(stage), self._sources)
+
+    def _names(self, stage: Stage) -> Names:
+        world = stage.world
+        names = Names(self._known, world.machine.manifest, cheatcode_interface(), dict(world.cheatcodes.state.labels))
+        for address, code in world.contracts(stage.first_actor):
+            names.learn(address, code)
+        return names
 
 
 @cache

@@ -6,12 +6,16 @@ a new worker. Workers start fresh (`spawn`).
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import parent_process
+from threading import Thread
 from time import monotonic
 from typing import Final
 
@@ -23,6 +27,10 @@ from hypervisor.errors import HypervisorError, InvalidInput
 
 _START: Final = 60.0
 """Seconds beyond a test's own that a new process may take for its first."""
+_LAST: Final = 1.0
+"""Seconds that a process has to end its programs."""
+_LOOK: Final = 15.0
+"""Seconds in which a new process finds the place at which a test that was stopped does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,11 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, early: Worker | 
                     worker.give(todo.popleft(), job)
             for worker in _ready(running, job.timeout):
                 yield from _heard(worker, running, job)
+    except KeyboardInterrupt:
+        for worker in running.values():
+            worker.end()
+        yield from _interrupted(running.values())
+        raise
     finally:
         for worker in running.values():
             worker.end()
@@ -74,9 +87,9 @@ def _ready(running: Mapping[Connection, Worker], timeout: float) -> list[Worker]
     """Those that have something to say, and those whose time is over."""
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
-    rest = max(0.0, min((worker.since + timeout - now for worker in busy), default=0.0))
+    rest = max(0.0, min((worker.until(timeout) - now for worker in busy), default=0.0))
     heard = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
-    late = {worker for worker in busy if worker.since + timeout <= monotonic()}
+    late = {worker for worker in busy if worker.until(timeout) <= monotonic()}
     return [*heard, *(late - heard)]
 
 
@@ -93,6 +106,9 @@ def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Itera
                 worker.test, worker.known, worker.progress = said, None, None
             elif kind == "known":
                 worker.known = said
+            elif kind == "place":
+                yield from _placed(worker, job, said)
+                return
             elif kind == "refused":
                 raise InvalidInput(said)
             elif kind == "test":
@@ -104,15 +120,26 @@ def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Itera
                 yield worker.take()
                 return
     except (EOFError, OSError):
+        if worker.looking:
+            yield from _not_placed(worker, running, job)
+            return
         yield from _lost(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
-    if suite is not None and worker.since + job.timeout <= now:
+    if suite is not None and worker.until(job.timeout) <= now:
+        if worker.looking:
+            yield from _not_placed(worker, running, job)
+            return
         words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
-        yield from _lost(worker, running, job, words)
+        yield from _lost(worker, running, job, words, is_late=True)
 
 
-def _lost(worker: Worker, running: dict[Connection, Worker], job: Job, reason: str) -> Iterator[SuiteResult]:
-    """Blame the test that ran; the rest of its suite goes to another worker, with what is known so far."""
+def _lost(
+    worker: Worker, running: dict[Connection, Worker], job: Job, reason: str, *, is_late: bool = False
+) -> Iterator[SuiteResult]:
+    """Blame the test that ran; the rest of its suite goes to another worker, with what is known so far.
+
+    That one looks first for the place of a test that was too late.
+    """
     suite = worker.suite
     del running[worker.pipe]
     worker.end()
@@ -128,13 +155,65 @@ def _lost(worker: Worker, running: dict[Connection, Worker], job: Job, reason: s
         if known is None
         else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
     )
-    done = {test.signature for test in result.tests}
-    left: tuple[TestFunction, ...] = tuple(test for test in suite.tests if test.signature not in done)
-    if left and blamed is not None:
+    looks = is_late and known is None and kind is Kind.UNIT
+    left = _left(suite, result) if blamed is not None else ()
+    if not left and not looks:
+        yield result
+        return
+    again = Worker()
+    running[again.pipe] = again
+    if looks:
+        again.look(suite if blamed is not None else replace(suite, tests=()), worker.test or "setUp()", job, result)
+    else:
+        again.give(replace(suite, tests=left), job, result)
+
+
+def _placed(worker: Worker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
+    """The stopped test's place is known; the rest of the suite goes on."""
+    suite, result = worker.suite, worker.result
+    assert suite is not None
+    result.tests[-1] = replace(result.tests[-1], stack=stack)
+    worker.looking = False
+    left = _left(suite, result)
+    if left:
+        worker.give(replace(suite, tests=left), job, result)
+    else:
+        yield worker.take()
+
+
+def _not_placed(worker: Worker, running: dict[Connection, Worker], job: Job) -> Iterator[SuiteResult]:
+    """Nobody found the stopped test's place; the rest of the suite goes on in another worker."""
+    suite, result = worker.suite, worker.result
+    assert suite is not None
+    del running[worker.pipe]
+    worker.end()
+    left = _left(suite, result)
+    if left:
         again = Worker()
         running[again.pipe] = again
         again.give(replace(suite, tests=left), job, result)
     else:
+        yield result
+
+
+def _left(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
+    """The tests of a suite that have no result."""
+    done = {test.signature for test in result.tests}
+    return tuple(test for test in suite.tests if test.signature not in done)
+
+
+def _interrupted(workers: Iterable[Worker]) -> Iterator[SuiteResult]:
+    """What is known of suites whose workers were stopped: the tests that have ended, and those that ran."""
+    for worker in workers:
+        if worker.suite is None:
+            continue
+        result, test = worker.result, worker.test or "setUp()"
+        if not worker.looking:
+            kind = next((known.kind for known in worker.suite.tests if known.signature == test), Kind.UNIT)
+            begun = worker.known or worker.progress or TestResult(test, kind, Status.FAILURE)
+            if worker.known is None:
+                begun = replace(begun, status=Status.FAILURE, reason="interrupted (Ctrl-C)")
+            result.tests.append(replace(begun, duration=max(0.0, monotonic() - worker.since)))
         yield result
 
 
@@ -160,6 +239,7 @@ class Worker:
         self.test = ""
         self.known: TestResult | None = None
         self.progress: TestResult | None = None
+        self.looking = False
         self.since = monotonic()
         self.result = SuiteResult("", "")
 
@@ -167,11 +247,24 @@ class Worker:
         """Let it run a suite, or what is left of one."""
         self.suite, self.test, self.known, self.progress, self.since = suite, "", None, None, monotonic()
         self.result = result or SuiteResult(suite.file, suite.contract)
+        self._ready_for(job)
+        self.pipe.send(suite)
+
+    def look(self, suite: Suite, name: str, job: Job, result: SuiteResult) -> None:
+        """Let it find out where a test of a suite is that did not end, the last one in the suite's result."""
+        self.suite, self.test, self.result, self.since, self.looking = suite, name, result, monotonic(), True
+        self._ready_for(job)
+        self.pipe.send((suite, name))
+
+    def until(self, timeout: float) -> float:
+        """When what it does must have ended, if a test may take so many seconds."""
+        return self.since + (_LOOK if self.looking else timeout)
+
+    def _ready_for(self, job: Job) -> None:
         if self._is_new:
             self.since += _START
             self._is_new = False
             self.pipe.send(job)
-        self.pipe.send(suite)
 
     def take(self) -> SuiteResult:
         """The suite's result; the worker is free."""
@@ -184,22 +277,46 @@ class Worker:
         return f"status {self.process.exitcode}"
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop it, and the programs that its test runs."""
+        if self.suite is not None:
+            self.process.terminate()
+            self.process.join(_LAST)
         self.process.kill()
         self.process.join(5)
         self.pipe.close()
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker's life: one job, one world, suites until the pipe is closed."""
+    """A worker's life: one job, one world, suites until the pipe is closed. It ends soon where its parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: _leave())
+    Thread(target=_leave_with_parent, daemon=True).start()
     from devtools.soltest.serving import Server
 
     try:
         server = Server(pipe.recv(), lambda kind, said: pipe.send((kind, said)))
         while True:
-            suite: Suite = pipe.recv()
-            server.run(suite)
+            todo: Suite | tuple[Suite, str] = pipe.recv()
+            if isinstance(todo, Suite):
+                server.run(todo)
+            else:
+                server.look(*todo)
     except EOFError:
         return
     except HypervisorError as error:  # of the world, not of a test: a bundle that is not there
         pipe.send(("refused", str(error)))
+
+
+def _leave_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        _leave()
+
+
+def _leave() -> None:
+    """End this process, whatever it does, and the programs that it runs."""
+    from devtools.soltest.cheatcodes.process import end_programs
+
+    end_programs()
+    os._exit(1)

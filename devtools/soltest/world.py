@@ -225,6 +225,11 @@ class World:
         return found
 
     @property
+    def gas_limit(self) -> int:
+        """What a call is given, in the rules' own gas."""
+        return self.setting.gas_limit if self._is_ethereum else _FILECOIN_GAS
+
+    @property
     def next_actor(self) -> int:
         """The ID of the actor that comes into being next."""
         return self.machine.state_tree.init_state().next_id

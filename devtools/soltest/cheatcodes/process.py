@@ -24,6 +24,8 @@ _KINDS: Final = {
     "String": "string", "Bytes": "bytes",
 }  # fmt: skip
 _LONGEST_RUN: Final = 60
+_RUNNING: Final = set[int]()
+"""The programs that run now: process groups."""
 _AT_ONCE: Final = 1 << 16
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -127,6 +129,7 @@ def finished(
     with subprocess.Popen(  # noqa: S603  # the project has allowed its tests to run programs
         list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
     ) as process:
+        _RUNNING.add(process.pid)
         try:
             output, errors = _outputs(process, seconds)
             return subprocess.CompletedProcess(command, process.wait(seconds), output, errors)
@@ -134,6 +137,15 @@ def finished(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
+        finally:
+            _RUNNING.discard(process.pid)
+
+
+def end_programs() -> None:
+    """End all programs that run, with those that they have started: for a process that is about to end."""
+    for process in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
 
 
 def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:

@@ -1,0 +1,183 @@
+"""Tests that do not end: their place is found, Ctrl-C stops them with a result, and nothing of them stays behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from devtools.soltest import session
+from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.cheatcodes.process import end_programs, finished
+from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.project import Project
+from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.workers import Job, Worker, run_suites
+from tests.alarm import alarm_clock
+from tests.devtools.soltest.contracts import LOOP, PASS, artifact, forge_out, write
+
+SOURCE = """contract Endless {
+    function testLoops() external {
+        uint256 n = 1;
+        while (true) n += 1;
+    }
+}
+"""
+WORK = "while (true) n += 1;"
+TURN = ["6001", "01", "50", "6001"]
+"""What the loop does: it leaves a number on the stack."""
+
+
+def looping(first: str = "testLoops()") -> dict[str, Any]:
+    """A contract that loops, with the places of its instructions: those of the loop, and none of what is before."""
+    made = artifact({first: ["6001", "again:", *TURN, "@again", "56"]})
+    code = bytes.fromhex(made["deployedBytecode"]["object"])
+    before = [f"{SOURCE.index('uint256 n')}:13:0:-"] * len(code)
+    loop = f"{SOURCE.index(WORK)}:{len(WORK)}:0:-"
+    at = code.index(b"\x5b\x60\x01\x5b")  # the function's JUMPDEST, a PUSH1, the loop's JUMPDEST
+    counters, instruction = 0, 0
+    while counters < len(code):
+        if counters >= at + 3:
+            before[instruction] = loop
+        opcode = code[counters]
+        counters += 1 + (opcode - 0x5F if 0x60 <= opcode <= 0x7F else 0)
+        instruction += 1
+    made["deployedBytecode"]["sourceMap"] = ";".join(before[:instruction])
+    return made
+
+
+def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
+    """A project of one test contract, with its source."""
+    write(folder / "artifacts", {"Endless": contract})
+    (folder / "test").mkdir()
+    (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
+    places = [Place("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
+    return Job(Project(folder), places, {0: "test/T.t.sol"}, seed=1, **settings)
+
+
+def results(job: Job, early: Worker | None = None) -> Iterator[SuiteResult]:
+    suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], Filter())
+    return run_suites(job, suites, 1, early)
+
+
+PLACE = ("Endless.testLoops (test/T.t.sol:4)",)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_a_loop_that_uses_up_its_gas_is_shown_where_it_is(rules: str, tmp_path: Path) -> None:
+    ((test,),) = (suite.tests for suite in results(job_of(tmp_path, looping(), evm="fast", rules=rules)))
+    assert (test.reason, test.stack) == ("EvmError: OutOfGas", PLACE)
+
+
+@pytest.mark.parametrize("name", ["testLoops()", "setUp()"])
+def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp_path: Path) -> None:
+    looped = looping(name)
+    looped["abi"].append({**looped["abi"][0], "name": "testOther"})  # nothing in the code: it reverts
+    (suite,) = results(job_of(tmp_path, looped, evm="py-evm", timeout=3.0))
+    found = {test.signature: (test.reason, test.stack) for test in suite.tests}
+    assert found.pop(name) == ("no end after 3 seconds: stopped (--timeout)", PLACE)
+    assert list(found) == ([] if name == "setUp()" else ["testOther()"])
+
+
+@pytest.mark.parametrize("evm", ["fast", "both", "py-evm"])
+def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
+    job, worker = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm), Worker()
+    pressed: list[float] = []
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        if worker.test == "testLoops()" and not pressed:
+            pressed.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    ended: list[SuiteResult] = []
+    with alarm_clock(ring):
+        signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            ended.extend(results(job, worker))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert time.monotonic() - pressed[0] < 5
+    assert [(test.signature, test.status, test.reason) for test in ended[0].tests] == [
+        ("testAfter()", Status.SUCCESS, None),
+        ("testLoops()", Status.FAILURE, "interrupted (Ctrl-C)"),
+    ]
+    assert worker.process.exitcode is not None
+
+
+def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\nbytecode_hash = "none"\n')
+    (tmp_path / "test").mkdir()
+    text = "contract Endless { function testAfter() public {} }"
+    (tmp_path / "test" / "T.t.sol").write_text(text, encoding="utf-8")
+    forge_out(tmp_path, "test/T.t.sol", text, {"Endless": artifact({"testAfter()": PASS})})
+
+    def interrupted(*_: object) -> Iterator[SuiteResult]:
+        yield SuiteResult("test/T.t.sol", "Endless", [TestResult("testAfter()", Kind.UNIT, Status.SUCCESS)])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run_suites", interrupted)
+    found = CliRunner().invoke(app, ["test", str(tmp_path)])
+    assert found.exit_code == 130, found.output
+    assert "[PASS] testAfter()" in found.stdout
+
+
+def test_a_program_that_a_test_runs_ends_with_its_worker() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(finished, ["sleep", "50"], Path(), {"PATH": "/usr/bin:/bin"})
+        begin = time.monotonic()
+        while not running.done() and time.monotonic() - begin < 20:
+            end_programs()
+            time.sleep(0.05)
+        assert running.result(0).returncode == -signal.SIGKILL
+
+
+ALONE = """
+import sys, time
+from pathlib import Path
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.workers import Worker
+from tests.devtools.soltest.contracts import LOOP, artifact
+from tests.devtools.soltest.test_endless import job_of
+if __name__ == "__main__":
+    job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), Worker()
+    artifacts = Artifacts(job.project.root, job.places, job.sources)
+    worker.give(find_suites(artifacts, ["test/T.t.sol"], Filter())[0][0], job)
+    while worker.pipe.recv() != ("started", "testLoops()"):
+        pass
+    print(worker.process.pid, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_a_worker_ends_where_its_parent_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "alone.py"
+    script.write_text(ALONE, encoding="utf-8")
+    command = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(Path.cwd())}) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert _runs(worker)
+        parent.kill()
+    begin = time.monotonic()
+    while _runs(worker) and time.monotonic() - begin < 20:
+        time.sleep(0.05)
+    assert not _runs(worker)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there; one that nobody has asked for its end is not."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
