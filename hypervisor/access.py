@@ -22,6 +22,8 @@ class AccessTracker:
         if receiver is not None:
             levels.setdefault(receiver, _READ)
         self._levels = UndoMap(levels)
+        self.level = self._levels.get
+        """The level of an actor, None where nobody has looked it up yet: it is paid for then."""
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
         """Charge for looking an actor up, if nobody has yet."""
@@ -34,7 +36,7 @@ class AccessTracker:
 
     def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
         """Charge for changing an actor, if nobody has yet."""
-        level = self._levels.get(actor, 0) or 0
+        level = self.level(actor, 0) or 0
         if level < _READ:
             gas.charge("OnActorLookup", self._prices.actor_lookup)
         if level < _UPDATED:
@@ -42,7 +44,7 @@ class AccessTracker:
         self._raise(actor, _UPDATED)
 
     def _raise(self, actor: ActorID, level: int) -> None:
-        if (self._levels.get(actor, 0) or 0) < level:
+        if (self.level(actor, 0) or 0) < level:
             self._levels.set(actor, level)
 
     def mark(self) -> int:

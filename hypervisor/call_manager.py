@@ -224,6 +224,8 @@ class CallManager:
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """Look an actor up."""
+        if self._access.level(actor) is not None:
+            return self.tree.get_actor(actor)
         self._access.charge_read(actor, self.gas)
         state = self.tree.get_actor(actor)
         self._access.record_read(actor)

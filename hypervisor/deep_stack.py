@@ -35,7 +35,7 @@ class Stacks:
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
-        self._home = 0
+        self._home: _Home | None = None
         self._process = os.getpid()
         weakref.finalize(self, _dismiss, self._workers)
 
@@ -45,8 +45,9 @@ class Stacks:
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
         interrupt is raised once it has. What runs `at_home` has its stack already, for one piece of work at a time.
         """
-        if self._home and self._home == get_ident():
-            return self._on_this_stack(work)
+        home = self._home
+        if home is not None and home.thread == get_ident():
+            return self._on_this_stack(home, work, interrupted)
         job = _Job(work)
         interrupt = self._idle_worker().run(job, interrupted)
         try:
@@ -62,24 +63,33 @@ class Stacks:
     def at_home(self, work: Callable[[], T]) -> T:
         """Run `work` on a stack of its own, as `run` does; what it runs in its turn, level by level, begins there.
 
-        For many short executions, each of which would wake a thread and wait for it. No interrupt reaches them.
+        For several executions, each of which would wake a thread and wait for it. An interrupt ends the execution that
+        runs, which raises KeyboardInterrupt in `work`, and so does each that would begin; it is raised once `work` has
+        ended, however it did.
         """
+        home = _Home()
 
         def settled() -> T:
-            self._home = get_ident()
+            around, self._home = self._home, home
+            home.thread = get_ident()
             try:
                 return work()
             finally:
-                self._home = 0
+                self._home = around
 
-        return self.run(settled, lambda: None)
+        return self.run(settled, home.interrupt)
 
-    def _on_this_stack(self, work: Callable[[], T]) -> T:
-        home, self._home = self._home, 0  # an execution within this one begins on a stack of its own
+    def _on_this_stack(self, home: "_Home", work: Callable[[], T], interrupted: Callable[[], None]) -> T:
+        self._home = None  # an execution within this one begins on a stack of its own
+        home.end = interrupted
         try:
-            return work()
+            home.check()
+            try:
+                return work()
+            finally:
+                home.check()
         finally:
-            self._home = home
+            home.end, self._home = None, home
 
     def dismiss(self) -> None:
         """End the parked threads; the next run starts new ones."""
@@ -96,6 +106,30 @@ class Stacks:
         worker = _Worker()
         self._workers.append(worker)
         return worker
+
+
+class _Home:
+    """A stack on which several executions begin, one after the other. `interrupt` is another thread's to call."""
+
+    __slots__ = ("end", "interrupted", "thread")
+
+    def __init__(self) -> None:
+        self.thread = 0
+        self.end: Callable[[], None] | None = None
+        """What ends the execution that runs."""
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """Let nothing begin any more, and what runs end: in this order, so that none slips through between."""
+        self.interrupted = True
+        end = self.end
+        if end is not None:
+            end()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where somebody wants an end."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
 
 class _Job:

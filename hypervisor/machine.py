@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -367,8 +367,8 @@ class Hypervisor:
     ) -> None:
         """Change the context for the messages to come; what is not named stays. Units as in `MachineContext`."""
         now = self.context
-        self.context = replace(
-            now,
+        self.context = MachineContext(
+            rules=now.rules,
             epoch=now.epoch if epoch is None else epoch,
             timestamp=now.timestamp if timestamp is None else timestamp,
             base_fee=now.base_fee if base_fee is None else base_fee,

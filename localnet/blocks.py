@@ -102,6 +102,8 @@ def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:
 
 
 def _put_list(store: Blockstore, values: list[Any]) -> Cid:
+    if len(values) <= 1 << _LIST_BIT_WIDTH:  # one node, as most blocks have
+        return put_object(store, [0, len(values), [bytes(((1 << len(values)) - 1,)), [], values]])
     root = Amt.from_values(store, values, _LIST_BIT_WIDTH).flush()
     _, height, count, node = get_object(store, root)
     return put_object(store, [height, count, node])

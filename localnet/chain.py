@@ -92,7 +92,12 @@ class Chain:
         Candidates that cannot be executed now (nonce, funds, fee cap) are left out: the tipset's `transactions` says
         which are in. Raises Fatal, and the store's errors, with the chain as it was.
         """
-        return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
+
+        def make() -> Tipset:
+            return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
+
+        # Each message of such a block would go to a thread that is fit for its guests, and back.
+        return self.machine.stacks.at_home(make) if self.rules.has_filecoin_blocks else make()
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.genesis import RESERVE_ACTOR, RESERVE_FUNDS
@@ -44,10 +43,15 @@ def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
     return Supply(
         vested=vested,
         mined=_field(machine, REWARD_ACTOR, _MINED),
-        disbursed=TokenAmount(RESERVE_FUNDS - machine.balance(Address.id(RESERVE_ACTOR))),
-        burnt=machine.balance(Address.id(BURNT_FUNDS_ACTOR)),
+        disbursed=TokenAmount(RESERVE_FUNDS - _balance(machine, RESERVE_ACTOR)),
+        burnt=_balance(machine, BURNT_FUNDS_ACTOR),
         locked=_field(machine, POWER_ACTOR, _PLEDGED),
     )
+
+
+def _balance(machine: Hypervisor, actor: ActorID) -> TokenAmount:
+    state = machine.state_tree.get_actor(actor)
+    return TokenAmount(0) if state is None else state.balance
 
 
 def _field(machine: Hypervisor, actor: ActorID, place: int) -> TokenAmount:

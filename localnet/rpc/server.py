@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -37,6 +38,8 @@ DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
 _SWITCH_INTERVAL = 0.0005
 """Seconds after which a contract that runs lets the event loop go on: it needs several such turns for one answer."""
+_ALLOCATIONS = 10_000
+"""Objects more than before, behind which Python looks for cycles: a block makes some hundred, and hardly a cycle."""
 _GRACE = 1.0
 """Seconds in which what is being answered when the server is to stop may end by itself."""
 _HOUSEKEEPING = 1.0
@@ -121,7 +124,7 @@ class Server:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
-            with INTERPRETER.sharing():
+            with INTERPRETER.sharing(), _rare_collections():
                 self._server.run(sockets=[self._socket])
                 self._worker.stop()  # no guest may be left when Python ends
         finally:
@@ -158,6 +161,19 @@ class Server:
     def stop(self) -> None:
         """Let `run` return, from another thread."""
         self._server.should_exit = True
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """While it lasts, Python looks for cycles less often, and not among what is there already."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

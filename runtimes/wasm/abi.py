@@ -119,7 +119,7 @@ def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
         else:
             gas.charge("wasm_exec", used if used > 0 else 0)
             gas.charge("OnSyscall", kernel.prices.syscall)
-        if size and not memory.reaches(arguments[0] + size):
+        if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
             return ErrorNumber.ILLEGAL_ARGUMENT  # without `tell_gas`: the network's oversight, see above
         try:
             if size:

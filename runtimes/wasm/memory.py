@@ -53,7 +53,8 @@ class GuestMemory:
 
     def check(self, offset: int, length: int) -> None:
         """Raise ILLEGAL_ARGUMENT unless the slice lies within memory."""
-        if not self.reaches(offset + length):
+        end = offset + length
+        if end > self.size and end > self.follow():
             raise SyscallError(
                 ErrorNumber.ILLEGAL_ARGUMENT, f"buffer {offset} (length {length}) out of bounds: {self.size} bytes"
             )

@@ -50,7 +50,6 @@ class WasmRuntime:
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
         of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
         """
-        self._trap_signals.keep()
         module = self._module(kernel, code)
         facts = module.facts
         if facts.table_is_paid:
@@ -64,6 +63,8 @@ class WasmRuntime:
         invocation = module.linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
+            if invocation.around is None:  # between two guests on one thread nobody takes the handlers away
+                self._trap_signals.keep()
             return _run(invocation, module, params)
         finally:
             module.linked.end(invocation)
@@ -112,8 +113,8 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
 
 
 def _find(invocation: Invocation) -> None:
-    """Find memory and gas counter, behind the function to enter."""
-    if not invocation.instance.find_memory() or not invocation.instance.find_gas(_GAS):
+    """Find gas counter and memory, behind the function to enter."""
+    if not invocation.instance.find_gas(_GAS) or not invocation.instance.find_memory():
         raise Fatal("a compiled module lacks its memory or its gas counter")
 
 

@@ -18,9 +18,10 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
 7. Signatures are checked when a module is linked, never when it runs: `invoke` must be (i32) -> i32.
 8. A failure comes back as an error or as a trap: both pointers are looked at, and both are freed.
 9. The layouts and names below are those of one wasmtime version; another one is refused with a sentence.
-10. A guest's gas counter is read and written where its compiled code has it: in the instance's own context, to which
-   a function of the guest leads. Where in there is found out once for a module, by what wasmtime writes
-   (`Instance.find_gas`); a module whose function is not its own is asked of wasmtime each time.
+10. A guest's gas counter is read and written where its compiled code has it, and so are address and size of its
+   memory read: in the instance's own context, to which a function of the guest leads. Where in there is found out once
+   for a module, by what wasmtime writes or says (`Instance.find_gas`, `find_memory`); a module whose function is not
+   its own is asked of wasmtime each time.
 
 Layouts in bytes: wasmtime_val_raw_t 16, wasmtime_val_t 32 (kind at 0, value at 8), wasmtime_extern_t 32 (kind at 0,
 item at 8), wasmtime_instance_t 16, wasmtime_func_t 16, wasmtime_memory_t and wasmtime_global_t 24; VMFuncRef has the
@@ -68,6 +69,9 @@ _OWN_CONTEXT = int.from_bytes(b"core", "little")
 _MARKS = 0x5A17_C0DE_0F0F_3C3C, 0x0DD5_EED5_A5A5_9696
 """Values of the counter by which it is found; no guest runs meanwhile."""
 _LARGEST_CONTEXT = 1 << 20
+
+_Memory = c_size_t * 2
+"""Address and size in bytes of a memory, as compiled code has them."""
 
 # name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut off.
 # To convert the numbers takes longer than the call itself, and these are called around every syscall.
@@ -223,13 +227,17 @@ class Counter(Protocol):
 
 
 class Places:
-    """Where the instances of one module have what is looked at often: found in the first, the same in all."""
+    """Where the instances of one module have what is looked at often: found in the first, the same in all.
 
-    __slots__ = ("gas",)
+    Bytes from an instance's context, 0 where that is not known yet: to its `gas` counter, and to the address of its
+    `memory`, behind which stands the size.
+    """
+
+    __slots__ = ("gas", "memory")
 
     def __init__(self) -> None:
         self.gas = 0
-        """Bytes from an instance's context to its gas counter; 0 where that is not known yet."""
+        self.memory = 0
 
 
 class Instance:
@@ -239,7 +247,7 @@ class Instance:
     engine's places, for whoever counts them; `counter` is its gas counter, once that was found.
     """
 
-    __slots__ = ("_at", "_lib", "_memory", "_places", "_store", "_words", "context", "counter", "placed")
+    __slots__ = ("_at", "_home", "_lib", "_memory", "_places", "_store", "_words", "context", "counter", "placed")
 
     # Places in the block of words that is handed to wasmtime by address.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
@@ -264,7 +272,8 @@ class Instance:
         self._at = ctypes.addressof(self._words)
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
-        self._memory = c_size_t(self.context), c_size_t(self._at + 8 + 8 * self._MEMORY)
+        self._home = 0
+        self._memory: Any = None
         lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
 
     def instantiate(self, pre: int) -> None:
@@ -282,8 +291,16 @@ class Instance:
         return found and self._words[place] & 0xFF == kind
 
     def find_memory(self) -> bool:
-        """Find the exported memory."""
-        return self.export(b"memory", _EXTERN_MEMORY, self._MEMORY)
+        """Find the exported memory: the quick way behind `find_gas`."""
+        home, places = self._home, self._places
+        if not home or not places.memory:
+            if not self.export(b"memory", _EXTERN_MEMORY, self._MEMORY):
+                return False
+            if not home:
+                return True
+            places.memory = self._distance_of_memory(home)
+        self._memory = _Memory.from_address(home + places.memory)
+        return True
 
     def find_function(self, name: bytes) -> bool:
         """Find the function to enter."""
@@ -291,7 +308,7 @@ class Instance:
 
     def find_gas(self, name: bytes) -> bool:
         """Find the gas counter, an exported global of type i64: the quick way behind `find_function`."""
-        home, places = self._home(), self._places
+        home, places = self._own_context(), self._places
         if not home or not places.gas:
             if not self.export(name, _EXTERN_GLOBAL, self._GLOBAL):
                 return False
@@ -299,11 +316,12 @@ class Instance:
             self.counter = _AskedCounter(self._lib, self.context, self._at + 8 + 8 * self._GLOBAL, self._words)
             if not home:
                 return True
-            places.gas = self._distance(home)
+            places.gas = self._distance_of_gas(home)
+        self._home = home
         self.counter = c_int64.from_address(home + places.gas)
         return True
 
-    def _home(self) -> int:
+    def _own_context(self) -> int:
         """The context of the instance that the function is of; 0 where it is none's own, or there is no function."""
         if not self._words[self._FUNCTION + 1]:
             return 0
@@ -311,7 +329,7 @@ class Instance:
         home: int = c_size_t.from_address(reference + _CONTEXT_OF_FUNCTION).value
         return home if c_uint32.from_address(home).value == _OWN_CONTEXT else 0
 
-    def _distance(self, home: int) -> int:
+    def _distance_of_gas(self, home: int) -> int:
         """Bytes from the context to the counter: where each mark is read that wasmtime is told to write there."""
         for at in range(8, _LARGEST_CONTEXT, 8):
             word = c_int64.from_address(home + at)
@@ -323,9 +341,22 @@ class Instance:
                 return at
         raise WasmtimeUnusable("an instance has its gas counter elsewhere than this version of wasmtime should")
 
+    def _distance_of_memory(self, home: int) -> int:
+        """Bytes from the context to address and size of the memory, which stand before the globals."""
+        asked = self._asked_memory()
+        for at in range(8, self._places.gas, 8):
+            if tuple(_Memory.from_address(home + at)) == asked:
+                return at
+        raise WasmtimeUnusable("an instance has its memory elsewhere than this version of wasmtime should")
+
     def memory(self) -> tuple[int, int]:
         """Address and size in bytes of the guest's memory, as they are now."""
-        return self._lib.memory_data(*self._memory), self._lib.memory_size(*self._memory)
+        memory = self._memory
+        return self._asked_memory() if memory is None else (memory[0], memory[1])
+
+    def _asked_memory(self) -> tuple[int, int]:
+        item = c_size_t(self.context), c_size_t(self._at + 8 + 8 * self._MEMORY)
+        return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
     def enter(self, argument: int) -> int:
         """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""

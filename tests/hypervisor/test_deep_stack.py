@@ -284,3 +284,44 @@ def test_at_home_one_piece_of_work_at_a_time_needs_no_other_thread() -> None:
     assert here == first == again != threading.get_ident()
     assert nested != here
     assert stacks.run(threading.get_ident, never) != threading.get_ident()
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("level", [1, 2], ids=["on that stack", "on a further one"])
+def test_an_interrupt_ends_what_runs_at_home_and_lets_nothing_begin(level: int) -> None:
+    stacks, told, seen = Stacks(), threading.Event(), []
+
+    def long(left: int) -> None:
+        if left:
+            return stacks.run(lambda: long(left - 1), told.set)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert told.wait(10)
+        raise OutOfGas("the work was told to stop")
+
+    def home() -> None:
+        for work in (lambda: long(level - 1), lambda: seen.append("begun")):
+            try:
+                stacks.run(work, told.set)
+            except KeyboardInterrupt:
+                seen.append("ended")
+
+    with pytest.raises(Alarm):
+        stacks.at_home(home)
+    assert seen == ["ended", "ended"]
+    assert stacks.at_home(lambda: stacks.run(lambda: 7, never)) == 7
+
+
+@pytest.mark.usefixtures("alarm")
+def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> None:
+    stacks, seen = Stacks(), []
+
+    def home() -> None:
+        stacks.run(lambda: None, never)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        time.sleep(0.2)
+        seen.append("went on")
+        stacks.run(lambda: seen.append("begun"), never)
+
+    with pytest.raises(Alarm):
+        stacks.at_home(home)
+    assert seen == ["went on"]

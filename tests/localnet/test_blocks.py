@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hypervisor.address import Address
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.blocks import NOBODY, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
-from store.blockstore import get_object
+from store.amt import Amt
+from store.blockstore import get_object, put_object
 from store.cid import cid_of, parse_cid, show
 from store.codec import link, unlink
 from store.memory import MemoryStore
@@ -62,3 +65,12 @@ def test_a_tipsets_key_is_the_cid_of_its_blocks_cids_in_a_byte_string() -> None:
     key = tipset_key(blocks)
     assert key == cid_of(b"\x58\x4c" + blocks[0] + blocks[1])
     assert block_hash(key) == parse_cid(show(key))[-32:]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 64, 65])
+def test_a_list_is_the_array_of_its_values_without_the_width(count: int) -> None:
+    receipts = [Receipt(0, bytes([number]), Gas(number)) for number in range(count)]
+    store = MemoryStore()
+    width, *root = get_object(store, Amt.from_values(store, [receipt.fields() for receipt in receipts]).flush())
+    assert width == 3
+    assert put_receipts(MemoryStore(), receipts) == put_object(store, root)

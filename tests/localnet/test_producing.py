@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from bridge.addresses import EthAddress
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
 from localnet.blocks import NOBODY
+from localnet.mempool import Mempool
 from store.blockstore import get_object
+from tests.alarm import alarm_clock
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+from tests.runtimes.evm.assembler import assemble
 
 
 def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
@@ -70,3 +77,38 @@ def test_in_a_state_that_is_loaded_nobody_produces_blocks() -> None:
         network.mine()
         network.load_state(other.dump_state())
         assert network.producer == NOBODY
+
+
+class Rung(BaseException):
+    """What the alarm raises, like KeyboardInterrupt, at any instruction of the main thread."""
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_an_interrupt_in_the_middle_of_a_block_leaves_the_chain_as_it_was(evm: str) -> None:
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise Rung
+
+    loop = assemble("loop: @loop JUMP")
+    init_code = bytes((0x60, len(loop), 0x80, 0x60, 9, 0x3D, 0x39, 0x3D, 0xF3)) + loop
+    with Network(clock=Clock(), evm=evm) as network:
+        contract = network.send(None, 0, init_code).contract_address
+        network.automine = False
+        sender = network.accounts[0]
+        network.submit(sender.sign(transfer(network, network.accounts[1].address, 10**9)).raw())
+        network.submit(sender.sign(transfer(network, contract, 9 * 10**9)).raw())
+        head, root = network.head, network.machine.root
+        with alarm_clock(ring):
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            with pytest.raises(Rung):
+                network.mine()
+        assert (network.head, network.machine.root) == (head, root)
+        network.mempool = Mempool()
+        network.automine = True
+        assert network.send(network.accounts[1].address, 1).block_number == head.height + 1
+
+
+def transfer(network: Network, to: EthAddress | None, gas: int) -> Transaction:
+    """The next transaction of the first account."""
+    fee = 2 * network.base_fee + network.rules.premium
+    nonce = network.pending_nonce(network.accounts[0].delegated)
+    return Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 1, b"", gas, fee, network.rules.premium)

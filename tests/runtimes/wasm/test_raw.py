@@ -392,6 +392,35 @@ def test_rule_10_the_gas_counter_is_the_one_that_wasmtime_tells(text: str, used:
     assert (places.gas > 0) == used
 
 
+GROWING = """(module (import "env" "host" (func $host (param i32) (result i32))) (memory (export "memory") 2 9)
+    (global (mut i64) (i64.const 1)) (table 3 funcref)
+    (func (export "invoke") (param i32) (result i32) (drop (memory.grow (local.get 0))) (call $host (i32.const 0))))"""
+
+
+@pytest.mark.parametrize(("text", "grown", "used"), [(GROWING, 7, True), (BORROWED, 1, False)], ids=["own", "host's"])
+def test_rule_10_the_memory_is_the_one_that_wasmtime_tells(text: str, grown: int, used: bool) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def host(*_: int) -> int:
+        seen.extend((instance.memory(), instance._asked_memory()))
+        return 0
+
+    module, places = linked(text, host), raw.Places()
+    for _ in range(2):  # the second one is not searched
+        instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
+        instance.instantiate(module.pointer)
+        assert instance.find_function(b"invoke")
+        assert instance.find_gas(GAS_EXPORT.encode())
+        assert instance.find_memory()
+        assert instance.export(b"memory", 3, instance._MEMORY)
+        before = instance.memory()
+        instance.counter.value = 10**15
+        on_a_thread(partial(instance.enter, 5))
+        assert seen.pop() == seen.pop() == instance.memory() == (before[0], grown << 16)
+        instance.close()
+    assert (places.memory > 0) == used
+
+
 def test_negative_numbers_cross_the_boundary_unharmed() -> None:
     seen: list[int] = []
 
