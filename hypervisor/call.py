@@ -1,6 +1,7 @@
 """One call between actors, as it is asked for and as it ends."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hypervisor.address import Address
 from hypervisor.blocks import Block
@@ -20,8 +21,7 @@ class Call:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(NamedTuple):
     """How a call ended for its caller: exit code, returned block, the callee's own words."""
 
     exit_code: int

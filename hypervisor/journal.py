@@ -3,7 +3,7 @@
 Warm sets, original values, refunds, created and touched accounts of the EVM live here and nowhere else.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hypervisor.undo_map import UndoMap
@@ -12,22 +12,16 @@ from hypervisor.undo_map import UndoMap
 class Journal:
     """Keys and values in the scope of one message. Values must be immutable: only `set` can be undone."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "get", "set", "set_all")
 
     def __init__(self) -> None:
         self._entries: UndoMap[Hashable, Any] = UndoMap()
-
-    def get(self, key: Hashable, default: Any = None) -> Any:
-        """The value under a key (by convention a tuple that starts with the runtime's name)."""
-        return self._entries.get(key, default)
-
-    def set(self, key: Hashable, value: Any) -> None:
+        self.get: Callable[..., Any] = self._entries.get
+        """The value under a key (by convention a tuple that starts with the runtime's name), else a default."""
+        self.set: Callable[[Hashable, Any], None] = self._entries.set
         """Write a value, undone if the call that wrote it fails."""
-        self._entries.set(key, value)
-
-    def set_all(self, entries: Iterable[tuple[Hashable, Any]]) -> None:
+        self.set_all: Callable[[Iterable[tuple[Hashable, Any]]], None] = self._entries.set_all
         """Write many values, each as `set` does."""
-        self._entries.set_all(entries)
 
     def items(self) -> Iterator[tuple[Hashable, Any]]:
         """Every entry, in the order of first writing."""

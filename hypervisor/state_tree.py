@@ -111,6 +111,8 @@ class StateTree:
         self._hamt = Hamt(store, unlink(actors), HAMT_BIT_WIDTH)
         self._actors: UndoMap[ActorID, ActorState | None] = UndoMap()
         self._resolved: UndoMap[Address, ActorID | None] = UndoMap()
+        self._found: tuple[Cid | None, dict[Address, ActorID]] = (None, {})
+        """Addresses that were looked up in a state of the init actor, which no transaction takes back."""
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
         self._transactions = 0
@@ -176,6 +178,10 @@ class StateTree:
         known = self._resolved.get(address)
         if known is not None:
             return known
+        book = self._book()
+        known = book.get(address)
+        if known is not None:
+            return known
         try:
             found = self._address_hamt(self.init_state()).get(address.to_bytes())
             if found is not None and not _is_id(found):
@@ -185,7 +191,16 @@ class StateTree:
         if found is None:
             return None
         self._resolved.set(address, ActorID(found))
+        book[address] = ActorID(found)
         return ActorID(found)
+
+    def _book(self) -> dict[Address, ActorID]:
+        """What was found in the init actor's state as it is now."""
+        init = self.get_actor(INIT_ACTOR)
+        head, book = self._found
+        if init is None or init.head != head or len(book) >= NODES_HELD:
+            self._found = None if init is None else init.head, {}
+        return self._found[1]
 
     def register_address(self, address: Address) -> ActorID:
         """Give the next free ID to an address, in the init actor's state (no gas: the machine does it itself)."""

@@ -62,6 +62,10 @@ class CodeCache:
     def __init__(self, max_bytes: int = 16 << 20) -> None:
         self._recent: Recent[Cid, Code] = Recent(max_bytes)
 
+    def known(self, cid: Cid) -> Code | None:
+        """The analysis of the block `cid`, if it is here."""
+        return self._recent.get(cid)
+
     def get(self, cid: Cid, data: bytes) -> Code:
         """The analysis of `data`, the content of the block `cid`."""
         return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))

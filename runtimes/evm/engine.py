@@ -9,7 +9,7 @@ rollback, events, depth and re-entrancy have one owner, the machine. Gas is a `G
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
@@ -60,8 +60,7 @@ class EngineRules(Protocol):
         """Every opcode with its flat price."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """What a frame starts from. `value` is in attoFIL (wei); `static` forbids every change of state."""
 
     rules: EngineRules
@@ -102,8 +101,7 @@ class Answer:
     created: EthAddress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FrameOutcome:
+class FrameOutcome(NamedTuple):
     """The end of a frame: returned data for SUCCESS, revert data for REVERT, else empty."""
 
     status: Status

@@ -1,6 +1,6 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from bridge.addresses import EthAddress
@@ -36,6 +36,7 @@ class EvmRuntime:
         self._codes = CodeCache()
         self._rules: dict[int, Rules] = {}
         self._engines: dict[str, EngineFactory] = {}
+        self._call_at_once: Callable[..., CallResult | None] | None = None
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
@@ -63,12 +64,14 @@ class EvmRuntime:
 
         Nothing has happened then. See `runtimes.evm.ethereum.at_once`.
         """
-        from runtimes.evm.ethereum.at_once import call_at_once
-
         if self._name != FAST:
             return None
+        if self._call_at_once is None:
+            from runtimes.evm.ethereum.at_once import call_at_once
+
+            self._call_at_once = call_at_once
         engine = cast("FastEngine", self._engine(calls.surroundings.fork))
-        return call_at_once(calls, self._codes, engine, call, actor, address)
+        return self._call_at_once(calls, self._codes, engine, call, actor, address)
 
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""

@@ -26,25 +26,27 @@ class TrapSignals:
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
-        self._watched: list[tuple[int, int | None]] = []
+        self._watched: list[tuple[ctypes.c_int, int | None]] = []
         if sys.platform != "linux":
             return
-        self._sigaction = ctypes.PyDLL(None).sigaction
-        self._sigaction.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        self._sigaction = ctypes.PyDLL(
+            None
+        ).sigaction  # no argument types: to convert numbers takes longer than it does
         self._now = ctypes.create_string_buffer(_ROOM)
         self._handler = ctypes.c_void_p.from_buffer(self._now)
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
             kept = ctypes.create_string_buffer(_ROOM)
-            self._sigaction(number, None, ctypes.addressof(kept))
+            self._sigaction(number, None, kept)
             self._kept.append((number, kept))
-        self._address = ctypes.addressof(self._now)
-        self._watched = [(number, ctypes.c_void_p.from_buffer(kept).value) for number, kept in self._kept[:_WATCHED]]
+        self._watched = [
+            (ctypes.c_int(number), ctypes.c_void_p.from_buffer(kept).value) for number, kept in self._kept[:_WATCHED]
+        ]
 
     def keep(self) -> None:
         """Put them back, unless they are where they were."""
         for number, handler in self._watched:
-            self._sigaction(number, None, self._address)
+            self._sigaction(number, None, self._now)
             if self._handler.value != handler:
                 for each, kept in self._kept:
-                    self._sigaction(each, ctypes.addressof(kept), None)
+                    self._sigaction(each, kept, None)
                 return

@@ -42,6 +42,10 @@ NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FI
 DELEGATION_PREFIX: Final = b"\xef\x01\x00"
 DELEGATION_LENGTH: Final = 23
 
+_SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
+"""Of code that was met, which is what its CID says: its length, whose code it lends."""
+_MOST_SHAPES: Final = 4096
+
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
 # is named by its bytes, little-endian: their hash has a seed, while numbers with one hash are 2**61 - 1 apart.
 _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
@@ -98,11 +102,11 @@ class Accounts:
 
     def find(self, address: EthAddress) -> ActorID | None:
         """The actor behind an address, if it exists."""
-        key, init_head = (_ACTOR, address), self._existing(INIT_ACTOR).head
+        key = (_ACTOR, address)
         known = self._journal.get(key)
         # that nobody has an address holds until the init actor's state, where the addresses are, changes
-        if known is None or (known[0] is None and known[1] != init_head):
-            known = self._tree.lookup_id(self.filecoin_address(address)), init_head
+        if known is None or (known[0] is None and known[1] != self._existing(INIT_ACTOR).head):
+            known = self._tree.lookup_id(self.filecoin_address(address)), self._existing(INIT_ACTOR).head
             self._journal.set(key, known)
         actor: ActorID | None = known[0]
         return None if actor is None or self._tree.get_actor(actor) is None else actor
@@ -118,8 +122,10 @@ class Accounts:
         """What an account holds; None for an actor that is neither a contract nor an account."""
         state, was_created = self._existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
-            storage = self._contract(state).storage
-            return Glance(state.balance, self.nonce(actor), *self._code(actor), storage, was_created)
+            contract, get = self._contract(state), self._journal.get
+            nonce, code = get((_NONCE, actor), contract.nonce), get((_CODE, actor))
+            cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
+            return Glance(state.balance, nonce, cid, code_hash, contract.storage, was_created)
         if state.code not in self.account_codes:
             return None
         return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
@@ -202,6 +208,16 @@ class Accounts:
             return self._store.get(cid)
         except BlockNotFound as error:
             raise Fatal(f"a contract's code is missing: {error}") from error
+
+    def shape_of_code(self, cid: Cid) -> tuple[int, EthAddress | None]:
+        """The length of the code of a CID in bytes, and the address whose code it lends."""
+        shape = _SHAPES.get(cid)
+        if shape is None:
+            code = self.code_block(cid)
+            if len(_SHAPES) >= _MOST_SHAPES:
+                _SHAPES.clear()
+            shape = _SHAPES[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
+        return shape
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
         """Give code to a contract."""
@@ -299,7 +315,7 @@ class Accounts:
         """Write slots, each named by its 32 bytes, little-endian."""
         if self._journal.get((_SLOTS, actor)) is None:
             self._journal.set((_SLOTS, actor), True)
-        self._journal.set_all(((actor, slot), word) for slot, word in words)
+        self._journal.set_all([((actor, slot), word) for slot, word in words])
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """A slot that lives for the message."""
@@ -312,7 +328,7 @@ class Accounts:
 
     def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
         """Write such slots, each named by its 32 bytes, little-endian."""
-        self._journal.set_all(((_TRANSIENT, actor, slot), word) for slot, word in words)
+        self._journal.set_all([((_TRANSIENT, actor, slot), word) for slot, word in words])
 
     # --- what the message has done ----------------------------------------------------------------------------
 
@@ -377,8 +393,7 @@ class Accounts:
 
     def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
         """The address whose code an account lends itself; None where it has code of its own, or none."""
-        code = self.code(actor)
-        return EthAddress(code[3:]) if is_delegation(code) else None
+        return self.shape_of_code(self.code_cid(actor))[1]
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
         """Lend an account the code behind an address, or no longer any."""

@@ -33,7 +33,7 @@ from runtimes.evm.ethereum.answers import answer, returned
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
-from store.cid import CBOR, DAG_CBOR
+from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 
 _RESERVED_BYTE = 0xEF  # EIP-3541
@@ -52,12 +52,16 @@ def _answered(host: EthereumHost, ask: Ask) -> Answer:
 
 def code_to_run(calls: EthereumCalls, codes: CodeCache, actor: ActorID) -> Code:
     """What a call of a contract runs: its own code, or what it lends itself."""
+    return code_of(calls, codes, calls.accounts.code_cid(actor))
+
+
+def code_of(calls: EthereumCalls, codes: CodeCache, cid: Cid) -> Code:
+    """What a call of a contract with such code runs."""
     accounts = calls.accounts
-    cid = accounts.code_cid(actor)
-    delegate = accounts.delegate_of(actor) if calls.surroundings.fork.delegations else None
+    delegate = accounts.shape_of_code(cid)[1] if calls.surroundings.fork.delegations else None
     if delegate is not None:
         cid = accounts.code_cid(accounts.find(delegate))
-    return codes.get(cid, accounts.code_block(cid))
+    return codes.known(cid) or codes.get(cid, accounts.code_block(cid))
 
 
 class Invocation:

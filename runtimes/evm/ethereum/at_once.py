@@ -15,7 +15,7 @@ from hypervisor.types import ActorID
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Frame, TxContext
 from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.actor import code_to_run
+from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.answers import returned
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import Fork
@@ -47,9 +47,12 @@ def call_at_once(
     if call.params is not None and call.params.codec != RAW:
         return None
     accounts, fork = calls.accounts, calls.surroundings.fork
-    code, calldata = code_to_run(calls, codes, actor), b"" if call.params is None else call.params.data
+    found = accounts.glance(actor)
+    if found is None:
+        return None
+    code, calldata = code_of(calls, codes, found.code), b"" if call.params is None else call.params.data
     frame = Frame(fork, code, calldata, accounts.address_of(call.from_), address, call.value, call.read_only)
-    ended = engine.at_once(frame, Surrounding(calls, accounts, fork, actor, address))
+    ended = engine.at_once(frame, Surrounding(calls, accounts, fork, actor, address), found)
     if ended is None:
         return None
     outcome, gas = ended

@@ -4,8 +4,7 @@ The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and wo
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
+from functools import partial
 from struct import Struct
 from typing import Final
 
@@ -22,6 +21,8 @@ _ACCOUNT: Final = Struct("<20s12xQQ32sQ")
 _SLOT: Final = Struct("<20s12x32s32s")
 _LOG: Final = Struct("<20s12xQQ")
 _TOPIC: Final = 32
+_stamped: Final = partial(tuple.__new__, StampedEvent)
+"""An event from its two parts, as `entry_of_log` makes its entries."""
 _WARM, _TOUCHED, _CREATED, _DESTROYED, _PAID, _COUNTED, _CODE = (1 << bit for bit in range(7))
 _SEEN: Final = _WARM | _TOUCHED
 
@@ -50,11 +51,14 @@ class Changes:
         self._calls.emit(self._events())
 
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
-        for raw, rows in groupby(self._rows(_SLOT), itemgetter(0)):
+        by_account: dict[bytes, list[tuple[bytes, int]]] = {}
+        for raw, slot, word in self._rows(_SLOT):
+            by_account.setdefault(raw, []).append((slot, int.from_bytes(word, "little")))
+        for raw, words in by_account.items():
             # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
             actor = self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
             if actor is not None:
-                store(actor, ((slot, int.from_bytes(word, "little")) for _, slot, word in rows))
+                store(actor, words)
 
     def _write_account(self) -> None:
         accounts, start = self._accounts, self._at + _ACCOUNT.size
@@ -97,7 +101,7 @@ class Changes:
             if size:
                 entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))
                 at += size
-            events.append(StampedEvent(self._actors.get(raw) or self._actor(raw), tuple(entries)))
+            events.append(_stamped((self._actors.get(raw) or self._actor(raw), tuple(entries))))
         return events
 
     def _actor(self, raw: bytes) -> ActorID:
@@ -108,9 +112,11 @@ class Changes:
 
     def _rows(self, row: Struct) -> Iterator[tuple[bytes, ...]]:
         """The rows of a table, with its length before it."""
-        start = self._at + _NUMBER.size
-        end = start + row.size * self._number()
-        self._at = end
+        count = self._number()
+        if not count:
+            return iter(())
+        start = self._at
+        self._at = end = start + row.size * count
         return row.iter_unpack(self._data[start:end])
 
     def _number(self) -> int:

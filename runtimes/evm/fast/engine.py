@@ -23,6 +23,7 @@ from runtimes.evm.engine import (
     Status,
     Step,
 )
+from runtimes.evm.ethereum.accounts import Glance
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import RESUME, START, START_TREE, TELL_TREE, FastInstance, Pool, pool
@@ -38,6 +39,7 @@ _NO_ROOM: Final = 102
 _OUT_OF_GAS: Final = 103
 _LEFT: Final = 104
 _UNTOLD: Final = 105
+_ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _MOST_TOLD: Final = 64
 """How often a tree that runs alone is told something."""
 _CREATE2: Final = 0xF5
@@ -103,9 +105,10 @@ class FastEngine:
         self._frame = None
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
 
-    def at_once(self, frame: Frame, host: TreeHost) -> tuple[FrameOutcome, int] | None:
+    def at_once(self, frame: Frame, host: TreeHost, found: Glance | None = None) -> tuple[FrameOutcome, int] | None:
         """Run a transaction's first frame with all that it calls, on this thread; how it ends, and the gas it used.
 
+        `found` is the frame's account, where it was looked at already.
         None where it is too long for that, fails, or meets what a tree is left for: nothing has happened then.
         """
         table, code = self._table, frame.code.data
@@ -115,20 +118,21 @@ class FastEngine:
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            put_beginning(instance, frame, host, rules, instance.code_number(code), alone=True)
+            put_beginning(instance, frame, host, rules, instance.code_number(code), found, alone=True)
             gas = host.calls.gas.available
             exit_code, left = instance.run_alone(START_TREE, gas)
             told = 0
             while exit_code == _UNTOLD and told < _MOST_TOLD and instance.tell(cast(Host, host)):
                 exit_code, left = instance.run_alone(TELL_TREE, gas)
                 told += 1
-            if exit_code not in (Status.SUCCESS, Status.REVERT):
+            status = _ENDS.get(exit_code)
+            if status is None:
                 table.trees.alone.add(code)
                 return None
-            place, size, _, changes, length, *_ = instance.numbers
-            if exit_code == Status.SUCCESS:
+            data, changes, length = instance.ended()
+            if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
-            return FrameOutcome(Status(exit_code), instance.read(place, size)), gas - left
+            return FrameOutcome(status, data), gas - left
         except (HypervisorError, StoreError):
             raise
         except Exception as defect:

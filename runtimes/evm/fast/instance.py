@@ -24,7 +24,6 @@ from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT, address_of
 from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
 from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
-from store.cid import Cid
 
 MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE, TELL_TREE, SEED = range(11)
 """The guest's commands (`guests/evm/src/lib.rs`)."""
@@ -33,6 +32,8 @@ EXCHANGE: Final = 1 << 16
 _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, question, failed, seven numbers, position
 _POSITION: Final = 10
+_ENDED: Final = Struct("<QQ8xQQ")
+"""The numbers behind a frame's end."""
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
@@ -44,6 +45,9 @@ TOLD_BEFOREHAND: Final = frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for n
 _NO_OPCODE: Final = (1 << 64) - 1
 KEPT_MEMORY: Final = 16 << 20
 """An instance that has grown beyond this is given up when none of its frames waits any more."""
+_KEPT_PAGES: Final = KEPT_MEMORY >> 16
+_PAGES: Final = 5
+"""Where the guest says at a frame's end how many pages its memory has."""
 
 
 class FastInstance:
@@ -62,7 +66,6 @@ class FastInstance:
         self.before: int | None = None
         self.place: Callable[[int], None] | None = None
         self.features = (0, 0)
-        self.sizes: dict[Cid, tuple[int, EthAddress | None]] = {}
         self.waiting = 0
         self.orphans: list[int] = []
         self.broken = False
@@ -94,8 +97,8 @@ class FastInstance:
 
     @property
     def is_large(self) -> bool:
-        """Whether its memory, which never shrinks, is more than is kept."""
-        return self._instance.memory()[1] > KEPT_MEMORY
+        """Whether its memory, which never shrinks, is more than is kept, behind a frame's end."""
+        return self.numbers[_PAGES] > _KEPT_PAGES
 
     def read(self, place: int, size: int) -> bytes:
         """Bytes of the guest's memory."""
@@ -214,6 +217,11 @@ class FastInstance:
         self.broken = True
         place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
         return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
+
+    def ended(self) -> tuple[bytes, int, int]:
+        """What the frame that has ended gave back; where a tree's changes lie, and how long they are."""
+        place, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
+        return self.read(place, size), changes, length
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
         """Let a tree run until it ends or needs to be told something; the guest's answer, the gas that is left."""

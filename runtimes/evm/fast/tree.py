@@ -7,7 +7,7 @@ itself; so nothing is asked of a host here that could change anything.
 
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from bridge.addresses import EthAddress, unmask_id
@@ -16,7 +16,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import EngineRules, Frame, Host
-from runtimes.evm.ethereum.accounts import Accounts, is_delegation
+from runtimes.evm.ethereum.accounts import Accounts, Glance
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.host import EthereumHost
@@ -24,7 +24,7 @@ from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.storage import EMPTY_KAMT
-from store.cid import USUAL_PREFIX, Cid
+from store.cid import USUAL_PREFIX
 
 if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
@@ -38,7 +38,11 @@ _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """The same where it holds an account."""
 _ZERO: Final = bytes(32)
-_NO_CODE: Final = EMPTY_CODE_HASH[::-1]
+_Told = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
+"""Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
+key, whose code it lends, the storage's root."""
+_NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
+"""The rest of them where nobody is."""
 _MOST_LEFT: Final = 8
 """After so many trees of a message that were left no more are tried in it."""
 _SKIPS: Final = 63
@@ -103,14 +107,20 @@ class Trees:
 
 
 def put_beginning(
-    guest: "FastInstance", frame: Frame, host: TreeHost, rules: int, code: int, alone: bool = False
+    guest: "FastInstance",
+    frame: Frame,
+    host: TreeHost,
+    rules: int,
+    code: int,
+    found: Glance | None = None,
+    alone: bool = False,
 ) -> None:
     """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
     calls, (precompiles, flags) = host.calls, guest.features
     guest.owners = {host.address: host.actor}
     guest.bring(frame.calldata)
     limit = calls.surroundings.block.code_limit
-    told = _told(guest, frame.address, host)
+    told = _told(guest, frame.address, host, found)
     account, nonce, size, balance, code_hash, key, _, root = told
     if not account & (_LEAVE | _DELEGATES):
         flags |= _TOLD
@@ -150,33 +160,21 @@ def _account(guest: "FastInstance", host: EthereumHost) -> None:
     guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
-class _Told(NamedTuple):
-    """An account as the guest is told of it: numbers, then words as they lie in its memory."""
-
-    flags: int
-    nonce: int = 0
-    code_size: int = 0
-    balance: bytes = _ZERO
-    code_hash: bytes = _NO_CODE
-    code_key: bytes = _ZERO
-    delegate: bytes = _ZERO[:20]
-    root: bytes = _ZERO
-
-
-def _told(guest: "FastInstance", address: EthAddress, host: TreeHost) -> _Told:
+def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Glance | None = None) -> _Told:
+    """An account as the guest is told of it; `found` where it was looked at already."""
     accounts = host.accounts
     if _is_beyond(address, host.calls):
-        return _Told(_LEAVE)
+        return _LEAVE, *_NOBODY
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
     is_touched = accounts.knows_slots(actor, address)
     if is_touched:
         flags |= _HAS_SLOTS
     if actor is None:
-        return _Told(flags)
-    found = accounts.glance(actor)
+        return flags, *_NOBODY
+    found = found or accounts.glance(actor)
     if found is None:
-        return _Told(_LEAVE)
+        return _LEAVE, *_NOBODY
     flags |= _EXISTS | (_CREATED if found.was_created else 0)
     root = _ZERO
     if found.storage != EMPTY_KAMT:
@@ -184,24 +182,13 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost) -> _Told:
         if not is_touched and found.storage.startswith(USUAL_PREFIX):
             flags |= _UNTOUCHED
             root = found.storage[:-33:-1]
-    size, lent = _code_of(guest, found.code, accounts)
+    size, lent = accounts.shape_of_code(found.code)
     delegate = _ZERO[:20]
     if lent is not None and host.fork.delegations:
         flags |= _DELEGATES
         delegate = lent[::-1]
     balance = found.balance.to_bytes(32, "little")
-    return _Told(flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root)
-
-
-def _code_of(guest: "FastInstance", cid: Cid, accounts: Accounts) -> tuple[int, EthAddress | None]:
-    """The size of a piece of code, and whose code it lends; kept, for it is what its CID says."""
-    known = guest.sizes.get(cid)
-    if known is None:
-        code = accounts.code_block(cid)
-        if len(guest.sizes) >= _CODES:
-            guest.sizes.clear()
-        known = guest.sizes[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
-    return known
+    return flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root
 
 
 def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
