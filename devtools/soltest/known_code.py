@@ -112,6 +112,11 @@ class KnownContract:
         return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "error"]
 
     @cached_property
+    def functions(self) -> list[bytes]:
+        """The selectors of its functions."""
+        return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "function"]
+
+    @cached_property
     def events(self) -> list[tuple[bytes, int]]:
         """First topic and number of topics of its events."""
         return [
@@ -162,17 +167,21 @@ class KnownCode:
         self._found: dict[tuple[bytes, bool], KnownContract | None] = {}
 
     @cached_property
-    def contracts(self) -> list[KnownContract]:
-        """All of them that have code."""
+    def all(self) -> list[KnownContract]:
+        """All of them, interfaces and abstract contracts too."""
         found = []
         for place in self._artifacts.places:
             try:
                 artifact = self._artifacts.load(place)
             except InvalidInput:
                 continue
-            if artifact.creation.object:
-                found.append(KnownContract(artifact, self._artifacts.sources))
+            found.append(KnownContract(artifact, self._artifacts.sources))
         return found
+
+    @cached_property
+    def contracts(self) -> list[KnownContract]:
+        """All of them that have code."""
+        return [found for found in self.all if found.artifact.creation.object]
 
     @cached_property
     def _by_length(self) -> dict[int, list[KnownContract]]:

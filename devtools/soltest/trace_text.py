@@ -17,7 +17,8 @@ from eth_hash.auto import keccak
 from bridge.abi import AbiMismatch, ContractInterface
 from bridge.addresses import EthAddress, unmask_id
 from bridge.printable import printable
-from bridge.reverts import error_text, panic_code, revert_reason
+from devtools.soltest.cheatcodes.failures import said
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.frames import Frame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.value_text import arguments_text, value_text
@@ -31,9 +32,6 @@ from localnet.trace_words import describe
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 MOST_LINES: Final = 20_000
 _SMALL: Final = 0xFFFF
-_ERROR: Final = bytes.fromhex("08c379a0")
-_CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
-"""CheatcodeError(string), what forge's cheatcodes revert with."""
 _HALTS: Final[Mapping[int, str]] = {
     ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
     ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "InvalidFEOpcode",
@@ -43,6 +41,7 @@ _HALTS: Final[Mapping[int, str]] = {
     ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
     ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
 }
+_SENDERS: Final = {DEFAULT_SENDER: "DefaultSender"}
 _MOST_BYTES: Final = 4_096
 _PRECOMPILES: Final = {
     1: "ecrecover", 2: "sha256", 3: "ripemd", 4: "identity", 5: "modexp", 6: "ecadd", 7: "ecmul", 8: "ecpairing",
@@ -75,7 +74,7 @@ class Names:
 
     def address(self, address: EthAddress) -> str:
         """An address in an argument: `Vault: [0x...]`, or as it stands."""
-        name = self.labels.get(address) or self._seen.get(address)
+        name = self.labels.get(address) or self._seen.get(address) or _SENDERS.get(address)
         return f"{name}: [{checksummed(address)}]" if name else checksummed(address)
 
     def callee(self, frame: Frame) -> str:
@@ -127,34 +126,46 @@ class Names:
     def errors(self) -> dict[bytes, ContractInterface]:
         """Interfaces by the selectors of their custom errors: a revert may have come from anywhere."""
         found: dict[bytes, ContractInterface] = {}
-        for contract in self.known.contracts:
+        for contract in self.known.all:
             for selector in contract.errors:
                 found.setdefault(selector, contract.interface)
         return found
 
     @cached_property
+    def functions(self) -> dict[bytes, ContractInterface]:
+        """Interfaces by the selectors of their functions: what code is called by that nobody knows."""
+        found: dict[bytes, ContractInterface] = {}
+        for contract in self.known.all:
+            for selector in contract.functions:
+                found.setdefault(selector, contract.interface)
+        return found
+
+    def interface(self, frame: Frame) -> ContractInterface | None:
+        """The interface that a contract is called by."""
+        if frame.address == VM:
+            return self.cheatcodes
+        contract = self.known.of(frame)
+        return self.functions.get(frame.input[:4]) if contract is None else contract.interface
+
+    @cached_property
     def events(self) -> dict[tuple[bytes, int], ContractInterface]:
         """Interfaces by the first topic of their events and the number of topics."""
         found: dict[tuple[bytes, int], ContractInterface] = {}
-        for contract in self.known.contracts:
+        for contract in self.known.all:
             for event in contract.events:
                 found.setdefault(event, contract.interface)
         return found
 
     def revert(self, data: bytes, contract: KnownContract | None) -> str:
         """Revert data in words, by the contract's own errors or those of others."""
-        if not data:
-            return "EvmError: Revert"
-        text = error_text(_ERROR + data[4:] if data[:4] == _CHEATCODE_ERROR else data)
-        if text is not None or panic_code(data) is not None:
-            return printable(text or revert_reason(data), _MOST_BYTES)
-        own = None if contract is None else contract.interface.read_error(data)
-        other = self.errors.get(data[:4])
-        read = own or (None if other is None else other.read_error(data))
-        if read is None:
-            return _hex(data) if len(data) != 4 else f"custom error {_hex(data)}"
-        entry, values = read
-        return f"{entry['name']}({arguments_text(entry['inputs'], values)})"
+
+        def known(data: bytes) -> str | None:
+            own = None if contract is None else contract.interface.read_error(data)
+            other = self.errors.get(data[:4])
+            read = own or (None if other is None else other.read_error(data))
+            return None if read is None else f"{read[0]['name']}({arguments_text(read[0]['inputs'], read[1])})"
+
+        return printable(said(data, known), _MOST_BYTES)
 
 
 def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
@@ -233,7 +244,7 @@ def _call(frame: Frame, names: Names) -> tuple[str, str]:
     if number in _PRECOMPILES:
         return _PRECOMPILES[number], _hex(data)
     contract = names.known.of(frame)
-    interface = names.cheatcodes if frame.address == VM else contract.interface if contract else None
+    interface = names.interface(frame)
     try:
         read = None if interface is None else interface.read_call(data)
     except AbiMismatch:
@@ -243,9 +254,10 @@ def _call(frame: Frame, names: Names) -> tuple[str, str]:
         if frame.address == VM and entry["name"] == "expectRevert" and values and isinstance(values[0], bytes):
             return "expectRevert", names.revert(values[0], None)
         return str(entry["name"]), arguments_text(entry["inputs"], values, names.address)
-    if contract is None and len(data) >= 4:
-        return data[:4].hex(), _hex(data[4:])
-    return "fallback" if data or contract is None else "receive", _hex(data)
+    if contract is None:
+        name, rest = (data[:4].hex(), data[4:]) if len(data) >= 4 else ("fallback", data)
+        return name, _hex(rest).removeprefix("0x")
+    return "fallback" if data else "receive", _hex(data)
 
 
 def _logged(data: bytes) -> str:
@@ -297,11 +309,13 @@ def _result(frame: Frame, names: Names) -> str:
         return f"[Return] {size} bytes of code"
     if not data:
         return "[Return]" if frame.address == VM else "[Stop]"
-    interface = names.cheatcodes if frame.address == VM else contract.interface if contract else None
+    interface = names.interface(frame)
     try:
         read = None if interface is None else interface.read_call(frame.input)
         if interface is not None and read is not None:
             entry, _ = read
+            if not entry["outputs"]:
+                return f"[Return] {_hex(data)}"
             return f"[Return] {arguments_text(entry['outputs'], interface.read_result(entry, data), names.address)}"
     except AbiMismatch:
         pass  # as it stands
@@ -317,7 +331,8 @@ def _failure(frame: Frame, names: Names, contract: KnownContract | None, data: b
         return f"[{words}] {printable(end.message, _MOST_BYTES)}".rstrip()
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return f"[Revert] {names.revert(data, contract)}".rstrip()
-    return f"[{_HALTS.get(end.exit_code, end.error or exit_name(end.exit_code))}]"
+    halt = _HALTS.get(end.exit_code)
+    return f"[{halt}] EvmError: {halt}" if halt else f"[{end.error or exit_name(end.exit_code)}]"
 
 
 def _word(word: int) -> str:

@@ -58,6 +58,8 @@ class Around:
     origin: EthAddress
     chain_id: int
     words: Callable[[bytes], str]
+    answered: Callable[[Answer], Answer] = lambda answer: answer
+    """Take note of an answer in the callee's place."""
 
 
 def attempt(state: State, what: Attempt, around: Around) -> Answer:
@@ -218,7 +220,7 @@ def _mocked(mock: Mock, what: Attempt, sender: EthAddress | None, around: Around
         return Answer(False)
     if len(mock.answers) > 1:
         mock.answers.popleft()
-    return Answer(not mock.reverts, output)
+    return around.answered(Answer(not mock.reverts, output))
 
 
 def _function(state: State, what: Attempt) -> EthAddress | None:

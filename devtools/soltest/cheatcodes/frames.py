@@ -65,6 +65,7 @@ def around_ask(cheats: Cheatcodes, host: EthereumHost, ask: Ask) -> Around:
         origin=calls.surroundings.origin,
         chain_id=calls.machine.context.chain_id,
         words=lambda data: said(data, cheats.settings.errors),
+        answered=lambda answer: passed(host, ask, answer) if isinstance(ask, CallAsk) else answer,
     )
 
 
