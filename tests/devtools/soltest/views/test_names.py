@@ -138,7 +138,12 @@ def test_a_frame_that_was_stopped_says_by_what(names: Names) -> None:
 def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
     """forge shows a mocked call as one of no gas."""
     told: list[Answer] = []
-    around = cast(Around, SimpleNamespace(pay=lambda *_: True, answered=lambda answer: told.append(answer) or answer))
+
+    def answered(answer: Answer) -> Answer:
+        told.append(answer)
+        return answer
+
+    around = cast(Around, SimpleNamespace(pay=lambda *_: True, answered=answered))
     what = cast(Attempt, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
     state = State()
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
