@@ -14,6 +14,10 @@ from hypervisor.errors import InvalidInput
 MOST_ENTRIES: Final = 2_000
 _KINDS: Final = ("function", "event", "error", "constructor")
 _DEEPEST: Final = 16
+"""Levels of tuples, and dimensions of an array."""
+
+_LONGEST: Final = 1_000
+"""Signs of a type."""
 
 
 def readable_interface(abi: Any) -> ContractInterface:
@@ -52,6 +56,8 @@ def _item(item: Any, depth: int) -> dict[str, Any] | None:
         return None
     name, kind = item.get("name", ""), item["type"]
     inner = _items(item.get("components", []), depth + 1)
+    if kind.count("[") > _DEEPEST or len(kind) > _LONGEST:  # thousands of dimensions take eth_abi seconds
+        return None
     if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or _is_type(kind)):
         return None
     internal = item.get("internalType")

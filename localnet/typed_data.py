@@ -21,6 +21,7 @@ _PREFIX: Final = b"\x19\x01"
 _ARRAY: Final = re.compile(r"(.+)\[(\d*)\]")
 _ATOM: Final = re.compile(r"address|bool|u?int\d*|bytes\d*|string")
 _DEEPEST: Final = 64
+_LONGEST: Final = 1 << 24
 
 
 def typed_data_digest(data: Mapping[str, Any]) -> bytes:
@@ -31,8 +32,9 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
         types, primary = dict(data["types"]), data["primaryType"]
         domain, message = data.get("domain") or {}, data["message"]
         types.setdefault(DOMAIN, [])
-        parts = _PREFIX + hash_struct(types, DOMAIN, domain)
-        return bytes(keccak(parts if primary == DOMAIN else parts + hash_struct(types, primary, message)))
+        structures = _Structures(types)
+        parts = _PREFIX + structures.hash(DOMAIN, domain, 0)
+        return bytes(keccak(parts if primary == DOMAIN else parts + structures.hash(primary, message, 0)))
     except KeyError as error:
         raise InvalidInput(f"typed data: {error.args[0]} is missing") from None
     except (TypeError, AttributeError, ValueError, EncodingError, OverflowError) as error:
@@ -41,27 +43,9 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
         raise InvalidInput(f"no typed data: {type(error).__name__}: {error}") from None
 
 
-def hash_struct(types: Types, name: str, value: Mapping[str, Any], depth: int = 0) -> bytes:
+def hash_struct(types: Types, name: str, value: Mapping[str, Any]) -> bytes:
     """The hash of a structure's type and members. `bytes` may be bytes or text. Raises InvalidInput."""
-    if depth > _DEEPEST:
-        raise InvalidInput(f"typed data of more than {_DEEPEST} levels")
-    encoded = b"".join(
-        _encode(types, member["type"], _member(value, member), depth) for member in _members(types, name)
-    )
-    return bytes(keccak(keccak(type_text(types, name).encode()) + encoded))
-
-
-def _members(types: Types, name: str) -> list[dict[str, str]]:
-    if name not in types:
-        raise InvalidInput(f"typed data: the type {name!r} is not declared")
-    return types[name]
-
-
-def _member(value: Mapping[str, Any], member: dict[str, str]) -> Any:
-    found = value.get(member["name"])
-    if found is None and (_ATOM.fullmatch(member["type"]) or _ARRAY.fullmatch(member["type"])):
-        raise InvalidInput(f"typed data: {member['name']} is missing")
-    return found
+    return _Structures(types).hash(name, value, 0)
 
 
 def type_text(types: Types, name: str) -> str:
@@ -85,16 +69,60 @@ def _bare(kind: str) -> str:
     return kind.split("[")[0]
 
 
-def _encode(types: Types, kind: str, value: Any, depth: int) -> bytes:
-    """The 32 bytes that stand for a value."""
-    if kind in types:
-        return bytes(32) if value is None else hash_struct(types, kind, value, depth + 1)
-    array = _ARRAY.fullmatch(kind)
-    if array is not None:
+def _members(types: Types, name: str) -> list[dict[str, str]]:
+    if name not in types:
+        raise InvalidInput(f"typed data: the type {name!r} is not declared")
+    return types[name]
+
+
+class _Structures:
+    """The declared types, each hashed once however many values it has."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._hashes: dict[str, bytes] = {}
+        self._written = 0
+
+    def hash(self, name: str, value: Mapping[str, Any], depth: int) -> bytes:
+        if depth > _DEEPEST:
+            raise InvalidInput(f"typed data of more than {_DEEPEST} levels")
+        parts = [self._type_hash(name)]
+        for member in self._types[name]:
+            found = value.get(member["name"])
+            if found is None and (_ATOM.fullmatch(member["type"]) or _ARRAY.fullmatch(member["type"])):
+                raise InvalidInput(f"typed data: {member['name']} is missing")
+            parts.append(self._encode(member["type"], found, depth))
+        return bytes(keccak(b"".join(parts)))
+
+    def _type_hash(self, name: str) -> bytes:
+        if name not in self._hashes:
+            names = {member["name"] for member in _members(self._types, name)}
+            if len(names) < len(self._types[name]):  # each value would be hashed for each of them, at every level
+                raise InvalidInput(f"typed data: two members of {name} have one name")
+            text = type_text(self._types, name).encode()
+            self._written += len(text)
+            if self._written > _LONGEST:
+                raise InvalidInput(f"typed data: its types take more than {_LONGEST} bytes")
+            self._hashes[name] = bytes(keccak(text))
+        return self._hashes[name]
+
+    def _encode(self, kind: str, value: Any, depth: int) -> bytes:
+        """The 32 bytes that stand for a value."""
+        if kind in self._types:
+            return bytes(32) if value is None else self.hash(kind, value, depth + 1)
+        array = _ARRAY.fullmatch(kind)
+        if array is None:
+            return _atom(kind, value)
         inner, length = array.groups()
         if not isinstance(value, list) or (length and len(value) != int(length)):
             raise InvalidInput(f"typed data: {value!r:.40} is no {kind}")
-        return bytes(keccak(b"".join(_encode(types, inner, item, depth + 1) for item in value)))
+        if depth > _DEEPEST:
+            raise InvalidInput(f"typed data of more than {_DEEPEST} levels")
+        return bytes(keccak(b"".join(self._encode(inner, item, depth + 1) for item in value)))
+
+
+def _atom(kind: str, value: Any) -> bytes:
+    """The 32 bytes of a value that is no structure and no array."""
     from eth_abi.abi import encode
 
     if not _ATOM.fullmatch(kind):

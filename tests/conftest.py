@@ -8,10 +8,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Another program on the machine must not fail a property: no time limit for one example.
-settings.register_profile("project", deadline=None)
+# The same examples at each run, and no time limits: neither luck nor another program on the machine fails a property.
+# `make test ARGS=--hypothesis-profile=search` draws new ones.
+_PATIENT = [HealthCheck.too_slow]
+settings.register_profile("search", deadline=None, suppress_health_check=_PATIENT)
+settings.register_profile("project", deadline=None, suppress_health_check=_PATIENT, derandomize=True, database=None)
 settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report", "pytester")

@@ -40,7 +40,6 @@ METHODS = (
         "eth_signTypedData_v4",
         (address, typed_data),
         sign_typed_data,
-        inline=True,
         aliases=("eth_signTypedData_v3", "eth_signTypedData"),
     ),
 )

@@ -120,8 +120,18 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
 
 def shown(value: Any) -> str:
     """A value for an error message, cut short: as JSON has it, strings in single quotes."""
-    words = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
+    words = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def _beginning(value: Any) -> str:
+    """The first signs of a value's JSON. A stranger's may be deep and long: it is written no further than shown."""
+    words = ""
+    for piece in json.JSONEncoder(default=repr).iterencode(value):
+        words += piece
+        if len(words) > _SHOWN:
+            break
+    return words
 
 
 def _fixed(value: Any, length: int, what: str) -> bytes:

@@ -93,3 +93,26 @@ def test_typed_data_without_end_are_refused() -> None:
     types = {"Mail": [{"name": "from", "type": "Mail"}], "EIP712Domain": []}
     with pytest.raises(InvalidInput, match="levels"):
         typed_data_digest({"types": types, "primaryType": "Mail", "domain": {}, "message": message})
+
+
+def test_two_members_of_one_name_are_refused_and_not_followed_at_every_level() -> None:
+    message: dict[str, Any] = {}
+    for _ in range(60):
+        message = {"x": message}
+    types = {"T": [{"name": "x", "type": "T"}, {"name": "x", "type": "T"}]}
+    with pytest.raises(InvalidInput, match="two members of T have one name"):
+        typed_data_digest({"types": types, "primaryType": "T", "message": message})
+
+
+def test_a_type_is_written_once_for_all_its_values() -> None:
+    used = {f"U{number}": [{"name": "a" * 4_000, "type": "bool"}] for number in range(1_000)}
+    types = {"All": [{"name": "list", "type": "T[]"}], "T": [{"name": name, "type": name} for name in used], **used}
+    assert len(typed_data_digest({"types": types, "primaryType": "All", "message": {"list": [{}] * 1_000}})) == 32
+
+
+def test_types_that_are_written_again_in_each_other_have_a_limit() -> None:
+    types = {f"T{number}": [{"name": "a" * 4_000, "type": f"T{number + 1}"}] for number in range(1_000)} | {"T1000": []}
+    first = [{"name": f"m{number}", "type": f"T{number}"} for number in range(1_000)]
+    message: dict[str, Any] = {f"m{number}": {} for number in range(1_000)}
+    with pytest.raises(InvalidInput, match="its types take more than 16777216 bytes"):
+        typed_data_digest({"types": {"All": first, **types}, "primaryType": "All", "message": message})

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from statistics import median
 from time import perf_counter, sleep
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,13 +191,14 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> No
     # Nagle's algorithm would hold the body back until the client has acknowledged the head: 40 ms.
     connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
     taken = []
-    for _ in range(10):
+    for _ in range(40):
         start = perf_counter()
         connection.request("POST", "/", CHAIN_ID)
         connection.getresponse().read()
         taken.append(perf_counter() - start)
     connection.close()
-    assert median(taken) < 0.03  # the first answers of a connection are acknowledged at once
+    # The first answers of a connection are acknowledged at once; and another program may slow some of the rest.
+    assert sorted(taken[20:])[5] < 0.03
 
 
 def test_many_clients_at_once_lose_nothing(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -228,3 +229,9 @@ def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None
     with pytest.raises(RpcError) as refused:
         values.address(value)
     assert words in refused.value.message
+
+
+@pytest.mark.parametrize("depth", [980, 1_024, 100_000])
+def test_a_refused_value_is_written_no_further_than_it_is_shown(depth: int) -> None:
+    with pytest.raises(RpcError, match=re.escape(f"{'[' * 40}... is no address")):
+        values.address(_wrapped({}, depth))

@@ -36,6 +36,10 @@ def url() -> Iterator[str]:
         yield found
 
 
+_PATIENCE = 300
+"""Seconds until a node is taken to hang, on a machine of any speed."""
+
+
 class Client:
     """A connection: requests with their answers, and the notifications between them."""
 
@@ -53,7 +57,7 @@ class Client:
     def response(self) -> Any:
         """The next answer; what is told before it is kept."""
         while True:
-            message = json.loads(self.socket.recv(timeout=30))
+            message = json.loads(self.socket.recv(timeout=_PATIENCE))
             if isinstance(message, list) or "id" in message:
                 return message
             self.notices.append(message)
@@ -72,7 +76,7 @@ class Client:
     def notice(self) -> Any:
         """The next notification."""
         if not self.notices:
-            message = json.loads(self.socket.recv(timeout=30))
+            message = json.loads(self.socket.recv(timeout=_PATIENCE))
             assert "id" not in message
             return message
         return self.notices.pop(0)
@@ -149,7 +153,7 @@ class TestRequests:
         assert {client.response()["id"] for _ in range(200)} == ids
 
     def test_a_subscription_needs_a_socket(self, url: str) -> None:
-        connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE)
         for method, params in (("eth_subscribe", ["newHeads"]), ("Filecoin.ChainNotify", [])):
             body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
             connection.request("POST", "/", json.dumps(body))
@@ -314,7 +318,7 @@ class TestChannels:
 
     def test_the_answer_that_names_a_channel_comes_before_what_it_carries(self, client: Client) -> None:
         request = client.send("Filecoin.ChainNotify")
-        assert json.loads(client.socket.recv(timeout=30))["id"] == request
+        assert json.loads(client.socket.recv(timeout=_PATIENCE))["id"] == request
 
     def test_what_is_taken_back_is_told_newest_first(self, client: Client) -> None:
         snapshot = client("evm_snapshot")
@@ -396,7 +400,11 @@ class TestLimits:
         with connect(socket_url(url)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
-    def test_a_client_that_does_not_read_is_disconnected_with_1008(self, url: str, client: Client) -> None:
+    def test_a_client_that_does_not_read_is_disconnected_with_1008(
+        self, url: str, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The client is given up while blocks are still made: on a slow machine the rest of them takes seconds.
+        monkeypatch.setattr("localnet.rpc.socket_protocol._LINGER", 60.0)
         with raw_socket(url, receive_buffer=4096) as raw:
             for number in range(50):
                 raw.sendall(masked(json.dumps(subscribe_request(number)).encode()))
@@ -502,7 +510,7 @@ def closed_with(client: Client, code: int) -> str:
 
 def _read_on(opened: ClientConnection) -> None:
     while True:
-        opened.recv(timeout=30)
+        opened.recv(timeout=_PATIENCE)
 
 
 def can_connect(url: str) -> bool:

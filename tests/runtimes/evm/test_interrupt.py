@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -93,6 +94,8 @@ def test_other_threads_run_while_the_fast_engine_does(rules: str) -> None:
         nonlocal turns
         while running:
             turns += 1
+            if turns == 11:
+                os.kill(os.getpid(), signal.SIGALRM)
             time.sleep(0.001)
 
     block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
@@ -100,7 +103,7 @@ def test_other_threads_run_while_the_fast_engine_does(rules: str) -> None:
         chain, running = Chain(machine), True
         thread = threading.Thread(target=count)
         thread.start()
-        signal.setitimer(signal.ITIMER_REAL, 1)
+        signal.setitimer(signal.ITIMER_REAL, 60)  # where the engine lets nobody else run
         try:
             with pytest.raises(Rung):
                 chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(FOREVER), gas_limit=Gas(MOST_GAS))
