@@ -176,10 +176,10 @@ class Clock:
         return performer
 
     def _timed(self, part: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
             start = perf_counter()
             try:
-                return original(*arguments)
+                return original(*arguments, **named)
             finally:
                 self.taken[part] += perf_counter() - start
 

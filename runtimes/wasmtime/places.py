@@ -1,9 +1,9 @@
 """Places for instances, reserved when an engine is made: to make and drop an instance there takes a fifth of the time.
 
-A place is address space for one memory and one table. Used again by the same module, it has the module's image
-already, and only the pages that were written are given back. What does not fit, and whoever comes when all are taken,
-goes without (`engine.Engine.spare`); a guest cannot tell. Nothing is reserved where address space is limited: wasmtime
-would end the process. Settings: wasmtime's `PoolingAllocationConfig`.
+A place is address space for one memory and one table. Used again by the same module, it has its pages already, and of
+the first ones only the content is put back. What does not fit, and whoever comes when all are taken, goes without
+(`engine.Engine.spare`); a guest cannot tell. Nothing is reserved where address space is limited: wasmtime would end the
+process. Settings: wasmtime's `PoolingAllocationConfig`.
 """
 
 import mmap
@@ -26,8 +26,9 @@ _SETTINGS: Final = MappingProxyType(
         "max_memory_size": MEMORY_BYTES,
         "table_elements": TABLE_ELEMENTS,
         "max_core_instance_size": 1 << 20,
-        # Actors begin with a stack, whose far end few of them reach: to clear it costs more than to give it back.
-        "linear_memory_keep_resident": 0,
+        # Small guests write to the first pages. Actors begin with a stack, whose far end few reach: to put back more of
+        # it takes longer than to give it back.
+        "linear_memory_keep_resident": 1 << 14,
         "table_keep_resident": 1 << 16,
         "max_unused_warm_slots": 32,
     }

@@ -268,6 +268,27 @@ def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
         assert network.send(network.accounts[1], 5).succeeded
 
 
+def test_a_node_that_is_told_to_stop_ends_the_block_that_it_makes_and_leaves_no_trace_of_it() -> None:
+    answers: list[bytes] = []
+    with Network(evm="py-evm") as network:
+        contract = f"0x{'77' * 20}"
+        with serving(network) as url:
+            ask(url, "anvil_setCode", contract, "0x5b5f56")  # a jump to itself
+            transaction = {"from": ask(url, "eth_accounts")[0], "to": contract, "gas": hex(10_000_000_000)}
+            content = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": [transaction]}
+            head, root = network.head, network.machine.root
+            body = json.dumps(content)
+            thread = threading.Thread(target=lambda: answers.append(request(url, "POST", "/", body)[2]))
+            thread.start()
+            sleep(1)
+            start = perf_counter()
+        assert perf_counter() - start < 10
+        thread.join()
+        assert [json.loads(answer)["error"]["message"] for answer in answers] == ["the node is stopping"]
+        assert (network.head, network.machine.root) == (head, root)
+        assert network.send(network.accounts[1], 5).block_number == head.height + 1
+
+
 def test_a_port_that_is_taken_is_named(url: str) -> None:
     port = urlsplit(url).port or 0
     with Network() as network, pytest.raises(InvalidInput, match=f"port {port} of 127.0.0.1 cannot be used"):
