@@ -325,3 +325,29 @@ def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> 
     with pytest.raises(Alarm):
         stacks.at_home(home)
     assert seen == ["went on"]
+
+
+@pytest.mark.usefixtures("alarm")
+def test_a_home_within_a_home_is_the_same_thread_and_hears_the_same_interrupt() -> None:
+    stacks, told, idents = Stacks(), threading.Event(), []
+
+    def long() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert told.wait(10)
+
+    def inner() -> None:
+        idents.append(threading.get_ident())
+        stacks.run(lambda: idents.append(threading.get_ident()), never)
+        stacks.run(long, told.set)
+
+    def outer() -> None:
+        idents.append(threading.get_ident())
+        stacks.at_home(lambda: None)
+        stacks.run(lambda: idents.append(threading.get_ident()), never)
+        stacks.at_home(inner)
+
+    with pytest.raises(Alarm):
+        stacks.at_home(outer)
+    assert told.is_set()
+    assert len(idents) == 4
+    assert len(set(idents)) == 1
