@@ -93,7 +93,7 @@ class FuzzRun:
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
         self.stage.world.restore(self.ready)
-        return self.stage.call(self.calldata(arguments))
+        return self.stage.call(self.calldata(arguments), kept=False)
 
     def _failed(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
         """The failure with the simplest inputs that still fail."""

@@ -267,7 +267,7 @@ class InvariantRun:
         world = self.stage.world
         here = world.snapshot()
         try:
-            outcome = self.stage.call(selector(name or self.test.signature))
+            outcome = self.stage.call(selector(name or self.test.signature), kept=False)
             status, reason = self.stage.verdict(outcome)
             return reason or _FAILED if status is Status.FAILURE else None
         finally:

@@ -44,6 +44,8 @@ class Stage:
         self.first_actor = world.next_actor
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}
+        self._sound = EMPTY_ARRAY_CID
+        """A state of the cheatcodes' account in which no test has failed."""
 
     @property
     def sender(self) -> EthAddress:
@@ -74,9 +76,9 @@ class Stage:
                 if not outcome.success or self.has_failed():
                     raise SetUpFailed("setUp()", outcome)
 
-    def call(self, data: bytes) -> CallOutcome:
-        """Call the test contract as a test is called."""
-        return self.world.call(self.sender, self.address, data)
+    def call(self, data: bytes, kept: bool = True) -> CallOutcome:
+        """Call the test contract as a test is called; what is not `kept` has to be taken back (`World.call`)."""
+        return self.world.call(self.sender, self.address, data, kept=kept)
 
     def _deploy_libraries(self, code: Bytecode) -> None:
         for key in code.libraries():
@@ -99,10 +101,13 @@ class Stage:
         machine = self.world.machine
         actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
         state = None if actor is None else machine.state_tree.get_actor(actor)
-        if state is None or state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
+        if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):
             return False
         storage = EvmState.decode(machine.store.get(state.head)).storage
-        return storage != EMPTY_KAMT and Kamt(machine.store, storage).get(FAILED_SLOT) != 0
+        if storage != EMPTY_KAMT and Kamt(machine.store, storage).get(FAILED_SLOT) != 0:
+            return True
+        self._sound = state.head
+        return False
 
     def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[Status, str | None]:
         """Whether a test's call is a success, and if not, why."""

@@ -17,7 +17,7 @@ from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
-from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
@@ -26,6 +26,7 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.base_fee import BLOCK_GAS_LIMIT
+from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
@@ -120,12 +121,16 @@ class World:
     # --- calls --------------------------------------------------------------------------------------------------
 
     def call(
-        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None
+        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None, kept: bool = True
     ) -> CallOutcome:
-        """Call a contract and keep what it did; a sender whom nobody knows comes into being."""
+        """Call a contract and keep what it did; a sender whom nobody knows comes into being.
+
+        What is not `kept` is half written: whoever calls goes back to an earlier state then. Whether the test has said
+        that it failed is known nevertheless.
+        """
         self.touch(from_)
         if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas)[0]
+            return self._apply(from_, to, data, value, gas, kept=kept)[0]
         return self._send(Address.delegated(EAM_NAMESPACE, to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
@@ -150,6 +155,7 @@ class World:
         value: int,
         gas: int | None,
         nonce: int = 0,
+        kept: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         transaction = Transaction(DYNAMIC_FEE, from_, nonce, to, value, data, limit, 0, 0)
@@ -157,8 +163,10 @@ class World:
         mark = tree.begin()
         try:
             application = Application(self.machine, transaction, None, paid=False)
-            result = application.apply_implicit()
+            result = application.apply_implicit(kept)
             gas_used = application.billed(result.gas_used)
+            if not kept:
+                self._note_failure(application.accounts)
         except InvalidTransaction as error:
             tree.rollback(mark)
             return CallOutcome(False, b"", 0, (), str(error)), None
@@ -169,6 +177,11 @@ class World:
         words = "" if result.success else result.message or f"exit code {result.exit_code}"
         outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words)
         return outcome, result.created
+
+    def _note_failure(self, accounts: Accounts) -> None:
+        vm = accounts.find(VM_ADDRESS)
+        if vm is not None and accounts.word(vm, FAILED_SLOT):
+            self.cheatcodes.state.has_failed = True
 
     def _send(
         self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int

@@ -23,6 +23,17 @@ class FrameInterceptor(Protocol):
     def armed(self) -> bool:
         """As the interceptor's."""
 
+    @property
+    def watched(self) -> frozenset[bytes]:
+        """As the interceptor's."""
+
+    @property
+    def watches(self) -> bool:
+        """Whether all that frames do has to be seen now: slots, logs, and calls at every depth."""
+
+    def sees(self, depth: int) -> bool:
+        """Whether calls that frames at this depth or below it make have to be seen now."""
+
     def ask(self, host: "EthereumHost", ask: Ask) -> Answer:
         """Answer what the frame of `host` asks for, with or without `runtimes.evm.ethereum.answers.answer`."""
 
@@ -43,4 +54,4 @@ def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor]:
 
 @cache
 def _is_one(kind: type) -> bool:
-    return all(hasattr(kind, name) for name in ("ask", "logged", "hashed", "accessed"))
+    return all(hasattr(kind, name) for name in ("watches", "sees", "ask", "logged", "hashed", "accessed"))

@@ -7,11 +7,11 @@ expected must have come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from eth_hash.auto import keccak
 
@@ -71,7 +71,7 @@ CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
 class Kept:
     """What `Cheatcodes.snapshot` keeps."""
 
-    state: State
+    state: Mapping[str, Any]
     context: MachineContext
 
 
@@ -136,11 +136,11 @@ class Cheatcodes:
 
     def snapshot(self, machine: Hypervisor) -> Kept:
         """What is set now, and the block."""
-        return Kept(self.state.copied(), machine.context)
+        return Kept(self.state.image(), machine.context)
 
     def restore(self, kept: Kept, machine: Hypervisor) -> None:
         """Go back to what was kept; the machine's state is the world's to bring back."""
-        self.state = kept.state.copied()
+        self.state = State.of_image(kept.state)
         machine.context = kept.context
         self.console.clear()
 
@@ -154,6 +154,15 @@ class Cheatcodes:
     def armed(self) -> bool:
         """Whether calls between contracts have to be seen."""
         return self.state.armed
+
+    @property
+    def watches(self) -> bool:
+        """Whether all that frames do has to be seen."""
+        return self.state.watches
+
+    def sees(self, depth: int) -> bool:
+        """Whether calls that frames at this depth and below it make have to be seen."""
+        return self.state.sees(depth)
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Let a call proceed; the outermost is the test."""

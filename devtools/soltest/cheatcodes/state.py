@@ -284,28 +284,50 @@ class State:
     @property
     def armed(self) -> bool:
         """Whether calls between contracts, or slots, have to be seen."""
+        return bool(self.pranks or self.revert or self._sees_all or self.watches)
+
+    @property
+    def watches(self) -> bool:
+        """Whether slots have to be seen, and what is hashed, with all calls."""
+        return bool(self.recording or self.diff is not None or self.mappings is not None)
+
+    def sees(self, depth: int) -> bool:
+        """Whether calls that frames at this depth or below it make have to be seen, and their logs in order.
+
+        A prank is about calls at its own depth, unless the origin is another, and so is an expected revert, unless it
+        has to come from somebody.
+        """
+        revert = self.revert
+        return (
+            any(prank.depth >= depth or prank.origin is not None for prank in self.pranks.values())
+            or (revert is not None and (revert.depth >= depth or revert.cheatcode or revert.reverter is not None))
+            or self._sees_all
+        )
+
+    @property
+    def _sees_all(self) -> bool:
         return bool(
-            self.pranks
-            or self.revert
-            or self.assume
+            self.assume
             or self.emits
             or self.calls
             or self.creates
             or self.mocks
             or self.functions
-            or self.recording
             or self.logs is not None
-            or self.diff is not None
-            or self.mappings is not None
             or self.intercept_code
             or self.watches_gas
         )
 
-    def copied(self) -> State:
-        """A copy of its own. Little is ever set, and each run of a fuzz test begins with one: the rest is made anew."""
-        made = State()
+    def image(self) -> Mapping[str, Any]:
+        """What is set, for `of_image`. Little ever is, and each run of a fuzz test begins with it."""
         changed = {name: value for name in _NAMES if (value := getattr(self, name)) != getattr(_NOTHING_SET, name)}
-        for name, value in deepcopy(changed).items() if changed else ():
+        return deepcopy(changed) if changed else changed
+
+    @classmethod
+    def of_image(cls, image: Mapping[str, Any]) -> State:
+        """A state of its own in which that is set and nothing else."""
+        made = cls()
+        for name, value in deepcopy(image).items() if image else ():
             setattr(made, name, value)
         return made
 

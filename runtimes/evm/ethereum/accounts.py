@@ -123,9 +123,11 @@ class Accounts:
         state, was_created = self._existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
             contract, get = self._contract(state), self._journal.get
-            nonce, code = get((_NONCE, actor), contract.nonce), get((_CODE, actor))
+            nonce, code = get((_NONCE, actor)), get((_CODE, actor))
             cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
-            return Glance(state.balance, nonce, cid, code_hash, contract.storage, was_created)
+            return Glance(
+                state.balance, contract.nonce if nonce is None else nonce, cid, code_hash, contract.storage, was_created
+            )
         if state.code not in self.account_codes:
             return None
         return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
@@ -339,6 +341,10 @@ class Accounts:
             return True
         self._journal.set(key, True)
         return False
+
+    def warm_all(self, addresses: Iterable[EthAddress]) -> None:
+        """Touch addresses that the message begins with."""
+        self._journal.set_all([((_WARM, address), True) for address in addresses])
 
     def is_warm(self, address: EthAddress) -> bool:
         """Whether an address was touched."""

@@ -29,7 +29,7 @@ from hypervisor.types import (
 )
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, transactions
-from runtimes.evm.ethereum.accounts import is_delegation
+from runtimes.evm.ethereum.accounts import Accounts, is_delegation
 from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
@@ -124,8 +124,17 @@ class Application:
         result, created = self._call(sender)
         return self._settle(sender, result, created, refund)
 
-    def apply_implicit(self) -> TransactionResult:
-        """Call for the system itself or for a question from outside: no checks, no fees, no nonce."""
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts as the transaction sees them."""
+        return self._accounts
+
+    def apply_implicit(self, kept: bool = True) -> TransactionResult:
+        """Call for the system itself or for a question from outside: no checks, no fees, no nonce.
+
+        Where nothing of it is `kept`, as with `ask`; whoever calls takes the rest back then.
+        """
+        self._kept = kept
         sender = self._accounts.find(self._transaction.sender)
         if sender is None:
             raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender does not exist")
@@ -183,10 +192,9 @@ class Application:
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
-        accounts.warm(self._block.coinbase)
-        for address in (*self._fork.precompiles, *self._calls.filecoin_precompiles):
-            accounts.warm(address)
-        accounts.warm(transaction.sender)
+        accounts.warm_all(
+            (*self._fork.precompiles, *self._calls.filecoin_precompiles, self._block.coinbase, transaction.sender)
+        )
         if transaction.to is not None:
             accounts.warm(transaction.to)
         for address, slots in transaction.access_list:

@@ -86,6 +86,13 @@ class EthereumHost:
             self._memory_words, self._memory_price = count, price
         return count << 5
 
+    def note_memory(self, size: int) -> None:
+        """Take note of memory that the frame has paid for itself, in bytes."""
+        count = prices.words(size)
+        if count > self._memory_words:
+            self.calls.memory.grow(self._memory_words << 5, count << 5)
+            self._memory_words, self._memory_price = count, prices.memory(count)
+
     def get_gas_left(self) -> int:
         """Gas left."""
         return self.gas.left

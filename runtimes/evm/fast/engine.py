@@ -26,9 +26,19 @@ from runtimes.evm.engine import (
 from runtimes.evm.ethereum.accounts import Glance
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.changes import Changes
-from runtimes.evm.fast.instance import RESUME, START, START_TREE, TELL_TREE, FastInstance, Pool, pool
+from runtimes.evm.fast.instance import (
+    GO_ON,
+    RESUME,
+    RESUME_TREE,
+    START,
+    START_TREE,
+    TELL_TREE,
+    FastInstance,
+    Pool,
+    pool,
+)
 from runtimes.evm.fast.questions import address_of
-from runtimes.evm.fast.tree import TreeHost, Trees, features, put_beginning
+from runtimes.evm.fast.tree import ALONE, ASKS, TreeHost, Trees, features, put_answer, put_beginning
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -40,6 +50,7 @@ _OUT_OF_GAS: Final = 103
 _LEFT: Final = 104
 _UNTOLD: Final = 105
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
+_HALTED: Final = 107
 _MOST_TOLD: Final = 64
 """How often a tree that runs alone is told something."""
 _CREATE2: Final = 0xF5
@@ -118,7 +129,7 @@ class FastEngine:
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            put_beginning(instance, frame, host, rules, instance.code_number(code), found, alone=True)
+            put_beginning(instance, frame, host, rules, instance.code_number(code), ALONE, found)
             gas = host.calls.gas.available
             exit_code, left = instance.run_alone(START_TREE, gas)
             told = 0
@@ -152,10 +163,13 @@ class FastEngine:
         try:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             code = instance.code_number(self._code)
-            if table.trees.may_try(frame, host):
-                ended = self._run_tree(instance, frame, cast(EthereumHost, host), rules, code)
-                if ended is not None:
-                    return ended
+            way = table.trees.way(self._code, host)
+            if way is not None:
+                instance.features = table.features
+                put_beginning(instance, frame, cast(EthereumHost, host), rules, code, way)
+                step = self._run_tree(instance, cast(EthereumHost, host), START_TREE, way)
+                if step is not None:
+                    return step
             instance.bring(frame.calldata)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
@@ -171,27 +185,40 @@ class FastEngine:
         finally:
             table.pool.give(instance)
 
-    def _run_tree(
-        self, instance: FastInstance, frame: Frame, host: EthereumHost, rules: int, code: int
-    ) -> FrameOutcome | None:
+    def _run_tree(self, instance: FastInstance, host: EthereumHost, command: int, way: int) -> Step | None:
         """Run the frame with all that it calls; None where the guest has left it, and nothing has happened."""
-        instance.features = self._table.features
-        put_beginning(instance, frame, host, rules, code)
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
-        exit_code = instance.run(START_TREE, host)
+        exit_code = instance.run(command, host)
         if exit_code == _LEFT:
             host.gas.remaining = gas
             host.gas.refill()  # in slices again: the frame may go on for long
-            self._table.trees.left(frame, host)
+            self._table.trees.left(self._code, host)
             return None
+        if exit_code in (_ASK, _HALTED):
+            return self._handed_back(instance, host, exit_code)
         if exit_code == _NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
-        if exit_code == _OUT_OF_GAS:
-            host.gas.overdraw(host.gas.left + 1)
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
+        elif way & ASKS:
+            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).tell_logs()
+        if exit_code == _OUT_OF_GAS:
+            host.gas.overdraw(host.gas.left + 1)
         return self._ended(instance, host, Status(exit_code))
+
+    def _handed_back(self, instance: FastInstance, host: EthereumHost, exit_code: int) -> Step:
+        """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
+        number, *_, changes, length, memory = instance.numbers
+        step = self._asked(instance) if exit_code == _ASK else None
+        Changes(instance.read(changes, length), host).write()
+        host.note_memory(memory)
+        host.gas.settle()
+        host.gas.refill()
+        if step is not None:
+            return step
+        instance.numbers[0] = number
+        return self._run(instance, host, GO_ON)
 
     def _resume(self, instance: FastInstance, host: Host, number: int, answer: Answer) -> Step:
         pool = self._table.pool
@@ -200,6 +227,15 @@ class FastEngine:
             instance.waiting -= 1
             creates = self._kind is None
             output = b"" if creates and answer.success else answer.output
+            if isinstance(host, EthereumHost) and host.calls.frames is not None:
+                way = self._table.trees.way(self._code, host)
+                if way is not None:
+                    instance.features = self._table.features
+                    put_answer(instance, host, number, answer, output, way)
+                    step = self._run_tree(instance, host, RESUME_TREE, way)
+                    if step is None:
+                        raise Fatal("the EVM engine has left a frame that goes on")
+                    return step
             instance.bring(output)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = number, answer.success, len(output)

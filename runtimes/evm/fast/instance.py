@@ -25,7 +25,21 @@ from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
 from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
 
-MAILBOX, START, RESUME, ADD_RULES, ADD_CODE, DROP_CODE, RESERVE, DROP_FRAME, START_TREE, TELL_TREE, SEED = range(11)
+(
+    MAILBOX,
+    START,
+    RESUME,
+    ADD_RULES,
+    ADD_CODE,
+    DROP_CODE,
+    RESERVE,
+    DROP_FRAME,
+    START_TREE,
+    TELL_TREE,
+    SEED,
+    RESUME_TREE,
+    GO_ON,
+) = range(13)
 """The guest's commands (`guests/evm/src/lib.rs`)."""
 
 EXCHANGE: Final = 1 << 16

@@ -15,7 +15,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import EngineRules, Frame, Host
+from runtimes.evm.engine import Answer, EngineRules, Frame, Host
 from runtimes.evm.ethereum.accounts import Accounts, Glance
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import Fork
@@ -29,8 +29,10 @@ from store.cid import USUAL_PREFIX
 if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
 
-_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES, _UNTOUCHED = (1 << bit for bit in range(8))
-_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP, _STATIC, _TOLD = (1 << bit for bit in range(6))
+_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES, _UNTOUCHED, _ASKED = (
+    1 << bit for bit in range(9)
+)
+_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP, _STATIC, _TOLD, _MAY_WAIT, _ASKS = (1 << bit for bit in range(8))
 _ANY_CODE: Final = 1 << 24
 """What stands for no limit of a code's length."""
 _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
@@ -89,50 +91,66 @@ class Trees:
         self._skips = Skips()
         self._left: WeakKeyDictionary[EthereumCalls, int] = WeakKeyDictionary()
 
-    def may_try(self, frame: Frame, host: Host) -> bool:
-        """Whether the frame may run with all that it calls, unseen by anybody."""
-        if not isinstance(host, EthereumHost):
-            return False
-        calls = host.calls
-        if calls.tracer is not None or (calls.interceptor is not None and calls.interceptor.armed):
-            return False
-        if self._left.get(calls, 0) >= _MOST_LEFT or host.accounts.find(host.address) != host.actor:
-            return False
-        return not self._skips.skip(frame.code.data)
+    def way(self, code: bytes, host: Host) -> int | None:
+        """How the frame may run with all that it calls, as flags for the guest; None where it has to run by itself.
 
-    def left(self, frame: Frame, host: EthereumHost) -> None:
+        Somebody who stands between frames answers for some addresses, and may want to see the calls that this frame
+        makes: it waits in the guest meanwhile, and what it has done is there for all.
+        """
+        if not isinstance(host, EthereumHost):
+            return None
+        calls = host.calls
+        if calls.tracer is not None or host.accounts.find(host.address) != host.actor:
+            return None
+        frames = calls.frames
+        if frames is not None:
+            return None if frames.watches else _MAY_WAIT | (_ASKS if frames.sees(calls.depth) else 0)
+        if calls.interceptor is not None and calls.interceptor.armed:
+            return None
+        if self._left.get(calls, 0) >= _MOST_LEFT or self._skips.skip(code):
+            return None
+        return 0
+
+    def left(self, code: bytes, host: EthereumHost) -> None:
         """Remember a tree that was left."""
-        self._skips.add(frame.code.data)
+        self._skips.add(code)
         self._left[host.calls] = self._left.get(host.calls, 0) + 1
 
 
+ALONE: Final = _ALONE
+"""The way of a tree that asks nobody."""
+ASKS: Final = _ASKS
+"""That of a frame whose calls are all seen."""
+
+
 def put_beginning(
-    guest: "FastInstance",
-    frame: Frame,
-    host: TreeHost,
-    rules: int,
-    code: int,
-    found: Glance | None = None,
-    alone: bool = False,
+    guest: "FastInstance", frame: Frame, host: TreeHost, rules: int, code: int, way: int, found: Glance | None = None
 ) -> None:
     """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
+    words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
+    _put(guest, host, (rules, code), frame.calldata, words, way | _STATIC if frame.static else way, found)
+
+
+def put_answer(guest: "FastInstance", host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
+    """The same for a frame that goes on with an answer as the first of a tree; `frame` is the guest's number of it."""
+    _put(guest, host, (frame, answer.success), output, ((answer.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
+
+
+def _put(
+    guest: "FastInstance", host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
+    way: int, found: Glance | None = None,
+) -> None:  # fmt: skip
     calls, (precompiles, flags) = host.calls, guest.features
     guest.owners = {host.address: host.actor}
-    guest.bring(frame.calldata)
+    guest.bring(data)
     limit = calls.surroundings.block.code_limit
-    told = _told(guest, frame.address, host, found)
-    account, nonce, size, balance, code_hash, key, _, root = told
+    account, nonce, size, balance, code_hash, key, _, root = _told(guest, host.address, host, found)
     if not account & (_LEAVE | _DELEGATES):
         flags |= _TOLD
-    if frame.static:
-        flags |= _STATIC
     guest.put_all(
         _BEGINNING,
-        *(rules, code, len(frame.calldata), size, calls.max_depth - calls.depth, precompiles),
-        *(flags | _ALONE if alone else flags, 0),
-        *(frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")),
-        *(calls.memory.used, _ANY_CODE if limit is None else limit, account, nonce),
-        *(balance, code_hash, key, root),
+        *(*head, len(data), size, calls.max_depth - calls.depth, precompiles, flags | way, 0, *words),
+        *(calls.memory.used, _ANY_CODE if limit is None else limit, account, nonce, balance, code_hash, key, root),
     )
 
 
@@ -167,6 +185,8 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Gla
         return _LEAVE, *_NOBODY
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
+    if host.calls.frames is not None and address in host.calls.frames.watched:
+        flags |= _ASKED
     is_touched = accounts.knows_slots(actor, address)
     if is_touched:
         flags |= _HAS_SLOTS
@@ -193,7 +213,7 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Gla
 
 def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
     """Whether an address is none that the guest knows how to deal with."""
-    if calls.interceptor is not None and address in calls.interceptor.watched:
+    if calls.frames is None and calls.interceptor is not None and address in calls.interceptor.watched:
         return True
     if not calls.surroundings.block.filecoin_addresses:
         return False

@@ -237,7 +237,7 @@ def test_an_interrupt_of_what_was_tried_holds(
 ) -> None:
     """The plain engine does not begin the endless loop again."""
 
-    def interrupted(_self: FastEngine, _instance: object, _frame: object, host: EthereumHost, *_: object) -> None:
+    def interrupted(_self: FastEngine, _instance: object, host: EthereumHost, *_: object) -> None:
         host.calls.gas.charge("OnEvmGas", 5_000_000)
         host.calls.gas.exhaust()
         raise OutOfGas("interrupted")

@@ -43,6 +43,13 @@ class Frames:
     watched: frozenset[bytes] = frozenset()
     seen: list[tuple[object, ...]] = field(default_factory=list)
 
+    @property
+    def watches(self) -> bool:
+        return self.armed
+
+    def sees(self, depth: int) -> bool:
+        return self.armed
+
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         return proceed(call)
 

@@ -37,6 +37,8 @@ pub const LEFT: Exit = 104;
 pub const UNTOLD: Exit = 105;
 /// The same within an instruction that can run again: nothing else of it has happened.
 pub const PAUSED: Exit = 106;
+/// The first frame of a tree goes on by itself: what its next instruction looks at is nothing for a tree.
+pub const HALTED: Exit = 107;
 
 /// How many frames that have ended are kept for others, and how much memory such a one may have.
 pub const MOST_IDLE: usize = 64;

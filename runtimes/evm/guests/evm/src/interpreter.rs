@@ -491,6 +491,17 @@ pub fn pause(frame: &mut Frame) -> Exit {
     PAUSED
 }
 
+/// Go back before an instruction that has met what a tree cannot deal with: flat price and copied bytes are all it took.
+pub fn step_back(frame: &mut Frame) {
+    let position = mailbox().position as usize;
+    let opcode = frame.code.bytes()[position];
+    frame.pc = position;
+    frame.gas += frame.rules.prices[opcode as usize];
+    if let (0x3c, [.., size, _, _, _]) = (opcode, frame.stack()) {
+        frame.gas += frame.rules.copy_gas(words::small(size).unwrap_or(0));
+    }
+}
+
 /// Put the answer to a call before a frame that is about to go on: the return data, and their copy in memory.
 pub fn take_answer<H: Host>(frame: &mut Frame, host: &mut H, success: bool) -> Result<(), Exit> {
     let (start, size) = frame.ask.output;

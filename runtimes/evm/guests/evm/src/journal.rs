@@ -18,6 +18,8 @@ pub struct Account {
     /// Made a contract by this message.
     pub created: bool,
     pub destroyed: bool,
+    /// Whether the host itself answers its calls.
+    pub asked: bool,
     /// Whether the host may know of slots that were written or looked at.
     pub has_slots: bool,
     /// Whether it had slots before this message.

@@ -18,6 +18,7 @@ mod words;
 
 use frame::*;
 use host::{EXCHANGE, Outside, mailbox};
+use revm_primitives::U256;
 use std::rc::Rc;
 use tree::accounts::Told;
 use tree::{Beginning, Ended, Tree};
@@ -34,6 +35,8 @@ const DROP_FRAME: u32 = 7;
 const START_TREE: u32 = 8;
 const TELL_TREE: u32 = 9;
 const SEED: u32 = 10;
+const RESUME_TREE: u32 = 11;
+const GO_ON: u32 = 12;
 
 const DONE: Exit = 0;
 
@@ -72,6 +75,8 @@ pub extern "C" fn enter(command: u32) -> u32 {
         START_TREE => guest.start_tree(),
         TELL_TREE => guest.tell_tree(),
         SEED => guest.seed(),
+        RESUME_TREE => guest.resume_tree(),
+        GO_ON => guest.go_on(),
         _ => NO_ROOM,
     }
 }
@@ -148,17 +153,36 @@ impl Guest {
     }
 
     /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (delegations,
-    /// P-256, alone, MODEXP by EIP-7883, static, account told); words: address, caller, value, a word of four numbers
+    /// P-256, alone, MODEXP by EIP-7883, static, account told, may wait, asks always); words: address, caller, value, a word of four numbers
     /// (memory in use, the longest code, flags and nonce of the account), and the account's balance, code's hash and
     /// key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
-        let [rules, code, size, code_size, levels, precompiles, flags] = mailbox().numbers;
+        let [rules, code, size, _, _, _, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
         let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
-        let [address, caller, value, numbers, balance, code_hash, code_key, root] = mailbox().words;
-        let [memory, most_code, account, nonce] = *numbers.as_limbs();
-        (frame.address, frame.caller, frame.value, frame.is_static) = (address, caller, value, flags & 16 != 0);
+        [frame.address, frame.caller, frame.value, ..] = mailbox().words;
+        frame.is_static = flags & 16 != 0;
         frame.calldata.extend_from_slice(incoming(self, size as usize));
+        self.run_tree(frame, None)
+    }
+
+    /// Let a frame go on as the first of a tree. numbers: frame, success, size of the output, the others as for
+    /// `start_tree`; words: the address of what was created, the others so too; output comes in.
+    fn resume_tree(&mut self) -> Exit {
+        let [place, success, size, ..] = mailbox().numbers;
+        let created = mailbox().words[0];
+        let Some(mut frame) = self.frames[place as usize].take() else { return NO_ROOM };
+        self.free_frames.push(place as usize);
+        frame.context = None; // whoever answered may have changed the block
+        frame.return_data.clear();
+        frame.return_data.extend_from_slice(incoming(self, size as usize));
+        self.run_tree(frame, Some((success != 0, created)))
+    }
+
+    fn run_tree(&mut self, frame: Box<Frame>, answer: Option<(bool, U256)>) -> Exit {
+        let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
+        let [_, _, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
+        let [memory, most_code, account, nonce] = *numbers.as_limbs();
         mailbox().alone = flags & 4 != 0;
         let ended = self.tree.run(Beginning {
             frame,
@@ -169,6 +193,9 @@ impl Guest {
             p256: flags & 2 != 0,
             delegations: flags & 1 != 0,
             bounded_modexp: flags & 8 != 0,
+            may_wait: flags & 64 != 0,
+            asks: flags & 128 != 0,
+            answer,
             memory,
             most_code,
             most_init_code: 2 * most_code,
@@ -199,9 +226,14 @@ impl Guest {
     fn end_tree(&mut self, ended: Option<Ended>) -> Exit {
         mailbox().alone = false;
         let Some((frame, exit, left)) = ended else { return UNTOLD }; // the question stays in the mailbox
+        let granted = frame.granted;
         let exit = self.end(frame, exit);
         mailbox().gas = left;
-        if exit == SUCCESS {
+        if matches!(exit, ASK | HALTED) {
+            self.tree.write_changes(&mut self.changes);
+            let changes = [self.changes.as_ptr() as u64, self.changes.len() as u64, granted];
+            mailbox().numbers[4..7].copy_from_slice(&changes);
+        } else if exit == SUCCESS || self.tree.asks {
             self.tree.write_changes(&mut self.changes);
             mailbox().numbers[3..5].copy_from_slice(&[self.changes.as_ptr() as u64, self.changes.len() as u64]);
         }
@@ -236,6 +268,15 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
+    /// Let a frame go on that has halted. numbers: frame.
+    fn go_on(&mut self) -> Exit {
+        let place = mailbox().numbers[0] as usize;
+        let Some(mut frame) = self.frames[place].take() else { return NO_ROOM };
+        self.free_frames.push(place);
+        frame.gas = mailbox().gas;
+        self.run(frame, false)
+    }
+
     fn run(&mut self, mut frame: Box<Frame>, traced: bool) -> Exit {
         let exit = if traced {
             interpreter::run::<_, true>(&mut frame, &mut Outside)
@@ -255,6 +296,10 @@ impl Guest {
             let input = frame.region(ask.input);
             mail.words[..4].copy_from_slice(&[ask.gas, ask.to, ask.value, ask.salt]);
             mail.numbers[1..4].copy_from_slice(&[ask.opcode as u64, input.as_ptr() as u64, input.len() as u64]);
+            mail.numbers[0] = keep(&mut self.frames, &mut self.free_frames, frame) as u64;
+            return exit;
+        }
+        if exit == HALTED {
             mail.numbers[0] = keep(&mut self.frames, &mut self.free_frames, frame) as u64;
             return exit;
         }

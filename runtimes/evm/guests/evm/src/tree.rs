@@ -64,9 +64,14 @@ pub struct Beginning {
     pub p256: bool,
     pub delegations: bool,
     pub bounded_modexp: bool,
+    /// Whether the first frame may be handed back where it asks for what a tree cannot deal with; `asks`: always.
+    pub may_wait: bool,
+    pub asks: bool,
     pub memory: u64,
     pub most_code: u64,
     pub most_init_code: u64,
+    /// What the first frame, which goes on then, has been answered: success, and what was created.
+    pub answer: Option<(bool, U256)>,
     /// The first frame's account, where the host told it at once.
     pub account: Option<Told>,
 }
@@ -87,6 +92,11 @@ pub struct Tree {
     most_code: u64,
     most_init_code: u64,
     calls: u32,
+    may_wait: bool,
+    pub asks: bool,
+    answer: Option<(bool, U256)>,
+    /// The first frame's last ask, until it is answered.
+    asking: Option<Asking>,
     slice: u64,
     untold: Untold,
     /// What the tree began with, and its first frame while it waits to begin anew.
@@ -102,6 +112,12 @@ pub struct Tree {
     codes: Map<Key, Rc<Code>>,
     code_bytes: usize,
     idle: Vec<Box<Frame>>,
+}
+
+/// How it was before the first frame's ask was looked at.
+struct Asking {
+    mark: Mark,
+    gas: u64,
 }
 
 /// The first frame, how it ended, and the gas that is left.
@@ -124,6 +140,8 @@ impl Tree {
         (self.gas, self.memory_before, self.context) = (gas, memory, None);
         (self.first, self.paused, self.restarts) = (None, None, 0);
         self.bounded_modexp = beginning.bounded_modexp;
+        (self.may_wait, self.asks) = (beginning.may_wait, beginning.asks);
+        (self.answer, self.asking) = (beginning.answer, None);
         self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
         if let Some(account) = beginning.account {
             self.add_account(frame.address, account);
@@ -150,8 +168,11 @@ impl Tree {
     }
 
     fn run_level(&mut self, mut level: Level) -> Option<Ended> {
-        let mut answer = None;
+        let mut answer = self.answer.take();
         loop {
+            if self.levels.is_empty() {
+                self.asking = None;
+            }
             let exit = match answer.take() {
                 Some((success, word)) => match self.go_on(&mut level, success, word) {
                     Ok(()) => self.run_frame(&mut level.frame),
@@ -160,6 +181,12 @@ impl Tree {
                 None => self.run_frame(&mut level.frame),
             };
             let exit = if exit == ASK {
+                if self.may_wait && self.levels.is_empty() {
+                    self.asking = Some(Asking { mark: self.journal.mark(), gas: level.frame.gas + self.rest });
+                    if self.asks {
+                        return Some(self.hand_back_first(level));
+                    }
+                }
                 match self.begin(&mut level) {
                     Ok(Begun::Child) => {
                         // `begin` has put the child on the stack: the two change places
@@ -188,6 +215,7 @@ impl Tree {
                     self.first = Some(self.to_the_first(level).frame);
                     return None;
                 }
+                LEFT if self.may_wait => return Some(self.hand_back_first(level)),
                 RAISED | LEFT | NO_ROOM => return Some((level.frame, exit, 0)),
                 _ => {}
             }
@@ -201,6 +229,18 @@ impl Tree {
     fn run_frame(&mut self, frame: &mut Frame) -> Exit {
         let exit = interpreter::run::<_, false>(frame, self);
         if exit == UNTOLD { interpreter::pause(frame) } else { exit }
+    }
+
+    /// The first frame as it was when it asked, or before the instruction that no tree can deal with.
+    fn hand_back_first(&mut self, last: Level) -> Ended {
+        let mut frame = self.to_the_first(last).frame;
+        let Some(Asking { mark, gas }) = self.asking.take() else {
+            interpreter::step_back(&mut frame);
+            let gas = self.collect(&mut frame);
+            return (frame, HALTED, gas);
+        };
+        self.journal.roll_back(mark);
+        (frame, ASK, gas)
     }
 
     /// Write what changed for the host.

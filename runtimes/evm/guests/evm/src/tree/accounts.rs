@@ -19,6 +19,7 @@ const HAS_SLOTS: u64 = 16;
 const HAD_SLOTS: u64 = 32;
 const DELEGATES: u64 = 64;
 const UNTOUCHED: u64 = 128;
+const ASKED: u64 = 256;
 
 const P256: u64 = 0x100;
 const MOST_CODES: usize = 8 << 20;
@@ -71,6 +72,7 @@ impl Tree {
             touched: false,
             created: flags & CREATED != 0,
             destroyed: false,
+            asked: flags & ASKED != 0,
             has_slots: flags & HAS_SLOTS != 0,
             had_slots: flags & HAD_SLOTS != 0,
             storage: if flags & UNTOUCHED != 0 { Some(self.stored.number(root)) } else { None },

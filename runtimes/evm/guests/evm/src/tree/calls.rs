@@ -37,6 +37,9 @@ impl Tree {
             let (at, price) = self.access(&mut level.frame, &delegate)?;
             (runs, cost) = (at, cost + price);
         }
+        if self.journal.at(callee).asked || self.journal.at(runs).asked {
+            return Err(LEFT);
+        }
         let valued = !words::is_zero(&ask.value);
         if valued {
             cost += CALL_VALUE;

@@ -1,0 +1,135 @@
+"""First frames of trees that wait in the guest while somebody who stands between frames answers them.
+
+Expected: what the plain engine makes of the same message, which asks for everything by itself: receipt, state root,
+and who logged what, in that order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.events import StampedEvent
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import INIT_ACTOR, ActorID, Gas
+from runtimes.evm.engine import Answer, Ask, CallAsk
+from runtimes.evm.ethereum import answers
+from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.host import EthereumHost
+from tests.runtimes.evm.assembler import assemble, deployer
+
+SENDER, CONTRACT, CALLEE, CHEAT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0x71))
+MASKED = f"0x{masked_id(INIT_ACTOR).hex()}"
+ASK_CHEAT = f"32 0 0 0 0 0x{CHEAT.hex()} GAS CALL POP"
+CALL_CALLEE = f"32 64 0 0 0 0x{CALLEE.hex()} 200000 CALL"
+INIT = deployer(assemble("7 0 0 LOG1 CALLER SELFDESTRUCT"))
+CREATE = f"0x{INIT.hex()} 96 MSTORE {len(INIT)} {128 - len(INIT)} 0 CREATE"
+
+
+@dataclass
+class Between:
+    """Answers for an address by what it writes into a slot of the caller's; sees the calls of frames up to a depth."""
+
+    depth: int
+    watches: bool = False
+    watched: frozenset[bytes] = frozenset({bytes(CHEAT)})
+    told: list[object] = field(default_factory=list)
+
+    @property
+    def armed(self) -> bool:
+        return self.depth > 0 or self.watches
+
+    def sees(self, depth: int) -> bool:
+        return depth <= self.depth
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        return proceed(call)
+
+    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+        """Not looked at here."""
+
+    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        self.told.append((calls.accounts.address_of(emitter), log))
+
+    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        """Not looked at here."""
+
+    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        """Not looked at here."""
+
+    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+        if isinstance(ask, CallAsk) and ask.address == CHEAT:
+            host.charge(host.access(ask.address))
+            host.accounts.store(host.actor, 9, host.accounts.word(host.actor, 9) + host.accounts.word(host.actor, 1))
+            return Answer(True, (77).to_bytes(32, "big"))
+        self.told.append((host.address, type(ask).__name__)) if host.calls.depth <= self.depth else None
+        return answers.answer(host, ask)
+
+
+def outcome(evm: str, contract: str, callee: str, between: Between) -> tuple[object, ...]:
+    made = Hypervisor.open(rules="ethereum", evm=evm)
+    with made:
+        made.advance(block=EthereumBlock(gas_limit=1 << 40))
+        install(made, {
+            SENDER: Account(10**20),
+            CONTRACT: Account(5, 1, assemble(contract), {3: 4}),
+            CALLEE: Account(0, 1, assemble(callee)),
+            CHEAT: Account(0, 0, b"\0"),
+        })  # fmt: skip
+        made.interceptor = between
+        result = made.apply(Message(
+            to_filecoin(CONTRACT), to_filecoin(SENDER), 0, method=INVOKE_EVM, gas_limit=Gas(3_000_000)
+        ))  # fmt: skip
+        return result.receipt, result.events, made.flush(), between.told
+
+
+SLOTS = "9 SLOAD 4 SSTORE 3 SLOAD 5 SSTORE 5 7 TSTORE"
+PROGRAMS = {
+    "what was written before is there": (f"8 1 SSTORE {ASK_CHEAT} {SLOTS} 0 MLOAD 6 SSTORE GAS 7 SSTORE", ""),
+    "what is written by the answer": (f"1 1 SSTORE 1 9 SSTORE {ASK_CHEAT} {ASK_CHEAT} {SLOTS} 9 SLOAD 8 SSTORE", ""),
+    "memory that was paid for": (f"1 4000 MSTORE {ASK_CHEAT} 1 5000 MSTORE GAS 7 SSTORE MSIZE 8 SSTORE", ""),
+    "the size of the code": (f"0x{CHEAT.hex()} EXTCODESIZE 1 SSTORE {ASK_CHEAT} 0x{CHEAT.hex()} BALANCE 2 SSTORE", ""),
+    "a callee that asks": (f"2 1 SSTORE {CALL_CALLEE} 2 SSTORE {SLOTS}", f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 0 LOG1"),
+    "a callee that asks and fails": (f"{CALL_CALLEE} 2 SSTORE {SLOTS} GAS 8 SSTORE", f"3 1 SSTORE {ASK_CHEAT} INVALID"),
+    "a callee that logs and fails": (f"{CALL_CALLEE} 2 SSTORE 5 0 0 LOG1 {ASK_CHEAT}", "6 0 0 LOG1 0 0 REVERT"),
+    "logs before and behind": (f"1 0 0 LOG1 {ASK_CHEAT} 2 0 0 LOG1 {CALL_CALLEE} 3 0 0 LOG1", "4 0 0 LOG1"),
+    "creations": (f"{ASK_CHEAT} {CREATE} 2 SSTORE {ASK_CHEAT} {CREATE} EXTCODEHASH 3 SSTORE GAS 4 SSTORE", ""),
+    "money": (f"{ASK_CHEAT} 0 0 0 0 2 0x{CALLEE.hex()} GAS CALL 1 SSTORE SELFBALANCE 2 SSTORE {ASK_CHEAT}", ""),
+    "an actor's code": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} EXTCODESIZE 2 SSTORE GAS 3 SSTORE {ASK_CHEAT}", ""),
+    "its bytes": (f"1 1 SSTORE {ASK_CHEAT} 40 2 0 {MASKED} EXTCODECOPY 0 MLOAD 2 SSTORE GAS 3 SSTORE", ""),
+    "a call of it": (f"1 1 SSTORE 0 0 0 0 0 {MASKED} 100000 CALL 2 SSTORE GAS 3 SSTORE {ASK_CHEAT} 9 SLOAD", ""),
+    "its being left money": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} SELFDESTRUCT", ""),
+    "failure": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 0 0 REVERT", ""),
+    "no gas": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 again: @again JUMP", ""),
+}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 9], ids=["unseen", "the first frame's calls seen", "all calls seen"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_waits_and_goes_on_comes_to_the_same(program: str, depth: int) -> None:
+    contract, callee = PROGRAMS[program]
+    plain, fast = (outcome(evm, contract, callee, Between(depth)) for evm in ("py-evm", "fast"))
+    if depth < 9:  # logs of what fails are told where all is seen
+        plain, fast = plain[:3], fast[:3]
+    assert fast == plain
+
+
+def test_a_frame_that_waited_goes_on_as_a_tree(trees: Counter[str]) -> None:
+    outcome("fast", f"{ASK_CHEAT} {CALL_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(0))
+    assert trees == {"ended": 3}  # to the first question, to the second, to the end; the callee's are parts of them
+
+
+def test_frames_that_are_watched_run_by_themselves(trees: Counter[str]) -> None:
+    outcome("fast", f"{ASK_CHEAT} {CALL_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(9, watches=True))
+    assert not trees
