@@ -14,7 +14,7 @@ from typing import Any, Final
 from eth_hash.auto import keccak
 
 from bridge.abi import ContractInterface, signature
-from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact, Place
 from devtools.soltest.frames import Frame
 from hypervisor.errors import InvalidInput
 from localnet.abi_entries import readable_interface
@@ -208,6 +208,12 @@ class KnownCode:
         if key not in self._found:
             self._found[key] = self._creating(code) if creates else self._running(code)
         return self._found[key]
+
+    def place(self, code: bytes, creates: bool) -> Place | None:
+        """Where the artifact of the contract is that `find` finds."""
+        found = self.find(code, creates)
+        named = None if found is None else (found.artifact.file, found.name)
+        return next((place for place in self._artifacts.places if (place.file, place.name) == named), None)
 
     def _running(self, code: bytes) -> KnownContract | None:
         return next((found for found in self._by_length.get(len(code), ()) if found.runtime.begins(code)), None)

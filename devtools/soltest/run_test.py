@@ -89,7 +89,10 @@ class SuiteRun:
             try:
                 artifact = self.artifacts.get(self.suite.file, self.suite.contract)
                 stage = Stage(world, self.artifacts, artifact)
-                world.cheatcodes.settings = replace(world.cheatcodes.settings, errors=stage.errors, seed=self.seed)
+                world.cheatcodes.settings = replace(
+                    world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
+                    first_actor=stage.first_actor,
+                )  # fmt: skip
                 self.started("setUp()")
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
                 try:

@@ -12,6 +12,7 @@ from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.context import Permission, Settings
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.discovery import Suite
+from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
@@ -82,6 +83,7 @@ class Server:
 def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     """What the project allows its tests."""
     project = job.project
+    known = KnownCode(artifacts)
 
     def code(name: str) -> tuple[bytes, bytes] | None:
         found = artifacts.find(name)
@@ -99,6 +101,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         environment=dict(job.environment),
         seed=job.seed,
         artifacts=code,
+        contracts=known.place,
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,
     )

@@ -41,6 +41,8 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
     match value:
         case tuple() if kind == "tuple":
             parts = entry["components"]
+            if not any(part["name"] for part in parts):
+                return f"({arguments_text(parts, value)})"
             fields = ", ".join(
                 f"{part['name']}: {value_text(part, item, named)}" for part, item in zip(parts, value, strict=True)
             )

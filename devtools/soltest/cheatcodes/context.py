@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.addresses import EthAddress
+from devtools.soltest.artifact import Place
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
@@ -35,16 +36,20 @@ class Settings:
     """What a project allows its tests, and what they may ask about it.
 
     `artifacts` finds a contract by what `getCode` takes: init code and runtime code, None where there is none such.
-    `errors` says a custom error in words. `real_filecoin`: code etched at Filecoin's precompiles is left out, so that
-    suites which mock them run against the real ones.
+    `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words. `file` is the
+    one of the tests that run, `first_actor` the ID of the first actor that is theirs. `real_filecoin`: code etched at
+    Filecoin's precompiles is left out, so that suites which mock them run against the real ones.
     """
 
     root: Path = field(default_factory=Path.cwd)
+    file: str = ""
+    first_actor: int = 0
     permissions: Sequence[Permission] = ()
     ffi: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     artifacts: Callable[[str], tuple[bytes, bytes] | None] = lambda _: None
+    contracts: Callable[[bytes, bool], Place | None] = lambda _code, _creates: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False

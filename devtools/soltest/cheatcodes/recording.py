@@ -15,10 +15,10 @@ from devtools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.engines import PLAIN
 from runtimes.evm.runtime import ENGINE_OPTION
 
-_SLOT = "(address,bytes32,bool,bytes32,bytes32,bool)"
+SLOT = "(address,bytes32,bool,bytes32,bytes32,bool)"
 _CHAIN = "(uint256,uint256)"
 _ACCESS = (
-    f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{_SLOT}[],uint64,uint64,uint64)"
+    f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{SLOT}[],uint64,uint64,uint64)"
 )
 
 _SEEN: Final = PLAIN

@@ -75,6 +75,23 @@ def _sign_wallet(_context: Context, wallet: Sequence[Any], digest: bytes) -> tup
     return _signed(wallet[3], digest)
 
 
+@cheatcode("signWithNonceUnsafe(uint256,bytes32,uint256)", returns="uint8,bytes32,bytes32")
+def _sign_with_nonce(_context: Context, key: int, digest: bytes, nonce: int) -> tuple[int, bytes, bytes]:
+    """ECDSA with the nonce that is given, the lower of both s (SEC 1, 4.1.3; EIP-2)."""
+    account_of(key)
+    if nonce == 0:
+        raise CheatcodeFailure("nonce cannot be 0")
+    if nonce >= ORDER:
+        raise CheatcodeFailure("invalid nonce scalar")
+    point = secp256k1_public_key(nonce.to_bytes(32, "big"))
+    r = int.from_bytes(point[1:33], "big") % ORDER
+    s = pow(nonce, -1, ORDER) * (int.from_bytes(digest, "big") + r * key) % ORDER
+    is_odd = point[-1] & 1
+    if s > ORDER // 2:
+        s, is_odd = ORDER - s, 1 - is_odd
+    return 27 + is_odd, r.to_bytes(32, "big"), s.to_bytes(32, "big")
+
+
 def _compact(key: int, digest: bytes) -> tuple[bytes, bytes]:
     v, r, s = _signed(key, digest)
     return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")

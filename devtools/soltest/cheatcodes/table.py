@@ -17,8 +17,10 @@ from devtools.soltest.cheatcodes.values import split
 
 MODULES: Final = (
     "accounts",
+    "allocs",
     "asserts",
     "delegations",
+    "diff_text",
     "ed25519",
     "environment",
     "expectations",
@@ -31,6 +33,7 @@ MODULES: Final = (
     "pranks",
     "process",
     "recording",
+    "scripts",
     "signing",
     "snapshots",
     "strings",

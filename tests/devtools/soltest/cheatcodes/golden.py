@@ -28,6 +28,7 @@ SOURCES: Final = (
     "Hostile",
     "Rollbacks",
     "Numbers",
+    "Scripts",
 )
 
 

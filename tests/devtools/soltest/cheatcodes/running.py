@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from devtools.soltest.artifact import Artifacts, Place
@@ -16,7 +17,7 @@ from devtools.soltest.serving import setting_of, settings_of
 from devtools.soltest.viewer import TestViewer
 from devtools.soltest.workers import Job
 from devtools.soltest.world import World
-from tests.devtools.soltest.cheatcodes.golden import GOLDEN
+from tests.devtools.soltest.cheatcodes.golden import GOLDEN, HERE
 
 
 def run(
@@ -31,6 +32,7 @@ def run(
         source, name = place.split(":")
         places.append(Place(source, name, file))
     (folder / "files").mkdir()
+    shutil.copytree(HERE / "broadcast", folder / "broadcast")
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     project = Project(folder, fs_permissions=(("read-write", "files"),))
     artifacts = Artifacts(folder, places, {})

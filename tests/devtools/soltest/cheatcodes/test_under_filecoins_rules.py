@@ -34,6 +34,7 @@ OTHERWISE: Final = {
     "testMockDelegate()": "a delegate call does not say whose code it runs",
     "testMockNoCode()": "the address is one of the precompiles'",
     "testPause()": "gas is the network's",
+    "testAttachBlob()": "there is no opcode of blobs",
     "testCreate()": "only contracts create contracts, in no other's name",
     "testCreate2()": "only contracts create contracts, in no other's name",
     "testCreateInStart()": "only contracts create contracts, in no other's name",

@@ -29,6 +29,20 @@ interface Vm {
         uint256 chainId;
     }
 
+    enum BroadcastTxType {
+        Call,
+        Create,
+        Create2
+    }
+
+    struct BroadcastTxSummary {
+        bytes32 txHash;
+        BroadcastTxType txType;
+        address contractAddress;
+        uint64 blockNumber;
+        bool success;
+    }
+
     struct StorageAccess {
         address account;
         bytes32 slot;
@@ -179,6 +193,8 @@ interface Vm {
     function assertTrue(bool) external;
     function assertTrue(bool, string calldata) external;
     function assume(bool) external;
+    function attachBlob(bytes calldata) external;
+    function attachDelegation(SignedDelegation calldata) external;
     function blobBaseFee(uint256) external;
     function blobhashes(bytes32[] calldata) external;
     function bound(int256, int256, int256) external returns (int256);
@@ -199,9 +215,11 @@ interface Vm {
     function contains(string calldata, string calldata) external returns (bool);
     function copyFile(string calldata, string calldata) external returns (uint64);
     function createDir(string calldata, bool) external;
+    function createEd25519Key(bytes32) external returns (bytes32, bytes32);
     function createWallet(string calldata) external returns (Wallet memory);
     function createWallet(uint256) external returns (Wallet memory);
     function createWallet(uint256, string calldata) external returns (Wallet memory);
+    function currentFilePath() external returns (string memory);
     function deal(address, uint256) external;
     function deleteStateSnapshot(uint256) external returns (bool);
     function deployCode(string calldata) external returns (address);
@@ -217,6 +235,10 @@ interface Vm {
     function deriveKey(string calldata, uint32) external returns (uint256);
     function deriveKey(string calldata, uint32, string calldata) external returns (uint256);
     function difficulty(uint256) external;
+    function dumpState(string calldata) external;
+    function eip712HashStruct(string calldata, bytes calldata) external returns (bytes32);
+    function eip712HashType(string calldata) external returns (bytes32);
+    function eip712HashTypedData(string calldata) external returns (bytes32);
     function ensNamehash(string calldata) external returns (bytes32);
     function envExists(string calldata) external returns (bool);
     function envOr(string calldata, address) external returns (address);
@@ -279,48 +301,54 @@ interface Vm {
     function foundryVersionAtLeast(string calldata) external returns (bool);
     function foundryVersionCmp(string calldata) external returns (int256);
     function fromRlp(bytes calldata) external returns (bytes[] memory);
+    function getArtifactPathByCode(bytes calldata) external returns (string memory);
+    function getArtifactPathByDeployedCode(bytes calldata) external returns (string memory);
     function getBlobBaseFee() external returns (uint256);
     function getBlobhashes() external returns (bytes32[] memory);
     function getBlockNumber() external returns (uint256);
     function getBlockTimestamp() external returns (uint256);
+    function getBroadcast(string calldata, uint64, BroadcastTxType) external returns (BroadcastTxSummary memory);
+    function getBroadcasts(string calldata, uint64) external returns (BroadcastTxSummary[] memory);
+    function getBroadcasts(string calldata, uint64, BroadcastTxType) external returns (BroadcastTxSummary[] memory);
     function getChainId() external returns (uint256);
     function getCode(string calldata) external returns (bytes memory);
     function getDeployedCode(string calldata) external returns (bytes memory);
+    function getDeployment(string calldata) external returns (address);
+    function getDeployment(string calldata, uint64) external returns (address);
+    function getDeployments(string calldata, uint64) external returns (address[] memory);
     function getLabel(address) external returns (string memory);
+    function getMappingKeyAndParentOf(address, bytes32) external returns (bool, bytes32, bytes32);
+    function getMappingLength(address, bytes32) external returns (uint256);
+    function getMappingSlotAt(address, bytes32, uint256) external returns (bytes32);
     function getNonce(Wallet calldata) external returns (uint64);
     function getNonce(address) external returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
+    function getRecordedLogsJson() external returns (string memory);
+    function getStateDiff() external returns (string memory);
+    function getStateDiffJson() external returns (string memory);
+    function getStorageAccesses() external returns (StorageAccess[] memory);
     function indexOf(string calldata, string calldata) external returns (uint256);
     function interceptInitcode() external;
     function isContext(uint8) external returns (bool);
     function isDir(string calldata) external returns (bool);
     function isFile(string calldata) external returns (bool);
+    function isPersistent(address) external returns (bool);
     function keyExistsJson(string calldata, string calldata) external returns (bool);
     function keyExistsToml(string calldata, string calldata) external returns (bool);
     function label(address, string calldata) external;
+    function lastCallGas() external returns (Gas memory);
     function load(address, bytes32) external returns (bytes32);
+    function loadAllocs(string calldata) external;
+    function makePersistent(address) external;
     function mockCall(address, bytes calldata, bytes calldata) external;
     function mockCall(address, bytes calldata, bytes calldata, bool) external;
     function mockCall(address, bytes4, bytes calldata) external;
     function mockCall(address, uint256, bytes calldata, bytes calldata) external;
     function mockCall(address, uint256, bytes4, bytes calldata) external;
     function mockCallRevert(address, bytes calldata, bytes calldata) external;
-    function signDelegation(address, uint256) external returns (SignedDelegation memory);
-    function signDelegation(address, uint256, uint64) external returns (SignedDelegation memory);
-    function signAndAttachDelegation(address, uint256) external returns (SignedDelegation memory);
-    function signAndAttachDelegation(address, uint256, bool) external returns (SignedDelegation memory);
-    function attachDelegation(SignedDelegation calldata) external;
-    function startMappingRecording() external;
-    function stopMappingRecording() external;
-    function getMappingLength(address, bytes32) external returns (uint256);
-    function getMappingSlotAt(address, bytes32, uint256) external returns (bytes32);
-    function getMappingKeyAndParentOf(address, bytes32) external returns (bool, bytes32, bytes32);
     function mockCallRevert(address, bytes4, bytes calldata) external;
     function mockCallRevert(address, uint256, bytes calldata, bytes calldata) external;
     function mockCallRevert(address, uint256, bytes4, bytes calldata) external;
-    function isPersistent(address) external returns (bool);
-    function makePersistent(address) external;
-    function revokePersistent(address) external;
     function mockCalls(address, bytes calldata, bytes[] calldata) external;
     function mockCalls(address, uint256, bytes calldata, bytes[] calldata) external;
     function mockFunction(address, address, bytes calldata) external;
@@ -362,6 +390,12 @@ interface Vm {
     function prank(address, bool) external;
     function prevrandao(bytes32) external;
     function prevrandao(uint256) external;
+    function prompt(string calldata) external returns (string memory);
+    function promptAddress(string calldata) external returns (address);
+    function promptSecret(string calldata) external returns (string memory);
+    function promptSecretUint(string calldata) external returns (uint256);
+    function promptUint(string calldata) external returns (uint256);
+    function publicKeyEd25519(bytes32) external returns (bytes32);
     function publicKeyP256(uint256) external returns (uint256, uint256);
     function randomAddress() external returns (address);
     function randomBool() external returns (bool);
@@ -380,8 +414,8 @@ interface Vm {
     function record() external;
     function recordLogs() external;
     function rememberKey(uint256) external returns (address);
-    function removeDir(string calldata, bool) external;
     function rememberKeys(string calldata, string calldata, uint32) external returns (address[] memory);
+    function removeDir(string calldata, bool) external;
     function removeFile(string calldata) external;
     function replace(string calldata, string calldata, string calldata) external returns (string memory);
     function resetNonce(address) external;
@@ -389,6 +423,7 @@ interface Vm {
     function resumeGasMetering() external;
     function revertToState(uint256) external returns (bool);
     function revertToStateAndDelete(uint256) external returns (bool);
+    function revokePersistent(address) external;
     function roll(uint256) external;
     function rpcUrl(string calldata) external returns (string memory);
     function serializeAddress(string calldata, string calldata, address) external returns (string memory);
@@ -416,19 +451,27 @@ interface Vm {
     function sign(address, bytes32) external returns (uint8, bytes32, bytes32);
     function sign(bytes32) external returns (uint8, bytes32, bytes32);
     function sign(uint256, bytes32) external returns (uint8, bytes32, bytes32);
+    function signAndAttachDelegation(address, uint256) external returns (SignedDelegation memory);
+    function signAndAttachDelegation(address, uint256, bool) external returns (SignedDelegation memory);
     function signCompact(Wallet calldata, bytes32) external returns (bytes32, bytes32);
     function signCompact(address, bytes32) external returns (bytes32, bytes32);
     function signCompact(bytes32) external returns (bytes32, bytes32);
     function signCompact(uint256, bytes32) external returns (bytes32, bytes32);
+    function signDelegation(address, uint256) external returns (SignedDelegation memory);
+    function signDelegation(address, uint256, uint64) external returns (SignedDelegation memory);
+    function signEd25519(bytes calldata, bytes calldata, bytes32) external returns (bytes memory);
     function signP256(uint256, bytes32) external returns (bytes32, bytes32);
+    function signWithNonceUnsafe(uint256, bytes32, uint256) external returns (uint8, bytes32, bytes32);
     function skip(bool) external;
     function skip(bool, string calldata) external;
+    function snapshotGasLastCall(string calldata) external returns (uint256);
     function snapshotState() external returns (uint256);
     function sort(uint256[] calldata) external returns (uint256[] memory);
     function split(string calldata, string calldata) external returns (string[] memory);
     function startBroadcast() external;
     function startBroadcast(address) external;
     function startBroadcast(uint256) external;
+    function startMappingRecording() external;
     function startPrank(address) external;
     function startPrank(address, address) external;
     function startPrank(address, address, bool) external;
@@ -438,6 +481,7 @@ interface Vm {
     function startStateDiffRecording() external;
     function stopAndReturnStateDiff() external returns (AccountAccess[] memory);
     function stopBroadcast() external;
+    function stopMappingRecording() external;
     function stopPrank() external;
     function stopRecord() external;
     function stopSnapshotGas() external returns (uint256);
@@ -460,6 +504,7 @@ interface Vm {
     function trim(string calldata) external returns (string memory);
     function txGasPrice(uint256) external;
     function unixTime() external returns (uint256);
+    function verifyEd25519(bytes calldata, bytes calldata, bytes calldata, bytes32) external returns (bool);
     function warp(uint256) external;
     function writeFile(string calldata, string calldata) external;
     function writeFileBinary(string calldata, bytes calldata) external;
@@ -468,16 +513,6 @@ interface Vm {
     function writeLine(string calldata, string calldata) external;
     function writeToml(string calldata, string calldata) external;
     function writeToml(string calldata, string calldata, string calldata) external;
-    function createEd25519Key(bytes32) external returns (bytes32, bytes32);
-    function eip712HashStruct(string calldata, bytes calldata) external returns (bytes32);
-    function eip712HashType(string calldata) external returns (bytes32);
-    function eip712HashTypedData(string calldata) external returns (bytes32);
-    function getRecordedLogsJson() external returns (string memory);
-    function lastCallGas() external returns (Gas memory);
-    function publicKeyEd25519(bytes32) external returns (bytes32);
-    function signEd25519(bytes calldata, bytes calldata, bytes32) external returns (bytes memory);
-    function snapshotGasLastCall(string calldata) external returns (uint256);
-    function verifyEd25519(bytes calldata, bytes calldata, bytes calldata, bytes32) external returns (bool);
 }
 
 contract Cheating {
