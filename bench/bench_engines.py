@@ -49,7 +49,7 @@ def rows() -> Iterator[Row]:
     loader.guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
     instances = pool()._instances
-    size = max(instance.size for instance in instances) / MEBIBYTE
+    size = max(instance._instance.memory()[1] for instance in instances) / MEBIBYTE
     yield Row("memory of an instance", size, f"the largest of {len(instances)}, behind all workloads")
 
 

@@ -100,8 +100,9 @@ class Changes:
     def _events(self) -> list[StampedEvent]:
         """The logs as events. A topic that comes again at its place, as most do, is one entry."""
         data, at, events = self._data, self._at + _NUMBER.size, []
-        known: list[dict[bytes, EventEntry]] = [{} for _ in TOPIC_KEYS]
-        for _ in range(self._number()):
+        count_of_logs = self._number()
+        known: list[dict[bytes, EventEntry]] = [{} for _ in TOPIC_KEYS] if count_of_logs else []
+        for _ in range(count_of_logs):
             raw, count, size = _LOG.unpack_from(data, at)
             at += _LOG.size
             entries = []

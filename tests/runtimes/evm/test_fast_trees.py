@@ -197,6 +197,16 @@ def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], by
     assert asking(4, data) == data
 
 
+def test_hashes_of_two_words_are_remembered_for_those_words_alone(
+    asking: Callable[[int, bytes], bytes | None],
+) -> None:
+    """More pairs than are kept, some of them alike but for one byte; all of them, and all again."""
+    pairs = [bytes(31) + bytes([key]) + bytes(31) + bytes([slot]) for key in range(20) for slot in range(20)]
+    pairs += [bytes(place) + b"\x01" + bytes(63 - place) for place in range(64)]
+    for data in (*pairs, *pairs, *(pair for pair in pairs[:40] for _ in range(2))):
+        assert asking(0, data) == keccak(data)
+
+
 @settings(max_examples=30)
 @given(rounds=st.integers(0, 300), data=st.binary(min_size=208, max_size=208), final=st.integers(0, 1))
 def test_blake2f_of_the_guest_is_the_hosts(

@@ -30,8 +30,41 @@ const ROUNDS: [u64; 24] = [
     0x8000000080008008,
 ];
 
-/// The hash of some bytes.
+const WORDS: usize = 64;
+
+/// Two words and their hash.
+struct Pair {
+    words: [u8; WORDS],
+    hash: [u8; 32],
+}
+
+/// Pairs that were hashed last, each in the one place that it may have.
+static mut PAIRS: [Option<Pair>; 256] = [const { None }; 256];
+
+/// The hash of some bytes. Those of two words are remembered: so compilers find a mapping's slot, once to read and once
+/// to write it.
 pub fn keccak256(bytes: &[u8]) -> [u8; 32] {
+    let Ok(words) = <&[u8; WORDS]>::try_from(bytes) else { return computed(bytes) };
+    // SAFETY: one thread, and nobody holds on to it
+    let pairs = unsafe { &mut *(&raw mut PAIRS) };
+    let known = &mut pairs[place(words)];
+    if let Some(pair) = known
+        && pair.words == *words
+    {
+        return pair.hash;
+    }
+    let hash = computed(bytes);
+    *known = Some(Pair { words: *words, hash });
+    hash
+}
+
+fn place(words: &[u8; WORDS]) -> usize {
+    let [_, _, _, key, _, _, _, slot] = *words.as_chunks::<8>().0 else { return 0 };
+    let mixed = u64::from_le_bytes(key) ^ u64::from_le_bytes(slot).rotate_left(1);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+}
+
+fn computed(bytes: &[u8]) -> [u8; 32] {
     let mut state = [0; 25];
     let (blocks, rest) = bytes.as_chunks::<RATE>();
     for block in blocks {
