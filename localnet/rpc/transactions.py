@@ -67,10 +67,13 @@ def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
 def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
     """A transaction, in a block or waiting; null where there is none."""
     receipt = node.network.find_receipt(transaction_hash)
-    if receipt is not None:
-        return transaction_json(receipt, node.network.chain_id)
-    waiting = node.network.waiting(transaction_hash)
-    return None if waiting is None else waiting_json(waiting, node.network.chain_id)
+    if receipt is None:
+        waiting = node.network.waiting(transaction_hash)
+        if waiting is not None:
+            return waiting_json(waiting, node.network.chain_id)
+        # It is asked beside the network's thread: the transaction's block may have come between the two looks.
+        receipt = node.network.find_receipt(transaction_hash)
+    return None if receipt is None else transaction_json(receipt, node.network.chain_id)
 
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:

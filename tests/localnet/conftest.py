@@ -62,5 +62,7 @@ def either(request: pytest.FixtureRequest) -> Network:
 def _taken_back(network: Network) -> Iterator[Network]:
     snapshot = network.snapshot()
     yield network
-    network.revert(snapshot)
+    assert network.revert(snapshot), (
+        "a test went back further than to where it began: its chain would be the next one's"
+    )
     network.automine = True

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from rocksdict import Cache, Options, Rdict
@@ -220,11 +221,10 @@ def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
     ]
 
 
-def test_permissions_are_named(tmp_path: Path) -> None:
-    own = next(folder for folder in tmp_path.parents if folder.name.startswith("pytest-of-"))
-    for folder in (own, *(own / part for part in tmp_path.relative_to(own).parents), tmp_path):
-        folder.chmod(0o755)
-    said = failing("stranger", tmp_path / "store")
+def test_permissions_are_named() -> None:
+    with TemporaryDirectory(dir="/tmp") as folder:  # nobody but its owner enters pytest's
+        Path(folder).chmod(0o755)
+        said = failing("stranger", Path(folder) / "store")
     assert said == ["committed 1", "StoreDenied", "found 1", "StoreDenied", "StoreDenied"]
 
 

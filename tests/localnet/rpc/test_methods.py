@@ -10,7 +10,7 @@ from eth_account import Account as Oracle
 from eth_account.messages import encode_defunct
 
 from bridge.addresses import masked_id
-from localnet import Network
+from localnet import Network, TransactionReceipt
 from tests.localnet.conftest import START
 from tests.localnet.rpc.asking import (
     ALICE,
@@ -266,6 +266,21 @@ class TestTransactions:
         assert rpc("eth_getTransactionCount", ALICE, "latest") == "0x0"
         rpc("evm_mine")
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+
+    def test_it_is_there_at_the_moment_of_its_block(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        rpc("evm_setAutomine", False)
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        network = rpc.node.network
+        find = network.find_receipt
+
+        def and_then_its_block_is_made(transaction_hash: bytes) -> TransactionReceipt | None:
+            found = find(transaction_hash)
+            if found is None:
+                network.mine()
+            return found
+
+        monkeypatch.setattr(network, "find_receipt", and_then_its_block_is_made)
+        assert rpc("eth_getTransactionByHash", sent)["blockNumber"] == hex(network.block_number)
 
     def test_nobody_knows_it(self, rpc: Client) -> None:
         assert rpc("eth_getTransactionByHash", NO_HASH) is None

@@ -72,11 +72,11 @@ from localnet import Network
 def test_it(tmp_path):
     with Network(tmp_path / "chain") as own:
         own.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
-        own.call(b"\\x99" * 20)
+        own.send(b"\\x99" * 20, gas_limit=100_000_000)
 """,
     )
     assert done.ret == 1
-    assert "CallFailed" in done.stdout.str()
+    assert "TransactionFailed" in done.stdout.str()
     done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be told any more: the store in *chain is closed"])
 
 
