@@ -104,7 +104,9 @@ class Trees:
             return None
         frames = calls.frames
         if frames is not None:
-            return None if frames.watches else _MAY_WAIT | (_ASKS if frames.sees(calls.depth) else 0)
+            if frames.watches or _is_beyond(host.address, calls):
+                return None
+            return _MAY_WAIT | (_ASKS if frames.sees(calls.depth) else 0)
         if calls.interceptor is not None and calls.interceptor.armed:
             return None
         if self._left.get(calls, 0) >= _MOST_LEFT or self._skips.skip(code):

@@ -30,6 +30,7 @@ from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble, deployer
 
 SENDER, CONTRACT, CALLEE, CHEAT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0x71))
+ETCHED = EthAddress(masked_id(ActorID(5_000)))
 MASKED = f"0x{masked_id(INIT_ACTOR).hex()}"
 ASK_CHEAT = f"32 0 0 0 0 0x{CHEAT.hex()} GAS CALL POP"
 CALL_CALLEE = f"32 64 0 0 0 0x{CALLEE.hex()} 200000 CALL"
@@ -86,6 +87,7 @@ def outcome(evm: str, contract: str, callee: str, between: Between) -> tuple[obj
             CONTRACT: Account(5, 1, assemble(contract), {3: 4}),
             CALLEE: Account(0, 1, assemble(callee)),
             CHEAT: Account(0, 0, b"\0"),
+            ETCHED: Account(0, 1, assemble(f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 SSTORE 6 0 0 LOG1")),
         })  # fmt: skip
         made.interceptor = between
         result = made.apply(Message(
@@ -109,6 +111,7 @@ PROGRAMS = {
     "an actor's code": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} EXTCODESIZE 2 SSTORE GAS 3 SSTORE {ASK_CHEAT}", ""),
     "its bytes": (f"1 1 SSTORE {ASK_CHEAT} 40 2 0 {MASKED} EXTCODECOPY 0 MLOAD 2 SSTORE GAS 3 SSTORE", ""),
     "a call of it": (f"1 1 SSTORE 0 0 0 0 0 {MASKED} 100000 CALL 2 SSTORE GAS 3 SSTORE {ASK_CHEAT} 9 SLOAD", ""),
+    "code in an actor's place": (f"{ASK_CHEAT} 0 0 0 0 0 0x{ETCHED.hex()} 200000 CALL 2 SSTORE GAS 3 SSTORE", ""),
     "its being left money": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} SELFDESTRUCT", ""),
     "failure": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 0 0 REVERT", ""),
     "no gas": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 again: @again JUMP", ""),
