@@ -107,6 +107,12 @@ class Frame:
         return 0 if self.end is None else -(-self.end.gas_used // MILLIGAS_PER_GAS)
 
     @property
+    def is_reverted_call(self) -> bool:
+        """Whether it is the call of a contract that reverted, rather than a creation or a frame that was stopped."""
+        reverted = self.end is not None and self.end.exit_code == ExitCode.EVM_CONTRACT_REVERTED
+        return reverted and not self.is_native and not self.creates
+
+    @property
     def is_native(self) -> bool:
         """Whether an actor's WASM ran."""
         return self.runtime == NATIVE
@@ -169,6 +175,16 @@ def walk(roots: Sequence[Frame]) -> Iterator[Frame]:
         frame = todo.pop()
         yield frame
         todo.extend(reversed(frame.calls))
+
+
+def by_end(roots: Sequence[Frame]) -> Iterator[Frame]:
+    """Every frame in the order in which they ended: what a frame calls before itself."""
+    todo, found = list(roots), []
+    while todo:
+        frame = todo.pop()
+        found.append(frame)
+        todo.extend(frame.calls)
+    return reversed(found)
 
 
 class _Taker:

@@ -12,8 +12,10 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
+from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.discovery import TestFunction
+from devtools.soltest.frames import FrameTracer, by_end
 from devtools.soltest.project import FuzzSettings
 from devtools.soltest.results import CounterExample, Kind, Status, TestResult
 from devtools.soltest.stage import Stage, is_rejected, selector
@@ -78,7 +80,7 @@ class FuzzRun:
                         f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
                     )
                 continue
-            status, reason = self.stage.verdict(outcome, self.test.should_fail)
+            status, reason = self._verdict(arguments, outcome)
             if status is Status.FAILURE:
                 return self._failed(arguments, outcome, reason)
             if status is Status.SKIPPED:
@@ -94,6 +96,25 @@ class FuzzRun:
     def _call(self, arguments: list[Any]) -> CallOutcome:
         self.stage.world.restore(self.ready)
         return self.stage.call(self.calldata(arguments), kept=False)
+
+    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[Status, str | None]:
+        """How a run ended. Without `fail_on_revert` one in which others reverted first is a success, as in forge."""
+        status, reason = self.stage.verdict(outcome, self.test.should_fail)
+        strict = self.settings.fail_on_revert or self.test.should_fail or outcome.success
+        if status is Status.FAILURE and not strict and self._others_reverted(arguments):
+            return Status.SUCCESS, None
+        return status, reason
+
+    def _others_reverted(self, arguments: list[Any]) -> bool:
+        """Whether the first call that reverted was another contract's than the test's, as one more run shows."""
+        machine, tracer = self.stage.world.machine, FrameTracer(self.stage.world.setting.rules)
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            self._call(arguments)
+        finally:
+            machine.tracer = before
+        first = next((frame for frame in by_end(tracer.roots) if frame.is_reverted_call), None)
+        return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
 
     def _failed(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
         """The failure with the simplest inputs that still fail."""
@@ -111,7 +132,7 @@ class FuzzRun:
             tried = self._call(list(candidate))
             if is_rejected(tried):
                 return None
-            status, why = self.stage.verdict(tried, self.test.should_fail)
+            status, why = self._verdict(list(candidate), tried)
             return (tried, why) if status is Status.FAILURE else None
 
         best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))

@@ -24,6 +24,7 @@ DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 class FuzzSettings:
     """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any.
 
+    Without `fail_on_revert` a run passes that fails because another contract than the test's has reverted in it.
     With `timeout`, in seconds, a test ends well with the runs that it has by then.
     """
 

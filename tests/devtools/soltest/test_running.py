@@ -128,6 +128,29 @@ def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contrac
     assert (test.status, test.runs) == (Status.SUCCESS, 16)
 
 
+@pytest.mark.parametrize(
+    ("callee", "own", "strict", "status"),
+    [
+        ("5f5ffd", True, False, Status.SUCCESS),
+        ("5f5ffd", True, True, Status.FAILURE),
+        ("00", True, False, Status.FAILURE),
+        ("5f5ffd", False, False, Status.SUCCESS),
+        ("fe", True, False, Status.FAILURE),
+    ],
+)
+def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_says_so(
+    run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: Status
+) -> None:
+    """As forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides, an invalid opcode is none."""
+    counter = artifact({"count()": [callee]})
+    suite = {"setUp()": counting_suite(counter, "5f")["setUp()"]}
+    suite["testFuzz(uint8)"] = ["63" + selector("count()").hex() + "60e01b5f52", "5f5f60045f5f545afa50"]
+    suite["testFuzz(uint8)"].append("5f5ffd" if own else "00")
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=4, seed=1, fail_on_revert=strict))
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["testFuzz(uint8)"]
+    assert (found.status, found.runs) == (status, 4 if status is Status.SUCCESS else 0)
+
+
 def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
     """An invariant of what count() of a counter says, which is in memory at 0 then."""
     init_code = bytes.fromhex(counter["bytecode"]["object"])
