@@ -115,7 +115,7 @@ def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_las
     with Network() as network:
         with serving(network) as url:
             connection = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30)
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hardhat_mine", "params": ["0x30"]})
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hardhat_mine", "params": ["0x100"]})
             connection.sendall(
                 f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
             )
@@ -128,7 +128,7 @@ def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_las
     head, _, answer = data.partition(b"\r\n\r\n")
     assert b"connection: close" in head.split(b"\r\n")
     assert json.loads(answer) == {"jsonrpc": "2.0", "id": 1, "result": None}
-    assert network.block_number == 0x30
+    assert network.block_number == 0x100
     assert taken < 8, "it waited for the connection, not for the answer"
 
 
