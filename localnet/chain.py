@@ -6,6 +6,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -101,16 +102,23 @@ class Chain:
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
-        before = self.machine.snapshot()
-        try:
+        with self._undone_on_failure(self.machine.snapshot()):
             tipset = make()
-        except BaseException:
-            self.machine.restore(before)
-            self._enter(self.head)
-            raise
         for watcher in tuple(self.watchers):
             watcher.applied(tipset)
         return tipset
+
+    @contextmanager
+    def _undone_on_failure(self, before: Snapshot) -> Iterator[None]:
+        """Where what is done inside fails (a commit, too), the chain is as it was, and its machine at `before`."""
+        head, record, producer = self.head, self.record, self.producer
+        try:
+            yield
+        except BaseException:
+            self.head, self.index.head, self.record, self.producer = head, head.height, record, producer
+            self.machine.restore(before)
+            self._enter(head)
+            raise
 
     def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
@@ -233,33 +241,37 @@ class Chain:
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
             learn_actors(self.machine.registry, bundle.manifest, modules)
-        self.record = replace(self.record, upgrades=changed)
+        record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in kept for block in bundle.blocks]
-        self.machine.base.commit(blocks, bundle_pins(kept), network_entries(self.record))
+        self.machine.base.commit(blocks, bundle_pins(kept), network_entries(record))
+        self.record = record
 
     def forget_plan(self, upgrades: Upgrades) -> None:
         """Go back to what was planned before."""
-        self.record = replace(self.record, upgrades=upgrades)
-        self.machine.base.commit((), {}, network_entries(self.record))
+        record = replace(self.record, upgrades=upgrades)
+        self.machine.base.commit((), {}, network_entries(record))
+        self.record = record
 
     # --- moving the head --------------------------------------------------------------------------------------
 
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`.
 
-        Planned upgrades are then `upgrades` (None: those of now). Raises InvalidInput where that state was collected.
+        Planned upgrades are then `upgrades` (None: those of now). Raises InvalidInput where that state was collected,
+        and the store's errors, with the chain as it was.
         """
         self._check_kept(tipset)
-        for watcher in tuple(self.watchers):
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.machine.restore(Snapshot(tipset.state, {}))
+            self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
+            self._enter(tipset)
+            producer = producer_of(self.machine.base, tipset.block)
+            self.machine.flush(
+                (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
+            )
+        for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)
-        self.machine.restore(Snapshot(tipset.state, {}))
-        self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
-        self._enter(tipset)
-        self.machine.flush(
-            (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
-        )
-        self.head, self.index.head = tipset, tipset.height
-        self.producer = producer_of(self.machine.base, tipset.block)
+        self.head, self.index.head, self.producer = tipset, tipset.height, producer
 
     def _above(self, height: int) -> Iterator[Tipset]:
         """The tipsets above a height, newest first."""
@@ -287,13 +299,15 @@ class Chain:
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:
         """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""
-        self.head = replace(self.head, next_base_fee=base_fee)
-        self.machine.flush((), changed_entries(self.head))
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.head = replace(self.head, next_base_fee=base_fee)
+            self.machine.flush((), changed_entries(self.head))
 
     def keep_changes(self) -> None:
-        """Commit changes that were made to the head's state by hand."""
-        self.head = replace(self.head, state=self.machine.root)
-        self.machine.flush((), changed_entries(self.head))
+        """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
+        with self._undone_on_failure(Snapshot(self.head.state, {})):
+            self.head = replace(self.head, state=self.machine.root)
+            self.machine.flush((), changed_entries(self.head))
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
         """A machine at a tipset's state, in its context; at the head it is the chain's own."""

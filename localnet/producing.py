@@ -298,8 +298,8 @@ class Producing:
         if not 1 <= snapshot <= len(self._snapshots):
             return False
         remembered = self._snapshots[snapshot - 1]
-        del self._snapshots[snapshot - 1 :]
         self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
+        del self._snapshots[snapshot - 1 :]
         self.chain.producer = remembered.producer
         return True
 
@@ -308,7 +308,7 @@ class Producing:
 
         The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
         """
-        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
         self.chain.go_back(tipset, upgrades)
+        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
         self.mempool = Mempool()
         self._clock.go_back(self._clock.offset if time_offset is None else time_offset)

@@ -1,0 +1,121 @@
+"""A commit that fails (a full disk, an interrupt) leaves the chain, its machine and its snapshots as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from localnet import Network
+from localnet.execution import Candidate
+from localnet.records import Tipset
+from store.blockstore import StoreFull
+from tests.localnet.conftest import Clock
+
+BEFORE = 7_000
+
+
+class Told:
+    """A watcher that notes the heads that the chain goes back to."""
+
+    def __init__(self) -> None:
+        self.heads: list[int] = []
+
+    def applied(self, tipset: Tipset) -> None:
+        """Nothing is noted."""
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """Note the head, behind one tipset at least."""
+        assert next(tipsets).height > head.height
+        self.heads.append(head.height)
+
+    def waits(self, candidate: Candidate) -> None:
+        """Nothing is noted."""
+
+
+def _go_back(network: Network) -> None:
+    network.go_back(network.block(network.block_number - 1))
+
+
+ACTIONS: dict[str, Callable[[Network], object]] = {
+    "going back": _go_back,
+    "reverting": lambda network: network.revert(len(network.remembered)),
+    "a balance": lambda network: network.set_balance(network.accounts[1], 5),
+    "a nonce": lambda network: network.set_nonce(network.accounts[1], 50),
+    "code": lambda network: network.set_code(b"\x77" * 20, b"\xfe"),
+    "a base fee": lambda network: network.set_next_base_fee(12_345),
+    "DataCap": lambda network: network.grant_datacap(network.accounts[1].native, 4_096),
+    "a block": lambda network: network.mine(),
+    "a transaction": lambda network: network.send(network.accounts[2], 3),
+    "a state": lambda network: network.load_state(network.dump_state()),
+}
+
+
+def _facts(network: Network) -> tuple[Any, ...]:
+    """What must be the same again."""
+    chain, machine = network.chain, network.machine
+    return (
+        chain.head, chain.index.head, chain.record, chain.producer, network.remembered, network.base_fee,
+        machine.root, machine.context, machine.store.pending,
+        network.balance(network.accounts[1]), network.nonce(network.accounts[1]), network.nonce(network.accounts[0]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [StoreFull("no space left"), KeyboardInterrupt()], ids=["full", "interrupted"])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nothing_has_changed(
+    network: Network, action: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.mine()
+    network.set_balance(network.accounts[1], BEFORE)
+    network.snapshot()
+    network.mine()
+    network.set_balance(network.accounts[1], BEFORE + 1)
+    before, told = _facts(network), Told()
+    network.chain.watchers.append(told)
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(network.machine.base, "commit", refuse)
+        with pytest.raises(type(error)):
+            ACTIONS[action](network)
+    network.chain.watchers.remove(told)
+    assert _facts(network) == before
+    assert not told.heads
+
+    parent = network.head
+    network.mine()  # on the state that the head has, as its header will say
+    assert (network.head.parent, network.head.before) == (parent.height, parent.state)
+    assert network.balance(network.accounts[1]) == BEFORE + 1
+    ACTIONS[action](network)
+    assert network.machine.root == network.head.state
+
+
+def test_watchers_hear_of_going_back_once_it_is_done(network: Network) -> None:
+    network.mine(3)
+    told, height = Told(), network.block_number
+    network.chain.watchers.append(told)
+    network.go_back(network.block(height - 2))
+    network.chain.watchers.remove(told)
+    assert told.heads == [height - 2]
+
+
+def test_a_plan_that_is_not_kept_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Network(network=27, clock=Clock()) as network:
+        record = network.chain.record
+
+        def refuse(*_: object) -> None:
+            raise StoreFull("no space left")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(network.machine.base, "commit", refuse)
+            with pytest.raises(StoreFull):
+                network.upgrade(28)
+        assert network.chain.record == record
+        network.mine()
+        assert network.version == 27
+        network.upgrade(28)
+        assert network.version == 28
