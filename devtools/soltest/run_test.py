@@ -91,7 +91,7 @@ class SuiteRun:
                 stage = Stage(world, self.artifacts, artifact)
                 world.cheatcodes.settings = replace(
                     world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
-                    first_actor=stage.first_actor,
+                    first_actor=stage.first_actor, libraries=stage.libraries,
                 )  # fmt: skip
                 self.started("setUp()")
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.addresses import EthAddress
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.cheatcodes.context import Permission, Settings
+from devtools.soltest.cheatcodes.context import Libraries, Permission, Settings
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.discovery import Suite
 from devtools.soltest.known_code import KnownCode
@@ -85,12 +85,12 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     project = job.project
     known = KnownCode(artifacts)
 
-    def code(name: str) -> tuple[bytes, bytes] | None:
+    def code(name: str, libraries: Libraries) -> tuple[bytes, bytes] | None:
         found = artifacts.find(name)
         if found is None:
             return None
         try:
-            return found.creation.linked({}), found.runtime.linked({})
+            return found.creation.linked(libraries), found.runtime.linked(libraries)
         except KeyError:
             raise InvalidInput(f"{name} needs libraries") from None
 

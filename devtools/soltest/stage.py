@@ -11,12 +11,14 @@ from bridge.addresses import EthAddress
 from bridge.evm_state import EvmState
 from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
+from devtools.soltest.cheatcodes.files import asks_for_code
 from devtools.soltest.cheatcodes.metering import asks_for_gas
 from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from devtools.soltest.errors import KnownErrors
 from devtools.soltest.results import Status
 from devtools.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
 from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import EMPTY_ARRAY_CID
@@ -57,6 +59,8 @@ class Stage:
         world = self.world
         world.cheatcodes.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
         self._deploy_libraries(self.artifact.creation)
+        if asks_for_code(self.artifact.runtime.object):
+            self._deploy_all_libraries()
         self.address = world.next_address(self.sender)
         is_ethereum = world.setting.rules == "ethereum"
         if is_ethereum:
@@ -79,6 +83,14 @@ class Stage:
     def call(self, data: bytes, kept: bool = True) -> CallOutcome:
         """Call the test contract as a test is called; what is not `kept` has to be taken back (`World.call`)."""
         return self.world.call(self.sender, self.address, data, kept=kept)
+
+    def _deploy_all_libraries(self) -> None:
+        """Those that any contract needs: a test may ask for its code."""
+        for place in self.artifacts.places:
+            try:
+                self._deploy_libraries(self.artifacts.load(place).creation)
+            except InvalidInput:
+                continue  # discovery names what is corrupt, and the cheatcode what is missing
 
     def _deploy_libraries(self, code: Bytecode) -> None:
         for key in code.libraries():

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.host import EthereumHost
 
 
+Libraries = Mapping[tuple[str, str], bytes]
+"""The addresses of libraries by file and name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Permission:
     """A row of foundry.toml's `fs_permissions`: `access` is `read`, `write`, `read-write` or `none`."""
@@ -35,7 +39,8 @@ class Permission:
 class Settings:
     """What a project allows its tests, and what they may ask about it.
 
-    `artifacts` finds a contract by what `getCode` takes: init code and runtime code, None where there is none such.
+    `artifacts` finds a contract by what `getCode` takes: init code and runtime code with the addresses of `libraries`,
+    None where there is none such.
     `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words. `file` is the
     one of the tests that run, `first_actor` the ID of the first actor that is theirs. `real_filecoin`: code etched at
     Filecoin's precompiles is left out, so that suites which mock them run against the real ones.
@@ -48,7 +53,8 @@ class Settings:
     ffi: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
-    artifacts: Callable[[str], tuple[bytes, bytes] | None] = lambda _: None
+    artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
+    libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], Place | None] = lambda _code, _creates: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.limits import check_size
-from devtools.soltest.cheatcodes.table import cheatcode
+from devtools.soltest.cheatcodes.table import cheatcode, overloads, selector
 
 LARGEST_FILE: Final = 64 << 20
 _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
@@ -232,8 +232,25 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
 # --- contracts of the project ---------------------------------------------------------------------------------------
 
 
+_ASKING: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *overloads("getCode", ("string",)),
+        *overloads("getDeployedCode", ("string",)),
+        *overloads("deployCode", ("string",), ("string", "bytes"), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("deployCode", ("string", "bytes", "uint256"), ("string", "bytes", "bytes32")),
+        *overloads("deployCode", ("string", "uint256", "bytes32"), ("string", "bytes", "uint256", "bytes32")),
+    )
+)
+
+
+def asks_for_code(code: str) -> bool:
+    """Whether code, in hex, mentions a cheatcode that gives a contract's code, which may need libraries."""
+    return any(found in code for found in _ASKING)
+
+
 def _artifact(context: Context, name: str) -> tuple[bytes, bytes]:
-    found = context.settings.artifacts(name)
+    found = context.settings.artifacts(name, context.settings.libraries)
     if found is None:
         raise CheatcodeFailure(f"no matching artifact found for {name}")
     return found

@@ -151,6 +151,23 @@ def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_sa
     assert (found.status, found.runs) == (status, 4 if status is Status.SUCCESS else 0)
 
 
+def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run) -> None:
+    """As forge, which creates all libraries of the project before each suite."""
+    needing = artifact({}, b"\x73" + bytes(20))
+    needing["bytecode"] = {
+        "object": f"73__${'0' * 34}$__",
+        "linkReferences": {"test/T.t.sol": {"Lib": [{"start": 1, "length": 20}]}},
+    }
+    asked = selector("getCode(string)") + encode(["string"], ["Needing"])
+    words = [asked[at : at + 32].ljust(32, b"\0") for at in range(0, len(asked), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    call = f"5f5f60{len(asked):02x}5f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
+    linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes behind the first one
+    suite = {"testCode()": [*stores, call, linked, "@good", "57", "5f5ffd", "good:", "00"]}
+    found = run_contracts({"Suite": suite, "Lib": {"use()": PASS}, "Needing": needing})["Suite"]["testCode()"]
+    assert (found.status, found.reason) == (Status.SUCCESS, None)
+
+
 def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
     """An invariant of what count() of a counter says, which is in memory at 0 then."""
     init_code = bytes.fromhex(counter["bytecode"]["object"])
