@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devtools.soltest.remappings import Remapping, all_remappings
+from devtools.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
 
 CONFIG_FILE: Final = "foundry.toml"
@@ -115,81 +116,32 @@ def load_project(root: Path, profile: str | None = None) -> Project:
     file = root / CONFIG_FILE
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file}: {error}") from None
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
     name = profile or os.environ.get("FOUNDRY_PROFILE", "default")
     try:
-        return _project(root, name, _Table(_merged(content, name)), content)
+        return _project(root, name, Table(_merged(Table(content), name)))
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
 
 
-def _merged(content: Mapping[str, Any], profile: str) -> dict[str, Any]:
+def _merged(content: Table, profile: str) -> dict[str, Any]:
     """The default profile with the keys of another over it, and the sections that stand for themselves."""
-    profiles = content.get("profile", {})
-    if not isinstance(profiles, dict) or (profile != "default" and profile not in profiles):
+    profiles = content.table("profile")
+    if profile != "default" and profile not in profiles:
         raise InvalidInput(f"there is no profile '{profile}'")
     merged: dict[str, Any] = {}
-    sections = {name: dict(content[name]) for name in ("fuzz", "invariant", "rpc_endpoints") if name in content}
-    for table in (sections, profiles.get("default", {}), profiles.get(profile, {})):
+    sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints")}
+    for table in (sections, profiles.values("default"), profiles.values(profile)):
         for key, value in table.items():
             old = merged.get(key)
             merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
-class _Table:
-    """A table of TOML whose values are checked when they are asked for."""
-
-    def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
-        self._values = values
-        self._prefix = prefix
-
-    def raw(self, *names: str) -> Any:
-        return next((self._values[name] for name in names if name in self._values), None)
-
-    def text(self, name: str, default: str) -> str:
-        return str(self._of(name, str, default, "text"))
-
-    def flag(self, name: str, default: bool) -> bool:
-        return bool(self._of(name, bool, default, "true or false"))
-
-    def number(self, name: str, default: int) -> int:
-        value = self.raw(name)
-        if value is None:
-            return default
-        if isinstance(value, str):
-            if value in ("max", "u64::MAX"):
-                return (1 << 64) - 1
-            try:
-                return int(value, 0)
-            except ValueError:
-                pass
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InvalidInput(f"{self._prefix}{name} is {value!r:.40}, expected a number")
-        return value
-
-    def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        found = self._of(name, list, default, "a list of texts")
-        if not all(isinstance(item, str) for item in found):
-            raise InvalidInput(f"{self._prefix}{name} is {found!r:.60}, expected a list of texts")
-        return tuple(found)
-
-    def table(self, name: str) -> _Table:
-        return _Table(self._of(name, dict, {}, "a table"), f"{self._prefix}{name}.")
-
-    def _of(self, name: str, kind: type, default: Any, what: str) -> Any:
-        value = self.raw(name)
-        if value is None:
-            return default
-        if not isinstance(value, kind):
-            raise InvalidInput(f"{self._prefix}{name} is {value!r:.60}, expected {what}")
-        return value
-
-
-def _project(root: Path, name: str, table: _Table, content: Mapping[str, Any]) -> Project:
+def _project(root: Path, name: str, table: Table) -> Project:
     libs = table.texts("libs", ("lib",) if not (root / "node_modules").is_dir() else ("lib", "node_modules"))
     return Project(
         root=root,
@@ -200,26 +152,24 @@ def _project(root: Path, name: str, table: _Table, content: Mapping[str, Any]) -
         out=table.text("out", "out"),
         cache=table.text("cache_path", "cache"),
         libs=libs,
-        remappings=all_remappings(
-            root, table.texts("remappings", ()), libs, table.flag("auto_detect_remappings", True)
-        ),
-        skip=table.texts("skip", ()),
+        remappings=all_remappings(root, table.texts("remappings"), libs, table.flag("auto_detect_remappings", True)),
+        skip=table.texts("skip"),
         compiler=_compiler(table),
         fuzz=_fuzz(table.table("fuzz")),
         invariant=_invariant(table.table("invariant")),
-        fs_permissions=_permissions(table.raw("fs_permissions") or []),
+        fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),
         ffi=table.flag("ffi", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
-        gas_limit=min(table.number("gas_limit", 1 << 30), (1 << 63) - 1),
-        block_number=table.number("block_number", 1),
-        timestamp=table.number("block_timestamp", 1),
-        chain_id=table.number("chain_id", 31337),
-        base_fee=table.number("block_base_fee_per_gas", 0),
-        coinbase=table.text("block_coinbase", "0x" + "00" * 20),
-        initial_balance=table.number("initial_balance", (1 << 96) - 1),
-        sender=table.text("sender", DEFAULT_SENDER),
-        rpc_endpoints={key: str(value) for key, value in (content.get("rpc_endpoints") or {}).items()},
-        match={key: table.text(key, "") for key in _FILTERS if table.raw(key) is not None},
+        gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
+        block_number=table.number("block_number", 1, U64),
+        timestamp=table.number("block_timestamp", 1, U64),
+        chain_id=table.number("chain_id", 31337, U64),
+        base_fee=table.number("block_base_fee_per_gas", 0, U64),
+        coinbase=table.address("block_coinbase", "0x" + "00" * 20),
+        initial_balance=table.number("initial_balance", (1 << 96) - 1, U256),
+        sender=table.address("sender", DEFAULT_SENDER),
+        rpc_endpoints=_endpoints(table.table("rpc_endpoints")),
+        match={key: table.text(key, "") for key in _FILTERS if key in table},
     )
 
 
@@ -228,53 +178,55 @@ _FILTERS: Final = (
 )  # fmt: skip
 
 
-def _compiler(table: _Table) -> CompilerSettings:
-    version = table.raw("solc_version", "solc")
-    runs = table.raw("optimizer_runs")
-    evm = table.raw("evm_version")
+def _compiler(table: Table) -> CompilerSettings:
+    version, evm = table.first_text("solc_version", "solc"), table.first_text("evm_version")
     return CompilerSettings(
-        version=None if version is None else str(version).lstrip("v="),
-        optimizer=table.flag("optimizer", runs is not None),
-        runs=min(table.number("optimizer_runs", 200), (1 << 32) - 1),
+        version=None if version is None else version.lstrip("v="),
+        optimizer=table.flag("optimizer", "optimizer_runs" in table),
+        runs=min(table.number("optimizer_runs", 200, U64), U32),
         via_ir=table.flag("via_ir", False),
-        evm_version=None if evm is None else str(evm).lower(),
-        bytecode_hash=table.text("bytecode_hash", "ipfs"),
+        evm_version=None if evm is None else evm.lower(),
+        bytecode_hash=table.choice("bytecode_hash", "ipfs", "bzzr1", "none"),
         cbor_metadata=table.flag("cbor_metadata", True),
-        optimizer_details=table.raw("optimizer_details"),
+        optimizer_details=table.values("optimizer_details") if "optimizer_details" in table else None,
     )
 
 
-def _fuzz(table: _Table) -> FuzzSettings:
+def _fuzz(table: Table) -> FuzzSettings:
     runs = os.environ.get("FOUNDRY_FUZZ_RUNS")
     return FuzzSettings(
-        runs=int(runs) if runs and runs.isdigit() else table.number("runs", 256),
+        runs=Table({"FOUNDRY_FUZZ_RUNS": runs}).number("FOUNDRY_FUZZ_RUNS", 0) if runs else table.number("runs", 256),
         max_test_rejects=table.number("max_test_rejects", 65536),
-        seed=None if table.raw("seed") is None else table.number("seed", 0),
+        seed=table.number_or_none("seed", U256),
         dictionary_weight=min(table.number("dictionary_weight", 40), 100),
         fail_on_revert=table.flag("fail_on_revert", True),
-        timeout=_timeout(table),
+        timeout=table.number_or_none("timeout"),
     )
 
 
-def _invariant(table: _Table) -> InvariantSettings:
+def _invariant(table: Table) -> InvariantSettings:
     return InvariantSettings(
         runs=table.number("runs", 256),
         depth=table.number("depth", 500),
         fail_on_revert=table.flag("fail_on_revert", False),
         shrink_run_limit=table.number("shrink_run_limit", 5000),
         max_assume_rejects=table.number("max_assume_rejects", 65536),
-        timeout=_timeout(table),
+        timeout=table.number_or_none("timeout"),
     )
 
 
-def _timeout(table: _Table) -> int | None:
-    return None if table.raw("timeout") is None else table.number("timeout", 0)
+def _permission(row: Table) -> tuple[str, str]:
+    if "access" not in row or "path" not in row:
+        raise InvalidInput("a row of fs_permissions lacks its access or its path")
+    return row.access("access"), row.text("path", "")
 
 
-def _permissions(rows: Any) -> tuple[tuple[str, str], ...]:
-    try:
-        found = tuple((str(row["access"]), str(row["path"])) for row in rows)
-    except (KeyError, TypeError):
-        raise InvalidInput(f"fs_permissions is {rows!r:.60}, expected rows of access and path") from None
-    names = {"true": "read-write", "True": "read-write", "false": "none", "False": "none"}
-    return tuple((names.get(access, access), path) for access, path in found)
+def _endpoints(table: Table) -> dict[str, str]:
+    """URLs by alias; one with settings of its own is a table."""
+    found: dict[str, str] = {}
+    for alias in table:
+        url = table.table(alias).first_text("endpoint", "url") if table.is_table(alias) else table.text(alias, "")
+        if url is None:
+            raise InvalidInput(f"rpc_endpoints.{alias} has no endpoint")
+        found[alias] = url
+    return found

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.compiler import Solc, choose_solc, compile_project
 from devtools.soltest.project import Project, find_root, load_project
 from devtools.soltest.remappings import Remapping, resolve
 from devtools.soltest.sources import imports, own_sources, read_sources
+from devtools.soltest.world import Setting, World
 from hypervisor.errors import InvalidInput
 
 
@@ -63,13 +66,68 @@ local = "http://127.0.0.1:8545"
         ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of texts"),
         ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
         ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is no remapping: expected prefix=target"),
-        ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "expected rows of access and path"),
+        ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "a row of fs_permissions lacks its access"),
+        ("[profile.default]\nfs_permissions = 0", "fs_permissions is 0, expected a list of tables"),
+        (
+            "[profile.default]\nfs_permissions = [{ access = 'all', path = 'x' }]",
+            "fs_permissions.access is 'all', expected true, false or one of none, read, write, read-write",
+        ),
+        ("profile = 3", "profile is 3, expected a table"),
+        ("[profile]\ndefault = 3", "profile.default is 3, expected a table"),
+        ("fuzz = 3", "fuzz is 3, expected a table"),
+        ("[profile.default]\ninvariant = true", "invariant is True, expected a table"),
+        ("rpc_endpoints = 3", "rpc_endpoints is 3, expected a table"),
+        ("[rpc_endpoints]\nmain = 3", "rpc_endpoints.main is 3, expected text"),
+        ("[rpc_endpoints]\nmain = { retries = 3 }", "rpc_endpoints.main has no endpoint"),
+        ("[profile.default]\nsolc = 0.8", "solc is 0.8, expected text"),
+        ("[profile.default]\nevm_version = 3", "evm_version is 3, expected text"),
+        ("[profile.default]\nbytecode_hash = 'md5'", "bytecode_hash is 'md5', expected one of ipfs, bzzr1, none"),
+        ("[profile.default]\noptimizer_details = 3", "optimizer_details is 3, expected a table"),
+        ("[profile.default]\nblock_coinbase = '0x12'", "block_coinbase is '0x12', expected an address"),
+        (f"[profile.default]\nsender = '0x{'zz' * 20}'", "sender is '0xzz.*', expected an address"),
+        ('[profile.default]\nsrc = "a\\u0000b"', "expected text without NUL"),
+        (f"[profile.default]\nblock_number = {2**64}", rf"block_number is {2**64}, expected at most 2\^64 - 1"),
+        (f"[profile.default]\nblock_timestamp = {2**64}", rf"block_timestamp is {2**64}, expected at most 2\^64 - 1"),
+        (f"[profile.default]\nchain_id = '{2**64}'", rf"chain_id is '{2**64}', expected at most 2\^64 - 1"),
+        (f"[profile.default]\nblock_base_fee_per_gas = {2**64}", r"expected at most 2\^64 - 1"),
+        (f"[profile.default]\ngas_limit = {2**64}", rf"gas_limit is {2**64}, expected at most 2\^64 - 1"),
+        (f"[profile.default]\ninitial_balance = {2**256}", r"expected at most 2\^256 - 1"),
+        (f"[fuzz]\nseed = '{hex(2**256)}'", r"fuzz.seed is .*, expected at most 2\^256 - 1"),
+        ("[profile.default]\nchain_id = '-1'", "chain_id is '-1', expected a number"),
+        (f"[invariant]\ndepth = {2**32}", rf"invariant.depth is {2**32}, expected at most 2\^32 - 1"),
+        (f"src = {'9' * 5000}", "4300 digits"),
+        (f"src = {'[' * 5000}", "foundry.toml"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, toml: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words.replace("[", r"\[")) as raised:
         project(tmp_path, toml)
     assert "foundry.toml" in str(raised.value)
+
+
+def test_the_largest_numbers_that_can_be_run_are_taken(tmp_path: Path) -> None:
+    keys = ("block_number", "block_timestamp", "chain_id", "block_base_fee_per_gas")
+    toml = "\n".join(["[profile.default]", *(f"{key} = '{2**64 - 1}'" for key in keys), "gas_limit = 'max'"])
+    found = project(tmp_path, toml)
+    assert {found.block_number, found.timestamp, found.chain_id, found.base_fee} == {2**64 - 1}
+    world = World(Setting(number=2**64 - 1, timestamp=2**64 - 1, chain_id=2**64 - 1), Cheatcodes())
+    try:
+        assert world.call(DEFAULT_SENDER, DEFAULT_SENDER, b"").success
+    finally:
+        world.close()
+
+
+def test_an_endpoint_has_settings_of_its_own(tmp_path: Path) -> None:
+    found = project(tmp_path, "[rpc_endpoints]\nmain = { endpoint = 'http://127.0.0.1:1', retries = 3 }")
+    assert found.rpc_endpoints == {"main": "http://127.0.0.1:1"}
+
+
+def test_runs_of_the_environment_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRY_FUZZ_RUNS", "7")
+    assert project(tmp_path, "[fuzz]\nruns = 3").fuzz.runs == 7
+    monkeypatch.setenv("FOUNDRY_FUZZ_RUNS", "many")
+    with pytest.raises(InvalidInput, match="FOUNDRY_FUZZ_RUNS is 'many', expected a number"):
+        project(tmp_path, "")
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""A table of `foundry.toml` whose values are checked when they are asked for: what is wrong is said with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from hypervisor.errors import InvalidInput
+
+U32: Final = (1 << 32) - 1
+U64: Final = (1 << 64) - 1
+U256: Final = (1 << 256) - 1
+_ACCESS: Final = ("none", "read", "write", "read-write")
+_LARGEST: Final = ("max", "u64::MAX")
+
+
+class Table:
+    """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput."""
+
+    def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
+        self._values = values
+        self._prefix = prefix
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def text(self, name: str, default: str) -> str:
+        """A text; none has a NUL, which no path can have."""
+        value = self._of(name, str, default, "text")
+        return str(value) if "\0" not in value else self._refuse(name, "text without NUL")
+
+    def first_text(self, *names: str) -> str | None:
+        """The text of the first of these keys that is there."""
+        return next((self.text(name, "") for name in names if name in self), None)
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        """One of some words."""
+        value = self.text(name, default)
+        return value if value in (default, *others) else self._refuse(name, f"one of {', '.join((default, *others))}")
+
+    def address(self, name: str, default: str) -> str:
+        """An Ethereum address in hex."""
+        value = self.text(name, default)
+        digits = value.removeprefix("0x")
+        is_hex = len(digits) == 40 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
+        return value if is_hex else self._refuse(name, "an address of twenty bytes in hex")
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        return bool(self._of(name, bool, default, "true or false"))
+
+    def number(self, name: str, default: int, top: int = U32) -> int:
+        """A whole number of 0 to `top`, also as text; `max` is 2^64 - 1, or `top` where that is less."""
+        value = self._values.get(name, default)
+        if isinstance(value, str):
+            if value in _LARGEST:
+                return min(top, U64)
+            try:
+                value = int(value, 0)
+            except ValueError:
+                self._refuse(name, "a number")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            self._refuse(name, "a number")
+        return int(value) if value <= top else self._refuse(name, f"at most 2^{top.bit_length()} - 1")
+
+    def number_or_none(self, name: str, top: int = U32) -> int | None:
+        """A number, None where there is none."""
+        return self.number(name, 0, top) if name in self else None
+
+    def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """A list of texts."""
+        found = self._of(name, list, default, "a list of texts")
+        if not all(isinstance(item, str) and "\0" not in item for item in found):
+            self._refuse(name, "a list of texts")
+        return tuple(found)
+
+    def tables(self, name: str) -> list[Table]:
+        """A list of tables."""
+        found = self._of(name, list, [], "a list of tables")
+        if not all(isinstance(item, dict) for item in found):
+            self._refuse(name, "a list of tables")
+        return [Table(item, f"{self._prefix}{name}.") for item in found]
+
+    def table(self, name: str) -> Table:
+        """A table in this one; an empty one where there is none."""
+        return Table(self.values(name), f"{self._prefix}{name}.")
+
+    def values(self, name: str) -> dict[str, Any]:
+        """What a table in this one holds, unchecked."""
+        return dict(self._of(name, dict, {}, "a table"))
+
+    def is_table(self, name: str) -> bool:
+        """Whether there is a table in this one."""
+        return isinstance(self._values.get(name), dict)
+
+    def access(self, name: str) -> str:
+        """What may be done with files: `read`, `write`, `read-write` or `none`, also as true or false."""
+        value = self._values.get(name)
+        if isinstance(value, bool):
+            return "read-write" if value else "none"
+        named = {"true": "read-write", "false": "none"}.get(str(value), value)
+        return named if named in _ACCESS else self._refuse(name, f"true, false or one of {', '.join(_ACCESS)}")
+
+    def _of(self, name: str, kind: type, default: Any, what: str) -> Any:
+        value = self._values.get(name, default)
+        return value if value is default or isinstance(value, kind) else self._refuse(name, what)
+
+    def _refuse(self, name: str, expected: str) -> Any:
+        raise InvalidInput(f"{self._prefix}{name} is {self._values[name]!r:.60}, expected {expected}")
