@@ -22,6 +22,7 @@ from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.frames import Frame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.value_text import arguments_text, value_text
+from devtools.soltest.withheld import answer_withheld, arguments_withheld
 from hypervisor.bundle import Manifest
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import EventEmitted
@@ -253,7 +254,10 @@ def _call(frame: Frame, names: Names) -> tuple[str, str]:
         entry, values = read
         if frame.address == VM and entry["name"] == "expectRevert" and values and isinstance(values[0], bytes):
             return "expectRevert", names.revert(values[0], None)
-        return str(entry["name"]), arguments_text(entry["inputs"], values, names.address)
+        withheld = arguments_withheld(entry["name"], values) if frame.address == VM else None
+        shown, count = ("", 0) if withheld is None else withheld
+        others = arguments_text(entry["inputs"][count:], values[count:], names.address)
+        return str(entry["name"]), ", ".join(part for part in (shown, others) if part)
     if contract is None:
         name, rest = (data[:4].hex(), data[4:]) if len(data) >= 4 else ("fallback", data)
         return name, _hex(rest).removeprefix("0x")
@@ -314,6 +318,9 @@ def _result(frame: Frame, names: Names) -> str:
         read = None if interface is None else interface.read_call(frame.input)
         if interface is not None and read is not None:
             entry, _ = read
+            withheld = answer_withheld(entry["name"]) if frame.address == VM else None
+            if withheld is not None:
+                return f"[Return] {withheld}"
             if not entry["outputs"]:
                 return f"[Return] {_hex(data)}"
             return f"[Return] {arguments_text(entry['outputs'], interface.read_result(entry, data), names.address)}"

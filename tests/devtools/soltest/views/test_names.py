@@ -23,7 +23,7 @@ from devtools.soltest.cheatcodes.attempts import Around, Attempt, _mock, _mocked
 from devtools.soltest.cheatcodes.state import Mock, State
 from devtools.soltest.frames import FrameTracer
 from devtools.soltest.known_code import KnownCode
-from devtools.soltest.trace_text import Names, trace_text
+from devtools.soltest.trace_text import VM, Names, trace_text
 from devtools.soltest.viewer import cheatcode_interface
 from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode
@@ -151,3 +151,30 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
     assert mock is not None
     assert _mocked(mock, what, None, around) == Answer(False, b"\2")
     assert told == [Answer(False, b"\2")]
+
+
+@pytest.mark.parametrize(
+    ("signature", "given", "call", "returns", "answer"),
+    [
+        ("addr(uint256)", [99], "addr(<pk>)", None, ""),
+        ("deriveKey(string,uint32)", ["test junk", 0], "deriveKey(<pk>)", [7], "<pk>"),
+        ("sign(uint256,bytes32)", [95, bytes(32)], f'sign("<pk>", 0x{"00" * 32})', None, ""),
+        ("startBroadcast(uint256)", [92], "startBroadcast(<pk>)", None, ""),
+        ("startBroadcast(address)", [RAW], "startBroadcast(0x000000000000000000000000000000000000ABcD)", None, ""),
+        ("envUint(string)", ["K9"], 'envUint("K9")', [7], "<env var value>"),
+        ("envExists(string)", ["K9"], 'envExists("K9")', [1], "true"),
+    ],
+)
+def test_keys_and_variables_are_withheld(
+    names: Names, signature: str, given: list[object], call: str, returns: list[int] | None, answer: str
+) -> None:
+    data = selector(signature) + encode(signature.split("(")[1][:-1].split(","), given)
+    tracer = FrameTracer("filecoin")
+    to = Address.delegated(10, VM)
+    tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
+    output = b"" if returns is None else encode(["uint256"], returns)
+    tracer.event(CallEnded(ExitCode.OK, byte_string(output), CBOR, 0))
+    assert trace_text(tracer.roots, names).splitlines() == [
+        f"  [0] VM::{call}",
+        f"    └─ ← [Return] {answer}".rstrip(),
+    ]
