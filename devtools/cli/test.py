@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -94,6 +95,8 @@ def run_tests(
     from devtools.soltest.session import Options, Session
     from hypervisor.errors import InvalidInput
 
+    if not isfinite(timeout):
+        raise typer.BadParameter(f"--timeout {timeout} is no number of seconds")
     if rules == "ethereum" and evm == "official":
         raise InvalidInput(
             "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"

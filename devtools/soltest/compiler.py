@@ -35,6 +35,8 @@ _OUTPUTS: Final = (
     "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers",
 )  # fmt: skip
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
+_OLDEST: Final = (0, 5, 0)
+"""Earlier packages of npm compile no standard JSON."""
 
 
 class CompileError(HypervisorError):
@@ -84,10 +86,16 @@ def choose_solc(project: Project, use: str | None, tell: Callable[[str], None] =
 
     `tell` is given a line before npm installs one. Raises InvalidInput with the remedy.
     """
+    return _usable(_chosen(project, use, tell))
+
+
+def _chosen(project: Project, use: str | None, tell: Callable[[str], None]) -> Solc:
     wanted = project.compiler.version
     if use is not None and not _VERSION.fullmatch(use):
         return _named(Path(use))
     wanted = use or wanted
+    if wanted is not None:
+        _check_version(wanted)
     there = _packages(project.root)
     if wanted is None:
         if there:
@@ -108,6 +116,18 @@ def choose_solc(project: Project, use: str | None, tell: Callable[[str], None] =
         + f": `npm install solc@{wanted}` in the project, or run with --use {wanted} (npm installs it into the cache)"
         + (f" or --use {there[0].version}" if there else "")
     )
+
+
+def _usable(solc: Solc) -> Solc:
+    _check_version(solc.version)
+    return solc
+
+
+def _check_version(version: str) -> None:
+    """Refuse a compiler that is too old before npm installs it."""
+    if _VERSION.fullmatch(version) and tuple(int(part) for part in version.split(".")) < _OLDEST:
+        oldest = ".".join(str(part) for part in _OLDEST)
+        raise InvalidInput(f"solc {version} is too old: versions from {oldest} on can be used")
 
 
 def wanted_version(project: Project, use: str | None) -> str | None:
@@ -188,10 +208,12 @@ def _settings(chosen: CompilerSettings) -> dict[str, Any]:
     optimizer: dict[str, Any] = {"enabled": chosen.optimizer, "runs": chosen.runs}
     if chosen.optimizer_details is not None:
         optimizer["details"] = chosen.optimizer_details
-    settings: dict[str, Any] = {
-        "optimizer": optimizer,
-        "metadata": {"bytecodeHash": chosen.bytecode_hash, "appendCBOR": chosen.cbor_metadata},
-    }
+    metadata: dict[str, Any] = {}  # a key that an old compiler does not know is an error, even where it says the usual
+    if chosen.bytecode_hash != "ipfs":
+        metadata["bytecodeHash"] = chosen.bytecode_hash
+    if not chosen.cbor_metadata:
+        metadata["appendCBOR"] = False
+    settings: dict[str, Any] = {"optimizer": optimizer, "metadata": metadata}
     if chosen.via_ir:
         settings["viaIR"] = True
     if chosen.evm_version is not None:

@@ -12,10 +12,12 @@ from hypervisor.call_manager import CallManager
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID, TokenAmount
+from localnet.addresses import checksummed
 from localnet.contract_state import code_of, contract_state, nonce_of
 from localnet.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.rules import filecoin_rules
 from store.kamt import Kamt
 
 LARGEST_NONCE: Final = (1 << 64) - 1
@@ -178,7 +180,11 @@ class FilecoinLedger:
         return code_of(self._machine, to_filecoin(address))
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Give it other runtime code."""
+        """Give it other runtime code; not at precompiles, which no contract's call passes by."""
+        if filecoin_rules(self._machine.context.network).is_reserved(address):
+            raise CheatcodeFailure(
+                f"{checksummed(address)} is a precompile's address, which no code stands in for under Filecoin's rules"
+            )
         self._changed(lambda: set_code(self._machine, to_filecoin(address), code))
 
     def load(self, address: EthAddress, slot: int) -> int:

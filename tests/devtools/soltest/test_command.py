@@ -61,6 +61,12 @@ def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -
     assert refused(str(tmp_path), "--evm", "official", "--bundle", "v18") == words
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_timeout_that_never_comes_is_refused(tmp_path: Path, seconds: str) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert f"--timeout {seconds} is no number of seconds" in refused(str(tmp_path), "--timeout", seconds)
+
+
 @pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])
 def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report: list[str]) -> None:
     (tmp_path / "foundry.toml").touch()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.compiler import Solc, choose_solc, compile_project
-from devtools.soltest.project import Project, find_root, load_project
+from devtools.soltest.compiler import Solc, choose_solc, compile_project, standard_json
+from devtools.soltest.project import CompilerSettings, Project, find_root, load_project
 from devtools.soltest.remappings import Remapping, resolve
 from devtools.soltest.sources import imports, own_sources, read_sources
 from devtools.soltest.world import Setting, World
@@ -246,12 +247,34 @@ def test_an_import_that_leads_nowhere_is_named_with_who_imports_it(tmp_path: Pat
 
 def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedy(tmp_path: Path) -> None:
     package = '{"name": "solc", "version": "0.8.26"}'
-    found = project(tmp_path, "[profile.default]\nsolc = '0.1.2'", {"node_modules/solc/package.json": package})
-    with pytest.raises(InvalidInput, match=r"asks for solc 0\.1\.2, and there is .*0\.8\.26") as raised:
+    found = project(tmp_path, "[profile.default]\nsolc = '0.5.99'", {"node_modules/solc/package.json": package})
+    with pytest.raises(InvalidInput, match=r"asks for solc 0\.5\.99, and there is .*0\.8\.26") as raised:
         choose_solc(found, None)
-    assert "npm install solc@0.1.2" in str(raised.value)
+    assert "npm install solc@0.5.99" in str(raised.value)
     assert "--use 0.8.26" in str(raised.value)
     assert choose_solc(found, "0.8.26").version == "0.8.26"
+
+
+def test_a_compiler_that_is_too_old_is_refused_before_npm_installs_it(tmp_path: Path) -> None:
+    """npm's solc takes standard JSON from 0.5.0 on."""
+    words = r"solc 0\.4\.26 is too old: versions from 0\.5\.0 on can be used"
+    package = tmp_path / "old" / "package.json"
+    found = project(tmp_path, "", {"old/package.json": '{"version": "0.4.26"}'})
+    asked = replace(found, compiler=CompilerSettings(version="0.4.26"))
+    for wanted, use in ((found, "0.4.26"), (found, str(package.parent)), (asked, None)):
+        with pytest.raises(InvalidInput, match=words):
+            choose_solc(wanted, use, pytest.fail)
+
+
+def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_keys_that_they_do_not_know(
+    tmp_path: Path,
+) -> None:
+    """`appendCBOR` came with solc 0.8.18: 0.7.6 says 'Unknown key "appendCBOR"'."""
+    found = project(tmp_path, "[profile.default]\n", {"src/A.sol": "contract A {}"})
+    assert standard_json(found, read_sources(found, ["src/A.sol"]))["settings"]["metadata"] == {}
+    found = project(tmp_path, "[profile.default]\nbytecode_hash = 'none'\ncbor_metadata = false")
+    asked = standard_json(found, read_sources(found, ["src/A.sol"]))["settings"]["metadata"]
+    assert asked == {"bytecodeHash": "none", "appendCBOR": False}
 
 
 @pytest.mark.parametrize("damage", ["index.json", "0.json"])
