@@ -2,7 +2,8 @@
 
 While a tree runs the message's state is only looked at. A tree that meets what it cannot deal with (a native actor, a
 precompile of Filecoin's, a masked ID, an address that somebody watches) is left, and its first frame is run again by
-itself; so nothing is asked of a host here that could change anything.
+itself; so nothing is asked of a host here that could change anything. Where somebody stands between frames the first
+frame waits instead, and what the tree has done until then is handed over.
 """
 
 from collections.abc import Callable
