@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
 from localnet import controls
 from localnet.addresses import Target, filecoin_address
-from localnet.clock import LARGEST_INTERVAL
 from localnet.genesis import LARGEST_BALANCE
+from localnet.given import octets, whole_number
 from localnet.producing import Producing
 from localnet.records import Tipset
 
@@ -39,9 +38,7 @@ class ByHand(Producing):
 
     def set_block_interval(self, seconds: int | None) -> None:
         """Let each block be so many seconds after its parent; with None at the clock's time. Raises InvalidInput."""
-        if seconds is not None and not 1 <= seconds <= LARGEST_INTERVAL:
-            raise InvalidInput(f"blocks cannot be {seconds} seconds apart: expected 1 to {LARGEST_INTERVAL}")
-        self._clock.interval = seconds
+        self._clock.set_interval(seconds)
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -76,8 +73,7 @@ class ByHand(Producing):
 
     def set_next_base_fee(self, base_fee: int) -> None:
         """The base fee of the next block, in attoFIL per gas; it goes on from there. Raises InvalidInput."""
-        if not 0 <= base_fee <= LARGEST_BALANCE:
-            raise InvalidInput(f"{base_fee} attoFIL cannot be a base fee")
+        whole_number(base_fee, "a base fee", 0, LARGEST_BALANCE, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
     def dump_state(self) -> bytes:
@@ -90,4 +86,4 @@ class ByHand(Producing):
         """Take another network's state in place of this one's, in a new block. Raises InvalidInput."""
         from localnet.state_file import load_state
 
-        return load_state(self.chain, packed)
+        return load_state(self.chain, octets(packed, "a state"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hypervisor.errors import InvalidInput
+from localnet.given import whole_number
 
 Clock = Callable[[], float]
 
@@ -31,7 +32,7 @@ class ChainClock:
 
     def increase(self, seconds: int) -> int:
         """Run ahead by so much more; the whole offset. Raises InvalidInput."""
-        if seconds < 0:
+        if whole_number(seconds, "a span of time", None, unit="seconds") < 0:
             raise InvalidInput(f"time does not run backwards: {seconds} seconds")
         _check(self._now() + seconds)
         self.offset += seconds
@@ -39,14 +40,20 @@ class ChainClock:
 
     def set_next(self, timestamp: int, head: int) -> None:
         """The time of the block after one of time `head`; the clock goes on from there. Raises InvalidInput."""
-        if timestamp <= head:
+        if whole_number(timestamp, "a time", None) <= head:
             raise InvalidInput(f"timestamp {timestamp} is not after the head's, {head}")
         _check(timestamp)
         self._next = timestamp
 
+    def set_interval(self, seconds: int | None) -> None:
+        """Let blocks be so many seconds apart; with None they take the clock's time. Raises InvalidInput."""
+        if seconds is not None:
+            whole_number(seconds, "the time between two blocks", 1, LARGEST_INTERVAL, unit="seconds")
+        self.interval = seconds
+
     def set(self, timestamp: int) -> int:
         """Let it be this time now; the whole offset. Raises InvalidInput."""
-        _check(timestamp)
+        _check(whole_number(timestamp, "a time"))
         self.offset += timestamp - self._now()
         return self.offset
 

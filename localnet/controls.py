@@ -18,9 +18,11 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from localnet.contract_state import ContractState, contract_state, put_contract_state
 from localnet.genesis import LARGEST_BALANCE
+from localnet.given import octets, whole_number
 from store.blockstore import put_object
 
 _LARGEST_NONCE: Final = (1 << 64) - 2
+_LARGEST_WORD: Final = (1 << 256) - 1
 _ETHEREUM: Final = ("evm", "ethaccount", "placeholder")
 """The kinds of actors that code can be given to."""
 
@@ -30,8 +32,7 @@ def set_balance(machine: Hypervisor, address: Address, amount: TokenAmount) -> N
 
     Raises AddressError for an f0 or f2 address that nobody has, InvalidInput for an amount that actors cannot hold.
     """
-    if not 0 <= amount <= LARGEST_BALANCE:
-        raise InvalidInput(f"{amount} attoFIL cannot be a balance: expected 0 to 2^127 - 1")
+    whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
     _change(machine, address, lambda actor: actor.with_balance(amount))
 
 
@@ -40,8 +41,7 @@ def set_nonce(machine: Hypervisor, address: Address, nonce: int) -> None:
 
     Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
     """
-    if not 0 <= nonce <= _LARGEST_NONCE:
-        raise InvalidInput(f"{nonce} cannot be a nonce: expected 0 to 2^64 - 2")
+    whole_number(nonce, "a nonce", 0, _LARGEST_NONCE)
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
@@ -59,6 +59,7 @@ def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
 
     An account becomes a contract by it. Raises AddressError as `set_balance` does, InvalidInput for native actors.
     """
+    code = octets(code, "code")
 
     def changed(actor: ActorState) -> ActorState:
         kind = machine.manifest.name_of(actor.code)
@@ -73,8 +74,11 @@ def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
 def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int], *, only: bool = False) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    Raises InvalidInput for anybody but a contract.
+    Raises InvalidInput for anybody but a contract, and for what is no word of 256 bits.
     """
+    for slot, value in slots.items():
+        whole_number(slot, "a storage slot", 0, _LARGEST_WORD)
+        whole_number(value, "a word of storage", 0, _LARGEST_WORD)
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)

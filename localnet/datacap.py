@@ -19,6 +19,7 @@ from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain import Chain
+from localnet.given import whole_number
 from localnet.onboarding import PROVING_PERIOD, Piece, unsealed_cid
 from store.codec import encode
 
@@ -47,6 +48,7 @@ def grant(chain: Chain, client: Address, size: int) -> None:
 
 def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
     """The same on a machine's state alone, within a message as well."""
+    whole_number(size, "DataCap", None, unit="bytes")
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
     mark = machine.state_tree.begin()
     try:

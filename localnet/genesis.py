@@ -19,6 +19,7 @@ from hypervisor.opening import OFFICIAL_EVM
 from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
+from localnet.given import whole_number
 from localnet.upgrades import Upgrade, Upgrades
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
@@ -68,6 +69,8 @@ def network_genesis(
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))
     funds.update(beginning.balances)
+    for amount in funds.values():
+        whole_number(amount, "a balance", None, unit="attoFIL")
     supply = TokenAmount(sum(funds.values()))
     if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
         raise InvalidInput(

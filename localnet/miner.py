@@ -23,6 +23,7 @@ from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, Tok
 from localnet import onboarding
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.datacap import allocate
+from localnet.given import whole_number
 from localnet.index import miners_entries
 from localnet.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
 from store.blockstore import get_object
@@ -129,9 +130,10 @@ class Miner:
         `expiration` is an epoch; an official actor takes 180 to 1278 days from now. Mines as far as it must: on an
         official bundle until each sector has been proven, a day at most. Raises InvalidInput for less than one sector.
         """
-        if count < 1:
+        if whole_number(count, "a number of sectors", None) < 1:
             raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")
         until = self.network.block_number + LIFETIME if expiration is None else expiration
+        whole_number(until, "the epoch at which sectors expire", None)
         groups = [self._pieces(min(_MOST_SECTORS, count - done), claims) for done in range(0, count, _MOST_SECTORS)]
         if not self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
             self._onboard(groups, until)
@@ -188,7 +190,10 @@ class Miner:
 def create_miner(
     network: Network, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
 ) -> Miner:
-    """A new miner of an account's, with so many sectors. Raises TransactionFailed, TransactionRefused."""
+    """A new miner of an account's, with so many sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
+    whole_number(sectors, "a number of sectors")
+    if expiration is not None:
+        whole_number(expiration, "the epoch at which sectors expire")
     network.send_native(BLS_ACCOUNT, sender=owner)
     creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
     created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS, sender=owner)

@@ -25,6 +25,7 @@ from hypervisor.user_files import read_bounded
 from localnet.addresses import Target, filecoin_address
 from localnet.errors import CallFailed
 from localnet.genesis import LARGEST_BALANCE
+from localnet.given import whole_number
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
@@ -60,6 +61,7 @@ class NativeActor:
         """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.number(method), self.interface.params(method, params)
+        whole_number(value, "a value", None, unit="attoFIL")
         limit = self._network.rules.block_gas_limit
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         result = self._network.machine.call(message)
@@ -146,8 +148,7 @@ class NativeActors:
                 "`hypervisor actor install WASM --schema FILE` does"
             )
         data = interface.params("Constructor", params)
-        if not 0 <= value <= LARGEST_BALANCE:
-            raise InvalidInput(f"{value} attoFIL cannot be a balance: expected 0 to 2^127 - 1")
+        whole_number(value, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
         return NativeActor(self._network, created.address, interface)

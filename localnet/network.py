@@ -37,6 +37,7 @@ from localnet.errors import CallFailed, TransactionFailed, UnknownTransaction
 from localnet.failed_call import failed_call
 from localnet.forking import Fork
 from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
+from localnet.given import octets, whole_number
 from localnet.opening import Opening
 from localnet.records import TransactionReceipt
 from localnet.trace import Trace, trace
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from localnet.miner import Miner
     from localnet.native_actor import NativeActors
 
+_LARGEST_METHOD: Final = (1 << 64) - 1
 MOST_INTERFACES: Final = 1_000
 """So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
 
@@ -94,8 +96,8 @@ class Network(ByHand):
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, for a count or a
         balance that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
         """
-        if account_count < 1:
-            raise InvalidInput(f"a network of {account_count} accounts: expected at least 1")
+        whole_number(account_count, "a number of accounts", 1)
+        whole_number(balance, "the balance of each account", None, unit="attoFIL")
         self.accounts = accounts(mnemonic, account_count)
         opening = Opening(
             path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare, rules, hardfork, fork
@@ -238,10 +240,10 @@ class Network(ByHand):
         the estimate of its gas fails; UnknownTransaction where it waits, with `automine` off: `submit` is for that.
         """
         request = self._request(to, data, value, sender)
+        data = request.data
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
-        if gas_limit is None:
-            gas_limit = self.gas_limit(request)
+        gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
         premium = self.rules.premium
         transaction = Transaction(
             type=DYNAMIC_FEE,
@@ -279,10 +281,10 @@ class Network(ByHand):
             filecoin_address(to),
             from_,
             nonce=self.pending_nonce(from_),
-            value=TokenAmount(value),
-            method=MethodNumber(method),
-            params=params,
-            gas_limit=self.rules.message_gas if gas_limit is None else Gas(gas_limit),
+            value=_amount(value),
+            method=MethodNumber(whole_number(method, "a method's number", 0, _LARGEST_METHOD)),
+            params=octets(params, "parameters"),
+            gas_limit=self.rules.message_gas if gas_limit is None else _gas(gas_limit),
             gas_fee_cap=TokenAmount(2 * self.base_fee + self.rules.premium),
             gas_premium=self.rules.premium,
         )
@@ -362,7 +364,7 @@ class Network(ByHand):
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
         receiver = None if to is None else self.address(to)
         from_ = self.accounts[0].address if sender is None else self.address(sender)
-        return CallRequest(receiver, data, TokenAmount(value), from_)
+        return CallRequest(receiver, octets(data, "a transaction's data"), _amount(value), from_)
 
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
@@ -391,3 +393,12 @@ class Network(ByHand):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _amount(value: int) -> TokenAmount:
+    """attoFIL of a message, whose bounds are for the rules to say."""
+    return TokenAmount(whole_number(value, "a value", None, unit="attoFIL"))
+
+
+def _gas(limit: int) -> Gas:
+    return Gas(whole_number(limit, "a gas limit", None))

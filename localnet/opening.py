@@ -23,6 +23,7 @@ from localnet.datacap import grant_on
 from localnet.externs import ChainExterns
 from localnet.forking import Fork, open_fork
 from localnet.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.given import whole_number
 from localnet.index import ChainIndex, miners_entries
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
@@ -111,8 +112,8 @@ class Opening:
     ) -> Hypervisor:
         network, evm, record = self.network, self.evm, index.network()
         rules = rules_named(self.rules or FILECOIN, self.hardfork) if record is None else self._recorded_rules(record)
-        if self.chain_id is not None and not 1 <= self.chain_id <= LARGEST_CHAIN_ID:
-            raise InvalidInput(f"{self.chain_id} cannot be a chain id: expected 1 to 2^53 - 1")
+        if self.chain_id is not None:
+            whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         if self.fork is not None and record is None:
             if network is not None or bundle is not None:
                 raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")

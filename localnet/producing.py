@@ -23,6 +23,7 @@ from localnet.chain import Chain
 from localnet.clock import ChainClock
 from localnet.errors import TransactionRefused, UnknownBlock
 from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
+from localnet.given import octets, whole_number
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import Rules
@@ -93,7 +94,7 @@ class Producing:
 
     def block(self, number: int) -> Tipset:
         """The tipset at a height. Raises UnknownBlock, also for a null round."""
-        found = self.chain.index.at(number)
+        found = self.chain.index.at(whole_number(number, "a block's number", None))
         if not isinstance(found, Tipset):
             what = "is a null round" if found else f"is above the head, {self.head.height}"
             raise UnknownBlock(f"block {number} {what}")
@@ -108,7 +109,7 @@ class Producing:
 
     def submit(self, raw: bytes) -> bytes:
         """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
-        return self._take(admission.from_raw(self.machine, raw))
+        return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
     def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
         """Take signed Ethereum transactions that somebody sends at once; for each its hash, or why there is none.
@@ -224,7 +225,8 @@ class Producing:
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
         """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
-        if blocks < 0 or null_rounds < 0:
+        whole_number(blocks, "a number of blocks", None)
+        if whole_number(null_rounds, "a number of null rounds", None) < 0 or blocks < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
         for _ in range(blocks):
             self._produce(self.chosen(), null_rounds)
@@ -269,6 +271,7 @@ class Producing:
         they stay as they are and only the rules change. Raises InvalidInput where that is no upgrade, or where the
         layouts of states would have to change.
         """
+        whole_number(version, "a network version", None)
         before = self.chain.record.upgrades
         upgrades, bundles = planned({self.head.height: version if bundle is None else (version, bundle)})
         self.chain.plan(upgrades, bundles)
@@ -295,7 +298,7 @@ class Producing:
 
         Waiting transactions are no part of it, and are forgotten.
         """
-        if not 1 <= snapshot <= len(self._snapshots):
+        if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
             return False
         remembered = self._snapshots[snapshot - 1]
         self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)

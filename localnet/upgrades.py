@@ -19,6 +19,7 @@ from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import InvalidInput
 from hypervisor.migration import check_migration
 from hypervisor.types import ChainEpoch
+from localnet.given import whole_number
 from store.cid import Cid
 from store.codec import link, unlink
 from store.roots import PIN_PREFIX
@@ -98,7 +99,9 @@ def planned(plan: UpgradePlan) -> tuple[list[Upgrade], list[Bundle]]:
     """A plan's upgrades, and the bundles that they need. Raises BundleError."""
     upgrades, bundles = [], []
     for epoch, wanted in plan.items():
-        version, bundle = (wanted, None) if isinstance(wanted, int) else wanted
+        version, bundle = wanted if isinstance(wanted, tuple) else (wanted, None)
+        whole_number(epoch, "the epoch of an upgrade", None)
+        whole_number(version, "a network version", None)
         if bundle is not None and not isinstance(bundle, Bundle):
             bundle = Bundle.open(bundle)
         if bundle is not None:

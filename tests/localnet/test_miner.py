@@ -180,7 +180,7 @@ def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, m
 
 
 def test_sectors_that_are_not_there_are_told(network: Network) -> None:
-    with pytest.raises(InvalidInput, match="-1 sectors cannot be committed"):
+    with pytest.raises(InvalidInput, match="-1 cannot be a number of sectors"):
         network.create_miner(sectors=-1)
     with pytest.raises(InvalidInput, match="has no sector 7"):
         network.create_miner(sectors=1).declare_faults(0, 7)

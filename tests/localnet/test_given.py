@@ -1,0 +1,113 @@
+"""Numbers and bytes of the wrong kind are refused in a sentence, and the network goes on as if nobody had asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.genesis import Beginning
+from localnet.given import octets, whole_number
+from tests.localnet.conftest import ARTIFACTS, Clock
+
+COUNTER = ARTIFACTS / "Counter.json"
+
+WRONG_NUMBERS: dict[str, Callable[[Network, Any], object]] = {
+    "increase_time": lambda network, number: network.increase_time(number),
+    "set_time": lambda network, number: network.set_time(number),
+    "set_next_timestamp": lambda network, number: network.set_next_timestamp(number),
+    "set_block_interval": lambda network, number: network.set_block_interval(number),
+    "set_balance": lambda network, number: network.set_balance(network.accounts[1], number),
+    "set_nonce": lambda network, number: network.set_nonce(network.accounts[1], number),
+    "set_next_base_fee": lambda network, number: network.set_next_base_fee(number),
+    "set_storage, a slot": lambda network, number: network.set_storage(network.deploy(COUNTER), {number: 1}),
+    "set_storage, a word": lambda network, number: network.set_storage(network.deploy(COUNTER), {1: number}),
+    "grant_datacap": lambda network, number: network.grant_datacap(network.accounts[1], number),
+    "mine": lambda network, number: network.mine(number),
+    "mine, null rounds": lambda network, number: network.mine(null_rounds=number),
+    "revert": lambda network, number: network.revert(number),
+    "block": lambda network, number: network.block(number),
+    "upgrade": lambda network, number: network.upgrade(number),
+    "send": lambda network, number: network.send(network.accounts[1], number),
+    "send, gas": lambda network, number: network.send(network.accounts[1], gas_limit=number),
+    "send_native": lambda network, number: network.send_native(network.accounts[1], value=number),
+    "send_native, method": lambda network, number: network.send_native(network.accounts[1], number),
+    "send_native, gas": lambda network, number: network.send_native(network.accounts[1], gas_limit=number),
+    "call": lambda network, number: network.call(network.accounts[1], value=number),
+    "estimate_gas": lambda network, number: network.estimate_gas(network.accounts[1], value=number),
+    "deploy": lambda network, number: network.deploy(COUNTER, value=number),
+    "create_miner": lambda network, number: network.create_miner(sectors=number),
+    "create_miner, expiration": lambda network, number: network.create_miner(expiration=number),
+}
+OPENINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "accounts": lambda number: {"account_count": number},
+    "balance": lambda number: {"balance": number},
+    "chain id": lambda number: {"chain_id": number},
+    "upgrades": lambda number: {"upgrades": {number: 28}},
+    "a version": lambda number: {"upgrades": {3: number}},
+    "other balances": lambda number: {"beginning": Beginning(balances={Network().accounts[0].native: number})},
+}
+
+
+@pytest.mark.parametrize("wrong", [1.5, 2.0, "7", b"7", True, (1, 2)], ids=repr)
+@pytest.mark.parametrize("asked", WRONG_NUMBERS)
+def test_a_wrong_number_is_refused_before_anything_is_changed(network: Network, asked: str, wrong: Any) -> None:
+    network.mine()
+    machine = network.machine
+    with pytest.raises(InvalidInput, match="expected a whole number"):
+        WRONG_NUMBERS[asked](network, wrong)
+    head, root = network.head, machine.root
+    assert root == head.state
+    assert network.send(network.accounts[1], 1).succeeded  # the network is not broken
+    assert network.head.parent == head.height
+    assert type(network.head.timestamp) is int
+
+
+@pytest.mark.parametrize("wrong", [1.5, "7", True], ids=repr)
+@pytest.mark.parametrize("option", OPENINGS)
+def test_a_network_is_not_opened_with_a_wrong_number(option: str, wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected a whole number"):
+        Network(clock=Clock(), **OPENINGS[option](wrong))
+
+
+def test_who_means_fil_is_told_of_attofil(network: Network) -> None:
+    with pytest.raises(InvalidInput, match=r"1 FIL is 10\*\*18 attoFIL"):
+        network.set_balance(network.accounts[1], 1.5)  # type: ignore[arg-type]  # what this is about
+
+
+def test_text_is_no_code_and_no_data(network: Network) -> None:
+    wrong: Any = "0x6000"
+    for ask in (
+        lambda: network.set_code(b"\x77" * 20, wrong),
+        lambda: network.send(network.accounts[1], data=wrong),
+        lambda: network.call(network.accounts[1], wrong),
+        lambda: network.send_native(network.accounts[1], params=wrong),
+        lambda: network.submit(wrong),
+        lambda: network.load_state(wrong),
+    ):
+        with pytest.raises(InvalidInput, match=r"'0x6000' cannot be .*: expected bytes, bytes\.fromhex reads"):
+            ask()
+
+
+def test_a_miner_has_no_fewer_sectors_than_none(network: Network) -> None:
+    height = network.block_number
+    with pytest.raises(InvalidInput, match="-1 cannot be a number of sectors: expected a whole number, 0 or more"):
+        network.create_miner(sectors=-1)
+    assert network.block_number == height  # no miner was made for it
+    assert network.create_miner(sectors=0).sectors == ()
+
+
+def test_bounds_are_told_as_people_write_them() -> None:
+    assert whole_number(3, "a number", 3, 3) == 3
+    assert octets(bytearray(b"ab"), "code") == b"ab"
+    for number, least, most, words in (
+        (4, 0, 3, "4 cannot be a thing: expected a whole number, 0 to 3"),
+        (-1, 0, (1 << 127) - 1, r"-1 cannot be a thing: expected a whole number, 0 to 2\^127 - 1"),
+        (10**5_000, 0, 3, "a number of 16610 bits cannot be a thing"),
+        ("x" * 100, None, None, "'x{59}\\.\\.\\. cannot be a thing: expected a whole number$"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            whole_number(number, "a thing", least, most)
