@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from localnet.addresses import Target
     from localnet.network import Network
     from localnet.records import TransactionReceipt
+
+
+_PLACEHOLDER: Final = re.compile(r"__.{36}__")
+"""Where the address of a library belongs: 40 signs, which newer compilers make of the hash of its name."""
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,19 @@ class Artifact:
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(f"{place} is no artifact with `abi` and `bytecode`: {error}") from None
         except ValueError:
-            raise InvalidInput(f"{place} has bytecode that is not linked or no hex") from None
+            raise InvalidInput(f"{place} {_no_code(content, text)}") from None
+
+
+def _no_code(content: Mapping[str, Any], text: str) -> str:
+    """What is wrong with bytecode that is no hex: libraries that the compiler left out of it, or something else."""
+    if not _PLACEHOLDER.search(text):
+        return f"has bytecode that is no hex: {text[:20]!r}"
+    code = content["bytecode"]
+    references = (code if isinstance(code, Mapping) else content).get("linkReferences")
+    by_file = references.values() if isinstance(references, Mapping) else ()
+    names = sorted({str(name) for libraries in by_file if isinstance(libraries, Mapping) for name in libraries})
+    missing = ", ".join(names or sorted(set(_PLACEHOLDER.findall(text)))[:_MOST_NAMED])
+    return f"is not linked: deploy {missing}, and put the address into the bytecode (or let the compiler, --libraries)"
 
 
 @contextmanager

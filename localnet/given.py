@@ -41,9 +41,10 @@ def octets(value: Any, what: str) -> bytes:
 
 
 def _bounds(least: int | None, most: int | None) -> str:
-    if least is None or most is None:
+    if most is None:
         return "" if least is None else f", {least} or more"
-    return f", {least} to {most if most + 1 not in _POWERS else f'{_POWERS[most + 1]} - 1'}"
+    words = f"{_POWERS[most + 1]} - 1" if most + 1 in _POWERS else str(most)
+    return f", {words} or less" if least is None else f", {least} to {words}"
 
 
 def _shown(value: Any) -> str:

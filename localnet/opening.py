@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import LATEST, network_version
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import FILECOIN
@@ -30,6 +31,8 @@ from localnet.rules import Rules, rules_named, rules_of
 from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
 
+OLDEST_OF_OWN: Final = 21
+"""Of the network versions whose syscalls this project's own actors ask for (the newer form of `emit_event`)."""
 LARGEST_CHAIN_ID: Final = (1 << 53) - 1
 """JavaScript's tools take no more."""
 
@@ -111,6 +114,8 @@ class Opening:
         self, store: Store, index: ChainIndex, bundle: Bundle | None, genesis: Genesis, externs: ChainExterns
     ) -> Hypervisor:
         network, evm, record = self.network, self.evm, index.network()
+        if record is None and self.fork is None and network is not None:
+            _check_own(bundle, network)
         rules = rules_named(self.rules or FILECOIN, self.hardfork) if record is None else self._recorded_rules(record)
         if self.chain_id is not None:
             whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
@@ -160,3 +165,14 @@ class Opening:
                 f"out, {OTHER_FOLDER}"
             )
         return rules_named(record.rules, record.hardfork)
+
+
+def _check_own(bundle: Bundle | None, number: int) -> None:
+    """InvalidInput where this project's own actors, which have no EVM actor of their own, cannot run on a version."""
+    own = bundle is None or marked_runtime(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
+    version = network_version(number)
+    if own and number < OLDEST_OF_OWN:
+        raise InvalidInput(
+            f"our own bundle runs on nv{OLDEST_OF_OWN} to nv{LATEST.number}, not on nv{number}: take an official one, "
+            f"--bundle v{version.actors} (`hypervisor bundle fetch v{version.actors}` gets it), or another version"
+        )

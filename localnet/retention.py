@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import InvalidInput
+from localnet.given import whole_number
 from localnet.index import ChainIndex, retained_entries
 from localnet.records import Tipset
 from store.blockstore import Store, get_object
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _MESSAGES = 10
 """The place of the messages in a block header."""
+_MOST_STATES: Final = (1 << 63) - 1
 _WORTH_IT: Final = 8
 """A collection begins once the states that may go are one for so many that are kept."""
 
@@ -48,7 +50,7 @@ def forget_states(store: Store, states: int, snapshots: Iterable[Tipset] = ()) -
 
 
 def _check_count(states: int) -> None:
-    if states < 1:
+    if whole_number(states, "a number of states", None, _MOST_STATES) < 1:
         raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
 
 

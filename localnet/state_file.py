@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 LARGEST_STATE: Final = 1 << 30
 """Bytes that a state may have once it is decompressed."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_WITHOUT_RULES: Final = 1
+"""The format before the rules were told."""
+_OF_ANVIL: Final = (
+    "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node of "
+    "this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
+)
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MARK: Final = b"\x1f\x8b"
 _FURTHEST: Final = 1_100_000
@@ -40,7 +46,7 @@ def dump_state(chain: Chain) -> bytes:
     """The head's state, as `load_state` takes it."""
     head, machine = chain.head, chain.machine
     outside = OverlayStore(machine.base)
-    root = put_object(outside, [_FORMAT, head.height, head.timestamp, link(head.state)])
+    root = put_object(outside, [_FORMAT, head.height, head.timestamp, link(head.state), chain.rules.name])
     code = set(machine.manifest.codes)
     blocks = ((cid, data) for cid, data in blocks_below(outside, [root]) if cid not in code)
     file = io.BytesIO()
@@ -60,9 +66,13 @@ def load_state(chain: Chain, packed: bytes) -> Tipset:
         for cid, data in reader:
             blocks.put(cid, data)
         (root,) = reader.roots
-        version, height, timestamp, state_link = get_object(blocks, root)
-        if version != _FORMAT:
-            raise InvalidInput(f"the file has format {version}, this program reads {_FORMAT}")
+        version, *fields = get_object(blocks, root)
+        if version not in (_FORMAT, _WITHOUT_RULES):
+            raise InvalidInput(
+                f"the file has format {version!r:.40}, this program reads {_WITHOUT_RULES} and {_FORMAT}"
+            )
+        height, timestamp, state_link, rules = (*fields, chain.rules.name) if version == _WITHOUT_RULES else fields
+        _check_rules(chain, rules)
         state = unlink(state_link)
         _check_bundle(chain, blocks, state)
         for _ in blocks_below(blocks, [state]):
@@ -77,6 +87,8 @@ def load_state(chain: Chain, packed: bytes) -> Tipset:
 
 
 def _unpacked(packed: bytes) -> bytes:
+    if packed.lstrip()[:1] == b"{":
+        raise InvalidInput(_OF_ANVIL)
     if not packed.startswith(_GZIP_MARK):
         raise InvalidInput("this is no state that a network has dumped: it is not compressed with gzip")
     reader = zlib.decompressobj(wbits=_GZIP)
@@ -86,7 +98,17 @@ def _unpacked(packed: bytes) -> bytes:
         raise InvalidInput(f"this is no state that a network has dumped: {error}") from None
     if not reader.eof:
         raise InvalidInput(f"the state is cut off, or has more than {LARGEST_STATE} bytes")
+    if data.lstrip()[:1] == b"{":
+        raise InvalidInput(_OF_ANVIL)
     return data
+
+
+def _check_rules(chain: Chain, rules: object) -> None:
+    if rules != chain.rules.name:
+        raise InvalidInput(
+            f"the state is of a network under the rules {rules!r:.40}, this one is under '{chain.rules.name}': take it "
+            "to a network of its own rules (--rules)"
+        )
 
 
 def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:

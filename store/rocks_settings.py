@@ -79,6 +79,8 @@ def store_error(error: Exception, folder: Path) -> StoreError:
         return StoreDenied(f"the store in {folder}: {text}; see to the permissions of the folder and its files")
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not folder.is_dir():
+        return StoreIOError(f"the folder {folder} of a store cannot be made: {error.strerror}; name another one")
     if text.startswith("Corruption") or "CURRENT" in text or "No such file" in text:
         return StoreCorrupt(f"the store in {folder} is damaged: {text}")
     if text.startswith("Invalid argument"):

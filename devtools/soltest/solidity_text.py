@@ -43,11 +43,6 @@ class SourceText:
     def _lines(self) -> list[int]:
         return [0, *(found.end() for found in re.finditer(rb"\n", self.text))]
 
-    @property
-    def line_count(self) -> int:
-        """How many lines there are."""
-        return len(self._lines)
-
     def line(self, place: int) -> int:
         """The number of the line of a byte, from 1."""
         return bisect_right(self._lines, place)

@@ -53,15 +53,22 @@ def official(request: pytest.FixtureRequest) -> Official:
 
 
 @pytest.fixture(scope="session")
-def first_twins(request: pytest.FixtureRequest, official: Official) -> Twins:
-    return Twins.at_genesis(GENESIS, Path(request.config.cache.mkdir("guests")), official)
+def guests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where guests are kept from run to run; without pytest's cache (`-p no:cacheprovider`) for this one."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.mktemp("guests") if cache is None else Path(cache.mkdir("guests"))
+
+
+@pytest.fixture(scope="session")
+def first_twins(guests: Path, official: Official) -> Twins:
+    return Twins.at_genesis(GENESIS, guests, official)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
+def _ledger(guests: Path) -> Iterator[None]:
     """What has been compared, for `make equality` to print."""
     yield
-    Path(request.config.cache.mkdir("guests"), "equality.json").write_text(LEDGER.as_json())
+    (guests / "equality.json").write_text(LEDGER.as_json())
 
 
 @pytest.fixture(scope="session")

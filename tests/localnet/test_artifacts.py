@@ -16,6 +16,7 @@ from localnet import Network
 from localnet.abi_entries import readable_interface
 from localnet.artifacts import ArtifactFolders, find_artifact
 from localnet.code_patterns import CodePattern
+from localnet.contract import Artifact
 from localnet.contract_state import code_of
 from localnet.source_maps import CodeMap, folder_reader
 
@@ -222,3 +223,30 @@ def test_entries_that_no_call_has_are_left_out_of_an_abi() -> None:
     for value in refused:
         with pytest.raises(InvalidInput):
             readable_interface(value)
+
+
+LINKED_LATER = "6080604052__$5a58b8e1b5d8ae7cd9b5d0b1e15d6a8d3c$__6000"
+"""Code as solc leaves it: a library's address is 20 bytes in the place of 40 signs."""
+
+
+@pytest.mark.parametrize(
+    ("artifact", "words"),
+    [
+        (
+            {"object": LINKED_LATER, "linkReferences": {"src/Sums.sol": {"Sums": [{"start": 5, "length": 20}]}}},
+            "is not linked: deploy Sums, and put",
+        ),
+        (LINKED_LATER, r"is not linked: deploy __\$5a58b8e1b5d8ae7cd9b5d0b1e15d6a8d3c\$__, and put"),
+        ("0x60zz", "has bytecode that is no hex: '0x60zz'"),
+    ],
+    ids=["forge", "nameless", "no hex"],
+)
+def test_libraries_that_are_missing_are_named(artifact: object, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Artifact.load({"abi": [], "bytecode": artifact})
+
+
+def test_hardhats_missing_libraries_are_named() -> None:
+    content = {"abi": [], "bytecode": LINKED_LATER, "linkReferences": {"contracts/Sums.sol": {"Sums": []}}}
+    with pytest.raises(InvalidInput, match="is not linked: deploy Sums, and put"):
+        Artifact.load(content)

@@ -6,6 +6,8 @@ What is expected of code and storage is what a contract that was deployed in the
 from __future__ import annotations
 
 import gzip
+import io
+from collections.abc import Callable
 
 import pytest
 from eth_hash.auto import keccak
@@ -20,7 +22,10 @@ from hypervisor.types import ActorID
 from localnet import Network
 from localnet.contract_state import code_of, storage_of
 from localnet.errors import TransactionFailed, TransactionRefused
-from store.codec import encode
+from store.car import read_car
+from store.cid import cid_of
+from store.codec import decode, encode
+from store.transfer import write_blocks
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 
@@ -241,6 +246,33 @@ class TestStateFiles:
         with pytest.raises(InvalidInput, match="of other built-in actors"):
             network.load_state(packed)
         assert network.head == before
+
+    def test_a_state_under_other_rules_is_refused(self, network: Network) -> None:
+        with Network(rules="ethereum", clock=Clock()) as other:
+            packed = other.dump_state()
+            other.load_state(packed)
+        before = network.head
+        with pytest.raises(InvalidInput, match=r"under the rules 'ethereum', this one is under 'filecoin'.*--rules"):
+            network.load_state(packed)
+        assert network.head == before
+
+    def test_a_state_of_before_the_rules_were_told_is_taken(self, network: Network) -> None:
+        network.set_balance(NOBODY, 12)
+        reader = read_car(io.BytesIO(gzip.decompress(network.dump_state())))
+        blocks = dict(reader)
+        _, *fields, rules = decode(blocks[reader.roots[0]])
+        assert rules == "filecoin"
+        older, root = io.BytesIO(), encode([1, *fields])
+        write_blocks(older, [cid_of(root)], [(cid_of(root), root), *blocks.items()])
+        network.set_balance(NOBODY, 0)
+        network.load_state(gzip.compress(older.getvalue()))
+        assert network.balance(NOBODY) == 12
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["as a file", "as anvil_dumpState answers"])
+    def test_anvils_state_is_told_from_damage(self, network: Network, pack: Callable[[bytes], bytes]) -> None:
+        of_anvil = b'{"block":{"number":"0x1"},"accounts":{"0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266":{"nonce":1}}}'
+        with pytest.raises(InvalidInput, match=r"as anvil dumps its state.* another format"):
+            network.load_state(pack(of_anvil))
 
     def test_what_is_damaged_is_refused(self, network: Network) -> None:
         packed = network.dump_state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.genesis import Beginning
 from localnet.given import octets, whole_number
+from localnet.retention import Housekeeper
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
@@ -111,3 +113,22 @@ def test_bounds_are_told_as_people_write_them() -> None:
     ):
         with pytest.raises(InvalidInput, match=words):
             whole_number(number, "a thing", least, most)
+
+
+def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        for wrong in (1.5, "7", 1 << 255):
+            with pytest.raises(InvalidInput, match=r"expected a whole number, 2\^63 - 1 or less"):
+                Housekeeper(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
+        assert Housekeeper(network).collect(10.0, (1 << 63) - 1).phase == "done"
+
+
+@pytest.mark.parametrize("number", [18, 19, 20])
+def test_our_own_actors_are_not_started_where_they_cannot_run(number: int) -> None:
+    with pytest.raises(InvalidInput, match=rf"runs on nv21 to nv28, not on nv{number}: .*--bundle v1[01]"):
+        Network(network=number, clock=Clock())
+
+
+def test_our_own_actors_run_on_the_oldest_version_that_is_theirs() -> None:
+    with Network(network=21, clock=Clock()) as network:
+        assert network.deploy(COUNTER).call("number") == 0

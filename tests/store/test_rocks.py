@@ -286,3 +286,10 @@ def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path
             blocks = 0 if head is None else reachable_blocks(store, Cid(head))
     assert number > 40
     assert blocks > 5
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/store", "/dev/null/store"])
+def test_a_folder_that_cannot_be_made_is_not_called_damaged(place: str) -> None:
+    with pytest.raises(StoreError, match=f"the folder {place} of a store cannot be made") as refused:
+        RocksStore.open(place)
+    assert not isinstance(refused.value, StoreCorrupt)
