@@ -201,7 +201,7 @@ class InvariantRun:
         self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
-        values = Values(rng, self.dictionary)
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight)
         stage.world.restore(self.ready)
         if not self._senders:
             self._senders, self._strangers = [values.address() for _ in range(_SENDERS)], _STRANGERS

@@ -1,11 +1,17 @@
-"""The numbers that a Solidity source mentions, found by its text alone: what its conditions compare with."""
+"""The numbers that Solidity sources mention, found by their texts alone: what their conditions compare with."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
+
+from devtools.soltest.project import Project
+from devtools.soltest.remappings import resolve
+from devtools.soltest.sources import imports
 
 _TOKEN: Final = re.compile(
     r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|"""
@@ -30,3 +36,32 @@ def literals(text: str) -> Iterator[int]:
             continue
         if value.denominator == 1 and value < _TOP:
             yield int(value)
+
+
+def own_literals(project: Project, file: str) -> tuple[int, ...]:
+    """The numbers of a source, and of those of the project's own that it imports, to the last; no library's."""
+    found: dict[int, None] = {}
+    names, seen = [file], {file}
+    while names:
+        name = names.pop()
+        numbers, imported = _read(project.root / name)
+        found |= dict.fromkeys(numbers)
+        for other in (resolve(text, name, project.remappings) for text in imported):
+            if other not in seen and not _is_librarys(project, other):
+                seen.add(other)
+                names.append(other)
+    return tuple(found)
+
+
+def _is_librarys(project: Project, name: str) -> bool:
+    return "node_modules" in name.split("/") or any(name.startswith(f"{lib}/") for lib in project.libs)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Numbers and imports; none of a source that is not there: artifacts go without."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return (), ()
+    return tuple(dict.fromkeys(literals(text))), tuple(imports(text))

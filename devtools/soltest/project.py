@@ -46,6 +46,7 @@ class InvariantSettings:
     fail_on_revert: bool = False
     shrink_run_limit: int = 5000
     max_assume_rejects: int = 65536
+    dictionary_weight: int = 80
     timeout: int | None = None
 
 
@@ -211,6 +212,7 @@ def _invariant(table: Table) -> InvariantSettings:
         fail_on_revert=table.flag("fail_on_revert", False),
         shrink_run_limit=table.number("shrink_run_limit", 5000),
         max_assume_rejects=table.number("max_assume_rejects", 65536),
+        dictionary_weight=min(table.number("dictionary_weight", 80), 100),
         timeout=table.number_or_none("timeout"),
     )
 

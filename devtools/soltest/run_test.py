@@ -16,7 +16,7 @@ from devtools.soltest.endless import LoopTracer
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
-from devtools.soltest.literals import literals
+from devtools.soltest.literals import own_literals
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Kind, Status, TestResult
 from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
@@ -164,17 +164,17 @@ class SuiteRun:
         return shown
 
     def _tests(self, stage: Stage, seen: Tracer | None) -> Iterator[TestResult]:
-        text = self._text()
-        settings, numbers = inline_settings(text, self.suite.contract), tuple(literals(text))
+        settings = inline_settings(self._text(), self.suite.contract)
         ready = self.world.snapshot()
         words: tuple[int, ...] | None = None
+        numbers: tuple[int, ...] = ()
         try:
             for test in self.suite.tests:
                 self.started(test.signature)
                 begin = perf_counter()
                 self.world.restore(ready)
                 if test.kind is not Kind.UNIT and words is None:
-                    words = self._words(stage)
+                    words, numbers = self._words(stage), own_literals(self.project, self.suite.file)
                 self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
                 try:
                     fuzz, invariant = with_settings(self.project, settings, test.name)

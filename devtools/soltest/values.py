@@ -14,6 +14,7 @@ from bridge.addresses import EthAddress
 from devtools.soltest.discovery import type_of
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
+_PLACE, _JUMPDEST = 2, b"\x5b"
 _LONGEST: Final = 256
 """Elements of an array, and a quarter of the bytes of a byte string or text, at most."""
 _MOST_WORDS: Final = 15_000
@@ -24,7 +25,7 @@ Inputs = Sequence[Mapping[str, Any]]
 class Dictionary:
     """Words that a test's contracts mention or have answered: the interesting values.
 
-    The numbers of the test's own source, which its assumptions compare with, are drawn as often as all the others.
+    The numbers of the project's own sources, which conditions compare with, are drawn as often as all the others.
     """
 
     def __init__(self, words: Sequence[int] = (), literals: Sequence[int] = ()) -> None:
@@ -54,12 +55,14 @@ class Dictionary:
 
 
 def pushed(code: bytes) -> Iterator[int]:
-    """The words that code pushes."""
+    """The words that code pushes, but for places in it: two bytes that name a JUMPDEST."""
     at = 0
     while at < len(code):
         size = code[at] - _PUSH1 + 1 if _PUSH1 <= code[at] <= _PUSH32 else 0
         if size:
-            yield int.from_bytes(code[at + 1 : at + 1 + size], "big")
+            word = int.from_bytes(code[at + 1 : at + 1 + size], "big")
+            if size != _PLACE or code[word : word + 1] != _JUMPDEST:
+                yield word
         at += 1 + size
 
 

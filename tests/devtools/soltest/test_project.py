@@ -30,6 +30,7 @@ def test_what_is_not_said_is_forges_default(tmp_path: Path) -> None:
     assert (found.src, found.test, found.out, found.libs) == ("src", "test", "out", ("lib",))
     assert (found.fuzz.runs, found.fuzz.max_test_rejects) == (256, 65536)
     assert (found.invariant.runs, found.invariant.depth) == (256, 500)
+    assert (found.fuzz.dictionary_weight, found.invariant.dictionary_weight) == (40, 80)
     assert (found.gas_limit, found.block_number, found.timestamp, found.chain_id) == (1 << 30, 1, 1, 31337)
     assert (found.compiler.optimizer, found.compiler.runs, found.compiler.via_ir) == (False, 200, False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.fuzz import shrink
-from devtools.soltest.literals import literals
+from devtools.soltest.literals import literals, own_literals
+from devtools.soltest.project import Project
+from devtools.soltest.remappings import Remapping
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, pushed, simpler, types
 
@@ -43,7 +46,12 @@ def test_words_of_the_code_are_drawn_as_they_are() -> None:
     assert sum(values.value({"type": "uint256"}) == word for _ in range(200)) > 10
 
 
-def test_numbers_of_the_tests_source_are_drawn_as_often_as_all_words_of_the_code() -> None:
+def test_places_to_jump_to_are_no_words_of_the_code() -> None:
+    code = bytes.fromhex("610006" + "610309" + "5b" + "60075b")  # of two bytes 6 is a JUMPDEST, and 777 is none
+    assert list(pushed(code)) == [777, 7]
+
+
+def test_numbers_of_the_projects_sources_are_drawn_as_often_as_all_words_of_the_code() -> None:
     values = Values(Random(3), Dictionary(range(1000, 15_000), [77, 78]))
     drawn = [values.value({"type": "uint256"}) for _ in range(4000)]
     assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, by halves
@@ -63,6 +71,23 @@ def test_numbers_of_the_tests_source_are_drawn_as_often_as_all_words_of_the_code
 )
 def test_numbers_of_a_source(text: str, found: list[int]) -> None:
     assert list(literals(text)) == found
+
+
+def test_numbers_are_those_of_the_projects_own_sources_as_far_as_a_test_imports_them(tmp_path: Path) -> None:
+    sources = {
+        "test/A.t.sol": 'import "forge-std/Test.sol"; import "../src/A.sol"; import "@scope/P.sol"; uint256 a = 1;',
+        "src/A.sol": 'import "./B.sol"; import "./Missing.sol"; uint256 constant B = 777;',
+        "src/B.sol": 'import "../test/A.t.sol"; uint256 constant C = 778;',
+        "src/Other.sol": "uint256 constant D = 779;",
+        "lib/forge-std/src/Test.sol": "uint256 constant E = 780;",
+        "node_modules/@scope/P.sol": "uint256 constant F = 781;",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    remappings = tuple(map(Remapping.parse, ("forge-std/=lib/forge-std/src/", "@scope/=node_modules/@scope/")))
+    assert own_literals(Project(tmp_path, remappings=remappings), "test/A.t.sol") == (1, 777, 778)
+    assert own_literals(Project(tmp_path), "test/Gone.t.sol") == ()
 
 
 @pytest.mark.parametrize(
