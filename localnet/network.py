@@ -67,8 +67,8 @@ class Network(ByHand):
         rules: str | None = None,
         hardfork: str = "",
         mnemonic: str = TEST_MNEMONIC,
-        account_count: int = 10,
-        balance: TokenAmount = DEFAULT_BALANCE,
+        account_count: int | None = None,
+        balance: TokenAmount | None = None,
         clock: Clock = time.time,
         upgrades: UpgradePlan = NO_UPGRADES,
         facade: bool = False,
@@ -83,25 +83,28 @@ class Network(ByHand):
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
         version (default: the newest); a folder keeps both. `rules` are `filecoin` (the default) or `ethereum`, with a
         `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
-        (`hypervisor.machine`). The mnemonic's accounts are unlocked; in a new network each has `balance` attoFIL under
-        both of its addresses. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`).
-        `upgrades` are planned by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With
-        `facade`, contracts and transactions call built-in actors by their Solidity interfaces
-        (`bridge.facade_runtime`), as on no real network; a folder does not keep that. With `deferred`, receipts are
-        known one block later, as on the network. A new network has the chain id 31415926 (31337 under Ethereum's
-        rules), or `chain_id`, and the contracts of `localnet.preinstalled` unless it is `bare`; `beginning` says what
-        else it begins with. A new network may begin as a `fork` of another one (`localnet.forking`), with its state,
-        actors, network version and chain id; accounts with less than 1 FIL there get `balance`.
+        (`hypervisor.machine`). The mnemonic's accounts are unlocked (default: ten); in a new network each has `balance`
+        attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what they have. `clock`
+        gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned by epoch
+        (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts and
+        transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real network;
+        a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
+        network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the contracts of
+        `localnet.preinstalled` unless it is `bare`; `beginning` says what else it begins with. A new network may begin
+        as a `fork` of another one (`localnet.forking`), with its state, actors, network version and chain id; accounts
+        with less than 1 FIL there get `balance`.
 
-        Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, for a count or a
-        balance that cannot be, for an upgrade that cannot be or comes too late, and the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
+        fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
+        the errors of `Hypervisor.open`.
         """
-        whole_number(account_count, "a number of accounts", 1)
-        whole_number(balance, "the balance of each account", None, unit="attoFIL")
-        self.accounts = accounts(mnemonic, account_count)
+        counted, funds = account_count is not None, DEFAULT_BALANCE if balance is None else balance
+        whole_number(funds, "the balance of each account", None, unit="attoFIL")
+        self.accounts = accounts(mnemonic, whole_number(account_count, "a number of accounts", 1) if counted else 10)
         opening = Opening(
-            path, bundle, network, evm, self.accounts, balance, beginning, chain_id, bare, rules, hardfork, fork
-        )
+            path, bundle, network, evm, self.accounts, funds, beginning, chain_id, bare, rules, hardfork, fork,
+            funded=balance is not None, counted=counted,
+        )  # fmt: skip
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock))
         if facade:
             from bridge.facade_runtime import offer_facade

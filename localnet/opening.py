@@ -53,6 +53,9 @@ class Opening:
     rules: str | None = None
     hardfork: str = ""
     fork: Fork | None = None
+    funded: bool = False
+    """Whether somebody asks for this balance, or for this number of accounts (`counted`)."""
+    counted: bool = False
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
@@ -69,6 +72,8 @@ class Opening:
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
             if index.head < 0:
                 store.commit((), {}, miners_entries(miners))
+            else:
+                self._check_accounts(machine)
             if index.head < 0 and origin is not None:
                 supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
                 genesis = replace(genesis, network_name=origin.point.name)
@@ -151,6 +156,17 @@ class Opening:
             machine.close()
             raise InvalidInput(f"the folder's chain id is {found}, not {self.chain_id}: leave it out, {OTHER_FOLDER}")
         return machine
+
+    def _check_accounts(self, machine: Hypervisor) -> None:
+        """InvalidInput if somebody asks for other funds or more accounts than a folder's network was begun with."""
+        if self.funded:
+            raise InvalidInput(f"the folder's accounts have what they have: leave the balance out, {OTHER_FOLDER}")
+        missing = [account for account in self.accounts if machine.actor(account.delegated) is None]
+        if self.counted and missing:
+            raise InvalidInput(
+                f"the folder's network knows {len(self.accounts) - len(missing)} of these {len(self.accounts)} "
+                f"accounts: leave their number out, {OTHER_FOLDER}"
+            )
 
     def _recorded_rules(self, record: NetworkRecord) -> Rules:
         """A folder's rules; InvalidInput if somebody asks for others."""

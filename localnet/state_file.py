@@ -33,8 +33,8 @@ _FORMAT: Final = 2
 _WITHOUT_RULES: Final = 1
 """The format before the rules were told."""
 _OF_ANVIL: Final = (
-    "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node of "
-    "this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
+    "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node "
+    "of this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
 )
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MARK: Final = b"\x1f\x8b"

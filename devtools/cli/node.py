@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,9 +32,13 @@ _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
 _KEEP = "Keep the states of this many blocks and collect older ones as garbage (default: all). Needs --state."
 _FORK = "Begin as the network of another node: its state is read block by block when something touches it."
 _FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
+_TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
+_BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
 _OPEN_FILES = 10_240
 """The most that macOS takes."""
-_FUNDS = "FIL that each account has at first, under its Ethereum address and again under its native one."
+_FUNDS = (
+    "FIL that each account has at first, under its Ethereum address and again under its native one (default: 10000)."
+)
 
 
 def node(
@@ -91,9 +96,10 @@ def node(
         ),
     ] = None,
     accounts: Annotated[
-        int, typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many.")
-    ] = 10,
-    balance: Annotated[str, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = "10000",
+        int | None,
+        typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many (default: 10)."),
+    ] = None,
+    balance: Annotated[str | None, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = None,
     mnemonic: Annotated[
         str | None,
         typer.Option("--mnemonic", "-m", metavar="WORDS", rich_help_panel=_ACCOUNTS, help="(default: test ... junk)"),
@@ -102,6 +108,19 @@ def node(
         bool,
         typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for whoever asks, also beyond this machine."),
     ] = False,
+    auto_impersonate: Annotated[
+        bool, typer.Option("--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Send from every address, keyless.")
+    ] = False,
+    timestamp: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", rich_help_panel=_CHAIN, help=_TIMESTAMP),
+    ] = None,
+    block_base_fee_per_gas: Annotated[
+        int | None,
+        typer.Option(
+            "--block-base-fee-per-gas", "--base-fee", min=0, metavar="ATTOFIL", rich_help_panel=_BLOCKS, help=_BASE_FEE
+        ),
+    ] = None,
     no_mining: Annotated[
         bool,
         typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
@@ -171,6 +190,8 @@ def node(
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
+    from localnet.clock import LATEST_TIME
+    from localnet.given import whole_number
     from localnet.network import Network
     from localnet.rpc.interval import Interval
 
@@ -179,7 +200,10 @@ def node(
     version = None if network is None else parsed_network(network)
     upgrades = dict(_planned(entry) for entry in upgrade or ())
     interval = Interval(block_time or 0, null_rate)
-    words, funds = mnemonic or TEST_MNEMONIC, attofil(balance)
+    words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else attofil(balance)
+    ahead = 0
+    if timestamp is not None:
+        ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - int(time.time())
     loaded = None if load_state is None else load_state.read_bytes()
     if dump_state is not None:
         _check_writable(dump_state)
@@ -198,6 +222,7 @@ def node(
             mnemonic=words,
             account_count=accounts,
             balance=funds,
+            clock=lambda: time.time() + ahead,
             chain_id=chain_id,
             bare=bare,
             deferred=deferred,
@@ -206,6 +231,8 @@ def node(
     with opened:
         if loaded is not None:
             opened.load_state(loaded)
+        if block_base_fee_per_gas is not None:
+            opened.set_next_base_fee(block_base_fee_per_gas)
         opened.automine = not no_mining and block_time is None
         _serve(
             opened,
@@ -220,6 +247,7 @@ def node(
             words,
             artifacts,
             keep_states,
+            auto_impersonate,
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
@@ -247,6 +275,7 @@ def _serve(
     mnemonic: str,
     artifacts: list[Path] | None,
     keep_states: int | None,
+    impersonates: bool,
 ) -> None:
     """Serve a network until the program is told to end."""
     from devtools.cli.node_banner import banner
@@ -258,7 +287,16 @@ def _serve(
     allow_open_files()
     signs = unlock or not reaches_out(host)
     access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
-    server = Server(network, port, access=access, interval=interval, host=host, signs=signs, keep_states=keep_states)
+    server = Server(
+        network,
+        port,
+        access=access,
+        interval=interval,
+        host=host,
+        signs=signs,
+        keep_states=keep_states,
+        impersonates=impersonates,
+    )
     with written(ready_file, server.url) as write_url:
 
         def announce() -> None:

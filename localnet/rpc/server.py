@@ -70,11 +70,13 @@ class Server:
         host: str = HOST,
         signs: bool | None = None,
         keep_states: int | None = None,
+        impersonates: bool = False,
     ) -> None:
         """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
-        `signs`. With `keep_states` the states of older blocks are collected. Raises InvalidInput where the port is
+        `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
+        address, without a key. Raises InvalidInput where the port is
         taken, and where there is nothing to collect in.
         """
         self.network = network
@@ -84,7 +86,12 @@ class Server:
         self._worker = Worker()
         signs = not reaches_out(host) if signs is None else signs
         self._node = node = Node(
-            network, limits or Limits(), interval=interval or Interval(), signs=signs, keep_states=keep_states
+            network,
+            limits or Limits(),
+            interval=interval or Interval(),
+            signs=signs,
+            keep_states=keep_states,
+            impersonates_all=impersonates,
         )
         if keep_states is not None:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served

@@ -40,6 +40,47 @@ def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) 
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
 
 
+def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path) -> None:
+    options = ["--timestamp", "1600000000", "--block-base-fee-per-gas", "12345", "--auto-impersonate"]
+    with running(tmp_path / "ready", *options) as (url, _):
+        assert ask(url, "eth_getBlockByNumber", "0x0", False)["timestamp"] == hex(1_600_000_000)
+        ask(url, "anvil_setBalance", BOB, hex(10**18))
+        transaction = ask(url, "eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+        assert ask(url, "eth_getTransactionReceipt", transaction)["from"] == BOB  # without a key
+        block = ask(url, "eth_getBlockByNumber", "0x1", False)
+        assert block["baseFeePerGas"] == hex(12_345)
+        assert 0 < int(block["timestamp"], 16) - 1_600_000_000 < 3_600  # the clock goes on from there
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--balance", "3"], "the folder's accounts have what they have: leave the balance out"),
+        (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: leave their number out"),
+    ],
+)
+def test_what_a_folder_has_is_not_asked_for_again(tmp_path: Path, option: list[str], words: str) -> None:
+    with running(tmp_path / "one", "--state", str(tmp_path / "chain"), "--accounts", "3"):
+        pass
+    found = run("node", "--port", "0", "--state", tmp_path / "chain", *option)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert words in found.stderr
+    with running(tmp_path / "two", "--state", str(tmp_path / "chain"), "--accounts", "3") as (url, _):
+        assert len(ask(url, "eth_accounts")) == 3
+
+
+def test_a_time_that_no_block_can_have_is_refused() -> None:
+    found = run("node", "--port", "0", "--timestamp", "253402300800")
+    assert found.returncode == 2
+    assert "253402300800 cannot be a time: expected a whole number, 0 to 253402300799" in found.stderr
+
+
+def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> None:
+    found = run("node", "--port", "0", "--network", "nv18")
+    assert found.returncode == 2
+    assert "our own bundle runs on nv21 to nv28, not on nv18: take an official one, --bundle v10" in found.stderr
+
+
 def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
     bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
