@@ -1,0 +1,27 @@
+"""Networks that tests share are handed on as they were."""
+
+from __future__ import annotations
+
+from localnet import Network
+from tests.localnet.conftest import START, Clock, _taken_back
+from tests.localnet.test_failing_commits import Told
+
+
+def test_what_a_snapshot_does_not_hold_is_put_back_too() -> None:
+    clock = Clock()
+    with Network(clock=clock) as shared:
+        lent = _taken_back(shared)
+        network = next(lent)
+        network.automine = False
+        network.chain.deferred = True
+        network.set_block_interval(7)
+        network.add_interface([], "Nobody")
+        network.chain.watchers.append(Told())
+        clock.now += 100
+        network.mine(2)
+        assert next(lent, None) is None
+        assert (shared.automine, shared.chain.deferred, shared.interfaces, shared.chain.watchers) == (
+            True, False, (), [],
+        )  # fmt: skip
+        assert clock.now == START
+        assert shared.mine().timestamp == START + 1  # by the clock, not seven seconds on
