@@ -27,6 +27,7 @@ class Refusing(TyperGroup):
         from hypervisor.errors import HypervisorError, InvalidInput
         from store.blockstore import StoreError, StoreFormatError
         from store.car import CarError
+        from store.codec import CodecError
 
         try:
             return super().invoke(ctx)
@@ -35,6 +36,8 @@ class Refusing(TyperGroup):
         except (HypervisorError, StoreError) as error:
             has_lines = isinstance(error, HypervisorError) and error.has_lines
             _end(str(error).splitlines() if has_lines else [str(error)], _FAILED)
+        except CodecError as error:  # blocks of a stranger's state
+            _end([str(error)], _FAILED)
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _end([_words(error)], _MISUSED)
         except OSError as error:

@@ -11,6 +11,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
+from store.cid import cid_of, show
+from store.transfer import write_blocks
+from tests.devtools.test_node import run
 
 NOBODY = "http://127.0.0.1:1"
 HASH = "0x" + "12" * 32
@@ -116,3 +119,14 @@ def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: 
 def test_what_is_typed_rightly_and_does_not_work_ends_with_1(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--rpc", NOBODY])
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
+
+
+def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> None:
+    text = b"\x61\xff"  # bad UTF-8
+    with (tmp_path / "bad.car").open("wb") as file:
+        write_blocks(file, [cid_of(text)], [(cid_of(text), text)])
+    assert run("car", "import", tmp_path / "store", tmp_path / "bad.car").returncode == 0
+    found = run("inspect", tmp_path / "store", "--root", show(cid_of(text)))
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: not DAG-CBOR")
+    assert "Traceback" not in found.stderr
