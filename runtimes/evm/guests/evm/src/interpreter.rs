@@ -4,10 +4,10 @@
 //! operands, then what may not be, then memory, then other prices. Gas, stack and position live in locals and are
 //! written to the frame around every question to the host and at the end.
 
+use crate::arithmetic;
 use crate::frame::*;
 use crate::host::{Host, mailbox};
 use crate::words::{self, ONE, ZERO};
-use revm_interpreter::instructions::i256;
 use revm_primitives::U256;
 
 /// What each byte of an exponent costs (EIP-160).
@@ -161,25 +161,25 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x01 => binary!(words::add),
             0x02 => binary!(|a: &U256, b: &U256| a.wrapping_mul(*b)),
             0x03 => binary!(words::sub),
-            0x04 => binary!(divide),
-            0x05 => binary!(divide_signed),
-            0x06 => binary!(remainder),
-            0x07 => binary!(remainder_signed),
+            0x04 => binary!(arithmetic::divide),
+            0x05 => binary!(arithmetic::divide_signed),
+            0x06 => binary!(arithmetic::remainder),
+            0x07 => binary!(arithmetic::remainder_signed),
             0x08 => {
                 need!(3);
-                let word = add_modulo(peek!(0), peek!(1), peek!(2));
+                let word = arithmetic::add_modulo(peek!(0), peek!(1), peek!(2));
                 replace!(3, word);
             }
             0x09 => {
                 need!(3);
-                let word = multiply_modulo(peek!(0), peek!(1), peek!(2));
+                let word = arithmetic::multiply_modulo(peek!(0), peek!(1), peek!(2));
                 replace!(3, word);
             }
             0x0a => {
                 need!(2);
                 let (number, exponent) = (*peek!(0), *peek!(1));
                 pay!(EXP_BYTE * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
-                replace!(2, power(&number, &exponent));
+                replace!(2, arithmetic::power(&number, &exponent));
             }
             0x0b => binary!(|size: &U256, word: &U256| words::sign_extend(word, size)),
             0x10 => binary!(|a: &U256, b: &U256| words::truth(words::less(a, b))),
@@ -545,57 +545,4 @@ fn calldata_word(calldata: &[u8], offset: &U256) -> U256 {
     let mut bytes = [0; 32];
     bytes[..rest.len()].copy_from_slice(rest);
     U256::from_be_bytes(bytes)
-}
-
-#[inline(always)]
-fn divide(a: &U256, b: &U256) -> U256 {
-    match (words::small(a), words::small(b)) {
-        (_, Some(0)) => ZERO,
-        (Some(a), Some(b)) => U256::from_limbs([a / b, 0, 0, 0]),
-        _ => long_divide(a, b),
-    }
-}
-
-#[inline(never)]
-fn long_divide(a: &U256, b: &U256) -> U256 {
-    a.wrapping_div(*b)
-}
-
-#[inline(always)]
-fn remainder(a: &U256, b: &U256) -> U256 {
-    match (words::small(a), words::small(b)) {
-        (_, Some(0)) => ZERO,
-        (Some(a), Some(b)) => U256::from_limbs([a % b, 0, 0, 0]),
-        _ => long_remainder(a, b),
-    }
-}
-
-#[inline(never)]
-fn long_remainder(a: &U256, b: &U256) -> U256 {
-    a.wrapping_rem(*b)
-}
-
-#[inline(never)]
-fn divide_signed(a: &U256, b: &U256) -> U256 {
-    i256::i256_div(*a, *b)
-}
-
-#[inline(never)]
-fn remainder_signed(a: &U256, b: &U256) -> U256 {
-    i256::i256_mod(*a, *b)
-}
-
-#[inline(never)]
-fn add_modulo(a: &U256, b: &U256, modulus: &U256) -> U256 {
-    a.add_mod(*b, *modulus)
-}
-
-#[inline(never)]
-fn multiply_modulo(a: &U256, b: &U256, modulus: &U256) -> U256 {
-    a.mul_mod(*b, *modulus)
-}
-
-#[inline(never)]
-fn power(number: &U256, exponent: &U256) -> U256 {
-    number.pow(*exponent)
 }

@@ -3,6 +3,7 @@
 //! Python writes into the mailbox and calls `enter` with a command; the guest answers with an `Exit`. Codes, rules and
 //! suspended frames are kept here under numbers that Python knows. docs/engines.md explains the whole.
 
+mod arithmetic;
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
 mod frame;
