@@ -27,7 +27,10 @@ _AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 
 @app.command("verify")
 def verify(car: _File, as_json: _AsJson = False) -> None:
-    """Read a CAR to its end: the hash and form of every block, the index if there is one.
+    """Read a CAR to its end: the hash of every block, whether its links can be read, the index if there is one.
+
+    Blocks are scanned for links as the network does it, which lets pass what a strict reader of DAG-CBOR would not:
+    keys in another order, text that is no UTF-8. `hypervisor inspect` reads strictly.
 
     Exit status: 0 if it is whole, 1 if a root or link leads out of it, 2 if it is damaged.
 

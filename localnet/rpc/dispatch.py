@@ -59,6 +59,7 @@ from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import Session
 from localnet.rpc.values import as_data, as_json, data, shown
+from store.blockstore import StoreError
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
@@ -205,6 +206,8 @@ class Dispatcher:
             known = from_exception(error)
             if known.message.startswith("internal error"):
                 _LOG.error("%s failed", request["method"], exc_info=error)
+            elif isinstance(error, StoreError):
+                _LOG.error("%s failed: %s", request["method"], error)
             return None if "id" not in request else _failed(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 

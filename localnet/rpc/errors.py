@@ -17,7 +17,7 @@ from localnet.errors import (
     UnknownBlock,
     UnknownTransaction,
 )
-from store.blockstore import StoreError
+from store.blockstore import StoreError, StoreIOError, StoreReadOnly
 from store.remote import RemoteLied, RemoteUnavailable
 
 PARSE_ERROR: Final = -32700
@@ -83,6 +83,8 @@ def from_exception(error: Exception) -> RpcError:
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
         case RemoteUnavailable() | RemoteLied():  # the node that the network was forked from
+            return RpcError(SERVER_ERROR, str(error))
+        case StoreIOError() | StoreReadOnly():  # the disk: full, taken away, failing
             return RpcError(SERVER_ERROR, str(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.errors import from_exception
+from store.blockstore import StoreFull
 from tests.localnet.rpc.conftest import Client, Failed
 
 CHAIN_ID = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
@@ -160,6 +161,22 @@ def test_a_method_that_breaks_is_answered_and_the_next_one_too(
     assert failed.value.code == -32603
     assert "evm_mine failed" in caplog.text
     assert rpc("eth_chainId") == "0x1df5e76"
+
+
+def test_a_disk_that_is_full_is_said_in_a_line_and_is_no_defect_of_ours(
+    rpc: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreFull("the store in chain has no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rpc.node.network.machine.base, "commit", refuse)
+        with pytest.raises(Failed, match="-32000: the store in chain has no room") as failed:
+            rpc("evm_mine")
+    assert failed.value.code == -32000
+    (record,) = caplog.records
+    assert (record.getMessage(), record.exc_info) == ("evm_mine failed: the store in chain has no room", None)
+    rpc("evm_mine")
 
 
 def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
