@@ -33,11 +33,9 @@ class Refusing(TyperGroup):
             return super().invoke(ctx)
         except (InvalidInput, CarError, StoreFormatError) as error:
             _end([str(error)], _MISUSED)
-        except (HypervisorError, StoreError) as error:
+        except (HypervisorError, StoreError, CodecError) as error:
             has_lines = isinstance(error, HypervisorError) and error.has_lines
             _end(str(error).splitlines() if has_lines else [str(error)], _FAILED)
-        except CodecError as error:  # blocks of a stranger's state
-            _end([str(error)], _FAILED)
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _end([_words(error)], _MISUSED)
         except OSError as error:

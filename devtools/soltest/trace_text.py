@@ -7,10 +7,10 @@ Foundry book, understanding traces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from eth_hash.auto import keccak
 
@@ -32,6 +32,7 @@ from localnet.trace_words import describe
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 MOST_LINES: Final = 20_000
+_Key = TypeVar("_Key", bound=Hashable)
 _SMALL: Final = 0xFFFF
 _HALTS: Final[Mapping[int, str]] = {
     ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
@@ -126,20 +127,12 @@ class Names:
     @cached_property
     def errors(self) -> dict[bytes, ContractInterface]:
         """Interfaces by the selectors of their custom errors: a revert may have come from anywhere."""
-        found: dict[bytes, ContractInterface] = {}
-        for contract in self.known.all:
-            for selector in contract.errors:
-                found.setdefault(selector, contract.interface)
-        return found
+        return self._interfaces(lambda contract: contract.errors)
 
     @cached_property
     def functions(self) -> dict[bytes, ContractInterface]:
         """Interfaces by the selectors of their functions: what code is called by that nobody knows."""
-        found: dict[bytes, ContractInterface] = {}
-        for contract in self.known.all:
-            for selector in contract.functions:
-                found.setdefault(selector, contract.interface)
-        return found
+        return self._interfaces(lambda contract: contract.functions)
 
     def interface(self, frame: Frame) -> ContractInterface | None:
         """The interface that a contract is called by."""
@@ -151,10 +144,14 @@ class Names:
     @cached_property
     def events(self) -> dict[tuple[bytes, int], ContractInterface]:
         """Interfaces by the first topic of their events and the number of topics."""
-        found: dict[tuple[bytes, int], ContractInterface] = {}
+        return self._interfaces(lambda contract: contract.events)
+
+    def _interfaces(self, keys: Callable[[KnownContract], Iterable[_Key]]) -> dict[_Key, ContractInterface]:
+        """Interfaces by what their contracts are known by; of several, the first."""
+        found: dict[_Key, ContractInterface] = {}
         for contract in self.known.all:
-            for event in contract.events:
-                found.setdefault(event, contract.interface)
+            for key in keys(contract):
+                found.setdefault(key, contract.interface)
         return found
 
     def revert(self, data: bytes, contract: KnownContract | None) -> str:

@@ -76,8 +76,7 @@ class Server:
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
-        address, without a key. Raises InvalidInput where the port is
-        taken, and where there is nothing to collect in.
+        address, without a key. Raises InvalidInput where the port is taken, and where there is nothing to collect in.
         """
         self.network = network
         self._socket = _bound(host, port)
