@@ -21,6 +21,7 @@ from typing import Final
 
 from devtools.soltest.artifact import Place
 from devtools.soltest.discovery import Suite, TestFunction
+from devtools.soltest.programs import end_programs
 from devtools.soltest.project import Project
 from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -233,7 +234,7 @@ class Worker:
         self._is_new = True
         self.pipe, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        _start_deaf(self.process)
         theirs.close()
         self.suite: Suite | None = None
         self.test = ""
@@ -286,9 +287,19 @@ class Worker:
         self.pipe.close()
 
 
+def _start_deaf(process: SpawnProcess) -> None:
+    """Start a process that does not hear Ctrl-C before `_serve` has said what it means to it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection) -> None:
     """A worker's life: one job, one world, suites until the pipe is closed. It ends soon where its parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: _leave())
     Thread(target=_leave_with_parent, daemon=True).start()
     from devtools.soltest.serving import Server
@@ -315,8 +326,6 @@ def _leave_with_parent() -> None:
 
 
 def _leave() -> None:
-    """End this process, whatever it does, and the programs that it runs."""
-    from devtools.soltest.cheatcodes.process import end_programs
-
+    """End this process and the programs that it runs. It imports nothing: a module may be half imported."""
     end_programs()
     os._exit(1)

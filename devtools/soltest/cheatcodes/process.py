@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import selectors
-import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from time import monotonic
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from devtools.soltest.cheatcodes.context import Context
@@ -18,15 +13,12 @@ from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.cheatcodes.strings import pieces, read_value
 from devtools.soltest.cheatcodes.table import cheatcode
+from devtools.soltest.programs import finished
 
 _KINDS: Final = {
     "Bool": "bool", "Uint": "uint256", "Int": "int256", "Address": "address", "Bytes32": "bytes32",
     "String": "string", "Bytes": "bytes",
 }  # fmt: skip
-_LONGEST_RUN: Final = 60
-_RUNNING: Final = set[int]()
-"""The programs that run now: process groups."""
-_AT_ONCE: Final = 1 << 16
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -114,61 +106,9 @@ def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProces
         raise CheatcodeFailure("can't execute empty command")
     environment = {**context.settings.environment, **context.state.environment}
     try:
-        return finished(command, context.settings.root, environment)
+        return finished(command, context.settings.root, environment, partial(check_size, what="what the command wrote"))
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CheatcodeFailure(f'failed to execute command "{" ".join(command)}": {error}') from None
-
-
-def finished(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float = _LONGEST_RUN
-) -> subprocess.CompletedProcess[bytes]:
-    """A program, run to its end and to that of all who hold its output. Where that fails, those are ended.
-
-    Raises CheatcodeFailure for more output than a cheatcode may give, OSError, TimeoutExpired.
-    """
-    with subprocess.Popen(  # noqa: S603  # the project has allowed its tests to run programs
-        list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
-    ) as process:
-        _RUNNING.add(process.pid)
-        try:
-            output, errors = _outputs(process, seconds)
-            return subprocess.CompletedProcess(command, process.wait(seconds), output, errors)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-        finally:
-            _RUNNING.discard(process.pid)
-
-
-def end_programs() -> None:
-    """End all programs that run, with those that they have started: for a process that is about to end."""
-    for process in tuple(_RUNNING):
-        with suppress(ProcessLookupError):
-            os.killpg(process, signal.SIGKILL)
-
-
-def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
-    """What a program writes until nobody can write any more."""
-    end = monotonic() + seconds
-    assert process.stdout is not None
-    assert process.stderr is not None
-    written = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    with selectors.DefaultSelector() as open_pipes:
-        for pipe in written:
-            open_pipes.register(pipe, selectors.EVENT_READ)
-        while open_pipes.get_map():
-            ready = open_pipes.select(max(0.0, end - monotonic()))
-            if not ready:
-                raise subprocess.TimeoutExpired(process.args, seconds)
-            for key, _ in ready:
-                data = os.read(key.fd, _AT_ONCE)
-                if not data:
-                    open_pipes.unregister(key.fd)
-                written[key.fd] += data
-            check_size(sum(map(len, written.values())), "what the command wrote")
-    output, errors = map(bytes, written.values())
-    return output, errors
 
 
 def _output(data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from typer.testing import CliRunner
 from devtools.cli.main import app
 from devtools.soltest import session
 from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.cheatcodes.process import end_programs, finished
+from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.programs import end_programs, finished
 from devtools.soltest.project import Project
 from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
 from devtools.soltest.workers import Job, Worker, run_suites
@@ -132,7 +134,7 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
 
 def test_a_program_that_a_test_runs_ends_with_its_worker() -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(finished, ["sleep", "50"], Path(), {"PATH": "/usr/bin:/bin"})
+        running = pool.submit(finished, ["sleep", "50"], Path(), {"PATH": "/usr/bin:/bin"}, check_size)
         begin = time.monotonic()
         while not running.done() and time.monotonic() - begin < 20:
             end_programs()
@@ -172,6 +174,47 @@ def test_a_worker_ends_where_its_parent_was_killed(tmp_path: Path) -> None:
     while _runs(worker) and time.monotonic() - begin < 20:
         time.sleep(0.05)
     assert not _runs(worker)
+
+
+STOPPED = """
+import os, signal, sys
+from multiprocessing import Pipe
+from pathlib import Path
+from devtools.soltest.project import Project
+from devtools.soltest.workers import Job, _serve
+
+class Stopping:
+    found = 0
+    def find_spec(self, name, path=None, target=None):
+        Stopping.found += 1
+        if Stopping.found == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+ours, theirs = Pipe()
+ours.send(Job(Project(Path()), [], {}))
+ours.close()
+sys.meta_path.insert(0, Stopping())
+_serve(theirs)
+"""
+
+
+@pytest.mark.parametrize("module", [1, 100, 200, 300, 400])
+def test_a_worker_that_is_stopped_amid_its_imports_ends_without_a_word(module: int) -> None:
+    command = [sys.executable, "-c", STOPPED, str(module)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_ctrl_c_at_the_start_of_a_worker_is_the_parents_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    worker = Worker()
+    process = worker.process.pid
+    assert process is not None
+    for _ in range(40):  # from its first instruction on, until well after its imports
+        os.kill(process, signal.SIGINT)
+        time.sleep(0.02)
+    assert worker.process.is_alive()
+    worker.end()
+    assert capfd.readouterr().err == ""
 
 
 def _runs(process: int) -> bool:

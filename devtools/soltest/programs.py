@@ -1,0 +1,80 @@
+"""Programs that tests run: each to its end, and none outlives its worker.
+
+A signal handler of a worker calls `end_programs` at any moment, also while modules are being imported. So this module
+imports nothing of the project's.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+_LONGEST_RUN: Final = 60.0
+"""Seconds."""
+_RUNNING: Final = set[int]()
+"""The programs that run now: process groups."""
+_AT_ONCE: Final = 1 << 16
+
+
+def finished(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    check: Callable[[int], None],
+    seconds: float = _LONGEST_RUN,
+) -> subprocess.CompletedProcess[bytes]:
+    """A program, run to its end and to that of all who hold its output. Where that fails, those are ended.
+
+    `check` is given the number of bytes written so far, and raises where they are too many. Raises what it raises,
+    OSError, TimeoutExpired.
+    """
+    with subprocess.Popen(  # noqa: S603  # the project has allowed its tests to run programs
+        list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
+    ) as process:
+        _RUNNING.add(process.pid)
+        try:
+            output, errors = _outputs(process, check, seconds)
+            return subprocess.CompletedProcess(command, process.wait(seconds), output, errors)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            _RUNNING.discard(process.pid)
+
+
+def end_programs() -> None:
+    """End all programs that run, with those that they have started: for a process that is about to end."""
+    for process in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+
+
+def _outputs(process: subprocess.Popen[bytes], check: Callable[[int], None], seconds: float) -> tuple[bytes, bytes]:
+    """What a program writes until nobody can write any more."""
+    end = monotonic() + seconds
+    assert process.stdout is not None
+    assert process.stderr is not None
+    written = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as open_pipes:
+        for pipe in written:
+            open_pipes.register(pipe, selectors.EVENT_READ)
+        while open_pipes.get_map():
+            ready = open_pipes.select(max(0.0, end - monotonic()))
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, seconds)
+            for key, _ in ready:
+                data = os.read(key.fd, _AT_ONCE)
+                if not data:
+                    open_pipes.unregister(key.fd)
+                written[key.fd] += data
+            check(sum(map(len, written.values())))
+    output, errors = map(bytes, written.values())
+    return output, errors
