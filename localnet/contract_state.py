@@ -105,9 +105,15 @@ def put_contract_state(
 
 
 def nonce_of(machine: Hypervisor, address: Address) -> int:
-    """The next nonce of the actor behind an address: Ethereum's of a contract; 0 where there is no actor."""
+    """The next nonce of the actor behind an address, 0 where there is no actor (`nonce_of_actor`)."""
     actor = machine.actor(address)
-    if actor is None:
-        return 0
+    return 0 if actor is None else nonce_of_actor(machine, actor)
+
+
+def nonce_of_actor(machine: Hypervisor, actor: ActorState) -> int:
+    """The nonce of what an actor sends or creates next: Ethereum's of a contract, else its count of messages.
+
+    A contract's own count is 0 on the network, so a destroyed contract, which has no other nonce, has that one.
+    """
     state = contract_state(machine, actor)
-    return actor.nonce if state is None else state.nonce
+    return actor.nonce if state is None or state.bytecode is None else state.nonce

@@ -45,7 +45,7 @@ def set_nonce(machine: Hypervisor, address: Address, nonce: int) -> None:
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
-        if state is not None:
+        if state is not None and state.bytecode is not None:  # one that was destroyed stays so
             return replace(actor, head=put_contract_state(machine, replace(state, nonce=nonce)))
         if nonce and actor.code == machine.manifest.code("placeholder"):  # a placeholder sends nothing behind 0
             actor = replace(actor, code=machine.manifest.code("ethaccount"))

@@ -93,7 +93,7 @@ def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = 
 
     With `simulated`, nonces and fees are of no account where the rules allow it (`Rules.try_out`).
     """
-    result = rules_of(machine).try_out(machine, candidate.message) if simulated else _apply(machine, candidate)
+    result = rules_of(machine).try_out(machine, candidate.message) if simulated else apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
     return _execution(machine, candidate, result), result.gas.miner_tip
@@ -115,13 +115,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     return message.gas_fee_cap >= base_fee and sender.balance >= candidate.most
 
 
-def next_nonce(machine: Hypervisor, address: Address) -> int:
-    """The nonce of the next message from an address."""
-    actor = machine.actor(address)
-    return 0 if actor is None else rules_of(machine).standing(machine, actor).nonce
-
-
-def _apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     """Apply an admissible message. In the name of an actor that sends none, it is without fees."""
     rules, signed = rules_of(machine), candidate.message
     if candidate.kind == IMPERSONATED:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.machine import Hypervisor
-from localnet.contract_state import code_of, contract_state, storage_of
+from localnet.contract_state import code_of, nonce_of_actor, storage_of
 
 State = dict[str, dict[str, Any]]
 _NOBODY: Final[Mapping[str, Any]] = {"balance": "0x0"}
@@ -47,8 +47,7 @@ def _account(machine: Hypervisor, address: EthAddress, slots: set[int]) -> dict[
     actor = machine.actor(place)
     if actor is None:
         return dict(_NOBODY)
-    contract = contract_state(machine, actor)
-    nonce, code = actor.nonce if contract is None else contract.nonce, code_of(machine, place)
+    nonce, code = nonce_of_actor(machine, actor), code_of(machine, place)
     account: dict[str, Any] = {"balance": hex(actor.balance)}
     if nonce:
         account["nonce"] = nonce

@@ -21,8 +21,9 @@ from localnet.addresses import Target, filecoin_address
 from localnet.blocks import NOBODY
 from localnet.chain import Chain
 from localnet.clock import ChainClock
+from localnet.contract_state import nonce_of
 from localnet.errors import TransactionRefused, UnknownBlock
-from localnet.execution import Candidate, candidate_of, is_admissible, next_nonce
+from localnet.execution import Candidate, candidate_of, is_admissible
 from localnet.given import octets, whole_number
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
@@ -197,13 +198,13 @@ class Producing:
 
     def pending_nonce(self, sender: Address) -> int:
         """The nonce after everything of the sender's that waits."""
-        return self.mempool.pending_nonce(sender, next_nonce(self.machine, sender))
+        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
 
     def _take(self, candidate: Candidate) -> bytes:
         admission.check(self.machine, candidate, self.base_fee)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        self.mempool.add(candidate, next_nonce(self.machine, candidate.bare.from_))
+        self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
         for watcher in tuple(self.chain.watchers):
             watcher.waits(candidate)
         if self.automine:
@@ -212,7 +213,7 @@ class Producing:
 
     def _mine_ready(self, sender: Address) -> None:
         """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
-        for candidate in self.mempool.ready_of(sender, next_nonce(self.machine, sender)):
+        for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
             if not is_admissible(self.machine, candidate, self.base_fee):
                 return
             try:
@@ -235,7 +236,7 @@ class Producing:
     def chosen(self) -> list[Candidate]:
         """What the next block takes of what waits."""
         limit = self.chain.rules.block_gas_limit
-        return self.mempool.select(lambda sender: next_nonce(self.machine, sender), self.base_fee, limit)
+        return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.base_fee, limit)
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:
@@ -245,7 +246,7 @@ class Producing:
                 self.mempool.drop(self.chain.executing)
             raise
         self._clock.block_made(tipset.timestamp)
-        self.mempool.drop_passed(lambda sender: next_nonce(self.machine, sender))
+        self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)

@@ -13,11 +13,11 @@ from typing import TypeVar
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
-from hypervisor.message import SignedMessage
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.call_request import CallRequest
-from localnet.errors import CallFailed
+from localnet.errors import CallFailed, TransactionRefused
+from localnet.execution import Candidate, apply
 from localnet.overrides import NONE, Overrides, supposed
 from localnet.rules import Answered, Rules, rules_of
 
@@ -59,7 +59,7 @@ def tried(machine: Hypervisor, request: CallRequest) -> ApplyResult:
 
 
 def estimate(
-    machine: Hypervisor, request: CallRequest, pending: Sequence[SignedMessage] = (), overrides: Overrides = NONE
+    machine: Hypervisor, request: CallRequest, pending: Sequence[Candidate] = (), overrides: Overrides = NONE
 ) -> Gas:
     """A gas limit that suffices for the message after the sender's `pending` ones.
 
@@ -67,8 +67,8 @@ def estimate(
     """
     with supposed(machine, overrides):
         rules = rules_of(machine)
-        for message in pending:
-            result = rules.apply(machine, message)
+        for candidate in pending:
+            result = apply(machine, candidate)
             if result.fatal is not None:
                 raise result.fatal
         highest = _highest(machine, request)
@@ -93,7 +93,12 @@ def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -
 
 
 def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
-    return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
+    try:
+        return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
+    except TransactionRefused as refused:  # less than a transaction must have, as what is left behind a refund may be
+        if refused.reason != "gas":
+            raise
+        return False
 
 
 def _highest(machine: Hypervisor, request: CallRequest) -> Gas:

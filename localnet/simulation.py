@@ -24,8 +24,9 @@ from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, T
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.admission import impersonated
 from localnet.chain import Chain
+from localnet.contract_state import nonce_of
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one, next_nonce
+from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one
 from localnet.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
 from localnet.records import Execution, Tipset
 from localnet.rules import rules_of
@@ -193,7 +194,7 @@ class _Block:
         if gas > self._room:
             raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
         sender_of(machine, sender)
-        expected = next_nonce(machine, sender)
+        expected = nonce_of(machine, sender)
         nonce = call.nonce if self._validation and call.nonce is not None else expected
         given = call.transaction
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)

@@ -19,7 +19,9 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
-from localnet.execution import next_nonce
+from localnet.contract_state import nonce_of, nonce_of_actor
+from localnet.execution import apply
+from localnet.overrides import BlockOverride, Overrides, supposed
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
@@ -45,6 +47,8 @@ _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
 _MOST_BLOCKS: Final = 10_000
 _MOST_MESSAGES: Final = 1_000
+_FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
+"""An estimate offers no fee, and Ethereum's rules refuse one below the base fee."""
 
 
 # --- gas --------------------------------------------------------------------------------------------------------------
@@ -183,15 +187,15 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
     machine = machine_at(node, key) if key.blocks else node.network.machine
     id_of(machine, request.from_)
-    waiting = node.network.mempool.ready_of(request.from_, next_nonce(node.network.machine, request.from_))
-    with machine.trial():
+    waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
+    with supposed(machine, _FREE):
         for candidate in waiting if found_tipset(node.network, key) == node.network.head else ():
-            machine.apply(candidate.message)
+            apply(machine, candidate)
         sender = actor_of(machine, request.from_)
         tried = replace(
             request,
-            nonce=sender.nonce,
-            gas_limit=node.network.rules.block_gas_limit,
+            nonce=nonce_of_actor(machine, sender),
+            gas_limit=node.network.rules.transaction_gas_limit,
             gas_fee_cap=TokenAmount(0),
             gas_premium=TokenAmount(0),
         )
@@ -208,7 +212,7 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
     if request.gas_limit == 0:
         numerator, denominator = _OVERESTIMATION
         limit = _gas_used(node, request, key) * numerator // denominator
-        request = replace(request, gas_limit=Gas(min(limit, node.network.rules.block_gas_limit)))
+        request = replace(request, gas_limit=Gas(min(limit, node.network.rules.transaction_gas_limit)))
     if request.gas_premium == 0:
         request = replace(request, gas_premium=node.network.rules.premium)
     if request.gas_fee_cap == 0:

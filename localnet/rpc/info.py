@@ -60,8 +60,9 @@ def protocol_version(node: Node) -> str:
 
 
 def accounts(node: Node) -> list[str]:
-    """The addresses whose keys the node has."""
-    return [as_data(address) for address in node.unlocked]
+    """The addresses whose keys the node has, and those that are impersonated."""
+    known = node.unlocked
+    return [as_data(address) for address in (*known, *sorted(node.impersonated.difference(known)))]
 
 
 def coinbase(node: Node) -> str:  # noqa: ARG001

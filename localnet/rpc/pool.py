@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.execution import Candidate, next_nonce
+from localnet.contract_state import nonce_of
+from localnet.execution import Candidate
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.shapes import transaction_json, waiting_json
@@ -52,7 +53,7 @@ def by_sender_and_nonce(node: Node, owner: EthAddress, nonce: int) -> dict[str, 
     for candidate in network.mempool:
         if (candidate.bare.from_, candidate.bare.nonce) == (sender, nonce):
             return waiting_json(candidate, network.chain_id)
-    if nonce >= next_nonce(network.machine, sender):
+    if nonce >= nonce_of(network.machine, sender):
         return None
     tipset = network.head
     while tipset.parent >= 0:
@@ -68,7 +69,7 @@ def _sorted(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], 
     machine, mempool = node.network.machine, node.network.mempool
     candidates = list(waiting)
     senders = {candidate.bare.from_ for candidate in candidates}
-    ready = {c.hash for sender in senders for c in mempool.ready_of(sender, next_nonce(machine, sender))}
+    ready = {c.hash for sender in senders for c in mempool.ready_of(sender, nonce_of(machine, sender))}
     return [c for c in candidates if c.hash in ready], [c for c in candidates if c.hash not in ready]
 
 

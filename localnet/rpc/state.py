@@ -10,7 +10,6 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
 from localnet import ethereum_traces, simulate
 from localnet.contract_state import code_of, nonce_of, storage_of
-from localnet.execution import next_nonce
 from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
@@ -30,8 +29,7 @@ def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
 def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """The next nonce of an account, or a contract's; `pending` counts what waits."""
     address, machine = to_filecoin(owner), node.machine_at(at)
-    waits = at.tag == "pending" and not code_of(machine, address)
-    return as_quantity(node.network.pending_nonce(address) if waits else nonce_of(machine, address))
+    return as_quantity(node.network.pending_nonce(address) if at.tag == "pending" else nonce_of(machine, address))
 
 
 def get_code(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
@@ -84,9 +82,8 @@ def estimate_gas(
         machine = network.chain.machine_at(tipset)
         node.tell(machine, call_request, overrides)
         return as_quantity(simulate.estimate(machine, call_request, (), overrides))
-    waiting = network.mempool.ready_of(sender, next_nonce(network.machine, sender))
-    pending = [candidate.message for candidate in waiting]
-    estimate = partial(simulate.estimate, network.machine, call_request, pending, overrides)
+    waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
+    estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
     gas = estimate() if state_overrides else node.estimated(call_request, estimate)
     node.tell(network.machine, call_request, overrides)
     return as_quantity(gas)

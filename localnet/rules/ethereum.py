@@ -38,7 +38,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import GasBid
 from localnet.blocks import beacon_digest
 from localnet.call_request import CallRequest
-from localnet.contract_state import code_of, code_of_contract, contract_state
+from localnet.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.controls import set_code
 from localnet.errors import TransactionRefused
 from localnet.overrides import BlockOverride
@@ -202,7 +202,7 @@ class EthereumRules:
         if contract is None:
             return Standing(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
         code = code_of_contract(machine, contract)
-        return Standing(contract.nonce, actor.balance, not code or code.startswith(_DELEGATION))
+        return Standing(nonce_of_actor(machine, actor), actor.balance, not code or code.startswith(_DELEGATION))
 
     def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
         """As the transaction that the message is, or carries."""

@@ -35,6 +35,8 @@ from hypervisor.types import (
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.call_request import CallRequest
+from localnet.contract_state import nonce_of_actor
+from localnet.controls import set_nonce
 from localnet.errors import TransactionRefused
 from localnet.overrides import BlockOverride
 from localnet.records import Tipset, TransactionReceipt
@@ -140,22 +142,17 @@ class FilecoinRules:
         """Accounts send, and placeholders that will become one."""
         name = machine.manifest.name_of(actor.code)
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
-        return Standing(actor.nonce, actor.balance, sends)
+        return Standing(nonce_of_actor(machine, actor), actor.balance, sends)
 
     def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
         """By the machine's executor."""
         return machine.apply(signed)
 
     def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
-        """Implicitly; the actor's own count of messages, which nothing else uses, goes on."""
+        """Implicitly; the nonce is used up before, as Ethereum has it: what the sender creates then has the next."""
         message = signed.message
-        result = machine.apply_implicit(message)
-        tree = machine.state_tree
-        actor = tree.lookup_id(message.from_)
-        state = None if actor is None else tree.get_actor(actor)
-        if actor is not None and state is not None:  # so that no two of its messages are the same
-            tree.set_actor(actor, replace(state, nonce=message.nonce + 1))
-        return result
+        set_nonce(machine, message.from_, message.nonce + 1)
+        return machine.apply_implicit(message)
 
     def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
         """As in a block: whoever sends messages is checked, and pays what the message offers."""
@@ -186,6 +183,7 @@ class FilecoinRules:
         inclusion = inclusion_gas(machine, length)
         if limit <= inclusion:
             return _answered(message, machine.apply(message, length))
+        set_nonce(machine, message.from_, message.nonce + 1)
         result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
         paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
         return _answered(message, paid)
@@ -219,7 +217,7 @@ def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
     transaction = Transaction(
         type=DYNAMIC_FEE,
         chain_id=machine.context.chain_id,
-        nonce=state.nonce if state is not None else 0,
+        nonce=0 if state is None else nonce_of_actor(machine, state),
         to=request.to,
         value=request.value,
         data=request.data,

@@ -172,7 +172,7 @@ class TestImpersonation:
         assert receipts[0].hash != receipts[1].hash
         assert receipts[0].execution.paid == 0
         assert (either.balance(counter), either.balance(NOBODY)) == (4, 6)
-        assert either.nonce(counter) == before  # Ethereum's nonce of a contract counts what it creates
+        assert either.nonce(counter) == before + 2  # as under Ethereum's rules: one nonce, of what it sends and creates
 
     def test_a_contract_sends_no_more_than_it_has(self, network: Network) -> None:
         counter = network.deploy(COUNTER)
