@@ -36,11 +36,13 @@ clients: environment ## real clients against fresh nodes, and a table of what wa
 	@scripts/clients >/dev/null && scripts/clients tests/clients >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" --ignore tests/clients/foc tests/clients $(ARGS)
 
-clients-foc: environment ## Filecoin's onchain cloud on a node, from the deployment to a settled rail (needs Node.js)
+clients-foc: environment ## Filecoin's onchain cloud on a node, from the deployment to a settled rail (needs Node.js, FVM_SUITES)
+	@$(RUN)/python -m tests.soltests.folder pdp filecoin-pay filecoin-services fvm-solidity SessionKeyRegistry
 	@scripts/clients tests/clients/foc >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -s -m "" tests/clients/foc $(ARGS)
 
-soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_DATA)
+soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_SUITES)
+	@$(RUN)/python -m tests.soltests.folder
 	@scripts/clients tests/soltests >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/soltests
 	@$(RUN)/python -m tests.soltests $(ARGS)

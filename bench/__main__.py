@@ -1,7 +1,8 @@
 """Runs the measurements and holds them against targets.toml: `python -m bench [--json] [AREA...]`.
 
-Prints met, missed or not run for each row and ends with exit code 1 unless all that are due are met. A target whose row
-was not measured is not run, unless other areas were asked for; a row without a target is an error of this folder.
+Prints met, missed or not run for each row. Ends with exit code 1 where a row that is due was missed, else with 2 where
+one was not run, else with 0. A target whose row was not measured is not run, unless other areas were asked for; a row
+without a target is an error of this folder.
 """
 
 import argparse
@@ -60,7 +61,7 @@ class Outcome:
 
 
 def main() -> int:
-    """Returns the process's exit code: 0 if every target that is due was met, else 1."""
+    """Returns the process's exit code: 1 for a row that missed its target, 2 for one that was not run, else 0."""
     options = argparse.ArgumentParser(prog="bench", description=__doc__)
     options.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(areas())}; default: all")
     options.add_argument("--json", action="store_true", help="print one JSON object per row")
@@ -74,7 +75,8 @@ def main() -> int:
             print(json.dumps(as_json(outcome)), flush=True)
     if not chosen.json:
         show(outcomes)
-    return 0 if all(outcome.met or outcome.target.due for outcome in outcomes) else 1
+    due = [outcome for outcome in outcomes if not outcome.met and not outcome.target.due]
+    return min((2 if outcome.row.value is None else 1 for outcome in due), default=0)
 
 
 def areas() -> list[str]:

@@ -1,7 +1,7 @@
 """Solidity tests: how long a thousand trivial ones take, how soon the first is run, and a public suite beside forge.
 
 The project is compiled once before anything is timed, by npm's solc as `scripts/clients tests/soltests` installs it;
-the suite lies where `make soltests` has staged it, compiled by both.
+the suite lies where `make soltests` has staged it, compiled by both: a checkout of solady in FVM_SUITES.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from bench.data import PROJECT
 from bench.rows import Row, seconds
+from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.runners import Chosen, forge, hypervisor
 from tests.soltests.stage import SUITES
 
@@ -49,12 +50,21 @@ def rows() -> Iterator[Row]:
 def beside_forge(name: str, fuzz_runs: int) -> Row:
     """A public suite by both runners, one after the other."""
     if not (_STAGED / "out").is_dir():
-        return Row(name, None, note="not staged: make soltests")
+        return Row(name, None, note=_unstaged())
     chosen = Chosen(_STAGED, replace(SUITES["solady"], fuzz_runs=fuzz_runs), 1)
     ours = seconds(lambda: hypervisor(chosen, "--evm", "fast"), rounds=2)
     theirs = seconds(lambda: forge(chosen), rounds=2)
     note = f"{ours:.1f} s, forge {theirs:.1f} s, {fuzz_runs} fuzz runs of each test"
     return Row(name, ours / theirs, note=note)
+
+
+def _unstaged() -> str:
+    """What to do for the suite."""
+    try:
+        public_suites("solady")
+    except SuitesMissing as lack:
+        return str(lack)
+    return 'not staged: make soltests ARGS="--suite solady"'
 
 
 def write_project(root: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from localnet.console_log import MOST_CHARACTERS, log_line
-from tests.conftest import data_file
 
 EXAMPLES = {
     "uint256": (7, "7"),
@@ -21,16 +21,24 @@ EXAMPLES = {
 }
 
 
+PLAIN = ("uint256", "string", "bool", "address")
+SIGNATURES = [
+    *(f"log({','.join(types)})" for count in range(5) for types in product(PLAIN, repeat=count)),
+    *(f"log({kind})" for kind in ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))),
+    "log(string,int256)",
+]
+"""Those that forge-std 1.16.1 encodes, by their rule: up to four plain values in any order, one value of another type,
+and one pair. tests/soltests compares them with the library itself."""
+
+
 def written(signature: str, values: list[object]) -> str:
     types = re.findall(r"[a-z0-9]+(?=[,)])", signature)
     return log_line(keccak(signature.encode())[:4] + encode(types, values))
 
 
 def test_every_signature_of_forge_stds_console_is_read() -> None:
-    source = data_file("suites/forge-std/src/console.sol").read_text(encoding="utf-8")
-    signatures = sorted(set(re.findall(r'encodeWithSignature\("(log\([^"]*\))"', source)))
-    assert len(signatures) > 350
-    for signature in signatures:
+    assert len(set(SIGNATURES)) == 376
+    for signature in SIGNATURES:
         types = re.findall(r"[a-z0-9]+(?=[,)])", signature)
         chosen = [EXAMPLES.get(kind) or (bytes(int(kind[5:])), "0x" + "00" * int(kind[5:])) for kind in types]
         assert written(signature, [value for value, _ in chosen]) == " ".join(text for _, text in chosen)

@@ -40,8 +40,12 @@ def test_a_miss_ends_with_1_and_is_named(measured: list[Row], capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("rows", [[], [Row("two", None, "its peer is not installed")]])
-def test_a_target_that_was_not_measured_is_a_miss(measured: list[Row], rows: list[Row]) -> None:
+def test_a_target_that_was_not_measured_ends_with_2_and_a_miss_beside_it_with_1(
+    measured: list[Row], rows: list[Row]
+) -> None:
     measured += [Row("one", 1.0), *rows]
+    assert driver.main() == 2
+    measured[0] = Row("one", 11.0)
     assert driver.main() == 1
 
 
@@ -50,7 +54,7 @@ def test_what_was_not_measured_is_called_not_run_with_its_reason(
 ) -> None:
     measured += [Row("one", 1.0), Row("two", None, "its peer is not installed")]
     monkeypatch.setattr(sys, "argv", ["bench"])
-    assert driver.main() == 1
+    assert driver.main() == 2
     table = capsys.readouterr().out
     assert "not run" in table
     assert "its peer is not installed" in table

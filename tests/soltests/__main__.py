@@ -17,8 +17,8 @@ from random import Random
 from typing import Final
 
 from bench.recorded import Record, finish, options
-from tests.conftest import data_file
 from tests.soltests.differences import KNOWN
+from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.plant import NAME, planted
 from tests.soltests.runners import Chosen, End, Key, forge, hypervisor
 from tests.soltests.stage import INSTALLED, SUITES, stage
@@ -44,7 +44,7 @@ class Comparison:
 
 
 def main() -> int:
-    """The exit code: 1 for a difference that nobody knows."""
+    """The exit code: 1 for a difference that nobody knows, 2 without the suites."""
     parser = options(__doc__, 2000)
     parser.add_argument("--suite", action="append", choices=[*SUITES], help=f"these (default: {', '.join(QUICK)})")
     parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])
@@ -54,6 +54,11 @@ def main() -> int:
     )
     parser.add_argument("--list", type=Path, metavar="FILE", help="keep every test of both runners in a file")
     chosen = parser.parse_args()
+    try:
+        public_suites(*sorted(set().union(*(SUITES[name].checkouts for name in chosen.suite or QUICK))))
+    except SuitesMissing as lack:
+        print(f"NOT RUN: {lack}")
+        return 2
     started = time.monotonic()
     result, left = Comparison(), chosen.count
     for name in chosen.suite or QUICK:
@@ -82,7 +87,7 @@ def _keep_beside(whole: Path, part: Path) -> None:
 def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     """Run one suite by both, at most so many of its tests here; how many those were."""
     folder = FOLDER / name
-    left_out = stage(name, data_file("suites"), folder)
+    left_out = stage(name, folder)
     run = Chosen(folder, replace(SUITES[name], fuzz_runs=chosen.fuzz_runs), chosen.seed)
     begin = time.monotonic()
     theirs = forge(run)

@@ -1,7 +1,8 @@
 """Puts a public suite's sources and the libraries that it wants into one folder, as its authors have them.
 
-The suites are outside test data (`suites/README.md` there); their libraries come from npm and from each other. Nothing
-in them is changed; test files that import what no package holds are left out, and named.
+The suites are checkouts outside of the project (folder.py); a checkout's submodules may be empty: their libraries come
+from npm and from each other. Nothing in them is changed; test files that import what no package holds are left out, and
+named.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.soltests.folder import public_suites
+
 PROJECT: Final = Path(__file__).resolve().parent.parent.parent
 INSTALLED: Final = PROJECT / "build" / "tests" / "soltests"
 """What `scripts/clients tests/soltests` installs."""
@@ -19,7 +22,7 @@ INSTALLED: Final = PROJECT / "build" / "tests" / "soltests"
 
 @dataclass(frozen=True, slots=True)
 class PublicSuite:
-    """A suite: its folder among the data, what goes below `lib/`, and what is not there.
+    """A suite: its folder among the checkouts, what goes below `lib/`, and what is not there.
 
     `libraries`: where something is to lie, and whence it comes (`npm:package` or a folder of the suites).
     `absent`: the beginnings of imports that no package serves. `mocks`: whether it puts its own code in the place of
@@ -33,6 +36,12 @@ class PublicSuite:
     fuzz_runs: int = 16
     invariant_runs: int = 2
     depth: int = 15
+
+    @property
+    def checkouts(self) -> set[str]:
+        """The suites' folders that it is put together from."""
+        origins = (self.folder, *self.libraries.values())
+        return {origin.split("/")[0] for origin in origins if not origin.startswith("npm:")}
 
 
 _FORGE_STD: Final = {"lib/forge-std": "forge-std"}
@@ -75,17 +84,23 @@ SUITES: Final[Mapping[str, PublicSuite]] = {
 }  # fmt: skip
 
 
-def stage(name: str, data: Path, where: Path) -> list[str]:
-    """Lay a suite out in a folder, over what lay there before; the test files that were left out."""
+def stage(name: str, where: Path) -> list[str]:
+    """Lay a suite out in a folder, over what lay there before; the test files that were left out.
+
+    Raises SuitesMissing.
+    """
     suite = SUITES[name]
-    source = data / suite.folder
+    checkouts = public_suites(*sorted(suite.checkouts))
+    source = checkouts / suite.folder
     for folder in ("src", "contracts", "test", "lib"):
         shutil.rmtree(where / folder, ignore_errors=True)
-    shutil.copytree(source, where, dirs_exist_ok=True)
+    shutil.copytree(source, where, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
     for target, origin in suite.libraries.items():
         package = origin.removeprefix("npm:")
-        found = data / origin if package == origin else INSTALLED / "node_modules" / package
-        shutil.copytree(found, where / target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+        found = checkouts / origin if package == origin else INSTALLED / "node_modules" / package
+        shutil.copytree(
+            found, where / target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", ".git")
+        )
     left_out = []
     for path in sorted((where / "test").rglob("*.sol")):
         text = path.read_text(encoding="utf-8")

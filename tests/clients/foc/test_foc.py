@@ -1,6 +1,7 @@
 """PDPVerifier, FilecoinPay, the provider registry and warm storage, unmodified, on a node: a data set's whole life.
 
-The programs say what they check. `make clients-foc` installs what they need, first.
+The programs say what they check. `make clients-foc` installs what they need, first; the contracts' sources are those of
+FVM_SUITES (tests/soltests/folder.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tests.clients.conftest import INSTALLED, start
 from tests.clients.conftest import installed as packages
 from tests.clients.nodes import node_process
 from tests.conftest import data_file
+from tests.soltests.folder import public_suites
 
 pytestmark = pytest.mark.long
 
@@ -23,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="session")
 def cloud() -> Path:
     """npm's packages, beside them the programs and the compiled contracts."""
-    folder, suites = packages(INSTALLED / "foc", HERE), data_file("suites")
+    folder, suites = packages(INSTALLED / "foc", HERE), public_suites()
     for source in (*HERE.glob("*.mjs"), *HERE.glob("*.sol")):
         shutil.copy(source, folder)
     stamp, wanted = folder / "compiled", (HERE / "compile.mjs").read_bytes() + (HERE / "Usdfc.sol").read_bytes()

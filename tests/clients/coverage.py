@@ -1,0 +1,42 @@
+"""Coverage of a project by `hypervisor test` and by `forge coverage`, as records of lines and of functions."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from tests.clients.conftest import EXAMPLE, start
+
+Hits = dict[tuple[str, str], dict[str, int]]
+"""By file and kind of record: hits by line (DA) or by function (FNDA)."""
+
+
+def both(clients: Path, project: Path) -> tuple[Hits, Hits]:
+    """What both runners count; `clients` is the folder with npm's packages. Both must find all tests passed."""
+    solc = clients / "node_modules" / "solc"
+    ours = start(
+        clients, Path(sys.executable).with_name("hypervisor"), "test", "--use", solc, "--coverage", "--lcov", "ours",
+        folder=project,
+    )  # fmt: skip
+    assert ours.returncode == 0, ours.stdout + ours.stderr
+    theirs = start(
+        clients, "forge", "coverage", "--use", EXAMPLE / "solc.mjs", "--report", "lcov", "--report-file", "theirs",
+        folder=project,
+    )  # fmt: skip
+    assert (project / "theirs").exists(), theirs.stdout + theirs.stderr
+    return records(project / "ours"), records(project / "theirs")
+
+
+def records(file: Path) -> Hits:
+    """What an lcov file says."""
+    found: Hits = {}
+    source = ""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("SF:"):
+            source = line.removeprefix("SF:")
+        elif match := re.fullmatch(r"(DA|FNDA):([^,]+),([^,]+)", line):
+            kind, first, second = match.groups()
+            name, hits = (first, second) if kind == "DA" else (second, first)
+            found.setdefault((source, kind), {})[name] = int(hits)
+    return found

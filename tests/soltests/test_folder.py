@@ -1,0 +1,42 @@
+"""Where a public suite is missing, what needs it says how the folder is laid out and ends with 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.soltests import __main__ as soltests
+from tests.soltests import folder
+from tests.soltests.stage import SUITES, stage
+
+
+def test_without_the_folder_the_run_says_how_it_is_laid_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FVM_SUITES", raising=False)
+    monkeypatch.setattr("sys.argv", ["soltests"])
+    assert soltests.main() == folder.main() == 2
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith("NOT RUN: the public Solidity suites are not here: set FVM_SUITES to a folder")
+    assert all(f"{name} (github.com/{repository})" in first for name, repository in folder.REPOSITORIES.items())
+
+
+def test_only_what_a_suite_is_put_together_from_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "SessionKeyRegistry").mkdir()
+    (tmp_path / "forge-std").mkdir()
+    (tmp_path / "SessionKeyRegistry" / "foundry.toml").touch()
+    monkeypatch.setenv("FVM_SUITES", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["soltests", "--suite", "session-keys"])
+    assert soltests.main() == 2
+    assert f"FVM_SUITES names {tmp_path}, which lacks forge-std: set" in capsys.readouterr().out
+    (tmp_path / "forge-std" / "src").mkdir()
+    assert stage("session-keys", tmp_path / "staged") == []
+    assert (tmp_path / "staged" / "lib" / "forge-std" / "src").is_dir()
+
+
+def test_every_checkout_that_a_suite_needs_has_its_repository() -> None:
+    assert set().union(*(suite.checkouts for suite in SUITES.values())) == set(folder.REPOSITORIES)

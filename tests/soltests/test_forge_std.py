@@ -1,0 +1,39 @@
+"""What other tests say of forge-std's interfaces is what its source says: needs forge-std in FVM_SUITES."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from devtools.soltest.cheatcodes.signatures import MISSING
+from devtools.soltest.cheatcodes.table import table
+from tests.devtools.soltest.cheatcodes.vm_interface import signatures
+from tests.docs.test_cheatcodes import FORGE_STD, OF_LATER_FORGES, fingerprint
+from tests.localnet.test_console_log import SIGNATURES
+from tests.soltests.folder import SuitesMissing, public_suites
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def forge_std() -> Path:
+    """The library's sources."""
+    try:
+        return public_suites("forge-std") / "forge-std" / "src"
+    except SuitesMissing as lack:
+        pytest.skip(str(lack))
+
+
+def test_its_cheatcodes_are_those_of_the_table_and_of_the_list_of_missing_ones(forge_std: Path) -> None:
+    wanted = signatures((forge_std / "Vm.sol").read_text(encoding="utf-8"))
+    have = {entry.signature for entry in table().values() if not entry.filecoin}
+    assert wanted - have == set(MISSING)
+    assert have - wanted == OF_LATER_FORGES
+    assert fingerprint(wanted) == FORGE_STD
+
+
+def test_its_console_encodes_the_signatures_that_are_tested(forge_std: Path) -> None:
+    source = (forge_std / "console.sol").read_text(encoding="utf-8")
+    assert set(re.findall(r'encodeWithSignature\("(log\([^"]*\))"', source)) == set(SIGNATURES)
