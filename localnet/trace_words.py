@@ -73,7 +73,7 @@ def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Wo
     method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
     arguments = _typed(call["actor"], method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
-    result = _failure(call, answer) if failed else _typed(call["actor"], method.answer, answer)
+    result = _failure(call, answer, interfaces) if failed else _typed(call["actor"], method.answer, answer)
     return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
@@ -116,18 +116,18 @@ def _contract_call(
             if call["exitCode"] == ExitCode.OK and not call["error"]:
                 result = _shown(named.interface.decode_answer(calldata, returned))
             else:
-                result = _revert(named, interfaces, returned) if returned else call["words"]
+                result = _revert((named, *interfaces), returned) if returned else call["words"]
         except AbiMismatch:
             continue
         return Words(named.name, decoded.function, f"({arguments})", result, events)
-    result = _failure(call, answer) if call["exitCode"] or call["error"] else _bytes(returned)
+    result = _failure(call, answer, interfaces) if call["exitCode"] or call["error"] else _bytes(returned)
     return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
 
 
-def _revert(named: NamedInterface, interfaces: Sequence[NamedInterface], data: bytes) -> str:
-    """Revert data by the contract's own errors, else by those of others: it may have come from below."""
+def _revert(interfaces: Sequence[NamedInterface], data: bytes) -> str:
+    """Revert data by the first interface that has its error: it may have come from below."""
     plain = revert_reason(data)
-    reasons = (known.interface.decode_revert(data) for known in (named, *interfaces))
+    reasons = (known.interface.decode_revert(data) for known in interfaces)
     return next((reason for reason in reasons if reason != plain), plain)
 
 
@@ -137,11 +137,11 @@ def _selector(calldata: bytes) -> str:
     return f"0x{calldata[:4].hex()}" if len(calldata) >= 4 else "fallback"
 
 
-def _failure(call: dict[str, Any], answer: bytes) -> str:
+def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInterface]) -> str:
     """What a failed call says of itself: the reason of a revert, other data, or the actor's own words."""
     if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
         data = unwrap_return(answer)
-        return revert_reason(data) if data else str(call["words"])
+        return _revert(interfaces, data) if data else str(call["words"])
     return _bytes(answer) or str(call["words"])
 
 

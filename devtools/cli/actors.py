@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.amounts import attofil
+from devtools.cli.amounts import payment
 
 if TYPE_CHECKING:
     from localnet import Account, Network
@@ -95,7 +95,7 @@ def create(
     from devtools.cli.folders import named_block, open_chain
     from hypervisor.address import Address
 
-    wanted, given, money = named_block(code), _json(params), attofil(value)
+    wanted, given, money = named_block(code), _json(params), payment(value)
     with open_chain(state) as network:
         actor = network.actors.create(wanted, given, value=money)
         number = network.machine.state_tree.lookup_id(actor.address)
@@ -124,12 +124,12 @@ def call(
     On a node an actor of yours needs its --schema. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of
     the call remains), 2 for malformed input.
 
-    Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5 --state chain
+    Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5fil --state chain
     """
     from devtools.cli.folders import open_chain
     from devtools.cli.node_actors import call_actor
 
-    given, money = _json(params), attofil(value)
+    given, money = _json(params), payment(value)
     if rpc is not None and state is None:
         found = call_actor(rpc, address, method, given, money, account, dry_run, schema)
     elif state is not None and rpc is None:

@@ -26,3 +26,16 @@ def attofil(text: str) -> TokenAmount:
     if len(fraction) > decimals:
         raise InvalidInput(f"{text!r:.60} has parts of an attoFIL: at most {decimals} decimals of that unit are whole")
     return TokenAmount(int(found[1]) * 10**decimals + int(fraction.ljust(decimals, "0") or 0))
+
+
+def payment(text: str) -> TokenAmount:
+    """attoFIL of the money that a message carries. A whole number above 0 needs a unit. Raises InvalidInput.
+
+    cast reads `1` as 1 wei, `attofil` as 1 FIL: a habit must not send 10**18 times the money.
+    """
+    from hypervisor.errors import InvalidInput
+
+    amount, bare = attofil(text), text.strip()
+    if amount and bare.isdigit():
+        raise InvalidInput(f"the amount {bare} has no unit: write {bare}fil, or {bare}wei, which is cast's {bare}")
+    return amount

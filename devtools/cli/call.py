@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +13,8 @@ from devtools.cli.options import URL, Abi, Address, Arguments, Artifacts, AsJson
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
+
+_HEX: Final = re.compile("0x(?:[0-9a-f]{2})*", re.IGNORECASE)
 
 
 def call(
@@ -28,29 +31,36 @@ def call(
 ) -> None:
     """Show what a function of a contract answers; nothing is kept. One line for each value.
 
-    Exit status 1 where the call fails.
+    Without the types that it returns, and without --abi, the answer is printed in hex. Exit status 1 where the call
+    fails, or where the address has no code.
 
     Example: hypervisor call 0x5fbd... 'balanceOf(address)(uint256)' f0100
 
     Example: hypervisor call f410f... held 0xf39f... --abi Vault
     """
-    from devtools.cli.amounts import attofil
+    from devtools.cli.amounts import payment
     from devtools.cli.node_client import ethereum
+    from devtools.cli.reverts import explained
     from devtools.cli.signatures import as_plain, encoded
+    from localnet.node_client import NodeError
 
     read = ethereum(rpc_url)
     interface, name = interface_of(function, abi, artifacts)
     data = encoded(interface, name, arguments or [], read)
-    request = {"to": read(address), "data": f"0x{data.hex()}", "value": hex(attofil(value))}
+    request = {"to": read(address), "data": f"0x{data.hex()}", "value": hex(payment(value))}
     if sender is not None:
         request["from"] = read(sender)
     height = hex(int(block)) if block.isascii() and block.isdigit() and len(block) < 20 else block
-    answer = as_plain(_answer(rpc_url, interface, data, request, height))
+    try:
+        raw = _answered(rpc_url, request, height)
+    except NodeError as error:
+        raise explained(error, interface, artifacts) from None
+    outputs = _outputs(interface, data)
+    answer = raw if outputs is None else as_plain(_decoded(interface, data, raw))
     if as_json:
         typer.echo(json.dumps({"answer": answer}))
         return
-    several = len(_outputs(interface, data)) > 1
-    for item in answer if several else [answer]:
+    for item in answer if outputs is not None and len(outputs) > 1 else [answer]:
         if item is not None:
             typer.echo(item if isinstance(item, str) else json.dumps(item))
 
@@ -73,39 +83,42 @@ def contract_name(abi: str | None) -> str:
     return "contract" if abi is None else Path(abi).stem.rpartition(":")[2]
 
 
-def revert_words(interface: ContractInterface, error: Any) -> str | None:
-    """The reason of a failed request by an interface's own errors; None where it has nothing to add."""
-    from bridge.reverts import revert_reason
+def has_code(url: str, address: str, block: str = "latest") -> bool:
+    """Whether eth_getCode finds code at an address; built-in actors and precompiles have none."""
+    from devtools.cli.rpc_client import ask
 
-    if not isinstance(error.data, str) or not error.data.startswith("0x"):
-        return None
-    try:
-        data = bytes.fromhex(error.data[2:])
-    except ValueError:
-        return None
-    words = interface.decode_revert(data) if data else ""
-    return words if words and words != revert_reason(data) else None
+    return bool(ask(url, "eth_getCode", address, block) != "0x")
 
 
-def _answer(url: str, interface: ContractInterface, data: bytes, request: dict[str, str], block: str) -> Any:
-    from bridge.abi import AbiMismatch
+def without_code(url: str, address: str) -> str:
+    """What is wrong with calling a function of an address that has no code."""
+    return f"there is no code at {address} on {url}: a function of it cannot run"
+
+
+def _answered(url: str, request: dict[str, str], block: str) -> str:
+    """The data that a call returned. Raises NodeError."""
     from devtools.cli.rpc_client import ask
     from localnet.node_client import NodeError
 
-    try:
-        answer = ask(url, "eth_call", request, block)
-    except NodeError as error:
-        words = revert_words(interface, error)
-        raise error if words is None else NodeError(f"{error}: {words}") from None
+    answer = ask(url, "eth_call", request, block)
+    if answer == "0x" and not has_code(url, request["to"], block):
+        raise NodeError(without_code(url, request["to"]))
+    if not isinstance(answer, str) or not _HEX.fullmatch(answer):
+        raise NodeError(f"{url} answers {answer!r:.80} to eth_call, which is not hex data")
+    return answer
+
+
+def _decoded(interface: ContractInterface, data: bytes, answer: str) -> Any:
+    from bridge.abi import AbiMismatch
+    from localnet.node_client import NodeError
+
     try:
         return interface.decode_answer(data, bytes.fromhex(answer[2:]))
-    except (AbiMismatch, ValueError, TypeError) as error:
-        if answer == "0x" and ask(url, "eth_getCode", request["to"], block) == "0x":
-            raise NodeError(f"there is no contract at {request['to']}") from None
-        raise NodeError(f"the answer {answer!r:.80} is none of the function's: {error}") from None
+    except AbiMismatch as error:
+        raise NodeError(f"the answer {answer!r:.80} does not have the types of the function: {error}") from None
 
 
-def _outputs(interface: ContractInterface, data: bytes) -> list[Any]:
-    name = interface.function_name(data)
-    fitting = [entry for entry in interface.abi if entry["type"] == "function" and entry["name"] == name]
-    return list(fitting[0]["outputs"]) if len(fitting) == 1 else []
+def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:
+    """The types that the called function returns; None where its signature does not name them."""
+    found = interface.read_call(data)
+    return None if found is None else found[0].get("outputs")

@@ -36,16 +36,24 @@ def deploy(
     Example: hypervisor deploy out/Vault.sol/Vault.json 1.5fil f0100 --value 2fil
     """
     from bridge.addresses import eth_address, to_filecoin
-    from devtools.cli.amounts import attofil
+    from devtools.cli.amounts import payment
     from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
+    from devtools.cli.reverts import explained
     from devtools.cli.signatures import constructed
     from localnet.artifacts import find_artifact
+    from localnet.node_client import NodeError
+    from localnet.trace_words import NamedInterface
 
     found = find_artifact(artifact, artifacts)
     init_code = constructed(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
-    receipt = sent(Sending(rpc_url, sender, private_key, gas_limit, timeout), None, init_code, attofil(value))
+    sending = Sending(rpc_url, sender, private_key, gas_limit, timeout)
+    try:
+        receipt = sent(sending, None, init_code, payment(value))
+    except NodeError as error:
+        raise explained(error, found.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
-        ended(receipt, told_failure(rpc_url, receipt["transactionHash"]), as_json)
+        named = NamedInterface(found.name, found.interface)
+        ended(receipt, told_failure(rpc_url, receipt["transactionHash"], [named]), as_json)
     address = str(receipt["contractAddress"])
     native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
     ended(receipt, (), as_json, contract=found.name, address=address, native=str(native))

@@ -42,7 +42,7 @@ Key = Annotated[
         help="Sign here with this key, not at the node.",
     ),
 ]
-Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20nanofil, ...")]
+Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20wei, ...")]
 GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="(default: the node's estimate)")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
 Artifacts = Annotated[

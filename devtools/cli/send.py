@@ -39,6 +39,7 @@ def send(
     abi: Abi = None,
     artifacts: Artifacts = None,
     timeout: Timeout = 300.0,
+    force: Annotated[bool, typer.Option("--force", help="Call a function even where no code is.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print all its calls, too.")] = False,
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
@@ -46,7 +47,7 @@ def send(
     """Send a transaction: money alone, or a call of a contract's function; wait for its receipt.
 
     Without --private-key the node signs for one of its accounts. Exit status 1 where the transaction fails, with the
-    reasons call by call.
+    reasons call by call. A function of an address without code is not called, unless --force is given.
 
     Example: hypervisor send f1nqjo... --value 1.5fil
 
@@ -54,9 +55,10 @@ def send(
 
     Example: hypervisor send 0x5fbd... put 3 --abi Vault --trace
     """
-    from devtools.cli.amounts import attofil
-    from devtools.cli.call import contract_name, interface_of, revert_words
+    from devtools.cli.amounts import payment
+    from devtools.cli.call import contract_name, interface_of
     from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
+    from devtools.cli.reverts import explained
     from devtools.cli.signatures import encoded
     from hypervisor.errors import InvalidInput
     from localnet.node_client import NodeError
@@ -75,12 +77,14 @@ def send(
     elif function is not None:
         interface, name = interface_of(function, abi, artifacts)
         data = encoded(interface, name, arguments or [], read)
-    sending = Sending(rpc_url, sender, private_key, gas_limit, timeout)
+    sending, money = Sending(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
+    receiver = read(address)
+    if interface is not None and not force:
+        _check_receiver(rpc_url, receiver, data)
     try:
-        receipt = sent(sending, read(address), data, attofil(value))
+        receipt = sent(sending, receiver, data, money)
     except NodeError as error:
-        words = None if interface is None else revert_words(interface, error)
-        raise error if words is None else NodeError(f"{error}: {words}") from None
+        raise explained(error, interface, artifacts) from None
     failure = []
     if int(receipt["status"], 16) != 1:
         named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
@@ -90,6 +94,22 @@ def send(
     finally:
         if trace and not as_json:
             _print_calls(rpc_url, receipt["transactionHash"], interface, abi)
+
+
+def _check_receiver(url: str, receiver: str, data: bytes) -> None:
+    """NodeError where a function's call would do nothing. Built-in actors have no code, but answer or refuse."""
+    from devtools.cli.call import has_code, without_code
+    from devtools.cli.rpc_client import ask
+    from localnet.node_client import NodeError
+
+    if has_code(url, receiver):
+        return
+    try:
+        answer = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
+    except NodeError:
+        return  # the sending itself says why
+    if answer == "0x":
+        raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
 
 
 def _print_calls(url: str, transaction: str, interface: ContractInterface | None, abi: str | None) -> None:

@@ -22,15 +22,17 @@ _DEEPEST: Final = 32
 def signature_interface(text: str) -> tuple[ContractInterface, str]:
     """The interface of one function, and its name, of `name(types)` with `(types)` of what it returns behind it.
 
-    Names of arguments and `uint` for `uint256` may be there. Raises InvalidInput.
+    Without the second list, the function's entry has no `outputs`: it is unknown what it returns. Names of arguments
+    and `uint` for `uint256` may be there. Raises InvalidInput.
     """
     parts = _signature_parts(text)
     if parts is None:
         raise InvalidInput(
             f"{text!r:.80} is no function: expected name(types)(types returned), as balanceOf(address)(uint256)"
         )
-    name, inputs, outputs = parts
-    return ContractInterface([{"type": "function", "name": name, "inputs": inputs, "outputs": outputs}]), name
+    name, lists = parts
+    types = dict(zip(("inputs", "outputs"), lists, strict=False))
+    return ContractInterface([{"type": "function", "name": name, **types}]), name
 
 
 def encoded(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
@@ -80,7 +82,8 @@ def as_plain(value: Any) -> Any:
             return str(value)
 
 
-def _signature_parts(text: str) -> tuple[str, list[Any], list[Any]] | None:
+def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
+    """The name, and the types of its arguments and of what it returns, as far as they are there."""
     found = re.match(r"\s*([A-Za-z_$][\w$]*)\s*", text, re.ASCII)
     if found is None or len(text) > _LONGEST:
         return None
@@ -95,7 +98,7 @@ def _signature_parts(text: str) -> tuple[str, list[Any], list[Any]] | None:
             return None
         lists.append(items)
         rest = rest[end + 1 :]
-    return (found[1], lists[0], lists[1] if len(lists) > 1 else []) if lists else None
+    return (found[1], lists) if lists else None
 
 
 def _item(text: str) -> dict[str, str] | None:

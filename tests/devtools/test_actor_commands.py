@@ -68,7 +68,7 @@ def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
     assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
     jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
     assert hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1.5", "--state", "chain") == (0, "1\n")
-    second = as_json("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1", "--state", "chain")
+    second = as_json("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1fil", "--state", "chain")
     assert (second["answer"], second["gas_used"] > 0) == (2, True)
     total = ["actor", "call", jar["id"], "Total", "--state", "chain", "--dry-run"]
     assert as_json(*total) == {"answer": {"tips": 2, "received": str(5 * FIL // 2)}}
@@ -118,7 +118,7 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
         with serving(network) as url:
             common = [str(jar.address), "--schema", SCHEMA, "--rpc", url]
-            tip = as_json("actor", "call", *common, "Tip", '["hi"]', "--value", "2", "--account", 4)
+            tip = as_json("actor", "call", *common, "Tip", '["hi"]', "--value", "2fil", "--account", 4)
             assert (tip["answer"], tip["message"][:4]) == (1, "bafy")
             total = as_json("actor", "call", *common, "Total", "--dry-run")
             assert total == {"answer": {"tips": 1, "received": str(2 * FIL)}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devtools.cli.amounts import attofil
+from devtools.cli.amounts import attofil, payment
 from hypervisor.errors import InvalidInput
 
 
@@ -35,3 +35,17 @@ def test_units_are_decimal_shifts(text: str, expected: int) -> None:
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         attofil(text)
+
+
+@pytest.mark.parametrize("text", ["1", "007", " 12 "])
+def test_money_to_send_is_no_bare_whole_number(text: str) -> None:
+    bare = text.strip()
+    with pytest.raises(InvalidInput, match=f"write {bare}fil, or {bare}wei"):
+        payment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", 0), ("000", 0), ("1.0", 10**18), ("1wei", 1), ("2fil", 2 * 10**18)]
+)
+def test_money_to_send_has_a_unit_or_decimals_or_is_0(text: str, expected: int) -> None:
+    assert payment(text) == expected

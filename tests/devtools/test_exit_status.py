@@ -110,7 +110,7 @@ def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: 
     [
         ["balance", SOMEBODY],
         ["call", SOMEBODY, "f()"],
-        ["send", SOMEBODY, "--value", "1"],
+        ["send", SOMEBODY, "--value", "1fil"],
         ["trace", HASH],
         ["deploy", str(Path(__file__).resolve().parents[2] / "examples/solidity/artifacts/Counter.json")],
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_hash.auto import keccak
 from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app
@@ -115,13 +116,21 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["call", ALICE, "f"], 2, "has no types"),
         (["call", ALICE, "f(foo)"], 2, "is no function"),
         (["call", ALICE, "f(uint256)"], 2, "no single function 'f' of 0 arguments"),
-        (["call", ALICE, "f()(uint256)"], 1, "there is no contract at"),
+        (["call", ALICE, "f()(uint256)"], 1, "no code at 0xf39fd6"),
+        (["call", ALICE, "f()"], 1, "no code at 0xf39fd6"),
+        (["call", "f0100", "f()"], 1, "no code at 0xff00"),
+        (["send", ALICE, "f()"], 1, "no code at 0xf39fd6"),
+        (["send", "f0100", "f()"], 1, "--force sends it anyway"),
+        (["send", "f010", "f()"], 1, "USR_UNHANDLED_MESSAGE(22)"),
         (["call", ALICE, "f()", "--block", "99"], 1, "future epoch"),
         (["call", ALICE, "most", "--abi", "Absent"], 2, "there is no compiled contract"),
         (["send", ALICE, "0xzz"], 2, "is no calldata"),
         (["send", ALICE, "0x00", "5"], 2, "calldata has its arguments in it"),
         (["send", ALICE, "--value", "a lot"], 2, "is no amount"),
-        (["send", ALICE, "--value", "99999999"], 1, "insufficient funds"),
+        (["send", ALICE, "--value", "99999999fil"], 1, "insufficient funds"),
+        (["send", ALICE, "--value", "1"], 2, "the amount 1 has no unit: write 1fil, or 1wei, which is cast's 1"),
+        (["call", ALICE, "f()", "--value", "007"], 2, "write 007fil, or 007wei"),
+        (["deploy", "Vault", "5", "--value", "2"], 2, "write 2fil, or 2wei"),
         (["send", ALICE, "--from", "77"], 2, "signs for 10 accounts, there is no number 77"),
         (["send", ALICE, "--from", BOB[:-1] + "9"], 1, "no key of"),
         (["send", ALICE, "--private-key", "0x1234"], 2, "the private key is none"),
@@ -142,6 +151,37 @@ def test_bad_input_is_one_sentence_and_its_status(
         assert done.stderr.startswith("error: ")
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_function_of_an_address_without_code_is_sent_by_force(url: str) -> None:
+    assert as_json(url, "send", ALICE, "f()", "--force")["status"] == "ok"
+
+
+def test_an_answer_of_unnamed_types_is_its_hex(url: str, vault: str) -> None:
+    five = f"0x{5:064x}"
+    assert printed(url, "call", vault, "most()") == five
+    assert as_json(url, "call", vault, "most()") == {"answer": five}
+    assert printed(url, "call", vault, "put(uint256)", "1") == "0x"
+    assert printed(url, "call", vault, "put(uint256)()", "1") == ""
+
+
+@pytest.mark.parametrize("amount", ["0", "1.0", "0.5", "1wei", "1 attofil"])
+def test_amounts_with_a_unit_or_decimals_and_zero_are_plain(url: str, amount: str) -> None:
+    assert as_json(url, "send", ALICE, "--value", amount)["status"] == "ok"
+
+
+def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: str, project: Path) -> None:
+    """Caller's own ABI lacks TooMuch; it comes from the vault that it calls, whose artifact is below out/."""
+    caller = as_json(url, "deploy", "Caller")["address"]
+    assert run(url, "call", caller, "put(uint256)", "9").stderr.endswith(": TooMuch(9, 5)\n")
+    refusing = {
+        "abi": [{"type": "error", "name": "Refused", "inputs": [{"name": "", "type": "uint8"}]}],
+        "bytecode": "0x63" + keccak(b"Refused(uint8)")[:4].hex() + "60e01b600052600760045260246000fd",
+    }
+    (project / "Refusing.json").write_text(json.dumps(refusing))
+    assert run(url, "deploy", "Refusing.json").stderr.endswith(": Refused(7)\n")
+    failed = run(url, "deploy", "Refusing.json", "--gas-limit", "500000000")
+    assert "Refused(7)" in failed.stderr
 
 
 def test_keys_are_those_that_every_development_node_has_and_new_ones_are_new(url: str) -> None:

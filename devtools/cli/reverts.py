@@ -1,0 +1,38 @@
+"""Why a request reverted, in the words of contracts' custom errors, which the node may not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.reverts import revert_reason
+from localnet.node_client import NodeError
+
+if TYPE_CHECKING:
+    from bridge.abi import ContractInterface
+
+
+def explained(error: NodeError, own: ContractInterface | None, folders: Sequence[Path] | None = None) -> NodeError:
+    """The error of a reverted request, with the custom error behind it.
+
+    The contract's own interface is asked first, then those compiled below the folders: a revert may come from a callee.
+    """
+    from localnet.artifacts import ArtifactFolders
+
+    data = _revert_data(error.data)
+    plain = revert_reason(data)
+    words = None if own is None or not data else own.decode_revert(data)
+    if data and words in (None, plain):
+        others = (found.interface.decode_revert(data) for found in ArtifactFolders(folders).contracts())
+        words = next((found for found in others if found != plain), None)
+    if words is None or words == plain or words in str(error):
+        return error
+    return NodeError(f"{error}: {words}", error.data, answered=error.answered)
+
+
+def _revert_data(data: Any) -> bytes:
+    try:
+        return bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
+    except ValueError:
+        return b""
