@@ -29,7 +29,7 @@ lint: environment ## format, lint, types, layers
 
 check: lint test ## everything that a change must pass
 
-first-node: environment ## forge, cast and ethers against a node on an official bundle (needs Node.js)
+first-node: environment ## forge, cast and ethers against a node, on an official bundle where one is kept (needs Node.js)
 	@scripts/first-node $(VENV) $(ARGS)
 
 clients: environment ## real clients against fresh nodes, and a table of what was run (needs Node.js)

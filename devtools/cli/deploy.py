@@ -23,6 +23,9 @@ def deploy(
     gas_limit: GasLimit = None,
     artifacts: Artifacts = None,
     timeout: Timeout = 300.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a node that is starting, as long as --timeout.")
+    ] = False,
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:
@@ -37,18 +40,20 @@ def deploy(
     """
     from bridge.addresses import eth_address, to_filecoin
     from devtools.cli.amounts import payment
-    from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
+    from devtools.cli.node_client import Sending, await_node, ended, ethereum, sent, told_failure
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import constructed
     from localnet.artifacts import find_artifact
     from localnet.node_client import NodeError
     from localnet.trace_words import NamedInterface
 
-    found = find_artifact(artifact, artifacts)
+    found, money = find_artifact(artifact, artifacts), payment(value)
+    if wait:
+        await_node(rpc_url, timeout)
     init_code = constructed(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
     sending = Sending(rpc_url, sender, private_key, gas_limit, timeout)
     try:
-        receipt = sent(sending, None, init_code, payment(value))
+        receipt = sent(sending, None, init_code, money)
     except NodeError as error:
         raise explained(error, found.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:

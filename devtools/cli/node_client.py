@@ -47,6 +47,21 @@ def ethereum(url: str) -> Callable[[str], str]:
     return read
 
 
+def await_node(url: str, timeout: float) -> None:
+    """Return once a node answers. Raises NodeError where none does in time, or where something else answers."""
+    deadline, pause = time.monotonic() + timeout, _QUICK
+    with words_line(f"waiting for a node at {url}"):
+        while True:
+            try:
+                ask(url, "eth_chainId")
+                return
+            except NodeError as error:
+                if error.answered or time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, _SLOW)
+
+
 def sent(sending: Sending, to: str | None, data: bytes, value: int) -> dict[str, Any]:
     """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
     request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +211,21 @@ def test_the_doctor_says_what_a_bare_node_lacks() -> None:
     with Network(bare=True) as network, serving(network) as url:
         output = printed(url, "doctor", "--rpc-url", url)
     assert "Multicall3: not there" in output
+
+
+def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
+    assert (late.exit_code, "no node answers" in late.stderr) == (1, True)
+
+    with Network() as network, ThreadPoolExecutor() as threads:
+        deployment = threads.submit(run, f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--json")
+        time.sleep(0.5)
+        assert not deployment.done()
+        with serving(network, port=port):
+            assert json.loads(deployment.result(60).stdout)["status"] == "ok"
 
 
 def test_the_doctor_says_what_to_do_where_nobody_answers() -> None:

@@ -16,6 +16,7 @@ from localnet.rpc.refused import REASONS
 from localnet.rpc.subscriptions import MOST_REVERTED
 from tests.docs.json_rpc_examples import EXAMPLES
 from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
+from tests.docs.page_shell import run_page
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -79,3 +80,10 @@ def test_the_numbers_are_the_codes() -> None:
         *(f"`{path}`" for path in PATHS),
     ):
         assert words in TEXT
+
+
+def test_the_quick_start_runs_as_it_stands_in_one_shell(tmp_path: Path) -> None:
+    every = run_page(TEXT.split("## Where it listens")[0], tmp_path / "page")
+    assert len(every) == 8
+    for ran in every:
+        ran.check()

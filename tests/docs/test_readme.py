@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import data_file
+from tests.docs.page_shell import run_page
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,16 +38,17 @@ def offered() -> set[str]:
     return set(re.findall(r"^│ (\w+) +\S", help_text, re.MULTILINE))
 
 
-def test_every_line_of_the_console_blocks_is_a_command_that_is_tested_here() -> None:
-    known = {*commands("hypervisor"), *commands("make")}
-    assert {line for block in blocks("console") for line in block.splitlines()} == known
+def test_every_command_runs_in_the_order_of_the_page_in_one_shell(tmp_path: Path) -> None:
+    for ran in run_page(README, tmp_path / "page"):
+        ran.check()
 
 
-@pytest.mark.parametrize("command", commands("hypervisor"))
-def test_the_command_runs(command: str, tmp_path: Path) -> None:
-    program, *arguments = command.split()
-    done = subprocess.run([BIN / program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_the_quick_start_begins_with_nothing_but_a_clone_and_leaves_no_node() -> None:
+    (block,) = blocks("bash")
+    lines = block.splitlines()
+    assert (lines[0], lines[-1]) == (". .venv/bin/activate", "kill $!")
+    assert ".car" not in block
+    assert "pasted" in README
 
 
 @pytest.mark.parametrize("command", commands("make"))
@@ -65,7 +66,6 @@ def test_the_python_runs(code: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" in code])
 def test_the_tests_pass(code: str, tmp_path: Path) -> None:
-    (tmp_path / "builtin-actors.car").symlink_to(data_file("bundles/v18-testing-fake-proofs.car"))
     (tmp_path / "DataCapName.json").symlink_to(ROOT / "examples" / "solidity" / "artifacts" / "DataCapName.json")
     (tmp_path / "test_readme_example.py").write_text(code, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_readme_example.py"]

@@ -5,43 +5,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner
-
-from devtools.cli.main import app
+from tests.docs.page_shell import run_page
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
-QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler")
-"""Without faulthandler, which puts back the signal handlers from before wasmtime when an inner run turns it off."""
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A folder with the tutorial's files and the contract that it tells to copy."""
-    (pytester.path / "MinerFacts.json").symlink_to(ROOT / "examples" / "miner-facts" / "MinerFacts.json")
-    for name, code in FILES.items():
-        (pytester.path / name).write_text(code, encoding="utf-8")
-    runner = CliRunner()
-    for arguments in re.findall(r"^\.venv/bin/hypervisor (bindings .*)$", PAGE, re.MULTILINE):
-        assert runner.invoke(app, arguments.split()).exit_code == 0
-    return pytester
+BEFORE_FOUNDRY = PAGE.partition("\n## A deployment with Foundry\n")[0]
+"""The part that takes no program but Python; `tests/clients` follows the whole page."""
 
 
 def test_every_python_block_is_a_file_of_tests() -> None:
     assert len(FILES) == PAGE.count("```python\n") == 5
 
 
-def test_the_tests_pass(project: pytest.Pytester) -> None:
-    project.runpytest_inprocess(*QUIET, "-W", "error").assert_outcomes(passed=9)
-
-
-def test_the_versions_are_compared_as_the_page_says(project: pytest.Pytester) -> None:
-    done = project.runpytest_inprocess(*QUIET, "--network", "nv27,nv28", "test_versions.py")
-    done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines(["*test_leading_zeros_are_counted: failed on nv27, passed on nv28"])
+def test_every_command_does_what_the_page_says_in_its_order_in_one_shell(tmp_path: Path) -> None:
+    every = run_page(BEFORE_FOUNDRY, tmp_path / "page")
+    for ran in every:
+        ran.check()
+    versions = every[-1]
+    assert "1 failed, 17 passed" in versions.output, versions.output
+    assert "test_leading_zeros_are_counted: failed on nv27, passed on nv28" in versions.output
 
 
 def test_the_pages_that_it_names_are_there() -> None:

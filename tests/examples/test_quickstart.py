@@ -17,17 +17,6 @@ SCRIPT = ROOT / "examples" / "quickstart.sh"
 CI = ROOT / "examples" / "ci"
 
 
-def commands(text: str) -> list[str]:
-    """The lines that run the command on a network."""
-    return re.findall(r"^hypervisor (?!node |doctor ).*$", text, re.MULTILINE)
-
-
-def test_the_script_has_the_readmes_commands() -> None:
-    (block,) = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    assert commands(block) == commands(SCRIPT.read_text(encoding="utf-8"))
-    assert block.startswith("hypervisor node &\n")
-
-
 @pytest.mark.long
 def test_the_script_ends_with_a_call_tree_over_both_runtimes() -> None:
     done = subprocess.run(

@@ -1,0 +1,25 @@
+"""Pages whose commands take Foundry, followed as they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import HERE, INSTALLED, PROJECT, installed, search_path
+from tests.docs.page_shell import run_page
+
+pytestmark = pytest.mark.long
+
+
+def test_coming_from_foundry(tmp_path: Path) -> None:
+    clients = installed(INSTALLED, HERE)
+    environment = {
+        "PATH": f"{PROJECT / '.venv' / 'bin'}:{search_path(clients)}",
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+    }
+    page = (PROJECT / "docs" / "coming-from-foundry.md").read_text(encoding="utf-8")
+    every = run_page(page, tmp_path / "page", environment)
+    assert len(every) == 6
+    for ran in every:
+        ran.check()
