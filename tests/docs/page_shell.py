@@ -80,7 +80,7 @@ def run_page(page: str, folder: Path, environment: Mapping[str, str] | None = No
     if any(" examples/" in command for command, _ in commands(page)):
         (folder / "examples").symlink_to(ROOT / "examples")
     port = _free_port()
-    script = "\n".join([_PROLOGUE.format(port=port), *_script(page, port)])
+    script = "\n".join([_PROLOGUE, *_script(page, port)])
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
@@ -92,7 +92,7 @@ def run_page(page: str, folder: Path, environment: Mapping[str, str] | None = No
             "COLUMNS": "120",
             "ETH_RPC_URL": f"http://127.0.0.1:{port}",
         }
-        | (environment or {}),
+        | dict(environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -109,13 +109,13 @@ def run_page(page: str, folder: Path, environment: Mapping[str, str] | None = No
 
 _PROLOGUE: Final = """
 trap 'for job in $(jobs -p); do kill "$job" 2>/dev/null; wait "$job" 2>/dev/null; done' EXIT
-ready() {{
+ready() {
     for _ in $(seq 1200); do
         [ ! -f "$1" ] || return 0
         sleep 0.1
     done
     echo "the node is not ready"; return 1
-}}
+}
 """
 
 
