@@ -66,18 +66,23 @@ def line_of(call: Mapping[str, Any]) -> str:
 
 
 def log_line(calldata: bytes) -> str:
-    """The line that a call writes; its bytes where it is none of the signatures."""
+    """The text that a call writes, on one line."""
+    return printable(log_text(calldata), MOST_CHARACTERS)
+
+
+def log_text(calldata: bytes) -> str:
+    """The text that a call writes, as it stands; its bytes where it is none of the signatures."""
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
     types = log_signatures().get(calldata[:4])
     if types is None:
-        return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
+        return f"0x{calldata[:MOST_CHARACTERS].hex()}"[:MOST_CHARACTERS]
     try:
         values = decode(types, calldata[4:])
     except (DecodingError, OverflowError, ValueError):
-        return f"0x{calldata.hex()}"[:MOST_CHARACTERS]
-    return printable(_formatted(values, types), MOST_CHARACTERS)
+        return f"0x{calldata[:MOST_CHARACTERS].hex()}"[:MOST_CHARACTERS]
+    return _formatted(values, types)
 
 
 def _formatted(values: Sequence[Any], types: Sequence[str]) -> str:

@@ -120,7 +120,8 @@ def run_tests(
     )
     fuzz = (fuzz_runs, _seed(fuzz_seed))
     project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi)
-    options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, collected)
+    shows_logs = verbosity >= 2 or as_json
+    options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
     session = Session(project, wanted, options, lambda line: typer.echo(line, err=True))
     session.prepare()
     if len(numbers) > 1:

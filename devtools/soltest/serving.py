@@ -104,6 +104,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         contracts=known.place,
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,
+        shows_logs=job.shows_logs,
     )
 
 

@@ -36,6 +36,7 @@ class Options:
     workers: int = 1
     verbosity: int = 0
     real_filecoin: bool = False
+    shows_logs: bool = False
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
 
@@ -114,6 +115,7 @@ class Session:
             timeout=options.timeout,
             verbosity=options.verbosity,
             real_filecoin=options.real_filecoin,
+            shows_logs=options.shows_logs,
             report=options.report,
             environment=dict(os.environ),
         )

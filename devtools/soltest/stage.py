@@ -10,6 +10,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress
 from bridge.evm_state import EvmState
 from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from devtools.soltest.cheatcodes.console import writes_logs
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
 from devtools.soltest.cheatcodes.files import asks_for_code
 from devtools.soltest.cheatcodes.metering import asks_for_gas
@@ -57,7 +58,9 @@ class Stage:
     def build(self) -> None:
         """Create libraries and the contract. Raises SetUpFailed, and InvalidInput for a library that is not there."""
         world = self.world
-        world.cheatcodes.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
+        cheats, creation = world.cheatcodes, self.artifact.creation.object
+        cheats.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
+        cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
         self._deploy_libraries(self.artifact.creation)
         if asks_for_code(self.artifact.runtime.object):
             self._deploy_all_libraries()

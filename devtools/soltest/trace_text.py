@@ -17,12 +17,13 @@ from eth_hash.auto import keccak
 from bridge.abi import AbiMismatch, ContractInterface
 from bridge.addresses import EthAddress, unmask_id
 from bridge.printable import printable
+from devtools.soltest.cheatcodes.console import log_interface
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.frames import Frame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
-from devtools.soltest.value_text import arguments_text, value_text
-from devtools.soltest.withheld import answer_withheld, arguments_withheld
+from devtools.soltest.value_text import arguments_text, plain, value_text
+from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
 from hypervisor.bundle import Manifest
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import EventEmitted
@@ -251,10 +252,16 @@ def _call(frame: Frame, names: Names) -> tuple[str, str]:
         entry, values = read
         if frame.address == VM and entry["name"] == "expectRevert" and values and isinstance(values[0], bytes):
             return "expectRevert", names.revert(values[0], None)
-        withheld = arguments_withheld(entry["name"], values) if frame.address == VM else None
-        shown, count = ("", 0) if withheld is None else withheld
-        others = arguments_text(entry["inputs"][count:], values[count:], names.address)
-        return str(entry["name"]), ", ".join(part for part in (shown, others) if part)
+        name, inputs = str(entry["name"]), entry["inputs"]
+        if frame.address != VM:
+            return name, arguments_text(inputs, values, names.address)
+        secrets = withheld(name, inputs)
+        named = plain if name in UNNAMED else names.address
+        shown = (
+            f'"{secrets[place]}"' if place in secrets else value_text(entry, value, named)
+            for place, (entry, value) in enumerate(zip(inputs, values, strict=True))
+        )
+        return name, all_withheld(name, inputs) or ", ".join(shown)
     if contract is None:
         name, rest = (data[:4].hex(), data[4:]) if len(data) >= 4 else ("fallback", data)
         return name, _hex(rest).removeprefix("0x")
@@ -277,14 +284,14 @@ def _event(event: EventEmitted, names: Names) -> str:
     if log is None:
         return f"emit {', '.join(f'{key}=0x{value.hex()}' for _, key, _, value in event.entries)}"[:_MOST_BYTES]
     found = None if not log.topics else names.events.get((log.topics[0], len(log.topics)))
-    read = None if found is None else found.read_log(log)
+    read = log_interface().read_log(log) or (None if found is None else found.read_log(log))
     if read is None:
-        topics = ", ".join(f"topic {place}: 0x{topic.hex()}" for place, topic in enumerate(log.topics))
-        return f"emit {topics}{', ' if topics else ''}data: {_hex(log.data)}"
+        parts = [(f"topic {place}", f"0x{topic.hex()}") for place, topic in enumerate(log.topics)]
+        lines = [f"{name:>12}: {value}" for name, value in [*parts, ("data", _hex(log.data) or "0x")]]
+        return "\n".join([f" emit {lines[0].lstrip()}" if parts else f"  {lines[0]}", *lines[1:]])
     entry, values = read
     fields = ", ".join(
-        f"{item['name'] or f'param{place}'}: {_field(item, value, names)}"
-        for place, (item, value) in enumerate(zip(entry["inputs"], values, strict=True))
+        f"{item['name']}: {_field(item, value, names)}" for item, value in zip(entry["inputs"], values, strict=True)
     )
     return f"emit {entry['name']}({fields})"
 
@@ -315,9 +322,9 @@ def _result(frame: Frame, names: Names) -> str:
         read = None if interface is None else interface.read_call(frame.input)
         if interface is not None and read is not None:
             entry, _ = read
-            withheld = answer_withheld(entry["name"]) if frame.address == VM else None
-            if withheld is not None:
-                return f"[Return] {withheld}"
+            secret = answer_withheld(entry["name"]) if frame.address == VM else None
+            if secret is not None:
+                return f"[Return] {secret}"
             if not entry["outputs"]:
                 return f"[Return] {_hex(data)}"
             return f"[Return] {arguments_text(entry['outputs'], interface.read_result(entry, data), names.address)}"

@@ -37,14 +37,14 @@ def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> st
 def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
     if kind.endswith("]"):
         inner = kind[: kind.rindex("[")]
-        return f"[{', '.join(_text(inner, entry, item, named) for item in value)}]"
+        return f"[{', '.join(_text(inner, entry, item, plain) for item in value)}]"
     match value:
         case tuple() if kind == "tuple":
             parts = entry["components"]
             if not any(part["name"] for part in parts):
                 return f"({arguments_text(parts, value)})"
             fields = ", ".join(
-                f"{part['name']}: {value_text(part, item, named)}" for part, item in zip(parts, value, strict=True)
+                f"{part['name']}: {value_text(part, item)}" for part, item in zip(parts, value, strict=True)
             )
             return f"{_struct(entry)}({{ {fields} }})"
         case bool():

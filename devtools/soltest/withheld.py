@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _KEY: Final = "<pk>"
-_OF_KEYS: Final = ("addr", "createWallet", "deriveKey", "rememberKey")
+_NONCE: Final = "<nonce>"
+"""That of a signature: with the digest and the signature it gives the key away."""
+_MNEMONIC: Final = "<mnemonic>"
+_OF_KEYS: Final = frozenset({
+    "addr", "createEd25519Key", "createWallet", "deriveKey", "publicKeyEd25519", "publicKeyP256", "rememberKey"
+})  # fmt: skip
+"""Cheatcodes of which nothing else is shown."""
 _BY_KEY: Final = ("broadcast", "startBroadcast", "getNonce")
-_SIGNING: Final = ("sign", "signP256")
-_ANSWERS: Final = {"createWallet": _KEY, "deriveKey": _KEY, "readFile": "<file>"}
+"""The same where they are given a key, or a wallet."""
+_SECRETS: Final[Mapping[str, Mapping[int, str]]] = {
+    "sign": {0: _KEY},
+    "signCompact": {0: _KEY},
+    "signP256": {0: _KEY},
+    "signWithNonceUnsafe": {0: _KEY, 2: _NONCE},
+    "signDelegation": {1: _KEY},
+    "signAndAttachDelegation": {1: _KEY},
+    "signEd25519": {2: _KEY},
+    "rememberKeys": {0: _MNEMONIC},
+}
+"""Arguments by their places. Digests and addresses of signers at a key's place may be seen."""
+UNNAMED: Final = ("signDelegation", "signAndAttachDelegation")
+"""Those whose addresses forge shows without labels."""
+_ANSWERS: Final = {"createEd25519Key": _KEY, "createWallet": _KEY, "deriveKey": _KEY, "readFile": "<file>"}
 
 
-def arguments_withheld(name: str, values: Sequence[Any]) -> tuple[str, int] | None:
-    """What is shown of a cheatcode's arguments, and of how many of the first ones; None where all may be seen."""
-    if name in _OF_KEYS:
-        return _KEY, len(values)
-    by_key = bool(values) and isinstance(values[0], int | tuple)  # a key, or a wallet
-    if name in _BY_KEY and by_key:
-        return _KEY, len(values)
-    return (f'"{_KEY}"', 1) if name in _SIGNING and by_key else None
+def all_withheld(name: str, inputs: Sequence[Mapping[str, Any]]) -> str | None:
+    """What stands for all arguments of a cheatcode with these inputs; None where each is shown or withheld alone."""
+    by_key = bool(inputs) and inputs[0]["type"] in ("uint256", "tuple")
+    return _KEY if name in _OF_KEYS or (name in _BY_KEY and by_key) else None
+
+
+def withheld(name: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
+    """What is shown in the place of single arguments, by their numbers."""
+    found = _SECRETS.get(name, {})
+    is_other = found.get(0) == _KEY and inputs[0]["type"] not in ("uint256", "tuple")
+    return {} if is_other else found
 
 
 def answer_withheld(name: str) -> str | None:
     """What is shown of a cheatcode's answer; None where it may be seen."""
     if name.startswith("env") and name != "envExists":
         return "<env var value>"
-    return _ANSWERS.get(name)
+    return "<rpc url>" if name.startswith("rpcUrl") else _ANSWERS.get(name)

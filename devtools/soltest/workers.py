@@ -49,6 +49,8 @@ class Job:
     timeout: float = 300.0
     verbosity: int = 0
     real_filecoin: bool = False
+    shows_logs: bool = False
+    """Whether what tests write is shown."""
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
     environment: Mapping[str, str] = field(default_factory=dict)

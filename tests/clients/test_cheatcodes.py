@@ -34,7 +34,7 @@ def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> 
     (tmp_path / "files").mkdir()
     home = tmp_path / "home"  # with no names of events from earlier runs
     home.mkdir()
-    command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--nmc", "FilecoinTest|HostileTest", "--json")
+    command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--nmc", "FilecoinTest|HostileTest", "--json", "-vv")
     done = start(clients, *command, folder=tmp_path, HOME=str(home))
     assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr  # each prompt without a terminal ends a line
     said = golden.of_forge(json.loads(done.stdout))

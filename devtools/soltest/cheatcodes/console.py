@@ -1,8 +1,33 @@
-"""What tests write with `console.log`, line by line."""
+"""What tests write, line by line: with `console.log`, and with the `log*` events that DSTest declares.
+
+Any contract may emit these events, and what is written stays written where its call reverts, as in forge.
+"""
 
 from __future__ import annotations
 
-from localnet.console_log import MOST_LINES, log_line
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from eth_hash.auto import keccak
+
+from bridge.abi import ContractInterface
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from bridge.printable import printable
+from localnet.addresses import checksummed
+from localnet.console_log import MOST_CHARACTERS, MOST_LINES, log_text
+
+_ONE: Final = {
+    "log": "string", "logs": "bytes", "log_address": "address", "log_bytes32": "bytes32", "log_int": "int256",
+    "log_uint": "uint256", "log_bytes": "bytes", "log_string": "string",
+}  # fmt: skip
+_NAMED: Final = ("address", "bytes32", "int256", "uint256", "bytes", "string")
+_ARRAYS: Final = ("uint256[]", "int256[]", "address[]")
+_DECIMALS: Final = ("int256", "uint256")
+_NAMES: Final[Mapping[int, tuple[str, ...]]] = {1: ("val",), 2: ("key", "val"), 3: ("key", "val", "decimals")}
+_MOST_DECIMALS: Final = 77
+"""Of a number of 256 bits; with more forge writes it without a point."""
 
 
 class Console:
@@ -12,11 +37,91 @@ class Console:
         self.lines: list[str] = []
 
     def write(self, data: bytes) -> None:
-        """Keep the line of a call's data; forge leaves empty ones out."""
-        line = log_line(data)
-        if line and len(self.lines) < MOST_LINES:
-            self.lines.append(line)
+        """Keep the lines of a call's data; forge leaves empty ones out."""
+        for line in log_text(data).splitlines():
+            self._keep(line)
 
-    def clear(self) -> None:
-        """Forget all lines."""
-        self.lines.clear()
+    def take(self, log: Log) -> None:
+        """Keep the lines of a log, if it is one of DSTest's."""
+        types = _events().get(log.topics[0]) if log.topics else None
+        text = None if types is None else _text(types, log.data)
+        if text is not None:
+            for line in text.splitlines() or [""]:
+                self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        if len(self.lines) < MOST_LINES:
+            self.lines.append(printable(line, MOST_CHARACTERS))
+
+
+def writes_logs(code: str) -> bool:
+    """Whether code, in hex, has one of the events in it: only then logs of calls that revert have to be seen."""
+    return any(topic in code for topic in _topics())
+
+
+@cache
+def _topics() -> tuple[str, ...]:
+    return tuple(topic.hex() for topic in _events())
+
+
+@cache
+def log_interface() -> ContractInterface:
+    """The events as an ABI, by forge's names of their values."""
+    return ContractInterface([
+        {
+            "type": "event",
+            "name": name,
+            "anonymous": False,
+            "inputs": [
+                {"name": named, "type": kind, "indexed": False}
+                for named, kind in zip(_NAMES[len(types)], types, strict=True)
+            ],
+        }
+        for name, types in _listed()
+    ])  # fmt: skip
+
+
+@cache
+def _events() -> Mapping[bytes, tuple[str, ...]]:
+    """The types of each event's values by its topic."""
+    return {bytes(keccak(f"{name}({','.join(types)})".encode())): types for name, types in _listed()}
+
+
+def _listed() -> list[tuple[str, tuple[str, ...]]]:
+    """The events with the types of their values."""
+    listed: list[tuple[str, tuple[str, ...]]] = [(name, (kind,)) for name, kind in _ONE.items()]
+    listed += [("log_array", (kind,)) for kind in _ARRAYS]
+    listed += [(f"log_named_{kind.removesuffix('256')}", ("string", kind)) for kind in _NAMED]
+    listed += [("log_named_array", ("string", kind)) for kind in _ARRAYS]
+    listed += [(f"log_named_decimal_{kind[:-3]}", ("string", kind, "uint256")) for kind in _DECIMALS]
+    return listed
+
+
+def _text(types: tuple[str, ...], data: bytes) -> str | None:
+    """An event's values in words; None where the data hold others."""
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        values = decode(types, data)
+    except (DecodingError, OverflowError, ValueError):
+        return None
+    if len(types) == 1:
+        return _shown(types[0], values[0])
+    text = _with_point(values[1], values[2]) if len(types) == 3 else _shown(types[1], values[1])
+    return f"{values[0]}: {text}"
+
+
+def _shown(kind: str, value: Any) -> str:
+    if kind.endswith("[]"):
+        return f"[{', '.join(_shown(kind[:-2], item) for item in value)}]"
+    if kind == "address":
+        return checksummed(EthAddress(bytes.fromhex(value[2:])))
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+def _with_point(number: int, decimals: int) -> str:
+    if decimals > _MOST_DECIMALS:
+        return str(number)
+    whole, part = divmod(abs(number), 10**decimals)
+    return f"{'-' if number < 0 else ''}{whole}.{part:0{decimals}d}"

@@ -43,7 +43,8 @@ class Settings:
     None where there is none such.
     `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words. `file` is the
     one of the tests that run, `first_actor` the ID of the first actor that is theirs. `real_filecoin`: code etched at
-    Filecoin's precompiles is left out, so that suites which mock them run against the real ones.
+    Filecoin's precompiles is left out, so that suites which mock them run against the real ones. `shows_logs`: what
+    tests write is shown.
     """
 
     root: Path = field(default_factory=Path.cwd)
@@ -59,6 +60,7 @@ class Settings:
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False
+    shows_logs: bool = False
     internal_reverts: bool = False
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
 

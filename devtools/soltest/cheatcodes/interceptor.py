@@ -73,6 +73,8 @@ class Kept:
 
     state: Mapping[str, Any]
     context: MachineContext
+    lines: tuple[str, ...]
+    """What was written by then: forge shows what `setUp` writes with each test."""
 
 
 class TestExterns:
@@ -136,13 +138,13 @@ class Cheatcodes:
 
     def snapshot(self, machine: Hypervisor) -> Kept:
         """What is set now, and the block."""
-        return Kept(self.state.image(), machine.context)
+        return Kept(self.state.image(), machine.context, tuple(self.console.lines))
 
     def restore(self, kept: Kept, machine: Hypervisor) -> None:
         """Go back to what was kept; the machine's state is the world's to bring back."""
         self.state = State.of_image(kept.state)
         machine.context = kept.context
-        self.console.clear()
+        self.console.lines = list(kept.lines)
 
     @cached_property
     def _table(self) -> dict[bytes, Cheatcode]:
@@ -230,7 +232,8 @@ class Cheatcodes:
         self.take_log(calls.accounts.address_of(emitter), log)
 
     def take_log(self, emitter: EthAddress, log: Log) -> None:
-        """Take a log for those that are recorded or expected."""
+        """Take a log for those that are recorded or expected, and for the console."""
+        self.console.take(log)
         if self.state.logs is not None:
             self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
         if self.state.emits:

@@ -274,6 +274,8 @@ class State:
     last_meter: tuple[str, str] | None = None
     watches_gas: bool = False
     """Whether the gas of each call is kept: the test contract has a cheatcode that asks for it."""
+    watches_logs: bool = False
+    """Whether logs are shown, and the test contract has such in its code: those of calls that revert, too."""
     last_call: CallGas | None = None
     intercept_code: bool = False
     kept: int = 0
@@ -316,6 +318,7 @@ class State:
             or self.logs is not None
             or self.intercept_code
             or self.watches_gas
+            or self.watches_logs
         )
 
     def image(self) -> Mapping[str, Any]:

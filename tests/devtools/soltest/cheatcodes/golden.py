@@ -29,6 +29,7 @@ SOURCES: Final = (
     "Rollbacks",
     "Numbers",
     "Scripts",
+    "Logs",
 )
 
 
@@ -36,7 +37,12 @@ def of_forge(results: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """What forge said, as the file holds it: status, reason and gas by suite and test."""
     return {
         suite.split(":")[1]: {
-            name: {"status": test["status"], "reason": test["reason"] or "", "gas": test["kind"]["Unit"]["gas"]}
+            name: {
+                "status": test["status"],
+                "reason": test["reason"] or "",
+                "gas": test["kind"]["Unit"]["gas"],
+                "logs": test["decoded_logs"],
+            }
             for name, test in sorted(found["test_results"].items())
         }
         for suite, found in sorted(results.items())

@@ -39,7 +39,7 @@ def run(
     files = sorted({place.file for place in places})
     suites, corrupt = find_suites(artifacts, files, Filter(contract=f"^{contract}$"))
     assert (len(suites), corrupt) == (1, [])
-    job = Job(project, places, {}, rules=rules, evm=evm)
+    job = Job(project, places, {}, rules=rules, evm=evm, shows_logs=True)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer = TestViewer(artifacts, rules, 0)
     collector = None if report is None else viewer.collector(world.machine, "gas")

@@ -1,4 +1,4 @@
-"""Every cheatcode test of `contracts/` ends as it does in forge: the same status, the same words, the same gas.
+"""Every cheatcode test of `contracts/` ends as it does in forge: the same status, words, gas and logs.
 
 Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
 """
@@ -52,6 +52,9 @@ def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
         return
     ours = {name: (test.status.value, test.reason or "") for name, test in found.items()}
     assert ours == {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
+    assert {name: list(test.logs) for name, test in found.items()} == {
+        name: test["logs"] for name, test in wanted.items()
+    }
     gas = {name for name, test in wanted.items() if test["gas"] != found[name].gas}
     assert gas <= set(OTHER_GAS)
 

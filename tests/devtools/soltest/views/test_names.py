@@ -128,6 +128,27 @@ def test_what_no_interface_says_is_shown_as_it_stands(names: Names, data: bytes,
     ]
 
 
+def log_of(topics: list[bytes], data: bytes) -> EventEmitted:
+    entries = [(0, f"t{place}", 85, topic) for place, topic in enumerate(topics, 1)]
+    return EventEmitted(ActorID(1), (*entries, (0, "d", 85, data)))
+
+
+def test_logs_look_as_forges_whether_an_interface_knows_them_or_not(names: Names) -> None:
+    unknown = [b"\0" * 31 + b"\1", b"\0" * 31 + b"\2"]
+    shown = lines(
+        names, ASK + encode(["uint256"], [5]), ExitCode.OK, b"",
+        log_of([bytes(keccak(b"log(string)"))], encode(["string"], ["a"])),  # DSTest names no value
+        log_of(unknown, b""), log_of([], b"\5"),
+    )  # fmt: skip
+    assert shown[1:-1] == [
+        '    ├─ emit log(val: "a")',
+        f"    ├─  emit topic 0: 0x{unknown[0].hex()}",
+        f"    │        topic 1: 0x{unknown[1].hex()}",
+        "    │           data: 0x",
+        "    ├─           data: 0x05",
+    ]
+
+
 def test_a_frame_that_was_stopped_says_by_what(names: Names) -> None:
     data = ASK + encode(["uint256"], [1])
     assert lines(names, data, ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, b"")[1] == (
@@ -159,12 +180,27 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
         ("addr(uint256)", [99], "addr(<pk>)", None, ""),
         ("deriveKey(string,uint32)", ["test junk", 0], "deriveKey(<pk>)", [7], "<pk>"),
         ("sign(uint256,bytes32)", [95, bytes(32)], f'sign("<pk>", 0x{"00" * 32})', None, ""),
+        ("sign(bytes32)", [bytes(32)], f"sign(0x{'00' * 32})", None, ""),
+        ("signCompact(uint256,bytes32)", [95, bytes(32)], f'signCompact("<pk>", 0x{"00" * 32})', None, ""),
+        ("signP256(uint256,bytes32)", [95, bytes(32)], f'signP256("<pk>", 0x{"00" * 32})', None, ""),
+        ("signWithNonceUnsafe(uint256,bytes32,uint256)", [95, bytes(32), 96],
+         f'signWithNonceUnsafe("<pk>", 0x{"00" * 32}, "<nonce>")', None, ""),
+        ("signEd25519(bytes,bytes,bytes32)", [b"a", b"b", b"k" * 32], 'signEd25519(0x61, 0x62, "<pk>")', None, ""),
+        ("signDelegation(address,uint256)", [SENDER, 95], f'signDelegation({SENDER}, "<pk>")', None, ""),
+        ("signDelegation(address,uint256,uint64)", [SENDER, 95, 1], f'signDelegation({SENDER}, "<pk>", 1)', None, ""),
+        ("signAndAttachDelegation(address,uint256,bool)", [SENDER, 95, True],
+         f'signAndAttachDelegation({SENDER}, "<pk>", true)', None, ""),
+        ("publicKeyP256(uint256)", [95], "publicKeyP256(<pk>)", None, ""),
+        ("publicKeyEd25519(bytes32)", [b"k" * 32], "publicKeyEd25519(<pk>)", None, ""),
+        ("createEd25519Key(bytes32)", [b"k" * 32], "createEd25519Key(<pk>)", [1, 2], "<pk>"),
+        ("rememberKeys(string,string,uint32)", ["test junk", "m/", 2], 'rememberKeys("<mnemonic>", "m/", 2)', None, ""),
+        ("rpcUrl(string)", ["main"], 'rpcUrl("main")', [7], "<rpc url>"),
         ("startBroadcast(uint256)", [92], "startBroadcast(<pk>)", None, ""),
         ("startBroadcast(address)", [RAW], "startBroadcast(0x000000000000000000000000000000000000ABcD)", None, ""),
         ("envUint(string)", ["K9"], 'envUint("K9")', [7], "<env var value>"),
         ("envExists(string)", ["K9"], 'envExists("K9")', [1], "true"),
     ],
-)
+)  # fmt: skip
 def test_keys_and_variables_are_withheld(
     names: Names, signature: str, given: list[object], call: str, returns: list[int] | None, answer: str
 ) -> None:
@@ -172,7 +208,7 @@ def test_keys_and_variables_are_withheld(
     tracer = FrameTracer("filecoin")
     to = Address.delegated(10, VM)
     tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
-    output = b"" if returns is None else encode(["uint256"], returns)
+    output = b"" if returns is None else encode(["uint256"] * len(returns), returns)
     tracer.event(CallEnded(ExitCode.OK, byte_string(output), CBOR, 0))
     assert trace_text(tracer.roots, names).splitlines() == [
         f"  [0] VM::{call}",
