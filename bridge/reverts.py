@@ -1,5 +1,7 @@
 """What revert data says without the contract's interface: Solidity's own two errors, else hex.
 
+Lotus' words are `revert_reason`'s, those of Ethereum's tools (anvil, forge) `reverted_with`'s.
+
 `Error(string)` comes from `require` and `revert`, `Panic(uint256)` from the compiler's checks. Custom errors take an
 interface (`bridge.abi`). Rules: the Solidity documentation, and lotus node/impl/eth for names and for what is shown of
 data that does not hold what its selector says.
@@ -23,6 +25,18 @@ _PANICS: Final = {
     0x32: "ArrayIndexOutOfBounds()",
     0x41: "OutOfMemory()",
     0x51: "CalledUninitializedFunction()",
+}
+_PANIC_WORDS: Final = {
+    0x00: "generic/unspecified error",
+    0x01: "assertion failed",
+    0x11: "arithmetic underflow or overflow",
+    0x12: "division or modulo by zero",
+    0x21: "failed to convert value into enum type",
+    0x22: "storage byte array incorrectly encoded",
+    0x31: "called `.pop()` on an empty array",
+    0x32: "array out-of-bounds access",
+    0x41: "memory allocation error",
+    0x51: "called an invalid internal function",
 }
 
 
@@ -50,3 +64,23 @@ def revert_reason(data: bytes) -> str:
         return f"Error({text})"
     code = panic_code(data)
     return f"0x{data.hex()}" if code is None else _PANICS.get(code, f"Panic(0x{code:x})")
+
+
+def panic_text(code: int) -> str:
+    """A panic in the words of Ethereum's tools."""
+    return f"panic: {_PANIC_WORDS.get(code, 'unknown code')} (0x{code:02x})"
+
+
+def reverted_with(data: bytes) -> str | None:
+    """Revert data in the words of Ethereum's tools, a custom error by selector and data; None where there is none."""
+    if not data:
+        return None
+    text, code = error_text(data), panic_code(data)
+    if text is not None:
+        return text
+    if code is not None:
+        return panic_text(code)
+    selector, rest = data[:4], data[4:]
+    if len(selector) < 4:
+        return f"custom error bytes 0x{selector.hex()}"
+    return f"custom error 0x{selector.hex()}" + (f": {rest.hex()}" if rest else "")

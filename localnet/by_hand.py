@@ -33,7 +33,7 @@ class ByHand(Producing):
         self._clock.set_next(timestamp, self.head.timestamp)
 
     def set_time(self, timestamp: int) -> int:
-        """Let it be this time now, in Unix seconds; how far the clock runs ahead. Raises InvalidInput."""
+        """Let it be this time now, in Unix seconds; by how much the clock went ahead. Raises InvalidInput."""
         return self._clock.set(timestamp)
 
     def set_block_interval(self, seconds: int | None) -> None:

@@ -52,10 +52,11 @@ class ChainClock:
         self.interval = seconds
 
     def set(self, timestamp: int) -> int:
-        """Let it be this time now; the whole offset. Raises InvalidInput."""
+        """Let it be this time now; by how much it went ahead, 0 where it went back. Raises InvalidInput."""
         _check(whole_number(timestamp, "a time"))
-        self.offset += timestamp - self._now()
-        return self.offset
+        ahead = timestamp - self._now()
+        self.offset += ahead
+        return max(0, ahead)
 
     def after(self, head: int) -> int:
         """The time of the block after one of time `head`: what was set, or the clock's, but later than `head`."""

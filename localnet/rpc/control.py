@@ -38,12 +38,11 @@ def mine_one(node: Node, options: Any = None) -> str:
     return "0x0"
 
 
-def mine(node: Node, blocks: int = 1, interval: int = 1) -> None:
-    """Make so many blocks, so many seconds apart."""
+def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
+    """Make N blocks; with an interval, the clock runs ahead by that many seconds before each of them."""
     _check_count(node, blocks)
-    for place in range(blocks):
-        if place and interval > 1:
-            node.network.set_next_timestamp(node.network.head.timestamp + interval)
+    for _ in range(blocks):
+        node.network.increase_time(interval)
         node.network.mine()
 
 
@@ -64,7 +63,7 @@ def set_next_block_timestamp(node: Node, timestamp: int) -> None:
 
 
 def set_time(node: Node, timestamp: int) -> int:
-    """Let it be this time now, in Unix seconds; how many seconds the clock runs ahead."""
+    """Let it be this time now, in Unix seconds; by how many seconds the clock went ahead."""
     return node.network.set_time(timestamp)
 
 
@@ -79,24 +78,21 @@ def remove_block_timestamp_interval(node: Node) -> bool:
     return True
 
 
-def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> bool:
+def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
     """The base fee of the next block, in attoFIL per gas."""
     node.network.set_next_base_fee(base_fee)
-    return True
 
 
-def set_automine(node: Node, on: bool) -> bool:
+def set_automine(node: Node, on: bool) -> None:
     """Whether each transaction gets a block at once."""
     node.network.automine = on
-    return True
 
 
-def set_interval_mining(node: Node, seconds: int) -> bool:
+def set_interval_mining(node: Node, seconds: int) -> None:
     """Make a block every so many seconds, of what waits, and not for each transaction any more; 0 ends that."""
     node.interval.set(seconds)
     if seconds:
         node.network.automine = False
-    return True
 
 
 def get_interval_mining(node: Node) -> int | None:
@@ -127,7 +123,7 @@ def rollback(node: Node, depth: int = 1) -> None:
     _go_back(node, height - depth)
 
 
-def reset(node: Node, options: Any = None) -> bool:
+def reset(node: Node, options: Any = None) -> None:
     """Go back to the first block, with the clock's own time; another fork needs another node."""
     if isinstance(options, dict) and fields(options, "options").get("forking"):
         raise invalid_params("forking: a node that runs forks nothing else: start one with --fork-url")
@@ -135,15 +131,15 @@ def reset(node: Node, options: Any = None) -> bool:
     node.network.set_block_interval(None)
     node.impersonated.clear()
     node.impersonates_all = False
-    return True
 
 
-def drop_transaction(node: Node, transaction_hash: bytes) -> bool:
-    """Forget a transaction that waits; false where there is none."""
+def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
+    """Forget a transaction that waits; its hash, null where there is none."""
     waiting = node.network.mempool.get(transaction_hash)
-    if waiting is not None:
-        node.network.mempool.drop(waiting)
-    return waiting is not None
+    if waiting is None:
+        return None
+    node.network.mempool.drop(waiting)
+    return as_data(transaction_hash)
 
 
 def drop_all_transactions(node: Node) -> None:
@@ -187,11 +183,10 @@ def genesis_time(node: Node) -> int:
     return index.tipset(index.first).timestamp
 
 
-def set_logging_enabled(node: Node, on: bool) -> bool:
+def set_logging_enabled(node: Node, on: bool) -> None:
     """Whether the node tells on its console what happens; with --silent it never does."""
     if node.console is not None:
         node.console.enabled = on
-    return True
 
 
 def metadata(node: Node) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     if kind is None and given.get("authorizationList"):
         return SET_CODE
     if kind is None and gas_price is not None:
-        return ACCESS_LIST if given.get("accessList") else LEGACY
+        return LEGACY if given.get("accessList") is None else ACCESS_LIST
     if kind is None:
         return DYNAMIC_FEE
     if kind == LEGACY and given.get("accessList"):

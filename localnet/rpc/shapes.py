@@ -173,7 +173,6 @@ def receipt_json(receipt: TransactionReceipt, rules: Rules) -> dict[str, Any]:
         "blockNumber": as_quantity(tipset.height),
         "from": as_data(execution.sender),
         "to": None if execution.to is None else as_data(execution.to),
-        "root": _ZERO_HASH,
         "status": as_quantity(int(receipt.succeeded)),
         "contractAddress": None if contract is None else as_data(contract),
         "cumulativeGasUsed": "0x0",

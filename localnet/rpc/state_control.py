@@ -19,28 +19,24 @@ def actor_address(value: Any) -> Address:
     return to_filecoin(address(value))
 
 
-def set_balance(node: Node, owner: Address, amount: int) -> bool:
+def set_balance(node: Node, owner: Address, amount: int) -> None:
     """Give an address, of Ethereum or Filecoin, another balance, in attoFIL."""
     node.network.set_balance(owner, amount)
-    return True
 
 
-def add_balance(node: Node, owner: Address, amount: int) -> bool:
+def add_balance(node: Node, owner: Address, amount: int) -> None:
     """Give an address so many attoFIL more."""
     node.network.set_balance(owner, node.network.balance(owner) + amount)
-    return True
 
 
-def set_nonce(node: Node, owner: EthAddress, nonce: int) -> bool:
+def set_nonce(node: Node, owner: EthAddress, nonce: int) -> None:
     """Give an account or a contract another nonce."""
     node.network.set_nonce(owner, nonce)
-    return True
 
 
-def set_code(node: Node, owner: EthAddress, code: bytes) -> bool:
+def set_code(node: Node, owner: EthAddress, code: bytes) -> None:
     """Give an Ethereum address other runtime code; balance, storage and nonce stay, and no constructor runs."""
     node.network.set_code(owner, code)
-    return True
 
 
 def set_storage_at(node: Node, owner: EthAddress, slot: int, value: int) -> bool:
@@ -49,23 +45,19 @@ def set_storage_at(node: Node, owner: EthAddress, slot: int, value: int) -> bool
     return True
 
 
-def impersonate_account(node: Node, owner: EthAddress) -> bool:
+def impersonate_account(node: Node, owner: EthAddress) -> None:
     """Let eth_sendTransaction send from an address without a key: an account's, a contract's, a masked ID."""
     node.impersonated.add(owner)
-    return True
 
 
-def stop_impersonating_account(node: Node, owner: EthAddress) -> bool:
-    """The end of impersonation; true where it had begun."""
-    known = owner in node.impersonated
+def stop_impersonating_account(node: Node, owner: EthAddress) -> None:
+    """The end of impersonation."""
     node.impersonated.discard(owner)
-    return known
 
 
-def auto_impersonate_account(node: Node, on: bool) -> bool:
+def auto_impersonate_account(node: Node, on: bool) -> None:
     """Whether eth_sendTransaction sends from every address."""
     node.impersonates_all = on
-    return True
 
 
 def dump_state(node: Node) -> str:

@@ -27,16 +27,14 @@ _ALLOWANCE: Final = bytes.fromhex("dd62ed3e")
 _WORD: Final = 32
 
 
-def deal_erc20(node: Node, owner: EthAddress, token: EthAddress, amount: int) -> bool:
+def deal_erc20(node: Node, owner: EthAddress, token: EthAddress, amount: int) -> None:
     """Give an address another balance of an ERC-20 token, in the token's smallest unit; its supply stays."""
     _set(node, token, _BALANCE_OF + _words(owner), amount, "balance")
-    return True
 
 
-def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, token: EthAddress, amount: int) -> bool:
+def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, token: EthAddress, amount: int) -> None:
     """Let a spender take so much of an owner's ERC-20 tokens."""
     _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
-    return True
 
 
 def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str) -> None:

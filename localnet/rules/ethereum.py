@@ -23,7 +23,7 @@ from bridge.ethereum_block import (
 from bridge.ethereum_execution import EthereumExecution, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
 from bridge.receipts import failure_text
-from bridge.reverts import error_text, panic_code, revert_reason
+from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transactions import SignedTransaction, whole_transaction
 from hypervisor.address import Address
@@ -177,8 +177,15 @@ class EthereumRules:
         }
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """The gas of the block up to and with the transaction."""
-        return {"cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used)}
+        """The gas of the block up to and with the transaction, the price of blob gas, and the block's time.
+
+        The time is no quantity: anvil writes a number, and that is what cast reads.
+        """
+        return {
+            "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
+            "blobGasPrice": hex(self.blob_base_fee or 0),
+            "blockTimestamp": receipt.tipset.timestamp,
+        }
 
     # --- messages ---------------------------------------------------------------------------------------------
 
@@ -221,12 +228,10 @@ class EthereumRules:
         return self.apply_unpaid(machine, signed)
 
     def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
-        """As geth says it: a revert with its reason, where it has one. Native actors' failures have their own words."""
+        """As anvil says it: a revert with its reason, where it has one. Native failures have their own words."""
         if exit_code not in WORDS:
             return failure_text(exit_code, data, words)
-        text = error_text(data)
-        if text is None and panic_code(data) is not None:
-            text = revert_reason(data)
+        text = reverted_with(data)
         return WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
 
     # --- questions --------------------------------------------------------------------------------------------

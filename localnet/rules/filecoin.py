@@ -112,8 +112,8 @@ class FilecoinRules:
         return {}
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """Nothing: receipts are Lotus'."""
-        return {}
+        """A root, which Lotus has as zeros."""
+        return {"root": f"0x{bytes(32).hex()}"}
 
     # --- messages ---------------------------------------------------------------------------------------------
 

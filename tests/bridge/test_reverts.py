@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.reverts import error_text, revert_reason
+from bridge.reverts import error_text, revert_reason, reverted_with
 from tests.bridge.errors import error_data
 
 # The Solidity documentation's example: revert("Not enough Ether provided.").
@@ -58,3 +58,36 @@ def test_garbage_behind_the_selector_is_shown_as_it_is(body: bytes) -> None:
     data = DOCUMENTED[:4] + body
     text = error_text(data)
     assert revert_reason(data) == (f"0x{data.hex()}" if text is None else f"Error({text})")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", None),
+        (error_data("Error(string)", "not enough"), "not enough"),
+        (error_data("Error(string)", ""), ""),
+        (bytes.fromhex("de"), "custom error bytes 0xde"),
+        (bytes.fromhex("deadbeef"), "custom error 0xdeadbeef"),
+        (bytes.fromhex("deadbeeffe"), "custom error 0xdeadbeef: fe"),
+        (bytes.fromhex("4e487b71ffffffff"), "custom error 0x4e487b71: ffffffff"),
+        *(
+            (error_data("Panic(uint256)", code), words)
+            for code, words in {
+                0x00: "panic: generic/unspecified error (0x00)",
+                0x01: "panic: assertion failed (0x01)",
+                0x11: "panic: arithmetic underflow or overflow (0x11)",
+                0x12: "panic: division or modulo by zero (0x12)",
+                0x21: "panic: failed to convert value into enum type (0x21)",
+                0x22: "panic: storage byte array incorrectly encoded (0x22)",
+                0x31: "panic: called `.pop()` on an empty array (0x31)",
+                0x32: "panic: array out-of-bounds access (0x32)",
+                0x41: "panic: memory allocation error (0x41)",
+                0x51: "panic: called an invalid internal function (0x51)",
+                0x99: "panic: unknown code (0x99)",
+            }.items()
+        ),
+    ],
+)
+def test_revert_data_in_anvils_words(data: bytes, words: str | None) -> None:
+    """As anvil 1.7.1 answers eth_call of a contract that reverts with its calldata."""
+    assert reverted_with(data) == words

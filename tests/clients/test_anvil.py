@@ -58,10 +58,6 @@ class Both:
         assert ours == theirs, method
         return ours
 
-    def does(self, method: str, *params: Any) -> None:
-        """A method that both have done: Hardhat's answer, true, is taken for anvil's null."""
-        assert self.each(method, *params)[1] in (None, True)
-
     def each(self, method: str, *params: Any) -> tuple[Any, Any]:
         return self.theirs.ask(method, *params), self.ours.ask(method, *params)
 
@@ -101,10 +97,10 @@ def test_tokens_are_dealt(both: Both, coin: tuple[str, Artifact]) -> None:
 
     supply = asked("totalSupply")
     for method, amount in (("anvil_dealERC20", 7), ("hardhat_dealERC20", 8), ("anvil_setERC20Balance", 9)):
-        both.does(method, BOB, token, hex(amount))
+        both.ask(method, BOB, token, hex(amount))
         assert asked("balanceOf", BOB) == amount
     assert asked("totalSupply") == supply
-    both.does("anvil_setERC20Allowance", BOB, ALICE, token, hex(5))
+    both.ask("anvil_setERC20Allowance", BOB, ALICE, token, hex(5))
     assert (asked("allowance", BOB, ALICE), asked("allowance", ALICE, BOB)) == (5, 0)
     both.refuses("anvil_dealERC20", BOB, NOBODY, "0x1")
 
@@ -127,24 +123,24 @@ def test_blocks_give_way(both: Both) -> None:
 
 
 def test_names_of_other_nodes_do_the_same(both: Both) -> None:
-    both.does("tenderly_setBalance", NOBODY, "0x10")
-    both.does("hardhat_addBalance", NOBODY, "0x1")
-    both.does("tenderly_addBalance", NOBODY, "0x2")
+    both.ask("tenderly_setBalance", NOBODY, "0x10")
+    both.ask("hardhat_addBalance", NOBODY, "0x1")
+    both.ask("tenderly_addBalance", NOBODY, "0x2")
     assert both.ask("eth_getBalance", NOBODY, "latest") == "0x13"
-    both.does("evm_setAccountNonce", NOBODY, "0x7")
+    both.ask("evm_setAccountNonce", NOBODY, "0x7")
     assert both.ask("eth_getTransactionCount", NOBODY, "latest") == "0x7"
-    both.does("hardhat_autoImpersonateAccount", True)
-    both.does("anvil_setBalance", NOBODY, hex(10**20))
+    both.ask("hardhat_autoImpersonateAccount", True)
+    both.ask("anvil_setBalance", NOBODY, hex(10**20))
     both.each("eth_sendTransaction", {"from": NOBODY, "to": BOB, "value": "0x1"})
     assert both.ask("eth_getTransactionCount", NOBODY, "latest") == "0x8"
-    both.does("anvil_setAutomine", False)
+    both.ask("anvil_setAutomine", False)
     both.each("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
-    both.does("hardhat_dropAllTransactions")
+    both.ask("hardhat_dropAllTransactions")
     both.ask("anvil_mine", "0x1")
     assert both.ask("eth_getBlockTransactionCountByNumber", "latest") == "0x0"
     for on in (False, True):
-        both.does("anvil_setLoggingEnabled", on)
-        both.does("hardhat_setLoggingEnabled", on)
+        both.ask("anvil_setLoggingEnabled", on)
+        both.ask("hardhat_setLoggingEnabled", on)
 
 
 def test_a_transaction_and_its_receipt_are_one_request(both: Both) -> None:

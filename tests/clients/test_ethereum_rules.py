@@ -49,7 +49,7 @@ def both(nodes: tuple[NodeClient, NodeClient]) -> Iterator[Both]:
     """Both nodes, as they were before the test, but that anvil keeps the base fee that it has come to."""
     found = Both(*nodes)
     snapshots = found.each("evm_snapshot")
-    found.does("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    found.ask("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
     yield found
     for client, snapshot in zip((found.theirs, found.ours), snapshots, strict=True):
         client.ask("evm_revert", snapshot)
@@ -203,7 +203,7 @@ def test_reverts_are_told_in_the_same_words(both: Both) -> None:
 def test_base_fees_follow_how_full_blocks_are(both: Both) -> None:
     for _ in range(5):
         sent(both, to=BOB, value="0x1")
-    both.does("anvil_mine", "0x3")
+    both.ask("anvil_mine", "0x3")
     heads = both.each("eth_getBlockByNumber", "latest", False)
     assert heads[0]["baseFeePerGas"] == heads[1]["baseFeePerGas"]
     histories = both.each("eth_feeHistory", "0x4", "latest", [50])

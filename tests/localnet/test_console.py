@@ -250,7 +250,7 @@ def test_what_calls_and_estimates_log_is_told_once_each(capsys: pytest.CaptureFi
 def test_nothing_is_told_while_it_is_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
     with Network() as network, told(network, PROJECT / "out") as console:
         client = Client(Node(network, console=console))
-        assert client("anvil_setLoggingEnabled", False) is True
+        assert client("anvil_setLoggingEnabled", False) is None
         contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
         put = {"to": str(contract), "data": f"0x{VAULT.interface.encode_call('put', 3).hex()}"}
         client("eth_call", put, "latest")

@@ -8,25 +8,14 @@ from typing import Final
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
+from bridge.reverts import panic_text
+
 CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
 """The selector of `CheatcodeError(string)`."""
 ERROR: Final = bytes.fromhex("08c379a0")
 PANIC: Final = bytes.fromhex("4e487b71")
 MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
-
-PANICS: Final = {
-    0x00: "generic/unspecified error",
-    0x01: "assertion failed",
-    0x11: "arithmetic underflow or overflow",
-    0x12: "division or modulo by zero",
-    0x21: "failed to convert value into enum type",
-    0x22: "storage byte array incorrectly encoded",
-    0x31: "call to empty array pop",
-    0x32: "array out-of-bounds access",
-    0x41: "memory allocation error",
-    0x51: "called an invalid internal function",
-}
 
 KnownErrors = Callable[[bytes], str | None]
 """The words of a custom error's data, None where nobody knows it."""
@@ -78,7 +67,7 @@ def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
             return text.decode("utf-8", "replace")
     if data[:4] == PANIC and len(data) == 36:
         code = int.from_bytes(data[4:], "big")
-        return f"panic: {PANICS.get(code, 'unknown code')} (0x{code:02x})"
+        return panic_text(code)
     words = known(data)
     if words is not None:
         return words

@@ -84,9 +84,10 @@ FORKS = {"blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash"
 
 MORE = {
     "totalDifficulty", "root", "status", "accessList", "chainId", "maxFeePerGas", "maxPriorityFeePerGas", "yParity",
-    "baseFeePerGas", "error",
+    "baseFeePerGas", "error", "blobGasPrice", "blockTimestamp",
 }  # fmt: skip
-"""Fields that the node has, and the reference client for some types of transactions, blocks and outcomes only."""
+"""Fields that the node has, and the reference client for some types of transactions, blocks and outcomes only, or that
+anvil has in receipts."""
 
 NULLABLE = {"to", "contractAddress"}
 """Fields that are null for a transaction of another kind: the node's transactions are not the reference chain's."""

@@ -425,12 +425,12 @@ class TestControls:
         assert failed.value.code == -32602
 
     def test_balances(self, rpc: Client) -> None:
-        assert rpc("anvil_setBalance", NOBODY, "0x64") is True
+        assert rpc("anvil_setBalance", NOBODY, "0x64") is None
         assert rpc("eth_getBalance", NOBODY) == "0x64"
         with pytest.raises(Failed, match="cannot be a balance") as refused:
             rpc("anvil_setBalance", NOBODY, hex(1 << 127))
         assert refused.value.code == -32602
-        assert rpc("hardhat_setBalance", ALICE, "0x0") is True
+        assert rpc("hardhat_setBalance", ALICE, "0x0") is None
         with pytest.raises(Failed, match="insufficient funds"):
             rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x500000"})
 

@@ -159,7 +159,7 @@ class TestIntervals:
 
     def test_over_rpc(self, rpc: Client) -> None:
         assert rpc("anvil_getIntervalMining") is None
-        assert rpc("evm_setIntervalMining", 5) is True
+        assert rpc("evm_setIntervalMining", 5) is None
         assert (rpc("anvil_getIntervalMining"), rpc("anvil_getAutomine")) == (5, False)
         rpc("evm_setIntervalMining", 0)
         rpc("evm_setAutomine", True)

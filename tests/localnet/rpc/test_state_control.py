@@ -35,19 +35,19 @@ class TestImpersonation:
         with pytest.raises(Failed, match="unknown account") as failed:
             rpc("eth_sendTransaction", payment)
         assert failed.value.code == -32000
-        assert rpc("hardhat_impersonateAccount", NOBODY) is True
+        assert rpc("hardhat_impersonateAccount", NOBODY) is None
         receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", payment))
         assert (receipt["from"], receipt["status"], receipt["type"]) == (NOBODY, "0x1", "0x2")
         found = rpc("eth_getTransactionByHash", receipt["transactionHash"])
         assert (found["from"], found["nonce"], found["value"], found["r"]) == (NOBODY, "0x0", "0x5", "0x0")
-        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is True
-        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is False
+        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is None
+        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is None
         with pytest.raises(Failed, match="unknown account"):
             rpc("eth_sendTransaction", payment)
 
     def test_everybody_sends(self, fresh: Client) -> None:
         counter = deploy(fresh, COUNTER)
-        assert fresh("anvil_autoImpersonateAccount", True) is True
+        assert fresh("anvil_autoImpersonateAccount", True) is None
         sent = fresh("eth_sendTransaction", {"from": counter, "to": counter, "data": calldata(COUNTER, "increment")})
         assert fresh("eth_getTransactionReceipt", sent)["status"] == "0x1"
         assert fresh("eth_call", {"to": counter, "data": calldata(COUNTER, "number")}) == ONE
@@ -67,18 +67,18 @@ class TestChanges:
 
     def test_code_storage_and_nonce(self, rpc: Client) -> None:
         counter = deploy(rpc, COUNTER)
-        assert rpc("hardhat_setCode", NOBODY, rpc("eth_getCode", counter)) is True
+        assert rpc("hardhat_setCode", NOBODY, rpc("eth_getCode", counter)) is None
         assert rpc("anvil_setStorageAt", NOBODY, "0x0", ONE) is True
         assert rpc("eth_getStorageAt", NOBODY, "0x0") == ONE
         assert rpc("eth_call", {"to": NOBODY, "data": calldata(COUNTER, "number")}) == ONE
-        assert rpc("anvil_setNonce", BOB, "0x7") is True
+        assert rpc("anvil_setNonce", BOB, "0x7") is None
         assert rpc("eth_getTransactionCount", BOB) == "0x7"
         assert rpc("eth_getTransactionCount", BOB, "pending") == "0x7"
 
     def test_balances_of_either_kind_of_address(self, rpc: Client) -> None:
         native = str(rpc.node.network.accounts[0].native)
-        assert rpc("anvil_setBalance", native, "0x5") is True
-        assert rpc("anvil_addBalance", native, "0x6") is True
+        assert rpc("anvil_setBalance", native, "0x5") is None
+        assert rpc("anvil_addBalance", native, "0x6") is None
         assert rpc.node.network.balance(native) == 11
         with pytest.raises(Failed, match="is no address") as failed:
             rpc("anvil_setBalance", "f1abc", "0x5")
@@ -122,7 +122,7 @@ class TestTheChain:
     def test_it_begins_anew(self, fresh: Client) -> None:
         fresh("evm_increaseTime", 1_000)
         fresh("anvil_mine", 3)
-        assert fresh("hardhat_reset") is True
+        assert fresh("hardhat_reset") is None
         assert fresh("eth_blockNumber") == "0x0"
         with pytest.raises(Failed, match="start one with --fork-url") as failed:
             fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
@@ -131,8 +131,8 @@ class TestTheChain:
     def test_what_waits_is_dropped(self, rpc: Client) -> None:
         rpc("evm_setAutomine", False)
         sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "nonce": hex(_nonce(rpc) + n)}) for n in range(3)]
-        assert rpc("hardhat_dropTransaction", sent[0]) is True
-        assert rpc("anvil_dropTransaction", NO_HASH) is False
+        assert rpc("hardhat_dropTransaction", sent[0]) == sent[0]
+        assert rpc("anvil_dropTransaction", NO_HASH) is None
         assert rpc("eth_getTransactionByHash", sent[0]) is None
         rpc("anvil_removePoolTransactions", BOB)
         assert rpc("eth_getTransactionByHash", sent[1])["hash"] == sent[1]
@@ -151,7 +151,7 @@ class TestTheChain:
         assert rpc("eth_sendRawTransactionSync", raw)["status"] == "0x1"
 
     def test_fees_and_times(self, rpc: Client) -> None:
-        assert rpc("hardhat_setNextBlockBaseFeePerGas", "0x1388") is True
+        assert rpc("hardhat_setNextBlockBaseFeePerGas", "0x1388") is None
         rpc("anvil_setBlockTimestampInterval", 12)
         rpc("anvil_mine", 2)
         blocks = [rpc("eth_getBlockByNumber", hex(int(rpc("eth_blockNumber"), 16) - back), False) for back in (1, 0)]
@@ -196,13 +196,13 @@ class TestTokens:
         token = _token(rpc)
         supply = rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")})
         for method, amount in (("anvil_dealERC20", 5), ("hardhat_dealERC20", 0), ("anvil_setERC20Balance", 2**200)):
-            assert rpc(method, BOB, token, hex(amount)) is True
+            assert rpc(method, BOB, token, hex(amount)) is None
             assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "balanceOf", BOB)}), 16) == amount
         assert rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")}) == supply
 
     def test_an_allowance_is_what_was_set(self, rpc: Client) -> None:
         token = _token(rpc)
-        assert rpc("anvil_setERC20Allowance", BOB, ALICE, token, "0x7") is True
+        assert rpc("anvil_setERC20Allowance", BOB, ALICE, token, "0x7") is None
         assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", BOB, ALICE)}), 16) == 7
         assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", ALICE, BOB)}), 16) == 0
 
@@ -383,3 +383,55 @@ def test_accounts_that_are_impersonated_are_listed_as_anvil_does(rpc: Client) ->
     rpc("anvil_stopImpersonatingAccount", NOBODY)
     rpc("anvil_autoImpersonateAccount", True)
     assert rpc("eth_accounts") == own
+
+
+def test_blocks_at_an_interval_advance_the_clock_before_each(rpc: Client) -> None:
+    """anvil_mine(10, 60) is 600 seconds in anvil, whose clock runs ahead by a minute before the first block, too."""
+
+    def time() -> int:
+        return int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    rpc("evm_mine")
+    before, height = time(), int(rpc("eth_blockNumber"), 16)
+    assert rpc("anvil_mine", 10, 60) is None
+    assert (time() - before, int(rpc("eth_blockNumber"), 16) - height) == (600, 10)
+    assert rpc("hardhat_mine", "0x2", "0x1e") is None
+    assert time() - before == 660
+
+
+def test_the_way_to_a_time_that_is_set(rpc: Client) -> None:
+    rpc("evm_mine")
+    now = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    assert [rpc("evm_setTime", now + seconds) for seconds in (1_000, 3_000, 2_000)] == [1_000, 2_000, 0]
+
+
+def test_receipts_have_anvils_fields_under_ethereums_rules() -> None:
+    """The keys are those of a receipt of anvil 1.7.1, which writes the block's time as a number."""
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        access: dict[str, Any] = {"gasPrice": hex(3 * 10**9), "accessList": []}
+        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, **access}))
+        assert set(receipt) == {
+            "type", "status", "cumulativeGasUsed", "logs", "logsBloom", "transactionHash", "transactionIndex",
+            "blockHash", "blockNumber", "gasUsed", "effectiveGasPrice", "blobGasPrice", "from", "to", "contractAddress",
+            "blockTimestamp",
+        }  # fmt: skip
+        assert (receipt["type"], receipt["blobGasPrice"]) == ("0x1", "0x1")
+        assert receipt["blockTimestamp"] == network.head.timestamp
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("0x634e487b7160e01b5f52600160045260245ffd", "execution reverted: panic: assertion failed (0x01)"),
+        ("0x63deadbeef60e01b5f52600760045260245ffd", f"execution reverted: custom error 0xdeadbeef: {7:064x}"),
+    ],
+)
+def test_a_revert_is_told_in_anvils_words_under_ethereums_rules(code: str, words: str) -> None:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        rpc("anvil_setCode", NOBODY, code)
+        for method in ("eth_call", "eth_estimateGas", "eth_sendTransaction"):
+            with pytest.raises(Failed) as failed:
+                rpc(method, {"from": ALICE, "to": NOBODY})
+            assert (failed.value.code, failed.value.message) == (3, words)

@@ -228,5 +228,6 @@ def test_words_of_a_revert_are_geths(network: Network) -> None:
     rules = rules_named("ethereum")
     error = bytes.fromhex("08c379a0") + encode_abi(["string"], ["no"])
     assert rules.failure_text(33, error, "") == "execution reverted: no"
-    assert rules.failure_text(33, b"\x01", "") == "execution reverted"
+    assert rules.failure_text(33, b"", "") == "execution reverted"
+    assert rules.failure_text(33, b"\xde\xad\xbe\xef", "") == "execution reverted: custom error 0xdeadbeef"
     assert rules.failure_text(7, b"", "") == "out of gas"
