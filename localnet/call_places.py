@@ -33,7 +33,7 @@ from store.blockstore import BlockNotFound
 from store.cid import Cid
 
 LONGEST: Final = 3.0
-"""Seconds that listening to the instructions may take."""
+"""Seconds that listening to the instructions may take where somebody asks for it."""
 
 _LAST: Final = 4_096
 """Program counters that are kept of a frame: the compiler's own helpers, which have no line, are shorter."""
@@ -42,14 +42,14 @@ _LAST: Final = 4_096
 class Counters(CallTrees):
     """Keeps the calls, and of each the last program counters: of its caller when it was made, its own when it failed.
 
-    Raises EnoughLogged after `LONGEST` seconds.
+    Raises EnoughLogged once it has listened for so many seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = LONGEST) -> None:
         super().__init__()
         self.made: dict[int, tuple[int, ...]] = {}
         self.failed: dict[int, tuple[int, ...]] = {}
-        self._end = time.monotonic() + LONGEST
+        self._end = time.monotonic() + seconds
         self._frames: list[deque[int]] = []
 
     def event(self, event: TraceEvent, /) -> None:

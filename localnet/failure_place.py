@@ -12,7 +12,7 @@ from bridge.traces.struct_logs import EnoughLogged
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallNode
 from localnet.artifacts import ArtifactFolders
-from localnet.call_places import Counters, Instructions, code_of_call, line_of_code
+from localnet.call_places import LONGEST, Counters, Instructions, code_of_call, line_of_code
 from localnet.call_request import CallRequest
 from localnet.chain import Chain
 from localnet.console_log import is_log
@@ -28,12 +28,13 @@ class FailurePlaces:
         self._chain, self._artifacts = chain, artifacts
         self._instructions = Instructions()
 
-    def of(self, receipt: TransactionReceipt, path: Sequence[int]) -> str | None:
+    def of(self, receipt: TransactionReceipt, path: Sequence[int], seconds: float = LONGEST) -> str | None:
         """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
 
         `path` has the place of each call among its siblings (`localnet.trace_report`), those to `console.log` left out.
+        Nothing is known either where it takes more than so many seconds.
         """
-        listener = Counters()
+        listener = Counters(seconds)
         replay = Replay(self._chain, receipt.tipset, receipt.index)
         replay.machine = self._instructions.told_by(replay.machine)
         try:
@@ -42,9 +43,11 @@ class FailurePlaces:
             return None
         return self._found(replay.machine, listener, receipt.exit_code, path)
 
-    def of_call(self, request: CallRequest, exit_code: int, path: Sequence[int]) -> str | None:
-        """The same of a call at the head that failed with an exit code, and of which nothing was kept."""
-        listener, machine = Counters(), self._instructions.told_by(self._chain.machine)
+    def of_call(
+        self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], seconds: float = LONGEST
+    ) -> str | None:
+        """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
+        listener, machine = Counters(seconds), self._instructions.told_by(machine)
         try:
             listened(machine, request, listener, lambda: None)
         except EnoughLogged:

@@ -6,11 +6,19 @@ nothing is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from localnet.execution import Candidate
 from localnet.records import Tipset
+
+Later = Callable[[Callable[[], None]], None]
+"""Lets work be done on the network's thread once nobody waits for that, in the order in which it was given."""
+
+
+def at_once(work: Callable[[], None]) -> None:
+    """Where nobody waits: work is done now. See `Later`."""
+    work()
 
 
 class Watcher(Protocol):

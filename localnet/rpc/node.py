@@ -21,6 +21,7 @@ from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
 from localnet.side_states import SideStates
+from localnet.watching import Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,13 @@ class Limits:
 
 
 class Teller(Protocol):
-    """A console, as the node's methods use it; `enabled` says whether it tells anything. It must not raise."""
+    """A console, as the node's methods use it; it must not raise.
+
+    `enabled` says whether it tells anything; what takes long it does by `later`.
+    """
 
     enabled: bool
+    later: Later
 
     def estimate_failed(self, request: CallRequest) -> None:
         """The estimate of a transaction's gas failed at the head: it is never made."""

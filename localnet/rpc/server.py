@@ -161,8 +161,9 @@ class Server:
         await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
 
     def tell(self, console: Teller) -> None:
-        """Let a console hear of calls and estimates; on the network's thread."""
+        """Let a console hear of calls and estimates, and tell what it finds out once clients are answered."""
         self._node.console = console
+        console.later = self._worker.later
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""

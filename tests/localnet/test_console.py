@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet import Artifact, Network, TransactionFailed
-from localnet.console import Console
+from localnet import Artifact, Network, TransactionFailed, call_places, console
+from localnet.call_request import CallRequest
+from localnet.console import Console, explaining_time
 from localnet.contract_state import code_of
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS
@@ -260,3 +263,54 @@ def test_nothing_is_told_while_it_is_switched_off(capsys: pytest.CaptureFixture[
         client("hardhat_setLoggingEnabled", True)
         client("eth_call", put, "latest")  # it has kept in mind that the contract logs
         assert capsys.readouterr().out == "console.log: put 3\n"
+
+
+def test_an_explanation_takes_a_second_or_twice_the_run() -> None:
+    assert [explaining_time(run) for run in (0.01, 0.5, 3.0)] == [1.0, 1.0, 6.0]
+
+
+@pytest.mark.parametrize("estimated", [False, True])
+def test_the_line_is_looked_for_no_longer_than_that(
+    estimated: bool, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in looks at a clock that goes on by a millisecond with each, and stands still for the rest."""
+    looks = itertools.count()
+    monkeypatch.setattr(call_places, "time", SimpleNamespace(monotonic=lambda: next(looks) / 1_000))
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    network.set_code(OTHER, bytes.fromhex("5b600056"))  # a loop without an end
+    with told(network) as listener:
+        if estimated:
+            listener.estimate_failed(CallRequest(OTHER, b"", sender=network.accounts[0].address))
+        else:
+            failed(network, OTHER, b"")
+    assert 900 < next(looks) < 1_100
+
+
+def test_what_happens_in_between_is_told_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines are printed at once, the calls of what failed behind them: with the hash, where others stand between."""
+    vault, work = network.deploy(VAULT, 5), list[Callable[[], None]]()
+    with told(network, PROJECT / "out") as listener:
+        listener.later = work.append
+        failed(network, vault.address, VAULT.interface.encode_call("put", 6))
+        sent = network.head.transactions[0].hex()
+        network.send(network.accounts[1].address, 1)
+        assert "TooMuch" not in capsys.readouterr().out
+        for explain in work:
+            explain()
+    out = capsys.readouterr().out
+    assert out.startswith(f"0x{sent}:")
+    assert "TooMuch(6, 5)" in out
+
+
+def test_a_block_that_is_gone_is_not_told(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    vault, work = network.deploy(VAULT, 5), list[Callable[[], None]]()
+    with told(network) as listener:
+        listener.later = work.append
+        snapshot = network.snapshot()
+        failed(network, vault.address, VAULT.interface.encode_call("put", 6))
+        network.revert(snapshot)
+        network.send(network.accounts[1].address, 1)
+        capsys.readouterr()
+        for explain in work:
+            explain()
+    assert capsys.readouterr().out == ""

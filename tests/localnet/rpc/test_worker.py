@@ -1,0 +1,120 @@
+"""The thread that a network belongs to: clients are answered first, and what nobody waits for comes behind that."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from _pytest.monkeypatch import MonkeyPatch
+
+from localnet import Network, console
+from localnet.console import Console
+from localnet.node_client import NodeClient
+from localnet.rpc.server import Server
+from localnet.rpc.worker import MOST_LATER, Worker
+from localnet.trace import trace
+from tests.localnet.rpc.asking import ALICE, NOBODY
+
+_SOON = 20.0
+"""Seconds after which a test that waits in vain ends."""
+
+
+def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
+    worker, replied, order = Worker(), threading.Event(), list[str]()
+
+    def rest() -> None:
+        order.append("rest" if replied.wait(_SOON) else "nobody was answered")
+
+    async def ask() -> None:
+        def work() -> str:
+            worker.later(rest)
+            return "answer"
+
+        order.append(await worker.run(work))
+        replied.set()
+        order.append(await worker.run(lambda: "another"))
+
+    asyncio.run(ask())
+    worker.stop()
+    assert order[0] == "answer"
+    assert sorted(order[1:]) == ["another", "rest"]
+
+
+def test_requests_that_wait_come_before_what_nobody_waits_for() -> None:
+    worker, order = Worker(), list[str]()
+
+    async def ask() -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def first() -> None:
+            begun.set()
+            go_on.wait(_SOON)
+            worker.later(lambda: order.append("later"))
+
+        requests = [asyncio.create_task(worker.run(first))]
+        requests += [asyncio.create_task(worker.run(lambda n=n: order.append(str(n)))) for n in range(3)]  # type: ignore[misc]
+        await asyncio.to_thread(begun.wait, _SOON)
+        requests[3].cancel()  # a client that is gone is not waited for
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    asyncio.run(ask())
+    worker.stop()
+    assert order == ["0", "1", "later"]
+
+
+def test_too_much_that_nobody_waits_for_is_not_done() -> None:
+    worker, done = Worker(), list[int]()
+
+    def work() -> None:
+        for number in range(MOST_LATER + 5):
+            worker.later(lambda number=number: done.append(number))  # type: ignore[misc]
+
+    asyncio.run(worker.run(work))
+    worker.stop()
+    assert done == list(range(5, MOST_LATER + 5))
+
+
+@contextmanager
+def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
+    """A node with a console, and a client of it."""
+    server, ready = Server(network, 0), threading.Event()
+    told = Console(network, ())
+    told.listen()
+    server.tell(told)
+    thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
+    thread.start()
+    assert ready.wait(_SOON)
+    try:
+        with NodeClient(server.url) as client:
+            yield client, told
+    finally:
+        server.stop()
+        thread.join(_SOON)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_a_transaction_that_fails_is_answered_before_it_is_explained(
+    rules: str, monkeypatch: MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The answer, and the receipt, are there while the execution again has not even begun."""
+    answered = threading.Event()
+    waited: list[bool] = []
+
+    def explain(*given: object) -> object:
+        waited.append(answered.wait(_SOON))
+        return trace(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(console, "trace", explain)
+    with Network(rules=rules) as network:
+        with served(network) as (client, _):
+            client.ask("anvil_setCode", NOBODY, "0x5b600056")  # a loop without an end
+            sent = client.ask("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(5_000_000)})
+            assert client.ask("eth_getTransactionReceipt", sent)["status"] == "0x0"
+            answered.set()
+        assert waited == [True]
+    assert "out of gas" in capfd.readouterr().out.lower()
