@@ -69,6 +69,9 @@ def run_tests(
     real_filecoin: Annotated[
         bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
     ] = False,
+    code_size_limit: Annotated[
+        int | None, typer.Option(min=0, metavar="BYTES", help="The longest code of a contract that a test deploys.")
+    ] = None,
     workers: Workers = CORES,
     gas_report: Annotated[
         bool,
@@ -119,7 +122,7 @@ def run_tests(
         inside=None if place == root else place.relative_to(root).as_posix(),
     )
     fuzz = (fuzz_runs, _seed(fuzz_seed))
-    project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi)
+    project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi, code_size_limit)
     shows_logs = verbosity >= 2 or as_json
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
     session = Session(project, wanted, options, lambda line: typer.echo(line, err=True))
@@ -230,8 +233,9 @@ def _seed(text: str | None) -> int | None:
 
 
 def _changed(
-    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool
-) -> Project:
+    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool,
+    code_size_limit: int | None,
+) -> Project:  # fmt: skip
     """The project with what the command line says in its place."""
     runs, seed = fuzz
     sequences, depth = invariant
@@ -244,4 +248,5 @@ def _changed(
             depth=depth or project.invariant.depth,
         ),
         ffi=ffi or project.ffi,
+        code_size_limit=project.code_size_limit if code_size_limit is None else code_size_limit,
     )

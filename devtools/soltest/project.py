@@ -86,6 +86,8 @@ class Project:
     ffi: bool = False
     allow_internal_expect_revert: bool = False
     gas_limit: int = 1 << 30
+    code_size_limit: int | None = None
+    """Bytes; None: no limit under Ethereum's rules, as in forge, under Filecoin's the network's."""
     block_number: int = 1
     timestamp: int = 1
     chain_id: int = 31337
@@ -162,6 +164,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         ffi=table.flag("ffi", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
+        code_size_limit=table.number_or_none("code_size_limit", U64),
         block_number=table.number("block_number", 1, U64),
         timestamp=table.number("block_timestamp", 1, U64),
         chain_id=table.number("chain_id", 31337, U64),

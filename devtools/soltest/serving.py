@@ -118,6 +118,7 @@ def setting_of(job: Job) -> Setting:
         bundle=job.bundle,
         fork=fork_of(project),
         gas_limit=project.gas_limit,
+        code_limit=project.code_size_limit,
         number=project.block_number,
         timestamp=project.timestamp,
         chain_id=project.chain_id,

@@ -19,7 +19,7 @@ from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, u
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from hypervisor.address import Address
-from hypervisor.context import MachineContext
+from hypervisor.context import CodeLimit, MachineContext
 from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -47,6 +47,7 @@ class Setting:
     fork: str = "Osaka"
     bundle: str | None = None
     gas_limit: int = 1 << 30
+    code_limit: int | None = None
     number: int = 1
     timestamp: int = 1
     chain_id: int = 31337
@@ -85,7 +86,10 @@ class World:
         self.setting = setting
         self.cheatcodes = cheatcodes
         block = EthereumBlock(
-            fork=setting.fork, coinbase=setting.coinbase, gas_limit=setting.gas_limit, code_limit=None
+            fork=setting.fork,
+            coinbase=setting.coinbase,
+            gas_limit=setting.gas_limit,
+            code_limit=setting.code_limit,
         )
         context = MachineContext(
             epoch=ChainEpoch(setting.number),
@@ -94,6 +98,7 @@ class World:
             chain_id=setting.chain_id,
             rules=setting.rules,
             block=block if setting.rules == ETHEREUM else None,
+            code_limit=CodeLimit(setting.code_limit),
         )
         self.machine = Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
@@ -134,13 +139,17 @@ class World:
         return self._send(Address.delegated(EAM_NAMESPACE, to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
-        """Create a contract at the address that forge gives it; None where the constructor failed."""
+        """Create a contract at the address that forge gives it; None where the constructor failed.
+
+        Under Filecoin's rules its own code may have any size, not that of contracts which its constructor creates.
+        """
         nonce = self._nonces.get(from_, 0)
         self._nonces[from_] = nonce + 1
         if self._is_ethereum:
             outcome, created = self._apply(from_, None, init_code, value, None, nonce)
             return created, outcome
         self._set_nonce(from_, nonce)
+        self._exempt(create_address(from_, nonce))
         outcome, returned = self._send(
             Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
         )
@@ -196,6 +205,13 @@ class World:
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
         return CallOutcome(ok, unwrap_return(returned), result.gas_used, tuple(result.events), error), returned
+
+    def _exempt(self, who: EthAddress) -> None:
+        """Let the contract that is created next, at this address, have code of any size."""
+        tree, context = self.machine.state_tree, self.machine.context
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        exempt = ActorID(self.next_actor) if actor is None else actor
+        self.machine.context = replace(context, code_limit=replace(context.code_limit, exempt=exempt))
 
     def _set_nonce(self, who: EthAddress, nonce: int) -> None:
         tree = self.machine.state_tree

@@ -108,13 +108,20 @@ class Contract:
 
     def set_bytecode(self, code: bytes) -> None:
         """Install runtime code; exit 16 where it is too long or begins with the reserved byte."""
-        if len(code) > self._rules.max_code_size:
+        if not self._fits(len(code)):
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"code of {len(code)} bytes is too long")
         if code[:1] == bytes([_EIP_3541_BYTE]):
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="code begins with the reserved byte 0xef")
         self.bytecode = self._syscalls.put(code, RAW)
         self.bytecode_hash = self._syscalls.keccak(code)
         self._saved_root = None
+
+    def _fits(self, size: int) -> bool:
+        kernel = self._syscalls.kernel
+        limit = kernel.machine.code_limit
+        if kernel.context.receiver == limit.exempt:
+            return True
+        return size <= (self._rules.max_code_size if limit.longest is None else limit.longest)
 
     # --- head block -------------------------------------------------------------------------------------------
 

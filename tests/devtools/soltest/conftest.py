@@ -34,6 +34,7 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
         folder = write(tmp_path / "artifacts", made)
         places = [Place("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
+        project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
         suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], Filter())
         job = replace(Job(project, places, {}, seed=1), **settings)
         assert not corrupt

@@ -11,6 +11,7 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME
+from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import Status, SuiteResult, TestResult
 from devtools.soltest.stage import selector
@@ -374,3 +375,45 @@ def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> 
     suite = counting_suite(counter, "60035f5110") | {"excludeContracts()": answers("address[]", [COUNTER])}
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
     assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
+
+
+LONGEST = 24_576
+"""Of a contract's code: EIP-170, and Filecoin's EVM actor."""
+
+
+def sized(size: int) -> list[str]:
+    """A body that, in a later block, creates a contract of so many bytes of code, and reverts where it cannot."""
+    init_code = "61" + size.to_bytes(2, "big").hex() + "5ff3"  # return(0, size)
+    roll = f"631f7b4f305f5260056020525f5f6024601c5f73{VM_ADDRESS.hex()}5af150"
+    return [roll, f"64{init_code}5f52", "6005601b5ff0", "@made", "57", "5f5ffd", "made:", "00"]
+
+
+def larger(functions: dict[str, list[str]]) -> dict[str, Any]:
+    """A test contract whose code is longer than a deployed contract's may be."""
+    made = artifact(functions)
+    code = bytes.fromhex(made["deployedBytecode"]["object"]) + bytes(LONGEST)
+    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
+    return {**made, "bytecode": {"object": (head + code).hex()}, "deployedBytecode": {"object": code.hex()}}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("rules", "limit", "longest"),
+    [
+        ("filecoin", None, LONGEST),
+        ("filecoin", 30_000, 30_000),
+        ("ethereum", None, 60_000),
+        ("ethereum", 30_000, 30_000),
+    ],
+)
+def test_a_test_contract_may_be_larger_than_what_tests_deploy(
+    rules: str, limit: int | None, longest: int, evm: str, run_contracts: Run
+) -> None:
+    # forge has no limit unless `code_size_limit` sets one; Filecoin's rules have the network's for what tests deploy
+    made = larger({"testFits()": sized(longest), "testDoesNot()": sized(longest + 1)})
+    found = run_contracts({"Large": made}, rules=rules, evm=evm, code_size_limit=limit)["Large"]
+    ends = {name: test.status for name, test in found.items()}
+    unlimited = rules == "ethereum" and limit is None
+    assert ends == {
+        "testFits()": Status.SUCCESS, "testDoesNot()": Status.SUCCESS if unlimited else Status.FAILURE
+    }  # fmt: skip
