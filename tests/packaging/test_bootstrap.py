@@ -14,7 +14,7 @@ import pytest
 
 from tests.packaging.project import PROJECT
 
-TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "rm", "sed", "sh", "tail", "uname")
+TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
 THIS_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -76,7 +76,12 @@ class Checkout:
         venv = self.folder / ".venv"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
         lock, project = (self.folder / name for name in ("requirements.lock", "pyproject.toml"))
-        (venv / "installed").write_text(f"{self.folder.resolve()}\n{lock.read_text()}{project.read_text()}")
+        self.stamp.write_text(f"{self.folder.resolve()}\n{lock.read_text()}{project.read_text()}")
+
+    @property
+    def stamp(self) -> Path:
+        """What says that the environment is whole."""
+        return self.folder / ".venv" / "installed"
 
 
 @pytest.fixture
@@ -85,11 +90,17 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="module")
-def checkout_with_pip(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout whose environment has pip and nothing else yet."""
+def with_pip(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = Checkout(tmp_path_factory.mktemp("pip"))
     subprocess.run([sys.executable, "-m", "venv", checkout.folder / ".venv"], check=True)
     return checkout
+
+
+@pytest.fixture
+def checkout_with_pip(with_pip: Checkout) -> Checkout:
+    """A checkout whose environment has pip and nothing else, made from another lock."""
+    with_pip.stamp.write_text(f"{with_pip.folder.resolve()}\nanother lock\n")
+    return with_pip
 
 
 def the_error(done: subprocess.CompletedProcess[str]) -> str:
@@ -186,6 +197,66 @@ def test_a_moved_environment_is_made_anew(checkout: Checkout, tmp_path: Path) ->
     checkout.ready_environment()
     checkout.folder = checkout.folder.rename(tmp_path / "moved")
     assert "no Python of" in the_error(checkout.run())
+
+
+# What the fake uv does, in the order in which the script asks: each moment is one at which a run is killed.
+UV = f"""
+kill_at() {{
+    if [ "$1" = "$KILL_AT" ]; then kill -9 "$PPID"; exit; fi
+}}
+case $1 in
+    --version) kill_at start ;;
+    python) exit 1 ;;
+    venv)
+        {shutil.which("mkdir")} -p .venv/bin
+        {shutil.which("ln")} -s {sys.executable} .venv/bin/python
+        kill_at "environment made"
+        ;;
+    *)
+        case "$*" in *requirements.lock*) step=packages ;; *) step=project ;; esac
+        echo half >.venv/$step
+        kill_at "half of $step"
+        echo whole >.venv/$step
+        kill_at "$step"
+        ;;
+esac
+"""
+MOMENTS = ("start", "environment made", "half of packages", "packages", "half of project", "project")
+
+
+@pytest.mark.parametrize("before", ["nothing", "another lock"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_a_killed_run_leaves_is_made_anew(checkout: Checkout, moment: str, before: str) -> None:
+    checkout.working_python("python3")
+    checkout.command("uv", UV)
+    if before == "another lock":
+        checkout.ready_environment()
+        checkout.stamp.write_text(f"{checkout.folder.resolve()}\nanother lock\n")
+        (checkout.folder / ".venv" / "packages").write_text("of another lock\n")
+    killed = checkout.run(KILL_AT=moment)
+    made_here = (before, moment) != ("another lock", "environment made")  # that one is there already
+    assert killed.returncode == (-9 if made_here else 0)
+    if (checkout.folder / ".venv").exists():
+        (checkout.folder / ".venv" / "torn").touch()
+    again = checkout.run(KILL_AT="never")
+    assert again.returncode == 0, again.stderr
+    found = {name: (checkout.folder / ".venv" / name).read_text() for name in ("packages", "project")}
+    assert found == dict.fromkeys(found, "whole\n")
+    assert (checkout.folder / ".venv" / "torn").exists() == (not made_here)
+    assert checkout.run(KILL_AT="start").stderr == ""
+
+
+def test_a_run_that_is_killed_while_it_throws_an_environment_away_leaves_no_stamp(checkout: Checkout) -> None:
+    checkout.working_python("python3")
+    checkout.command("uv", UV)
+    checkout.ready_environment()
+    checkout.stamp.write_text("another folder\n")
+    remove = (checkout.path / "rm").resolve()
+    (checkout.path / "rm").unlink()
+    checkout.command("rm", f'case "$1" in -rf) kill -9 "$PPID" ;; *) exec {remove} "$@" ;; esac')
+    assert checkout.run(KILL_AT="never").returncode == -9
+    assert (checkout.folder / ".venv" / "bin" / "python").exists()
+    assert not checkout.stamp.exists()
 
 
 def test_the_script_claims_the_pythons_that_the_package_claims() -> None:
