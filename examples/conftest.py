@@ -37,22 +37,23 @@ class Refusal:
 Refused = Callable[..., Refusal]
 
 
-@pytest.fixture(scope="module", params=["own bundle", "official bundle"])
+def official() -> Path | None:
+    """The official bundle: of the test data, or what `hypervisor bundle fetch` got, if there is either."""
+    return data_file(f"bundles/{OFFICIAL}.car") if fvm_data() is not None else kept_releases().get(OFFICIAL)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On our own bundle, and on an official one where there is one."""
+    if "chain" in metafunc.fixturenames:
+        names = ["own bundle"] if official() is None else ["own bundle", "official bundle"]
+        metafunc.parametrize("chain", names, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def chain(request: pytest.FixtureRequest) -> Iterator[Network]:
     """One network for a file of tests; what they need all is prepared on it once."""
-    bundle = None if request.param == "own bundle" else official()
-    with Network(bundle=bundle) as network:
+    with Network(bundle=None if request.param == "own bundle" else official()) as network:
         yield network
-
-
-def official() -> Path:
-    """The official bundle: of the test data, or what `hypervisor bundle fetch` got. Skips the test without either."""
-    if fvm_data() is not None:
-        return data_file(f"bundles/{OFFICIAL}.car")
-    kept = kept_releases().get(OFFICIAL)
-    if kept is None:
-        pytest.skip("no official bundle: `hypervisor bundle fetch v18 --network testing-fake-proofs` gets it")
-    return kept
 
 
 @pytest.fixture

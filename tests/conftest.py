@@ -1,4 +1,9 @@
-"""What all tests share: where the test data outside the project lies."""
+"""What all tests share: where the test data outside the project lies, and what stands in for them.
+
+Most of the project is tested without those data. What only needs a bundle takes an official one or our own
+(`bundle_file`); what is done on both takes its parameters from `kinds`, and what needs the data themselves is skipped
+(`data_file`), of which the run's report counts every one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import os
 import signal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +29,8 @@ pytest_plugins = ("tests.suite_report", "pytester")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent
+_OWN_BUNDLE = _PROJECT / "actors" / "bundle.car"
+_MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
 
 
 @cache
@@ -45,3 +53,31 @@ def data_file(name: str) -> Path:
     if not path.exists():
         pytest.fail(f"{name} is missing from the test data in {folder}")
     return path
+
+
+def bundle_file(name: str) -> Path:
+    """An official bundle, as `data_file` has it; without the test data the file of this project's own."""
+    return _OWN_BUNDLE if fvm_data() is None else data_file(name)
+
+
+def bundle_folder() -> Path:
+    """The folder of official bundles; without the test data that of their bare manifests.
+
+    They do for messages that no built-in actor executes: most of the golden vectors (tests/golden/README.md).
+    """
+    return _MANIFESTS if fvm_data() is None else data_file("bundles")
+
+
+def official_bundles(*rows: Any) -> list[Any]:
+    """Rows of a parametrisation that are of official bundles: none of them without the test data."""
+    return [] if fvm_data() is None else [*rows]
+
+
+def kinds(*more: str) -> list[str]:
+    """Whose bundle a test runs on: `own`, and where the test data are here `official`, and `more` of that sort."""
+    return ["own", *official_bundles("official", *more)]
+
+
+def evms() -> list[str]:
+    """Two that run contracts: our engine and the official EVM actor; without the test data both of our engines."""
+    return ["py-evm", "fast" if fvm_data() is None else "official"]

@@ -1,7 +1,9 @@
 """What a run of the tests says of itself: passed and skipped for each suite (a folder of tests/, or an example).
 
-Where the folder of test data is there, a test that is skipped for want of data is a failure: it would hide a moved
-file, or a search that finds nothing.
+The last line has all tests: how many there were, ran and were skipped, with or without the test data. Where those are
+there, a test that is skipped for want of data is a failure: it would hide a moved file, or a search that finds nothing.
+Where they are not, more skipped tests than MOST_SKIPPED fail the run: a clone alone must be
+worth testing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import pytest
 from tests.conftest import fvm_data
 
 FOR_WANT_OF_DATA = ("no test data", "got empty parameter set")
+MOST_SKIPPED = 100
+"""Without the test data; today a good half."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
 
 
@@ -37,8 +41,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run without data that has skipped too much."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput") or fvm_data() is not None:
+        return
+    if len(reporter.stats.get("skipped", [])) > MOST_SKIPPED and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line a suite."""
+    """One line a suite, and one for all."""
     suites: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for outcome in OUTCOMES:
         for report in terminalreporter.stats.get(outcome, []):
@@ -48,6 +61,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for suite, counts in sorted(suites.items()):
         figures = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
         terminalreporter.write_line(f"{suite:<{width}}  {figures}")
+    total = sum(suites.values(), Counter())
+    terminalreporter.write_line(all_in_all(total.total(), total["skipped"]))
+
+
+def all_in_all(collected: int, skipped: int) -> str:
+    """The last line: whether there were data, and what that came to."""
+    data = "with" if fvm_data() is not None else "without"
+    line = f"{data} test data: {collected:,} collected, {collected - skipped:,} run, {skipped:,} skipped"
+    return line if data == "with" or skipped <= MOST_SKIPPED else f"{line}, more than the {MOST_SKIPPED} that may be"
 
 
 def suite_of(nodeid: str) -> str:

@@ -102,8 +102,7 @@ class CaseWorld:
 
     def run(self, case: Mapping[str, Any]) -> list[str]:
         """Apply the case's messages; every difference in words, none if all is as expected."""
-        store = OverlayStore(self._base)
-        machine = self._machine(store, self._build(store, case["pre"]), _context(case))
+        machine = self.begin(case)
         known = {actor["id"]: actor for actor in case["pre"]}
         messages = case.get("messages") or [case["message"]]
         expects = case.get("expects") or [case["expect"]]
@@ -111,7 +110,7 @@ class CaseWorld:
         for index, (message, expect) in enumerate(zip(messages, expects, strict=True)):
             try:
                 self._arrive(machine, case.get("arrives", {}).get(index), known)
-                result = _apply(machine, case, message, known)
+                result = apply(machine, case, message, known)
             except (HypervisorError, ValueError, AssertionError) as error:
                 return [*differences, f"message {index}: {type(error).__name__}: {error}"]
             known.update({actor["id"]: actor for actor in expect["actors"]})
@@ -120,6 +119,11 @@ class CaseWorld:
             if found:
                 break
         return differences
+
+    def begin(self, case: Mapping[str, Any]) -> Hypervisor:
+        """A machine in the state before the case's first message."""
+        store = OverlayStore(self._base)
+        return self._machine(store, self._build(store, case["pre"]), _context(case))
 
     def _machine(self, store: Store, root: Cid, context: MachineContext) -> Hypervisor:
         """A machine for one case; all share the runtimes, so that modules are compiled once."""
@@ -290,9 +294,10 @@ def _write_slots(store: Blockstore, slots: Mapping[str, str]) -> Cid:
     return tree.flush()
 
 
-def _apply(
+def apply(
     machine: Hypervisor, case: Mapping[str, Any], fields: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
 ) -> Result:
+    """Apply a message of a case; `known` has the actors before it by id."""
     message = Message(
         to=Address.from_bytes(bytes.fromhex(fields["to"])),
         from_=_robust_address(fields["from"], known),
@@ -351,12 +356,17 @@ def _compare_result(result: Result, expect: Mapping[str, Any]) -> Iterator[str]:
     wanted = bytes.fromhex(expect.get("return", ""))
     if result.return_data != wanted:
         yield f"return 0x{result.return_data.hex()}, expected 0x{wanted.hex()}"
-    events = [
+    events = events_of(result)
+    if events != expect["events"]:
+        yield f"events {events}, expected {expect['events']}"
+
+
+def events_of(result: Result) -> list[Any]:
+    """Events as a case has them."""
+    return [
         [event.emitter, [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]]
         for event in result.events
     ]
-    if events != expect["events"]:
-        yield f"events {events}, expected {expect['events']}"
 
 
 def _text(state: ActorState, field: str) -> str:

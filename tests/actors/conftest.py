@@ -11,10 +11,11 @@ from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
 from tests.actors import stage
 from tests.actors.ledger import LEDGER
-from tests.actors.official import OTHERS, V18, Official
+from tests.actors.official import ALONE, OTHERS, V18, Official
 from tests.actors.people import GENESIS
 from tests.actors.twins import Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
+from tests.conftest import fvm_data
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,11 +44,14 @@ def world(first_machine: Hypervisor) -> World:
 
 @pytest.fixture(
     scope="session",
-    params=[V18, *(pytest.param(other, marks=pytest.mark.long) for other in OTHERS)],
+    params=[ALONE] if fvm_data() is None else [V18, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)],
     ids=lambda of: of.name,
 )
 def official(request: pytest.FixtureRequest) -> Official:
-    """The official bundle that ours stands beside: the newest, and in `make equality` the others too."""
+    """The official bundle that ours stands beside: the newest, and in `make equality` the others too.
+
+    Without test data ours stand alone.
+    """
     of: Official = request.param
     return of
 

@@ -13,7 +13,7 @@ import pytest
 from multiformats import CID, multihash, varint
 
 from actors import build, loader
-from tests.conftest import data_file
+from tests.conftest import bundle_file, data_file
 
 
 def car_blocks(data: bytes) -> Iterator[tuple[CID | None, bytes]]:
@@ -42,7 +42,7 @@ def manifest(blocks: list[tuple[CID | None, bytes]]) -> list[Any]:
 
 
 def official_names() -> list[str]:
-    official = list(car_blocks(data_file("bundles/v18-devnet.car").read_bytes()))
+    official = list(car_blocks(bundle_file("bundles/v18-devnet.car").read_bytes()))
     root = next(data for cid, data in official if cid is not None and cid.codec.name == "dag-cbor")
     decoded: Any = dag_cbor.decode(root)
     _, data_cid = decoded

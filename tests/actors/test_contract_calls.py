@@ -29,7 +29,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount
 from store.codec import decode, encode
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World, interface
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.runtimes.evm.assembler import assemble, deployer
 
 CRATE = Path(build.ACTORS) / "contract_calls"
@@ -64,11 +64,10 @@ class Caller:
         return self.world.ask(self.inbox, "Inbox", function)
 
 
-@pytest.fixture(scope="module", params=["own bundle", "official bundle"])
+@pytest.fixture(scope="module", params=kinds())
 def machine(request: pytest.FixtureRequest) -> Iterator[Hypervisor]:
-    own = request.param == "own bundle"
     genesis = Genesis(accounts={KEY_ACCOUNT: TokenAmount(FUNDS), ETH_ACCOUNT: TokenAmount(FUNDS)})
-    bundle = Bundle.embedded() if own else Bundle.open(data_file(OFFICIAL))
+    bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(OFFICIAL))
     with Hypervisor.open(bundle=bundle, genesis=genesis) as opened:
         yield opened
 

@@ -27,7 +27,7 @@ from store.cid import Cid, show
 from store.codec import decode
 from tests.actors.damage import damaged
 from tests.actors.ledger import LEDGER
-from tests.actors.official import V18, Official
+from tests.actors.official import ALONE, V18, Official
 from tests.actors.world import World
 from tests.conftest import data_file
 
@@ -49,6 +49,10 @@ class Twins:
     def at_genesis(cls, genesis: Genesis, compiled: Path, of: Official = V18) -> Twins:
         """Both machines, fresh. Our modules are compiled into a folder of their own, since they lie under the CIDs of
         others here."""
+        if of is ALONE:
+            ours = Bundle.embedded()
+            plain = _machine(ours, genesis, of, evm="py-evm", options={"boundary": "plain"})
+            return cls(of, plain, _machine(ours, genesis, of, evm="fast"))
         bundle = Bundle.open(data_file(of.file))
         official = _machine(bundle, genesis, of)
         with pytest.MonkeyPatch.context() as patch:
@@ -173,8 +177,12 @@ class Twins:
         return f"balance {state.balance} nonce {state.nonce} head {show(state.head)} {_plain(head)}"
 
 
-def _machine(bundle: Bundle, genesis: Genesis, of: Official) -> Hypervisor:
-    return Hypervisor.open(bundle=bundle, network=of.network, genesis=genesis, evm="official", proofs=AcceptProofs())
+def _machine(
+    bundle: Bundle, genesis: Genesis, of: Official, evm: str = "official", options: Mapping[str, str] | None = None
+) -> Hypervisor:
+    return Hypervisor.open(
+        bundle=bundle, network=of.network, genesis=genesis, evm=evm, proofs=AcceptProofs(), options=options
+    )
 
 
 def in_place_of(official: Bundle, shared: frozenset[str] = frozenset()) -> Bundle:

@@ -28,6 +28,9 @@ FEWEST_CASES = 300
 VERSIONS = range(21, 29)
 SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in REVISIONS["v4"]))
 
+BUILT_IN_ACTORS_RUN = ("evm/", "official/", "fees/swept/", "fees/to/", "send/to/", "send/answer/of-official-actors")
+"""Beginnings of the ids of vectors in which a built-in actor's code runs, or an account is made: they need bundles."""
+
 Cell = tuple[str, int]
 """A syscall and an error number."""
 

@@ -36,7 +36,7 @@ from store.memory import MemoryStore
 from tests.conformance.coverage import GOLDEN, VERSIONS
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, oracle
 from tests.conformance.probes import Probe, module_of, probes
-from tests.conftest import data_file
+from tests.conftest import bundle_folder
 
 GUEST = ActorID(1000)
 IN_A_MESSAGE = 200
@@ -104,7 +104,7 @@ def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
             # The oracle's kernel that accepts proofs looks at nothing behind the charge.
             stack.enter_context(patch(f"hypervisor.kernel.proofs.{check}"))
         stack.enter_context(patch("hypervisor.kernel.proofs._can_be_seal", return_value=True))
-        yield from run_vector(_written(Path(folder), vectors), BundleFolder(data_file("bundles")))
+        yield from run_vector(_written(Path(folder), vectors), BundleFolder(bundle_folder()))
 
 
 def _base(version: int) -> Vector:

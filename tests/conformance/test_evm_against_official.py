@@ -16,20 +16,18 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import MessageEnded, TraceEvent
 from store.blockstore import Store
 from store.cid import Cid
-from tests.conftest import data_file, fvm_data
+from tests.conftest import bundle_file, data_file, evms, official_bundles
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
 OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
-ENGINES = ("official", "py-evm")
 
 
-@pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
 @pytest.mark.parametrize("mebibytes", [8, 20, 64])
 def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A contract that calls itself as long as it can: in less memory than the network's, so that depth is no limit."""
-    bundle = Bundle.open(data_file(OFFICIAL_BUNDLE))
-    chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in ENGINES]
+    bundle = Bundle.open(bundle_file(OFFICIAL_BUNDLE))
+    chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in evms()]
     count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
     contracts = [chain.deploy(count) for chain in chains]
     for module in ("hypervisor.memory", "runtimes.wasm.runtime"):
@@ -41,13 +39,12 @@ def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: 
 COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "solidity", "trees")
 
 
-@pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
-@pytest.mark.parametrize("group", COMPARED)
+@pytest.mark.parametrize("group", official_bundles(*COMPARED))
 def test_messages_cost_about_what_the_official_actor_makes_them_cost(group: str) -> None:
     """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""
     bundle = Bundle.open(data_file(OFFICIAL_BUNDLE))
-    gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in ENGINES]
-    ratios = sorted(ours / official for official, ours in zip(*gas, strict=True) if official)
+    gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in evms()]
+    ratios = sorted(ours / official for ours, official in zip(*gas, strict=True) if official)
     assert len(ratios) > 25
     assert 0.97 < median(ratios) < 1.03
     tenth = len(ratios) // 10

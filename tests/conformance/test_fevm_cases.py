@@ -1,4 +1,7 @@
-"""The golden cases of the official EVM actor: exit codes, returns, events and every actor's head must be equal."""
+"""The golden cases of the official EVM actor: exit codes, returns, events and every actor's head must be equal.
+
+Those of the test data, and without them the few that fevm_cases.py has written down from it.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import pytest
 from devtools.vectors.fevm import ALL_GROUPS, CaseWorld, load_cases
 from hypervisor.bundle import Bundle
 from store.cid import EMPTY_ARRAY_CID, show
+from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded
 from tests.conftest import data_file, fvm_data
 
-OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
 OWN_ACTORS = ("system", "init", "account", "ethaccount", "placeholder", "eam", "evm")
 
 
 @cache
 def _official() -> Bundle:
-    return Bundle.open(data_file(OFFICIAL_BUNDLE))
+    return Bundle.open(data_file(BUNDLE))
 
 
 @cache
@@ -29,7 +32,7 @@ def _world(natives: str) -> CaseWorld:
 
 def _cases() -> list[Any]:
     if fvm_data() is None:
-        return [pytest.param("own", "", {}, id="no data")]
+        return [pytest.param("own", GROUP, case, id=f"{GROUP}/{case['name']}") for case in load_cases(FOLDER, GROUP)]
     cases = [(group, case) for group in ALL_GROUPS for case in load_cases(data_file("vectors/fevm"), group)]
     return [
         pytest.param(natives, group, case, id=f"{natives}-{group}/{case['name']}")
@@ -55,9 +58,18 @@ def test_a_contract_does_what_the_official_evm_actor_did(natives: str, group: st
 
 
 def test_an_altered_head_is_noticed() -> None:
-    data_file("vectors/fevm")
-    (case, *_) = load_cases(data_file("vectors/fevm"), "storage")
+    (case, *_) = load_cases(FOLDER, GROUP)
     expect = (case.get("expects") or [case["expect"]])[-1]
     (contract, *_) = [actor for actor in expect["actors"] if actor["code"] == "evm"]
     contract["head"] = show(EMPTY_ARRAY_CID)
-    assert any("head" in difference for difference in _world("official").run(case))
+    assert any("head" in difference for difference in _world("own").run(case))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_our_cases_are_what_the_official_evm_actor_does(name: str) -> None:
+    """What is kept in fevm/ was its answer; where it is here, it is asked again."""
+    kept = {case["name"]: case for case in load_cases(FOLDER, GROUP)}
+    assert kept.keys() == CASES.keys()
+    assert not _world("own").run(kept[name])
+    if fvm_data() is not None:
+        assert recorded(name, CASES[name], CaseWorld(_official(), evm="official")) == kept[name]

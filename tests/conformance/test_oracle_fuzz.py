@@ -18,7 +18,7 @@ from store.cid import show
 from tests.conformance import oracle_fuzz
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun
 from tests.conformance.probes import changed, probes
-from tests.conftest import data_file
+from tests.conftest import bundle_folder
 
 
 def as_printed(result: VectorResult) -> str:
@@ -43,9 +43,7 @@ def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     asking = oracle_fuzz.machine
 
     def answer(_command: str, path: str) -> str:
-        monkeypatch.setattr(
-            oracle_fuzz, "run_vector", lambda *_: run_vector(Path(path), BundleFolder(data_file("bundles")))
-        )
+        monkeypatch.setattr(oracle_fuzz, "run_vector", lambda *_: run_vector(Path(path), BundleFolder(bundle_folder())))
         lines = [as_printed(result) for result in asking([])]
         monkeypatch.setattr(oracle_fuzz, "run_vector", run_vector)
         return "\n".join(lines)

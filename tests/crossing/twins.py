@@ -43,8 +43,8 @@ class Stage(Twin):
 class Stages(Twins):
     """Both machines."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.ours, self.official = (Stage(bundle, evm) for evm in RUNNERS)
+    def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS) -> None:
+        self.ours, self.official = (Stage(bundle, evm) for evm in runners)
 
     def execute(self, tree: Tree) -> tuple[Compared, Counter[str]]:
         """A tree on both, and what happened in it."""

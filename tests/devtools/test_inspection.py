@@ -14,7 +14,7 @@ from hypervisor.types import ActorID
 from localnet import Network
 from store.blockstore import put_object
 from store.cid import RAW, cid_of, show
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 
 FIL = 10**18
 
@@ -22,7 +22,7 @@ FIL = 10**18
 @pytest.fixture(scope="module")
 def network() -> Any:
     """A network on the official actors, with a contract whose slot 0 holds 42."""
-    with Network(bundle=data_file("bundles/v18-testing-fake-proofs.car")) as network:
+    with Network(bundle=bundle_file("bundles/v18-testing-fake-proofs.car")) as network:
         # PUSH1 42 PUSH0 SSTORE STOP
         network.send(None, data=bytes.fromhex("602a5f5500"))
         yield network

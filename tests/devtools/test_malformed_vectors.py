@@ -18,7 +18,7 @@ from devtools.vectors.conformance import read_vectors
 from devtools.vectors.run_files import run_file
 from store.car import read_car, write_car
 from tests.conformance.coverage import GOLDEN
-from tests.conftest import data_file
+from tests.conftest import bundle_folder
 
 Vector = dict[str, Any]
 
@@ -35,7 +35,7 @@ def damaged(damage: Callable[[Vector], object]) -> Vector:
 
 
 def errors(path: Path) -> list[str]:
-    return [record["error"] for record in run_file(path, data_file("bundles"))]
+    return [record["error"] for record in run_file(path, bundle_folder())]
 
 
 def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> 
     nowhere = json.dumps(damaged(lambda vector: vector["preconditions"]["variants"][0].update(epoch="1")))
     deep = "[" * 1_500 + "]" * 1_500
     path.write_bytes(gzip.compress("\n".join([good, "{no json", nowhere, deep, good]).encode()))
-    records = run_file(path, data_file("bundles"))
+    records = run_file(path, bundle_folder())
     assert [record["pass"] for record in records] == [True, False, False, False, True]
     name = sound()["_meta"]["id"]
     assert [record["vector"] for record in records] == [name, "some.jsonl", name, "some.jsonl", name]
@@ -99,7 +99,7 @@ def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> 
 def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(sound()).encode() + b"\n") + b"\x1f\x8b\x08 and no more")
-    first, last = run_file(path, data_file("bundles"))
+    first, last = run_file(path, bundle_folder())
     assert (first["pass"], last["pass"], last["vector"]) == (True, False, "cut.jsonl")
     assert "is not a message vector: " in last["error"]
 

@@ -15,7 +15,7 @@ from devtools.cli.trace_client import ask_places
 from localnet import Artifact, Network, TransactionFailed
 from localnet.node_client import NodeError
 from localnet.rpc.server import serving
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.devtools.test_trace_client import Answering, node
 from tests.localnet.test_artifacts import PROJECT, SOURCES
 from tests.localnet.test_console import GAS, line_of
@@ -43,7 +43,7 @@ def traced(transaction: bytes, *options: str) -> str:
     return done.output
 
 
-@pytest.fixture(params=["own", "official"])
+@pytest.fixture(params=kinds())
 def network(request: pytest.FixtureRequest) -> Iterator[Network]:
     official = request.param == "official"
     with Network(bundle=data_file("bundles/v18-devnet.car") if official else None) as found:

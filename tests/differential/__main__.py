@@ -10,7 +10,7 @@ import sys
 from time import monotonic
 
 from bench.recorded import Record, finish, options
-from tests.differential.comparison import compare, twins
+from tests.differential.comparison import compare, official_actor, twins
 from tests.differential.generator import generate
 from tests.differential.plants import NONE, PLANTS
 from tests.differential.show import show
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     parser.add_argument("--case", metavar="SEED:NUMBER", help="show one case, and what it does on both machines")
     chosen = parser.parse_args()
+    official_actor()
     if chosen.case:
         seed, number = chosen.case.split(":")
         return show(twins(NONE), generate(int(seed), int(number)))

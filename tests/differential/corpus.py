@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devtools.vectors.pool import run_all
 from tests.conftest import fvm_data
-from tests.differential.comparison import twins
+from tests.differential.comparison import official_actor, twins
 from tests.differential.fillers import SOURCES
 from tests.differential.fillers import read_file as read_fillers
 from tests.differential.plants import NONE
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="of the files of state tests every so many-th only")
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     chosen = parser.parse_args()
+    official_actor()
     solidity = Tally()
     broken = []
     for name in SCENARIOS:

@@ -11,7 +11,6 @@ from bridge.addresses import EthAddress, create_address
 from devtools.demo.artifacts import contract
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import Account
-from tests.conftest import fvm_data
 from tests.differential.comparison import compare, twins
 from tests.differential.generator import SENDER
 from tests.differential.grammar import THEMES
@@ -22,8 +21,6 @@ from tests.differential.test_corpus import artifacts
 from tests.differential.twins import CallOf, Case
 from tests.differential.workloads import WORKLOADS, cost
 from tests.runtimes.evm.assembler import assemble
-
-pytestmark = pytest.mark.skipif(fvm_data() is None, reason="needs an official bundle")
 
 CONTRACT = EthAddress(b"\xaa" * 20)
 PAGE = Path(__file__).parents[2] / "docs" / "gas.md"

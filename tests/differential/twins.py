@@ -1,4 +1,7 @@
-"""Two machines over one official bundle: one runs contracts on the EVM runtime, the other on the official EVM actor."""
+"""Two machines over one bundle: one runs contracts on the EVM runtime, the other on the official EVM actor.
+
+Without an official bundle the two engines of the EVM runtime stand against each other, over our own.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ from store.cid import Cid
 
 RUNNERS: Final = ("both", "official")
 """Ours is both of our engines at once: a case in which they differ ends with an error."""
+ENGINES: Final = ("fast", "py-evm")
+"""The runners where there is no official EVM actor."""
 EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
 EPOCH_SECONDS: Final = 30
@@ -181,8 +186,8 @@ class _GasReader:
 class Twins:
     """Both machines."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.ours, self.official = (Twin(bundle, evm) for evm in RUNNERS)
+    def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS) -> None:
+        self.ours, self.official = (Twin(bundle, evm) for evm in runners)
 
     def compare(self, case: Case) -> Compared:
         """Run a case on both, up to the first message that is not the same."""

@@ -35,7 +35,7 @@ from hypervisor.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import Account, install
 from store.codec import decode
-from tests.conftest import data_file
+from tests.conftest import bundle_file, evms
 from tests.differential.comparison import BUNDLE
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -62,7 +62,7 @@ class Place:
     """A machine with the contracts above."""
 
     def __init__(self, evm: str) -> None:
-        self.machine = Hypervisor.open(bundle=Bundle.open(data_file(BUNDLE)), evm=evm)
+        self.machine = Hypervisor.open(bundle=Bundle.open(bundle_file(BUNDLE)), evm=evm)
         accounts = {SENDER: Account(10**24, 0), **{at: Account(0, 1, assemble(code)) for at, code in CODES.items()}}
         install(self.machine, accounts)
         self._start = self.machine.snapshot()
@@ -119,7 +119,7 @@ def word(address: bytes) -> bytes:
     return bytes(12) + address
 
 
-@pytest.fixture(scope="module", params=["py-evm", "official"])
+@pytest.fixture(scope="module", params=evms())
 def opened(request: pytest.FixtureRequest) -> Iterator[Place]:
     place = Place(request.param)
     yield place

@@ -20,11 +20,11 @@ from hypervisor import Address
 from hypervisor.bundle import Bundle
 from runtimes.evm.ethereum.alloc import Account
 from store.cid import CBOR, DAG_CBOR, RAW
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 from tests.crossing.puppet import Script
 from tests.crossing.trees import PUPPETS, SENDER
 from tests.crossing.twins import Stages
-from tests.differential.comparison import BUNDLE
+from tests.differential.comparison import BUNDLE, runners
 from tests.differential.twins import CallOf, Case
 from tests.runtimes.evm.assembler import assemble
 
@@ -61,7 +61,7 @@ def accounts() -> dict[EthAddress, Account]:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(data_file(BUNDLE)))
+    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
     yield ready
     for twin in (ready.ours, ready.official):
         twin.machine.close()

@@ -21,7 +21,7 @@ from hypervisor.types import ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.alloc import install
 from store.cid import codec_of
 from store.links import links_of
-from tests.conftest import data_file
+from tests.conftest import bundle_file, evms
 from tests.crossing.trees import SENDER, Tree
 from tests.crossing.twins import Stage, seen
 from tests.differential.comparison import BUNDLE
@@ -34,9 +34,9 @@ SWEPT = 24
 """So many points of a tree are swept in `make test`; all of them by `make bridge`."""
 
 
-@pytest.fixture(scope="module", params=["py-evm", "official"])
+@pytest.fixture(scope="module", params=evms())
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    ready = Stage(Bundle.open(data_file(BUNDLE)), request.param)
+    ready = Stage(Bundle.open(bundle_file(BUNDLE)), request.param)
     yield ready
     ready.machine.close()
 
@@ -116,7 +116,7 @@ def test_bridge_gas_that_runs_out_at_every_single_charge_leaves_a_whole_state(st
 
 @pytest.mark.parametrize("number", TO_AND_FRO)
 def test_bridge_gas_is_swept_over_trees_that_go_to_and_fro(number: int) -> None:
-    stage = Stage(Bundle.open(data_file(BUNDLE)), "py-evm")
+    stage = Stage(Bundle.open(bundle_file(BUNDLE)), "py-evm")
     prepare(stage, Tree(SEED, number))
     result, events = send(stage, Tree(SEED, number))
     assert result.exit_code == ExitCode.OK

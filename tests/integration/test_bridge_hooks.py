@@ -27,7 +27,7 @@ from store.codec import decode, encode
 from tests.actors.people import ALICE, ETHEL, amount, packed, raw
 from tests.actors.test_same_market import ADD, PUBLISH, Deal
 from tests.actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.integration.filecoin_solidity.stage import MARKET, REGISTRY, Stage
 from tests.integration.filecoin_solidity.table import OFFICIAL
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -39,9 +39,9 @@ FRC46: Final = 2233613279
 YES, NO = encode(True), encode(False)
 
 
-@pytest.fixture(scope="module", params=["own bundle", "official bundle", "its EVM actor"])
+@pytest.fixture(scope="module", params=kinds("its EVM actor"))
 def opened(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    own = request.param == "own bundle"
+    own = request.param == "own"
     bundle = Bundle.embedded() if own else Bundle.open(data_file(OFFICIAL))
     stage = Stage(bundle, Path(), "official" if request.param == "its EVM actor" else "py-evm")
     yield stage

@@ -24,11 +24,11 @@ from localnet.contract_state import storage_of
 from runtimes.evm.ethereum.alloc import Account, accounts, install
 from store.cid import CBOR, RAW
 from store.codec import decode, encode
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 from tests.crossing.puppet import Script
 from tests.crossing.trees import CALL_ACTOR, PUPPETS, SENDER
 from tests.crossing.twins import Stages
-from tests.differential.comparison import BUNDLE
+from tests.differential.comparison import BUNDLE, runners
 from tests.differential.twins import GAS_LIMIT
 from tests.runtimes.evm.assembler import assemble
 
@@ -51,7 +51,7 @@ pairs = st.lists(st.tuples(slots, words), max_size=12)
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(data_file(BUNDLE)))
+    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
     yield ready
     for twin in (ready.ours, ready.official):
         twin.machine.close()

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from hypervisor.bundle import Bundle
-from tests.conftest import data_file
+from tests.conftest import bundle_file, official_bundles
 from tests.crossing.comparison import PLANTS
 from tests.crossing.trees import Tree
 from tests.crossing.twins import BELOW, TWICE, Stages, stages
-from tests.differential.comparison import BUNDLE
+from tests.differential.comparison import BUNDLE, runners
 
 TREES = 20
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(data_file(BUNDLE)))
+    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
     yield ready
     for twin in (ready.ours, ready.official):
         twin.machine.close()
@@ -34,7 +34,7 @@ def test_bridge_trees_end_alike_on_both_machines(both: Stages) -> None:
     assert passed.count(BELOW) >= TREES / 4
 
 
-@pytest.mark.parametrize("plant", ["refusal-unsigned"])
+@pytest.mark.parametrize("plant", official_bundles("refusal-unsigned"))
 def test_bridge_trees_find_a_defect_of_the_bridge(both: Stages, plant: str) -> None:
     with PLANTS[plant]():
         assert any(both.execute(Tree(7, number))[0].difference for number in range(4 * TREES))

@@ -21,7 +21,7 @@ from localnet import Network
 from store.codec import encode
 from tests.actors.people import ETHEL, GENESIS
 from tests.actors.world import World
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
 from tests.integration.filecoin_solidity.cases import cases
@@ -37,7 +37,7 @@ CANNOT_FAIL = {
 """Functions that take nothing, or any number, and that no actor refuses."""
 
 
-@pytest.fixture(scope="module", params=["own", "official"])
+@pytest.fixture(scope="module", params=kinds())
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL))
     ready = Stage(bundle, COMPILED)

@@ -21,7 +21,7 @@ from hypervisor.message import Message, SignedMessage
 from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
 from localnet import Account
 from store.codec import encode
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.lane import guests
 from tests.lane.attacks import ATTACKS, MORE_EVENTS, Attack, Exits
 from tests.lane.stage import AWARD, CRON, REWARD, Stage
@@ -63,7 +63,7 @@ def exits_of(stage: Stage, attack: Attack) -> tuple[Exits, list[str], int]:
 
 
 def _cases() -> Iterator[object]:
-    for kind in ("own", "official"):
+    for kind in kinds():
         for attack in ATTACKS:
             quick = kind == "own" and attack.__name__ in QUICK
             yield pytest.param(kind, attack, marks=() if quick else pytest.mark.long, id=f"{kind}-{attack.__name__}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localnet import Network
-from tests.conftest import data_file
+from tests.conftest import bundle_file, kinds
 
 BUNDLE = "bundles/v18-testing-fake-proofs.car"
 ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
@@ -35,8 +35,8 @@ def own_network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def official_network() -> Iterator[Network]:
-    """On an official bundle."""
-    with Network(bundle=data_file(BUNDLE), clock=Clock()) as network:
+    """On an official bundle; without the test data on our own."""
+    with Network(bundle=bundle_file(BUNDLE), clock=Clock()) as network:
         yield network
 
 
@@ -52,7 +52,7 @@ def official(official_network: Network) -> Iterator[Network]:
     yield from _taken_back(official_network)
 
 
-@pytest.fixture(params=["own", "official"])
+@pytest.fixture(params=kinds())
 def either(request: pytest.FixtureRequest) -> Network:
     """Both networks, one after the other."""
     found: Network = request.getfixturevalue("network" if request.param == "own" else "official")

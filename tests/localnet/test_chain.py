@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.address import Address, Protocol
+from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
@@ -408,12 +409,9 @@ class TestFolders:
             assert network.head.state == network.machine.root
 
     def test_a_folder_of_another_bundle_is_refused(self, tmp_path: Path) -> None:
-        from tests.conftest import data_file
-        from tests.localnet.conftest import BUNDLE
-
         Network(tmp_path / "chain").close()
         with pytest.raises(InvalidInput, match="was made with the bundle"):
-            Network(tmp_path / "chain", bundle=data_file(BUNDLE))
+            Network(tmp_path / "chain", bundle=Bundle.embedded("supply-share"))
 
     def test_a_folder_of_another_network_version_is_refused(self, tmp_path: Path) -> None:
         Network(tmp_path / "chain", network=27).close()

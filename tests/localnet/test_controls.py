@@ -15,6 +15,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
+from hypervisor.bundle import Bundle
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
@@ -26,8 +27,7 @@ from store.car import read_car
 from store.cid import cid_of
 from store.codec import decode, encode
 from store.transfer import write_blocks
-from tests.conftest import data_file
-from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
+from tests.localnet.conftest import ARTIFACTS, START, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
 NOBODY = EthAddress(b"\x99" * 20)
@@ -240,7 +240,7 @@ class TestStateFiles:
             assert again.balance(NOBODY) == 12
 
     def test_another_bundles_state_is_refused(self, network: Network) -> None:
-        with Network(bundle=data_file(BUNDLE), clock=Clock()) as other:
+        with Network(bundle=Bundle.embedded("supply-share"), clock=Clock()) as other:
             packed = other.dump_state()
         before = network.head
         with pytest.raises(InvalidInput, match="of other built-in actors"):

@@ -24,7 +24,7 @@ from localnet.rpc.server import serving
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
 from store.remote import RemoteLied, RemoteStore, RemoteUnavailable
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -44,7 +44,7 @@ class Other:
         network.send(network.accounts[1], 5)
 
 
-@pytest.fixture(scope="module", params=["own", "official"])
+@pytest.fixture(scope="module", params=kinds())
 def other(request: pytest.FixtureRequest) -> Iterator[Other]:
     bundle = None if request.param == "own" else data_file(BUNDLE)
     with Network(bundle=bundle, clock=Clock()) as network:

@@ -18,14 +18,14 @@ from localnet.blocks import NOBODY
 from localnet.chain import Chain
 from store.blockstore import get_object
 from store.codec import decode, encode
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import BUNDLE, Clock
 
 FIL = 10**18
 NEWCOMER = Account.from_key(bytes(31) + b"\x07")
 
 
-@pytest.mark.parametrize("kind", ["own", "official"])
+@pytest.mark.parametrize("kind", kinds())
 def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> None:
     beginning = Beginning(
         "testbed",

@@ -13,7 +13,7 @@ from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import CreationFailed
 from localnet import CallFailed, NativeActor, Network, TransactionFailed
 from store.cid import RAW, cid_of
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 
 TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar"
 MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
@@ -68,7 +68,7 @@ def test_code_actor_and_interface_survive_the_folder(tmp_path: Path) -> None:
 
 
 def test_the_official_actors_know_users_actors_too() -> None:
-    with Network(bundle=data_file("bundles/v18-devnet.car")) as network:
+    with Network(bundle=bundle_file("bundles/v18-devnet.car")) as network:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
         jar.send("Tip", ["hi"], value=FIL, sender=network.accounts[1])
         jar.send("Withdraw", [FIL])

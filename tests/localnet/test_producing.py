@@ -18,7 +18,7 @@ from localnet.blocks import NOBODY
 from localnet.mempool import Mempool
 from store.blockstore import get_object
 from tests.alarm import alarm_clock
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 from tests.runtimes.evm.assembler import assemble
 
@@ -43,7 +43,7 @@ def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
         assert network.balance(miner.address) == before
 
 
-@pytest.mark.parametrize("kind", ["own", "official"])
+@pytest.mark.parametrize("kind", kinds())
 def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) -> None:
     with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
         miner = network.create_miner(sectors=0)

@@ -17,7 +17,7 @@ from localnet.retention import chain_roots, forget_states
 from store.cid import show
 from store.collector import Collector
 from store.rocks import RocksStore
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
 
@@ -46,7 +46,7 @@ def live(network: Network) -> None:
     network.send(network.accounts[1], 5)
 
 
-@pytest.mark.parametrize("kind", ["own", "official", "ethereum"])
+@pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
 def test_every_tipset_comes_out_as_the_chain_has_it(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None
     rules = "ethereum" if kind == "ethereum" else None

@@ -11,14 +11,14 @@ from localnet import Network
 from localnet.supply import Supply, supply_of
 from store.blockstore import get_object
 from store.cid import Cid
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import BUNDLE, Clock
 
 FIL = 10**18
 FUNDS = TokenAmount(200_000 * FIL)
 
 
-@pytest.mark.parametrize("kind", ["own", "official"])
+@pytest.mark.parametrize("kind", kinds())
 def test_the_supply_follows_rewards_burnt_fees_and_pledges(kind: str) -> None:
     with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
         assert network.machine.context.circulating_supply == FUNDS

@@ -19,7 +19,8 @@ from localnet.trace import Trace, call_json
 from localnet.trace_words import NamedInterface, describe
 from store.cid import RAW, cid_of, show
 from store.codec import encode, link
-from tests.localnet.conftest import ARTIFACTS
+from tests.conftest import data_file
+from tests.localnet.conftest import ARTIFACTS, BUNDLE
 
 BRIDGE = Artifact.load(ARTIFACTS / "Bridge.json")
 BRIDGE_WORDS = [NamedInterface("Bridge", BRIDGE.interface)]
@@ -137,6 +138,7 @@ def test_a_state_that_was_changed_by_hand_before_is_met_as_it_was(network: Netwo
 
 
 def test_a_transfer_that_never_reached_anybody(official: Network) -> None:
+    data_file(BUNDLE)  # the words are the official actor's
     with pytest.raises(CallFailed):
         official.call(masked_id(4), b"", 1)
     with pytest.raises(TransactionFailed) as failed:

@@ -22,7 +22,7 @@ from store.blockstore import get_object
 from store.codec import unlink
 from store.collector import Collector
 from store.rocks import RocksStore
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNT_LEADING_ZEROS = bytes.fromhex("60011e5f5260205ffd")
@@ -43,7 +43,7 @@ def other_bundle(kind: str) -> Bundle:
     return Bundle.embedded("supply-share") if kind == "own" else Bundle.open(data_file(V18))
 
 
-@pytest.fixture(params=["own", "official"])
+@pytest.fixture(params=kinds())
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

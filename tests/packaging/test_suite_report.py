@@ -28,14 +28,14 @@ def test_of_each_case(case): pass
 """
 
 
-def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the tests above in a project of their own that has this project's conftest."""
     suite = folder / "project" / "tests" / "one"
     suite.mkdir(parents=True)
-    (suite / "test_it.py").write_text(TESTS)
+    (suite / "test_it.py").write_text(tests)
     for name in ("__init__.py", "conftest.py", "suite_report.py"):
         shutil.copy(PROJECT / "tests" / name, suite.parent)
-    command = [sys.executable, "-m", "pytest", "-q", "tests"]
+    command = [sys.executable, "-m", "pytest", "-q", *options, "tests"]
     without = {name: value for name, value in os.environ.items() if name != "FVM_DATA"}
     return subprocess.run(
         command, cwd=folder / "project", env=without | environment, capture_output=True, text=True, check=False
@@ -46,7 +46,9 @@ def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path:
     (tmp_path / "shared").mkdir()
     done = run(tmp_path)
     assert done.returncode == 1
-    assert "\none  1 passed, 1 failed, 1 error, 1 skipped\n" in done.stdout
+    assert (
+        "\none  1 passed, 1 failed, 1 error, 1 skipped\nwith test data: 4 collected, 3 run, 1 skipped\n" in done.stdout
+    )
     assert "vectors/some is missing from the test data" in done.stdout
     assert f"got empty parameter set for (case), though the test data are in {tmp_path / 'shared'}" in done.stdout
 
@@ -54,7 +56,21 @@ def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path:
 def test_without_the_data_such_tests_are_skipped(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0
-    assert "\none  1 passed, 3 skipped\n" in done.stdout
+    assert "\none  1 passed, 3 skipped\nwithout test data: 4 collected, 1 run, 3 skipped\n" in done.stdout
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
+def test_without_the_data_more_than_a_hundred_skipped_tests_fail_the_run(
+    tmp_path: Path, processes: tuple[str, ...]
+) -> None:
+    many = f"""{TESTS}
+@pytest.mark.parametrize("number", range(97))
+def test_many(number): data_file("vectors/some")
+"""
+    assert run(tmp_path / "some", *processes, tests=many).returncode == 0
+    done = run(tmp_path / "more", *processes, tests=many.replace("97", "98"))
+    assert done.returncode == 1
+    assert "without test data: 102 collected, 1 run, 101 skipped, more than the 100 that may be" in done.stdout
 
 
 def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) -> None:

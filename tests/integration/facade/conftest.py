@@ -17,13 +17,13 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from store.codec import encode
 from tests.actors.people import ETHEL
-from tests.conftest import data_file
+from tests.conftest import data_file, kinds
 from tests.integration.facade.scene import FOLDER
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.stage import APIS, Stage
 
 
-@pytest.fixture(scope="module", params=["own", "official", "its EVM actor"])
+@pytest.fixture(scope="module", params=kinds("its EVM actor"))
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A machine with miners, deals and claims, on which every caller is a Relay, and the facade is on."""
     bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL))

@@ -22,7 +22,7 @@ from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link
-from tests.conftest import data_file, fvm_data
+from tests.conftest import data_file, evms
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -133,10 +133,8 @@ ROWS: list[tuple[str, Callable[[list[Any], Put], object], int, bytes, int]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=["py-evm", "official"])
+@pytest.fixture(scope="module", params=evms())
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    if request.param == "official" and fvm_data() is None:
-        pytest.skip("needs an official bundle")
     bundle = Bundle.open(data_file("bundles/v18-devnet.car")) if request.param == "official" else None
     with open_machine(bundle=bundle, evm=request.param) as machine:
         yield World(machine)

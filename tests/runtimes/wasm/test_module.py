@@ -17,7 +17,7 @@ from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse
 from runtimes.wasm.validate import check
 from runtimes.wasmtime.engine import guest_engine
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 from tests.runtimes.wasm.guests import bundle_modules, run, wasm
 
 SMALL = wasm(
@@ -199,7 +199,7 @@ def test_changed_modules_are_refused_or_run_to_an_end(machine: Hypervisor) -> No
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_changed_official_actor_is_refused_or_sound(data: st.DataObject) -> None:
-    original = list(bundle_modules(data_file("bundles/v10-mainnet.car")))[15]
+    original = list(bundle_modules(bundle_file("bundles/v10-mainnet.car")))[15]
     changed = bytearray(original)
     for _ in range(data.draw(st.integers(1, 4))):
         changed[data.draw(st.integers(8, len(original) - 1))] = data.draw(st.integers(0, 255))

@@ -9,7 +9,7 @@ from hypervisor.machine import Hypervisor
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.module import FunctionType, parse
 from runtimes.wasm.validate import ModuleFacts, check
-from tests.conftest import data_file
+from tests.conftest import bundle_file, official_bundles
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 
 MEMORY = '(memory (export "memory") 1)'
@@ -75,17 +75,18 @@ def test_a_table_is_paid_for_if_it_is_exported_as_table() -> None:
 
 @pytest.mark.parametrize(
     ("bundle", "revision"),
-    [
+    official_bundles(
         ("v10-mainnet", "v3"),
         ("v12-testing-fake-proofs", "v4"),
         ("v14-testing-fake-proofs", "v4"),
         ("v16-testing-fake-proofs", "v4"),
         ("v18-mainnet", "v4"),
-    ],
+    )
+    or [("own", "v4")],
 )
 def test_every_import_of_the_official_actors_has_the_signature_of_its_revision(bundle: str, revision: str) -> None:
     syscalls = REVISIONS[revision]
-    for data in bundle_modules(data_file(f"bundles/{bundle}.car")):
+    for data in bundle_modules(bundle_file(f"bundles/{bundle}.car")):
         module = parse(data)
         check(module)
         for item in module.imports:
