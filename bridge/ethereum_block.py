@@ -35,6 +35,7 @@ class EthereumBlock:
     """A block's own part. Gas in Ethereum's gas; `filecoin_addresses`: whether masked IDs and Filecoin's precompiles
     exist beside Ethereum's addresses (Ethereum's own tests leave them empty). `code_limit` is the longest code that a
     contract may create another with, in bytes (EIP-170), init code being twice as long (EIP-3860); None: no limit.
+    `randomness` is what PREVRANDAO gives; None: what the externs draw.
     """
 
     fork: str = DEFAULT_FORK
@@ -43,6 +44,7 @@ class EthereumBlock:
     excess_blob_gas: int = 0
     filecoin_addresses: bool = True
     code_limit: int | None = MAX_CODE_SIZE
+    randomness: bytes | None = None
 
 
 def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:

@@ -98,6 +98,15 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> N
     _check_sender(machine, candidate)
 
 
+def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
+    """Raises TransactionRefused for a fee cap below what was set as the least one, in attoFIL per gas."""
+    if least is not None and candidate.bare.gas_fee_cap < least:
+        raise TransactionRefused(
+            "underpriced",
+            f"transaction underpriced: fee cap {candidate.bare.gas_fee_cap}, the node takes at least {least}",
+        )
+
+
 def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
     """Raises TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
     balance = machine.balance(sender)

@@ -5,15 +5,32 @@ The changes themselves are `localnet.controls`; here they become the head's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from hypervisor.types import TokenAmount
+from bridge.addresses import EthAddress
+from bridge.transactions import from_signed_message
+from hypervisor.errors import InvalidInput
+from hypervisor.types import Gas, TokenAmount
 from localnet import controls
 from localnet.addresses import Target, filecoin_address
+from localnet.block_settings import BlockSettings
+from localnet.execution import Candidate
 from localnet.genesis import LARGEST_BALANCE
 from localnet.given import octets, whole_number
+from localnet.opening import LARGEST_CHAIN_ID
 from localnet.producing import Producing
-from localnet.records import Tipset
+from localnet.records import UNTYPED, Tipset
+
+_LOG = logging.getLogger(__name__)
+
+LEAST_GAS_LIMIT: Final = 5_000
+"""Of a block (the execution specifications' GAS_LIMIT_MINIMUM)."""
+
+LARGEST_GAS_LIMIT: Final = (1 << 63) - 1
+RANDOMNESS_BYTES: Final = 32
 
 
 class ByHand(Producing):
@@ -76,6 +93,57 @@ class ByHand(Producing):
         whole_number(base_fee, "a base fee", 0, LARGEST_BALANCE, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
+    # --- blocks under Ethereum's rules ------------------------------------------------------------------------
+
+    def set_coinbase(self, owner: EthAddress) -> None:
+        """Who gets the tips of the blocks to come. Raises InvalidInput where the rules have no such thing."""
+        self._set(coinbase=owner)
+
+    def set_block_gas_limit(self, limit: int) -> None:
+        """The gas limit of the blocks to come, at least `LEAST_GAS_LIMIT`. Raises InvalidInput."""
+        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
+        self._set(gas_limit=Gas(limit))
+
+    def set_min_gas_price(self, price: int) -> None:
+        """The least fee cap that a transaction must have from now on, in attoFIL per gas. Raises InvalidInput."""
+        whole_number(price, "a gas price", 0, LARGEST_BALANCE, unit="attoFIL")
+        self._set(min_gas_price=TokenAmount(price))
+
+    def set_next_randomness(self, randomness: bytes) -> None:
+        """What PREVRANDAO gives in the next block, 32 bytes. Raises InvalidInput."""
+        if len(octets(randomness, "randomness")) != RANDOMNESS_BYTES:
+            raise InvalidInput(f"randomness has {RANDOMNESS_BYTES} bytes, not {len(randomness)}")
+        self._set(randomness=randomness)
+
+    def set_chain_id(self, chain_id: int) -> None:
+        """Another chain id, from now on; transactions that wait and were signed for another are dropped.
+
+        Raises InvalidInput.
+        """
+        whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
+        waiting = [(candidate, _signed_for(candidate, self.chain_id)) for candidate in self.mempool]
+        self._set(chain_id=chain_id)
+        for candidate, signed_for in waiting:
+            if signed_for not in (None, chain_id):
+                self.mempool.drop(candidate)
+                _LOG.warning(
+                    "transaction 0x%s is dropped: it is signed for chain id %s, the chain id is %s now",
+                    candidate.hash.hex(), signed_for, chain_id,
+                )  # fmt: skip
+
+    def forget_settings(self) -> None:
+        """Blocks to come are as the rules have them; the chain id stays."""
+        settings = self.head.next_settings
+        if settings != (without := BlockSettings(chain_id=settings.chain_id)):
+            self.chain.set_next_settings(without)
+
+    def _set(self, **changed: Any) -> None:
+        if not self.rules.has_settings:
+            raise InvalidInput(f"the rules '{self.rules.name}' have no {', '.join(changed)} of blocks that can be set")
+        self.chain.set_next_settings(replace(self.head.next_settings, **changed))
+
+    # --- whole states -----------------------------------------------------------------------------------------
+
     def dump_state(self) -> bytes:
         """The state as one file, for `load_state` of a network with the same bundle."""
         from localnet.state_file import dump_state
@@ -87,3 +155,10 @@ class ByHand(Producing):
         from localnet.state_file import load_state
 
         return load_state(self.chain, octets(packed, "a state"))
+
+
+def _signed_for(candidate: Candidate, chain_id: int) -> int | None:
+    """The chain id that a transaction was signed for, on a chain of this id; None where it is good for any."""
+    if candidate.kind in UNTYPED:
+        return None
+    return from_signed_message(candidate.message, chain_id).transaction.chain_id

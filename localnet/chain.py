@@ -20,8 +20,9 @@ from hypervisor.network_versions import network_version
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import GasBid
+from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
-from localnet.execution import Candidate, begin_epoch, end_epoch, execute
+from localnet.execution import Candidate, begin_epoch, end_epoch, enter_settings, execute
 from localnet.externs import ChainExterns
 from localnet.forking import ForkPoint, Origin
 from localnet.genesis import NetworkRecord
@@ -70,6 +71,8 @@ class Chain:
         if known is None or self.index.head < 0:
             self._begin(timestamp, None if origin is None else origin.point)
         self.head = self.index.tipset(self.index.head)
+        if self.head.next_settings == AS_THE_RULES_HAVE_IT:  # of a folder that an older program wrote
+            self.head = replace(self.head, next_settings=self.rules.first_settings(machine))
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
 
@@ -181,6 +184,8 @@ class Chain:
             gas_used=Gas(0),
             bloom=EMPTY_BLOOM,
             transactions=(),
+            settings=self.rules.first_settings(self.machine),
+            next_settings=self.rules.first_settings(self.machine),
         )
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
@@ -227,6 +232,8 @@ class Chain:
             gas_used=gas_used,
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
+            settings=parent.next_settings,
+            next_settings=parent.next_settings.of_the_next_block(),
         )
 
     # --- what is planned --------------------------------------------------------------------------------------
@@ -303,6 +310,13 @@ class Chain:
             self.head = replace(self.head, next_base_fee=base_fee)
             self.machine.flush((), changed_entries(self.head))
 
+    def set_next_settings(self, settings: BlockSettings) -> None:
+        """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.head = replace(self.head, next_settings=settings)
+            self._enter(self.head)
+            self.machine.flush((), changed_entries(self.head))
+
     def keep_changes(self) -> None:
         """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
         with self._undone_on_failure(Snapshot(self.head.state, {})):
@@ -323,6 +337,7 @@ class Chain:
         self._check_kept(tipset)
         machine = self.machine.fork(tipset.before if root is None else root)
         self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
+        enter_settings(machine, tipset.settings)
         return machine
 
     def _check_kept(self, tipset: Tipset) -> None:
@@ -334,6 +349,8 @@ class Chain:
 
     def _enter(self, tipset: Tipset) -> None:
         self._place(self.machine, tipset, self._circulating(tipset.state))
+        # What is asked at the head is asked as the next block has it, but for what that one block draws.
+        enter_settings(self.machine, replace(tipset.next_settings, randomness=tipset.settings.randomness))
         self._externs.executing = tipset.height
 
     def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:

@@ -20,6 +20,7 @@ from hypervisor.types import (
     ChainEpoch,
     TokenAmount,
 )
+from localnet.block_settings import BlockSettings
 from localnet.genesis import NetworkRecord
 from localnet.records import IMPERSONATED, Emitted, Execution, Tipset
 from localnet.rules import rules_of
@@ -56,6 +57,7 @@ def candidate_of(execution: Execution) -> Candidate:
 def begin_epoch(machine: Hypervisor, record: NetworkRecord, parent: Tipset, height: int, timestamp: int) -> None:
     """Enter the context of a tipset after `parent`: null rounds between them have theirs first, upgrades are done."""
     machine.advance(base_fee=parent.next_base_fee)
+    enter_settings(machine, parent.next_settings)
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp)
@@ -65,6 +67,12 @@ def begin_epoch(machine: Hypervisor, record: NetworkRecord, parent: Tipset, heig
             upgrade_machine(machine, upgrade)
     _enter(machine, record, height, timestamp)
     rules_of(machine).start_block(machine, parent.hash)
+
+
+def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
+    """Let a machine execute blocks with these settings."""
+    machine.advance(chain_id=settings.chain_id)
+    rules_of(machine).settle(machine, settings)
 
 
 def _enter(machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int) -> None:

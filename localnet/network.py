@@ -256,7 +256,7 @@ class Network(ByHand):
             value=value,
             data=data,
             gas_limit=gas_limit,
-            max_fee=2 * self.base_fee + premium,
+            max_fee=max(2 * self.base_fee + premium, self.least_fee),
             max_priority_fee=premium,
         )
         if account is None:
@@ -288,7 +288,7 @@ class Network(ByHand):
             method=MethodNumber(whole_number(method, "a method's number", 0, _LARGEST_METHOD)),
             params=octets(params, "parameters"),
             gas_limit=self.rules.message_gas if gas_limit is None else _gas(gas_limit),
-            gas_fee_cap=TokenAmount(2 * self.base_fee + self.rules.premium),
+            gas_fee_cap=max(TokenAmount(2 * self.base_fee + self.rules.premium), self.least_fee),
             gas_premium=self.rules.premium,
         )
         if isinstance(sender, Account):

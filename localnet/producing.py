@@ -93,6 +93,16 @@ class Producing:
         """attoFIL per gas in the next tipset."""
         return self.chain.head.next_base_fee
 
+    @property
+    def least_fee(self) -> TokenAmount:
+        """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
+        return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
+
+    @property
+    def gas_price(self) -> TokenAmount:
+        """What a transaction should offer: the next base fee and the usual premium, or what is asked for at least."""
+        return max(TokenAmount(self.base_fee + self.rules.premium), self.least_fee)
+
     def block(self, number: int) -> Tipset:
         """The tipset at a height. Raises UnknownBlock, also for a null round."""
         found = self.chain.index.at(whole_number(number, "a block's number", None))
@@ -141,6 +151,7 @@ class Producing:
         for candidate in filter(None, waiting):
             try:
                 admission.check(self.machine, candidate, self.base_fee)
+                admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
             except TransactionRefused as error:
                 refused[candidate.hash] = error
                 self.mempool.drop(candidate)
@@ -160,7 +171,7 @@ class Producing:
         made = False
         while True:
             chosen = self.chosen()
-            if not any(is_admissible(self.machine, candidate, self.base_fee) for candidate in chosen):
+            if not any(is_admissible(self.machine, candidate, self.least_fee) for candidate in chosen):
                 return made
             try:
                 self._produce(chosen)
@@ -202,6 +213,7 @@ class Producing:
 
     def _take(self, candidate: Candidate) -> bytes:
         admission.check(self.machine, candidate, self.base_fee)
+        admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
         self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
@@ -214,7 +226,7 @@ class Producing:
     def _mine_ready(self, sender: Address) -> None:
         """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
         for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
-            if not is_admissible(self.machine, candidate, self.base_fee):
+            if not is_admissible(self.machine, candidate, self.least_fee):
                 return
             try:
                 self._produce([candidate])
@@ -236,7 +248,7 @@ class Producing:
     def chosen(self) -> list[Candidate]:
         """What the next block takes of what waits."""
         limit = self.chain.rules.block_gas_limit
-        return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.base_fee, limit)
+        return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.least_fee, limit)
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:

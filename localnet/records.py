@@ -18,6 +18,7 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
 from localnet.blocks import block_hash
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
@@ -43,7 +44,8 @@ class Tipset:
     """A tipset and what came of it.
 
     `before` is the state that its execution began with, `state` the one after it (and after what the controls changed
-    by hand since). `next_base_fee` is the base fee of the tipset after it. Fees in attoFIL per gas.
+    by hand since). `next_base_fee` is the base fee of the tipset after it. Fees in attoFIL per gas. `settings` are the
+    block's own, `next_settings` those of the tipset after it.
     """
 
     height: ChainEpoch
@@ -59,6 +61,8 @@ class Tipset:
     gas_used: Gas
     bloom: bytes
     transactions: tuple[bytes, ...]
+    settings: BlockSettings = AS_THE_RULES_HAVE_IT
+    next_settings: BlockSettings = AS_THE_RULES_HAVE_IT
 
     @property
     def hash(self) -> bytes:
@@ -67,16 +71,19 @@ class Tipset:
 
     def encode(self) -> bytes:
         """The index entry."""
+        settings = [self.settings, self.next_settings]
         return encode([
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
             self.bloom, list(self.transactions),
+            *(of.fields() for of in settings if settings != [AS_THE_RULES_HAVE_IT] * 2),
         ])  # fmt: skip
 
     @classmethod
     def from_fields(cls, fields: list[Any]) -> Tipset:
         """Read the decoded entry."""
-        height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields
+        height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields[:13]
+        settings, next_settings = map(BlockSettings.from_fields, fields[13:] or [AS_THE_RULES_HAVE_IT.fields()] * 2)
         return cls(
             height=ChainEpoch(height),
             key=unlink(key),
@@ -91,6 +98,8 @@ class Tipset:
             gas_used=Gas(gas),
             bloom=bloom,
             transactions=tuple(hashes),
+            settings=settings,
+            next_settings=next_settings,
         )
 
 

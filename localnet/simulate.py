@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
     """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
+    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with supposed(machine, overrides):
-        rules = rules_of(machine)
         return _succeed(rules, rules.ask(machine, request))
 
 
@@ -38,8 +38,8 @@ def listened(
 
     The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `supposed`.
     """
+    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with supposed(machine, overrides):
-        rules = rules_of(machine)
         before, machine.tracer = machine.tracer, rules.heard(tracer)
         try:
             fatal = rules.ask(machine, request).result.fatal

@@ -128,6 +128,7 @@ def reset(node: Node, options: Any = None) -> None:
     if isinstance(options, dict) and fields(options, "options").get("forking"):
         raise invalid_params("forking: a node that runs forks nothing else: start one with --fork-url")
     _go_back(node, 0)
+    node.network.forget_settings()
     node.network.set_block_interval(None)
     node.impersonated.clear()
     node.impersonates_all = False
@@ -167,7 +168,7 @@ def node_info(node: Node) -> dict[str, Any]:
             "baseFee": as_quantity(node.network.base_fee),
             "chainId": node.network.chain_id,
             "gasLimit": as_quantity(rules.block_gas_limit),
-            "gasPrice": as_quantity(node.network.base_fee + rules.premium),
+            "gasPrice": as_quantity(node.network.gas_price),
         },
         "forkConfig": {
             "forkUrl": None if fork is None else shown_url(fork.url) or None,

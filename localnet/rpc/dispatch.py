@@ -19,6 +19,7 @@ import orjson
 from localnet.rpc import (
     accounts_at,
     artifacts,
+    block_control,
     blocks,
     control,
     fees,
@@ -77,6 +78,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     trace_filter,
     simulate,
     control,
+    block_control,
     filecoin_control,
     state_control,
     reorg,

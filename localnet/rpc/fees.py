@@ -17,7 +17,7 @@ MAX_PERCENTILES = 100
 
 def gas_price(node: Node) -> str:
     """What a transaction should offer: the next base fee and the usual premium."""
-    return as_quantity(node.network.base_fee + node.network.rules.premium)
+    return as_quantity(node.network.gas_price)
 
 
 def max_priority_fee(node: Node) -> str:
@@ -38,7 +38,7 @@ def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[floa
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
-        "gasUsedRatio": [tipset.gas_used / node.network.rules.block_gas_limit for tipset in tipsets],
+        "gasUsedRatio": [tipset.gas_used / node.network.rules.gas_limit_of(tipset) for tipset in tipsets],
     }
     blob_fee = node.network.rules.blob_base_fee
     if blob_fee is not None:

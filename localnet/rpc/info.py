@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from eth_hash.auto import keccak
 
+from bridge.addresses import ZERO_ADDRESS
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, as_quantity, data
@@ -65,9 +66,9 @@ def accounts(node: Node) -> list[str]:
     return [as_data(address) for address in (*known, *sorted(node.impersonated.difference(known)))]
 
 
-def coinbase(node: Node) -> str:  # noqa: ARG001
-    """The zero address: blocks are produced by nobody's account."""
-    return as_data(bytes(20))
+def coinbase(node: Node) -> str:
+    """Who gets the tips under Ethereum's rules; else the zero address: blocks are produced by nobody's account."""
+    return as_data(node.network.head.next_settings.coinbase or ZERO_ADDRESS)
 
 
 def mining(node: Node) -> bool:  # noqa: ARG001

@@ -46,6 +46,13 @@ REASONS: Final = {
 }
 """Why each of the methods is refused."""
 
+UNDER_ETHEREUMS_RULES: Final = frozenset({
+    _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
+    "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
+    "anvil_setChainId",
+})  # fmt: skip
+"""Those that work where the rules are Ethereum's (`block_control`)."""
+
 
 def _refusal(reason: str) -> Callable[..., None]:
     def refuse(node: Node, first: Any = None, second: Any = None, third: Any = None) -> None:  # noqa: ARG001
@@ -68,6 +75,6 @@ METHODS = (
     *(
         Method(name, (optional(anything),) * 3, _refusal(reason), inline=True)
         for name, reason in REASONS.items()
-        if name != _BLOBS
+        if name not in UNDER_ETHEREUMS_RULES
     ),
 )

@@ -56,7 +56,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
         "difficulty": "0x0",
         "totalDifficulty": "0x0",
         "number": as_quantity(tipset.height),
-        "gasLimit": as_quantity(rules.block_gas_limit),
+        "gasLimit": as_quantity(rules.gas_limit_of(tipset)),
         "gasUsed": as_quantity(tipset.gas_used),
         "timestamp": as_quantity(tipset.timestamp),
         "extraData": "0x",
@@ -74,7 +74,7 @@ def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, An
     """An executed transaction."""
     return _transaction(
         candidate_of(receipt.execution),
-        chain_id,
+        receipt.tipset.settings.chain_id or chain_id,
         receipt.tipset.base_fee,
         {
             "blockHash": as_data(receipt.tipset.hash),

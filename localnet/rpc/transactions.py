@@ -144,11 +144,13 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
     if request.type in (LEGACY, ACCESS_LIST):
-        return base_fee + usual, base_fee + usual
+        return node.network.gas_price, node.network.gas_price
     priority = request.max_priority_fee
     if priority is None:
         priority = usual if request.max_fee is None else min(usual, request.max_fee)
-    return request.max_fee if request.max_fee is not None else 2 * base_fee + priority, priority
+    if request.max_fee is not None:
+        return request.max_fee, priority
+    return max(2 * base_fee + priority, node.network.least_fee), priority
 
 
 METHODS = (

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hypervisor.tracing import Tracer
     from hypervisor.types import Gas, TokenAmount
     from localnet.base_fee import GasBid
+    from localnet.block_settings import BlockSettings
     from localnet.call_request import CallRequest
     from localnet.overrides import BlockOverride
     from localnet.records import Tipset, TransactionReceipt
@@ -86,6 +87,8 @@ class Rules(Protocol):
     """Whether a block's reward and cron follow its messages."""
     blob_base_fee: TokenAmount | None
     """attoFIL for one blob gas, where there is such a thing."""
+    has_settings: bool
+    """Whether people may set what `BlockSettings` names."""
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -94,6 +97,15 @@ class Rules(Protocol):
 
     def begin(self, machine: Hypervisor) -> None:
         """Put into a new state what these rules expect in it."""
+
+    def first_settings(self, machine: Hypervisor) -> BlockSettings:
+        """The settings of a new network's first block."""
+
+    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Let a machine know a block's settings, but for the chain id, which the machine's context has."""
+
+    def gas_limit_of(self, tipset: Tipset) -> Gas:
+        """The gas limit of a block of the chain."""
 
     def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
         """Let a machine suppose of a block what only these rules know. Raises InvalidInput for what they do not."""
@@ -154,12 +166,17 @@ class Rules(Protocol):
 def rules_of(machine: Hypervisor) -> Rules:
     """The rules of a machine."""
     block = machine.context.block
-    return rules_named(machine.context.rules, block.fork if isinstance(block, EthereumBlock) else "")
+    if isinstance(block, EthereumBlock):
+        return rules_named(machine.context.rules, block.fork, block.gas_limit)
+    return rules_named(machine.context.rules)
 
 
 @lru_cache
-def rules_named(name: str, hardfork: str = "") -> Rules:
-    """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput."""
+def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> Rules:
+    """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput.
+
+    `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
+    """
     if name == FILECOIN and not hardfork:
         from localnet.rules.filecoin import FilecoinRules
 
@@ -167,7 +184,7 @@ def rules_named(name: str, hardfork: str = "") -> Rules:
     if name == ETHEREUM:
         from localnet.rules.ethereum import EthereumRules
 
-        return EthereumRules(hardfork)
+        return EthereumRules(hardfork, gas_limit)
     if name == FILECOIN:
         raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': choose other rules")
     raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(RULES)}")

@@ -29,13 +29,13 @@ from bridge.transactions import SignedTransaction, whole_transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
-from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import SignedMessage
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import StepTracer, Tracer
-from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from hypervisor.types import Gas, TokenAmount
 from localnet.base_fee import GasBid
+from localnet.block_settings import BlockSettings
 from localnet.blocks import beacon_digest
 from localnet.call_request import CallRequest
 from localnet.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
@@ -45,7 +45,6 @@ from localnet.overrides import BlockOverride
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import ETHEREUM, Answered, Standing
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
-from store.cid import Cid
 
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)
@@ -81,31 +80,11 @@ _WORDS: Final = {
 """Reasons of the execution specifications: the word for programs, and geth's, which libraries look for."""
 
 
-class OtherRandomness:
-    """A chain's answers, with other randomness."""
-
-    def __init__(self, externs: Externs, randomness: bytes) -> None:
-        self._externs, self._randomness = externs, randomness
-
-    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The chain's."""
-        return self._externs.chain_randomness(epoch)
-
-    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The other one."""
-        return self._randomness
-
-    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The chain's."""
-        return self._externs.tipset_cid(epoch)
-
-
 class EthereumRules:
     """See `localnet.rules.Rules`."""
 
     name = ETHEREUM
     chain_id = 31337
-    block_gas_limit = BLOCK_GAS_LIMIT
     message_gas = TRANSACTION_GAS
     generous_gas = TRANSACTION_GAS
     has_null_rounds = False
@@ -119,15 +98,18 @@ class EthereumRules:
     has_access_lists = True
     has_filecoin_blocks = False
     blob_base_fee: TokenAmount | None = TokenAmount(1)
+    has_settings = True
 
-    def __init__(self, hardfork: str = "") -> None:
-        """Rules of a fork (default: the newest), in any spelling. Raises InvalidInput."""
+    def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:
+        """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
         known = {name.lower(): name for name in HARDFORKS}
         wanted = hardfork or DEFAULT_FORK
         if wanted.lower() not in known:
             raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
         self.hardfork = known[wanted.lower()]
-        self.transaction_gas_limit = TRANSACTION_GAS if self.hardfork == "Osaka" else BLOCK_GAS_LIMIT
+        self.block_gas_limit = BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit)
+        capped = self.hardfork == "Osaka"
+        self.transaction_gas_limit = min(TRANSACTION_GAS, self.block_gas_limit) if capped else self.block_gas_limit
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -139,15 +121,28 @@ class EthereumRules:
         """The contract that keeps block hashes."""
         set_code(machine, to_filecoin(BLOCK_HASHES), BLOCK_HASHES_CODE)
 
+    def first_settings(self, machine: Hypervisor) -> BlockSettings:
+        """The chain id: a later one holds from its block on, so each block has its own."""
+        return BlockSettings(chain_id=machine.context.chain_id)
+
+    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Gas limit, recipient of fees, randomness; the other one looks at what waits, and not at blocks."""
+        limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
+        coinbase = settings.coinbase or ZERO_ADDRESS
+        changed = replace(_block(machine), coinbase=coinbase, gas_limit=limit, randomness=settings.randomness)
+        machine.advance(block=changed)
+
+    def gas_limit_of(self, tipset: Tipset) -> Gas:
+        """What was set for it."""
+        return BLOCK_GAS_LIMIT if tipset.settings.gas_limit is None else tipset.settings.gas_limit
+
     def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
         """Another gas limit, recipient of fees, randomness."""
-        now = machine.context.block
-        assert isinstance(now, EthereumBlock), "a network under these rules has such blocks (prepare)"
+        now = _block(machine)
         coinbase = now.coinbase if block.coinbase is None else block.coinbase
         limit = now.gas_limit if block.gas_limit is None else block.gas_limit
-        machine.advance(block=replace(now, coinbase=coinbase, gas_limit=limit))
-        if block.randomness is not None:
-            machine.externs = OtherRandomness(machine.externs, block.randomness)
+        randomness = now.randomness if block.randomness is None else block.randomness
+        machine.advance(block=replace(now, coinbase=coinbase, gas_limit=limit, randomness=randomness))
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """The parent's hash, for the contract that keeps it."""
@@ -166,8 +161,8 @@ class EthereumRules:
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
         """Randomness, and the fields of forks since the merge."""
         return {
-            "miner": f"0x{ZERO_ADDRESS.hex()}",
-            "mixHash": f"0x{beacon_digest(tipset.height).hex()}",
+            "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
+            "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
             "withdrawals": [],
             "withdrawalsRoot": _EMPTY_TRIE,
             "blobGasUsed": "0x0",
@@ -238,7 +233,7 @@ class EthereumRules:
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
         """As a transaction from anybody, at the request's gas and fees; without fees it costs nothing."""
-        highest = min(request.gas or BLOCK_GAS_LIMIT, BLOCK_GAS_LIMIT) if limit is None else limit
+        highest = min(request.gas or self.block_gas_limit, self.block_gas_limit) if limit is None else limit
         question = Question(
             sender=request.sender,
             to=request.to,
@@ -266,6 +261,12 @@ class EthereumRules:
     def heard(self, tracer: Tracer) -> Tracer:
         """One that is told thousandths of Ethereum's gas."""
         return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
+
+
+def _block(machine: Hypervisor) -> EthereumBlock:
+    block = machine.context.block
+    assert isinstance(block, EthereumBlock), "a network under these rules has such blocks (prepare)"
+    return block
 
 
 def _execution(machine: Hypervisor) -> EthereumExecution:

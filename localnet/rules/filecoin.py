@@ -34,6 +34,7 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
 from localnet.call_request import CallRequest
 from localnet.contract_state import nonce_of_actor
 from localnet.controls import set_nonce
@@ -74,6 +75,7 @@ class FilecoinRules:
     has_access_lists = False
     has_filecoin_blocks = True
     blob_base_fee: TokenAmount | None = None
+    has_settings = False
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -82,6 +84,17 @@ class FilecoinRules:
 
     def begin(self, machine: Hypervisor) -> None:
         """Nothing: the genesis has all actors."""
+
+    def first_settings(self, machine: Hypervisor) -> BlockSettings:
+        """None: the network has said it all."""
+        return AS_THE_RULES_HAVE_IT
+
+    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Nothing."""
+
+    def gas_limit_of(self, tipset: Tipset) -> Gas:
+        """The network's."""
+        return self.block_gas_limit
 
     def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
         """A block has nothing of its own."""

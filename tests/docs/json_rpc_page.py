@@ -14,7 +14,7 @@ from typing import Any, Final
 from localnet.rpc.dispatch import modules
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method, OptionalReader
-from localnet.rpc.refused import REASONS
+from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from tests.docs.json_rpc_examples import EXAMPLES, examples
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "json-rpc.md"
@@ -124,7 +124,7 @@ def rows() -> dict[str, list[Method]]:
     heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
     found: dict[str, list[Method]] = {area: [] for area in AREAS}
     for module in modules():
-        if module.__name__ != "localnet.rpc.refused":
+        if module.__name__ not in ("localnet.rpc.refused", "localnet.rpc.block_control"):
             found.setdefault(heading.get(module.__name__, "Further methods"), []).extend(
                 with_lotus_names(module.METHODS)
             )
@@ -196,13 +196,16 @@ def _refused(known: list[Peer]) -> str:
     lines = [
         "### What Filecoin does not have",
         "",
-        "Error -32004 says why.",
+        "Error -32004 says why. What works under Ethereum's rules is marked with *.",
         "",
         "| method | why | in |",
         "|---|---|---|",
     ]
     for name, reason in sorted(REASONS.items()):
-        lines.append(f"| `{name}` | {reason} | {''.join(peer.letter for peer in known if name in peer.methods)} |")
+        mark = " *" if name in UNDER_ETHEREUMS_RULES else ""
+        lines.append(
+            f"| `{name}`{mark} | {reason} | {''.join(peer.letter for peer in known if name in peer.methods)} |"
+        )
     return "\n".join(lines) + "\n"
 
 

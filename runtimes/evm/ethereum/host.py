@@ -168,9 +168,9 @@ class EthereumHost:
         return self.calls.surroundings.origin
 
     def get_prev_randao(self) -> bytes:
-        """The block's randomness."""
-        machine = self.calls.machine
-        return machine.externs.beacon_randomness(machine.context.epoch)
+        """The block's randomness: its own, where it has some."""
+        machine, own = self.calls.machine, self.calls.surroundings.block.randomness
+        return own if own is not None else machine.externs.beacon_randomness(machine.context.epoch)
 
     def get_block_hash(self, number: int) -> bytes:
         """The hash of one of the last 256 blocks."""

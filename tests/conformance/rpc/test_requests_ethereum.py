@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localnet.rpc.dispatch import method_table
-from localnet.rpc.refused import REASONS
+from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from tests.conformance.rpc.reference_chain import replayed
 from tests.conformance.rpc.spec import Exchange, exchanges
 from tests.conformance.rpc.test_requests import _shape
@@ -108,9 +108,6 @@ NOT_COMPARED = {
 }  # fmt: skip
 """Fields that say how blocks are written; and hashes of simulated transactions, which nobody has signed."""
 
-OFFERED_HERE = ("eth_blobBaseFee",)
-"""Methods that are refused under Filecoin's rules only."""
-
 
 @pytest.fixture(scope="module")
 def rpc() -> Iterator[Client]:
@@ -119,7 +116,7 @@ def rpc() -> Iterator[Client]:
 
 
 def offered() -> list[Exchange]:
-    table = set(method_table()) - (set(REASONS) - set(OFFERED_HERE))
+    table = set(method_table()) - (set(REASONS) - UNDER_ETHEREUMS_RULES)
     return [exchange for exchange in exchanges() if exchange.request["method"] in table]
 
 

@@ -295,7 +295,7 @@ def test_the_first_blocks_time_is_told(rpc: Client) -> None:
     assert rpc("anvil_getGenesisTime") == int(rpc("eth_getBlockByNumber", "0x0", False)["timestamp"], 16)
 
 
-@pytest.mark.parametrize("method", ["anvil_setCoinbase", "hardhat_setPrevRandao", "anvil_setChainId"])
+@pytest.mark.parametrize("method", ["eth_getWork", "debug_getRawBlock", "eth_getBlockAccessList"])
 def test_what_a_network_has_not_is_refused_with_a_reason(rpc: Client, method: str) -> None:
     with pytest.raises(Failed) as failed:
         rpc(method, "0x1")

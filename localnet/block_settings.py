@@ -1,0 +1,52 @@
+"""What people set for the blocks to come under Ethereum's rules: kept with the tipset that they were set at.
+
+So a restart finds them, going back to an earlier tipset takes them back, and a block that is executed again has its
+own. Under Filecoin's rules a block has none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from hypervisor.types import Gas, TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSettings:
+    """Of a block; what is None is as the rules have it.
+
+    `chain_id` is known from the first block on. `min_gas_price`, in attoFIL per gas, is the least fee cap of what the
+    block takes. `randomness` is of one block only.
+    """
+
+    chain_id: int | None = None
+    coinbase: EthAddress | None = None
+    gas_limit: Gas | None = None
+    min_gas_price: TokenAmount | None = None
+    randomness: bytes | None = None
+
+    def of_the_next_block(self) -> BlockSettings:
+        """What stays for the block after one with these."""
+        return self if self.randomness is None else replace(self, randomness=None)
+
+    def fields(self) -> list[Any]:
+        """As a tipset's entry has them."""
+        price = None if self.min_gas_price is None else self.min_gas_price.to_bytes(16, "big")
+        return [self.chain_id, self.coinbase, self.gas_limit, price, self.randomness]
+
+    @classmethod
+    def from_fields(cls, fields: list[Any]) -> BlockSettings:
+        """Read them."""
+        chain_id, coinbase, limit, price, randomness = fields
+        return cls(
+            chain_id=chain_id,
+            coinbase=None if coinbase is None else EthAddress(coinbase),
+            gas_limit=None if limit is None else Gas(limit),
+            min_gas_price=None if price is None else TokenAmount(int.from_bytes(price, "big")),
+            randomness=randomness,
+        )
+
+
+AS_THE_RULES_HAVE_IT: Final = BlockSettings()
