@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.access import AccessTracker
 from hypervisor.address import Address, Protocol, is_eth_namespace
+from hypervisor.blame import Blame, blame_for
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
@@ -80,6 +81,8 @@ class CallManager:
         self.actors_created = 0
         self.invocations = 0
         self.depth = 0
+        self.blame: Blame | None = None
+        """The last failure in the call in force, which explains it if that fails, too; None after a success."""
         self._access = AccessTracker(self.prices, origin, receiver)
 
     # --- calls ------------------------------------------------------------------------------------------------
@@ -117,16 +120,20 @@ class CallManager:
         return result
 
     def _in_transaction(self, call: Call) -> CallResult:
-        mark = self._begin()
+        mark, self.blame = self._begin(), None
         try:
             result = self._limited(call)
-        except BaseException:
+        except BaseException as error:
             self._rollback(mark)
+            if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
+                self.blame = Blame(f"{call.to}: {error.message}")
             raise
         if result.exit_code == ExitCode.OK:
             self.tree.commit()
+            self.blame = None
         else:
             self._rollback(mark)
+            self.blame = blame_for(call.to, result.exit_code, result.message, self.blame)
         return result
 
     def _limited(self, call: Call) -> CallResult:

@@ -34,6 +34,7 @@ _LAST_NONCE = (1 << 64) - 1
 class ApplyResult:
     """What became of a message: the receipt, the money for gas, the events, words for people.
 
+    `message` is the first call's own, `reason` the innermost failed call's where that explains it (`hypervisor.blame`).
     `fatal` is set where execution could not go on; the receipt then says 10 and takes the whole gas limit, as the
     network's does, and the error carries the context.
     """
@@ -42,6 +43,7 @@ class ApplyResult:
     gas: GasOutputs
     events: tuple[StampedEvent, ...] = ()
     message: str = ""
+    reason: str = ""
     fatal: Fatal | None = None
 
     @property
@@ -185,8 +187,9 @@ class Executor:
         except Fatal as error:
             return replace(_failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data = result.block.data if result.block else b""
+        reason = calls.blame.words if calls.blame is not None else ""
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events))
-        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message)
+        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, reason)
 
     # --- after ------------------------------------------------------------------------------------------------
 
@@ -203,7 +206,7 @@ class Executor:
         self._credit(REWARD_ACTOR, outputs.miner_tip)
         self._credit(BURNT_FUNDS_ACTOR, outputs.over_estimation_burn)
         self._credit(sender, outputs.refund)
-        return ApplyResult(result.receipt, outputs, result.events, result.message, result.fatal)
+        return replace(result, gas=outputs)
 
     def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
         if amount == 0:

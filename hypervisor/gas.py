@@ -18,12 +18,28 @@ def to_milligas(gas: int) -> Milligas:
     return Milligas(min(gas * MILLIGAS_PER_GAS, MAX_MILLIGAS))
 
 
+class ChargeRefused(OutOfGas):
+    """A charge that the limit does not cover, in words once somebody reads them; `per_gas` units are one gas."""
+
+    def __init__(self, name: str, needed: int, left: int, per_gas: int) -> None:
+        super().__init__(name)
+        self._charge = name, needed, left, per_gas
+
+    def __str__(self) -> str:
+        name, needed, left, per_gas = self._charge
+        return f"{name} needs {_in_gas(needed, per_gas)} gas, {_in_gas(left, per_gas)} left"
+
+
 class GasTracker:
     """Counts milligas against a limit, in nested frames."""
 
-    __slots__ = ("_frames", "limit", "stopped", "tracer", "used")
+    __slots__ = ("_frames", "_per_gas", "limit", "stopped", "tracer", "used")
 
-    def __init__(self, limit: int, used: int = 0, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self, limit: int, used: int = 0, tracer: Tracer | None = None, per_gas: int = MILLIGAS_PER_GAS
+    ) -> None:
+        """`per_gas` units are one gas: under Ethereum's rules, whole gas is counted."""
+        self._per_gas = per_gas
         self.limit = limit
         self.used = used
         self.tracer = tracer
@@ -42,8 +58,8 @@ class GasTracker:
             self.tracer.event(GasCharged(name, milligas))
         used = self.used + milligas
         if used > self.limit:
-            self.used = self.limit
-            raise OutOfGas(f"{name} needs {milligas} milligas")
+            left, self.used = self.limit - self.used, self.limit
+            raise ChargeRefused(name, milligas, left, self._per_gas)
         self.used = used
 
     def push(self, limit: int) -> None:
@@ -67,3 +83,8 @@ class GasTracker:
     def gas_used(self) -> Gas:
         """What a receipt says: whole gas, rounded up."""
         return Gas(-(-self.used // MILLIGAS_PER_GAS))
+
+
+def _in_gas(amount: int, per_gas: int) -> str:
+    whole, rest = divmod(amount, per_gas)
+    return f"{whole:,}" if not rest else f"{whole:,}.{rest:03d}".rstrip("0")

@@ -40,9 +40,13 @@ from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
 from localnet.watching import Later, at_once
 from store.blockstore import BlockNotFound
+from store.cid import Cid
 
 MOST_TOLD: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
+
+SAME_FAILURE: Final = 2.0
+"""Seconds in which a failed estimate that is asked again is the same failure: tools try twice before they give up."""
 
 MOST_ACTORS: Final = 500
 """Among more actors nobody looks for those that log: every transaction is executed again then."""
@@ -73,6 +77,7 @@ class Console:
         self._places = FailurePlaces(network.chain, self._artifacts)
         self._state = network.head.state
         self._logs = self._may_log()
+        self._last_estimate: tuple[tuple[Cid, CallRequest], float] | None = None
 
     def listen(self) -> None:
         """Begin to tell."""
@@ -123,7 +128,10 @@ class Console:
 
     def estimate_failed(self, request: CallRequest) -> None:
         """Tell a transaction that was never made, since already the estimate of its gas failed at the head."""
-        if self.enabled:
+        asked, before = (self._network.head.state, request), self._last_estimate
+        self._last_estimate = asked, time.monotonic()
+        again = before is not None and before[0] == asked and time.monotonic() - before[1] < SAME_FAILURE
+        if self.enabled and not again:
             self._explain_later("an estimate", partial(self._tell_estimate, self._network.head, request))
 
     def _tell_estimate(self, head: Tipset, request: CallRequest) -> None:

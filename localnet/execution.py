@@ -144,7 +144,7 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         receipt=result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(_emitted(machine, event) for event in result.events),
-        words=result.message,
+        words=result.reason or result.message,
     )
 
 

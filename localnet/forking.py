@@ -156,7 +156,7 @@ def find_fork_point(asked: Fork) -> ForkPoint:
 
 
 def _found(client: NodeClient, asked: Fork) -> ForkPoint:
-    head = tipset = client.ask("Filecoin.ChainHead")
+    head = tipset = _head(client, asked)
     if asked.epoch is not None:
         if not 0 <= asked.epoch <= head["Height"]:
             raise InvalidInput(
@@ -184,6 +184,20 @@ def _found(client: NodeClient, asked: Fork) -> ForkPoint:
         name=_text(client.ask("Filecoin.StateNetworkName")),
         vested=_amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
     )
+
+
+def _head(client: NodeClient, asked: Fork) -> Any:
+    try:
+        return client.ask("Filecoin.ChainHead")
+    except NodeError as error:
+        if not error.answered:
+            raise
+        raise NodeError(
+            f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork needs a "
+            "Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors to read",
+            error.data,
+            answered=True,
+        ) from None
 
 
 class Origin:

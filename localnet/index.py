@@ -21,9 +21,21 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from localnet.genesis import NetworkRecord
-from localnet.records import GENESIS_PARENT, Execution, NullRound, Tipset, TransactionReceipt, decode_height
+from localnet.kept_logs import KeptLogs
+from localnet.records import (
+    GENESIS_PARENT,
+    Execution,
+    FoundLog,
+    NullRound,
+    Tipset,
+    TransactionReceipt,
+    decode_height,
+)
 from store.blockstore import Store, StoreCorrupt
 from store.codec import decode, encode
+
+MOST_HEIGHTS = 10_000
+"""Entries of heights that are kept decoded: more than a question about logs may span."""
 
 _HEAD = b"head"
 _FIRST = b"first"
@@ -39,6 +51,8 @@ class ChainIndex:
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
+        self._decoded: dict[int, tuple[bytes, Tipset | NullRound]] = {}
+        self._logs = KeptLogs()
 
     @cached_property
     def first(self) -> int:
@@ -67,7 +81,14 @@ class ChainIndex:
         data = self._store.index(_height_key(height))
         if data is None:
             raise StoreCorrupt(f"the chain's index has no entry for height {height}")
-        return decode_height(data)
+        kept = self._decoded.get(height)
+        if kept is not None and kept[0] == data:  # by what it says: heights are made anew, and changed by hand
+            return kept[1]
+        decoded = decode_height(data)
+        self._decoded[height] = data, decoded
+        if len(self._decoded) > MOST_HEIGHTS:
+            del self._decoded[next(iter(self._decoded))]
+        return decoded
 
     def tipset(self, height: int) -> Tipset:
         """The tipset at a height that must have one."""
@@ -109,6 +130,18 @@ class ChainIndex:
         """The executions of a tipset, in order."""
         for place in range(len(tipset.transactions)):
             yield self.receipt_at(tipset, place)
+
+    def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
+        """The logs of a tipset, in order. Those that were asked for lately are not read again."""
+        found = self._logs.get(tipset)
+        if found is None:
+            found = tuple(
+                (receipt, place, emitted)
+                for receipt in self.receipts(tipset)
+                for place, emitted in enumerate(receipt.logs)
+            )
+            self._logs.keep(tipset, found)
+        return found
 
 
 # --- changes, to be committed with the blocks that they speak of ------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.addresses import EthAddress
-from bridge.receipts import EmittedLog, bloom_bits
+from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom_bits
 from localnet.index import ChainIndex
-from localnet.records import Tipset, TransactionReceipt
+from localnet.records import FoundLog, Tipset
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,12 @@ class LogFilter:
 
     addresses: tuple[EthAddress, ...] = ()
     topics: tuple[tuple[bytes, ...], ...] = ()
+    _masks: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
+    """The bloom's bits of each item of each group that is not empty, hashed once for all tipsets."""
+
+    def __post_init__(self) -> None:
+        groups: tuple[tuple[bytes, ...], ...] = (self.addresses, *self.topics)
+        object.__setattr__(self, "_masks", tuple(tuple(map(bloom_bits, group)) for group in groups if group))
 
     def matches(self, emitted: EmittedLog) -> bool:
         """Whether a log is wanted. One with fewer topics than the filter has places is not."""
@@ -30,12 +36,7 @@ class LogFilter:
     def may_match(self, bloom: bytes) -> bool:
         """Whether a tipset with this bloom can hold a wanted log."""
         bits = int.from_bytes(bloom, "big")
-        groups: tuple[tuple[bytes, ...], ...] = (self.addresses, *self.topics)
-        return all(not group or any(bits & (mask := bloom_bits(item)) == mask for item in group) for group in groups)
-
-
-FoundLog = tuple[TransactionReceipt, int, EmittedLog]
-"""A log with its receipt and its place there."""
+        return all(any(bits & mask == mask for mask in group) for group in self._masks)
 
 
 def logs_between(index: ChainIndex, first: int, last: int, wanted: LogFilter) -> Iterator[FoundLog]:
@@ -48,9 +49,8 @@ def logs_between(index: ChainIndex, first: int, last: int, wanted: LogFilter) ->
 
 def logs_in(index: ChainIndex, tipset: Tipset, wanted: LogFilter) -> Iterator[FoundLog]:
     """The wanted logs of a tipset."""
-    if not any(tipset.bloom) or not wanted.may_match(tipset.bloom):
+    if tipset.bloom == EMPTY_BLOOM or not wanted.may_match(tipset.bloom):
         return
-    for receipt in index.receipts(tipset):
-        for place, emitted in enumerate(receipt.logs):
-            if wanted.matches(emitted):
-                yield receipt, place, emitted
+    for found in index.logs(tipset):
+        if wanted.matches(found[2]):
+            yield found

@@ -68,7 +68,7 @@ class NativeActor:
         if result.fatal is not None:
             raise result.fatal
         if result.exit_code:
-            raise CallFailed(result.exit_code, result.return_data, result.message)
+            raise CallFailed(result.exit_code, result.return_data, result.reason or result.message)
         return result.return_data
 
     def send(

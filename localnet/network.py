@@ -321,7 +321,7 @@ class Network(ByHand):
         if result.fatal is not None:
             raise result.fatal
         if result.exit_code:
-            raise CallFailed(result.exit_code, result.return_data, result.message)
+            raise CallFailed(result.exit_code, result.return_data, result.reason or result.message)
         return call.answer(result.return_data)
 
     def gas_limit(self, request: CallRequest) -> Gas:

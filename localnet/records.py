@@ -286,3 +286,7 @@ def _big(value: int) -> bytes:
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
+
+
+FoundLog = tuple[TransactionReceipt, int, EmittedLog]
+"""A log with its receipt and its place there."""

@@ -117,7 +117,7 @@ def _succeed(rules: Rules, answered: Answered) -> bytes:
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code != ExitCode.OK:
-        text = rules.failure_text(result.exit_code, data, result.message)
+        text = rules.failure_text(result.exit_code, data, result.message, result.reason)
         raise CallFailed(result.exit_code, data, result.message, text)
     return data
 

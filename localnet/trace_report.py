@@ -6,6 +6,7 @@ comes from `localnet.trace_words`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,9 @@ _PARTS: Final = {
 }
 PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
 """The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
+
+_PASSED_ON: Final = re.compile(r"the called actor exited with code [0-9]+$|^contract reverted$")
+"""What a call says of itself whose callee has the reason."""
 
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
@@ -148,12 +152,15 @@ def _explained_by(call: Mapping[str, Any]) -> int | None:
 
 
 def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> dict[str, Any]:
-    lines = []
+    failed = []
     for place in path:
-        call = calls[place]
-        reason = call["decoded"]["result"] or printable(call["words"])
-        lines.append(f"{name(call)}: exit {call['decoded']['exit']}{f': {reason}' if reason else ''}")
-        calls = call["calls"]
+        failed.append(calls[place])
+        calls = failed[-1]["calls"]
+    reasons = [call["decoded"]["result"] or printable(call["words"]) for call in failed]
+    lines = []
+    for call, reason, inner in zip(failed, reasons, [*reasons[1:], None], strict=False):
+        repeats = inner is not None and (reason == inner or _PASSED_ON.search(reason) is not None)
+        lines.append(f"{name(call)}: exit {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
     return {"path": list(path), "calls": lines or [printable(words)]}
 
 

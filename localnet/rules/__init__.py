@@ -148,8 +148,8 @@ class Rules(Protocol):
     def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
         """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
 
-    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
-        """A failed execution in words; `data` is revert data, `words` the machine's account."""
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
+        """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee."""
 
     # --- questions --------------------------------------------------------------------------------------------
 

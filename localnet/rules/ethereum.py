@@ -222,12 +222,13 @@ class EthereumRules:
         """As a transaction that costs nothing, whoever sends it. Raises TransactionRefused."""
         return self.apply_unpaid(machine, signed)
 
-    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """As anvil says it: a revert with its reason, where it has one. Native failures have their own words."""
         if exit_code not in WORDS:
-            return failure_text(exit_code, data, words)
+            return failure_text(exit_code, data, reason or words)
         text = reverted_with(data)
-        return WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
+        told = WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
+        return f"{told} ({reason})" if reason else told
 
     # --- questions --------------------------------------------------------------------------------------------
 

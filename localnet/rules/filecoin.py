@@ -173,9 +173,9 @@ class FilecoinRules:
         pays = sender is None or self.standing(machine, sender).sends
         return self.apply(machine, signed) if pays else self.apply_unpaid(machine, signed)
 
-    def failure_text(self, exit_code: int, data: bytes, words: str) -> str:
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """As Lotus says it."""
-        return failure_text(exit_code, data, words)
+        return failure_text(exit_code, data, reason or words)
 
     # --- questions --------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
+from hypervisor.blame import Blame
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
@@ -82,7 +83,8 @@ def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
 def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
     try:
         output = run_precompile(host, ask)
-    except PrecompileFailure:
+    except PrecompileFailure as error:
+        host.syscalls.kernel.calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
         return Answer(False)
     if ask.value:
         try:

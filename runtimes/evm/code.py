@@ -69,3 +69,8 @@ class CodeCache:
     def get(self, cid: Cid, data: bytes) -> Code:
         """The analysis of `data`, the content of the block `cid`."""
         return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))
+
+
+def code_too_long(size: int, limit: int, what: str = "code") -> str:
+    """What is wrong with code above the limit, in go-ethereum's words (core/vm/evm.go)."""
+    return f"max {what} size exceeded: code size {size}, limit {limit}"

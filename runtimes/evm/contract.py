@@ -11,7 +11,7 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
-from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.code import EMPTY_CODE_HASH, code_too_long
 from runtimes.evm.rules import Rules
 from runtimes.evm.storage import Slots
 from runtimes.evm.syscalls import Syscalls
@@ -108,20 +108,21 @@ class Contract:
 
     def set_bytecode(self, code: bytes) -> None:
         """Install runtime code; exit 16 where it is too long or begins with the reserved byte."""
-        if not self._fits(len(code)):
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"code of {len(code)} bytes is too long")
+        limit = self._code_limit()
+        if limit is not None and len(code) > limit:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=code_too_long(len(code), limit))
         if code[:1] == bytes([_EIP_3541_BYTE]):
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="code begins with the reserved byte 0xef")
         self.bytecode = self._syscalls.put(code, RAW)
         self.bytecode_hash = self._syscalls.keccak(code)
         self._saved_root = None
 
-    def _fits(self, size: int) -> bool:
+    def _code_limit(self) -> int | None:
         kernel = self._syscalls.kernel
         limit = kernel.machine.code_limit
         if kernel.context.receiver == limit.exempt:
-            return True
-        return size <= (self._rules.max_code_size if limit.longest is None else limit.longest)
+            return None
+        return self._rules.max_code_size if limit.longest is None else limit.longest
 
     # --- head block -------------------------------------------------------------------------------------------
 

@@ -287,6 +287,17 @@ def test_nobody_who_answers_is_an_error_that_names_the_url() -> None:
         Network.fork("http://127.0.0.1:9")
 
 
+def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.MonkeyPatch, other: Other) -> None:
+    """anvil's answer to a method that it does not have."""
+
+    def ask(self: NodeClient, method: str, *params: object) -> object:
+        raise NodeError(f"{self.name} answers: Method not found", None, answered=True)
+
+    monkeypatch.setattr(NodeClient, "ask", ask)
+    with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
+        find_fork_point(Fork(other.url))
+
+
 # --- nodes that lie ---------------------------------------------------------------------------------------------------
 
 

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
-from bridge.receipts import EmittedLog, bloom
+from bridge.receipts import EmittedLog, bloom, bloom_bits
 from localnet import Contract, Network
+from localnet.kept_logs import KeptLogs
 from localnet.logs import LogFilter, logs_between, logs_in
+from localnet.records import Execution, decode_height
 from tests.localnet.conftest import ARTIFACTS
 
 GREETED = keccak(b"Greeted(address,uint256,string,uint256)")
@@ -91,3 +93,72 @@ def test_log_indices_count_through_the_tipset(network: Network, inbox: Contract)
     network.mine()
     found = list(logs_in(network.chain.index, network.head, LogFilter()))
     assert [receipt.first_log + place for receipt, place, _ in found] == [0, 1]
+
+
+class Counted:
+    """How often functions of a module are called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.heights = self.executions = self.hashes = 0
+        decode = Execution.decode
+
+        def height(data: bytes) -> object:
+            self.heights += 1
+            return decode_height(data)
+
+        def execution(data: bytes) -> object:
+            self.executions += 1
+            return decode(data)
+
+        def mask(item: bytes) -> int:
+            self.hashes += 1
+            return bloom_bits(item)
+
+        monkeypatch.setattr("localnet.index.decode_height", height)
+        monkeypatch.setattr(Execution, "decode", staticmethod(execution))
+        monkeypatch.setattr("localnet.logs.bloom_bits", mask)
+
+
+def test_logs_that_were_asked_for_are_not_decoded_again(
+    network: Network, inbox: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        inbox.send("greet", str(n))
+    index, head = network.chain.index, network.block_number
+    counted = Counted(monkeypatch)
+    found = list(logs_between(index, 0, head, LogFilter((inbox.address,), ((GREETED,),))))
+    assert len(found) == 8  # three of them the fixture's, which others may have asked for
+    heights, decoded = counted.heights, counted.executions
+    assert (5 <= decoded <= 8, counted.hashes) == (True, 2)  # of each log one transaction; of the filter each item
+    assert list(logs_between(index, 0, head, LogFilter((inbox.address,), ((GREETED,),)))) == found
+    assert (counted.executions, counted.heights, counted.hashes) == (decoded, heights, 4)
+    inbox.send("greet", "5")
+    assert len(list(logs_between(index, 0, head + 1, LogFilter()))) == 9
+    assert counted.executions <= decoded + 2  # the receipt that `send` reads, and the new block's logs
+
+
+def test_logs_of_a_height_that_is_made_anew_are_the_new_ones(network: Network, inbox: Contract) -> None:
+    mark = network.snapshot()
+    inbox.send("greet", "1")
+    height = network.block_number
+    ((_, _, first),) = logs_between(network.chain.index, height, height, LogFilter())
+    network.revert(mark)
+    inbox.send("greet", "2")
+    ((_, _, second),) = logs_between(network.chain.index, height, height, LogFilter())
+    assert first.log.data != second.log.data
+
+
+def test_the_longest_kept_logs_make_room(network: Network, inbox: Contract) -> None:
+    for n in range(3):
+        inbox.send("greet", str(n))
+    index = network.chain.index
+    tipsets = [index.tipset(network.block_number - back) for back in range(3)]
+    logs = [index.logs(tipset) for tipset in tipsets]
+    kept = KeptLogs(most=6_000)  # two of them, each more than 2,000
+    for tipset, found in zip(tipsets, logs, strict=True):
+        kept.keep(tipset, found)
+    assert [kept.get(tipset) for tipset in tipsets] == [None, *logs[1:]]
+    assert kept.get(tipsets[0]) is None
+    tiny = KeptLogs(most=100)
+    tiny.keep(tipsets[0], logs[0])
+    assert tiny.get(tipsets[0]) is None

@@ -19,6 +19,7 @@ from bridge.filecoin_call import (
 )
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
+from hypervisor.blame import Blame
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
@@ -26,7 +27,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.runtime import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.code import Code, CodeCache, analyse
+from runtimes.evm.code import Code, CodeCache, analyse, code_too_long
 from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.answers import answer, returned
@@ -155,7 +156,9 @@ class Invocation:
         gas.charge("OnCodeDeposit", prices.CODE_BYTE * len(code))
         longest = self._calls.surroundings.block.code_limit
         if longest is not None and len(code) > longest:
-            raise OutOfGas(f"code of {len(code)} bytes is too long")
+            words = code_too_long(len(code), longest)
+            self._calls.blame = Blame(words)
+            raise OutOfGas(words)
         if code:
             accounts.set_code(self._actor, code)
         return Outcome(ExitCode.OK)

@@ -13,12 +13,14 @@ from bridge.evm_steps import EvmCost
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
+from hypervisor.blame import Blame
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.filecoin import answer_filecoin
@@ -106,7 +108,9 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     size = len(ask.init_code)
     longest = host.calls.surroundings.block.code_limit
     if longest is not None and size > 2 * longest:
-        raise OutOfGas(f"init code of {size} bytes is too long")
+        words = code_too_long(size, 2 * longest, "initcode")
+        host.calls.blame = Blame(words)
+        raise OutOfGas(words)
     per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
     cost = per_word * prices.words(size)
     host.charge(cost)

@@ -66,6 +66,7 @@ class TransactionResult:
     events: tuple[StampedEvent, ...]
     exit_code: int
     message: str
+    reason: str
     gas: GasOutputs
 
 
@@ -87,7 +88,7 @@ class Application:
         self._block = block_of(machine)
         self._fork = fork_named(self._block.fork)
         self._limits = limits or block_limits(machine)
-        self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer)
+        self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid
         self._kept = True
         self._price = transaction.gas_price(machine.context.base_fee) if paid else 0
@@ -295,6 +296,7 @@ class Application:
             events=tuple(self._calls.events),
             exit_code=result.exit_code,
             message=result.message,
+            reason=self._calls.blame.words if self._calls.blame is not None else "",
             gas=gas,
         )
 

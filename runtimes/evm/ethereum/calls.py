@@ -244,7 +244,7 @@ class EthereumCalls(CallManager):
     @contextmanager
     def _in_ethereum_gas(self) -> Iterator[None]:
         """What a native actor calls runs inside with all that is left, in whole Ethereum gas."""
-        gas = GasTracker(self.gas.available // DEFAULT_RATE, tracer=self.tracer)
+        gas = GasTracker(self.gas.available // DEFAULT_RATE, tracer=self.tracer, per_gas=1)
         try:
             with self._counting(gas, native=False):
                 yield

@@ -230,7 +230,7 @@ class EthereumExecutor:
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
         root = events_root(result.events) if kept else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
-        return ApplyResult(receipt, result.gas, result.events, result.message)
+        return ApplyResult(receipt, result.gas, result.events, result.message, result.reason)
 
     def _whole(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
         """What raises leaves the state as it was."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.gas import DEFAULT_RATE
 from hypervisor.address import Address
+from hypervisor.blame import Blame
 from hypervisor.call import Call
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.kernel import Kernel, SendResult
@@ -70,7 +71,8 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
                 to = host.accounts.filecoin_address(ask.address)
                 calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
         return Answer(True, output)
-    except (PrecompileFailure, OutOfGas, SyscallError):
+    except (PrecompileFailure, OutOfGas, SyscallError) as error:
+        calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
         return Answer(False)
     finally:
         host.gas.refill()

@@ -1,0 +1,75 @@
+"""The innermost reason of a failure is in the message of the JSON-RPC error, under both rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localnet import Network
+from localnet.errors import CallFailed
+
+LARGE = bytes.fromhex("6160015ff3")
+"""Init code that returns 24,577 bytes: one more than EIP-170 allows."""
+CALL_ACTOR_ID = "fe00000000000000000000000000000000000005"
+
+
+@pytest.fixture(params=["filecoin", "ethereum"])
+def network(request: pytest.FixtureRequest) -> Iterator[Network]:
+    with Network(rules=request.param) as found:
+        yield found
+
+
+def calling(actor: int, method: int, precompile: str = CALL_ACTOR_ID, opcode: str = "f4") -> bytes:
+    """Init code that asks call_actor_id for a call without parameters, and reverts without data.
+
+    The arguments are method, value, flags, codec, the place of the parameters, the actor, and their length.
+    """
+    words = (method, 0, 0, 0, 192, actor, 0)
+    stored = b"".join(
+        b"\x67" + word.to_bytes(8, "big") + b"\x61" + (32 * place).to_bytes(2, "big") + b"\x52"
+        for place, word in enumerate(words)
+    )
+    value = "5f" if opcode == "f1" else ""
+    return stored + bytes.fromhex(f"5f5f6100e05f{value}73{precompile}5a{opcode}5f5ffd")
+
+
+def reason(network: Network, init_code: bytes) -> str:
+    with pytest.raises(CallFailed) as failed:
+        network.estimate_gas(None, init_code)
+    return str(failed.value)
+
+
+def test_code_above_the_limit_names_its_size_and_the_limit(network: Network) -> None:
+    assert "max code size exceeded: code size 24577, limit 24576" in reason(network, LARGE)
+
+
+@pytest.mark.parametrize(
+    ("actor", "method", "words"),
+    [
+        (2, 12345, "f02: method 12345 is internal: f0"),
+        (7, 80475954, "f07: this method takes parameters, got none"),
+        (7, 99_999_999, "f07: this actor has no method 99999999"),
+        (99_999, 0, "f099999: actor f099999 does not exist"),
+        (2, 5, "method 5: contracts may call 0 and from 1024 up"),
+    ],
+)
+def test_what_an_actor_or_the_precompile_refused_is_in_the_message(
+    network: Network, actor: int, method: int, words: str
+) -> None:
+    assert words in reason(network, calling(actor, method))
+
+
+def test_a_precompile_that_is_called_wrongly_says_how_it_must_be_called(network: Network) -> None:
+    text = reason(network, calling(2, 0, opcode="f1"))
+    assert f"precompile 0x{CALL_ACTOR_ID}: call_actor must be delegate-called" in text
+
+
+def test_a_failure_that_was_followed_by_a_success_is_not_blamed(network: Network) -> None:
+    then_well = calling(99_999, 0).removesuffix(bytes.fromhex("5f5ffd")) + calling(99, 0)
+    assert "99999" not in reason(network, then_well)
+
+
+def test_plain_reverts_have_no_words_but_their_own() -> None:
+    with Network(rules="ethereum") as network:
+        assert reason(network, bytes.fromhex("5f5ffd")) == "execution reverted"
