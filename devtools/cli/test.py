@@ -72,6 +72,12 @@ def run_tests(
     code_size_limit: Annotated[
         int | None, typer.Option(min=0, metavar="BYTES", help="The longest code of a contract that a test deploys.")
     ] = None,
+    gas_snapshot_check: Annotated[
+        Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.", show_default=False)
+    ] = None,
+    gas_snapshot_emit: Annotated[
+        Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.", show_default=False)
+    ] = None,
     workers: Workers = CORES,
     gas_report: Annotated[
         bool,
@@ -124,6 +130,11 @@ def run_tests(
     fuzz = (fuzz_runs, _seed(fuzz_seed))
     project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi, code_size_limit)
     shows_logs = verbosity >= 2 or as_json
+    project = replace(
+        project,
+        gas_snapshot_check=project.gas_snapshot_check if gas_snapshot_check is None else gas_snapshot_check == "true",
+        gas_snapshot_emit=project.gas_snapshot_emit if gas_snapshot_emit is None else gas_snapshot_emit == "true",
+    )
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
     session = Session(project, wanted, options, lambda line: typer.echo(line, err=True))
     session.prepare()
@@ -167,7 +178,24 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
         return _INTERRUPTED
     if session.options.report:
         _tell_collected(session, suites, as_json, lcov)
-    return int(any(suite.count(Status.FAILURE) for suite in suites))
+    is_same = _keep_snapshots(session, suites)
+    return int(any(suite.count(Status.FAILURE) for suite in suites) or not is_same)
+
+
+def _keep_snapshots(session: Session, suites: list[SuiteResult]) -> bool:
+    """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
+    from devtools.soltest.gas_snapshots import differences, measured, write
+
+    project = session.project
+    if session.options.rules != "ethereum":
+        return True
+    found, folder = measured(suites), project.root / project.snapshots
+    lines = list(differences(found, folder)) if project.gas_snapshot_check else []
+    if lines:
+        typer.echo("\n".join([*lines, "\nError: Snapshots differ from previous run"]), err=True)
+    elif project.gas_snapshot_emit:
+        write(found, folder)
+    return not lines
 
 
 def _as_filtered(session: Session) -> str:

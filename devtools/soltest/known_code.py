@@ -190,6 +190,15 @@ class KnownCode:
             lengths.setdefault(len(contract.runtime.code), []).append(contract)
         return lengths
 
+    @cached_property
+    def events(self) -> dict[tuple[bytes, int], ContractInterface]:
+        """Interfaces by the first topic of their events and the number of topics; of several, the first."""
+        found: dict[tuple[bytes, int], ContractInterface] = {}
+        for contract in self.all:
+            for key in contract.events:
+                found.setdefault(key, contract.interface)
+        return found
+
     def named(self, file: str, name: str) -> KnownContract | None:
         """The contract of a name in a source."""
         return self._by_name.get((file, name))

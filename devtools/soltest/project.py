@@ -86,6 +86,9 @@ class Project:
     ffi: bool = False
     allow_internal_expect_revert: bool = False
     gas_limit: int = 1 << 30
+    snapshots: str = "snapshots"
+    gas_snapshot_check: bool = False
+    gas_snapshot_emit: bool = True
     code_size_limit: int | None = None
     """Bytes; None: no limit under Ethereum's rules, as in forge, under Filecoin's the network's."""
     block_number: int = 1
@@ -164,6 +167,9 @@ def _project(root: Path, name: str, table: Table) -> Project:
         ffi=table.flag("ffi", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
+        snapshots=table.text("snapshots", "snapshots"),
+        gas_snapshot_check=_switch(table, "gas_snapshot_check", "FORGE_SNAPSHOT_CHECK", False),
+        gas_snapshot_emit=_switch(table, "gas_snapshot_emit", "FORGE_SNAPSHOT_EMIT", True),
         code_size_limit=table.number_or_none("code_size_limit", U64),
         block_number=table.number("block_number", 1, U64),
         timestamp=table.number("block_timestamp", 1, U64),
@@ -175,6 +181,16 @@ def _project(root: Path, name: str, table: Table) -> Project:
         rpc_endpoints=_endpoints(table.table("rpc_endpoints")),
         match={key: table.text(key, "") for key in _FILTERS if key in table},
     )
+
+
+def _switch(table: Table, name: str, variable: str, default: bool) -> bool:
+    """A flag that a variable of the environment may set, too."""
+    said = os.environ.get(variable)
+    if said is None:
+        return table.flag(name, default)
+    if said not in ("true", "false"):
+        raise InvalidInput(f"{variable} is '{said}', expected true or false")
+    return said == "true"
 
 
 _FILTERS: Final = (

@@ -76,6 +76,8 @@ class TestResult:
     counterexample: tuple[CounterExample, ...] = ()
     shrunk_from: int = 0
     logs: tuple[str, ...] = ()
+    measured: tuple[tuple[str, str, int], ...] = ()
+    """Group, name and value of what it has measured."""
     trace: str = ""
     stack: tuple[str, ...] = ()
     duration: float = 0.0

@@ -91,6 +91,7 @@ class SuiteRun:
                 stage = Stage(world, self.artifacts, artifact)
                 world.cheatcodes.settings = replace(
                     world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
+                    contract=self.suite.contract,
                     first_actor=stage.first_actor, libraries=stage.libraries,
                 )  # fmt: skip
                 self.started("setUp()")
@@ -187,7 +188,7 @@ class SuiteRun:
                     except TooLong:
                         self._stop_listening(test.signature, ready)
                         result = run()
-                    result = replace(result, duration=perf_counter() - begin)
+                    result = replace(result, duration=perf_counter() - begin, measured=self._measured())
                     result = self._viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
                 except HypervisorError as error:
                     result = _broken(test.signature, test.kind, error)
@@ -196,6 +197,10 @@ class SuiteRun:
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
+
+    def _measured(self) -> tuple[tuple[str, str, int], ...]:
+        found = self.world.cheatcodes.state.measured
+        return tuple((group, name, value) for (group, name), value in found.items())
 
     def _stop_listening(self, name: str, ready: Handle) -> None:
         if self.collector is not None:

@@ -8,14 +8,17 @@ from time import perf_counter
 from typing import Any
 
 from bridge.addresses import EthAddress
+from bridge.events import Log
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.context import Libraries, Permission, Settings
+from devtools.soltest.cheatcodes.emits import ReadLog
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.discovery import Suite
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
+from devtools.soltest.value_text import value_text
 from devtools.soltest.viewer import TestViewer
 from devtools.soltest.workers import Job
 from devtools.soltest.world import Setting, World
@@ -94,6 +97,15 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         except KeyError:
             raise InvalidInput(f"{name} needs libraries") from None
 
+    def event(log: Log) -> ReadLog | None:
+        found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
+        read = None if found is None else found.read_log(log)
+        if read is None:
+            return None
+        entry, values = read
+        texts = (value_text(item, value) for item, value in zip(entry["inputs"], values, strict=True))
+        return ReadLog(entry["name"], tuple(zip((item["name"] for item in entry["inputs"]), texts, strict=True)))
+
     return Settings(
         root=project.root,
         permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
@@ -102,6 +114,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         seed=job.seed,
         artifacts=code,
         contracts=known.place,
+        events=event,
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,
         shows_logs=job.shows_logs,

@@ -142,11 +142,6 @@ class Names:
         contract = self.known.of(frame)
         return self.functions.get(frame.input[:4]) if contract is None else contract.interface
 
-    @cached_property
-    def events(self) -> dict[tuple[bytes, int], ContractInterface]:
-        """Interfaces by the first topic of their events and the number of topics."""
-        return self._interfaces(lambda contract: contract.events)
-
     def _interfaces(self, keys: Callable[[KnownContract], Iterable[_Key]]) -> dict[_Key, ContractInterface]:
         """Interfaces by what their contracts are known by; of several, the first."""
         found: dict[_Key, ContractInterface] = {}
@@ -283,7 +278,7 @@ def _event(event: EventEmitted, names: Names) -> str:
     log = log_of(event)
     if log is None:
         return f"emit {', '.join(f'{key}=0x{value.hex()}' for _, key, _, value in event.entries)}"[:_MOST_BYTES]
-    found = None if not log.topics else names.events.get((log.topics[0], len(log.topics)))
+    found = None if not log.topics else names.known.events.get((log.topics[0], len(log.topics)))
     read = log_interface().read_log(log) or (None if found is None else found.read_log(log))
     if read is None:
         parts = [(f"topic {place}", f"0x{topic.hex()}") for place, topic in enumerate(log.topics)]

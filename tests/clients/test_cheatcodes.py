@@ -32,8 +32,9 @@ def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> 
     shutil.copytree(PROJECT / "devtools" / "soltest" / "solidity", tmp_path / "hypervisor")
     shutil.copytree(golden.HERE / "broadcast", tmp_path / "broadcast")
     (tmp_path / "files").mkdir()
-    home = tmp_path / "home"  # with no names of events from earlier runs
+    home = tmp_path / "home"  # with no names of events of other projects
     home.mkdir()
+    start(clients, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=tmp_path, HOME=str(home))  # learns names
     command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--nmc", "FilecoinTest|HostileTest", "--json", "-vv")
     done = start(clients, *command, folder=tmp_path, HOME=str(home))
     assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr  # each prompt without a terminal ends a line

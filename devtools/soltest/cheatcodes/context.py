@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.addresses import EthAddress
 from devtools.soltest.artifact import Place
+from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
@@ -41,14 +42,16 @@ class Settings:
 
     `artifacts` finds a contract by what `getCode` takes: init code and runtime code with the addresses of `libraries`,
     None where there is none such.
-    `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words. `file` is the
-    one of the tests that run, `first_actor` the ID of the first actor that is theirs. `real_filecoin`: code etched at
-    Filecoin's precompiles is left out, so that suites which mock them run against the real ones. `shows_logs`: what
-    tests write is shown.
+    `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words, `events` reads
+    log.
+    `file` and `contract` are those of the tests that run, `first_actor` is the ID of the first actor that is
+    theirs. `real_filecoin`: code etched at Filecoin's precompiles is left out, so that suites which mock them run
+    against the real ones. `shows_logs`: what tests write is shown.
     """
 
     root: Path = field(default_factory=Path.cwd)
     file: str = ""
+    contract: str = ""
     first_actor: int = 0
     permissions: Sequence[Permission] = ()
     ffi: bool = False
@@ -57,6 +60,7 @@ class Settings:
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], Place | None] = lambda _code, _creates: None
+    events: KnownEvents = lambda _: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False

@@ -6,10 +6,24 @@ logs may come between them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from bridge.addresses import EthAddress
 from bridge.events import Log
 from devtools.soltest.cheatcodes.state import ExpectedEmit, State
 
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """A log by its event: the name, and each parameter's name and value in words."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
+
+
+KnownEvents = Callable[[Log], ReadLog | None]
+"""Reads a log by the events of the project; None for one that is none of them."""
 _ANONYMOUS = "use vm.expectEmitAnonymous to match anonymous events"
 
 
@@ -19,7 +33,7 @@ def announce(state: State, expected: ExpectedEmit) -> None:
     state.emits.insert(at, expected)
 
 
-def take(state: State, emitter: EthAddress, log: Log) -> None:
+def take(state: State, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
     """Let a log fill or meet an announcement."""
     emits = state.emits
     if all(expected.found for expected in emits):
@@ -43,7 +57,7 @@ def take(state: State, emitter: EthAddress, log: Log) -> None:
         else:
             state.failure = _ANONYMOUS
         return
-    _meet(expected, emitter, log)
+    _meet(expected, emitter, log, events)
     del emits[at]
     if expected.found:
         emits.append(expected)
@@ -51,12 +65,12 @@ def take(state: State, emitter: EthAddress, log: Log) -> None:
         emits.appendleft(expected)
 
 
-def _meet(expected: ExpectedEmit, emitter: EthAddress, log: Log) -> None:
+def _meet(expected: ExpectedEmit, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
     assert expected.log is not None
     if _meets(expected, log):
         expected.seen[emitter] = expected.seen.get(emitter, 0) + 1
     else:
-        expected.mismatch = mismatch(expected, log)
+        expected.mismatch = mismatch(expected, log, events)
         return
     if expected.emitter not in (None, emitter):
         assert expected.emitter is not None
@@ -118,29 +132,57 @@ def left_over(state: State) -> str | None:
     )
 
 
-def mismatch(expected: ExpectedEmit, log: Log) -> str:
-    """How a log differs from the one that was expected."""
+def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
+    """How a log differs from the one that was expected, by the names and values of the project's events."""
     wanted = expected.log
     assert wanted is not None
+    want, have = (None, None) if expected.anonymous else (events(wanted), events(log))
+    wanted_name, name = ("log" if read is None else read.name for read in (want, have))
+    other = f"{name} != expected {wanted_name}"
     if len(wanted.topics) != len(log.topics):
         less = 0 if expected.anonymous else 1
-        want, have = max(len(wanted.topics) - less, 0), max(len(log.topics) - less, 0)
-        return f"log indexed topic count mismatch: expected {want}, got {have}"
+        counts = (max(len(topics) - less, 0) for topics in (wanted.topics, log.topics))
+        words = "{} indexed topic count mismatch: expected {}, got {}"
+        return words.format(name, *counts) if name == wanted_name else other
     if not expected.anonymous and expected.checks[0] and wanted.topics[:1] != log.topics[:1]:
-        return "log != expected log"
+        return other
     sizes_differ = len(wanted.data) != len(log.data) or len(wanted.data) % 32 or not wanted.data
     if expected.checks[4] and wanted.data != log.data and sizes_differ:
-        return "log != expected log"
+        return other
     differences = _differences(expected, wanted, log)
     if not differences:
-        return "log != expected log"
-    return f"{'anonymous log' if expected.anonymous else 'log'} mismatch at {', '.join(differences)}"
+        return other
+    if want is not None and have is not None:
+        head = f"{name} param mismatch" if name == wanted_name else "log mismatch"
+        return f"{head} at {', '.join(_named(difference, want, have) for difference in differences)}"
+    kind = "anonymous log" if expected.anonymous else "log"
+    return f"{kind} mismatch at {', '.join(difference.text() for difference in differences)}"
 
 
-def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A word that differs: the number of the parameter, if each took one word."""
+
+    place: int
+    want: bytes
+    have: bytes
+
+    def text(self) -> str:
+        return f"param {self.place}: expected=0x{self.want.hex()}, got=0x{self.have.hex()}"
+
+
+def _named(difference: _Difference, want: ReadLog, have: ReadLog) -> str:
+    place = difference.place
+    if place >= min(len(want.values), len(have.values)):
+        return difference.text()
+    name, value = want.values[place]
+    return f"{name or f'param{place}'}: expected={value}, got={have.values[place][1]}"
+
+
+def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[_Difference]:
     first = 0 if expected.anonymous else 1
     found = [
-        f"param {at - first}: expected=0x{want.hex()}, got=0x{have.hex()}"
+        _Difference(at - first, want, have)
         for at, (want, have) in enumerate(zip(wanted.topics, log.topics, strict=True))
         if at >= first and expected.checks[at] and want != have
     ]
@@ -149,5 +191,5 @@ def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[str]:
         for at in range(0, len(wanted.data), 32):
             want, have = wanted.data[at : at + 32], log.data[at : at + 32]
             if want != have:
-                found.append(f"param {indexed + at // 32}: expected=0x{want.hex()}, got=0x{have.hex()}")
+                found.append(_Difference(indexed + at // 32, want, have))
     return found

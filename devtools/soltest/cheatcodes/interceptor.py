@@ -237,7 +237,7 @@ class Cheatcodes:
         if self.state.logs is not None:
             self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
         if self.state.emits:
-            emits.take(self.state, emitter, log)
+            emits.take(self.state, emitter, log, self.settings.events)
 
     def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Take a slot for those that are recorded."""

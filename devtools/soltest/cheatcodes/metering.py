@@ -8,6 +8,10 @@ from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import CallGas, GasMeter
 from devtools.soltest.cheatcodes.table import cheatcode, selector
+from runtimes.evm.ethereum import prices
+
+_OWN_COST: Final = 171
+"""Gas that forge takes for that of starting a measurement."""
 
 
 def _used(context: Context) -> int:
@@ -41,55 +45,80 @@ def _reset(context: Context) -> None:
         context.host.gas.refill()
 
 
-@cheatcode("startSnapshotGas(string)", partial="no file is written under snapshots/")
+# --- named measurements, which files under snapshots/ keep ----------------------------------------------------------
+
+
+@cheatcode("startSnapshotGas(string)")
 def _start_gas(context: Context, name: str) -> None:
-    _start_meter(context, "", name)
+    _start_meter(context, context.settings.contract, name)
 
 
-@cheatcode("startSnapshotGas(string,string)", partial="no file is written under snapshots/")
+@cheatcode("startSnapshotGas(string,string)")
 def _start_gas_group(context: Context, group: str, name: str) -> None:
     _start_meter(context, group, name)
 
 
 def _start_meter(context: Context, group: str, name: str) -> None:
-    if (group, name) in context.state.meters:
-        raise CheatcodeFailure(f"gas snapshot already active: {name} in group: {group}")
-    context.state.meters[group, name] = GasMeter(group, name, _used(context))
-    context.state.last_meter = group, name
+    state = context.state
+    if state.active_meter is not None:
+        group, name = state.active_meter
+        raise CheatcodeFailure(f"gas snapshot was already started with group: {group} and name: {name}")
+    used = _used(context)
+    # as forge: from where the measurement before this one ended, if there was any
+    before = max(0, used - state.last_measured) if context.host is not None and state.last_measured else 0
+    state.meters[group, name] = GasMeter(group, name, used - before)
+    state.active_meter = group, name
 
 
-@cheatcode("stopSnapshotGas()", returns="uint256", partial="no file is written under snapshots/")
+@cheatcode("stopSnapshotGas()", returns="uint256")
 def _stop_gas(context: Context) -> int:
-    if context.state.last_meter is None:
-        raise CheatcodeFailure("no gas snapshot was started yet, please use `startSnapshotGas` to start one")
-    return _stop_meter(context, *context.state.last_meter)
+    active = context.state.active_meter
+    if active is None:
+        raise CheatcodeFailure("no active gas snapshot; call `startGasSnapshot` first")
+    return _stop_meter(context, *active)
 
 
-@cheatcode("stopSnapshotGas(string)", returns="uint256", partial="no file is written under snapshots/")
-def _stop_gas_name(context: Context, name: str) -> int:
-    return _stop_meter(context, "", name)
+@cheatcode("stopSnapshotGas(string)", returns="uint256")
+def _stop_gas_name(context: Context, _name: str) -> int:
+    """The one that is active: forge does not look at a name without its group."""
+    return _stop_gas(context)
 
 
-@cheatcode("stopSnapshotGas(string,string)", returns="uint256", partial="no file is written under snapshots/")
+@cheatcode("stopSnapshotGas(string,string)", returns="uint256")
 def _stop_gas_group(context: Context, group: str, name: str) -> int:
     return _stop_meter(context, group, name)
 
 
 def _stop_meter(context: Context, group: str, name: str) -> int:
-    meter = context.state.meters.pop((group, name), None)
+    state = context.state
+    meter = state.meters.pop((group, name), None)
     if meter is None:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
-    return _used(context) - meter.used
+    used = _used(context)
+    if context.host is not None:  # Ethereum's rules: up to the call of this cheatcode, which is warm
+        used -= prices.WARM
+        state.last_measured = used
+    if state.active_meter == (group, name):
+        state.active_meter = None
+    return _note(context, group, name, max(0, used - meter.used - (_OWN_COST if context.host is not None else 0)))
 
 
-@cheatcode("snapshotValue(string,uint256)", partial="no file is written under snapshots/")
-def _snapshot_value(_context: Context, _name: str, _value: int) -> None:
-    """Only files would show it."""
+@cheatcode("snapshotValue(string,uint256)")
+def _snapshot_value(context: Context, name: str, value: int) -> None:
+    _note(context, context.settings.contract, name, value)
 
 
-@cheatcode("snapshotValue(string,string,uint256)", partial="no file is written under snapshots/")
-def _snapshot_value_group(_context: Context, _group: str, _name: str, _value: int) -> None:
-    """Only files would show it."""
+@cheatcode("snapshotValue(string,string,uint256)")
+def _snapshot_value_group(context: Context, group: str, name: str, value: int) -> None:
+    _note(context, group, name, value)
+
+
+def _note(context: Context, group: str, name: str, value: int) -> int:
+    """Keep a value for the files. The group is a file's name."""
+    if "/" in group or "\0" in group:
+        raise CheatcodeFailure(f"the group '{group}' is not the name of a file")
+    context.state.measured[group, name] = value
+    return value
 
 
 # --- the last call --------------------------------------------------------------------------------------------------
@@ -101,14 +130,14 @@ def _last_call_gas(context: Context) -> tuple[int, int, int, int, int]:
     return found.limit, found.used, 0, found.refunded, found.limit - found.used
 
 
-@cheatcode("snapshotGasLastCall(string)", returns="uint256", partial="no file is written under snapshots/")
-def _snapshot_last(context: Context, _name: str) -> int:
-    return _last(context).used
+@cheatcode("snapshotGasLastCall(string)", returns="uint256")
+def _snapshot_last(context: Context, name: str) -> int:
+    return _note(context, context.settings.contract, name, _last(context).used)
 
 
-@cheatcode("snapshotGasLastCall(string,string)", returns="uint256", partial="no file is written under snapshots/")
-def _snapshot_last_group(context: Context, _group: str, _name: str) -> int:
-    return _last(context).used
+@cheatcode("snapshotGasLastCall(string,string)", returns="uint256")
+def _snapshot_last_group(context: Context, group: str, name: str) -> int:
+    return _note(context, group, name, _last(context).used)
 
 
 _ASKING: Final = tuple(

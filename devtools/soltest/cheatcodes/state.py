@@ -271,7 +271,11 @@ class State:
     """The seed of `setSeed`, in the place of the run's."""
     paused_gas: dict[int, int] = field(default_factory=dict)
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
-    last_meter: tuple[str, str] | None = None
+    active_meter: tuple[str, str] | None = None
+    last_measured: int = 0
+    """Gas that the frame of the last measurement had used at its end."""
+    measured: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Values by group and name, for the files under snapshots/."""
     watches_gas: bool = False
     """Whether the gas of each call is kept: the test contract has a cheatcode that asks for it."""
     watches_logs: bool = False

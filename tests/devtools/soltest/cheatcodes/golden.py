@@ -30,6 +30,7 @@ SOURCES: Final = (
     "Numbers",
     "Scripts",
     "Logs",
+    "Metering",
 )
 
 

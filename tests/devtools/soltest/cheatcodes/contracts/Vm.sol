@@ -465,6 +465,9 @@ interface Vm {
     function skip(bool) external;
     function skip(bool, string calldata) external;
     function snapshotGasLastCall(string calldata) external returns (uint256);
+    function snapshotGasLastCall(string calldata, string calldata) external returns (uint256);
+    function snapshotValue(string calldata, uint256) external;
+    function snapshotValue(string calldata, string calldata, uint256) external;
     function snapshotState() external returns (uint256);
     function sort(uint256[] calldata) external returns (uint256[] memory);
     function split(string calldata, string calldata) external returns (string[] memory);
