@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from localnet.testing.frames import hide_frames
 from localnet.testing.versions import Recorded, differences, read_versions
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """The call tree of a transaction that failed, and what the test did to its network."""
+    if call.excinfo is not None:
+        hide_frames(call.excinfo.value, item.config.rootpath)
     report = yield
     if call.when == "call":
         if call.excinfo is not None:

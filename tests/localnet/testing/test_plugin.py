@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import localnet
 from tests.localnet.conftest import ARTIFACTS
 
+LOCALNET = Path(localnet.__file__).parent
 COUNTING = f"""
 from localnet.testing import reverts
 
@@ -46,6 +50,29 @@ def test_four(network):
 """,
     )
     assert "4 passed" in done.stdout.str(), done.stdout.str()
+
+
+def test_a_failure_shows_the_tests_own_line_and_the_reason_and_no_internal_frame(pytester: pytest.Pytester) -> None:
+    tests = """
+import pytest
+
+def test_it(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.call(b"\\x99" * 20)
+
+def test_reverts(network):
+    with reverts("no"):
+        network.send(network.accounts[1], 1)
+"""
+    done = run(pytester, tests)
+    shown = done.stdout.str()
+    assert "2 failed" in shown
+    assert '>       network.call(b"\\x99" * 20)' in shown
+    assert "E       localnet.errors.CallFailed: message execution failed" in shown
+    assert '>       with reverts("no"):' in shown
+    for line in shown.splitlines():
+        assert not line.startswith(str(LOCALNET)), line
+    assert str(LOCALNET) in run(pytester, tests, "--full-trace").stdout.str()
 
 
 def test_a_call_that_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:

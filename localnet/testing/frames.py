@@ -1,0 +1,30 @@
+"""What a failed test of a user's shows: the test's own lines and the reason, not the way through this package.
+
+pytest leaves out frames whose module has `__tracebackhide__`, unless it is told `--full-trace`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+_HERE: Final = Path(__file__).resolve().parents[2]
+_PACKAGES: Final = frozenset({"actors", "bridge", "devtools", "hypervisor", "localnet", "runtimes", "store"})
+
+
+def hide_frames(error: BaseException, root: Path) -> None:
+    """Let pytest leave out this project's frames of an error, unless `root`, where it runs, is this project's."""
+    if root == _HERE:
+        return
+    todo, seen = [error], set[int]()
+    while todo:
+        each = todo.pop()
+        seen.add(id(each))
+        todo += [other for other in (each.__cause__, each.__context__) if other is not None and id(other) not in seen]
+        place = each.__traceback__
+        while place is not None:
+            module = place.tb_frame.f_globals
+            package = str(module.get("__name__", "")).partition(".")[0]
+            if package in _PACKAGES and _HERE in Path(str(module.get("__file__", ""))).parents:
+                module["__tracebackhide__"] = True
+            place = place.tb_next
