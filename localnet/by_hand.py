@@ -75,7 +75,7 @@ class ByHand(Producing):
         self.chain.keep_changes()
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
-        """Give a contract's slots other words, without a transaction. Raises InvalidInput for anybody else."""
+        """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
         controls.set_storage(self.machine, filecoin_address(target), slots)
         self.chain.keep_changes()
 

@@ -19,6 +19,7 @@ from hypervisor.types import ActorID, TokenAmount
 from localnet.contract_state import ContractState, contract_state, put_contract_state
 from localnet.genesis import LARGEST_BALANCE
 from localnet.given import octets, whole_number
+from localnet.rules import rules_of
 from store.blockstore import put_object
 
 _LARGEST_NONCE: Final = (1 << 64) - 2
@@ -74,7 +75,8 @@ def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
 def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int], *, only: bool = False) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    Raises InvalidInput for anybody but a contract, and for what is no word of 256 bits.
+    Under Ethereum's rules an address without code may have slots, too. Raises InvalidInput for anybody else but a
+    contract, and for what is no word of 256 bits.
     """
     for slot, value in slots.items():
         whole_number(slot, "a storage slot", 0, _LARGEST_WORD)
@@ -83,7 +85,11 @@ def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int],
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
         if state is None:
-            raise InvalidInput(f"{address} is no contract and has no storage: give it code first")
+            kind = machine.manifest.name_of(actor.code)
+            if not rules_of(machine).has_bare_storage or kind not in _ETHEREUM:
+                raise InvalidInput(f"{address} is no contract and has no storage: give it code first")
+            state = ContractState(None, None, actor.nonce)
+            actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)
         if only:
             state = replace(state, storage=None)
         return replace(actor, head=put_contract_state(machine, state, slots=slots))

@@ -40,7 +40,7 @@ def set_code(node: Node, owner: EthAddress, code: bytes) -> None:
 
 
 def set_storage_at(node: Node, owner: EthAddress, slot: int, value: int) -> bool:
-    """Give a contract's storage slot another word."""
+    """Give a contract's storage slot another word; under Ethereum's rules, that of any address."""
     node.network.set_storage(owner, {slot: value})
     return True
 

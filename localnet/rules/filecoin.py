@@ -75,6 +75,7 @@ class FilecoinRules:
     has_access_lists = False
     has_filecoin_blocks = True
     blob_base_fee: TokenAmount | None = None
+    has_bare_storage = False
     has_settings = False
 
     # --- blocks -----------------------------------------------------------------------------------------------

@@ -208,3 +208,25 @@ def test_filecoins_blocks_have_none_of_it() -> None:
             with pytest.raises(Failed) as failed:
                 rpc(method, value)
             assert failed.value.code == -32004
+
+
+@pytest.mark.parametrize("owner", [NOBODY, BOB])
+def test_storage_is_set_where_no_code_is(rpc: Client, owner: str) -> None:
+    """As in anvil: the address has the word, and is an account as before."""
+    rpc("anvil_setBalance", owner, hex(10**18))
+    rpc("anvil_setNonce", owner, "0x5")
+    assert rpc("anvil_setStorageAt", owner, "0x7", ANY) is True
+    assert rpc("eth_getStorageAt", owner, "0x7") == ANY
+    assert (rpc("eth_getCode", owner), rpc("eth_getTransactionCount", owner)) == ("0x", "0x5")
+    rpc("anvil_impersonateAccount", owner)
+    receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {"from": owner, "to": ALICE, "value": "0x1"}))
+    assert (receipt["status"], receipt["gasUsed"]) == ("0x1", "0x5208")
+    assert (rpc("eth_getTransactionCount", owner), rpc("eth_getStorageAt", owner, "0x7")) == ("0x6", ANY)
+    rpc("anvil_setCode", owner, "0x60075460005260206000f3")  # the code finds the word
+    assert rpc("eth_call", {"to": owner}) == ANY
+    assert rpc("eth_getTransactionCount", owner) == "0x6"
+
+
+def test_built_in_actors_have_no_storage(rpc: Client) -> None:
+    with pytest.raises(Failed, match="has no storage"):
+        rpc("anvil_setStorageAt", "0xff00000000000000000000000000000000000001", "0x0", ANY)
