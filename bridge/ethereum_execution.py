@@ -46,6 +46,17 @@ class Question:
     authorizations: tuple[Authorization, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ForkFacts:
+    """What a fork offers: its precompiles, its blob schedule (counts; the fraction in gas), its system contracts."""
+
+    precompiles: frozenset[EthAddress]
+    blob_target: int
+    blob_maximum: int
+    blob_update_fraction: int
+    keeps_block_hashes: bool
+
+
 @runtime_checkable
 class EthereumExecution(Protocol):
     """An executor of Ethereum's rules. What raises RefusedTransaction has changed nothing."""
@@ -67,6 +78,9 @@ class EthereumExecution(Protocol):
 
         Nonce and funds are not looked at. Raises RefusedTransaction.
         """
+
+    def fork_facts(self) -> ForkFacts:
+        """What the fork of the machine's context offers."""
 
     def begin_block(self, parent_hash: bytes) -> None:
         """Do what the system does before a block's transactions: keep the parent's hash (EIP-2935)."""

@@ -6,7 +6,7 @@ Instructions are listened to in a rehearsal, which ends where the log is as long
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -15,6 +15,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.traces.call_tracer import call_trace
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
+from bridge.traces.selectors import selectors
 from bridge.traces.struct_logs import EnoughLogged, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.touched import Touched
 from hypervisor.address import Address
@@ -36,13 +37,18 @@ STRUCT_LOGS: Final = ""
 CALL_TRACER: Final = "callTracer"
 FLAT_CALL_TRACER: Final = "flatCallTracer"
 PRESTATE_TRACER: Final = "prestateTracer"
-TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER)
+SELECTOR_TRACER: Final = "4byteTracer"
+MUX_TRACER: Final = "muxTracer"
+TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, SELECTOR_TRACER, MUX_TRACER)
 """The forms by geth's names; the first, without one, is the log of instructions."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The form, and what goes into it. `room` is how many characters the logs of instructions may take in all."""
+    """The form, and what goes into it. `room` is how many characters the logs of instructions may take in all.
+
+    `several` are the forms that `muxTracer` gives together, by their names.
+    """
 
     tracer: str = STRUCT_LOGS
     struct_logs: StructLogOptions = field(default_factory=StructLogOptions)
@@ -50,6 +56,7 @@ class TraceOptions:
     with_log: bool = False
     diff_mode: bool = False
     room: int = 1 << 24
+    several: Mapping[str, TraceOptions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +80,18 @@ class TransactionTraces:
 
 def trace_transaction(chain: Chain, receipt: TransactionReceipt, options: TraceOptions) -> Any:
     """A transaction's trace. Raises LogTooLong, NotReproduced."""
+    if options.tracer == MUX_TRACER:
+        return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
     return _traced(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
 
 
 def trace_block(chain: Chain, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
     """The trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
+    if options.tracer == MUX_TRACER:
+        each = [trace_block(chain, tipset, one) for one in options.several.values()]
+        for receipt in chain.index.receipts(tipset):
+            yield receipt, {name: next(traces)[1] for name, traces in zip(options.several, each, strict=True)}
+        return
     replay = Replay(chain, tipset)
     for receipt in chain.index.receipts(tipset):
         logger = _logger(options)
@@ -92,6 +106,8 @@ def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions,
 
 
 def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
+    if options.tracer == MUX_TRACER:
+        return {name: _call_traced(machine, request, one) for name, one in options.several.items()}
     logger, recorder = _logger(options), Recorder()
     if options.tracer == PRESTATE_TRACER:
         touched = Touched()
@@ -173,6 +189,8 @@ def _written(
     """The answer; the machine is in the state that was left. In geth's forms a transaction's gas is all of it."""
     code_at: Callable[[EthAddress], bytes] = lambda address: code_of(machine, to_filecoin(address))  # noqa: E731
     top = _top(machine, recorder)
+    if options.tracer == SELECTOR_TRACER:
+        return selectors(top)
     if options.tracer == FLAT_CALL_TRACER:
         traces = flat_traces(top)
         return traces if receipt is None else list(TransactionTraces(receipt, traces).placed())

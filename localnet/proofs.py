@@ -23,7 +23,7 @@ _ACTORS, _HEAD = Step("1"), Step("1")
 """The actors of a state root, and the head of an actor."""
 _ADDRESS_MAP = Step("0")
 _STORAGE = Step("2")
-_NO_CODE = keccak(b"")
+NO_CODE = keccak(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
         return AccountProof(
             root, TokenAmount(0), 0, bytes(32), bytes(32), _proof(machine, root, path), _no_slots(slots)
         )
-    code_hash, storage, proved = _NO_CODE, bytes(32), _no_slots(slots)
+    code_hash, storage, proved = NO_CODE, bytes(32), _no_slots(slots)
     contract = contract_state(machine, actor)
     if contract is not None and contract.storage is not None:
         code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from localnet.contract_state import code_of, nonce_of, storage_of
+from localnet.proofs import NO_CODE, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
@@ -13,6 +14,8 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
 
 _MOST_SLOTS: Final = 1_024
+_NO_STORAGE: Final = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
+"""The root of an empty trie, as Ethereum's tools expect it of an account."""
 
 SlotRequest = dict[str, list[int]]
 
@@ -49,7 +52,19 @@ def account_info(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[s
     }
 
 
+def account(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+    """Balance, nonce, hash of the code and root of the storage of an address; a contract's root is that of a KAMT."""
+    found = prove_account(node.machine_at(at), to_filecoin(owner), ())
+    return {
+        "balance": as_quantity(found.balance),
+        "nonce": as_quantity(found.nonce),
+        "codeHash": as_data(found.code_hash if any(found.code_hash) else NO_CODE),
+        "storageRoot": as_data(found.storage if any(found.storage) else _NO_STORAGE),
+    }
+
+
 METHODS = (
+    Method("eth_getAccount", (address, optional(block)), account),
     Method("eth_getStorageValues", (slots, optional(block)), storage_values),
     Method("eth_getAccountInfo", (address, optional(block)), account_info),
 )

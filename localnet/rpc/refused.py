@@ -41,6 +41,7 @@ REASONS: Final = {
     "hardhat_setMinGasPrice": _CHEAPEST,
     "anvil_setNextBlockPrevRandao": _RANDOMNESS,
     "hardhat_setPrevRandao": _RANDOMNESS,
+    "eth_config": "Filecoin has network versions, not Ethereum's forks: Filecoin.StateNetworkVersion",
     "anvil_setChainId": "a chain keeps its id; --chain-id gives a new one another",
     "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
 }
@@ -49,9 +50,9 @@ REASONS: Final = {
 UNDER_ETHEREUMS_RULES: Final = frozenset({
     _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
-    "anvil_setChainId",
+    "anvil_setChainId", "eth_config",
 })  # fmt: skip
-"""Those that work where the rules are Ethereum's (`block_control`)."""
+"""Those that work where the rules are Ethereum's (`block_control`, `fork_config`)."""
 
 
 def _refusal(reason: str) -> Callable[..., None]:

@@ -91,6 +91,23 @@ def waiting_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
     return _transaction(candidate, chain_id, None, nowhere)
 
 
+def unsigned_json(signed: SignedTransaction, sender: EthAddress) -> dict[str, Any]:
+    """A transaction that its sender has still to sign; its signature is of zeros."""
+    given = signed.transaction
+    return {
+        "hash": as_data(signed.hash()),
+        "nonce": as_quantity(given.nonce),
+        **dict.fromkeys(("blockHash", "blockNumber", "transactionIndex")),
+        "from": as_data(sender),
+        "to": None if given.to is None else as_data(given.to),
+        "value": as_quantity(given.value),
+        "gas": as_quantity(given.gas_limit),
+        "input": as_data(given.data),
+        **_signed_fields(signed),
+        **_fees(given.type, given.max_fee, given.max_priority_fee, None),
+    }
+
+
 def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, place: dict[str, Any]) -> dict[str, Any]:
     message = candidate.bare
     shown: dict[str, Any] = {
@@ -102,15 +119,11 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, plac
         "value": as_quantity(message.value),
         "gas": as_quantity(message.gas_limit),
     }
+    fees = _fees(candidate.kind, message.gas_fee_cap, message.gas_premium, base_fee)
     if candidate.kind in UNTYPED:
-        return {
-            **shown,
-            "input": as_data(shown_input(message)),
-            **_native_fields(chain_id),
-            **_fees(candidate, base_fee),
-        }
+        return {**shown, "input": as_data(shown_input(message)), **_native_fields(chain_id), **fees}
     signed = from_signed_message(candidate.message, chain_id)
-    return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **_fees(candidate, base_fee)}
+    return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **fees}
 
 
 def _native_fields(chain_id: int) -> dict[str, Any]:
@@ -152,9 +165,8 @@ def _authorization(item: Authorization) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fees(candidate: Candidate, base_fee: int | None) -> dict[str, Any]:
-    cap, premium = candidate.bare.gas_fee_cap, candidate.bare.gas_premium
-    if candidate.kind in (LEGACY, ACCESS_LIST):
+def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, Any]:
+    if kind in (LEGACY, ACCESS_LIST):
         return {"gasPrice": as_quantity(cap)}
     price = cap if base_fee is None else min(cap, base_fee + premium)
     return {

@@ -11,7 +11,7 @@ from typing import Any
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
 from localnet import ethereum_traces
-from localnet.ethereum_traces import FLAT_CALL_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.ethereum_traces import FLAT_CALL_TRACER, MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 from localnet.overrides import NONE, SAME_BLOCK, Overrides
 from localnet.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
@@ -30,6 +30,8 @@ def trace_options(value: Any) -> TraceOptions:
     """A reader of geth's configuration of a trace. What bears on time and printing only is not looked at."""
     given = fields(value, "trace configuration")
     tracer = field(given, "tracer", text) or STRUCT_LOGS
+    if tracer == MUX_TRACER:
+        return TraceOptions(MUX_TRACER, several=_several(given))
     if tracer not in TRACERS:
         raise invalid_params(f"tracer: {shown(tracer)} is not offered: expected {', '.join(TRACERS[1:])}, or none")
     config = field(given, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
@@ -50,6 +52,15 @@ def trace_options(value: Any) -> TraceOptions:
         with_log=chosen(config, "withLog"),
         diff_mode=chosen(config, "diffMode"),
     )
+
+
+def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
+    """The forms that are asked for together: each tracer's name with its configuration, or null."""
+    wanted = given.get("tracerConfig") or {}
+    for name in fields(wanted, "tracer's configuration"):
+        if name in (STRUCT_LOGS, MUX_TRACER):
+            raise invalid_params(f"tracerConfig: {shown(name)} cannot be one of several tracers")
+    return {name: trace_options({"tracer": name, "tracerConfig": of or {}}) for name, of in wanted.items()}
 
 
 def debug_trace_transaction(node: Node, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:

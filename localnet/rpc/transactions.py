@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transactions import ACCESS_LIST, LEGACY, Transaction
+from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
 from localnet.accounts import Account
 from localnet.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
@@ -13,7 +14,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.shapes import receipt_json, transaction_json, waiting_json
+from localnet.rpc.shapes import receipt_json, transaction_json, unsigned_json, waiting_json
 from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
@@ -52,6 +53,13 @@ def sign_transaction(node: Node, request: TransactionRequest) -> str:
     """Sign a transaction with an unlocked account's key; its bytes."""
     account = _account(node, _sender(request))
     return as_data(account.sign(_completed(node, request)).raw())
+
+
+def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
+    """A transaction with what the request leaves out filled in, unsigned: its bytes, and its fields."""
+    sender = request.sender or node.network.accounts[0].address
+    signed = SignedTransaction(_completed(node, replace(request, sender=sender)), 0, 0, 0)
+    return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, sender)}
 
 
 def sign(node: Node, owner: EthAddress, content: bytes) -> str:
@@ -160,6 +168,7 @@ METHODS = (
     Method("eth_sendTransactionSync", (transaction,), send_transaction_sync),
     Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction),
     Method("eth_signTransaction", (transaction,), sign_transaction),
+    Method("eth_fillTransaction", (transaction,), fill_transaction),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),
     # What a block holds never changes, so these two need not wait for the network's thread.

@@ -17,6 +17,7 @@ from hypervisor.rules import FILECOIN
 
 if TYPE_CHECKING:
     from bridge.addresses import EthAddress
+    from bridge.ethereum_execution import ForkFacts
     from bridge.transactions import SignedTransaction
     from hypervisor.address import Address
     from hypervisor.executor import ApplyResult
@@ -99,6 +100,9 @@ class Rules(Protocol):
 
     def begin(self, machine: Hypervisor) -> None:
         """Put into a new state what these rules expect in it."""
+
+    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
+        """What the fork of Ethereum offers, where the rules have one."""
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The settings of a new network's first block."""

@@ -20,7 +20,7 @@ from bridge.ethereum_block import (
     EthereumBlock,
     next_base_fee,
 )
-from bridge.ethereum_execution import EthereumExecution, Question, RefusedTransaction
+from bridge.ethereum_execution import EthereumExecution, ForkFacts, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
 from bridge.receipts import failure_text
 from bridge.reverts import reverted_with
@@ -121,6 +121,10 @@ class EthereumRules:
     def begin(self, machine: Hypervisor) -> None:
         """The contract that keeps block hashes."""
         set_code(machine, to_filecoin(BLOCK_HASHES), BLOCK_HASHES_CODE)
+
+    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
+        """The executor's."""
+        return _execution(machine).fork_facts()
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The chain id: a later one holds from its block on, so each block has its own."""

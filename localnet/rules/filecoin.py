@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum_execution import ForkFacts
 from bridge.receipts import failure_text, return_bytes
 from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
@@ -85,6 +86,10 @@ class FilecoinRules:
 
     def begin(self, machine: Hypervisor) -> None:
         """Nothing: the genesis has all actors."""
+
+    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
+        """None: there are network versions."""
+        return None
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """None: the network has said it all."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT
-from bridge.ethereum_execution import Question
+from bridge.ethereum_execution import ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
 from hypervisor.address import Address
@@ -162,6 +162,14 @@ class EthereumExecutor:
             found, _ = transaction_of(self._machine, transaction)
         limits = block_limits(self._machine)
         check(found, fork_named(block_of(self._machine).fork), replace(limits, base_fee=base_fee))
+
+    def fork_facts(self) -> ForkFacts:
+        """What the fork of the machine's context offers."""
+        fork = fork_named(block_of(self._machine).fork)
+        blobs = fork.blobs
+        return ForkFacts(
+            frozenset(fork.precompiles), blobs.target, blobs.maximum, blobs.update_fraction, fork.block_hash_contract
+        )
 
     def begin_block(self, parent_hash: bytes) -> None:
         """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it.

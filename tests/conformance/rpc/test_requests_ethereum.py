@@ -31,6 +31,7 @@ PROOFS = "the state is Filecoin's, and so are its proofs"
 MOVED = "precompiles stay where they are"
 NONCE = "a nonce of 2^64 - 1 cannot be supposed"
 SIMULATED = "the data of a creation, the money of a self-destruction and geth's bare words are not told"
+FORKS_TO_COME = "the forks of a chain with blobs and a consensus layer: this one has one, and none of their contracts"
 RANGE = "a range may end above the head, as Lotus has it"
 
 DIFFERENT = {
@@ -98,6 +99,7 @@ DIFFERENT = {
         "eth_simulateV1/ethSimulate-run-out-of-gas-in-block-38015 "
         "eth_simulateV1/ethSimulate-self-destructive-contract-produces-logs"
     ),
+    FORKS_TO_COME: "eth_config/get-config",
     RANGE: "eth_getLogs/filter-error-future-block-range",
 }
 """Files that are answered otherwise, by the reason."""

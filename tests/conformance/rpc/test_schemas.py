@@ -16,8 +16,6 @@ from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
 MISSING = {
     "debug_getBadBlocks": "no block is bad: the node makes them itself",
     "debug_getRawBlockAccessList": "Filecoin's blocks have no access lists",
-    "eth_config": "speaks of forks with blobs",
-    "eth_fillTransaction": "eth_signTransaction fills in, too",
     "testing_buildBlockV1": "builds blocks for Ethereum's consensus",
 }
 """Methods that the execution-apis list and the node does not have."""
@@ -62,6 +60,7 @@ def samples(chain: Lived) -> dict[str, list[list[Any]]]:
         "eth_getBlockReceipts": [["0x5"], ["0x0"], [chain.block]],
         "eth_getBlockTransactionCountByHash": [[chain.block], [NO_HASH]],
         "eth_getBlockTransactionCountByNumber": [["0x2"], ["0xffff"]],
+        "eth_fillTransaction": [[{"from": ALICE, "to": BOB}], [{"from": ALICE, "to": BOB, "gasPrice": "0x30000"}]],
         "eth_getCode": [[chain.contract, "latest"], [ALICE, "latest"]],
         "eth_getLogs": [[{"fromBlock": "0x0", "toBlock": "latest"}], [{"blockHash": chain.block}]],
         "eth_getProof": [[chain.contract, ["0x" + "00" * 32], "latest"]],
