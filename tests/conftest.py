@@ -29,6 +29,8 @@ pytest_plugins = ("tests.suite_report", "pytester")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent
+OWN_DATA = _PROJECT / "tests" / "own_data"
+"""Files of our own making, each under the name of what it stands in for in the test data."""
 _OWN_BUNDLE = _PROJECT / "actors" / "bundle.car"
 _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
 
@@ -45,8 +47,13 @@ def fvm_data() -> Path | None:
 
 
 def data_file(name: str) -> Path:
-    """A file or folder under `fvm_data()`. Skips the test without the folder; fails it where the file is missing."""
+    """A file or folder under `fvm_data()`; fails the test where it is missing there.
+
+    Without that folder it is the one of our own that stands in; where there is none the test is skipped.
+    """
     folder = fvm_data()
+    if folder is None and (OWN_DATA / name).exists():
+        return OWN_DATA / name
     if folder is None:
         pytest.skip("no test data: set FVM_DATA to the folder that holds vectors/ and bundles/")
     path = folder / name
@@ -68,14 +75,14 @@ def bundle_folder() -> Path:
     return _MANIFESTS if fvm_data() is None else data_file("bundles")
 
 
-def official_bundles(*rows: Any) -> list[Any]:
-    """Rows of a parametrisation that are of official bundles: none of them without the test data."""
+def with_data(*rows: Any) -> list[Any]:
+    """Rows of a parametrisation that are not offered without the test data."""
     return [] if fvm_data() is None else [*rows]
 
 
 def kinds(*more: str) -> list[str]:
     """Whose bundle a test runs on: `own`, and where the test data are here `official`, and `more` of that sort."""
-    return ["own", *official_bundles("official", *more)]
+    return ["own", *with_data("official", *more)]
 
 
 def evms() -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from devtools.vectors.fevm import CaseWorld, load_cases
 from hypervisor.bundle import Bundle
 from tests.conformance.fevm_cases import FOLDER, GROUP
-from tests.conftest import data_file, fvm_data, official_bundles
+from tests.conftest import data_file, fvm_data, with_data
 
 GUESTS = ("system", "init", "account", "ethaccount", "placeholder", "eam")
 GROUPS = ("create", "methods", "selfdestruct", "calls")
@@ -40,7 +40,7 @@ def cases(group: str) -> list[dict[str, Any]]:
     return load_cases(FOLDER if group == GROUP else data_file("vectors/fevm"), group)
 
 
-@pytest.mark.parametrize("group", official_bundles(*GROUPS) or [GROUP])
+@pytest.mark.parametrize("group", with_data(*GROUPS) or [GROUP])
 def test_our_guests_do_what_the_official_ones_did(mixed_world: CaseWorld, group: str) -> None:
     ran = {case["name"]: mixed_world.run(case) for case in cases(group)}
     assert {name: found for name, found in ran.items() if found} == {}

@@ -16,7 +16,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import MessageEnded, TraceEvent
 from store.blockstore import Store
 from store.cid import Cid
-from tests.conftest import bundle_file, data_file, evms, official_bundles
+from tests.conftest import bundle_file, data_file, evms, with_data
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -39,7 +39,7 @@ def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: 
 COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "solidity", "trees")
 
 
-@pytest.mark.parametrize("group", official_bundles(*COMPARED))
+@pytest.mark.parametrize("group", with_data(*COMPARED))
 def test_messages_cost_about_what_the_official_actor_makes_them_cost(group: str) -> None:
     """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""
     bundle = Bundle.open(data_file(OFFICIAL_BUNDLE))

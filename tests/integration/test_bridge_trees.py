@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hypervisor.bundle import Bundle
-from tests.conftest import bundle_file, official_bundles
+from tests.conftest import bundle_file, with_data
 from tests.crossing.comparison import PLANTS
 from tests.crossing.trees import Tree
 from tests.crossing.twins import BELOW, TWICE, Stages, stages
@@ -34,7 +34,7 @@ def test_bridge_trees_end_alike_on_both_machines(both: Stages) -> None:
     assert passed.count(BELOW) >= TREES / 4
 
 
-@pytest.mark.parametrize("plant", official_bundles("refusal-unsigned"))
+@pytest.mark.parametrize("plant", with_data("refusal-unsigned"))
 def test_bridge_trees_find_a_defect_of_the_bridge(both: Stages, plant: str) -> None:
     with PLANTS[plant]():
         assert any(both.execute(Tree(7, number))[0].difference for number in range(4 * TREES))

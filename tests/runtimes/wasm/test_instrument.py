@@ -14,7 +14,7 @@ from hypervisor.errors import InvalidModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
-from tests.conftest import bundle_file, official_bundles
+from tests.conftest import bundle_file, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 from tests.runtimes.wasm.plain_encode import network_form, read_back, with_branches_for_returns
 from tests.runtimes.wasm.plain_passes import metered
@@ -38,13 +38,13 @@ def assert_equals_the_plain_passes(module_bytes: bytes) -> None:
         assert rewritten.functions == tuple(thunks.get(index, index) for index in segment.functions)
 
 
-@pytest.mark.parametrize(("bundle", "place"), official_bundles(*PLAIN_SAMPLES) or [("own", 0)])
+@pytest.mark.parametrize(("bundle", "place"), with_data(*PLAIN_SAMPLES) or [("own", 0)])
 def test_official_actors_come_out_as_the_plain_passes_write_them(bundle: str, place: int) -> None:
     modules = list(bundle_modules(bundle_file(f"bundles/{bundle}.car")))
     assert_equals_the_plain_passes(modules[place])
 
 
-@pytest.mark.parametrize("bundle", official_bundles(*BUNDLES) or ["own"])
+@pytest.mark.parametrize("bundle", with_data(*BUNDLES) or ["own"])
 def test_every_module_of_an_official_bundle_is_still_valid_webassembly(bundle: str) -> None:
     engine = Engine()
     modules = list(bundle_modules(bundle_file(f"bundles/{bundle}.car")))

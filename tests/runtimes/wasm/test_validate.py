@@ -9,7 +9,7 @@ from hypervisor.machine import Hypervisor
 from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.module import FunctionType, parse
 from runtimes.wasm.validate import ModuleFacts, check
-from tests.conftest import bundle_file, official_bundles
+from tests.conftest import bundle_file, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 
 MEMORY = '(memory (export "memory") 1)'
@@ -75,7 +75,7 @@ def test_a_table_is_paid_for_if_it_is_exported_as_table() -> None:
 
 @pytest.mark.parametrize(
     ("bundle", "revision"),
-    official_bundles(
+    with_data(
         ("v10-mainnet", "v3"),
         ("v12-testing-fake-proofs", "v4"),
         ("v14-testing-fake-proofs", "v4"),
