@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from devtools.soltest.frames import Frame, FrameTracer
+from devtools.soltest.frames import Frame, FrameTracer, TooLong
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.stack_trace import function_name
 from devtools.soltest.trace_text import Names
-from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent, Tracer
 
 Place = tuple[str, str]
@@ -90,10 +89,6 @@ class GasTracer(FrameTracer):
             use.deployments.append((frame.gas_used, len(frame.code)))
         else:
             use.functions.setdefault(function_name(frame, contract), []).append(frame.gas_used)
-
-
-class TooLong(HypervisorError):
-    """A call has more instructions than are counted one by one."""
 
 
 class VisitTracer:

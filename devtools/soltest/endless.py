@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
+from time import process_time
 from typing import Final
 
-from devtools.soltest.collecting import TooLong
-from devtools.soltest.frames import Frame, PlacedFrameTracer
+from devtools.soltest.frames import Frame, PlacedFrameTracer, TooLong
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 
@@ -26,13 +25,13 @@ class LoopTracer(PlacedFrameTracer):
     where it was never reached.
     """
 
-    def __init__(self, rules: str, within: int | None = None) -> None:
+    def __init__(self, rules: str, within: int | None = None, seconds: float = LONGEST_WATCHED) -> None:
         super().__init__(rules)
         self.cut: tuple[Frame, ...] = ()
         self._within = within
         self._inside = within is None
         self._watched = self._seen = 0
-        self._latest = monotonic() + LONGEST_WATCHED
+        self._latest = process_time() + min(seconds, LONGEST_WATCHED)
 
     def event(self, event: TraceEvent, /) -> None:
         """Put an event in its place. Raises TooLong."""
@@ -42,7 +41,7 @@ class LoopTracer(PlacedFrameTracer):
 
     def place(self, counter: int, /) -> None:
         """Keep where the innermost frame is. Raises TooLong."""
-        super().place(counter)
+        self._note(counter)
         self._count()
 
     def step(self, event: RuntimeEvent, /) -> None:
@@ -68,7 +67,7 @@ class LoopTracer(PlacedFrameTracer):
             self._look_at_clock()
 
     def _look_at_clock(self) -> None:
-        if monotonic() > self._latest:
+        if process_time() > self._latest:
             self._stop()
 
     def _stop(self) -> None:

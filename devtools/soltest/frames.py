@@ -11,6 +11,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
+from time import process_time
 from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, masked_id
@@ -20,6 +22,7 @@ from bridge.evm_steps import EvmFrame, EvmStep
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
+from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -39,11 +42,17 @@ from store.cid import RAW, Cid
 MOST_COUNTERS: Final = 2_000_000
 """Program counters that are kept of a frame, the newest ones."""
 
+_CLOCK: Final = 4096
+"""Instructions between two looks at the clock."""
 _DELEGATE: Final = 6
 _FIRST_PUBLIC_METHOD: Final = 1024
 _EXEC: Final = (2, 3)
 _CREATORS: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 _SLOAD, _SSTORE = 0x54, 0x55
+
+
+class TooLong(HypervisorError):
+    """What is listened to takes longer, or has more instructions, than anybody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,20 +257,30 @@ class FrameTracer:
 
 
 class PlacedFrameTracer(FrameTracer):
-    """Also keeps the place of every instruction (a `PlaceTracer`)."""
+    """Also keeps the place of every instruction (a `PlaceTracer`), for so many seconds of the processor's.
 
-    def __init__(self, rules: str) -> None:
+    Then it raises TooLong.
+    """
+
+    def __init__(self, rules: str, seconds: float = inf) -> None:
         super().__init__(rules)
         self._note: Callable[[int], None] = _nowhere
+        self._latest = process_time() + seconds
+        self._until_clock = _CLOCK
 
     def place(self, counter: int, /) -> None:
         """Keep where the innermost frame is."""
         self._note(counter)
+        self._until_clock -= 1
+        if not self._until_clock:
+            self._until_clock = _CLOCK
+            if process_time() > self._latest:
+                raise TooLong("watched for long enough")
 
     def step(self, event: RuntimeEvent, /) -> None:
         """The same by a whole step, from engines that tell no places."""
         if isinstance(event, EvmStep):
-            self._note(event.pc)
+            self.place(event.pc)
 
     def _begin(self, frame: Frame) -> None:
         super()._begin(frame)

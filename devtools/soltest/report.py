@@ -29,6 +29,8 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
     if test.stack:
         yield "Backtrace:"
         yield from (f"  at {line}" for line in test.stack)
+        if test.note:
+            yield f"  ({test.note})"
         yield ""
 
 
@@ -76,7 +78,7 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
             count = len(broken)
             yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {suite.name}"
             for test in broken:
-                yield from lines_of(replace(test, trace="", stack=()))
+                yield from lines_of(replace(test, trace="", stack=(), note=""))
             yield ""
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
     yield from seed_lines([test for suite in suites for test in suite.tests])

@@ -80,6 +80,8 @@ class TestResult:
     """Group, name and value of what it has measured."""
     trace: str = ""
     stack: tuple[str, ...] = ()
+    note: str = ""
+    """What the stack lacks, and why."""
     duration: float = 0.0
 
     def figures(self) -> str:

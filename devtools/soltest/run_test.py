@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Protocol
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
-from devtools.soltest.collecting import TooLong
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.endless import LoopTracer
+from devtools.soltest.frames import TooLong
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
@@ -35,13 +35,16 @@ class Viewer(Protocol):
     def tracer(self, result: TestResult) -> Tracer:
         """A fresh listener for the test with this result."""
 
+    def calls_tracer(self) -> Tracer:
+        """A fresh listener of calls alone, for a test that is too long for the other one."""
+
     def set_up_tracer(self) -> Tracer | None:
         """A listener for the constructor and `setUp`; None where nobody wants to see them."""
 
     def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with trace and stack."""
 
-    def loop_tracer(self, shown: Tracer | None = None) -> LoopTracer | None:
+    def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
 
     def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
@@ -150,12 +153,17 @@ class SuiteRun:
         self.world.restore(base)
         stage, tracer = Stage(self.world, self.artifacts, artifact), viewer.tracer(result)
         try:
-            self._made_ready(stage, tracer)
+            try:
+                self._made_ready(stage, tracer)
+            except TooLong:
+                self.world.restore(base)
+                stage, tracer = Stage(self.world, self.artifacts, artifact), viewer.calls_tracer()
+                self._made_ready(stage, tracer)
         except SetUpFailed:
             shown = viewer.show(stage, None, tracer, result)
         else:
             return result
-        loop = viewer.loop_tracer(tracer)
+        loop = viewer.loop_tracer(tracer, result)
         if loop is not None:
             self.world.restore(base)
             stage = Stage(self.world, self.artifacts, artifact)
@@ -245,10 +253,15 @@ class SuiteRun:
             return result  # no run of many stands for them all
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
         tracer = viewer.tracer(result)
-        if not again(tracer):
+        try:
+            has_ended_so = again(tracer)
+        except TooLong:
+            tracer = viewer.calls_tracer()
+            has_ended_so = again(tracer)
+        if not has_ended_so:
             return result
         shown = viewer.show(stage, seen, tracer, result)
-        loop = viewer.loop_tracer(tracer)
+        loop = viewer.loop_tracer(tracer, result)
         return shown if loop is None else self._placed(stage, shown, loop, again)
 
     def _again(
@@ -274,7 +287,8 @@ class SuiteRun:
         assert self.viewer is not None
         with suppress(TooLong):
             again(loop)
-        return replace(result, stack=self.viewer.place(stage, loop) or result.stack)
+        place = self.viewer.place(stage, loop)
+        return replace(result, stack=place, note="") if place else result
 
     def _not_set_up(self, stage: Stage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):

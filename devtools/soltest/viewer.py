@@ -11,7 +11,7 @@ from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import split
 from devtools.soltest.collecting import Collector
-from devtools.soltest.endless import LoopTracer, used_up
+from devtools.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import Kind, Status, TestResult
@@ -25,6 +25,9 @@ LONGEST_REPEATED: Final = 20.0
 """Seconds that a failed test may have taken to be run once more for its stack alone."""
 MOST_PLACED: Final = {"ethereum": 5_000_000, "filecoin": 10_000_000_000}
 """Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
+LEAST_WATCHED: Final = 1.0
+"""Seconds in which single instructions are listened to at least; else for twice as long as the test took."""
+NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
 SHORT: Final = 0.05
 """Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
 
@@ -52,8 +55,14 @@ class TestViewer:
     def tracer(self, result: TestResult) -> Tracer:
         """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long."""
         if result.gas > MOST_PLACED[self._rules] and result.duration > SHORT:
-            return FrameTracer(self._rules)
-        return SlotFrameTracer(self._rules) if self._verbosity >= 5 else PlacedFrameTracer(self._rules)
+            return self.calls_tracer()
+        if self._verbosity >= 5:
+            return SlotFrameTracer(self._rules)
+        return PlacedFrameTracer(self._rules, _watched(result))
+
+    def calls_tracer(self) -> Tracer:
+        """A listener of calls alone: it takes as long as the test."""
+        return FrameTracer(self._rules)
 
     def set_up_tracer(self) -> Tracer | None:
         """A listener for constructor and `setUp`, which are shown from -vvvv where a test failed."""
@@ -80,9 +89,10 @@ class TestViewer:
         if shows_trace(self._verbosity, failed):
             trace = "\n\n".join(trace_text([root], names) for root in roots)
         stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
-        return replace(result, trace=trace, stack=stack)
+        has_places = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
+        return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
 
-    def loop_tracer(self, shown: Tracer | None = None) -> LoopTracer | None:
+    def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.
 
         None where that test ended otherwise, or its places are known.
@@ -91,7 +101,8 @@ class TestViewer:
             return LoopTracer(self._rules)
         roots = cast(FrameTracer, shown).roots
         frame = used_up(failing_path(roots[-1])) if roots else None
-        return None if frame is None else LoopTracer(self._rules, frame.number)
+        seconds = LONGEST_WATCHED if result is None else _watched(result)
+        return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
     def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
         """Where what does not end was left, as a stack; empty where it has ended."""
@@ -103,6 +114,11 @@ class TestViewer:
         for address, code in world.contracts(stage.first_actor):
             names.learn(address, code)
         return names
+
+
+def _watched(result: TestResult) -> float:
+    """For how many seconds the instructions of a test are listened to."""
+    return max(LEAST_WATCHED, 2 * result.duration)
 
 
 @cache

@@ -11,7 +11,7 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
@@ -291,6 +291,7 @@ class Worker:
 
 def _start_deaf(process: SpawnProcess) -> None:
     """Start a process that does not hear Ctrl-C before `_serve` has said what it means to it."""
+    resource_tracker.ensure_running()  # its own start lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()

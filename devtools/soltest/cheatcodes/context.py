@@ -43,8 +43,7 @@ class Settings:
     `artifacts` finds a contract by what `getCode` takes: init code and runtime code with the addresses of `libraries`,
     None where there is none such.
     `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words, `events` reads
-    log.
-    `file` and `contract` are those of the tests that run, `first_actor` is the ID of the first actor that is
+    a log. `file` and `contract` are those of the tests that run, `first_actor` is the ID of the first actor that is
     theirs. `real_filecoin`: code etched at Filecoin's precompiles is left out, so that suites which mock them run
     against the real ones. `shows_logs`: what tests write is shown.
     """

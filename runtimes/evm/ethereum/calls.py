@@ -314,11 +314,15 @@ class EthereumCalls(CallManager):
             return
         for event in events:
             self.events.append(event)
-            if self.frames is not None:
-                self.frames.logged(self, event.emitter, cast(Log, entries_to_log(event.entries)))
-            if self.tracer is not None:
-                listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
-                self.tracer.event(EventEmitted(event.emitter, listed))
+            self.tell(event)
+
+    def tell(self, event: StampedEvent) -> None:
+        """Tell those who listen of a contract's log."""
+        if self.frames is not None:
+            self.frames.logged(self, event.emitter, cast(Log, entries_to_log(event.entries)))
+        if self.tracer is not None:
+            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
+            self.tracer.event(EventEmitted(event.emitter, listed))
 
 
 @lru_cache

@@ -6,10 +6,10 @@ The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and wo
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from struct import Struct
-from typing import Final, cast
+from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, Log, entries_to_log, entry_of_log
+from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.types import ActorID
 from runtimes.evm.fast.tree import TreeHost
@@ -51,18 +51,15 @@ class Changes:
         self._calls.emit(self._events())
 
     def tell_logs(self) -> None:
-        """Tell those who stand between frames of the logs alone: the frame has failed."""
-        frames = self._calls.frames
+        """Tell those who listen of the logs alone: the frame has failed."""
         self._number()
         self._rows(_ADDRESS)
         for _ in range(self._number()):
             self._at += _ACCOUNT.size + _ACCOUNT.unpack_from(self._data, self._at)[-1]
         self._rows(_SLOT)
         self._rows(_SLOT)
-        if frames is None:
-            return
         for event in self._events():
-            frames.logged(self._calls, event.emitter, cast(Log, entries_to_log(event.entries)))
+            self._calls.tell(event)
 
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
         by_account: dict[bytes, list[tuple[bytes, int]]] = {}

@@ -96,18 +96,21 @@ class Trees:
         """How the frame may run with all that it calls, as flags for the guest; None where it has to run by itself.
 
         Somebody who stands between frames answers for some addresses, and may want to see the calls that this frame
-        makes: it waits in the guest meanwhile, and what it has done is there for all.
+        makes: it waits in the guest meanwhile, and what it has done is there for all. So does a tracer that wants no
+        single instructions.
         """
         if not isinstance(host, EthereumHost):
             return None
         calls = host.calls
-        if calls.tracer is not None or host.accounts.find(host.address) != host.actor:
+        frames, is_traced = calls.frames, calls.tracer is not None
+        if host.steps is not None or host.accounts.find(host.address) != host.actor:
             return None
-        frames = calls.frames
         if frames is not None:
             if frames.watches or _is_beyond(host.address, calls):
                 return None
-            return _MAY_WAIT | (_ASKS if frames.sees(calls.depth) else 0)
+            return _MAY_WAIT | (_ASKS if is_traced or frames.sees(calls.depth) else 0)
+        if is_traced:
+            return None
         if calls.interceptor is not None and calls.interceptor.armed:
             return None
         if self._left.get(calls, 0) >= _MOST_LEFT or self._skips.skip(code):

@@ -24,6 +24,7 @@ from devtools.soltest.discovery import Filter, find_suites
 from devtools.soltest.programs import end_programs, finished
 from devtools.soltest.project import Project
 from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.viewer import NO_LINES
 from devtools.soltest.workers import Job, Worker, run_suites
 from tests.alarm import alarm_clock
 from tests.devtools.soltest.contracts import LOOP, PASS, artifact, forge_out, write
@@ -79,6 +80,20 @@ PLACE = ("Endless.testLoops (test/T.t.sol:4)",)
 def test_a_loop_that_uses_up_its_gas_is_shown_where_it_is(rules: str, tmp_path: Path) -> None:
     ((test,),) = (suite.tests for suite in results(job_of(tmp_path, looping(), evm="fast", rules=rules)))
     assert (test.reason, test.stack) == ("EvmError: OutOfGas", PLACE)
+
+
+def storing(*end: str) -> list[str]:
+    """A body that writes a slot 300,000 times, 40 million gas, and ends so."""
+    return ["620493e0", "again:", "805f55", "60019003", "80", "@again", "57", *end]
+
+
+def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path: Path) -> None:
+    # its calls alone are listened to, and so its loop runs in the engine as when nobody listens: forge takes the same
+    job = job_of(tmp_path, artifact({"testReverts()": storing("5f5ffd"), "testPasses()": storing("00")}), evm="fast")
+    ((passed, failed),) = (sorted(suite.tests, key=lambda test: test.status.value)[::-1] for suite in results(job))
+    assert (passed.status, failed.status) == (Status.SUCCESS, Status.FAILURE)
+    assert (failed.stack, failed.note) == (("Endless.testReverts",), NO_LINES)
+    assert failed.duration < 5 * passed.duration + 1  # 30 times and more where each slot is asked for
 
 
 @pytest.mark.parametrize("name", ["testLoops()", "setUp()"])

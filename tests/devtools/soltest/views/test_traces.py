@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import INVOKE_EVM
-from devtools.soltest import frames
+from devtools.soltest import frames, viewer
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.known_code import KnownCode, SourceSpan
 from devtools.soltest.report import lines_of
@@ -93,6 +93,16 @@ def test_a_stack_goes_through_internal_functions_and_libraries(artifacts: Artifa
         f"BankTest.test_fails_deep (test/Bank.t.sol:{at(tests, '_helper(1_000_001)')})",
     )
     assert found["test_withdraws()"].stack == ()
+
+
+def test_a_test_that_is_watched_for_too_long_is_shown_without_lines(
+    artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "_watched", lambda _: -1.0)
+    monkeypatch.setattr(frames, "_CLOCK", 1)
+    found = watch(TestViewer(artifacts, "ethereum", 0))["test_fails_in_library()"]
+    assert found.stack == ("Ledger.take", "Bank.withdraw", "BankTest.test_fails_in_library")
+    assert list(lines_of(found))[-2] == f"  ({viewer.NO_LINES})"
 
 
 def test_slots_are_shown_with_five(artifacts: Artifacts, watch: Watch, forge: Callable[[str], str]) -> None:
