@@ -94,6 +94,11 @@ class Producing:
         return self.chain.head.next_base_fee
 
     @property
+    def next_timestamp(self) -> int:
+        """The time that a block would have that were made now."""
+        return self._clock.after(self.head.timestamp)
+
+    @property
     def least_fee(self) -> TokenAmount:
         """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
         return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
@@ -252,7 +257,7 @@ class Producing:
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:
-            tipset = self.chain.produce(candidates, self._clock.after(self.head.timestamp), null_rounds)
+            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
             if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
                 self.mempool.drop(self.chain.executing)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from localnet.pending import has_pending, pending_block
 from localnet.records import Tipset
-from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag
+from localnet.rpc.blocks_at import PENDING, BlockRef, block, find, number_or_tag
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.shapes import block_json, receipt_json
-from localnet.rpc.values import as_quantity, boolean, hash32
+from localnet.rpc.shapes import block_fields, block_json, receipt_json, transaction_json
+from localnet.rpc.values import as_data, as_quantity, boolean, hash32
 
 
 def block_number(node: Node) -> str:
@@ -19,6 +20,8 @@ def block_number(node: Node) -> str:
 
 def get_block_by_number(node: Node, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
     """The block at a height or tag, null where the chain has none yet; error 12 for a null round."""
+    if is_to_come(node, number):
+        return _pending(node, full)
     return _shown(node, find(node.network, number), full)
 
 
@@ -29,6 +32,8 @@ def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict
 
 def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
     """How many transactions the block at a height has."""
+    if is_to_come(node, number):
+        return _count(pending_block(node.network).tipset)
     return _count(find(node.network, number))
 
 
@@ -39,11 +44,24 @@ def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     """The receipts of a block's transactions, in order."""
-    found = find(node.network, at)
+    found = None if is_to_come(node, at) else find(node.network, at)
     if found is None:
         return None
     rules = node.network.rules
     return [receipt_json(receipt, rules) for receipt in node.network.chain.index.receipts(found)]
+
+
+def is_to_come(node: Node, ref: BlockRef) -> bool:
+    """Whether a block is meant that is not there yet, and that the node can tell all the same."""
+    return ref.tag == PENDING and has_pending(node.network)
+
+
+def _pending(node: Node, full: bool) -> dict[str, Any]:
+    network, found = node.network, pending_block(node.network)
+    transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
+    if full:
+        transactions = [transaction_json(receipt, network.chain_id) for receipt in found.receipts()]
+    return block_fields(found.tipset, network.head.hash, transactions, network.rules)
 
 
 def _shown(node: Node, found: Tipset | None, full: bool) -> dict[str, Any] | None:

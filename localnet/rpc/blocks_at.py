@@ -12,7 +12,8 @@ from localnet.rpc.values import field, fields, hash32, quantity, shown
 
 SAFE_DEPTH: Final = 30
 FINAL_DEPTH: Final = 900
-_TAGS: Final = ("latest", "pending", "safe", "finalized", "earliest")
+PENDING: Final = "pending"
+_TAGS: Final = ("latest", PENDING, "safe", "finalized", "earliest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def resolve(network: Network, ref: BlockRef) -> Tipset:
 
 
 def _tagged(network: Network, tag: str) -> Tipset:
-    if tag == "pending":
+    if tag == PENDING:
         return network.head
     head = network.settled
     if tag == "latest":

@@ -15,8 +15,9 @@ from localnet.call_request import CallRequest
 from localnet.errors import CallFailed
 from localnet.network import Network
 from localnet.overrides import NONE, Overrides
+from localnet.pending import has_pending, pending_block
 from localnet.retention import Housekeeper
-from localnet.rpc.blocks_at import BlockRef, resolve
+from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
@@ -106,6 +107,8 @@ class Node:
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""
+        if ref.tag == PENDING and has_pending(self.network):
+            return pending_block(self.network).machine
         return self.network.chain.machine_at(resolve(self.network, ref))
 
     def tell(self, machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> None:

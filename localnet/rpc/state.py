@@ -11,7 +11,7 @@ from hypervisor.exit_codes import ExitCode
 from localnet import ethereum_traces, simulate
 from localnet.contract_state import code_of, nonce_of, storage_of
 from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
-from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
@@ -28,8 +28,10 @@ def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
 
 def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """The next nonce of an account, or a contract's; `pending` counts what waits."""
-    address, machine = to_filecoin(owner), node.machine_at(at)
-    return as_quantity(node.network.pending_nonce(address) if at.tag == "pending" else nonce_of(machine, address))
+    address = to_filecoin(owner)
+    if at.tag == PENDING:
+        return as_quantity(node.network.pending_nonce(address))
+    return as_quantity(nonce_of(node.machine_at(at), address))
 
 
 def get_code(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:

@@ -9,6 +9,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
 from localnet.accounts import Account
 from localnet.records import Tipset
+from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method
@@ -97,6 +98,8 @@ def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> 
 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
     """The transaction at a place of the block at a height."""
+    if is_to_come(node, number):
+        return None  # as anvil, and geth: the block's own answer has them
     return _at(node, find(node.network, number), index)
 
 

@@ -88,6 +88,8 @@ class Rules(Protocol):
     """Whether a block's reward and cron follow its messages."""
     blob_base_fee: TokenAmount | None
     """attoFIL for one blob gas, where there is such a thing."""
+    has_pending_block: bool
+    """Whether the tag `pending` means the block to come; else it is the head."""
     has_bare_storage: bool
     """Whether an address without code may have storage, as people can give it some by hand."""
     has_settings: bool

@@ -98,6 +98,7 @@ class EthereumRules:
     has_access_lists = True
     has_filecoin_blocks = False
     blob_base_fee: TokenAmount | None = TokenAmount(1)
+    has_pending_block = True
     has_bare_storage = True
     has_settings = True
 

@@ -76,6 +76,7 @@ class FilecoinRules:
     has_access_lists = False
     has_filecoin_blocks = True
     blob_base_fee: TokenAmount | None = None
+    has_pending_block = False
     has_bare_storage = False
     has_settings = False
 

@@ -1,0 +1,52 @@
+"""The block to come as it would be now: what waits and can be executed, on the head, with nothing kept.
+
+Ethereum's tag `pending` means it, as anvil has it. Under Filecoin's rules the tag is the head, as Lotus has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch
+from localnet.execution import begin_epoch, end_epoch, execute
+from localnet.producing import Producing
+from localnet.records import Execution, Tipset, TransactionReceipt
+from store.buffered import BufferedStore
+from store.memory import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBlock:
+    """A block that is not there yet, and the machine in the state that it leaves."""
+
+    machine: Hypervisor
+    tipset: Tipset
+    executions: tuple[Execution, ...]
+
+    def receipts(self) -> list[TransactionReceipt]:
+        """Its executed transactions, in order."""
+        found, logs, gas = list[TransactionReceipt](), 0, 0
+        for place, execution in enumerate(self.executions):
+            found.append(TransactionReceipt(execution, self.tipset, place, logs, gas))
+            logs += len(execution.logs())
+            gas += execution.receipt.gas_used
+        return found
+
+
+def has_pending(network: Producing) -> bool:
+    """Whether the tag `pending` means a block of its own."""
+    return network.rules.has_pending_block and not network.chain.deferred
+
+
+def pending_block(network: Producing) -> PendingBlock:
+    """Execute what the next block would take, on a machine of its own. Raises Fatal."""
+    chain, head = network.chain, network.head
+    height, timestamp = ChainEpoch(head.height + 1), network.next_timestamp
+    machine = chain.machine_before(head, head.state)
+    begin_epoch(machine, chain.record, head, height, timestamp)
+    done = list(execute(machine, network.chosen()))
+    end_epoch(machine, chain.producer, sum(tip for _, tip in done))
+    executions = [execution for execution, _ in done]
+    tipset = chain.assemble(machine, BufferedStore(MemoryStore()), head, height, timestamp, executions)
+    return PendingBlock(machine, tipset, tuple(executions))

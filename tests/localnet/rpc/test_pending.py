@@ -1,0 +1,85 @@
+"""The tag `pending`: the block to come under Ethereum's rules, as in anvil; under Filecoin's the head, as in Lotus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import START, Clock
+from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY
+from tests.localnet.rpc.conftest import Client
+
+READER_CODE = "0x435f52426020525f5460405260605ff3"
+"""NUMBER, TIMESTAMP and slot 0."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rpc(clock: Clock) -> Iterator[Client]:
+    with Network(clock=clock, rules="ethereum") as network:
+        client = Client(Node(network))
+        client("anvil_setCode", NOBODY, "0x5f355f5500")  # stores the calldata's first word in slot 0
+        client("evm_setAutomine", False)
+        yield client
+
+
+def test_the_block_to_come_has_what_waits(rpc: Client, clock: Clock) -> None:
+    clock.now = START + 30
+    head = rpc("eth_getBlockByNumber", "latest", False)
+    sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"}) for _ in range(2)]
+    rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "nonce": "0x7"})  # behind a gap
+    found = rpc("eth_getBlockByNumber", "pending", False)
+    assert (found["number"], found["parentHash"], found["transactions"]) == ("0x1", head["hash"], sent)
+    assert (found["gasUsed"], found["timestamp"]) == (hex(42_000), hex(START + 30))
+    whole = rpc("eth_getBlockByNumber", "pending", True)
+    assert [(one["hash"], one["blockNumber"], one["blockHash"]) for one in whole["transactions"]] == [
+        (hash_, "0x1", whole["hash"]) for hash_ in sent
+    ]
+    assert rpc("eth_getBlockTransactionCountByNumber", "pending") == "0x2"
+    assert rpc("eth_getHeaderByNumber", "pending")["gasUsed"] == hex(42_000)
+    assert rpc("eth_getBlockByNumber", "latest", False) == head, "nothing of it is kept"
+    rpc("evm_mine")
+    made = rpc("eth_getBlockByNumber", "latest", True)
+    assert made == whole
+
+
+def test_anvil_answers_null_for_what_is_in_it(rpc: Client) -> None:
+    rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    assert rpc("eth_getTransactionByBlockNumberAndIndex", "pending", "0x0") is None
+    assert rpc("eth_getBlockReceipts", "pending") is None
+
+
+def test_reads_and_calls_see_what_waits(rpc: Client, clock: Clock) -> None:
+    clock.now = START + 9
+    reader = "0x" + "cc" * 20
+    rpc("anvil_setCode", reader, READER_CODE)
+    word = f"{7:064x}"
+    rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "data": "0x" + word, "gas": "0x186a0", "value": "0x3"})
+    assert [rpc("eth_getBalance", NOBODY, tag) for tag in ("latest", "pending")] == ["0x0", "0x3"]
+    assert [int(rpc("eth_getStorageAt", NOBODY, "0x0", tag), 16) for tag in ("latest", "pending")] == [0, 7]
+    assert [rpc("eth_getTransactionCount", ALICE, tag) for tag in ("latest", "pending")] == ["0x0", "0x1"]
+    assert rpc("eth_call", {"to": reader}, "pending") == f"0x{1:064x}{START + 9:064x}{0:064x}"
+    assert rpc("eth_call", {"to": reader}, "latest") == f"0x{0:064x}{START:064x}{0:064x}"
+    assert rpc("eth_getAccountInfo", NOBODY, "pending")["balance"] == "0x3"
+
+
+def test_without_transactions_it_is_there_all_the_same(rpc: Client) -> None:
+    found = rpc("eth_getBlockByNumber", "pending", True)
+    assert (found["number"], found["transactions"], found["gasUsed"]) == ("0x1", [], "0x0")
+    assert rpc("eth_getBalance", ALICE, "pending") == FUNDS
+
+
+def test_under_filecoins_rules_it_is_the_head() -> None:
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        rpc("evm_setAutomine", False)
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"})
+        assert rpc("eth_getBlockByNumber", "pending", True) == rpc("eth_getBlockByNumber", "latest", True)
+        assert rpc("eth_getBalance", BOB, "pending") == FUNDS
