@@ -20,6 +20,15 @@ class EvmFrame(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PrecompileRefusal(RuntimeEvent):
+    """One of Filecoin's precompiles refuses what the innermost frame asks, before anybody is called."""
+
+    address: EthAddress
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvmStep(RuntimeEvent):
     """An instruction is about to run. The stack's top is last; `refund` is the counter of the whole transaction."""
 

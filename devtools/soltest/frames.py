@@ -18,7 +18,7 @@ from typing import Final
 from bridge.addresses import EthAddress, from_delegated, masked_id
 from bridge.cbor import ParamsError
 from bridge.events import Log, entries_to_log
-from bridge.evm_steps import EvmFrame, EvmStep
+from bridge.evm_steps import EvmFrame, EvmStep, PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
@@ -82,7 +82,7 @@ class Frame:
     actor: ActorID | None = None
     actor_code: Cid | None = None
     end: CallEnded | None = None
-    items: list[Frame | EventEmitted | SlotChange] = field(default_factory=list)
+    items: list[Frame | EventEmitted | SlotChange | PrecompileRefusal] = field(default_factory=list)
     counters: array[int] = field(default_factory=lambda: array("I"))
     called_at: int = 0
     dropped: int = 0
@@ -127,9 +127,20 @@ class Frame:
         return self.runtime == NATIVE
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the machine refused the call: nobody is there, or there is no money for it."""
+        return not self.runtime and self.end is not None and bool(self.end.error)
+
+    @property
+    def refusal(self) -> PrecompileRefusal | None:
+        """What a precompile refused last, with no call behind it."""
+        last = next((item for item in reversed(self.items) if isinstance(item, Frame | PrecompileRefusal)), None)
+        return None if isinstance(last, Frame) else last
+
+    @property
     def is_actors(self) -> bool:
         """Whether a native actor's own method was called, not one as if it were a contract or an account."""
-        return self.is_native and self.start.method != INVOKE_EVM
+        return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM
 
     @property
     def creates_others(self) -> bool:
@@ -235,7 +246,7 @@ class FrameTracer:
                 frame.acts_as, frame.code = event.address, event.code
                 if not frame.is_delegated:
                     frame.address = event.address
-            case EventEmitted():
+            case EventEmitted() | PrecompileRefusal():
                 self._open[-1].items.append(event)
             case _:
                 pass

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bridge.method_numbers import INVOKE_EVM
 from devtools.soltest.frames import Frame
 from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.trace_text import VM, Names
 from hypervisor.exit_codes import exit_name
+from localnet.addresses import checksummed
 from localnet.console_log import CONSOLE
 from localnet.source_maps import LARGEST_SOURCE
 
@@ -84,14 +86,20 @@ def _explaining(frame: Frame) -> Frame | None:
     last = calls[-1] if calls else None
     if last is None or last.succeeded:
         return None
-    return last if last.is_native or frame.is_native or not output else None
+    return last if last.is_native or last.is_refused or frame.is_native or not output else None
 
 
 def _frame_lines(frame: Frame, below: Frame | None, names: Names, sources: SourceTexts) -> list[str]:
     """The lines of one frame, innermost function first."""
     names.learn_frame(frame)
-    if frame.is_native:
+    if frame.is_native or frame.is_refused:
         return [_native_line(frame, names)]
+    refusal = None if below is not None or frame.succeeded else frame.refusal
+    refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
+    return [*refused, *_contract_lines(frame, below, names, sources)]
+
+
+def _contract_lines(frame: Frame, below: Frame | None, names: Names, sources: SourceTexts) -> list[str]:
     contract = names.known.of(frame)
     outer = f"{names.callee(frame)}.{function_name(frame, contract)}"
     if contract is None:
@@ -171,7 +179,8 @@ def function_name(frame: Frame, contract: KnownContract | None) -> str:
 
 def _native_line(frame: Frame, names: Names) -> str:
     end = frame.end
-    method = names.method(frame)
+    asks_contract = frame.is_refused and frame.start.method == INVOKE_EVM
+    method = function_name(frame, names.known.of(frame)) if asks_contract else names.method(frame)
     ended = "" if end is None else f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}"
     words = "" if end is None or not end.message else f": {end.message}"
     return f"{names.callee(frame)}.{method} ({ended}{words})"

@@ -16,6 +16,7 @@ from eth_hash.auto import keccak
 
 from bridge.abi import AbiMismatch, ContractInterface
 from bridge.addresses import EthAddress, unmask_id
+from bridge.evm_steps import PrecompileRefusal
 from bridge.printable import printable
 from devtools.soltest.cheatcodes.console import log_interface
 from devtools.soltest.cheatcodes.failures import said
@@ -201,6 +202,8 @@ def _parts(frame: Frame, names: Names) -> list[Frame | str]:
                 parts.append(item)
             case EventEmitted():
                 parts.append(_event(item, names))
+            case PrecompileRefusal():
+                parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
             case SlotChange():
                 slots[item.slot] = (slots[item.slot][0] if item.slot in slots else item.before), item.after
     changed = {slot: words for slot, words in slots.items() if words[0] != words[1]}
@@ -332,7 +335,7 @@ def _failure(frame: Frame, names: Names, contract: KnownContract | None, data: b
     end = frame.end
     if end is None:
         return "[FATAL] the machine could not go on"
-    if frame.is_native:
+    if frame.is_native or frame.is_refused:
         words = end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
         return f"[{words}] {printable(end.message, _MOST_BYTES)}".rstrip()
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:

@@ -6,6 +6,7 @@ Rules: builtin-actors actors/evm instructions/call.rs, in its order of checks.
 from typing import Final
 
 from bridge.addresses import to_filecoin
+from bridge.evm_steps import PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -84,7 +85,10 @@ def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
     try:
         output = run_precompile(host, ask)
     except PrecompileFailure as error:
-        host.syscalls.kernel.calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
+        calls = host.syscalls.kernel.calls
+        calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
+        if calls.tracer is not None:
+            calls.tracer.event(PrecompileRefusal(ask.address, host.rules.precompiles[ask.address], str(error)))
         return Answer(False)
     if ask.value:
         try:

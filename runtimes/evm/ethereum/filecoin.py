@@ -8,6 +8,7 @@ used: the Filecoin network's rule.
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from bridge.evm_steps import PrecompileRefusal
 from bridge.gas import DEFAULT_RATE
 from hypervisor.address import Address
 from hypervisor.blame import Blame
@@ -73,6 +74,8 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
         return Answer(True, output)
     except (PrecompileFailure, OutOfGas, SyscallError) as error:
         calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
+        if calls.tracer is not None:
+            calls.tracer.event(PrecompileRefusal(ask.address, name, str(error)))
         return Answer(False)
     finally:
         host.gas.refill()

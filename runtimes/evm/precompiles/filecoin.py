@@ -25,6 +25,8 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _WORD: Final = 32
 _U64_MAX: Final = (1 << 64) - 1
+_TARGET: Final = 5 * 32
+"""Where the words of a call by number have the actor."""
 _U128_MAX: Final = (1 << 128) - 1
 
 
@@ -72,7 +74,7 @@ def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
     try:
         call = decode_call(ask.data, by_id, hold=lambda length: host.hold(length, copies=1))
     except AbiError as error:
-        raise PrecompileFailure(str(error)) from None
+        raise PrecompileFailure(f"{error}{_of_whom(ask.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
         return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
@@ -80,6 +82,12 @@ def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
         return _send(host, target, call, gas_limit(host, ask.gas))
     except SyscallError as error:
         return encode_call_return(refused_exit(error.number), 0, b"")
+
+
+def _of_whom(data: bytes) -> str:
+    """Whom a call that is refused asks for, as far as it can be read."""
+    actor = _word(data[_TARGET : _TARGET + _WORD]) if len(data) >= _TARGET + _WORD else _U64_MAX + 1
+    return f", asked of f0{actor}" if actor <= _U64_MAX else ""
 
 
 def _send(host: FilecoinHost, target: Address, call: ActorCall, limit: int) -> bytes:

@@ -417,3 +417,30 @@ def test_a_test_contract_may_be_larger_than_what_tests_deploy(
     assert ends == {
         "testFits()": Status.SUCCESS, "testDoesNot()": Status.SUCCESS if unlimited else Status.FAILURE
     }  # fmt: skip
+
+
+def asking(*words: int) -> list[str]:
+    """A body that delegate-calls call_actor_id with these words, and reverts."""
+    stored = "".join(f"7f{word:064x}61{32 * place:04x}52" for place, word in enumerate(words))
+    asked = f"5f5f61{32 * len(words):04x}5f73fe{'00' * 18}055af4"
+    return [f"{stored}{asked}", "5f5ffd"]
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        # method, value, flags, codec, where the parameters are, the actor, and their length
+        ((2, 0, 0, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
+         "(method 2: contracts may call 0 and from 1024 up, asked of f05)"),
+        ((2000, 0, 9, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
+         "(send flags 0x9: only bit 0 (read-only) exists, asked of f05)"),
+        ((2000, 0, 0, 0, 192, 99999, 0), "f099999.2000 (NOT_FOUND: actor f099999 does not exist)"),
+    ],
+)  # fmt: skip
+def test_a_refused_call_of_an_actor_is_in_the_backtrace(
+    words: tuple[int, ...], why: str, evm: str, rules: str, run_contracts: Run
+) -> None:
+    found = run_contracts({"Asking": {"testAsks()": asking(*words)}}, rules=rules, evm=evm)["Asking"]["testAsks()"]
+    assert found.stack == (why, "Asking.testAsks")
