@@ -31,7 +31,6 @@ _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HARDENED = 1 << 31
 _PATH = re.compile(r"m(/[0-9]{1,10}['h]?)*/?")
 _PART = re.compile(r"/([0-9]{1,10})(['h]?)")
-_ETHEREUM_ACCOUNTS = (44 + HARDENED, 60 + HARDENED, HARDENED, 0)
 _MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
 
 
@@ -81,9 +80,9 @@ class Account:
         return f"Account(0x{self.address.hex()})"
 
 
-def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10) -> tuple[Account, ...]:
-    """The first accounts of a mnemonic. Raises InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
-    return tuple(Account.from_key(key) for key in _keys(mnemonic, count))
+def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10, path: str = DERIVATION_PATH) -> tuple[Account, ...]:
+    """The first accounts of a mnemonic, below a path. InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
+    return tuple(Account.from_key(key) for key in _keys(mnemonic, count, read_path(path.removesuffix("/"))))
 
 
 def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
@@ -102,9 +101,9 @@ def read_path(path: str) -> tuple[int, ...]:
     return tuple(int(number) + (HARDENED if mark else 0) for number, mark in parts)
 
 
-def _keys(mnemonic: str, count: int) -> Iterator[bytes]:
+def _keys(mnemonic: str, count: int, path: Iterable[int]) -> Iterator[bytes]:
     key, chain = _master(mnemonic)
-    for number in _ETHEREUM_ACCOUNTS:
+    for number in path:
         key, chain = _child(key, chain, number)
     for index in range(count):
         yield _child(key, chain, index)[0]

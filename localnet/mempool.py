@@ -26,6 +26,8 @@ class Mempool:
     def __init__(self) -> None:
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
+        self.first_come = False
+        """Whether blocks take what came first, in place of the dearest premiums first."""
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -66,6 +68,11 @@ class Mempool:
             if not waiting:
                 del self._by_sender[candidate.bare.from_]
 
+    def clear(self) -> None:
+        """Forget every candidate."""
+        self._by_sender.clear()
+        self._by_hash.clear()
+
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Forget what the chain has passed by."""
         for sender in list(self._by_sender):
@@ -86,11 +93,15 @@ class Mempool:
         return [waiting[nonce] for nonce in range(next_nonce, self.pending_nonce(sender, next_nonce))]
 
     def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
-        """What the next block takes: the dearest premiums first, nonces in order, up to so much gas of their limits."""
+        """What the next block takes: the dearest premiums first, or what came first (`first_come`), nonces in order.
+
+        The gas limits of all of them make at most `room`.
+        """
+        came = {hash_: -place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
         queues = [self.ready_of(sender, nonce_of(sender)) for sender in self._by_sender]
         chosen: list[Candidate] = []
         while queues := [queue for queue in queues if queue and queue[0].bare.gas_fee_cap >= base_fee]:
-            queue = max(queues, key=lambda entries: entries[0].bare.gas_premium)
+            queue = max(queues, key=lambda entries: came[entries[0].hash] if came else entries[0].bare.gas_premium)
             candidate = queue.pop(0)
             if candidate.bare.gas_limit > room:
                 queue.clear()

@@ -26,7 +26,7 @@ from hypervisor.message import Message
 from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate
-from localnet.accounts import TEST_MNEMONIC, Account, accounts
+from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.by_hand import ByHand
 from localnet.call_request import CallRequest
@@ -67,6 +67,7 @@ class Network(ByHand):
         rules: str | None = None,
         hardfork: str = "",
         mnemonic: str = TEST_MNEMONIC,
+        derivation_path: str = DERIVATION_PATH,
         account_count: int | None = None,
         balance: TokenAmount | None = None,
         clock: Clock = time.time,
@@ -83,9 +84,10 @@ class Network(ByHand):
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
         version (default: the newest); a folder keeps both. `rules` are `filecoin` (the default) or `ethereum`, with a
         `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
-        (`hypervisor.machine`). The mnemonic's accounts are unlocked (default: ten); in a new network each has `balance`
-        attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what they have. `clock`
-        gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are planned by epoch
+        (`hypervisor.machine`). The mnemonic's accounts below the path are unlocked (default: ten); in a new network
+        each has `balance` attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what they
+        have. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are
+        planned by epoch
         (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts and
         transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real network;
         a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
@@ -100,7 +102,8 @@ class Network(ByHand):
         """
         counted, funds = account_count is not None, DEFAULT_BALANCE if balance is None else balance
         whole_number(funds, "the balance of each account", None, unit="attoFIL")
-        self.accounts = accounts(mnemonic, whole_number(account_count, "a number of accounts", 1) if counted else 10)
+        count = whole_number(account_count, "a number of accounts", 1) if counted else 10
+        self.accounts = accounts(mnemonic, count, derivation_path)
         opening = Opening(
             path, bundle, network, evm, self.accounts, funds, beginning, chain_id, bare, rules, hardfork, fork,
             funded=balance is not None, counted=counted,

@@ -331,5 +331,5 @@ class Producing:
         """
         self.chain.go_back(tipset, upgrades)
         self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
-        self.mempool = Mempool()
+        self.mempool.clear()
         self._clock.go_back(self._clock.offset if time_offset is None else time_offset)

@@ -29,6 +29,7 @@ from devtools.cli import (
     vectors,
     wallet,
 )
+from devtools.cli.anvil_options import NodeCommand
 from devtools.cli.refusing import Refusing
 
 USE_IT = "Use it"
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
-app.command("node", rich_help_panel=USE_IT)(node.node)
+app.command("node", cls=NodeCommand, rich_help_panel=USE_IT)(node.node)
 app.command("deploy", rich_help_panel=USE_IT)(deploy.deploy)
 app.command("call", rich_help_panel=USE_IT)(call.call)
 app.command("send", rich_help_panel=USE_IT)(send.send)

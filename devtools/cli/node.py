@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -34,6 +35,8 @@ _FORK = "Begin as the network of another node: its state is read block by block 
 _FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
 _TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
 _BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
+_GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
+_NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
 _OPEN_FILES = 10_240
 """The most that macOS takes."""
 _FUNDS = (
@@ -58,6 +61,14 @@ def node(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
+    ] = None,
+    no_cors: Annotated[
+        bool,
+        typer.Option("--no-cors", rich_help_panel=_SERVER, help="Answer pages of no other origin (the default)."),
+    ] = False,
+    config_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file, as JSON."),
     ] = None,
     silent: Annotated[
         bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print nothing.")
@@ -104,6 +115,9 @@ def node(
         str | None,
         typer.Option("--mnemonic", "-m", metavar="WORDS", rich_help_panel=_ACCOUNTS, help="(default: test ... junk)"),
     ] = None,
+    derivation_path: Annotated[
+        str, typer.Option(metavar="PATH", rich_help_panel=_ACCOUNTS, help="Where the mnemonic's keys are.")
+    ] = "m/44'/60'/0'/0/",
     unlock: Annotated[
         bool,
         typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for whoever asks, also beyond this machine."),
@@ -121,6 +135,15 @@ def node(
             "--block-base-fee-per-gas", "--base-fee", min=0, metavar="ATTOFIL", rich_help_panel=_BLOCKS, help=_BASE_FEE
         ),
     ] = None,
+    gas_limit: Annotated[
+        int | None, typer.Option(min=1, metavar="GAS", rich_help_panel=_BLOCKS, help=_GAS_LIMIT)
+    ] = None,
+    disable_block_gas_limit: Annotated[
+        bool, typer.Option("--disable-block-gas-limit", rich_help_panel=_BLOCKS, help=_NO_GAS_LIMIT)
+    ] = False,
+    order: Annotated[
+        Literal["fees", "fifo"], typer.Option(rich_help_panel=_BLOCKS, help="Which waiting transactions come first.")
+    ] = "fees",
     no_mining: Annotated[
         bool,
         typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
@@ -186,10 +209,12 @@ def node(
     Example: hypervisor node --rules ethereum
     """
     from devtools.cli.amounts import attofil
+    from devtools.cli.node_banner import config
     from devtools.cli.progress import words_line
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
+    from localnet.by_hand import LARGEST_GAS_LIMIT
     from localnet.clock import LATEST_TIME
     from localnet.given import whole_number
     from localnet.network import Network
@@ -197,6 +222,10 @@ def node(
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
+    if no_cors and allow_origin:
+        raise InvalidInput(f"--no-cors answers pages of no other origin, --allow-origin {allow_origin[0]} of that one")
+    if gas_limit is not None and disable_block_gas_limit:
+        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     version = None if network is None else parsed_network(network)
     upgrades = dict(_planned(entry) for entry in upgrade or ())
     interval = Interval(block_time or 0, null_rate)
@@ -220,6 +249,7 @@ def node(
             upgrades=upgrades,
             facade=abi_facade,
             mnemonic=words,
+            derivation_path=derivation_path,
             account_count=accounts,
             balance=funds,
             clock=lambda: time.time() + ahead,
@@ -233,6 +263,11 @@ def node(
             opened.load_state(loaded)
         if block_base_fee_per_gas is not None:
             opened.set_next_base_fee(block_base_fee_per_gas)
+        if gas_limit is not None or disable_block_gas_limit:
+            opened.set_block_gas_limit(LARGEST_GAS_LIMIT if gas_limit is None else gas_limit)
+        opened.mempool.first_come = order == "fifo"
+        if config_out is not None:
+            _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
         opened.automine = not no_mining and block_time is None
         _serve(
             opened,
@@ -245,6 +280,7 @@ def node(
             unlock,
             silent,
             words,
+            derivation_path,
             artifacts,
             keep_states,
             auto_impersonate,
@@ -273,6 +309,7 @@ def _serve(
     unlock: bool,
     silent: bool,
     mnemonic: str,
+    path: str,
     artifacts: list[Path] | None,
     keep_states: int | None,
     impersonates: bool,
@@ -301,7 +338,7 @@ def _serve(
 
         def announce() -> None:
             if not silent:
-                typer.echo(banner(network, mnemonic, signs=signs))
+                typer.echo(banner(network, mnemonic, path, signs=signs))
                 console = Console(network, artifacts)
                 console.listen()
                 server.tell(console)

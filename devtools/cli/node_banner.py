@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version
-from localnet.accounts import DERIVATION_PATH
 from localnet.addresses import checksummed
 from localnet.call_text import show_fil
 from localnet.forking import recorded_fork
@@ -21,7 +20,20 @@ if TYPE_CHECKING:
 _LINE = "=================="
 
 
-def banner(network: Network, mnemonic: str, *, signs: bool) -> str:
+def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
+    """What --config-out writes: accounts, keys and prices, in the fields that anvil's file has."""
+    return {
+        "available_accounts": [f"0x{account.address.hex()}" for account in network.accounts],
+        "private_keys": [f"0x{account.private_key.hex()}" for account in network.accounts],
+        "wallet": {"derivation_path": path, "mnemonic": mnemonic},
+        "base_fee": str(network.base_fee),
+        "gas_price": str(network.base_fee + network.rules.premium),
+        "gas_limit": str(network.rules.block_gas_limit),
+        "genesis_timestamp": str(network.chain.index.tipset(network.chain.index.first).timestamp),
+    }
+
+
+def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
     """The lines before the address that the node listens at."""
     parts = [
         _part("Available Accounts", [
@@ -31,7 +43,7 @@ def banner(network: Network, mnemonic: str, *, signs: bool) -> str:
         _part("Private Keys", [
             f"({number}) 0x{account.private_key.hex()}" for number, account in enumerate(network.accounts)
         ]),
-        _part("Wallet", [f"Mnemonic:        {mnemonic}", f"Derivation path: {DERIVATION_PATH}"]),
+        _part("Wallet", [f"Mnemonic:        {mnemonic}", f"Derivation path: {path}"]),
         _part("Chain ID", [str(network.chain_id)]),
         _part("Network", [
             f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
+from devtools.cli.anvil_options import NOT_HERE
+from devtools.cli.main import app
 from devtools.cli.rpc_client import ask
 from localnet.node_client import NodeError
 from tests.conftest import data_file
@@ -286,3 +290,79 @@ def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], 
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_path: Path) -> None:
+    """Key and address are what anvil 1.7 prints for this path."""
+    out = tmp_path / "config.json"
+    options = [
+        "--rules",
+        "ethereum",
+        "--gas-limit",
+        "12000000",
+        "--order",
+        "fifo",
+        "--no-mining",
+        "-a",
+        "2",
+        "--no-cors",
+    ]
+    options += ["--derivation-path", "m/44'/60'/1'/0/", "--config-out", str(out)]
+    with running(tmp_path / "ready", *options) as (url, _):
+        written = json.loads(out.read_text())
+        first, second = ask(url, "eth_accounts")
+        assert written["available_accounts"] == [first, second]
+        assert first == "0x8c8d35429f74ec245f8ef2f4fd1e551cff97d650"
+        assert written["private_keys"][0] == "0x7797c0f3db8b946604ec2039dfd9763e4ffdc53174342a2ed9b14fa3eda666a5"
+        assert written["wallet"]["derivation_path"] == "m/44'/60'/1'/0/"
+        sent = [
+            ask(url, "eth_sendTransaction", {"from": sender, "to": ALICE, "maxPriorityFeePerGas": tip, "gas": "0x5208"})
+            for sender, tip in ((first, hex(10**9)), (second, hex(2 * 10**9)))
+        ]
+        ask(url, "evm_mine")
+        block = ask(url, "eth_getBlockByNumber", "latest", False)
+        assert block["transactions"] == sent  # the dearer one came second
+        assert int(block["gasLimit"], 16) == 12_000_000
+
+
+def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--rules", "ethereum", "--hardfork", "prague", "--disable-block-gas-limit") as (
+        url,
+        _,
+    ):
+        alice = ask(url, "eth_accounts")[0]
+        transaction = ask(url, "eth_sendTransaction", {"from": alice, "to": BOB, "gas": hex(31_000_000)})
+        assert ask(url, "eth_getTransactionReceipt", transaction)["status"] == "0x1"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gas-limit", "12000000"], "the rules 'filecoin' have no gas_limit of blocks that can be set"),
+        (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
+        (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
+        (["--derivation-path", "m/x"], "'m/x' is "),
+        *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in NOT_HERE),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["node", "--port", "0", *options])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
+    assert words in done.stderr
+
+
+def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
+    """What anvil 1.7's --help lists, but for those of its output."""
+    anvil = """--accounts --block-time --balance --config-out --derivation-path --dump-state --hardfork --init --ipc
+        --threads --load-state --mnemonic --max-persisted-states --max-transactions --mixed-mining --mnemonic-random
+        --mnemonic-seed-unsafe --no-mining --number --order --port --preserve-historical-states --prune-history
+        --state-interval --slots-in-an-epoch --state --timestamp --transaction-block-keeper --quiet --allow-origin
+        --cache-path --host --no-cors --no-request-size-limit --compute-units-per-second --fork-url --fork-block-number
+        --fork-chain-id --fork-header --fork-retry-backoff --fork-transaction-hash --no-rate-limit --no-storage-caching
+        --retries --timeout --block-base-fee-per-gas --chain-id --code-size-limit --disable-block-gas-limit
+        --disable-code-size-limit --disable-min-priority-fee --enable-tx-gas-limit --gas-limit --gas-price
+        --auto-impersonate --disable-console-log --disable-default-create2-deployer --disable-pool-balance-checks
+        --memory-limit --print-traces --steps-tracing --celo --network"""
+    known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
+    assert set(anvil.split()) <= known | set(NOT_HERE)
+    assert not known & set(NOT_HERE)

@@ -200,7 +200,7 @@ def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
         rpc = Client(Node(network))
         began = network.head.hash
         network.mine(3)
-        assert f"Fork:            of {other.url}, behind epoch 2" in banner(network, "", signs=True).splitlines()
+        assert f"Fork:            of {other.url}, behind epoch 2" in banner(network, "", "", signs=True).splitlines()
         with pytest.raises(Failed, match="block 1 not found: this chain begins at 2"):
             rpc("eth_getBalance", f"0x{network.accounts[0].address.hex()}", "0x1")
         assert rpc("anvil_nodeInfo")["forkConfig"] == {
