@@ -11,7 +11,7 @@ from localnet import Network
 from localnet.retention import forget_states
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.node import Node
-from localnet.rpc.refused import REASONS
+from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from store.rocks import RocksStore
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH
 from tests.localnet.rpc.conftest import Client, Failed
@@ -131,8 +131,15 @@ class TestTheNode:
         assert (found["state"]["oldestBlock"], found["logs"]["oldestBlock"]) == ("0x4", "0x0")
 
 
+GOOD = {"Coinbase": ALICE, "GasLimit": "0x1c9c380", "GasPrice": "0x1", "PrevRandao": "0x" + "11" * 32, "ChainId": "0x1"}
+"""What the setters take under Ethereum's rules, by the end of their names."""
+
+
 @pytest.mark.parametrize("method", sorted(REASONS))
 def test_what_filecoin_does_not_have_is_refused_with_the_reason(rpc: Client, method: str) -> None:
+    params: tuple[object, ...] = ALICE, [], "latest"
+    if method in UNDER_ETHEREUMS_RULES:
+        params = tuple(value for name, value in GOOD.items() if method.endswith(name))
     with pytest.raises(Failed) as failed:
-        rpc(method, *(() if method == "eth_blobBaseFee" else (ALICE, [], "latest")))
+        rpc(method, *params)
     assert (failed.value.code, failed.value.message) == (-32004, REASONS[method])
