@@ -14,9 +14,10 @@ def solidity(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where they are written.")] = Path("lib/filecoin"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the Solidity files that projects import: FilecoinFork.sol, and the built-in actors' interfaces.
+    """Write the Solidity files that projects import: FilecoinFork.sol, FilecoinVm.sol and the actors' interfaces.
 
-    FilecoinFork.sol lets tests and scripts of forge call actors, on a fork of a node (docs/solidity-tests.md);
+    FilecoinFork.sol lets tests and scripts of forge call actors, on a fork of a node, and FilecoinVm.sol declares the
+    cheatcodes that `hypervisor test` has beside forge's (docs/solidity-tests.md);
     the interfaces are those of a node with --abi-facade (docs/bridge.md).
 
     Example: hypervisor solidity lib/filecoin && forge test --fork-url http://127.0.0.1:8545
@@ -25,8 +26,9 @@ def solidity(
 
     import bridge
     import localnet
+    from devtools import soltest
 
-    packages = [Path(str(package.__file__)).parent / "solidity" for package in (bridge, localnet)]
+    packages = [Path(str(package.__file__)).parent / "solidity" for package in (bridge, localnet, soltest)]
     sources = sorted((source for package in packages for source in package.glob("*.sol")), key=lambda path: path.name)
     folder.mkdir(parents=True, exist_ok=True)
     for source in sources:

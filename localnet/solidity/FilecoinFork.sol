@@ -15,8 +15,10 @@ library FilecoinFork {
     FilecoinForkDesk internal constant DESK =
         FilecoinForkDesk(payable(address(uint160(uint256(keccak256("hypervisor FilecoinFork desk"))))));
 
-    /// Make the precompiles work from now on, on the state of the forked block.
+    /// Make the precompiles work from now on, on the state of the forked block. Nothing is to be done where they work
+    /// already: in `hypervisor test`, so that one suite of tests runs under both.
     function activate() internal {
+        if (isReal()) return;
         VM.etch(precompile(1), type(FilecoinForkResolveAddress).runtimeCode);
         VM.etch(precompile(2), type(FilecoinForkLookupDelegatedAddress).runtimeCode);
         VM.etch(precompile(3), type(FilecoinForkCallActor).runtimeCode);
@@ -32,6 +34,11 @@ library FilecoinFork {
         VM.label(precompile(6), "get_beacon_randomness");
         VM.label(address(DESK), "FilecoinForkDesk");
         DESK.begin();
+    }
+
+    /// Whether actors are on this machine: it answers a cheatcode of Filecoin's own (FilecoinVm.sol), which forge lacks.
+    function isReal() internal view returns (bool answered) {
+        (answered,) = address(VM).staticcall(abi.encodeWithSignature("filAddress(address)", address(0)));
     }
 
     /// Where a precompile is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,10 +35,10 @@ def script(clients: Path, url: str, name: str, *more: str) -> subprocess.Complet
     return forge(clients, "script", f"{SCRIPT}:{name}", "--rpc-url", url, "--private-key", KEY, "--broadcast", *more)
 
 
-def results(done: subprocess.CompletedProcess[str], contract: str) -> dict[str, str]:
+def results(done: subprocess.CompletedProcess[str], contract: str, file: str = "Fork") -> dict[str, str]:
     """How each test ended, by forge's JSON."""
     suites = json.loads(done.stdout[done.stdout.index("{") :])
-    tests = suites[f"contracts/test/Fork.t.sol:{contract}"]["test_results"]
+    tests = suites[f"contracts/test/{file}.t.sol:{contract}"]["test_results"]
     return {name.partition("(")[0]: found["status"] for name, found in tests.items()}
 
 
@@ -47,6 +48,15 @@ def test_forges_tests_call_actors_on_the_node(clients: Path, url: str) -> None:
     assert len(found) == 11
     assert set(found.values()) == {"Success"}, found
     assert run(clients, "cast", "block-number", "--rpc-url", url) == before
+
+
+def test_one_suite_runs_under_both_runners(clients: Path, url: str) -> None:
+    both = {"test_datacap_has_its_name": "Success", "test_own_cheatcodes_are_where_the_machine_is": "Success"}
+    select = ("--match-contract", "BothTest", "--json")
+    assert results(forge(clients, "test", "--fork-url", url, *select), "BothTest", "Both") == both
+    command = Path(sys.executable).with_name("hypervisor")
+    done = start(clients, command, "test", "--use", clients / "node_modules" / "solc", *select, folder=clients)
+    assert results(done, "BothTest", "Both") == both
 
 
 def test_without_a_fork_the_reason_is_said(clients: Path) -> None:
