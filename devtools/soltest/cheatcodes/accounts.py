@@ -25,7 +25,7 @@ def _deal(context: Context, account: EthAddress, balance: int) -> None:
 def _etch(context: Context, account: EthAddress, code: bytes) -> None:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
-    if context.settings.real_filecoin and _is_filecoin(account):
+    if _is_left_out(context, account):
         return
     context.ledger.set_code(account, code)
 
@@ -41,6 +41,8 @@ def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
 def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> None:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
+    if _is_left_out(context, account):
+        return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
     context.ledger.store(account, number, value)
@@ -48,6 +50,8 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
 
 @cheatcode("cloneAccount(address,address)")
 def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
+    if _is_left_out(context, target):
+        return
     ledger = context.ledger
     ledger.set_balance(target, ledger.balance(source))
     code = ledger.code(source)
@@ -59,7 +63,13 @@ def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
 
 @cheatcode("copyStorage(address,address)")
 def _copy_storage(context: Context, source: EthAddress, target: EthAddress) -> None:
-    _copy_slots(context, source, target)
+    if not _is_left_out(context, target):
+        _copy_slots(context, source, target)
+
+
+def _is_left_out(context: Context, account: EthAddress) -> bool:
+    """Whether a mock is put where the real Filecoin is wanted: its code and its slots are left out."""
+    return context.settings.real_filecoin and _is_filecoin(account)
 
 
 def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> None:

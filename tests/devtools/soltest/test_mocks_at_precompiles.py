@@ -52,3 +52,23 @@ def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_
 def test_it_stands_in_under_ethereums(run_contracts: Run, address: str) -> None:
     found = run_contracts({"Mocks": {"testThere()": body(ETCH, address)}})["Mocks"]
     assert found["testThere()"].status is Status.SUCCESS
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+@pytest.mark.parametrize(
+    ("cheatcode", "given"),
+    [
+        ("copyStorage(address,address)", [PLAIN, CALL_ACTOR_ID]),
+        ("cloneAccount(address,address)", [PLAIN, CALL_ACTOR_ID]),
+        ("store(address,bytes32,bytes32)", [CALL_ACTOR_ID, bytes(32), b"\1" * 32]),
+    ],
+)
+def test_slots_of_mocks_are_left_out_with_their_code(
+    run_contracts: Run, cheatcode: str, given: list[str | bytes], rules: str
+) -> None:
+    # fvm-solidity's mocks are etched, then given slots
+    data = selector(cheatcode) + encode(cheatcode[cheatcode.index("(") + 1 : -1].split(","), given)
+    parts = [f"7f{data[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(data), 32)]
+    parts += [f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", "3d5f5f3e3d5ffd", "done:", "00"]
+    found = run_contracts({"Mocking": {"testMocks()": parts}}, rules=rules, real_filecoin=True)["Mocking"]
+    assert found["testMocks()"].status is Status.SUCCESS, found["testMocks()"].reason
