@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from localnet import Network
 from localnet.rpc.dispatch import method_table
+from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import Lived, lived
 from tests.conformance.rpc.spec import complaints, method_names
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
+from tests.localnet.rpc.conftest import Client
 
 MISSING = {
     "debug_getBadBlocks": "no block is bad: the node makes them itself",
@@ -130,3 +134,16 @@ def test_a_result_that_does_not_fit_is_noticed(chain: Lived) -> None:
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
     assert complaints("eth_getBlockByNumber", {**block, "number": 5})
     assert complaints("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})
+
+
+def test_a_schemas_own_references_and_fields_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schemas of two lines, written here: what the official ones need of the validator."""
+    block = {"type": "object", "required": ["number"], "properties": {"number": {"$ref": "#/components/schemas/uint"}}}
+    schemas = {"uint": {"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]*)$"}}
+    monkeypatch.setattr("tests.conformance.rpc.spec._schemas", lambda: schemas)
+    monkeypatch.setattr("tests.conformance.rpc.spec._methods", lambda: {"own_block": {"result": {"schema": block}}})
+    with Network() as network, closing(Node(network)) as node:
+        found = Client(node)("eth_getBlockByNumber", "latest", False)
+    assert complaints("own_block", found) == []
+    assert complaints("own_block", {**found, "number": "0x01"})
+    assert complaints("own_block", {name: found[name] for name in found if name != "number"})
