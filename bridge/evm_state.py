@@ -95,5 +95,5 @@ def _lifespan(value: object) -> Lifespan:
 
 def _u64(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 64:
-        raise CodecError(f"{value!r:.40} in a contract's state is no unsigned number of 64 bits")
+        raise CodecError(f"{value!r:.40} in a contract's state is not an unsigned number of 64 bits")
     return value

@@ -85,7 +85,7 @@ class SolidityTypes:
         if not isinstance(kind, Struct):
             return None
         if not isinstance(kind.representation, Tuple) or kind.representation.order:
-            raise TypeError(f"{term} is no plain tuple")
+            raise TypeError(f"{term} is not a plain tuple")
         return tuple((name, self.of(field.type, field.nullable)) for name, field in kind.fields.items())
 
     def _named(self, name: str) -> AbiType:
@@ -212,7 +212,7 @@ def _to_text(data: bytes) -> str:
 
 def _from_text(text: Any) -> bytes:
     if type(text) is not str:
-        raise NotEncodable(f"{text!r:.60} is no text")
+        raise NotEncodable(f"{text!r:.60} is not text")
     return text.encode()
 
 

@@ -60,7 +60,7 @@ class Interface:
             own = Schema({**shared.types, **types}, tuple(dict.fromkeys((*shared.advanced, *advanced))))
             return cls(own, _by_name(methods_of(types)))
         except (SchemaError, MethodNameError) as error:
-            raise InvalidInput(f"{name} is no interface: {error}") from None
+            raise InvalidInput(f"{name} is not an interface: {error}") from None
 
     @classmethod
     def built_in(cls, actor: str) -> Interface:
@@ -261,13 +261,13 @@ def _amount(value: Any) -> bytes:
     try:
         number = int(value) if isinstance(value, str) and len(value) <= 400 else value
     except ValueError:
-        raise SchemaError(f"{value!r:.60} is no amount: expected an integer, or decimal text") from None
+        raise SchemaError(f"{value!r:.60} is not an amount: expected an integer, or decimal text") from None
     if type(number) is not int:
         raise SchemaError(f"expected an amount (an integer, or decimal text), found {_kind(value)}")
     try:
         return encode_bigint(number)
     except ValueError as error:
-        raise SchemaError(f"{value!r:.60} is no amount: {error}") from None
+        raise SchemaError(f"{value!r:.60} is not an amount: {error}") from None
 
 
 def _address(value: Any) -> bytes:
@@ -284,7 +284,7 @@ def _address(value: Any) -> bytes:
     except SchemaError:
         raise
     except ValueError as error:
-        raise SchemaError(f"{value!r:.60} is no address: {error}") from None
+        raise SchemaError(f"{value!r:.60} is not an address: {error}") from None
 
 
 def _bytes(value: Any) -> Any:

@@ -19,7 +19,7 @@ class MethodNameError(ValueError):
 def method_number(name: str) -> MethodNumber:
     """The number of the exported method `name`; MethodNameError if it is no such name."""
     if not _NAME.fullmatch(name):
-        raise MethodNameError(f"'{name}' is no method name: expected a capital or '_', then letters, digits and '_'")
+        raise MethodNameError(f"'{name}' is not a method name: expected a capital or '_', then letters, digits and '_'")
     if name == "Constructor":
         return MethodNumber(1)
     digest = hashlib.blake2b(f"1|{name}".encode()).digest()

@@ -111,7 +111,7 @@ def _read_bool(data: bytes, at: int) -> bool:
 
 def _write_bool(value: Any) -> bytes:
     if type(value) is not bool:
-        raise NotEncodable(f"{value!r:.60} is no truth value")
+        raise NotEncodable(f"{value!r:.60} is not a truth value")
     return value.to_bytes(WORD, "big")
 
 
@@ -130,7 +130,7 @@ def _read_bytes(data: bytes, start: int) -> tuple[bytes, int]:
 
 def _write_bytes(value: Any) -> bytes:
     if type(value) is not bytes:
-        raise NotEncodable(f"{value!r:.60} is no byte string")
+        raise NotEncodable(f"{value!r:.60} is not a byte string")
     length = len(value)
     return length.to_bytes(WORD, "big") + value + bytes(-length % WORD)
 

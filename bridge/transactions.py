@@ -89,7 +89,7 @@ class Transaction:
         for name in ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee"):
             number, bits = getattr(self, name) or 0, 64 if name in _U64_FIELDS else 256
             if number < 0 or number >> bits:
-                raise TransactionError(f"{name.replace('_', ' ')} {number} is no unsigned number of {bits} bits")
+                raise TransactionError(f"{name.replace('_', ' ')} {number} is not an unsigned number of {bits} bits")
 
     def unsigned(self) -> bytes:
         """The bytes that are hashed and signed."""
@@ -358,7 +358,7 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     transaction = _from_message(signed.message, kind, chain)
     parity = v if kind != LEGACY else v - 27 if chain is None else v - 35 - 2 * chain
     if parity not in (0, 1):
-        raise TransactionError(f"the signature's v is {v}, which is no transaction's on chain {chain_id}")
+        raise TransactionError(f"the signature's v is {v}, which is not a transaction's on chain {chain_id}")
     r, s = int.from_bytes(scalars[:32], "big"), int.from_bytes(scalars[32:], "big")
     carried = SignedTransaction(transaction, parity, r, s)
     if carried.signed_message(sender) != signed:
@@ -397,7 +397,9 @@ def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes,
         return ACCESS_LIST, chain_id, scalars, v
     if len(data) > _SIGNATURE and prefix == _EIP_155_PREFIX:
         return LEGACY, chain_id, scalars, v
-    raise TransactionError(f"a delegated signature of {len(data)} bytes that starts with {prefix} is no transaction's")
+    raise TransactionError(
+        f"a delegated signature of {len(data)} bytes that starts with {prefix} is not a transaction's"
+    )
 
 
 def _from_message(message: Message, kind: int, chain_id: int | None) -> Transaction:

@@ -58,7 +58,8 @@ def new_project(name: str, parent: Path) -> Path:
 def _check(name: str, template: Path) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"'{name}' is no name for an actor: expected a small letter, then small letters, digits and _, at most 64"
+            f"'{name}' is not a valid name for an actor: expected a lowercase letter, then lowercase letters, digits "
+            "and _, at most 64"
         )
     lock = tomllib.loads((template / "Cargo.lock").read_text(encoding="utf-8"))
     crates = {package["name"].replace("-", "_") for package in lock["package"]} - {TEMPLATE}

@@ -209,7 +209,7 @@ def parse_address(text: str) -> Address:
         try:
             return to_filecoin(eth_address(bytes.fromhex(text[2:])))
         except ValueError as error:
-            raise InvalidInput(f"'{text}' is no Ethereum address: {error}") from None
+            raise InvalidInput(f"'{text}' is not an Ethereum address: {error}") from None
     return Address.parse(text)
 
 

@@ -166,7 +166,9 @@ class Executor:
         if is_new and delegated is not None and is_eth_namespace(delegated):
             # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
             return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
-        raise _Refused(ExitCode.SYS_SENDER_INVALID, f"{message.from_} is no account that may send messages", penalty)
+        raise _Refused(
+            ExitCode.SYS_SENDER_INVALID, f"{message.from_} is not an account that may send messages", penalty
+        )
 
     # --- the call ---------------------------------------------------------------------------------------------
 

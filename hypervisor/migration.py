@@ -26,7 +26,7 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
     """
     network_version(after)
     if after <= before:
-        raise InvalidInput(f"network version nv{after} is no upgrade of nv{before}")
+        raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}")
     passed = [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
     changing = [row.number for row in passed if not row.keeps_layouts]
     if other_actors and changing:

@@ -164,7 +164,7 @@ class StateTree:
             for key, fields in self._hamt.items():
                 identity = Address.from_bytes(key).actor_id()
                 if identity is None:
-                    raise ValueError(f"the key 0x{key.hex()} is no ID address")
+                    raise ValueError(f"the key 0x{key.hex()} is not an ID address")
                 yield identity, ActorState.from_fields(fields)
         except _MALFORMED as error:
             raise _unreadable("the actors of the state tree", error) from error

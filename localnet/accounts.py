@@ -97,7 +97,7 @@ def read_path(path: str) -> tuple[int, ...]:
     """The numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
     parts = _PART.findall(path)
     if not _PATH.fullmatch(path) or any(int(number) >= HARDENED for number, _ in parts):
-        raise InvalidInput(f"'{path:.100}' is no path of keys: expected one as {DERIVATION_PATH}0")
+        raise InvalidInput(f"'{path:.100}' is not a path of keys: expected one as {DERIVATION_PATH}0")
     return tuple(int(number) + (HARDENED if mark else 0) for number, mark in parts)
 
 

@@ -125,7 +125,7 @@ def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
     nonce = 0 if sender is None else sender.nonce
     pays = sender is None or sender.sends
     if not pays and candidate.kind != IMPERSONATED:
-        raise TransactionRefused("sender", f"{message.from_} is no account: only accounts send transactions")
+        raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
     check_funds(machine, message.from_, candidate.sender, candidate.most if pays else message.value)

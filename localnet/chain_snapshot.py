@@ -55,7 +55,7 @@ def read_chain_snapshot(store: Blockstore, roots: Sequence[Cid]) -> ChainSnapsho
             version, blocks = int(first["Version"]), tuple(unlink(block) for block in first["HeadTipsetKey"])
         headers = [_header(get_object(store, block)) for block in blocks]
     except (BlockNotFound, CodecError, KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is no snapshot of a chain: {error}") from None
+        raise InvalidInput(f"this is not a snapshot of a chain: {error}") from None
     if not headers or version not in (1, 2):
         raise InvalidInput(f"a snapshot of version {version} with {len(headers)} blocks at its head cannot be read")
     head = headers[0]

@@ -49,7 +49,7 @@ class Artifact:
         except OSError as error:
             raise InvalidInput(f"the artifact {source} cannot be read: {error.strerror}") from None
         except ValueError as error:
-            raise InvalidInput(f"{source} is no JSON: {error}") from None
+            raise InvalidInput(f"{source} is not valid JSON: {error}") from None
         return cls._read(content, str(source), Path(source).stem)
 
     @classmethod
@@ -60,7 +60,7 @@ class Artifact:
             name = str(content.get("contractName", name))
             return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")), name)
         except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{place} is no artifact with `abi` and `bytecode`: {error}") from None
+            raise InvalidInput(f"{place} is not an artifact with `abi` and `bytecode`: {error}") from None
         except ValueError:
             raise InvalidInput(f"{place} {_no_code(content, text)}") from None
 
@@ -68,7 +68,7 @@ class Artifact:
 def _no_code(content: Mapping[str, Any], text: str) -> str:
     """What is wrong with bytecode that is no hex: libraries that the compiler left out of it, or something else."""
     if not _PLACEHOLDER.search(text):
-        return f"has bytecode that is no hex: {text[:20]!r}"
+        return f"has bytecode that is not hex: {text[:20]!r}"
     code = content["bytecode"]
     references = (code if isinstance(code, Mapping) else content).get("linkReferences")
     by_file = references.values() if isinstance(references, Mapping) else ()

@@ -131,7 +131,7 @@ def begin_fork(store: Store, point: ForkPoint) -> None:
 def _check_same(found: ForkPoint | None, asked: Fork) -> None:
     """InvalidInput if a folder's network is not the fork that somebody asks for; the node may have moved."""
     if found is None:
-        raise InvalidInput("the folder's network is no fork: leave the fork out, or name another folder")
+        raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
     if asked.epoch not in (None, found.epoch, found.height):
         raise InvalidInput(
             f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: leave the epoch out, or "

@@ -198,6 +198,6 @@ def _schema(path: str | Path) -> str:
     try:
         text = read_bounded(Path(path), MAX_MODULE, "the schema").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"the schema {path} is no text: {error}") from None
+        raise InvalidInput(f"the schema {path} is not text: {error}") from None
     Interface.parse(text, str(path))
     return text

@@ -53,7 +53,7 @@ class NodeClient:
             self._connection = kind(host, port, timeout=seconds)
         except (ValueError, InvalidURL):
             raise InvalidInput(
-                f"'{shown_url(url)}' is no URL of a node: expected http://127.0.0.1:8545, for example"
+                f"'{shown_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
             ) from None
         self.url, self.name, self._parse = url, shown_url(url), parse
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
@@ -71,7 +71,7 @@ class NodeClient:
                 raise NodeError(f"{self.name} answers: {words}", error.get("data"), answered=True)
             case {"result": result}:
                 return result
-        raise NodeError(f"{self.name} answers what is no JSON-RPC: is it a node's?")
+        raise NodeError(f"{self.name} answers what is not JSON-RPC: is it a node's?")
 
     def _post(self, body: str) -> bytes:
         idle = self._connection.sock is not None

@@ -106,7 +106,7 @@ class Housekeeper:
         store = network.machine.base
         if not isinstance(store, RocksStore):
             raise InvalidInput(
-                "only the folder (--state) of a network that is no fork has garbage: open one with a path"
+                "only the folder (--state) of a network that is not a fork has garbage: open one with a path"
             )
         if states is not None:
             _check_count(states)

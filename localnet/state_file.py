@@ -82,7 +82,7 @@ def load_state(chain: Chain, packed: bytes) -> Tipset:
     except InvalidInput:
         raise
     except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is no state that a network has dumped: {error}") from None
+        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
     return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
@@ -90,12 +90,12 @@ def _unpacked(packed: bytes) -> bytes:
     if packed.lstrip()[:1] == b"{":
         raise InvalidInput(_OF_ANVIL)
     if not packed.startswith(_GZIP_MARK):
-        raise InvalidInput("this is no state that a network has dumped: it is not compressed with gzip")
+        raise InvalidInput("this is not a state that a network has dumped: it is not compressed with gzip")
     reader = zlib.decompressobj(wbits=_GZIP)
     try:
         data = reader.decompress(packed, LARGEST_STATE)
     except zlib.error as error:
-        raise InvalidInput(f"this is no state that a network has dumped: {error}") from None
+        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
     if not reader.eof:
         raise InvalidInput(f"the state is cut off, or has more than {LARGEST_STATE} bytes")
     if data.lstrip()[:1] == b"{":
@@ -134,4 +134,4 @@ def _check_numbers(head: int, height: object, timestamp: object) -> None:
     if not (type(height) is int and 0 <= height <= head + _FURTHEST):
         raise InvalidInput(f"the state is of epoch {height!r:.40}, at most {_FURTHEST} after this network's {head}")
     if not (type(timestamp) is int and 0 <= timestamp <= LATEST_TIME):
-        raise InvalidInput(f"the state's time is no time: {timestamp!r:.40}")
+        raise InvalidInput(f"the state's time is not a time: {timestamp!r:.40}")

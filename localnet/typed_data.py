@@ -115,7 +115,7 @@ class _Structures:
             return _atom(kind, value)
         inner, length = array.groups()
         if not isinstance(value, list) or (length and len(value) != int(length)):
-            raise InvalidInput(f"typed data: {value!r:.40} is no {kind}")
+            raise InvalidInput(f"typed data: {value!r:.40} is not a valid {kind}")
         if depth > _DEEPEST:
             raise InvalidInput(f"typed data of more than {_DEEPEST} levels")
         return bytes(keccak(b"".join(self._encode(inner, item, depth + 1) for item in value)))

@@ -163,7 +163,7 @@ def _text(cid: bytes) -> str:
     try:
         return show(cid)
     except ValueError:
-        return f"{cid.hex()} (which is no CID)"
+        return f"{cid.hex()} (which is not a CID)"
 
 
 def _head(value: bytes | None) -> str:

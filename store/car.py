@@ -89,7 +89,7 @@ def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
     try:
         roots = tuple(unlink(root) for root in header["roots"])
     except CodecError as error:
-        raise CarError(f"CAR header: a root that is no link: {error}") from None
+        raise CarError(f"CAR header: a root that is not a link: {error}") from None
     return CarReader(source, version, roots, max_section)
 
 

@@ -162,7 +162,7 @@ class IndexedCar:
             try:
                 found, data = self._section(at)
             except (VarintError, CidError) as error:
-                raise CarError(f"CAR index: at byte {at} is no section: {error}") from None
+                raise CarError(f"CAR index: at byte {at} is not a section: {error}") from None
             if found == cid and has_digest(cid, data):
                 return data
             wrong = found

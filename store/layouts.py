@@ -29,7 +29,7 @@ class Layout:
     def __init__(self, name: str) -> None:
         match = _NAME.fullmatch(name)
         if match is None:
-            raise LayoutError(f"'{name}' is no layout: there are HAMT1 to HAMT8, AMT and KAMT5")
+            raise LayoutError(f"'{name}' is not a layout: there are HAMT1 to HAMT8, AMT and KAMT5")
         self.name = name
         self._kind = match[1] or match[3] or match[5]
         width = match[2] or match[4]

@@ -99,7 +99,7 @@ def resolve(store: Blockstore, root: Cid, path: Path) -> Any:
             if step.layout is None:
                 value = load(store, at)
         elif number and step.layout is not None:
-            raise PathError(f"{Path(path.steps[:number])} is no link, where {step.layout} could begin")
+            raise PathError(f"{Path(path.steps[:number])} is not a link, where {step.layout} could begin")
         there, value = _take(store, at, value, step)
         if not there:
             raise PathAbsent(path, number + 1)
@@ -167,7 +167,7 @@ def _take(store: Blockstore, at: Cid, value: Any, step: Step) -> tuple[bool, Any
         return step.key in value, value.get(step.key)
     if type(value) is list:
         if not step.key.isdecimal() or str(int(step.key)) != step.key:
-            raise PathError(f"'{step.key}' is no index into a list")
+            raise PathError(f"'{step.key}' is not an index into a list")
         index = int(step.key)
         return index < len(value), value[index] if index < len(value) else None
     raise PathError(f"there is no step '{step}' into {'a link' if kind_of(value) == 'link' else kind_of(value)}")

@@ -79,5 +79,5 @@ def pins(store: Store) -> dict[str, Cid]:
 
 def _key(name: str) -> bytes:
     if not name or not name.isprintable():
-        raise ValueError(f"{name!r} is no name for a pin")
+        raise ValueError(f"{name!r} is not a name for a pin")
     return PIN_PREFIX + name.encode()

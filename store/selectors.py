@@ -172,7 +172,7 @@ def _fields(clause: _Clause) -> Selector:
 def _index(clause: _Clause) -> Selector:
     index = clause.take("i", "int")
     if index < 0:
-        raise SelectorError(f"{index} is no index")
+        raise SelectorError(f"{index} is not an index")
     return Range(index, index + 1, clause.next())
 
 

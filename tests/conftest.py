@@ -42,7 +42,7 @@ def fvm_data() -> Path | None:
     if folder.is_dir():
         return folder
     if "FVM_DATA" in os.environ:
-        raise FileNotFoundError(f"FVM_DATA names {folder}, which is no folder")
+        raise FileNotFoundError(f"FVM_DATA names {folder}, which is not a folder")
     return None
 
 

@@ -51,7 +51,7 @@ def _module(name: str, code: bytes) -> dict[str, Any]:
     try:
         module = parse(code)
     except InvalidModule as error:
-        raise BundleError(f"the code of {name} is no WASM module: {error}") from None
+        raise BundleError(f"the code of {name} is not a WASM module: {error}") from None
     imports = [f"{entry.module}.{entry.name}" for entry in module.imported_functions]
     exports = [export.name for export in module.exports if export.kind == Kind.FUNCTION]
     return {

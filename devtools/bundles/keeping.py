@@ -58,7 +58,7 @@ def add(path: Path) -> tuple[Release, Path]:
     release = release_of(bundle.root)
     if release is None:
         raise BundleError(
-            f"bundle {path} is no release that is known here (manifest root {show(bundle.root)}): it can be used by "
+            f"bundle {path} is not a release that is known here (manifest root {show(bundle.root)}): it can be used by "
             f"its path, `--bundle {path}`"
         )
     _check_nothing_else(bundle, str(path))

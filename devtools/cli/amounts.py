@@ -21,7 +21,7 @@ def attofil(text: str) -> TokenAmount:
     found = _AMOUNT.fullmatch(text.strip())
     decimals = None if found is None else _UNITS.get(found[3].lower())
     if found is None or decimals is None:
-        raise InvalidInput(f"{text!r:.60} is no amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
+        raise InvalidInput(f"{text!r:.60} is not an amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
     fraction = (found[2] or "").rstrip("0")
     if len(fraction) > decimals:
         raise InvalidInput(f"{text!r:.60} has parts of an attoFIL: at most {decimals} decimals of that unit are whole")

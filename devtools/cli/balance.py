@@ -37,7 +37,7 @@ def balance(
 
         amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), hex(int(block))), 16)
     else:
-        raise InvalidInput(f"{block!r:.60} is no block's number")
+        raise InvalidInput(f"{block!r:.60} is not a block's number")
     if as_json:
         typer.echo(
             json.dumps({"address": address, "attofil": str(amount), "fil": show_fil(amount).removesuffix(" FIL")})

@@ -122,5 +122,5 @@ def _at_node(
                 case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
                     progress(phase, kept, dropped)
                 case _:
-                    raise NodeError(f"{url} answers what is no state of a collection: is it a node of this program?")
+                    raise NodeError(f"{url} answers what is not a state of a collection: is it a node of this program?")
     return None

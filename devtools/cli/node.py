@@ -120,7 +120,9 @@ def node(
     ] = "m/44'/60'/0'/0/",
     unlock: Annotated[
         bool,
-        typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for whoever asks, also beyond this machine."),
+        typer.Option(
+            "--unlock", rich_help_panel=_ACCOUNTS, help="Sign for everyone who asks, also beyond this machine."
+        ),
     ] = False,
     auto_impersonate: Annotated[
         bool, typer.Option("--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Send from every address, keyless.")
@@ -151,12 +153,14 @@ def node(
     block_time: Annotated[
         float | None,
         typer.Option(
-            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every so many seconds."
+            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every SECONDS seconds."
         ),
     ] = None,
     null_rate: Annotated[
         float,
-        typer.Option(metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: so many epochs have no block."),
+        typer.Option(
+            metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: the share of epochs that have no block."
+        ),
     ] = 0.0,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[Literal["filecoin", "ethereum"] | None, typer.Option(rich_help_panel=_CHAIN, help=_RULES)] = None,
@@ -363,7 +367,7 @@ def _check_writable(file: Path) -> None:
     from hypervisor.errors import InvalidInput
 
     if file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise InvalidInput(f"the state cannot be written to {file}: it is no file in a folder that can be written")
+        raise InvalidInput(f"the state cannot be written to {file}: it is not a file in a folder that can be written")
 
 
 def _write(file: Path, data: bytes) -> None:
@@ -383,6 +387,6 @@ def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
     planned, with_bundle, bundle = entry.partition("=")
     name, at, epoch = planned.partition("@")
     if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
-        raise InvalidInput(f"'{entry}' is no upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
+        raise InvalidInput(f"'{entry}' is not an upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
     version = parsed_network(name)
     return int(epoch), (version, bundle) if bundle else version

@@ -62,7 +62,7 @@ def _answer(url: str, interface: Interface, method: str, found: dict[str, Any], 
         code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
         data = b64decode(returned or "", validate=True)
     except (TypeError, KeyError, Base64Error) as error:
-        raise NodeError(f"{url} answers what is no receipt: {error}") from None
+        raise NodeError(f"{url} answers what is not a receipt: {error}") from None
     if code:
         raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
     return interface.answer_json(method, data)

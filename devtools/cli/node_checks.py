@@ -58,7 +58,7 @@ def _filecoin(url: str) -> str:
     try:
         name, number = ask(url, "Filecoin.StateNetworkName"), ask(url, "Filecoin.StateNetworkVersion", None)
     except NodeError as error:
-        raise NodeError(f"no Filecoin methods ({error}): this is no Filecoin node; {_START}") from None
+        raise NodeError(f"no Filecoin methods ({error}): this is not a Filecoin node; {_START}") from None
     return f"{printable(str(name))}, network version {_number(number)}"
 
 
@@ -91,7 +91,7 @@ def _number(value: Any) -> int:
     try:
         return int(value, 16) if isinstance(value, str) else int(value)
     except (TypeError, ValueError):
-        raise NodeError(f"{value!r:.60} is no number: is this a node?") from None
+        raise NodeError(f"{value!r:.60} is not a number: is this a node?") from None
 
 
 _CHECKS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (

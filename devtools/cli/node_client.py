@@ -123,7 +123,7 @@ def account_of(key: str) -> Any:
             return Account.from_key(secret)
     except ValueError:
         pass  # refused below
-    raise InvalidInput("the private key is none: expected 64 hex digits, a number below the order of secp256k1")
+    raise InvalidInput("the private key is not valid: expected 64 hex digits, a number below the order of secp256k1")
 
 
 def _account(url: str, sender: str) -> str:

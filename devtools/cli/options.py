@@ -73,5 +73,5 @@ def parsed_network(name: str) -> int:
 
     number = name.removeprefix("nv")
     if not number.isascii() or not number.isdigit():
-        raise InvalidInput(f"'{name}' is no network version: expected nv28, for example")
+        raise InvalidInput(f"'{name}' is not a network version: expected nv28, for example")
     return int(number)

@@ -70,7 +70,7 @@ def send(
             data = bytes.fromhex(function[2:])
         except ValueError:
             raise InvalidInput(
-                f"{function!r:.60} is no calldata: expected 0x and an even number of hex digits"
+                f"{function!r:.60} is not calldata: expected 0x and an even number of hex digits"
             ) from None
         if arguments:
             raise InvalidInput("calldata has its arguments in it: leave the others out")

@@ -28,7 +28,7 @@ def signature_interface(text: str) -> tuple[ContractInterface, str]:
     parts = _signature_parts(text)
     if parts is None:
         raise InvalidInput(
-            f"{text!r:.80} is no function: expected name(types)(types returned), as balanceOf(address)(uint256)"
+            f"{text!r:.80} is not a function: expected name(types)(types returned), as balanceOf(address)(uint256)"
         )
     name, lists = parts
     types = dict(zip(("inputs", "outputs"), lists, strict=False))
@@ -167,7 +167,7 @@ def _plain_value(kind: str, text: str, address: ReadAddress) -> Any:
         if kind.startswith(("uint", "int")):
             return _number(text)
     except (KeyError, ValueError):
-        raise InvalidInput(f"{text!r:.80} is no {kind}") from None
+        raise InvalidInput(f"{text!r:.80} is not a valid {kind}") from None
     return text
 
 
@@ -183,7 +183,7 @@ def _number(text: str) -> int:
 
 def _parts(text: str, opening: str, kind: str) -> list[str]:
     if text[:1] not in tuple(opening) or _matching(text) != len(text) - 1:
-        raise InvalidInput(f"{text!r:.60} is no {kind}: expected its parts in brackets, as [1,2] or (1,2)")
+        raise InvalidInput(f"{text!r:.60} is not a valid {kind}: expected its parts in brackets, as [1,2] or (1,2)")
     return _split(text[1:-1])
 
 
@@ -231,5 +231,5 @@ def _unquoted(text: str) -> str:
     try:
         found = json.loads(text)
     except ValueError:
-        raise InvalidInput(f"{text!r:.60} is no text in quotes") from None
+        raise InvalidInput(f"{text!r:.60} is not quoted text") from None
     return str(found)

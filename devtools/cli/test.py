@@ -105,7 +105,7 @@ def run_tests(
     from hypervisor.errors import InvalidInput
 
     if not isfinite(timeout):
-        raise typer.BadParameter(f"--timeout {timeout} is no number of seconds")
+        raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
     if rules == "ethereum" and evm == "official":
         raise InvalidInput(
             "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"
@@ -249,7 +249,7 @@ def _number(word: str) -> int:
 
     digits = word.strip().removeprefix("nv")
     if not digits.isdecimal():
-        raise typer.BadParameter(f"'{word}' is no network version: expected nv28 or the like")
+        raise typer.BadParameter(f"'{word}' is not a network version: expected nv28 or the like")
     return network_version(int(digits)).number
 
 
@@ -257,7 +257,7 @@ def _seed(text: str | None) -> int | None:
     try:
         return None if text is None else int(text, 0)
     except ValueError:
-        raise typer.BadParameter(f"--fuzz-seed '{text}' is no number") from None
+        raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
 
 
 def _changed(

@@ -91,7 +91,7 @@ def _hash(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise InvalidInput(f"'{text}' is no transaction hash: expected 0x and 64 hex digits")
+        raise InvalidInput(f"'{text}' is not a transaction hash: expected 0x and 64 hex digits")
     return found
 
 

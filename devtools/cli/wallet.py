@@ -13,7 +13,7 @@ from devtools.cli.options import AsJson
 if TYPE_CHECKING:
     from localnet import Account
 
-app = typer.Typer(help="Keys and addresses: list, new, address. It stores none.", no_args_is_help=True)
+app = typer.Typer(help="Keys and addresses: list, new, address. It stores no keys.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -60,7 +60,7 @@ def _content(artifact: str, folders: Sequence[Path] | None) -> tuple[Any, str]:
     except OSError as error:
         raise InvalidInput(f"the artifact {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise InvalidInput(f"{path} is no JSON: {error}") from None
+        raise InvalidInput(f"{path} is not valid JSON: {error}") from None
     named = content.get("contractName", content.get("contract")) if isinstance(content, Mapping) else None
     return content, named if isinstance(named, str) else path.name.split(".")[0]
 

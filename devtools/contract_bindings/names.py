@@ -34,7 +34,7 @@ _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 def checked(name: str) -> str:
     """A name that Solidity may have. InvalidInput for any other: it would be written into a program."""
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"'{name[:60]!a}' is no name of Solidity's")
+        raise InvalidInput(f"'{name[:60]!a}' is not a name of Solidity's")
     return name
 
 

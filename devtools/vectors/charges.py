@@ -81,7 +81,7 @@ def _id_of(line: bytes, path: Path, number: int) -> str:
         if not text.startswith('{"id"') or not isinstance(name, str) or text[end] != ",":
             raise ValueError(text[:40])
     except (ValueError, IndexError) as error:
-        raise InvalidInput(f"{path}, line {number} is no trace: {error}") from None
+        raise InvalidInput(f"{path}, line {number} is not a trace: {error}") from None
     return name
 
 

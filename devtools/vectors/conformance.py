@@ -131,7 +131,7 @@ def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
     try:
         vector = parse_json(text)
         if not isinstance(vector, dict) or not isinstance(vector.get("_meta", {}), dict):
-            raise ValueError("it is no object with `_meta` for an object")
+            raise ValueError("it is not an object with `_meta` for an object")
     except ValueError as error:
         raise BadVector(path, error) from None
     return vector

@@ -41,7 +41,7 @@ def read_json(data: bytes, place: str) -> Any:
     try:
         return parse_json(data)
     except ValueError as error:
-        raise BadFixture(f"{place} is no JSON: {error}") from None
+        raise BadFixture(f"{place} is not valid JSON: {error}") from None
 
 
 def read_object(value: Any, name: str) -> Mapping[str, Any]:
@@ -63,7 +63,7 @@ def read_list(value: Any, name: str) -> list[Any]:
 def read_field(fields: Any, name: str) -> Any:
     """A field that must be there."""
     if not isinstance(fields, Mapping):
-        raise BadFixture(f"'{name}' is looked for in {fields!r:.60}, which is no object")
+        raise BadFixture(f"'{name}' is looked for in {fields!r:.60}, which is not an object")
     if name not in fields:
         raise BadFixture(f"the field '{name}' is missing")
     return fields[name]

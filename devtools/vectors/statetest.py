@@ -302,7 +302,7 @@ def read_sender(fields: Any) -> EthAddress:
     try:
         key = PrivateKey(secret)
     except ValueError as error:
-        raise BadFixture(f"'secretKey' is no key: {error}") from None
+        raise BadFixture(f"'secretKey' is not a key: {error}") from None
     return EthAddress(keccak(key.public_key.format(compressed=False)[1:])[12:])
 
 

@@ -199,7 +199,7 @@ def _items(txs: Any) -> Sequence[Any]:
         try:
             items = rlp.read_list(rlp.decode(read_bytes(txs, "txs")))
         except rlp.RlpError as error:
-            raise BadFixture(f"'txs' is no RLP list: {error}") from None
+            raise BadFixture(f"'txs' is not an RLP list: {error}") from None
         return [item if isinstance(item, bytes) else rlp.encode(item) for item in items]
     return read_list(txs, "txs")
 
@@ -221,7 +221,7 @@ def _signed_here(transaction: Transaction, key: bytes) -> SignedTransaction:
     try:
         return sign(transaction, key)
     except ValueError as error:
-        raise BadFixture(f"'secretKey' is no key: {error}") from None
+        raise BadFixture(f"'secretKey' is not a key: {error}") from None
 
 
 def _transaction(item: Any) -> Transaction:

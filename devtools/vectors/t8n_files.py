@@ -73,7 +73,7 @@ def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
             values.append(_parse(Path(place).read_bytes(), place))
     alloc, env, txs = values
     if not isinstance(env, Mapping):
-        raise BadFixture(f"{inputs['env']} is no object")
+        raise BadFixture(f"{inputs['env']} is not an object")
     return alloc, env, txs
 
 

@@ -39,7 +39,7 @@ def block(value: Any) -> BlockRef:
             return BlockRef(number=quantity(value))
     if not isinstance(value, dict):
         raise invalid_params(
-            f"{shown(value)} is no block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash or an object"
+            f"{shown(value)} is not a block: expected {', '.join(_TAGS)}, a quantity (0x...), a hash or an object"
         )
     given = fields(value, "block")
     number, block_hash = field(given, "blockNumber", quantity), field(given, "blockHash", hash32)

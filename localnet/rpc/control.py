@@ -47,13 +47,13 @@ def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
 
 
 def mine_after_null_rounds(node: Node, null_rounds: int) -> str:
-    """Make a block after so many null rounds, each with its cron; the block's height."""
+    """Make a block after a number of null rounds, each with its cron; the block's height."""
     _check_count(node, null_rounds)
     return as_quantity(node.network.mine(null_rounds=null_rounds).height)
 
 
 def increase_time(node: Node, seconds: int) -> int:
-    """Let the clock run ahead by so many seconds more; the whole offset."""
+    """Move the clock ahead by a number of seconds; the whole offset."""
     return node.network.increase_time(seconds)
 
 
@@ -68,7 +68,7 @@ def set_time(node: Node, timestamp: int) -> int:
 
 
 def set_block_timestamp_interval(node: Node, seconds: int) -> None:
-    """Let each block's time be so many seconds after its parent's."""
+    """Set the number of seconds between a block's time and its parent's."""
     node.network.set_block_interval(seconds)
 
 
@@ -89,7 +89,7 @@ def set_automine(node: Node, on: bool) -> None:
 
 
 def set_interval_mining(node: Node, seconds: int) -> None:
-    """Make a block every so many seconds, of what waits, and not for each transaction any more; 0 ends that."""
+    """Make a block at an interval of seconds, of what waits, and not for each transaction any more; 0 ends that."""
     node.interval.set(seconds)
     if seconds:
         node.network.automine = False
@@ -115,7 +115,7 @@ def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
 
 
 def rollback(node: Node, depth: int = 1) -> None:
-    """Forget the newest blocks, so many heights; what waits is forgotten too."""
+    """Forget the newest `depth` blocks; what waits is forgotten too."""
     height = node.network.head.height
     above = height - node.network.chain.index.first
     if depth > above:

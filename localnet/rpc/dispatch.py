@@ -255,7 +255,7 @@ def _raw_transaction(request: Any) -> bytes | None:
 def _read(request: Any) -> tuple[str, list[Any]]:
     """Method and parameters of a request. Raises RpcError -32600 or -32602."""
     if not isinstance(request, dict):
-        raise RpcError(INVALID_REQUEST, f"invalid request: {shown(request)} is no object")
+        raise RpcError(INVALID_REQUEST, f"invalid request: {shown(request)} is not an object")
     if request.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'invalid request: jsonrpc must be "2.0"')
     name, params = request.get("method"), request.get("params")

@@ -120,7 +120,7 @@ def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
     except BlockNotFound:
         raise _no_block(root) from None
     except AmtError:
-        raise RpcError(LOTUS_ERROR, f"{show(root)} is no root of events") from None
+        raise RpcError(LOTUS_ERROR, f"{show(root)} is not a root of events") from None
     return [{"Emitter": emitter, "Entries": [_entry(*entry) for entry in entries]} for emitter, entries in events]
 
 
@@ -186,7 +186,7 @@ def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | N
     try:
         return Message.from_cbor(data), None
     except MessageError:
-        raise RpcError(LOTUS_ERROR, f"{show(message)} is no message") from None
+        raise RpcError(LOTUS_ERROR, f"{show(message)} is not a message") from None
 
 
 def hash_of(node: Node, message: Cid) -> bytes | None:

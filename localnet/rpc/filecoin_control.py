@@ -29,7 +29,7 @@ def version(value: Any) -> int:
 def bundle_name(value: Any) -> str:
     """A reader of bundles by their names. No paths: whoever may ask need not know this machine's files."""
     if not _BUNDLE.fullmatch(text(value)):
-        raise invalid_params(f"{shown(value)} is no name of a bundle: expected own, v18 or v18-devnet, for example")
+        raise invalid_params(f"{shown(value)} is not a name of a bundle: expected own, v18 or v18-devnet, for example")
     return str(value)
 
 
@@ -39,7 +39,7 @@ def upgrade(node: Node, version: int, bundle: str | None = None) -> str:
 
 
 def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False) -> str:
-    """Give an unlocked account a storage miner with so many live sectors, power and pledge; the miner's address."""
+    """Give an unlocked account a storage miner with live sectors, power and pledge; the miner's address."""
     account = node.network.account(owner)
     if account is None:
         raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of 0x{owner.hex()}")
@@ -49,7 +49,7 @@ def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool =
 
 
 def grant_datacap(node: Node, client: Address, size: int) -> bool:
-    """Make an address a verified client with DataCap for so many bytes more, at least 256."""
+    """Make an address a verified client with DataCap for `size` more bytes, at least 256."""
     node.network.grant_datacap(client, size)
     return True
 

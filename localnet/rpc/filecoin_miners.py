@@ -129,7 +129,7 @@ def state_registry_root(node: Node, key: TipsetKey = HEAD) -> str:
 def _miner(machine: Hypervisor, miner: Address) -> ActorState:
     actor = actor_of(machine, miner)
     if machine.manifest.name_of(actor.code) != "storageminer":
-        raise RpcError(LOTUS_ERROR, f"failed to load miner actor state: {miner} is no storage miner")
+        raise RpcError(LOTUS_ERROR, f"failed to load miner actor state: {miner} is not a storage miner")
     return actor
 
 

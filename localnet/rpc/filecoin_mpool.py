@@ -65,7 +65,7 @@ def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: 
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
-    """A fee cap that suffices for a message's premium however the base fee rises in so many blocks."""
+    """A fee cap that suffices for a message's premium however the base fee rises over that number of blocks."""
     return str(_fee_cap(node, request.gas_premium, blocks))
 
 

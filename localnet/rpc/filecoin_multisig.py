@@ -80,7 +80,7 @@ def manifest_cid(node: Node, version: int) -> dict[str, str]:
 def _multisig(machine: Hypervisor, multisig: Address) -> ActorState:
     actor = actor_of(machine, multisig)
     if machine.manifest.name_of(actor.code) != "multisig":
-        raise RpcError(LOTUS_ERROR, f"failed to load multisig actor state: {address_json(multisig)} is no multisig")
+        raise RpcError(LOTUS_ERROR, f"failed to load multisig actor state: {address_json(multisig)} is not a multisig")
     return actor
 
 

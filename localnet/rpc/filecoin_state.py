@@ -62,7 +62,7 @@ def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
     if actor.delegated_address is not None:
         return address_json(actor.delegated_address)
     if machine.manifest.name_of(actor.code) != "account":
-        raise RpcError(LOTUS_ERROR, f"failed to get account actor state for {owner}: it is no account")
+        raise RpcError(LOTUS_ERROR, f"failed to get account actor state for {owner}: it is not an account")
     return address_json(Address.from_bytes(get_object(machine.store, actor.head)[0]))
 
 

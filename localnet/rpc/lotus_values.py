@@ -32,17 +32,17 @@ _MOST_BLOCKS: Final = 20
 def filecoin_address(value: Any) -> Address:
     """An address in its text form."""
     if not isinstance(value, str):
-        raise invalid_params(f"{shown(value)} is no address: expected text")
+        raise invalid_params(f"{shown(value)} is not an address: expected text")
     try:
         return Address.parse(value)
     except AddressError as error:
-        raise invalid_params(f"{shown(value)} is no address: {error}") from None
+        raise invalid_params(f"{shown(value)} is not an address: {error}") from None
 
 
 def cid(value: Any) -> Cid:
     """A CID as a link: {"/": text}."""
     if not isinstance(value, dict) or not isinstance(value.get("/"), str):
-        raise invalid_params(f'{shown(value)} is no CID: expected {{"/": "bafy..."}}')
+        raise invalid_params(f'{shown(value)} is not a CID: expected {{"/": "bafy..."}}')
     try:
         return parse_cid(value["/"])
     except CidError as error:
@@ -64,21 +64,21 @@ def base64_bytes(value: Any) -> bytes:
 def amount(value: Any) -> TokenAmount:
     """An amount in attoFIL: decimal text."""
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
-        raise invalid_params(f"{shown(value)} is no amount: expected decimal digits in quotes")
+        raise invalid_params(f"{shown(value)} is not an amount: expected decimal digits in quotes")
     return TokenAmount(int(value))
 
 
 def epoch(value: Any) -> int:
     """An epoch: a JSON number."""
     if not isinstance(value, int) or isinstance(value, bool) or not -_EPOCHS <= value < _EPOCHS:
-        raise invalid_params(f"{shown(value)} is no epoch: expected a number")
+        raise invalid_params(f"{shown(value)} is not an epoch: expected a number")
     return value
 
 
 def unsigned(value: Any) -> int:
     """A number of 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
-        raise invalid_params(f"{shown(value)} is no unsigned number of 64 bits")
+        raise invalid_params(f"{shown(value)} is not an unsigned number of 64 bits")
     return value
 
 
@@ -100,7 +100,7 @@ def tipset(value: Any) -> TipsetKey:
     if value is None:
         return HEAD
     if not isinstance(value, list) or len(value) > _MOST_BLOCKS:
-        raise invalid_params(f"{shown(value)} is no tipset key: expected null or a list of CIDs")
+        raise invalid_params(f"{shown(value)} is not a tipset key: expected null or a list of CIDs")
     return TipsetKey(tuple(cid(block) for block in value))
 
 
@@ -148,7 +148,7 @@ def signature(value: Any) -> Signature:
     given = fields(value, "signature")
     kind, data = field(given, "Type", unsigned), field(given, "Data", base64_bytes)
     if kind not in tuple(SignatureType) or data is None:
-        raise invalid_params(f"{shown(value)} is no signature: expected Type 1, 2 or 3, and Data")
+        raise invalid_params(f"{shown(value)} is not a signature: expected Type 1, 2 or 3, and Data")
     return Signature(SignatureType(kind), data)
 
 

@@ -40,7 +40,7 @@ def block_override(value: Any) -> BlockOverride:
         if name in _NO_BLOCK:
             raise invalid_params(f"{name}: a block here has none that could be overridden")
         if name not in _BLOCK:
-            raise invalid_params(f"{shown(name)} is no field of a block override: expected {', '.join(_BLOCK)}")
+            raise invalid_params(f"{shown(name)} is not a field of a block override: expected {', '.join(_BLOCK)}")
     number, base_fee = field(given, "number", quantity), field(given, "baseFeePerGas", quantity)
     time = field(given, "time", quantity)
     for name, found in (("number", number), ("time", time)):
@@ -63,7 +63,7 @@ def _account(value: Any) -> AccountOverride:
     given = fields(value, "account override")
     for name in given:
         if name not in _ACCOUNT:
-            raise invalid_params(f"{shown(name)} is no field of an account override: expected {', '.join(_ACCOUNT)}")
+            raise invalid_params(f"{shown(name)} is not a field of an account override: expected {', '.join(_ACCOUNT)}")
     if "movePrecompileToAddress" in given:
         raise invalid_params("movePrecompileToAddress: this node's precompiles stay where they are")
     if "state" in given and "stateDiff" in given:

@@ -14,7 +14,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import anything, as_quantity
 
 _STATE: Final = (
-    "the state is no Merkle-Patricia trie: eth_getProof proves accounts and slots by the blocks that it is of"
+    "the state is not a Merkle-Patricia trie: eth_getProof proves accounts and slots by the blocks that it is of"
 )
 _HEADERS: Final = "a tipset's hash is not that of an RLP header: Filecoin.ChainReadObj reads its blocks"
 _LIMIT: Final = "the network fixes the block gas limit"

@@ -55,7 +55,7 @@ class Session:
 def subscribe(session: Session, kind: str, options: Any = None) -> str:
     """Subscribe to newHeads, logs (of a filter), newPendingTransactions (hashes, with true whole ones) or syncing."""
     if kind not in _KINDS:
-        raise invalid_params(f"{shown(kind)} is no subscription: expected {', '.join(_KINDS)}")
+        raise invalid_params(f"{shown(kind)} is not a subscription: expected {', '.join(_KINDS)}")
     wanted, full = LogFilter(), False
     if kind == LOGS and options is not None:
         request = log_request(options)

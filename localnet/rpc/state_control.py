@@ -25,7 +25,7 @@ def set_balance(node: Node, owner: Address, amount: int) -> None:
 
 
 def add_balance(node: Node, owner: Address, amount: int) -> None:
-    """Give an address so many attoFIL more."""
+    """Add attoFIL to the balance of an address."""
     node.network.set_balance(owner, node.network.balance(owner) + amount)
 
 

@@ -22,7 +22,7 @@ def typed_data(value: Any) -> dict[str, Any]:
         except ValueError as error:
             raise invalid_params(f"typed data: {error}") from None
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is no typed data: expected an object")
+        raise invalid_params(f"{shown(value)} is not typed data: expected an object")
     return value
 
 

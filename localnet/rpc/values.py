@@ -27,7 +27,7 @@ _END: Final = object()
 def quantity(value: Any) -> int:
     """A number: `0x` and hex digits without leading zeros, at most 256 bits."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise invalid_params(f"{shown(value)} is no quantity: expected 0x and hex digits without leading zeros")
+        raise invalid_params(f"{shown(value)} is not a quantity: expected 0x and hex digits without leading zeros")
     if len(value) - 2 > _MAX_QUANTITY_DIGITS:
         raise invalid_params(f"{shown(value)} has more than 256 bits")
     return int(value, 16)
@@ -46,7 +46,7 @@ def word(value: Any) -> int:
     """A storage slot: a quantity, or up to 32 bytes in hex, leading zeros allowed."""
     if isinstance(value, str) and re.fullmatch(r"0x[0-9a-fA-F]+", value) and len(value) - 2 <= _MAX_WORD_DIGITS:
         return int(value, 16)
-    raise invalid_params(f"{shown(value)} is no storage slot: expected 0x and at most 64 hex digits")
+    raise invalid_params(f"{shown(value)} is not a storage slot: expected 0x and at most 64 hex digits")
 
 
 def data(value: Any) -> bytes:
@@ -56,7 +56,7 @@ def data(value: Any) -> bytes:
             return bytes.fromhex(value[2:])
         except ValueError:
             pass  # refused below
-    raise invalid_params(f"{shown(value)} is no data: expected 0x and an even number of hex digits")
+    raise invalid_params(f"{shown(value)} is not hex data: expected 0x and an even number of hex digits")
 
 
 def address(value: Any) -> EthAddress:
@@ -79,7 +79,7 @@ def boolean(value: Any) -> bool:
 def text(value: Any) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise invalid_params(f"{shown(value)} is no string")
+        raise invalid_params(f"{shown(value)} is not a string")
     return value
 
 
@@ -93,7 +93,7 @@ def listed(read: Reader, most: int) -> Reader:
 
     def reader(value: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise invalid_params(f"{shown(value)} is no list")
+            raise invalid_params(f"{shown(value)} is not a list")
         if len(value) > most:
             raise invalid_params(f"a list of {len(value)} items, at most {most}")
         return [read(item) for item in value]
@@ -104,7 +104,7 @@ def listed(read: Reader, most: int) -> Reader:
 def fields(value: Any, what: str) -> dict[str, Any]:
     """An object, without the fields that are null."""
     if not isinstance(value, dict):
-        raise invalid_params(f"{shown(value)} is no {what}: expected an object")
+        raise invalid_params(f"{shown(value)} is not a valid {what}: expected an object")
     return {name: field for name, field in value.items() if field is not None}
 
 
@@ -137,7 +137,7 @@ def _beginning(value: Any) -> str:
 def _fixed(value: Any, length: int, what: str) -> bytes:
     if isinstance(value, str) and len(value) == 2 + 2 * length and re.fullmatch(r"0x[0-9a-fA-F]+", value):
         return bytes.fromhex(value[2:])
-    raise invalid_params(f"{shown(value)} is no {what}: expected 0x and {2 * length} hex digits")
+    raise invalid_params(f"{shown(value)} is not a valid {what}: expected 0x and {2 * length} hex digits")
 
 
 # --- writers ----------------------------------------------------------------------------------------------------------
@@ -184,5 +184,5 @@ def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
     """What stands before each member of an object, and the member."""
     for place, (name, part) in enumerate(value.items()):
         if not isinstance(name, str):
-            raise TypeError(f"{shown(name)} is no name of a member")
+            raise TypeError(f"{shown(name)} is not a name of a member")
         yield (b"," if place else b"") + orjson.dumps(name) + b":", part

@@ -24,7 +24,7 @@ def read_versions(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = _VERSION.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"'{part}' is no network version: expected nv27, or several as in nv27,nv28")
+            raise ValueError(f"'{part}' is not a network version: expected nv27, or several as in nv27,nv28")
         versions.append(int(match[1]))
     if len(set(versions)) < len(versions):
         raise ValueError(f"'{text}' names a version twice")

@@ -64,7 +64,7 @@ def _missing(module: Module, revision: Revision) -> str:
     for item in module.imports:
         syscall = revision.get((item.module, item.name))
         if syscall is None:
-            return f"the import {item.module}.{item.name} is no syscall"
+            return f"the import {item.module}.{item.name} is not a syscall"
         if module.types[item.type_index] != FunctionType(syscall.wasm_params, syscall.wasm_results):
             return f"the import {item.module}.{item.name} has another signature than the syscall"
     return ""

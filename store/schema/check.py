@@ -227,7 +227,7 @@ def _check_union(types: Types, kind: Union) -> None:
         match kind.representation:
             case Kinded():
                 if discriminant not in KINDS:
-                    raise SchemaError(f"'{discriminant}' is no kind of data (there are {', '.join(KINDS)})")
+                    raise SchemaError(f"'{discriminant}' is not a kind of data (there are {', '.join(KINDS)})")
                 if discriminant not in kinds:
                     raise SchemaError(f"no value of the member {member} is of the kind {discriminant}")
             case Prefix(of_bytes):
@@ -245,7 +245,7 @@ def _check_union(types: Types, kind: Union) -> None:
 def _check_inline(types: Types, member: str | Link, key: str) -> None:
     struct = resolve(types, member)
     if not isinstance(struct, Struct) or not isinstance(struct.representation, StructMap):
-        raise SchemaError(f"the member {member} is no struct as a map, as an inline union needs")
+        raise SchemaError(f"the member {member} is not a struct as a map, as an inline union needs")
     if key in {struct.representation.rename.get(name, name) for name in struct.fields}:
         raise SchemaError(f"the member {member} has the key '{key}' that tells the members")
 

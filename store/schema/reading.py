@@ -276,7 +276,7 @@ def _struct_map(
     def read(data: Any) -> Record:
         for key in _expect(data, "map"):
             if key not in keys:
-                raise SchemaError(f"the key {key!r:.60} is no field")
+                raise SchemaError(f"the key {key!r:.60} is not a field")
         values = Record()
         for key, name in keys.items():
             item = data.get(key, _ABSENT)

@@ -107,7 +107,7 @@ class Writer:
         def write(values: Any) -> dict[str, Any]:
             unknown = _mapping(values).keys() - fields.keys()
             if unknown:
-                raise SchemaError(f"{min(map(str, unknown))!r} is no field: there are {', '.join(fields) or 'none'}")
+                raise SchemaError(f"{min(map(str, unknown))!r} is not a field: there are {', '.join(fields) or 'none'}")
             data = {}
             for name, (writer, field) in fields.items():
                 item = values.get(name)

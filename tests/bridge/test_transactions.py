@@ -160,12 +160,12 @@ def test_a_masked_id_sends_no_transaction() -> None:
 @pytest.mark.parametrize(
     ("field", "number", "words"),
     [
-        ("nonce", -1, "nonce -1 is no unsigned number of 64 bits"),
+        ("nonce", -1, "nonce -1 is not an unsigned number of 64 bits"),
         ("nonce", 1 << 64, "nonce 18446744073709551616 is no"),
         ("gas_limit", -1, "gas limit -1 is no"),
         ("gas_limit", 1 << 64, "gas limit 18446744073709551616 is no"),
         ("chain_id", -1, "chain id -1 is no"),
-        ("value", -1, "value -1 is no unsigned number of 256 bits"),
+        ("value", -1, "value -1 is not an unsigned number of 256 bits"),
         ("value", 1 << 256, "of 256 bits"),
         ("max_fee", -1, "max fee -1 is no"),
         ("max_priority_fee", -1, "max priority fee -1 is no"),

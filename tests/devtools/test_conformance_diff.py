@@ -190,7 +190,7 @@ def test_charges_know_their_calls_and_sums() -> None:
 def test_a_file_that_holds_no_traces_is_refused_with_the_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "traces.jsonl"
     path.write_text('{"id":"a:b","trace":[[["x",1]]]}\n' + text)
-    with pytest.raises(InvalidInput, match="line 2 is no trace"):
+    with pytest.raises(InvalidInput, match="line 2 is not a trace"):
         TraceFile(path)
 
 

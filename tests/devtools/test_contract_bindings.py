@@ -87,7 +87,7 @@ def test_what_authors_say_stands_in_docstrings_and_is_no_program() -> None:
     ],
 )
 def test_names_that_solidity_could_not_have_are_refused(entry: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match=r"is no name of Solidity's"):
+    with pytest.raises(InvalidInput, match=r"is not a name of Solidity's"):
         of(entry)
 
 
@@ -178,7 +178,7 @@ def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
 
 def test_the_command_tells_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "torn.json").write_text("{")
-    for artifact, words in (("torn.json", "is no JSON"), ("absent.json", "cannot be read")):
+    for artifact, words in (("torn.json", "is not valid JSON"), ("absent.json", "cannot be read")):
         done = CliRunner().invoke(app, ["bindings", str(tmp_path / artifact)])
         assert (done.exit_code, words in done.stderr) == (2, True)
 

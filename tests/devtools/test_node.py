@@ -177,12 +177,12 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
     ("arguments", "code", "words"),
     [
         (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
-        (["--network", "newest"], 2, "'newest' is no network version"),
+        (["--network", "newest"], 2, "'newest' is not a network version"),
         (["--network", "nv99"], 2, "nv99 is not known"),
-        (["--upgrade", "nv28"], 2, "'nv28' is no upgrade: expected nv28@1000"),
-        (["--upgrade", "nv28@1="], 2, "'nv28@1=' is no upgrade"),
-        (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is no upgrade"),
-        (["--upgrade", "28@5"], 2, "nv28 is no upgrade of nv28"),
+        (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv28@1000"),
+        (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
+        (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),
+        (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv28"),
         (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
         (["--evm", "geth"], 2, "geth"),
         (["--port", "70000"], 2, "65535"),
@@ -204,8 +204,8 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["0x12"], 2, "'0x12' is no transaction hash: expected 0x and 64 hex digits"),
-        ([NO_HASH, "--rpc", "nowhere"], 2, "'nowhere' is no URL of a node"),
+        (["0x12"], 2, "'0x12' is not a transaction hash: expected 0x and 64 hex digits"),
+        ([NO_HASH, "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
         ([NO_HASH, "--rpc", "http://127.0.0.1:1"], 1, "no node answers at http://127.0.0.1:1"),
         ([NO_HASH, "--state", "absent"], 2, "there is no folder absent"),
         ([NO_HASH, "--abi", "absent.json"], 2, "error: the artifact absent.json cannot be read: No such file"),
@@ -248,7 +248,7 @@ def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request).start()
-        with pytest.raises(NodeError, match="answers what is no JSON-RPC"):
+        with pytest.raises(NodeError, match="answers what is not JSON-RPC"):
             ask(f"http://127.0.0.1:{server.server_port}", "eth_chainId")
 
 
@@ -258,7 +258,7 @@ def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
             ask(url, "eth_nothing")
         done = run("trace", "0x" + "11" * 32, "--rpc", url)
         assert (done.returncode, "is not on this chain" in done.stderr) == (1, True)
-    with pytest.raises(InvalidInput, match="is no URL"):
+    with pytest.raises(InvalidInput, match="is not a URL"):
         ask("ftp://localhost", "eth_chainId")
 
 

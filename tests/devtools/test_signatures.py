@@ -73,7 +73,7 @@ def test_what_does_not_fit_its_type_is_refused(kind: str, text: str) -> None:
     "text", ["", "f", "f(", "f)", "(uint256)", "f(foo)", "f(uint7)", "f()()()", "1f()", "f(uint256", "f(((((", "f()x"]
 )
 def test_what_is_no_function_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is no function"):
+    with pytest.raises(InvalidInput, match="is not a function"):
         signature_interface(text)
 
 

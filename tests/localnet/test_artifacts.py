@@ -237,7 +237,7 @@ LINKED_LATER = "6080604052__$5a58b8e1b5d8ae7cd9b5d0b1e15d6a8d3c$__6000"
             "is not linked: deploy Sums, and put",
         ),
         (LINKED_LATER, r"is not linked: deploy __\$5a58b8e1b5d8ae7cd9b5d0b1e15d6a8d3c\$__, and put"),
-        ("0x60zz", "has bytecode that is no hex: '0x60zz'"),
+        ("0x60zz", "has bytecode that is not hex: '0x60zz'"),
     ],
     ids=["forge", "nameless", "no hex"],
 )

@@ -65,7 +65,7 @@ class TestCode:
         network.send(NOBODY, 1, sender=sender)
         network.set_code(sender, CALLER_OF)
         assert network.nonce(sender) == 2
-        with pytest.raises(TransactionRefused, match="is no account"):
+        with pytest.raises(TransactionRefused, match="is not an account"):
             network.send(NOBODY, 1, sender=sender, gas_limit=10_000_000)
 
     def test_a_destroyed_contract_lives_again_without_its_storage(self, either: Network) -> None:

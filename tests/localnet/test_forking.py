@@ -249,7 +249,7 @@ def test_a_folder_is_one_fork(other: Other, tmp_path: Path) -> None:
             assert network.block_number == 3
     with Network(tmp_path / "none"):
         pass
-    with pytest.raises(InvalidInput, match="is no fork"):
+    with pytest.raises(InvalidInput, match="is not a fork"):
         fork(other, tmp_path / "none")
 
 
@@ -268,7 +268,7 @@ def test_who_has_no_funds_there_gets_some_here() -> None:
     [
         ({"network": 27}, "a fork has the network version"),
         ({"rules": "ethereum"}, "cannot be under the rules 'ethereum'"),
-        ({"fork": Fork("ftp://there")}, "is no URL of a node"),
+        ({"fork": Fork("ftp://there")}, "is not a URL of a node"),
     ],
 )
 def test_what_a_fork_cannot_be_is_said(other: Other, options: dict[str, object], words: str) -> None:

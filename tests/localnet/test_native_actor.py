@@ -123,9 +123,9 @@ def test_files_that_are_none_are_refused_and_nothing_is_installed(network: Netwo
         network.actors.install(tmp_path / "absent.wasm")
     with pytest.raises(InvalidInput, match="is not a file"):
         network.actors.install("/dev/zero")
-    with pytest.raises(InvalidInput, match="is no text"):
+    with pytest.raises(InvalidInput, match="is not text"):
         network.actors.install(MODULE, binary)
-    with pytest.raises(InvalidInput, match="is no interface: line 1"):
+    with pytest.raises(InvalidInput, match="is not an interface: line 1"):
         network.actors.install(MODULE, unfinished)
     assert (network.machine.root, network.machine.store.has(cid_of(MODULE.read_bytes(), RAW))) == (root, False)
 

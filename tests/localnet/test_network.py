@@ -338,7 +338,7 @@ class TestRefusals:
         mark = tree.begin()
         tree.set_actor(actor, replace(account, code=network.machine.manifest.code("multisig")))
         try:
-            with pytest.raises(TransactionRefused, match="is no account: only accounts send transactions"):
+            with pytest.raises(TransactionRefused, match="is not an account: only accounts send transactions"):
                 network.submit(sender.sign(self.transaction(network)).raw())
         finally:
             tree.rollback(mark)
@@ -436,10 +436,10 @@ class TestArtifacts:
         with pytest.raises(InvalidInput, match=r"absent\.json cannot be read: No such file or directory$"):
             Artifact.load(tmp_path / "absent.json")
         (tmp_path / "text.json").write_text("pragma solidity")
-        with pytest.raises(InvalidInput, match=r"text\.json is no JSON"):
+        with pytest.raises(InvalidInput, match=r"text\.json is not valid JSON"):
             Artifact.load(tmp_path / "text.json")
         (tmp_path / "list.json").write_text("[]")
-        with pytest.raises(InvalidInput, match=r"list\.json is no artifact"):
+        with pytest.raises(InvalidInput, match=r"list\.json is not an artifact"):
             Artifact.load(tmp_path / "list.json")
 
 

@@ -21,7 +21,7 @@ from localnet.node_client import NodeClient, NodeError, shown_url
     ["", "localhost:8545", "ftp://there", "http://", "http://[::1", "http://h:99999", "http://h:port", "http://a b"],
 )
 def test_what_is_no_url_is_named(url: str) -> None:
-    with pytest.raises(InvalidInput, match=f"^'{re.escape(url)}' is no URL of a node"):
+    with pytest.raises(InvalidInput, match=f"^'{re.escape(url)}' is not a URL of a node"):
         NodeClient(url)
 
 
@@ -42,7 +42,7 @@ def test_users_and_passwords_are_not_shown(url: str, shown: str) -> None:
 def test_errors_show_no_password() -> None:
     with NodeClient("http://me:secret@127.0.0.1:1/") as client, pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
         client.ask("eth_chainId")
-    with pytest.raises(InvalidInput, match=r"^'ftp://\*\*\*@there' is no URL"):
+    with pytest.raises(InvalidInput, match=r"^'ftp://\*\*\*@there' is not a URL"):
         NodeClient("ftp://me:secret@there")
 
 
@@ -86,8 +86,8 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (429, b"", r"answers 429 Too Many Requests: and no more$"),
         (200, b"hello", "no node answers at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
-        (200, b"[1]", "answers what is no JSON-RPC"),
-        (200, b'{"error": 5}', "answers what is no JSON-RPC"),
+        (200, b"[1]", "answers what is not JSON-RPC"),
+        (200, b'{"error": 5}', "answers what is not JSON-RPC"),
         (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answers: too deep$"),
     ],
 )

@@ -76,4 +76,4 @@ def test_many(number): data_file("vectors/some")
 def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, FVM_DATA=str(tmp_path / "nowhere"))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"ERROR: FVM_DATA names {tmp_path / 'nowhere'}, which is no folder" in done.stderr
+    assert f"ERROR: FVM_DATA names {tmp_path / 'nowhere'}, which is not a folder" in done.stderr

@@ -123,9 +123,9 @@ def test_a_proof_of_one_path_does_not_prove_another(store: MemoryStore, root: Ci
     ("text", "said"),
     [
         ("0/1", "no step '1' into int"),
-        ("1/HAMT5:0x006400/0/x", "'x' is no index"),
-        ("1/HAMT5:0x006400/0/01", "'01' is no index"),
-        ("2/HAMT5:0x00", "2 is no link"),
+        ("1/HAMT5:0x006400/0/x", "'x' is not an index"),
+        ("1/HAMT5:0x006400/0/01", "'01' is not an index"),
+        ("2/HAMT5:0x00", "2 is not a link"),
         (f"{CONTRACT}/storage/KAMT5:0x" + "00" * 33, "32 bytes, not 33"),
     ],
 )

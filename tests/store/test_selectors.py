@@ -225,7 +225,7 @@ def nested(depth: int) -> Any:
         ({"a": {">": 5}}, "is int, not map"),
         ({"f": {"f>": {"a": 5}}}, "a map of one entry"),
         ({"i": {"i": "0", ">": MATCH}}, "is string, not int"),
-        ({"i": {"i": -1, ">": MATCH}}, "-1 is no index"),
+        ({"i": {"i": -1, ">": MATCH}}, "-1 is not an index"),
         ({"r": {"^": 3, "$": 3, ">": MATCH}}, "a range from 3 to 3"),
         ({"r": {"^": -1, "$": 3, ">": MATCH}}, "a range from -1 to 3"),
         ({"|": []}, "a list of clauses"),
@@ -235,7 +235,7 @@ def nested(depth: int) -> Any:
         ({"R": {"l": {"depth": -1}, ":>": {"@": {}}}}, "the limit of a recursion"),
         ({"R": {"l": {"depth": True}, ":>": {"@": {}}}}, "the limit of a recursion"),
         ({"R": {"l": {"none": {}}, ":>": {"@": {}}, "!": {"%": "map"}}}, "the only condition"),
-        ({"~": {"as": "unixfs", ">": MATCH}}, "'unixfs' is no layout"),
+        ({"~": {"as": "unixfs", ">": MATCH}}, "'unixfs' is not a layout"),
         (nested(100_000), "more than 64 clauses"),
     ],
 )

@@ -168,10 +168,12 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
 def check_size(transaction: Transaction, fork: Fork) -> None:
     """The checks of what the transaction itself says. Raises InvalidTransaction."""
     if not 0 <= transaction.value <= MAX_VALUE:
-        raise InvalidTransaction(Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is no number of 256 bits")
+        raise InvalidTransaction(
+            Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
+        )
     limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
     if limit > MAX_GAS:
-        raise InvalidTransaction(Refusal.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is no number of 64 bits")
+        raise InvalidTransaction(Refusal.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits")
     if intrinsic > limit:
         raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used")
     if floor > limit:

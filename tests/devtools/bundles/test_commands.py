@@ -129,7 +129,7 @@ def test_a_bundle_with_a_module_that_the_rules_refuse_does_not_verify(
         write_car(stream, [cid_of(root)], blocks)
     status, printed = hypervisor("bundle", "verify", file)
     assert status == 2
-    assert "the code of multisig is no WASM module" in printed
+    assert "the code of multisig is not a WASM module" in printed
 
 
 def test_a_record_of_other_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

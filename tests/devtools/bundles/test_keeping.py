@@ -155,7 +155,7 @@ def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path
     for content, words in (
         (car(bundle, without="multisig"), "lacks the code of multisig"),
         (car(bundle, more=b"a stowaway"), "1 blocks that its manifest does not name"),
-        (car(Bundle.embedded()), "no release that is known here"),
+        (car(Bundle.embedded()), "not a release that is known here"),
         (car(bundle)[:-1], "not a readable CAR"),
         (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not have that hash"),
     ):

@@ -64,7 +64,7 @@ def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -
 @pytest.mark.parametrize("seconds", ["nan", "inf"])
 def test_a_timeout_that_never_comes_is_refused(tmp_path: Path, seconds: str) -> None:
     (tmp_path / "foundry.toml").touch()
-    assert f"--timeout {seconds} is no number of seconds" in refused(str(tmp_path), "--timeout", seconds)
+    assert f"--timeout {seconds} is not a number of seconds" in refused(str(tmp_path), "--timeout", seconds)
 
 
 @pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])

@@ -90,7 +90,7 @@ def test_randomness_is_of_the_next_block_only(rpc: Client) -> None:
     rpc("evm_mine")
     assert latest(rpc)["mixHash"] != ANY
     assert seen(rpc)[3] == int(latest(rpc)["mixHash"], 16)
-    with pytest.raises(Failed, match="is no hash"):
+    with pytest.raises(Failed, match="is not a valid hash"):
         rpc("anvil_setNextBlockPrevRandao", "0x01")
 
 

@@ -202,7 +202,7 @@ class TestState:
             rpc, "StateLookupID", native(rpc), None
         )
         assert lotus(rpc, "FilecoinAddressToEthAddress", delegated(rpc), "finalized") == ALICE
-        with pytest.raises(Failed, match="it is no account"):
+        with pytest.raises(Failed, match="it is not an account"):
             lotus(rpc, "StateAccountKey", "f04", None)
 
     def test_states_have_the_names_of_their_schema(self, rpc: Client) -> None:
@@ -478,7 +478,7 @@ class TestMiners:
         deadline = lotus(rpc, "StateMinerProvingDeadline", address, None)
         assert deadline["Open"] <= deadline["CurrentEpoch"] < deadline["Close"] == deadline["Open"] + 60
         assert int(lotus(rpc, "StateMinerAvailableBalance", address, None)) > 0
-        with pytest.raises(Failed, match="no storage miner"):
+        with pytest.raises(Failed, match="not a storage miner"):
             lotus(rpc, "StateMinerInfo", native(rpc), None)
 
     def test_money_of_deals_and_datacap(self, official: Network) -> None:

@@ -31,7 +31,7 @@ def test_an_upgrade_of_the_running_network(older: Client) -> None:
     assert int(older("hypervisor_upgrade", "nv28"), 16) == int(height, 16) + 1
     assert older("eth_protocolVersion") == "0x1c"
     assert int(older("eth_call", {"to": NOBODY}), 16) == 255
-    with pytest.raises(Failed, match="is no upgrade") as failed:
+    with pytest.raises(Failed, match="is not an upgrade") as failed:
         older("hypervisor_upgrade", 28)
     assert failed.value.code == -32602
 

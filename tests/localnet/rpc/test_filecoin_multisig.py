@@ -85,7 +85,7 @@ def test_parameters_by_their_names(rpc: Client) -> None:
 
 def test_what_is_no_multisig(rpc: Client) -> None:
     for method in ("MsigGetPending", "MsigGetAvailableBalance", "MsigGetVestingSchedule"):
-        with pytest.raises(Failed, match="is no multisig") as failed:
+        with pytest.raises(Failed, match="is not a multisig") as failed:
             lotus(rpc, method, "f01", None)
         assert failed.value.code == 1
 

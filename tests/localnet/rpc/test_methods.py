@@ -113,7 +113,7 @@ class TestState:
             ("0xffffff", -32000, rf"future epoch .*: 16777215 is asked for, the head is {int(null, 16) + 1}$"),
             (null, 12, "null round"),
             (NO_HASH, -32001, "not found"),
-            ("newest", -32602, "'newest' is no block: expected latest, pending, "),
+            ("newest", -32602, "'newest' is not a block: expected latest, pending, "),
         ):
             with pytest.raises(Failed, match=words) as failed:
                 rpc("eth_getBalance", ALICE, at)
@@ -152,7 +152,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("at", [1, True, ["latest"]])
     def test_what_names_no_block_is_told_what_does(self, rpc: Client, at: object) -> None:
-        with pytest.raises(Failed, match=r"is no block: expected latest, .*, a hash or an object") as failed:
+        with pytest.raises(Failed, match=r"is not a block: expected latest, .*, a hash or an object") as failed:
             rpc("eth_call", {"to": NOBODY}, at)
         assert failed.value.code == -32602
 

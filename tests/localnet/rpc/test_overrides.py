@@ -65,9 +65,9 @@ class TestAccounts:
     @pytest.mark.parametrize(
         ("supposed", "words"),
         [
-            ([], "is no set of state overrides"),
-            ({"0x12": {}}, "is no address"),
-            ({NOBODY: 3}, "is no account override"),
+            ([], "is not a valid set of state overrides"),
+            ({"0x12": {}}, "is not a valid address"),
+            ({NOBODY: 3}, "is not a valid account override"),
             ({NOBODY: {"balance": "1"}}, "balance"),
             ({NOBODY: {"balance": hex(1 << 127)}}, "cannot be a balance"),
             ({NOBODY: {"nonce": hex(1 << 64)}}, "cannot be a nonce"),
@@ -75,7 +75,7 @@ class TestAccounts:
             ({NOBODY: {"stateDiff": {"0x0": word(1)}}}, "stateDiff: "),
             ({NOBODY: {"stateDiff": {word(0): word(1)}}}, "has no storage"),
             ({NOBODY: {"movePrecompileToAddress": ALICE}}, "stay where they are"),
-            ({NOBODY: {"cod": "0x"}}, "is no field of an account override"),
+            ({NOBODY: {"cod": "0x"}}, "is not a field of an account override"),
             ({"0xff00000000000000000000000000000000000004": {"code": "0x00"}}, "cannot be given EVM code"),
             ({"0xff00000000000000000000000000000000999999": {"balance": "0x1"}}, "none can be made"),
         ],
@@ -112,7 +112,7 @@ class TestBlocks:
         [
             ({"gasLimit": "0x1"}, "gasLimit: a Filecoin block has none"),
             ({"prevRandao": word(1)}, "prevRandao: a Filecoin block has none"),
-            ({"numbr": "0x1"}, "is no field of a block override"),
+            ({"numbr": "0x1"}, "is not a field of a block override"),
             ({"time": hex(1 << 63)}, "more than 63 bits"),
         ],
     )

@@ -81,7 +81,7 @@ class TestChanges:
         assert rpc("anvil_setBalance", native, "0x5") is None
         assert rpc("anvil_addBalance", native, "0x6") is None
         assert rpc.node.network.balance(native) == 11
-        with pytest.raises(Failed, match="is no address") as failed:
+        with pytest.raises(Failed, match="is not an address") as failed:
             rpc("anvil_setBalance", "f1abc", "0x5")
         assert failed.value.code == -32602
 
@@ -97,7 +97,7 @@ class TestChanges:
             with pytest.raises(Failed) as failed:
                 rpc("anvil_loadState", refused)
             assert failed.value.code == -32602
-        with pytest.raises(Failed, match="no state that a network has dumped: it is not compressed with gzip"):
+        with pytest.raises(Failed, match="not a state that a network has dumped: it is not compressed with gzip"):
             rpc("anvil_loadState", "0x00")
         assert rpc("eth_getBalance", NOBODY) == "0x64"
 
@@ -273,7 +273,7 @@ class TestReorganisation:
             ([5], "the chain has 2 blocks"),
             ([1, [[{"from": ALICE}, 1]]], "the new blocks have the numbers 0 to 0"),
             ([1, [["0x00"]]], "expected pairs"),
-            ([1, 7], "is no list"),
+            ([1, 7], "is not a list"),
             ([1, [[7, 0]]], "transaction"),
         ],
     )

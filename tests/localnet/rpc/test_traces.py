@@ -366,12 +366,12 @@ def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
             {"tracer": "prestateTracer2"},
             "tracer: 'prestateTracer2' is not offered: expected callTracer, flatCallTracer, pre",
         ),
-        ({"tracer": 1}, "tracer: 1 is no string"),
+        ({"tracer": 1}, "tracer: 1 is not a string"),
         ({"enableMemory": "yes"}, "enableMemory: 'yes' is neither true nor false"),
-        ({"limit": -1}, "limit: -1 is no quantity"),
-        ({"tracerConfig": [], "tracer": "callTracer"}, "tracerConfig: [] is no tracer's configuration"),
-        ({"stateOverrides": {"0x": {}}}, "is no address"),
-        ([], "[] is no trace configuration"),
+        ({"limit": -1}, "limit: -1 is not a quantity"),
+        ({"tracerConfig": [], "tracer": "callTracer"}, "tracerConfig: [] is not a valid tracer's configuration"),
+        ({"stateOverrides": {"0x": {}}}, "is not a valid address"),
+        ([], "[] is not a valid trace configuration"),
     ],
 )
 def test_a_configuration_that_is_none_is_refused_by_its_field(rpc: Client, config: Any, words: str) -> None:

@@ -59,13 +59,13 @@ def test_what_is_no_quantity(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["0x1", "0x123", "12", None, 5, "0xzz", "0x 12", "0x1234\n", "0x１２"])
 def test_what_is_no_data(value: Any) -> None:
-    with pytest.raises(RpcError, match="is no data"):
+    with pytest.raises(RpcError, match="is not hex data"):
         values.data(value)
 
 
 @pytest.mark.parametrize("value", ["0x" + "11" * 19, "0x" + "11" * 21, "11" * 20, "0x" + "1g" * 20, None, "f0100"])
 def test_what_is_no_address(value: Any) -> None:
-    with pytest.raises(RpcError, match="is no address"):
+    with pytest.raises(RpcError, match="is not a valid address"):
         values.address(value)
 
 
@@ -133,8 +133,8 @@ class TestTransactionObjects:
     @pytest.mark.parametrize(
         ("value", "words"),
         [
-            ({"value": "5"}, "value: '5' is no quantity"),
-            ({"to": "0x1"}, "to: '0x1' is no address"),
+            ({"value": "5"}, "value: '5' is not a quantity"),
+            ({"to": "0x1"}, "to: '0x1' is not a valid address"),
             ({"gasPrice": "0x1", "maxFeePerGas": "0x1"}, "both gasPrice and"),
             ({"type": "0x3"}, "type 3 are not supported"),
             ({"type": "0x0", "maxFeePerGas": "0x1"}, "a transaction of type 0 has a gasPrice"),
@@ -142,7 +142,7 @@ class TestTransactionObjects:
             ({"type": "0x0", "accessList": LISTED}, "type 0 has no accessList"),
             ({"accessList": [{}]}, "an entry without an address"),
             ({"authorizationList": [{}]}, "authorizationList"),
-            ("0x", "is no transaction"),
+            ("0x", "is not a valid transaction"),
         ],
     )
     def test_what_cannot_be_read_is_named(self, value: Any, words: str) -> None:
@@ -219,10 +219,10 @@ def _wrapped(value: Any, depth: int) -> Any:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "null is no address"),
-        (True, "true is no address"),
-        ([None, {"a": 2**70}], '[null, {"a": 1180591620717411303424}] is no address'),
-        ("0x", "'0x' is no address"),
+        (None, "null is not a valid address"),
+        (True, "true is not a valid address"),
+        ([None, {"a": 2**70}], '[null, {"a": 1180591620717411303424}] is not a valid address'),
+        ("0x", "'0x' is not a valid address"),
     ],
 )
 def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None:
@@ -233,5 +233,5 @@ def test_a_refused_value_is_shown_as_json_has_it(value: Any, words: str) -> None
 
 @pytest.mark.parametrize("depth", [980, 1_024, 100_000])
 def test_a_refused_value_is_written_no_further_than_it_is_shown(depth: int) -> None:
-    with pytest.raises(RpcError, match=re.escape(f"{'[' * 40}... is no address")):
+    with pytest.raises(RpcError, match=re.escape(f"{'[' * 40}... is not a valid address")):
         values.address(_wrapped({}, depth))

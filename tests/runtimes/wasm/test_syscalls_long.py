@@ -52,7 +52,7 @@ def numbers(*values: int) -> str:
         (f"(call $verify_signature (i32.const 0) {numbers(1, 0, LONG, 0, LONG, 0, LONG)})", "crypto.verify_signature",
          ILLEGAL_ARGUMENT),
     ],
-    ids=["a block", "entries", "values", "an unknown hash", "an unknown signature", "a signer that is no address"],
+    ids=["a block", "entries", "values", "an unknown hash", "an unknown signature", "a signer that is not an address"],
 )  # fmt: skip
 def test_what_is_refused_is_not_copied(
     machine: Hypervisor, copied: list[int], call: str, syscall: str, refusal: int
