@@ -22,7 +22,7 @@ import pytest
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.clients.nodes import node_process
-from tests.conftest import data_file
+from tests.conftest import bundle_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
@@ -81,8 +81,8 @@ def node(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """A network on an official bundle."""
-    with Network(bundle=data_file("bundles/v18-testing-fake-proofs.car")) as found:
+    """A network on an official bundle; without the test data on our own."""
+    with Network(bundle=bundle_file("bundles/v18-testing-fake-proofs.car")) as found:
         yield found
 
 

@@ -171,7 +171,7 @@ class PyEvmEngine:
                 tracer.step(EvmFault(error.status.name))
                 raise
             except (VMError, OutOfGas) as error:
-                tracer.step(EvmFault(type(error).__name__))
+                tracer.step(EvmFault((OutOfGas if isinstance(error, OutOfGas) else type(error)).__name__))
                 raise
             tracer.step(EvmCost(before - gas.left))
             if self._asked is not None:
