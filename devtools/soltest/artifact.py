@@ -91,17 +91,21 @@ class ContractArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an artifact is kept."""
+    """Where an artifact is kept. `build` names the run of the compiler that made it, which numbered its sources."""
 
     file: str
     name: str
     path: Path
+    build: str = ""
 
 
 class Artifacts:
-    """All compiled contracts of a project; `sources` are the paths of the sources by their numbers in source maps."""
+    """All compiled contracts of a project.
 
-    def __init__(self, root: Path, places: Sequence[Place], sources: Mapping[int, str]) -> None:
+    `sources` are, for each build, the sources' paths by their numbers in its source maps.
+    """
+
+    def __init__(self, root: Path, places: Sequence[Place], sources: Mapping[str, Mapping[int, str]]) -> None:
         self.root = root
         self.places = tuple(places)
         self.sources = sources

@@ -1,39 +1,27 @@
-"""Compiles a project with npm's solc, once for the same sources and settings; takes what forge compiled where it fits.
+"""The Solidity compiler of a project: which one it is, where it comes from, and how it is asked.
 
-The compiler is JavaScript, run by Node.js: a package `solc` in a `node_modules` folder, the one that `--use` names, or
-one that npm installed into the user's cache. What it answers is kept under the project's cache folder, a file for each
-contract, under the hash of everything that it was asked.
+It is JavaScript, run by Node.js: a package `solc` in a `node_modules` folder, the one that `--use` names, or one that
+npm installed into the user's cache. What it is asked for is compiling.py's.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.project import CompilerSettings, Project
-from devtools.soltest.sources import Sources
+from devtools.soltest.project import Project
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.user_files import user_folder
 
 _SCRIPT: Final = Path(__file__).with_name("solc.mjs")
-_FORMAT: Final = 2
-"""Of the cache: another one is not read."""
-_OUTPUTS: Final = (
-    "abi", "evm.bytecode.object", "evm.bytecode.sourceMap", "evm.bytecode.linkReferences",
-    "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap", "evm.deployedBytecode.linkReferences",
-    "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers",
-)  # fmt: skip
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
 _OLDEST: Final = (0, 5, 0)
 """Earlier packages of npm compile no standard JSON."""
@@ -184,105 +172,3 @@ def _installed(version: str) -> Solc:
         unknown = f"npm has no solc {version}: see `npm view solc versions`"
         raise InvalidInput(unknown if "ETARGET" in words else f"npm could not install solc {version}: {words}")
     return _package(folder / "node_modules" / "solc")
-
-
-# --- compiling ------------------------------------------------------------------------------------------------------
-
-
-def standard_json(project: Project, sources: Sources, outputs: Sequence[str] = _OUTPUTS) -> dict[str, Any]:
-    """What the compiler is asked: code of the project's own contracts, interfaces of the others."""
-    selection: dict[str, dict[str, list[str]]] = {
-        name: {"*": list(outputs) if name in sources.own else ["abi"]} for name in sources.texts
-    }
-    return {
-        "language": "Solidity",
-        "sources": {name: {"content": text} for name, text in sources.texts.items()},
-        "settings": _settings(project.compiler) | {
-            "remappings": [str(found) for found in sources.remappings],
-            "outputSelection": selection,
-        },
-    }  # fmt: skip
-
-
-def _settings(chosen: CompilerSettings) -> dict[str, Any]:
-    optimizer: dict[str, Any] = {"enabled": chosen.optimizer, "runs": chosen.runs}
-    if chosen.optimizer_details is not None:
-        optimizer["details"] = chosen.optimizer_details
-    metadata: dict[str, Any] = {}  # a key that an old compiler does not know is an error, even where it says the usual
-    if chosen.bytecode_hash != "ipfs":
-        metadata["bytecodeHash"] = chosen.bytecode_hash
-    if not chosen.cbor_metadata:
-        metadata["appendCBOR"] = False
-    settings: dict[str, Any] = {"optimizer": optimizer, "metadata": metadata}
-    if chosen.via_ir:
-        settings["viaIR"] = True
-    if chosen.evm_version is not None:
-        settings["evmVersion"] = chosen.evm_version
-    return settings
-
-
-def compile_project(
-    project: Project, sources: Sources, solc: Solc, tell: Callable[[str], None] = lambda _: None
-) -> Artifacts:
-    """The project's contracts, compiled now or before; `tell` is given a line before they are compiled.
-
-    Raises CompileError with the compiler's words.
-    """
-    asked = standard_json(project, sources)
-    key = sha256(f"{_FORMAT}:{solc.version}:".encode() + orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    folder = project.root / project.cache / "hypervisor" / key[:32]
-    index = folder / "index.json"
-    found = _kept(project, folder, index)
-    if found is None:
-        tell(f"Compiling {len(sources.texts)} files with Solc {solc.version}")
-        _keep(folder, index, answered(solc, asked))
-        found = _kept(project, folder, index)
-    if found is None:
-        raise InvalidInput(f"{folder} does not keep what is written to it: is the disk full?")
-    return found
-
-
-def _kept(project: Project, folder: Path, index: Path) -> Artifacts | None:
-    """What was compiled before; None where it is not there, or not whole."""
-    try:
-        content = orjson.loads(index.read_bytes())
-        places = []
-        for number, (file, name, size) in enumerate(content["contracts"]):
-            place = Place(file, name, folder / f"{number}.json")
-            if place.path.stat().st_size != size:
-                return None
-            places.append(place)
-        return Artifacts(project.root, places, {number: path for path, number in content["sources"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def answered(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a compiler answers. Raises CompileError with its words where it refuses the sources."""
-    answer = solc.compile(asked)
-    errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
-    if errors:
-        words = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
-        raise CompileError(f"solc {solc.version} refused the sources:\n{words}")
-    return answer
-
-
-def _keep(folder: Path, index: Path, answer: Mapping[str, Any]) -> None:
-    """Write a file for each contract, then the index, so that one who finds the index finds all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    contracts: list[tuple[str, str, int]] = []
-    for file, names in sorted(answer.get("contracts", {}).items()):
-        for name, found in sorted(names.items()):
-            evm = found.get("evm", {})
-            content = {
-                "abi": found.get("abi", []),
-                "bytecode": evm.get("bytecode", {}),
-                "deployedBytecode": evm.get("deployedBytecode", {}),
-                "methodIdentifiers": evm.get("methodIdentifiers", {}),
-            }
-            size = (folder / f"{len(contracts)}.json").write_bytes(orjson.dumps(content))
-            contracts.append((file, name, size))
-    numbers = {path: source["id"] for path, source in answer.get("sources", {}).items()}
-    partial = index.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(orjson.dumps({"contracts": contracts, "sources": numbers}))
-    partial.replace(index)

@@ -1,53 +1,145 @@
-"""What forge has compiled, where it fits the sources as they are now: then nothing has to be compiled again.
+"""What forge has compiled, where it fits the sources as they are now: that is not compiled again.
 
-Forge's artifacts name the hash of every source that went into them (the compiler's metadata): they are taken if every
-contract that the project's own sources declare is there and every hash is that of the source.
+Forge's artifacts name the hash of every source that went into them (the compiler's metadata): a source's are taken if
+every contract that it declares is there and every hash is that of the source. The number of a source in source maps
+holds in one run of the compiler: forge's cache names the run that made an artifact, and the folder `build-info` has the
+numbers of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from eth_hash.auto import keccak
 
-from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.project import Project
+from devtools.soltest.artifact import Place
+from devtools.soltest.compiled_cache import CompiledSource
+from devtools.soltest.evm_versions import evm_version
+from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
 
+FORGE_CACHE: Final = "solidity-files-cache.json"
 
-def forge_artifacts(project: Project, sources: Sources, version: str | None) -> Artifacts | None:
-    """Forge's artifacts of these sources; None where one is missing, older, of other settings or another compiler."""
-    out = project.root / project.out
-    if not (out / "build-info").is_dir():
-        return None
-    hashes: dict[str, str] = {}
-    places: list[Place] = []
-    numbers: dict[int, str] = {}
-    for name in sources.texts:
-        found = _of_source(out, name)
-        there = {_name(path) for path, _ in found}
-        if name in sources.own and not there.issuperset(declared_contracts(sources.texts[name])):
+
+def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:
+    """The sources whose artifacts by forge are current; `version` is the compiler's, None for any."""
+    if not (project.root / project.out / "build-info").is_dir():
+        return {}
+    out = _Out(project, sources, version)
+    found = {name: out.source(name) for name in sources.texts}
+    return {name: there for name, there in found.items() if there is not None}
+
+
+class _Out:
+    """Forge's folder of artifacts, beside the sources."""
+
+    def __init__(self, project: Project, sources: Sources, version: str | None) -> None:
+        self._project, self._sources, self._version = project, sources, version
+        self._folder = project.root / project.out
+        self._hashes: dict[str, str] = {}
+        self._numbers: dict[str, dict[int, str]] = {}
+
+    def source(self, name: str) -> CompiledSource | None:
+        """A source's artifacts; None where one is missing, older, of other settings or another compiler."""
+        declared = declared_contracts(self._sources.texts[name])
+        if not declared:
+            return CompiledSource("", (), {})
+        found = [(path, content) for path, content in self._of_source(name) if _name(path) in declared]
+        builds = {build for path, _ in found if (build := self._build(path)) is not None}
+        if {_name(path) for path, _ in found} != declared or len(builds) != 1:
             return None
-        for path, content in found:
-            if name in sources.own and not _is_current(project, version, content, sources, hashes):
-                return None
-            places.append(Place(name, _name(path), path))
-            numbers[int(content.get("id", -1))] = name
-    return Artifacts(project.root, places, numbers)
+        (build,) = builds
+        numbers = self._numbers_of(build)
+        if not numbers or not all(self._is_current(name, content) for _, content in found):
+            return None
+        return CompiledSource(build, tuple(Place(name, _name(path), path, build) for path, _ in found), numbers)
+
+    def _of_source(self, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
+        """The artifacts of a source. Where several have a name, forge adds folders before it: the target is sure."""
+        found, parts = [], name.split("/")
+        for folder in (self._folder.joinpath(*parts[start:]) for start in range(len(parts))):
+            for path in sorted(folder.glob("*.json")):
+                content = _object(path) if self._build(path) is not None else {}
+                if _target(content) == name:
+                    found.append((path, content))
+        return found
+
+    @cached_property
+    def _builds(self) -> dict[str, str]:
+        """By the artifact's path from the folder, the run of the compiler that made it."""
+        files = _object(self._project.root / self._project.cache / FORGE_CACHE).get("files")
+        found: dict[str, str] = {}
+        try:
+            for entry in dict(files or {}).values():
+                for versions in entry["artifacts"].values():
+                    for profiles in versions.values():
+                        found |= {made["path"]: str(made["build_id"]) for made in profiles.values()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return {}
+        return found
+
+    @cached_property
+    def _only_build(self) -> str | None:
+        """Where forge's cache is not there, the numbers are sure if there was but one run."""
+        there = [path.stem for path in (self._folder / "build-info").glob("*.json")]
+        return there[0] if len(there) == 1 else None
+
+    def _build(self, path: Path) -> str | None:
+        place = path.relative_to(self._folder).as_posix()
+        return self._builds.get(place) if self._builds else self._only_build
+
+    def _numbers_of(self, build: str) -> dict[int, str]:
+        """A run's sources by number; nothing where they cannot be read."""
+        known = self._numbers.get(build)
+        if known is None:
+            paths = _object(self._folder / "build-info" / f"{build}.json").get("source_id_to_path")
+            try:
+                known = {int(number): str(path) for number, path in dict(paths or {}).items()}
+            except (TypeError, ValueError):
+                known = {}
+            self._numbers[build] = known
+        return known
+
+    def _is_current(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Whether the contract was compiled of the sources as they are, by the settings as they are."""
+        try:
+            metadata = content["metadata"]
+            compiler = str(metadata["compiler"]["version"]).partition("+")[0]
+            used = {str(path): str(found["keccak256"]) for path, found in metadata["sources"].items()}
+            agreed = self._version in (None, compiler) and _agree(
+                self._project.compiler, metadata["settings"], compiler
+            )
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return False
+        if not agreed or not self._sources.closure([name]) <= used.keys():
+            return False
+        return all(self._hash(path) == known for path, known in used.items())
+
+    def _hash(self, path: str) -> str | None:
+        if path not in self._sources.texts:
+            return None
+        if path not in self._hashes:
+            self._hashes[path] = f"0x{keccak(self._sources.texts[path].encode()).hex()}"
+        return self._hashes[path]
 
 
-def _of_source(out: Path, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
-    """The artifacts of a source. Where several have a name, forge adds folders before it: the target is sure."""
-    found, parts = [], name.split("/")
-    for folder in (out.joinpath(*parts[start:]) for start in range(len(parts))):
-        for path in sorted(folder.glob("*.json")):
-            content = _content(path)
-            if content is not None and _target(content) == name:
-                found.append((path, content))
-    return found
+def _agree(wanted: CompilerSettings, settings: Mapping[str, Any], compiler: str) -> bool:
+    """Whether the settings in the compiler's metadata are the wanted ones; what they do not name is the usual."""
+    optimizer, metadata = settings.get("optimizer", {}), settings.get("metadata", {})
+    return (
+        bool(optimizer.get("enabled", False)) == wanted.optimizer
+        and bool(settings.get("viaIR", False)) == wanted.via_ir
+        and (not wanted.optimizer or optimizer.get("runs", 200) == wanted.runs)
+        and wanted.optimizer_details is None
+        and "details" not in optimizer
+        and settings.get("evmVersion") == evm_version(wanted.evm_version, compiler)
+        and metadata.get("bytecodeHash", "ipfs") == wanted.bytecode_hash
+        and bool(metadata.get("appendCBOR", True)) == wanted.cbor_metadata
+    )
 
 
 def _name(path: Path) -> str:
@@ -55,12 +147,13 @@ def _name(path: Path) -> str:
     return path.stem.partition(".")[0]
 
 
-def _content(path: Path) -> Mapping[str, Any] | None:
+def _object(path: Path) -> Mapping[str, Any]:
+    """The object in a file; an empty one where there is none."""
     try:
         content = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
-        return None
-    return content if isinstance(content, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _target(content: Mapping[str, Any]) -> str | None:
@@ -69,28 +162,3 @@ def _target(content: Mapping[str, Any]) -> str | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return str(file)
-
-
-def _is_current(
-    project: Project, version: str | None, content: Mapping[str, Any], sources: Sources, hashes: dict[str, str]
-) -> bool:
-    """Whether the contract was compiled of the sources as they are, by the settings as they are."""
-    try:
-        metadata = content["metadata"]
-        settings, compiler = metadata["settings"], str(metadata["compiler"]["version"])
-        used = {str(path): str(found["keccak256"]) for path, found in metadata["sources"].items()}
-        optimizer = settings.get("optimizer", {})
-        wanted = project.compiler
-        agreed = (
-            bool(optimizer.get("enabled", False)) == wanted.optimizer
-            and bool(settings.get("viaIR", False)) == wanted.via_ir
-            and (not wanted.optimizer or optimizer.get("runs", 200) == wanted.runs)
-            and wanted.evm_version in (None, settings.get("evmVersion"))
-            and (version is None or compiler.partition("+")[0] == version)
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
-    for path in used:
-        if path in sources.texts and path not in hashes:
-            hashes[path] = f"0x{keccak(sources.texts[path].encode()).hex()}"
-    return agreed and all(hashes.get(path) == known for path, known in used.items())

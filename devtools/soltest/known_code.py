@@ -175,7 +175,7 @@ class KnownCode:
                 artifact = self._artifacts.load(place)
             except InvalidInput:
                 continue
-            found.append(KnownContract(artifact, self._artifacts.sources))
+            found.append(KnownContract(artifact, self._artifacts.sources.get(place.build, {})))
         return found
 
     @cached_property

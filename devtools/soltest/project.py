@@ -52,7 +52,7 @@ class InvariantSettings:
 
 @dataclass(frozen=True, slots=True)
 class CompilerSettings:
-    """What solc is asked for. `version` None: any; `evm_version` None: the compiler's own default."""
+    """What solc is asked for. `version` None: any; `evm_version` None: forge's default."""
 
     version: str | None = None
     optimizer: bool = False

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.collecting import together
-from devtools.soltest.compiler import choose_solc, compile_project, wanted_version
+from devtools.soltest.compiler import choose_solc, wanted_version
+from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Filter, Suite, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
@@ -64,12 +65,20 @@ class Session:
         sources = self._sources()
         if not sources.own:
             return  # nothing of what is there is wanted
-        found = forge_artifacts(self.project, sources, wanted_version(self.project, self.options.use))
-        if found is None:
+        self.artifacts = self._compiled(sources)
+        self.suites, self.corrupt = find_suites(self.artifacts, sources.own, self.wanted)
+
+    def _compiled(self, sources: Sources) -> Artifacts:
+        """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
+        version = wanted_version(self.project, self.options.use)
+        found = forge_artifacts(self.project, sources, version)
+        if len(found) < len(sources.texts):
             solc = choose_solc(self.project, self.options.use, self.tell)
-            found = compile_project(self.project, sources, solc, self.tell)
-        self.artifacts = found
-        self.suites, self.corrupt = find_suites(found, sources.own, self.wanted)
+            if version is None:
+                found = forge_artifacts(self.project, sources, solc.version)
+            left = sources.texts.keys() - found.keys()
+            found |= compiled_sources(self.project, sources, left, solc, self.tell)
+        return artifacts_of(self.project.root, found)
 
     def _sources(self) -> Sources:
         """The project's sources without the tests that nobody wants. Raises InvalidInput for a project without any."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +28,26 @@ LARGEST_SOURCE: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Texts by their paths from the root; `own` are those of the project's folders, the others were imported."""
+    """Texts by their paths from the root; `own` are those of the project's folders, the others were imported.
+
+    `imports` are the paths that each of them imports.
+    """
 
     texts: dict[str, str]
     own: frozenset[str]
     remappings: tuple[Remapping, ...]
+    imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def closure(self, names: Iterable[str]) -> set[str]:
+        """These sources and all that they import, to the last one."""
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo += self.imports.get(name, ())
+        return found
 
 
 def own_sources(project: Project) -> list[str]:
@@ -51,6 +66,7 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
     """These sources and what they import. Raises InvalidInput, with who imports what cannot be found."""
     own = frozenset(names)
     texts: dict[str, str] = {}
+    edges: dict[str, tuple[str, ...]] = {}
     remappings = list(project.remappings)
     todo = [(name, "") for name in sorted(own, reverse=True)]
     while todo:
@@ -58,6 +74,7 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
         if name in texts:
             continue
         text = texts[name] = _read(project.root, name, importer)
+        targets: list[str] = []
         for imported in imports(text):
             found = resolve(imported, name, remappings)
             if found == imported and not (project.root / found).is_file():
@@ -65,8 +82,10 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
                 if package is not None:
                     remappings.append(package)
                     found = resolve(imported, name, remappings)
+            targets.append(found)
             todo.append((found, f"{name} imports '{imported}'"))
-    return Sources(dict(sorted(texts.items())), own, tuple(remappings))
+        edges[name] = tuple(targets)
+    return Sources(dict(sorted(texts.items())), own, tuple(remappings), edges)
 
 
 def imports(text: str) -> list[str]:

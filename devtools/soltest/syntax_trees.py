@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devtools.soltest.compiler import Solc, answered, standard_json
+from devtools.soltest.compiler import Solc
+from devtools.soltest.compiling import answered, standard_json
 from devtools.soltest.project import Project
 from devtools.soltest.sources import Sources
 
@@ -17,7 +18,7 @@ from devtools.soltest.sources import Sources
 def syntax_trees(project: Project, sources: Sources, solc: Solc) -> dict[str, Mapping[str, Any]]:
     """The trees of the project's own sources by path. Raises CompileError with the compiler's words."""
     wanted = [name for name in sources.own if not name.endswith((".t.sol", ".s.sol"))]
-    asked = standard_json(project, sources)
+    asked = standard_json(project, sources, solc.version)
     asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
     found = answered(solc, asked).get("sources", {})
     return {name: found[name]["ast"] for name in sorted(wanted) if name in found}

@@ -40,7 +40,7 @@ class Job:
 
     project: Project
     places: Sequence[Place]
-    sources: Mapping[int, str]
+    sources: Mapping[str, Mapping[int, str]]
     rules: str = "ethereum"
     network: int | None = None
     evm: str = "py-evm"

@@ -140,6 +140,7 @@ _MODULES = {
     "test_foundry": "Foundry",
     "test_forge_fork": "Foundry",
     "test_forge_coverage": "Foundry",
+    "test_shared_artifacts": "Foundry",
     "test_tutorial": "Foundry",
     "test_hardhat": "Hardhat",
 }

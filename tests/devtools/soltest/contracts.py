@@ -85,13 +85,19 @@ def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
 
 def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
     """What forge leaves in `out` of a source: a file for each contract, with the compiler's metadata."""
-    (root / "out" / "build-info").mkdir(parents=True)
+    build = root / "out" / "build-info"
+    build.mkdir(parents=True)
+    (build / "61a89ac0d564c2e4.json").write_text(json.dumps({"source_id_to_path": {"0": file}}), encoding="utf-8")
     hashed = {"keccak256": f"0x{keccak(text.encode()).hex()}"}
     made = {}
     for name, content in contracts.items():
         metadata = {
             "compiler": {"version": "0.8.30+commit.73712a01"},
-            "settings": {"compilationTarget": {file: name}, "optimizer": {"enabled": False, "runs": 200}},
+            "settings": {
+                "compilationTarget": {file: name},
+                "optimizer": {"enabled": False, "runs": 200},
+                "evmVersion": "osaka",
+            },
             "sources": {file: hashed},
         }
         made[name] = {**content, "metadata": metadata, "id": 0}

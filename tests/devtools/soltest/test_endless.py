@@ -65,7 +65,7 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
     (folder / "test").mkdir()
     (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
     places = [Place("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
-    return Job(Project(folder), places, {0: "test/T.t.sol"}, seed=1, **settings)
+    return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, seed=1, **settings)
 
 
 def results(job: Job, early: Worker | None = None) -> Iterator[SuiteResult]:

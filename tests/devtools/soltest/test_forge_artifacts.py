@@ -1,30 +1,36 @@
-"""Forge's artifacts stand for compiling only where all that the sources declare is there, whole and up to date."""
+"""Forge's artifacts stand for compiling only where all that a source declares is there, whole and up to date."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eth_hash.auto import keccak
 
-from devtools.soltest.artifact import Artifacts
+from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.forge_artifacts import forge_artifacts
-from devtools.soltest.project import Project
+from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
-from tests.devtools.soltest.contracts import forge_out
+from tests.devtools.soltest.contracts import forge_out, write
 
 FILE = "test/Pair.t.sol"
 TEXT = "contract ATest { function test_a() public {} }\ncontract BTest { function test_b() public {} }\n"
+OTHER, OTHER_TEXT = "src/C.sol", "contract C {}\n"
+EMPTY: dict[str, Any] = {"abi": [], "bytecode": {"object": "0x00"}}
 
 
-def found(root: Path) -> Artifacts | None:
-    return forge_artifacts(Project(root), Sources({FILE: TEXT}, frozenset({FILE}), ()), "0.8.30")
+def found(root: Path, **settings: Any) -> CompiledSource | None:
+    project = Project(root, compiler=replace(CompilerSettings(), **settings))
+    return forge_artifacts(project, Sources({FILE: TEXT}, frozenset({FILE}), ()), "0.8.30").get(FILE)
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """What forge leaves of the source: a file for each contract."""
-    empty = {"abi": [], "bytecode": {"object": "0x00"}}
-    return forge_out(tmp_path, FILE, TEXT, {"ATest": empty, "BTest": empty})
+    return forge_out(tmp_path, FILE, TEXT, {"ATest": EMPTY, "BTest": EMPTY})
 
 
 def test_whole_artifacts_are_taken(tmp_path: Path, out: Path) -> None:
@@ -34,6 +40,7 @@ def test_whole_artifacts_are_taken(tmp_path: Path, out: Path) -> None:
         (FILE, "ATest", out),
         (FILE, "BTest", out),
     ]
+    assert there.numbers == {0: FILE}
 
 
 def test_one_that_is_missing_beside_others_of_its_source_is_compiled_anew(tmp_path: Path, out: Path) -> None:
@@ -45,6 +52,72 @@ def test_one_that_is_missing_beside_others_of_its_source_is_compiled_anew(tmp_pa
 def test_one_that_is_damaged_is_compiled_anew(tmp_path: Path, out: Path, content: str) -> None:
     (out / "BTest.json").write_text(content, encoding="utf-8")
     assert found(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": True},
+        {"via_ir": True},
+        {"evm_version": "paris"},
+        {"bytecode_hash": "none"},
+        {"cbor_metadata": False},
+        {"optimizer_details": {"yul": False}},
+    ],
+    ids=str,
+)
+def test_those_of_other_settings_are_compiled_anew(tmp_path: Path, out: Path, settings: dict[str, Any]) -> None:
+    assert found(tmp_path, **settings) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"source_id_to_path": {"x": "y"}}', '{"source_id_to_path": []}'])
+def test_one_whose_sources_have_no_numbers_is_compiled_anew(tmp_path: Path, out: Path, content: str) -> None:
+    (build,) = (tmp_path / "out" / "build-info").iterdir()
+    build.write_text(content, encoding="utf-8")
+    assert found(tmp_path) is None
+
+
+def second_build(root: Path) -> None:
+    """What forge leaves of another source that it compiled alone: there, too, its number is 0."""
+    metadata = {
+        "compiler": {"version": "0.8.30+commit.73712a01"},
+        "settings": {"compilationTarget": {OTHER: "C"}, "evmVersion": "osaka"},
+        "sources": {OTHER: {"keccak256": f"0x{keccak(OTHER_TEXT.encode()).hex()}"}},
+    }
+    write(root / "out" / "C.sol", {"C": {**EMPTY, "metadata": metadata, "id": 0}})
+    build = root / "out" / "build-info" / "bbbbbbbbbbbbbbbb.json"
+    build.write_text(json.dumps({"source_id_to_path": {"0": OTHER}}), encoding="utf-8")
+
+
+def test_each_run_of_the_compiler_has_its_own_numbers(tmp_path: Path, out: Path) -> None:
+    second_build(tmp_path)
+    made = {"Pair.t.sol/ATest": "61a89ac0d564c2e4", "Pair.t.sol/BTest": "61a89ac0d564c2e4", "C.sol/C": "b" * 16}
+    files: dict[str, Any] = {}
+    for place, build in made.items():
+        file = OTHER if place.startswith("C") else FILE
+        artifacts = files.setdefault(file, {"artifacts": {}})["artifacts"]
+        artifacts[place.partition("/")[2]] = {"0.8.30": {"default": {"path": f"{place}.json", "build_id": build}}}
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "solidity-files-cache.json").write_text(json.dumps({"files": files}), encoding="utf-8")
+    sources = Sources({FILE: TEXT, OTHER: OTHER_TEXT}, frozenset({FILE, OTHER}), ())
+    there = forge_artifacts(Project(tmp_path), sources, None)
+    assert {file: source.numbers for file, source in there.items()} == {FILE: {0: FILE}, OTHER: {0: OTHER}}
+    assert there[FILE].build != there[OTHER].build
+
+
+def test_numbers_of_several_runs_are_not_guessed_without_forges_cache(tmp_path: Path, out: Path) -> None:
+    second_build(tmp_path)
+    assert found(tmp_path) is None
+
+
+def test_what_changed_since_is_compiled_anew_with_all_that_import_it_and_the_rest_is_taken(
+    tmp_path: Path, out: Path
+) -> None:
+    texts = {FILE: TEXT, OTHER: OTHER_TEXT}
+    unlinked = Sources(texts, frozenset(texts), ())
+    assert forge_artifacts(Project(tmp_path), unlinked, "0.8.30").keys() == {FILE}
+    linked = Sources(texts, frozenset(texts), (), {FILE: (OTHER,)})
+    assert forge_artifacts(Project(tmp_path), linked, "0.8.30").keys() == set()
 
 
 def test_what_a_source_declares_is_found_in_its_text() -> None:

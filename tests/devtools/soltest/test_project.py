@@ -9,7 +9,8 @@ import pytest
 
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.compiler import Solc, choose_solc, compile_project, standard_json
+from devtools.soltest.compiler import Solc, choose_solc
+from devtools.soltest.compiling import artifacts_of, compiled_sources, standard_json
 from devtools.soltest.project import CompilerSettings, Project, find_root, load_project
 from devtools.soltest.remappings import Remapping, resolve
 from devtools.soltest.sources import imports, own_sources, read_sources
@@ -272,9 +273,9 @@ def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_k
 ) -> None:
     """`appendCBOR` came with solc 0.8.18: 0.7.6 says 'Unknown key "appendCBOR"'."""
     found = project(tmp_path, "[profile.default]\n", {"src/A.sol": "contract A {}"})
-    assert standard_json(found, read_sources(found, ["src/A.sol"]))["settings"]["metadata"] == {}
+    assert standard_json(found, read_sources(found, ["src/A.sol"]), "0.7.6")["settings"]["metadata"] == {}
     found = project(tmp_path, "[profile.default]\nbytecode_hash = 'none'\ncbor_metadata = false")
-    asked = standard_json(found, read_sources(found, ["src/A.sol"]))["settings"]["metadata"]
+    asked = standard_json(found, read_sources(found, ["src/A.sol"]), "0.7.6")["settings"]["metadata"]
     assert asked == {"bytecodeHash": "none", "appendCBOR": False}
 
 
@@ -290,7 +291,7 @@ def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path
     told: list[str] = []
 
     def compiled() -> int:
-        artifacts = compile_project(found, sources, solc, told.append)
+        artifacts = artifacts_of(tmp_path, compiled_sources(found, sources, sources.texts, solc, told.append))
         assert [(place.file, place.name) for place in artifacts.places] == [("test/A.t.sol", "A")]
         assert artifacts.get("test/A.t.sol", "A").abi == []
         return len((tmp_path / "asked").read_text().splitlines())

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.compiler import choose_solc, compile_project
+from devtools.soltest.compiler import choose_solc
+from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.project import load_project
 from devtools.soltest.sources import own_sources, read_sources
 from devtools.soltest.syntax_trees import syntax_trees
@@ -28,7 +31,7 @@ def compiled(folder: Path) -> Artifacts:
         path = folder / f"{number}.json"
         path.write_text(json.dumps(artifact), encoding="utf-8")
         places.append(Place(file, name, path))
-    return Artifacts(HERE, places, {int(number): path for number, path in content["sources"].items()})
+    return Artifacts(HERE, places, {"": {int(number): path for number, path in content["sources"].items()}})
 
 
 def trees() -> dict[str, Any]:
@@ -40,9 +43,12 @@ def trees() -> dict[str, Any]:
 def write(solc: str) -> None:
     project = load_project(HERE)
     sources, compiler = read_sources(project, own_sources(project)), choose_solc(project, solc)
-    found = compile_project(project, sources, compiler)
-    contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
-    content = {"contracts": contracts, "sources": found.sources, "trees": syntax_trees(project, sources, compiler)}
+    with TemporaryDirectory() as empty:  # all sources in one run of the compiler: they have the same numbers
+        fresh = replace(project, cache=empty)
+        found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))
+        contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
+    numbers = {number: path for build in found.sources.values() for number, path in build.items()}
+    content = {"contracts": contracts, "sources": numbers, "trees": syntax_trees(project, sources, compiler)}
     FILE.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,36 @@
+"""The fork of Ethereum that a compiler is asked to make code for: what forge asks it for.
+
+Where a project names none, forge asks for Osaka, whatever the compiler's own default is; a compiler that does not know
+the fork yet gets the newest one that it knows. Rules: Foundry's and solc's release notes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_DEFAULT: Final = "osaka"
+_SINCE: Final = {
+    "byzantium": (0, 4, 21),
+    "constantinople": (0, 4, 22),
+    "petersburg": (0, 5, 5),
+    "istanbul": (0, 5, 14),
+    "berlin": (0, 8, 5),
+    "london": (0, 8, 7),
+    "paris": (0, 8, 18),
+    "shanghai": (0, 8, 20),
+    "cancun": (0, 8, 24),
+    "prague": (0, 8, 27),
+    "osaka": (0, 8, 29),
+}
+"""Forks from the oldest to the newest, each with the first release of solc that takes its name."""
+
+
+def evm_version(wanted: str | None, solc: str) -> str:
+    """The fork that a release of solc is asked for; a name that is not known here is left to the compiler."""
+    wanted = wanted or _DEFAULT
+    if wanted not in _SINCE:
+        return wanted
+    forks = list(_SINCE)
+    release = tuple(int(part) for part in solc.split("."))
+    known = [fork for fork in forks[: forks.index(wanted) + 1] if _SINCE[fork] <= release]
+    return known[-1]

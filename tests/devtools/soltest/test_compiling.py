@@ -1,0 +1,140 @@
+"""The compiler makes code of what has changed, and is not run where nothing has."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devtools.soltest.compiler import Solc
+from devtools.soltest.compiling import artifacts_of, compiled_sources
+from devtools.soltest.evm_versions import evm_version
+from devtools.soltest.project import CompilerSettings, Project
+from devtools.soltest.sources import own_sources, read_sources
+
+FILES = {
+    "src/Base.sol": "contract Base {}",
+    "src/Vault.sol": 'import "./Base.sol"; contract Vault is Base {}',
+    "src/Apart.sol": "contract Apart {}",
+    "test/Vault.t.sol": 'import {Vault} from "../src/Vault.sol"; contract VaultTest {}',
+    "test/Apart.t.sol": 'import {Apart} from "../src/Apart.sol"; contract ApartTest {}',
+}
+COMPILER = """#!{python}
+import json, re, sys
+asked = json.load(sys.stdin)
+chosen = asked["settings"]["outputSelection"]
+with open("{log}", "a") as log:
+    log.write(json.dumps([sorted(chosen), sorted(asked["sources"])]) + "\\n")
+numbers = {{name: {{"id": number}} for number, name in enumerate(sorted(asked["sources"]))}}
+contracts = {{
+    name: {{made: {{"abi": [{{"name": asked["sources"][name]["content"]}}]}} for made in
+           re.findall(r"contract (\\w+)", asked["sources"][name]["content"])}}
+    for name in chosen
+}}
+print(json.dumps({{"contracts": contracts, "sources": numbers}}))
+"""
+
+
+class Compiled:
+    """A project with a compiler that writes down what it is asked; each run's sources with code, and all given ones."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.log = root, root / "asked"
+        self.project = Project(root)
+        for name, text in FILES.items():
+            self.write(name, text)
+        program = root / "solc"
+        program.write_text(COMPILER.format(python=sys.executable, log=self.log), encoding="utf-8")
+        program.chmod(0o755)
+        self.solc = Solc("0.8.30", program, False)
+
+    def write(self, name: str, text: str) -> None:
+        file = self.root / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def run(self) -> tuple[set[str], set[str]]:
+        """Which sources the compiler made code of, and which it was given."""
+        self.log.write_text("", encoding="utf-8")
+        sources = read_sources(self.project, own_sources(self.project))
+        found = compiled_sources(self.project, sources, sources.texts, self.solc)
+        self.artifacts = artifacts_of(self.root, found)
+        assert {place.file for place in self.artifacts.places} == set(sources.texts)
+        for place in self.artifacts.places:
+            assert self.artifacts.load(place).abi == [{"name": sources.texts[place.file]}]
+            assert place.file in self.artifacts.sources[place.build].values()
+        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        assert len(lines) <= 1
+        return (set(lines[0][0]), set(lines[0][1])) if lines else (set(), set())
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Compiled:
+    found = Compiled(tmp_path)
+    assert found.run() == (set(FILES), set(FILES))
+    assert found.run() == (set(), set())
+    return found
+
+
+def test_a_line_of_a_test_compiles_that_test_with_what_it_imports(compiled: Compiled) -> None:
+    name = "test/Vault.t.sol"
+    compiled.write(name, FILES[name] + "\n// one line")
+    assert compiled.run() == ({name}, {name, "src/Vault.sol", "src/Base.sol"})
+    assert compiled.run() == (set(), set())
+
+
+def test_a_line_of_a_source_compiles_all_that_import_it_however_far(compiled: Compiled) -> None:
+    compiled.write("src/Base.sol", "contract Base { uint public x; }")
+    changed = {"src/Base.sol", "src/Vault.sol", "test/Vault.t.sol"}
+    assert compiled.run() == (changed, changed)
+
+
+def test_what_was_there_before_is_not_compiled_again(compiled: Compiled) -> None:
+    compiled.write("src/Base.sol", "contract Base { uint public x; }")
+    compiled.run()
+    compiled.write("src/Base.sol", FILES["src/Base.sol"])
+    assert compiled.run() == (set(), set())
+
+
+def test_a_new_source_moves_the_others_numbers_but_not_their_names(compiled: Compiled) -> None:
+    compiled.write("src/AAA.sol", "contract AAA {}")
+    assert compiled.run() == ({"src/AAA.sol"}, {"src/AAA.sol"})
+    numbers = {place.file: compiled.artifacts.sources[place.build] for place in compiled.artifacts.places}
+    assert numbers["src/AAA.sol"] == {0: "src/AAA.sol"}
+    assert numbers["src/Apart.sol"] == {0: "src/Apart.sol"}
+
+
+@pytest.mark.parametrize("changed", [{"optimizer": True}, {"via_ir": True}, {"evm_version": "paris"}], ids=str)
+def test_another_setting_compiles_everything_and_the_first_is_still_there(
+    compiled: Compiled, changed: dict[str, bool]
+) -> None:
+    before = compiled.project
+    compiled.project = replace(before, compiler=CompilerSettings(**changed))  # type: ignore[arg-type]
+    assert compiled.run() == (set(FILES), set(FILES))
+    compiled.project = before
+    assert compiled.run() == (set(), set())
+
+
+def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
+    compiled.solc = replace(compiled.solc, version="0.8.31")
+    assert compiled.run() == (set(FILES), set(FILES))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "solc", "expected"),
+    [
+        (None, "0.8.37", "osaka"),
+        (None, "0.8.30", "osaka"),
+        (None, "0.8.28", "prague"),
+        (None, "0.8.24", "cancun"),
+        (None, "0.7.6", "istanbul"),
+        ("paris", "0.8.30", "paris"),
+        ("cancun", "0.8.20", "shanghai"),
+        ("amsterdam", "0.8.20", "amsterdam"),
+    ],
+)
+def test_the_compiler_is_asked_for_the_fork_that_forge_asks_for(wanted: str | None, solc: str, expected: str) -> None:
+    assert evm_version(wanted, solc) == expected
