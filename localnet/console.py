@@ -197,6 +197,10 @@ class Console:
             return
         rest = explaining_time(run) - run
         self._tell_calls({**found.as_json(), "calls": calls}, lambda path: self._places.of(receipt, path, rest))
+        advice = self._network.rules.gas_advice
+        if advice and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
+            limit = receipt.execution.message.message.gas_limit
+            print(f"  its limit of {limit:,} gas is too low: {advice}")
 
     def _tell_calls(self, found: dict[str, Any], place_of: Callable[[Sequence[int]], str | None]) -> None:
         shown = told(found, (*self._interfaces(found["calls"]), *self._network.interfaces))

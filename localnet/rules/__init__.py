@@ -94,6 +94,8 @@ class Rules(Protocol):
     """Whether an address without code may have storage, as people can give it some by hand."""
     has_settings: bool
     """Whether people may set what `BlockSettings` names."""
+    gas_advice: str
+    """Where enough gas is to be had, for one whose transaction had too little; empty where every tool knows."""
 
     # --- blocks -----------------------------------------------------------------------------------------------
 

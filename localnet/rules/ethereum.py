@@ -101,6 +101,7 @@ class EthereumRules:
     has_pending_block = True
     has_bare_storage = True
     has_settings = True
+    gas_advice = ""
 
     def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:
         """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""

@@ -79,6 +79,7 @@ class FilecoinRules:
     has_pending_block = False
     has_bare_storage = False
     has_settings = False
+    gas_advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -152,7 +153,8 @@ class FilecoinRules:
             raise TransactionRefused("gas", f"exceeds block gas limit: {message.gas_limit} > {BLOCK_GAS_LIMIT}")
         needed = inclusion_gas(machine, length)
         if message.gas_limit < needed:
-            raise TransactionRefused("gas", f"intrinsic gas too low: have {message.gas_limit}, want {needed}")
+            said = f"intrinsic gas too low: have {message.gas_limit}, want {needed}"
+            raise TransactionRefused("gas", f"{said}; {self.gas_advice}")
         if message.gas_fee_cap < base_fee:
             raise TransactionRefused(
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"

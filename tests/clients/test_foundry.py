@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +22,19 @@ MASKED = "0xff00000000000000000000000000000000000064"
 class Foundry:
     """The programs, with the compiler and the node that they are given."""
 
-    def __init__(self, clients: Path, url: str) -> None:
-        self.clients, self.url = clients, url
+    def __init__(self, clients: Path, url: str, log: Path) -> None:
+        self.clients, self.url, self.log = clients, url, log
 
     def forge(self, command: str, *arguments: str) -> str:
-        return run(
-            self.clients, "forge", command, "--use", EXAMPLE / "solc.mjs", "--rpc-url", self.url,
-            "--private-key", KEY, "--broadcast", *arguments, folder=self.clients,
-        )  # fmt: skip
+        return run(self.clients, *self._forge(command, *arguments), folder=self.clients)
+
+    def fails(self, command: str, *arguments: str) -> str:
+        """What forge says of its failure."""
+        return start(self.clients, *self._forge(command, *arguments), folder=self.clients).stderr
+
+    def _forge(self, command: str, *arguments: str) -> list[str]:
+        given = ("--use", str(EXAMPLE / "solc.mjs"), "--rpc-url", self.url, "--private-key", KEY, "--broadcast")
+        return ["forge", command, *given, *arguments]
 
     def cast(self, *arguments: str) -> str:
         return run(self.clients, "cast", *arguments, "--rpc-url", self.url).strip()
@@ -49,8 +55,9 @@ class Foundry:
 
 @pytest.fixture(scope="module")
 def foundry(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foundry]:
-    with node_process(tmp_path_factory.mktemp("node")) as url:
-        yield Foundry(clients, url)
+    folder = tmp_path_factory.mktemp("node")
+    with node_process(folder) as url:
+        yield Foundry(clients, url, folder / "node.log")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +80,26 @@ def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
     assert foundry.cast("balance", str(first["contractAddress"]), "--ether") == "1.000000000000000000"
     assert second["to"] == "0x4e59b44847b379578588920ca78fbf26c0b4956c"  # the CREATE2 deployer of every chain
     assert foundry.cast("call", str(proxy["contractAddress"]), "value()(uint256)") == "42"
+
+
+ADVICE = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
+
+
+def test_a_script_whose_simulation_says_too_little_gas_to_be_carried_learns_the_option(foundry: Foundry) -> None:
+    said = foundry.fails("script", "contracts/script/Simulated.s.sol:CreateLedger")
+    assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", said)
+
+
+def test_a_script_whose_simulation_says_too_little_gas_to_run_finds_the_option_in_the_nodes_log(
+    foundry: Foundry,
+) -> None:
+    made = foundry.forge("create", "contracts/script/Simulated.s.sol:Ledger", "--json")
+    call = ("contracts/script/Simulated.s.sol:FillLedger", "--sig", "run(address)", json.loads(made)["deployedTo"])
+    said = foundry.fails("script", *call)
+    (failed,) = re.findall(r"Transaction Failure: (0x[0-9a-f]{64})", said)
+    foundry.forge("script", *call, "--skip-simulation")
+    log = foundry.log.read_text(encoding="utf-8").partition(failed)[2]
+    assert re.search(rf"its limit of [\d,]+ gas is too low: {ADVICE}\n", log)
 
 
 def test_a_script_deploys_what_uses_filecoin_solidity(foundry: Foundry) -> None:

@@ -74,6 +74,23 @@ def test_a_failure_is_told_with_names_and_the_line(
     assert output.endswith(f"  at {line_of(path, statement)}\n")
 
 
+def test_want_of_gas_is_told_with_the_limit_and_where_to_get_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    """What forge counts in its own simulation is Ethereum's gas: enough to be carried, too little to run."""
+    advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
+    for rules, limit, line in (
+        ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),
+        ("ethereum", 22_000, ""),
+    ):
+        with Network(rules=rules) as network, told(network, PROJECT / "out"):
+            contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
+            capsys.readouterr()
+            with pytest.raises(TransactionFailed):
+                network.send(contract, 0, VAULT.interface.encode_call("put", 1), gas_limit=limit)
+        output = capsys.readouterr().out
+        assert output.endswith(line)
+        assert ("--skip-simulation" in output) == bool(line)
+
+
 def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with told(network, PROJECT / "out"):
         contract = network.send(None, 0, CALLER.bytecode).contract_address

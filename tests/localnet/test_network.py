@@ -293,7 +293,7 @@ class TestRefusals:
             ({"max_fee": 50, "max_priority_fee": 10}, "max fee per gas less than block base fee"),
             ({"max_priority_fee": 2_000_000}, "max priority fee per gas higher than max fee per gas"),
             ({"gas_limit": 10_000_000_001}, "exceeds block gas limit"),
-            ({"gas_limit": 21_000}, "intrinsic gas too low"),
+            ({"gas_limit": 21_000}, "intrinsic gas too low: have 21000, want [0-9]+; .* --skip-simulation"),
             ({"gas_limit": 0}, "intrinsic gas too low"),
             ({"value": 20_000 * 10**18}, r"insufficient funds for gas \* price \+ value"),
             ({"max_fee": 10**22}, r"insufficient funds for gas \* price \+ value"),
