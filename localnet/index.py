@@ -19,7 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Final
 
+from localnet.bounded_cache import BoundedCache
 from localnet.genesis import NetworkRecord
 from localnet.kept_logs import KeptLogs
 from localnet.records import (
@@ -34,8 +36,12 @@ from localnet.records import (
 from store.blockstore import Store, StoreCorrupt
 from store.codec import decode, encode
 
-MOST_HEIGHTS = 10_000
-"""Entries of heights that are kept decoded: more than a question about logs may span."""
+MOST_DECODED: Final = 32 << 20
+"""Bytes that the decoded entries of heights may take: 9,000 small blocks, more than a question about logs spans."""
+_OBJECTS: Final = 1_500
+"""Bytes that the objects of a tipset take beside what grows with its entry."""
+_DECODED: Final = 4
+"""Bytes of memory for a byte of an entry, the entry itself included: Python's objects are larger than their data."""
 
 _HEAD = b"head"
 _FIRST = b"first"
@@ -51,7 +57,7 @@ class ChainIndex:
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
-        self._decoded: dict[int, tuple[bytes, Tipset | NullRound]] = {}
+        self._decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]](MOST_DECODED)
         self._logs = KeptLogs()
 
     @cached_property
@@ -85,9 +91,7 @@ class ChainIndex:
         if kept is not None and kept[0] == data:  # by what it says: heights are made anew, and changed by hand
             return kept[1]
         decoded = decode_height(data)
-        self._decoded[height] = data, decoded
-        if len(self._decoded) > MOST_HEIGHTS:
-            del self._decoded[next(iter(self._decoded))]
+        self._decoded.keep(height, (data, decoded), _OBJECTS + _DECODED * len(data))
         return decoded
 
     def tipset(self, height: int) -> Tipset:

@@ -1,0 +1,45 @@
+"""A cache of what was read and decoded, within a bound of memory, for threads that read at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class BoundedCache(Generic[K, V]):
+    """Values by key; the longest kept go first. Its lock is held for a look-up only, never while a value is made."""
+
+    def __init__(self, most: int) -> None:
+        """`most` bytes are kept, as `keep` is given them."""
+        self._most = most
+        self._held = 0
+        self._kept: dict[K, tuple[V, int]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """Bytes that the values weigh."""
+        return self._held
+
+    def get(self, key: K) -> V | None:
+        """The value of a key, None if it is not kept."""
+        with self._lock:
+            found = self._kept.get(key)
+        return None if found is None else found[0]
+
+    def keep(self, key: K, value: V, weight: int) -> None:
+        """Keep a value that weighs `weight` bytes, in place of others where there is no room; not one beyond that."""
+        with self._lock:
+            before = self._kept.pop(key, None)
+            if before is not None:
+                self._held -= before[1]
+            if weight > self._most:
+                return
+            self._kept[key] = value, weight
+            self._held += weight
+            while self._held > self._most:
+                self._held -= self._kept.pop(next(iter(self._kept)))[1]

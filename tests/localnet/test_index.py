@@ -1,0 +1,40 @@
+"""The index of a chain: what it keeps decoded, read from several threads, within its bound."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from localnet import Network, index
+from localnet.bounded_cache import BoundedCache
+from localnet.index import ChainIndex
+
+
+def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the server's do: receipts on the event loop's thread, everything else on the network's."""
+    with Network() as network:
+        network.mine(20)
+        monkeypatch.setattr(index, "MOST_DECODED", 15_000)  # some of the twenty
+        chain, heights = ChainIndex(network.machine.base), list(range(21))
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as threads:
+                reads = [threads.submit(lambda: [chain.tipset(n).height for n in heights * 100]) for _ in range(4)]
+                assert [read.result() for read in reads] == [heights * 100] * 4
+        finally:
+            sys.setswitchinterval(interval)
+
+
+def test_a_cache_keeps_what_weighs_no_more_than_its_bound() -> None:
+    cache = BoundedCache[str, int](100)
+    cache.keep("a", 1, 60)
+    cache.keep("a", 2, 40)  # in the place of the first, not beside it
+    cache.keep("b", 3, 60)
+    assert (cache.get("a"), cache.get("b"), cache.held) == (2, 3, 100)
+    cache.keep("c", 4, 50)
+    assert (cache.get("a"), cache.get("b"), cache.get("c"), cache.held) == (None, None, 4, 50)
+    cache.keep("d", 5, 101)
+    assert (cache.get("d"), cache.held) == (None, 50)
