@@ -26,7 +26,14 @@ from localnet.execution import Candidate, begin_epoch, end_epoch, enter_settings
 from localnet.externs import ChainExterns
 from localnet.forking import ForkPoint, Origin
 from localnet.genesis import NetworkRecord
-from localnet.index import ChainIndex, changed_entries, head_entries, network_entries, tipset_entries
+from localnet.index import (
+    ChainIndex,
+    chain_ids_entries,
+    changed_entries,
+    head_entries,
+    network_entries,
+    tipset_entries,
+)
 from localnet.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules import Rules, rules_of
 from localnet.supply import supply_of
@@ -73,6 +80,7 @@ class Chain:
         self.head = self.index.tipset(self.index.head)
         if self.head.next_settings == AS_THE_RULES_HAVE_IT:  # of a folder that an older program wrote
             self.head = replace(self.head, next_settings=self.rules.first_settings(machine))
+        self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
 
@@ -312,10 +320,15 @@ class Chain:
 
     def set_next_settings(self, settings: BlockSettings) -> None:
         """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
+        chain_ids, entries = self.index.chain_ids, dict[bytes, bytes | None]()
+        if settings.chain_id is not None and settings.chain_id not in chain_ids:
+            chain_ids = [*chain_ids, settings.chain_id]
+            entries = chain_ids_entries(chain_ids)
         with self._undone_on_failure(self.machine.snapshot()):
             self.head = replace(self.head, next_settings=settings)
             self._enter(self.head)
-            self.machine.flush((), changed_entries(self.head))
+            self.machine.flush((), {**changed_entries(self.head), **entries})
+        self.index.chain_ids = chain_ids
 
     def keep_changes(self) -> None:
         """Commit changes that were made to the head's state by hand; where that fails they are taken back."""

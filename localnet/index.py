@@ -8,6 +8,7 @@ and reverting costs the same at any depth.
     first             the height of the first tipset, where the network is a fork; else it is 0
     retained          the height from which on states are kept, where older ones were collected
     network           `NetworkRecord`
+    chain ids         the ids that the chain has had, the first one first, where there has been more than one
     miners            the sectors of each miner that the first blocks are to make, until they all have
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
@@ -47,6 +48,7 @@ _HEAD = b"head"
 _FIRST = b"first"
 _RETAINED = b"retained"
 _NETWORK = b"network"
+_CHAIN_IDS = b"chain ids"
 _MINERS = b"miners"
 
 
@@ -59,6 +61,9 @@ class ChainIndex:
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]](MOST_DECODED)
         self._logs = KeptLogs()
+        recorded = store.index(_CHAIN_IDS)
+        self.chain_ids: list[int] = [] if recorded is None else decode(recorded)
+        """The ids that the chain has had, the first one first; `Chain` fills in the only one, which is not recorded."""
 
     @cached_property
     def first(self) -> int:
@@ -74,6 +79,10 @@ class ChainIndex:
         """The record of the network, None in a folder that has none yet."""
         data = self._store.index(_NETWORK)
         return None if data is None else NetworkRecord.decode(data)
+
+    def chain_id_of(self, tipset: Tipset) -> int:
+        """The chain id of a tipset; one that was recorded without its own has the chain's first."""
+        return tipset.settings.chain_id or self.chain_ids[0]
 
     def miners_to_come(self) -> list[int]:
         """The sectors of the miners that the chain begins with, as long as not all of them are made."""
@@ -128,7 +137,7 @@ class ChainIndex:
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
         execution, first_log, gas_before = Execution.decode(data)
-        return TransactionReceipt(execution, tipset, place, first_log, gas_before)
+        return TransactionReceipt(execution, tipset, place, first_log, self.chain_id_of(tipset), gas_before)
 
     def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
         """The executions of a tipset, in order."""
@@ -154,6 +163,11 @@ class ChainIndex:
 def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
     """The entry of the network's record."""
     return {_NETWORK: record.encode()}
+
+
+def chain_ids_entries(chain_ids: Sequence[int]) -> dict[bytes, bytes | None]:
+    """The entry of the ids that a chain has had, the first one first."""
+    return {_CHAIN_IDS: encode(list(chain_ids))}
 
 
 def miners_entries(miners: Sequence[int]) -> dict[bytes, bytes | None]:

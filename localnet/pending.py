@@ -28,7 +28,7 @@ class PendingBlock:
         """Its executed transactions, in order."""
         found, logs, gas = list[TransactionReceipt](), 0, 0
         for place, execution in enumerate(self.executions):
-            found.append(TransactionReceipt(execution, self.tipset, place, logs, gas))
+            found.append(TransactionReceipt(execution, self.tipset, place, logs, self.machine.context.chain_id, gas))
             logs += len(execution.logs())
             gas += execution.receipt.gas_used
         return found

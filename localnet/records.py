@@ -186,13 +186,15 @@ class Execution:
 class TransactionReceipt:
     """An executed message in its place on the chain.
 
-    `tracer` executes it again, where a network gave the receipt.
+    `chain_id` is the one that its block was executed with, and its signature is for. `tracer` executes it again, where
+    a network gave the receipt.
     """
 
     execution: Execution
     tipset: Tipset
     index: int
     first_log: int
+    chain_id: int
     gas_before: int = 0
     """Gas of the messages before it in the tipset."""
     tracer: Callable[[TransactionReceipt], Trace] | None = field(default=None, compare=False, repr=False)

@@ -60,14 +60,14 @@ def _pending(node: Node, full: bool) -> dict[str, Any]:
     network, found = node.network, pending_block(node.network)
     transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
     if full:
-        transactions = [transaction_json(receipt, network.chain_id) for receipt in found.receipts()]
+        transactions = [transaction_json(receipt) for receipt in found.receipts()]
     return block_fields(found.tipset, network.head.hash, transactions, network.rules)
 
 
 def _shown(node: Node, found: Tipset | None, full: bool) -> dict[str, Any] | None:
     if found is None:
         return None
-    return block_json(node.network.chain.index, found, node.network.chain_id, node.network.rules, full)
+    return block_json(node.network.chain.index, found, node.network.rules, full)
 
 
 def _count(found: Tipset | None) -> str | None:

@@ -109,9 +109,9 @@ def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
     """As evm_mine; the new blocks, with whole transactions."""
     before = node.network.block_number
     mine_one(node, options)
-    index, chain_id, rules = node.network.chain.index, node.network.chain_id, node.network.rules
+    index, rules = node.network.chain.index, node.network.rules
     heights = range(before + 1, node.network.block_number + 1)
-    return [block_json(index, node.network.block(height), chain_id, rules, full=True) for height in heights]
+    return [block_json(index, node.network.block(height), rules, full=True) for height in heights]
 
 
 def rollback(node: Node, depth: int = 1) -> None:

@@ -7,9 +7,11 @@ A tipset is executed when it is made. Its messages' receipts are named by the ne
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
-from bridge.transactions import from_signed_message
+from bridge.transactions import TransactionError, from_signed_message
 from hypervisor.blocks import scan_links
 from hypervisor.errors import MessageError
 from hypervisor.events import EVENTS_AMT_BIT_WIDTH
@@ -195,11 +197,21 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
         _, signed = signed_or_bare(node, message)
     except RpcError:
         return None
-    found = bytes(message[-32:])
-    if signed is not None and signed.signature.type is SignatureType.DELEGATED:
-        found = from_signed_message(signed, node.network.chain_id).hash()
-    known = node.network.chain.index.receipt(found) is not None or node.network.mempool.get(found) is not None
-    return found if known else None
+    index, mempool = node.network.chain.index, node.network.mempool
+    for found in _hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
+        if index.receipt(found) is not None or mempool.get(found) is not None:
+            return found
+    return None
+
+
+def _hashes(signed: SignedMessage | None, message: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:
+    """The hashes that a message may have: a transaction's depends on its block's chain id."""
+    if signed is None or signed.signature.type is not SignatureType.DELEGATED:
+        yield bytes(message[-32:])
+        return
+    for chain_id in chain_ids:
+        with suppress(TransactionError):  # the signature of a legacy one is for one of the ids
+            yield from_signed_message(signed, chain_id).hash()
 
 
 def receipt_of(node: Node, message: Cid) -> TransactionReceipt | None:

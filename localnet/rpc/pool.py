@@ -59,7 +59,7 @@ def by_sender_and_nonce(node: Node, owner: EthAddress, nonce: int) -> dict[str, 
     while tipset.parent >= 0:
         for receipt in network.chain.index.receipts(tipset):
             if (receipt.from_, receipt.execution.message.message.nonce) == (sender, nonce):
-                return transaction_json(receipt, network.chain_id)
+                return transaction_json(receipt)
         tipset = network.chain.index.tipset(tipset.parent)
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.transactions import from_signed_message
 from hypervisor.message import SignatureType, SignedMessage
-from localnet.records import Tipset
+from localnet.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag, resolve
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
@@ -15,9 +15,9 @@ def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
     """The bytes of a signed transaction, in a block or waiting; null where there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
-        return _raw(node, receipt.execution.message)
+        return _executed(receipt)
     waiting = node.network.mempool.get(transaction_hash)
-    return None if waiting is None else _raw(node, waiting.message)
+    return None if waiting is None else _raw(waiting.message, node.network.chain_id)
 
 
 def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
@@ -33,19 +33,23 @@ def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
 def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
     """The bytes of all transactions of a block."""
     receipts = node.network.chain.index.receipts(resolve(node.network, at))
-    return [_raw(node, receipt.execution.message) for receipt in receipts]
+    return [_executed(receipt) for receipt in receipts]
 
 
 def _at(node: Node, found: Tipset | None, index: int) -> str | None:
     if found is None or index >= len(found.transactions):
         return None
-    return _raw(node, node.network.chain.index.receipt_at(found, index).execution.message)
+    return _executed(node.network.chain.index.receipt_at(found, index))
 
 
-def _raw(node: Node, message: SignedMessage) -> str | None:
+def _executed(receipt: TransactionReceipt) -> str | None:
+    return _raw(receipt.execution.message, receipt.chain_id)
+
+
+def _raw(message: SignedMessage, chain_id: int) -> str | None:
     if message.signature.type is not SignatureType.DELEGATED or not message.signature.data:
         return None
-    return as_data(from_signed_message(message, node.network.chain_id).raw())
+    return as_data(from_signed_message(message, chain_id).raw())
 
 
 METHODS = (

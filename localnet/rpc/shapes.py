@@ -32,10 +32,10 @@ _NO_UNCLES: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd4
 _NO_TRANSACTIONS: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 
 
-def block_json(index: ChainIndex, tipset: Tipset, chain_id: int, rules: Rules, full: bool) -> dict[str, Any]:
+def block_json(index: ChainIndex, tipset: Tipset, rules: Rules, full: bool) -> dict[str, Any]:
     """A tipset as a block, with whole transactions or their hashes."""
     if full:
-        transactions: list[Any] = [transaction_json(receipt, chain_id) for receipt in index.receipts(tipset)]
+        transactions: list[Any] = [transaction_json(receipt) for receipt in index.receipts(tipset)]
     else:
         transactions = [as_data(transaction) for transaction in tipset.transactions]
     parent = index.tipset(tipset.parent) if tipset.parent >= 0 else None
@@ -70,11 +70,11 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
     }
 
 
-def transaction_json(receipt: TransactionReceipt, chain_id: int) -> dict[str, Any]:
+def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
     """An executed transaction."""
     return _transaction(
         candidate_of(receipt.execution),
-        receipt.tipset.settings.chain_id or chain_id,
+        receipt.chain_id,
         receipt.tipset.base_fee,
         {
             "blockHash": as_data(receipt.tipset.hash),

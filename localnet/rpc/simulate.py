@@ -66,7 +66,10 @@ def simulate_v1(node: Node, request: SimulationRequest, at: BlockRef = LATEST) -
         )
     except SimulationRefused as error:
         raise RpcError(error.code, str(error)) from None
-    return [_block_json(found, node.network.chain_id, node.network.rules, request.full) for found in simulated]
+    return [
+        _block_json(found, node.network.chain.index.chain_id_of(found.tipset), node.network.rules, request.full)
+        for found in simulated
+    ]
 
 
 def _block(value: Any) -> BlockCalls:
@@ -104,11 +107,11 @@ def _call(value: Any) -> SimulatedCall:
 def _block_json(found: SimulatedBlock, chain_id: int, rules: Rules, full: bool) -> dict[str, Any]:
     receipts, first_log = [], 0
     for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
-        receipts.append(TransactionReceipt(execution, found.tipset, index, first_log))
+        receipts.append(TransactionReceipt(execution, found.tipset, index, first_log, chain_id))
         first_log += len(logs)
     transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
     if full:
-        transactions = [transaction_json(receipt, chain_id) for receipt in receipts]
+        transactions = [transaction_json(receipt) for receipt in receipts]
     calls = []
     for receipt, logs in zip(receipts, found.logs, strict=True):
         written = [log_json(receipt, place, log) for place, log in enumerate(logs)]

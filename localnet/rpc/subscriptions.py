@@ -134,9 +134,9 @@ class Subscriptions:
 
     def applied(self, tipset: Tipset) -> None:
         """A new head: tipsets, messages that no longer wait, the block whose receipts are known now, and its logs."""
-        index, chain_id, settled = self._network.chain.index, self._network.chain_id, self._network.settled
+        index, settled = self._network.chain.index, self._network.settled
         if heads := self._wanting(HEADS):
-            _tell(heads, as_json(block_json(index, settled, chain_id, self._network.rules, full=True)))
+            _tell(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
         self._tell_logs(settled, removed=False)
         if channels := self._wanting(TIPSETS):
             _tell(channels, as_json([_change("apply", self._network, tipset)]))

@@ -82,7 +82,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
             return waiting_json(waiting, node.network.chain_id)
         # It is asked beside the network's thread: the transaction's block may have come between the two looks.
         receipt = node.network.find_receipt(transaction_hash)
-    return None if receipt is None else transaction_json(receipt, node.network.chain_id)
+    return None if receipt is None else transaction_json(receipt)
 
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
@@ -106,7 +106,7 @@ def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) ->
 def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
     if found is None or index >= len(found.transactions):
         return None
-    return transaction_json(node.network.chain.index.receipt_at(found, index), node.network.chain_id)
+    return transaction_json(node.network.chain.index.receipt_at(found, index))
 
 
 def _account(node: Node, owner: EthAddress) -> Account:
