@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.execution import begin_epoch, end_epoch, execute
+from localnet.genesis import NetworkRecord
 from localnet.producing import Producing
 from localnet.records import Execution, Tipset, TransactionReceipt
 from store.buffered import BufferedStore
@@ -39,10 +41,37 @@ def has_pending(network: Producing) -> bool:
     return network.rules.has_pending_block and not network.chain.deferred
 
 
-def pending_block(network: Producing) -> PendingBlock:
-    """Execute what the next block would take, on a machine of its own. Raises Fatal."""
+_Origin = tuple[Tipset, int, NetworkRecord, Address, bool, tuple[bytes, ...]]
+"""Head (with its settings), timestamp, plan of upgrades, producer, and what waits, in its order."""
+
+
+class PendingBlocks:
+    """The block to come of a network: executed once for as long as everything that it follows from stays the same."""
+
+    def __init__(self, network: Producing) -> None:
+        self._network = network
+        self._kept: tuple[_Origin, PendingBlock] | None = None
+
+    def block(self) -> PendingBlock:
+        """What the next block would be, on a machine of its own, which readers leave as it is. Raises Fatal."""
+        network = self._network
+        origin: _Origin = (
+            network.head,
+            network.next_timestamp,
+            network.chain.record,
+            network.producer,
+            network.mempool.first_come,
+            tuple(candidate.hash for candidate in network.mempool),
+        )
+        if self._kept is None or self._kept[0] != origin:
+            self._kept = None  # the machine of the one before is not kept while this one is made
+            self._kept = origin, _made(network, origin[1])
+        return self._kept[1]
+
+
+def _made(network: Producing, timestamp: int) -> PendingBlock:
     chain, head = network.chain, network.head
-    height, timestamp = ChainEpoch(head.height + 1), network.next_timestamp
+    height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
     begin_epoch(machine, chain.record, head, height, timestamp)
     done = list(execute(machine, network.chosen()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.pending import has_pending, pending_block
+from localnet.pending import has_pending
 from localnet.records import Tipset
 from localnet.rpc.blocks_at import PENDING, BlockRef, block, find, number_or_tag
 from localnet.rpc.methods import Method, optional
@@ -33,7 +33,7 @@ def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict
 def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
     """How many transactions the block at a height has."""
     if is_to_come(node, number):
-        return _count(pending_block(node.network).tipset)
+        return _count(node.pending.block().tipset)
     return _count(find(node.network, number))
 
 
@@ -57,7 +57,7 @@ def is_to_come(node: Node, ref: BlockRef) -> bool:
 
 
 def _pending(node: Node, full: bool) -> dict[str, Any]:
-    network, found = node.network, pending_block(node.network)
+    network, found = node.network, node.pending.block()
     transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
     if full:
         transactions = [transaction_json(receipt) for receipt in found.receipts()]

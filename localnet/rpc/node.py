@@ -15,7 +15,7 @@ from localnet.call_request import CallRequest
 from localnet.errors import CallFailed
 from localnet.network import Network
 from localnet.overrides import NONE, Overrides
-from localnet.pending import has_pending, pending_block
+from localnet.pending import PendingBlocks, has_pending
 from localnet.retention import Housekeeper
 from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
@@ -86,12 +86,14 @@ class Node:
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
     side_states: SideStates = field(init=False)
+    pending: PendingBlocks = field(init=False)
     _housekeeper: Housekeeper | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         limits = self.limits
         self.filters = Filters(self.network)
         self.side_states = SideStates(self.network.chain)
+        self.pending = PendingBlocks(self.network)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
@@ -108,7 +110,7 @@ class Node:
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant. Raises RpcError."""
         if ref.tag == PENDING and has_pending(self.network):
-            return pending_block(self.network).machine
+            return self.pending.block().machine
         return self.network.chain.machine_at(resolve(self.network, ref))
 
     def tell(self, machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from localnet import Network
+from hypervisor.machine import Hypervisor
+from localnet import Network, pending
+from localnet.execution import Candidate, execute
+from localnet.records import Execution
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY
@@ -74,6 +78,45 @@ def test_without_transactions_it_is_there_all_the_same(rpc: Client) -> None:
     found = rpc("eth_getBlockByNumber", "pending", True)
     assert (found["number"], found["transactions"], found["gasUsed"]) == ("0x1", [], "0x0")
     assert rpc("eth_getBalance", ALICE, "pending") == FUNDS
+
+
+def test_it_is_executed_once_until_something_changes(
+    rpc: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed: list[int] = []
+
+    def counted(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
+        executed.append(1)
+        return execute(machine, candidates)
+
+    monkeypatch.setattr(pending, "execute", counted)
+    clock.now = START + 5
+    reader, override = "0x" + "cc" * 20, {NOBODY: {"balance": "0x63"}}
+    rpc("anvil_setCode", reader, READER_CODE)
+    rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"})
+    rpc("eth_getBlockByNumber", "pending", True)
+    for _ in range(3):
+        assert int(rpc("eth_getBalance", BOB, "pending"), 16) == int(FUNDS, 16) + 5
+        rpc("eth_call", {"to": NOBODY, "data": f"0x{7:064x}"}, "pending", override)
+        rpc("eth_estimateGas", {"from": ALICE, "to": NOBODY, "data": f"0x{7:064x}"}, "pending")
+    assert rpc("eth_getBalance", NOBODY, "pending") == "0x0"  # calls leave nothing behind
+    assert rpc("eth_getStorageAt", NOBODY, "0x0", "pending") == "0x" + "00" * 32
+    assert len(executed) == 1
+    changes: list[tuple[str, list[Any]]] = [
+        ("eth_sendTransaction", [{"from": ALICE, "to": NOBODY, "value": "0x1"}]),
+        ("anvil_setBalance", [reader, "0x9"]),
+        ("anvil_setCoinbase", [NOBODY]),
+        ("anvil_setNextBlockBaseFeePerGas", [hex(10**9 + 1)]),
+        ("evm_mine", []),
+    ]
+    for count, (method, given) in enumerate(changes, 2):
+        rpc(method, *given)
+        rpc("eth_getBalance", NOBODY, "pending")
+        rpc("eth_getBalance", NOBODY, "pending")
+        assert len(executed) == count, method
+    clock.now += 2
+    assert rpc("eth_call", {"to": reader}, "pending")[66:130] == f"{START + 7:064x}"
+    assert len(executed) == len(changes) + 2
 
 
 def test_under_filecoins_rules_it_is_the_head() -> None:
