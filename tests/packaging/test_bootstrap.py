@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,14 +44,19 @@ class Checkout:
         """Puts a Python on the PATH that only knows its version."""
         self.command(name, f'[ "$1" = -c ] && echo {version}')
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [self.folder / "scripts/bootstrap", ".venv", *arguments],
             env={"PATH": str(self.path), "HOME": str(self.folder), **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **environment) as process:
+            stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def working_python(self, name: str) -> None:
         """Puts this Python on the PATH."""
@@ -257,6 +264,72 @@ def test_a_run_that_is_killed_while_it_throws_an_environment_away_leaves_no_stam
     assert checkout.run(KILL_AT="never").returncode == -9
     assert (checkout.folder / ".venv" / "bin" / "python").exists()
     assert not checkout.stamp.exists()
+
+
+# A fake uv that writes down what it is asked, and is in the middle of installing until a file `go` is there.
+SLOW_UV = f"""
+case $1 in
+    --version) ;;
+    python) exit 1 ;;
+    venv)
+        {shutil.which("mkdir")} -p .venv/bin
+        {shutil.which("ln")} -s {sys.executable} .venv/bin/python
+        ;;
+    *)
+        echo "$*" >>asked
+        [ -z "${{KILL:-}}" ] || kill -9 "$PPID"
+        while [ ! -e go ]; do {shutil.which("sleep")} 0.05; done
+        case "$*" in *requirements.lock*) echo whole >.venv/packages ;; esac
+        ;;
+esac
+"""
+
+
+def the_second_of_two(checkout: Checkout, **first_has: str) -> tuple[int, subprocess.CompletedProcess[str]]:
+    """The first run's exit code, and the second one, begun while the first one installs."""
+    checkout.working_python("python3")
+    checkout.command("uv", SLOW_UV)
+    with checkout.start(**first_has) as first:
+        wait_for((checkout.folder / "asked").exists)
+        with checkout.start() as second:
+            assert second.stdout is not None
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            there = (checkout.folder / ".venv" / "bin" / "python").exists()
+            (checkout.folder / "go").touch()
+            rest = second.stderr.read()
+            done = subprocess.CompletedProcess(second.args, second.wait(60), second.stdout.read(), rest)
+    assert (said, there) == ("another run is setting up .venv: waiting until it ends\n", True)
+    return first.returncode, done
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_of_two_runs_the_second_waits_and_takes_what_the_first_has_made(checkout: Checkout) -> None:
+    first, second = the_second_of_two(checkout)
+    assert (first, second.returncode, second.stdout, second.stderr) == (0, 0, "", "")
+    assert len((checkout.folder / "asked").read_text().splitlines()) == 2  # the packages and the project, once
+    assert (checkout.folder / ".venv" / "packages").read_text() == "whole\n"
+    assert checkout.stamp.exists()
+
+
+def test_what_a_killed_run_has_started_is_waited_for_and_then_made_anew(checkout: Checkout) -> None:
+    first, second = the_second_of_two(checkout, KILL="yes")
+    assert (first, second.returncode) == (-9, 0)
+    assert ".venv was not finished, or not made by this script: it is made anew" in second.stderr
+    assert checkout.run().stderr == ""
+
+
+def test_git_sees_neither_environments_nor_their_locks() -> None:
+    if not (PROJECT / ".git").exists():
+        pytest.skip("not a checkout of git")
+    for name in (".venv/installed", ".venv.lock", ".venv-3.12.lock"):
+        assert subprocess.run(["git", "check-ignore", "-q", name], cwd=PROJECT, check=False).returncode == 0, name
 
 
 def test_the_script_claims_the_pythons_that_the_package_claims() -> None:
