@@ -12,8 +12,8 @@ from tests.devtools.soltest.cheatcodes.running import run
 
 ONLY_ETHEREUMS: Final = {
     "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
-    "testGasPrice()", "testLength()", "testMockFunction()", "testNested()", "testParent()", "testRandao()",
-    "testNone()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testSnapshotNone()",
+    "testGasPrice()", "testLast()", "testLength()", "testMockFunction()", "testNested()", "testParent()",
+    "testNone()", "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testSnapshotNone()",
     "testTakenBack()",
 }  # fmt: skip
 """These fail and say so."""
@@ -43,7 +43,10 @@ OTHERWISE: Final = {
     "testDelegatePrank()": "delegate calls are made in no other's name",
 }  # fmt: skip
 
-NAMESAKES: Final = {("DocsTest", "testNone()"), ("ExpectRevertTest", "testCreate()"), ("FilesTest", "testGas()")}
+NAMESAKES: Final = {
+    ("DocsTest", "testNone()"), ("ExpectRevertTest", "testCreate()"), ("FilesTest", "testGas()"),
+    ("GasMeasuredTest", "testNone()"),
+}  # fmt: skip
 """These only share their names with one of those."""
 
 
