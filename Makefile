@@ -137,7 +137,7 @@ rpc-page: environment ## write the methods of docs/json-rpc.md anew, with exampl
 cheatcodes-page: environment ## write the table of docs/solidity-tests.md anew
 	@$(RUN)/python -m tests.docs.cheatcodes_page
 
-cli-page: environment ## write the commands of docs/cli.md anew
+cli-page: environment ## write the commands of docs/cli.md anew, and the options of anvil in docs/coming-from-foundry.md
 	@$(RUN)/python -m tests.docs.cli_page
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)

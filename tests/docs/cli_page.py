@@ -1,6 +1,8 @@
 """Writes the commands of docs/cli.md, from the command line itself: what `--help` says.
 
-python -m tests.docs.cli_page     make them anew (`make cli-page`)
+And into docs/coming-from-foundry.md the options of anvil that the node lacks, in the words in which it refuses them.
+
+python -m tests.docs.cli_page     make both anew (`make cli-page`)
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ from typing import Final
 
 from typer.testing import CliRunner
 
+from devtools.cli.anvil_options import NOT_HERE
 from devtools.cli.main import app
 
-PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "cli.md"
+_DOCS: Final = Path(__file__).resolve().parent.parent.parent / "docs"
+PAGE: Final = _DOCS / "cli.md"
 BEGIN: Final = "<!-- commands: make cli-page -->\n"
 END: Final = "<!-- end of commands -->\n"
+OPTIONS_PAGE: Final = _DOCS / "coming-from-foundry.md"
+_OPTIONS_BEGIN: Final = "<!-- options of anvil: make cli-page -->\n"
+_OPTIONS_END: Final = "<!-- end of options -->\n"
 _PANEL: Final = re.compile(r"^╭─ (.*?) ─+╮\n(.*?)^╰─+╯$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"^│ (\w\S*) +\S", re.MULTILINE)
 _TERMINAL: Final = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb", "GITHUB_ACTIONS": ""}
@@ -26,6 +33,13 @@ def replaced(page: str) -> str:
     """The page with its commands as they are now."""
     before, rest = page.split(BEGIN)
     return before + BEGIN + "\n" + "\n".join(sections()) + "\n" + END + rest.split(END)[1]
+
+
+def with_options(page: str) -> str:
+    """The page with the options of anvil that the node refuses, each with what it says."""
+    before, rest = page.split(_OPTIONS_BEGIN)
+    rows = "".join(f"| `{option}` | {reason} |\n" for option, reason in NOT_HERE.items())
+    return f"{before}{_OPTIONS_BEGIN}| option | here |\n|---|---|\n{rows}{_OPTIONS_END}{rest.split(_OPTIONS_END)[1]}"
 
 
 def sections() -> Iterator[str]:
@@ -53,4 +67,5 @@ def _command(*name: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, anew in ((PAGE, replaced), (OPTIONS_PAGE, with_options)):
+        path.write_text(anew(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""docs/cli.md has every command as it is, and each says how it is used."""
+"""docs/cli.md has every command as it is, and each says how it is used. What of anvil's is missing has its own list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.cli_page import PAGE, help_of, replaced
+from tests.docs.cli_page import OPTIONS_PAGE, PAGE, help_of, replaced, with_options
 
 TEXT = PAGE.read_text(encoding="utf-8")
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
@@ -16,6 +16,13 @@ COMMANDS = re.findall(r"^### hypervisor (.+)$", TEXT, re.MULTILINE)
 
 def test_the_page_is_what_the_commands_say() -> None:
     assert replaced(TEXT) == TEXT, "run `make cli-page`"
+
+
+def test_the_options_of_anvil_that_are_missing_are_listed_in_the_words_of_their_refusal() -> None:
+    text = OPTIONS_PAGE.read_text(encoding="utf-8")
+    assert with_options(text) == text, "run `make cli-page`"
+    (section,) = re.findall(r"^## Not there\n(.*)", text, re.MULTILINE | re.DOTALL)
+    assert "| `--ipc` | the node listens at a port only: " in section
 
 
 def test_help_shows_three_panels_in_the_order_of_the_page() -> None:
