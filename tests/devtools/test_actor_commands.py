@@ -175,7 +175,7 @@ def test_malformed_input_is_status_2_and_one_sentence(
         (["install", "/etc/passwd", "--state", "new"], "not a WASM module"),
         (["install", str(MODULE), "--schema", "/etc/passwd", "--state", "new"], "is not an interface"),
         (["install", "absent.wasm", "--state", "CHAIN"], "the module absent.wasm cannot be read"),
-        (["new", "../up"], "is not a name for an actor"),
+        (["new", "../up"], "is not a valid name for an actor"),
         (["new", "serde"], "choose another name"),
         (["new", "fn"], "choose another name"),
         (["new", "jar", "--into", "absent"], "cannot be written"),
