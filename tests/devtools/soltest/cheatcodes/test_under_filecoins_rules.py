@@ -13,8 +13,8 @@ from tests.devtools.soltest.cheatcodes.running import run
 ONLY_ETHEREUMS: Final = {
     "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
     "testGasPrice()", "testLast()", "testLength()", "testMockFunction()", "testNested()", "testParent()",
-    "testNone()", "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()", "testSnapshotNone()",
-    "testTakenBack()",
+    "testNone()", "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()",
+    "testSnapshotNone()", "testTakenBack()",
 }  # fmt: skip
 """These fail and say so."""
 
