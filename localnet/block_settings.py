@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.types import Gas, TokenAmount
+from store.codec import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,15 @@ class BlockSettings:
     def of_the_next_block(self) -> BlockSettings:
         """What stays for the block after one with these."""
         return self if self.randomness is None else replace(self, randomness=None)
+
+    def encoded(self, usual_chain_id: int) -> bytes:
+        """What a block's header has of them, so that its hash covers them; nothing where all is as the rules have it.
+
+        `usual_chain_id` is the rules' own.
+        """
+        chain_id = None if self.chain_id == usual_chain_id else self.chain_id
+        unusual = replace(self, chain_id=chain_id)
+        return b"" if unusual == AS_THE_RULES_HAVE_IT else encode(unusual.fields())
 
     def fields(self) -> list[Any]:
         """As a tipset's entry has them."""

@@ -39,14 +39,16 @@ class BlockHeader:
     messages: Cid
     timestamp: int
     base_fee: TokenAmount
+    settings: bytes = b""
+    """What was set for the block (`BlockSettings.encoded`): empty under Filecoin's rules."""
 
     def fields(self) -> list[Any]:
-        """The tuple of sixteen."""
+        """The tuple of sixteen. The settings take the place of the election's proof, which these blocks do not have."""
         return [
-            self.producer.to_bytes(), [ticket(self.height)], [1, b""], [[self.height, beacon_entry(self.height)]], [],
-            [link(parent) for parent in self.parents], encode_bigint(self.height), self.height,
-            link(self.parent_state), link(self.parent_receipts), link(self.messages), None, self.timestamp, None, 0,
-            encode_bigint(self.base_fee),
+            self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
+            [[self.height, beacon_entry(self.height)]], [], [link(parent) for parent in self.parents],
+            encode_bigint(self.height), self.height, link(self.parent_state), link(self.parent_receipts),
+            link(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
         ]  # fmt: skip
 
     def put(self, store: Blockstore) -> Cid:

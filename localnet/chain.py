@@ -176,7 +176,9 @@ class Chain:
     def _genesis(self, blocks: Blockstore, timestamp: int) -> Tipset:
         state = self.machine.root
         receipts, base_fee = put_receipts(blocks, []), self.rules.first_base_fee
-        header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, put_messages(blocks, []), timestamp, base_fee)
+        settings = self.rules.first_settings(self.machine)
+        messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
+        header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
         block = header.put(blocks)
         return Tipset(
             height=ChainEpoch(0),
@@ -192,8 +194,8 @@ class Chain:
             gas_used=Gas(0),
             bloom=EMPTY_BLOOM,
             transactions=(),
-            settings=self.rules.first_settings(self.machine),
-            next_settings=self.rules.first_settings(self.machine),
+            settings=settings,
+            next_settings=settings,
         )
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
@@ -217,10 +219,11 @@ class Chain:
     ) -> Tipset:
         """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
-        base_fee = parent.next_base_fee
+        base_fee, settings = parent.next_base_fee, parent.next_settings
         header = BlockHeader(
-            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee
-        )
+            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
+            settings.encoded(self.rules.chain_id),
+        )  # fmt: skip
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
         gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
@@ -240,8 +243,8 @@ class Chain:
             gas_used=gas_used,
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
-            settings=parent.next_settings,
-            next_settings=parent.next_settings.of_the_next_block(),
+            settings=settings,
+            next_settings=settings.of_the_next_block(),
         )
 
     # --- what is planned --------------------------------------------------------------------------------------

@@ -178,6 +178,33 @@ def test_a_revert_takes_all_of_it_back(rpc: Client) -> None:
     assert state(rpc) == before
 
 
+def test_a_blocks_hash_covers_what_was_set_for_it(rpc: Client) -> None:
+    """From one snapshot, at one time, with the same transactions: other blocks have other hashes, the same the same."""
+
+    def made(*setter: str) -> list[str]:
+        snapshot, time = rpc("evm_snapshot"), int(latest(rpc)["timestamp"], 16) + 7
+        if setter:
+            rpc(*setter)
+        rpc("evm_setNextBlockTimestamp", hex(time))
+        rpc("evm_mine")
+        first = latest(rpc)
+        rpc("evm_setNextBlockTimestamp", hex(time + 1))
+        rpc("evm_mine")
+        found = [first["hash"], latest(rpc)["hash"]]
+        assert rpc("eth_getBlockByHash", first["hash"], False) == first
+        assert rpc("Filecoin.ChainHead")["Blocks"][0]["ElectionProof"]["WinCount"] == 1
+        assert rpc("evm_revert", snapshot) is True
+        return found
+
+    usual = made()
+    assert made() == usual
+    others = [made(method, value) for method, value in SETTERS.items()]
+    assert made("anvil_setChainId", hex(31337)) == usual
+    firsts = [usual[0], *(other[0] for other in others)]
+    assert len(set(firsts)) == len(firsts)
+    assert made("anvil_setCoinbase", NOBODY) == others[0]
+
+
 def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
         rpc = prepared(network)
