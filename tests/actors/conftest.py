@@ -19,9 +19,11 @@ from tests.conftest import fvm_data
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips, with its reason, what an official bundle does otherwise by design."""
+    """Marks what runs beside an official bundle; skips, with its reason, what that does otherwise by design."""
     for item in items:
         of = item.callspec.params.get("official") if isinstance(item, pytest.Function) and _has(item) else None
+        if isinstance(of, Official):
+            item.add_marker(pytest.mark.beside_official)
         if isinstance(of, Official) and (reason := of.reason(item.path.stem, getattr(item, "originalname", item.name))):
             item.add_marker(pytest.mark.skip(reason=f"{of.name}: {reason}"))
 

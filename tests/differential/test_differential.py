@@ -9,7 +9,7 @@ from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
 from runtimes.evm.ethereum.alloc import Account
 from store.cid import CBOR, DAG_CBOR
-from tests.conftest import fvm_data
+from tests.conftest import with_data
 from tests.differential.comparison import compare, twins
 from tests.differential.generator import SENDER, generate
 from tests.differential.plants import NONE, PLANTS
@@ -36,6 +36,7 @@ def words(*numbers: int) -> bytes:
     return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 
+@pytest.mark.beside_official
 @pytest.mark.parametrize("length", TOO_MUCH, ids=hex)
 @pytest.mark.parametrize(
     ("method", "value", "flags", "codec"),
@@ -54,6 +55,7 @@ READ = {"00": 0, "0105": 0, "1805" + "07" * 5: 0, "1b00000000000000010a": 0, "5f
 REFUSED = {"2105": 21, "6105": 21, "8105": 21, "c105": 21, "0005": 21}
 
 
+@pytest.mark.beside_official
 @pytest.mark.parametrize(("params", "exit_code"), [*READ.items(), *REFUSED.items()])
 def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exit_code: int) -> None:
     accounts = {SENDER: Account(10**24), CONTRACT: Account(0, 1, assemble(ECHO))}
@@ -74,6 +76,7 @@ def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exi
     assert outcomes[0][0] == exit_code
 
 
+@pytest.mark.beside_official
 @pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])
 def test_a_contract_whose_nonce_is_at_its_end_creates_no_more(nonce: int) -> None:
     code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
@@ -86,6 +89,7 @@ def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
     return words(base, exponent, modulus) + b"\x03" * 40
 
 
+@pytest.mark.beside_official
 @pytest.mark.parametrize("length", [10_000, 1 << 20, 520 << 20, 1 << 31, 1 << 32])
 def test_numbers_of_modexp_are_written_out_as_the_official_module_does(length: int) -> None:
     assert not difference(5, words_of_modexp(length, 1, 1))
@@ -93,6 +97,7 @@ def test_numbers_of_modexp_are_written_out_as_the_official_module_does(length: i
     assert not difference(5, words_of_modexp(1, 1, length))
 
 
+@pytest.mark.beside_official
 def test_rounds_without_end_cost_nothing_where_the_last_byte_is_wrong() -> None:
     assert not difference(9, b"\xff" * 213)
 
@@ -102,6 +107,7 @@ def test_cases_are_the_same_for_the_same_seed_and_others_for_another() -> None:
     assert generate(1, 7) != generate(2, 7) != generate(2, 8)
 
 
+@pytest.mark.beside_official
 def test_generated_contracts_do_the_same_on_both_machines() -> None:
     tally = compare(seed=7, count=250, workers=1)
     assert not tally.findings
@@ -111,9 +117,11 @@ def test_generated_contracts_do_the_same_on_both_machines() -> None:
 
 def defects() -> list[str]:
     """Those to be found: the two engines alone share what `no-reload` breaks."""
-    return [name for name in PLANTS if name != NONE and (name != "no-reload" or fvm_data() is not None)]
+    shared = "no-reload"
+    return [*(name for name in PLANTS if name not in (NONE, shared)), *with_data(shared)]
 
 
+@pytest.mark.beside_official
 @pytest.mark.parametrize("defect", defects())
 def test_a_planted_defect_is_found(defect: str) -> None:
     assert compare(seed=1, count=250, workers=1, plant=defect).findings

@@ -33,6 +33,7 @@ def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> 
     suite = folder / "project" / "tests" / "one"
     suite.mkdir(parents=True)
     (suite / "test_it.py").write_text(tests)
+    (suite.parent.parent / "pytest.ini").write_text("[pytest]\nmarkers =\n    long\n    beside_official\n")
     for name in ("__init__.py", "conftest.py", "suite_report.py"):
         shutil.copy(PROJECT / "tests" / name, suite.parent)
     command = [sys.executable, "-m", "pytest", "-q", *options, "tests"]
@@ -56,7 +57,70 @@ def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path:
 def test_without_the_data_such_tests_are_skipped(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0
-    assert "\none  1 passed, 3 skipped\nwithout test data: 4 collected, 1 run, 3 skipped\n" in done.stdout
+    assert (
+        "\none  1 passed, 3 skipped\nwithout test data: 4 collected, 1 run, 3 skipped; "
+        "0 rows not offered, 0 of the tests compare ours with ours\n"
+    ) in done.stdout
+
+
+ROWS = """
+import pytest
+from tests.conftest import kinds, with_data
+
+@pytest.mark.parametrize("number", with_data(1, 2, 3))
+def test_none(number): pass
+
+@pytest.mark.parametrize("number", with_data(1, 2) or [0])
+def test_another(number): pass
+
+@pytest.mark.beside_official
+@pytest.mark.parametrize("kind", kinds())
+def test_same_as_official(kind): pass
+
+@pytest.mark.beside_official
+def test_skipped(): pytest.skip("another system's")
+
+@pytest.mark.long
+@pytest.mark.beside_official
+def test_not_chosen(): pass
+"""
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_rows_that_are_not_offered_and_comparisons_of_ours_with_ours_have_figures_of_their_own(
+    tmp_path: Path, processes: tuple[str, ...]
+) -> None:
+    options = (*processes, "-m", "not long")
+    assert (
+        "without test data: 4 collected, 2 run, 2 skipped; 6 rows not offered, 1 of the tests compare ours with ours\n"
+    ) in run(tmp_path / "without", *options, tests=ROWS).stdout
+    (tmp_path / "with" / "shared").mkdir(parents=True)
+    done = run(tmp_path / "with", *options, tests=ROWS).stdout
+    assert "with test data: 8 collected, 7 run, 1 skipped\n" in done
+
+
+ENDS = """
+import pytest
+
+@pytest.fixture
+def broken():
+    yield
+    raise RuntimeError("at its end")
+
+def test_passes_and_then_errs(broken): pass
+
+@pytest.mark.xfail(reason="expected", strict=False)
+def test_passes_unexpectedly(): pass
+
+@pytest.mark.xfail(reason="expected")
+def test_fails_as_expected(): assert False
+"""
+
+
+def test_a_test_counts_once_however_it_ends(tmp_path: Path) -> None:
+    done = run(tmp_path, tests=ENDS)
+    assert "\none  1 passed, 1 error, 1 xfailed, 1 xpassed\n" in done.stdout
+    assert "without test data: 3 collected, 3 run, 0 skipped;" in done.stdout
 
 
 @pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
