@@ -48,13 +48,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ForkFacts:
-    """What a fork offers: its precompiles, its blob schedule (counts; the fraction in gas), its system contracts."""
+    """What a fork offers: its precompiles, its blob schedule (counts; the fraction in gas), its system contracts.
+
+    `transaction_gas_cap` is what one transaction may use at most (EIP-7825); None: all of its block.
+    """
 
     precompiles: frozenset[EthAddress]
     blob_target: int
     blob_maximum: int
     blob_update_fraction: int
     keeps_block_hashes: bool
+    transaction_gas_cap: int | None
 
 
 @runtime_checkable

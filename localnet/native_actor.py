@@ -62,7 +62,7 @@ class NativeActor:
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.number(method), self.interface.params(method, params)
         whole_number(value, "a value", None, unit="attoFIL")
-        limit = self._network.rules.block_gas_limit
+        limit = self._network.rules.call_gas_limit
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         result = self._network.machine.call(message)
         if result.fatal is not None:

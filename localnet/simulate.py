@@ -102,7 +102,8 @@ def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
 
 
 def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
-    limit = rules_of(machine).transaction_gas_limit
+    rules = rules_of(machine)
+    limit = min(rules.transaction_gas_limit(machine), rules.request_gas_cap)
     return limit if request.gas is None or request.gas > limit else request.gas
 
 

@@ -97,7 +97,7 @@ def simulate_blocks(
     room = chain.rules.block_gas_limit
     if not chain.rules.has_null_rounds:
         blocks = _without_gaps(base, blocks)
-    parent, done = base, list[SimulatedBlock]()
+    parent, done, left = base, list[SimulatedBlock](), chain.rules.request_gas_cap
     for block in blocks:
         height, time = _place(base, parent, block.block, chain.rules.simulated_block_time)
         base_fee = block.block.base_fee
@@ -108,7 +108,8 @@ def simulate_blocks(
         chain.rules.suppose(machine, block.block)
         override_accounts(machine, block.accounts or {})
         room = room if block.block.gas_limit is None else block.block.gas_limit
-        simulated = _Block(chain, machine, parent, height, time, room, validation, transfers).run(block.calls)
+        simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
+        left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow
         done.append(simulated)
         parent = simulated.tipset
     return done
@@ -151,6 +152,7 @@ class _Block:
         height: ChainEpoch,
         time: int,
         room: Gas,
+        left: Gas,
         validation: bool,
         transfers: bool,
     ) -> None:
@@ -158,7 +160,7 @@ class _Block:
         self._machine, self._parent, self._height, self._time = machine, parent, height, time
         self._validation, self._transfers = validation, transfers
         self._rules = rules_of(machine)
-        self._room = room
+        self._room, self._left = room, left
 
     def run(self, calls: Sequence[SimulatedCall]) -> SimulatedBlock:
         """Execute the calls and end the epoch."""
@@ -176,6 +178,7 @@ class _Block:
             finally:
                 self._machine.tracer = None
             self._room = Gas(self._room - execution.receipt.gas_used)
+            self._left = Gas(max(0, self._left - execution.receipt.gas_used))
             tips += tip
             executions.append(execution)
             logs.append(
@@ -189,9 +192,14 @@ class _Block:
     def _candidate(self, call: SimulatedCall) -> Candidate:
         """The message of a call. Raises SimulationRefused."""
         machine, sender = self._machine, to_filecoin(call.sender)
-        gas = Gas(min(self._room, self._rules.transaction_gas_limit)) if call.gas is None else call.gas
+        gas = min(self._room, self._rules.transaction_gas_limit(machine)) if call.gas is None else call.gas
         if gas > self._room:
             raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
+        if not self._left:
+            raise SimulationRefused(
+                -38026, f"the calls have used up the {self._rules.request_gas_cap:,} gas of a request"
+            )
+        gas = min(gas, self._left)
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
         nonce = call.nonce if self._validation and call.nonce is not None else expected

@@ -29,7 +29,7 @@ NOT_HERE: Final = {
     "--ipc": "the node listens at a port only: --port 0 takes a free one and --ready-file says which",
     "--max-persisted-states": _STATES,
     "--max-transactions": _ONE_CHAIN,
-    "--memory-limit": "memory is bounded by the gas of a message, as on the network",
+    "--memory-limit": "memory is bounded by the gas of a message, and a call has at most 50,000,000",
     "--mixed-mining": "blocks come with transactions (the default) or with the clock (--block-time), not both",
     "--mnemonic-random": "`hypervisor wallet new` makes new keys; --mnemonic takes your own words",
     "--mnemonic-seed-unsafe": "--mnemonic takes your own words",

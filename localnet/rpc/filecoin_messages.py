@@ -52,7 +52,8 @@ def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str,
     """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
     machine = machine_at(node, key)
     id_of(machine, request.from_)
-    wanted = replace(request, gas_limit=request.gas_limit or node.network.rules.block_gas_limit)
+    most = node.network.rules.call_gas_limit
+    wanted = replace(request, gas_limit=min(request.gas_limit or most, most))
     trees = CallTrees()
     with machine.trial():
         before, machine.tracer = machine.tracer, trees

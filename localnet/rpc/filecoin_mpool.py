@@ -185,7 +185,7 @@ def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
 
 def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
-    machine = machine_at(node, key) if key.blocks else node.network.machine
+    machine, rules = machine_at(node, key) if key.blocks else node.network.machine, node.network.rules
     id_of(machine, request.from_)
     waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
     with supposed(machine, _FREE):
@@ -195,7 +195,7 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
         tried = replace(
             request,
             nonce=nonce_of_actor(machine, sender),
-            gas_limit=node.network.rules.transaction_gas_limit,
+            gas_limit=min(rules.transaction_gas_limit(machine), rules.request_gas_cap),
             gas_fee_cap=TokenAmount(0),
             gas_premium=TokenAmount(0),
         )
@@ -212,7 +212,9 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
     if request.gas_limit == 0:
         numerator, denominator = _OVERESTIMATION
         limit = _gas_used(node, request, key) * numerator // denominator
-        request = replace(request, gas_limit=Gas(min(limit, node.network.rules.transaction_gas_limit)))
+        request = replace(
+            request, gas_limit=Gas(min(limit, node.network.rules.transaction_gas_limit(node.network.machine)))
+        )
     if request.gas_premium == 0:
         request = replace(request, gas_premium=node.network.rules.premium)
     if request.gas_fee_cap == 0:

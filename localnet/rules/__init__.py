@@ -62,8 +62,13 @@ class Rules(Protocol):
     chain_id: int
     """Of a new network that is given none."""
     block_gas_limit: Gas
-    transaction_gas_limit: Gas
-    """Of one transaction."""
+    request_gas_cap: Gas
+    """What a request may use that executes something and keeps nothing: a call, an estimate, a simulation as a whole.
+
+    It bounds the node's time and memory where blocks have no such bound.
+    """
+    call_gas_limit: Gas
+    """The limit of a call that names none: a block's, within the cap."""
     message_gas: Gas
     """The limit of a message whose sender says none."""
     generous_gas: Gas
@@ -107,6 +112,9 @@ class Rules(Protocol):
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """What the fork of Ethereum offers, where the rules have one."""
+
+    def transaction_gas_limit(self, machine: Hypervisor) -> Gas:
+        """The most that one transaction may use."""
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The settings of a new network's first block."""

@@ -49,8 +49,11 @@ from localnet.rules.gas_events import InThousandths, StepsInThousandths
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)
 
-TRANSACTION_GAS: Final = Gas(1 << 24)
-"""What a transaction may use at most from Osaka on (EIP-7825), and the limit of a message that says nothing."""
+MESSAGE_GAS: Final = Gas(1 << 24)
+"""The limit of a message that names none, where blocks have room for it."""
+
+REQUEST_GAS_CAP: Final = Gas(50_000_000)
+"""As geth's `--rpc.gascap` (go-ethereum eth/ethconfig/config.go, `RPCGasCap`)."""
 
 _DELEGATION: Final = b"\xef\x01\x00"
 _ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
@@ -85,8 +88,7 @@ class EthereumRules:
 
     name = ETHEREUM
     chain_id = 31337
-    message_gas = TRANSACTION_GAS
-    generous_gas = TRANSACTION_GAS
+    request_gas_cap = REQUEST_GAS_CAP
     has_null_rounds = False
     simulated_block_time = 12
     first_base_fee = GWEI
@@ -111,8 +113,8 @@ class EthereumRules:
             raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
         self.hardfork = known[wanted.lower()]
         self.block_gas_limit = BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit)
-        capped = self.hardfork == "Osaka"
-        self.transaction_gas_limit = min(TRANSACTION_GAS, self.block_gas_limit) if capped else self.block_gas_limit
+        self.call_gas_limit = min(self.block_gas_limit, REQUEST_GAS_CAP)
+        self.message_gas = self.generous_gas = min(self.block_gas_limit, MESSAGE_GAS)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -127,6 +129,11 @@ class EthereumRules:
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """The executor's."""
         return _execution(machine).fork_facts()
+
+    def transaction_gas_limit(self, machine: Hypervisor) -> Gas:
+        """A block's, within what the fork allows."""
+        cap = _execution(machine).fork_facts().transaction_gas_cap
+        return self.block_gas_limit if cap is None else Gas(min(self.block_gas_limit, cap))
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The chain id: a later one holds from its block on, so each block has its own."""
@@ -240,8 +247,8 @@ class EthereumRules:
     # --- questions --------------------------------------------------------------------------------------------
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
-        """As a transaction from anybody, at the request's gas and fees; without fees it costs nothing."""
-        highest = min(request.gas or self.block_gas_limit, self.block_gas_limit) if limit is None else limit
+        """As a transaction from any sender, at the request's gas and fees; without fees it costs nothing."""
+        highest = min(request.gas or self.call_gas_limit, self.call_gas_limit) if limit is None else limit
         question = Question(
             sender=request.sender,
             to=request.to,

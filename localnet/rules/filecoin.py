@@ -62,7 +62,8 @@ class FilecoinRules:
     hardfork = ""
     chain_id = 31415926
     block_gas_limit = Gas(BLOCK_GAS_LIMIT)
-    transaction_gas_limit = block_gas_limit
+    request_gas_cap = block_gas_limit
+    call_gas_limit = block_gas_limit
     message_gas = Gas(BLOCK_GAS_LIMIT // 10)
     generous_gas = Gas(BLOCK_GAS_LIMIT // 2)
     has_null_rounds = True
@@ -92,6 +93,10 @@ class FilecoinRules:
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """None: there are network versions."""
         return None
+
+    def transaction_gas_limit(self, machine: Hypervisor) -> Gas:
+        """A block's."""
+        return self.block_gas_limit
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """None: the network has said it all."""
@@ -190,7 +195,7 @@ class FilecoinRules:
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
         """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
-        message = _message(machine, request, limit or self.block_gas_limit)
+        message = _message(machine, request, limit or self.call_gas_limit)
         return _answered(message, machine.apply_implicit(message))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:

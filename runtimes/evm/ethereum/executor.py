@@ -168,7 +168,12 @@ class EthereumExecutor:
         fork = fork_named(block_of(self._machine).fork)
         blobs = fork.blobs
         return ForkFacts(
-            frozenset(fork.precompiles), blobs.target, blobs.maximum, blobs.update_fraction, fork.block_hash_contract
+            precompiles=frozenset(fork.precompiles),
+            blob_target=blobs.target,
+            blob_maximum=blobs.maximum,
+            blob_update_fraction=blobs.update_fraction,
+            keeps_block_hashes=fork.block_hash_contract,
+            transaction_gas_cap=fork.transaction_gas_cap,
         )
 
     def begin_block(self, parent_hash: bytes) -> None:

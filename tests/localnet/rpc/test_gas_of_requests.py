@@ -1,0 +1,78 @@
+"""What a request executes without keeping it has a gas cap of its own: blocks without a limit do not lift it.
+
+The cap is geth's (`--rpc.gascap`, 50,000,000 by default); gas by hand where it is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localnet import Network
+from localnet.by_hand import LARGEST_GAS_LIMIT
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.conftest import Client, Failed
+
+CAP = 50_000_000
+SAYS_ITS_GAS = "0x5a5f5260205ff3"
+LEFT_AT_ITS_FIRST_OPCODE = CAP - 21_000 - 2
+FAILS_ABOVE_THE_CAP = "0x6302faf0805a11600b57005bfe"
+"""INVALID where GAS is more than 50,000,000."""
+USES_UP_ALL = "0xfe"
+
+
+@pytest.fixture(params=["prague", "osaka"])
+def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
+    with Network(clock=Clock(), rules="ethereum", hardfork=request.param) as network:
+        client = Client(Node(network))
+        client("evm_setBlockGasLimit", hex(LARGEST_GAS_LIMIT))
+        yield client
+
+
+@pytest.mark.parametrize("asked", [{}, {"gas": hex(LARGEST_GAS_LIMIT)}])
+def test_a_call_has_at_most_the_cap(rpc: Client, asked: dict[str, str]) -> None:
+    rpc("anvil_setCode", NOBODY, SAYS_ITS_GAS)
+    assert int(rpc("eth_call", {"to": NOBODY, **asked}), 16) == LEFT_AT_ITS_FIRST_OPCODE
+    traced = rpc("debug_traceCall", {"to": NOBODY, **asked}, "latest", {"tracer": "callTracer"})
+    assert int(traced["output"], 16) == LEFT_AT_ITS_FIRST_OPCODE
+
+
+@pytest.mark.parametrize("asked", [{}, {"gas": hex(LARGEST_GAS_LIMIT)}])
+def test_an_estimate_tries_no_more_than_the_cap(rpc: Client, asked: dict[str, str]) -> None:
+    rpc("anvil_setCode", NOBODY, FAILS_ABOVE_THE_CAP)
+    assert int(rpc("eth_estimateGas", {"to": NOBODY, **asked}), 16) < 30_000
+
+
+def test_a_message_of_filecoins_that_is_only_called_has_at_most_the_cap(rpc: Client) -> None:
+    rpc("anvil_setCode", NOBODY, USES_UP_ALL)
+    to, sender = (rpc("Filecoin.EthAddressToFilecoinAddress", address) for address in (NOBODY, ALICE))
+    message = {"To": to, "From": sender, "Value": "0", "Method": 3844450837, "GasLimit": LARGEST_GAS_LIMIT}
+    assert rpc("Filecoin.StateCall", message, None)["MsgRct"]["GasUsed"] == CAP
+
+
+def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:
+    rpc("anvil_setCode", NOBODY, USES_UP_ALL)
+    call = {"to": NOBODY, "gas": hex(30_000_000)}
+    unlimited = {"blockOverrides": {"gasLimit": hex(LARGEST_GAS_LIMIT)}, "calls": [call]}
+
+    def used(blocks: list[dict[str, Any]]) -> list[int]:
+        answer = rpc("eth_simulateV1", {"blockStateCalls": blocks}, "latest")
+        return [int(call["gasUsed"], 16) for block in answer for call in block["calls"]]
+
+    assert used([unlimited, unlimited]) == [30_000_000, 20_000_000]
+    with pytest.raises(Failed, match="used up the 50,000,000 gas of a request") as failed:
+        used([unlimited] * 3)
+    assert failed.value.code == -38026
+
+
+def test_a_smaller_block_limit_is_a_calls_limit() -> None:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        rpc("evm_setBlockGasLimit", hex(5_000_000))
+        rpc("anvil_setCode", NOBODY, SAYS_ITS_GAS)
+        assert int(rpc("eth_call", {"to": NOBODY}), 16) == 5_000_000 - 21_002
+        assert network.rules.message_gas == 5_000_000, "a message that names no limit fits into a block"
