@@ -23,6 +23,7 @@ from localnet.given import octets, whole_number
 from localnet.opening import LARGEST_CHAIN_ID
 from localnet.producing import Producing
 from localnet.records import UNTYPED, Tipset
+from localnet.rules import ETHEREUM
 
 _LOG = logging.getLogger(__name__)
 
@@ -104,6 +105,14 @@ class ByHand(Producing):
         whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
         self._set(gas_limit=Gas(limit))
 
+    def set_default_block_gas_limit(self, limit: int) -> None:
+        """The node's own gas limit of blocks, of all that have no other set; not kept. Raises InvalidInput."""
+        whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
+        if self.head.next_settings.gas_limit is not None:  # of a folder: the option is newer
+            self._set(gas_limit=None)
+        self._check_settings("block gas limit")
+        self.chain.set_default_gas_limit(Gas(limit))
+
     def set_min_gas_price(self, price: int) -> None:
         """The least fee cap that a transaction must have from now on, in attoFIL per gas. Raises InvalidInput."""
         whole_number(price, "a gas price", 0, LARGEST_BALANCE, unit="attoFIL")
@@ -132,15 +141,21 @@ class ByHand(Producing):
                 )  # fmt: skip
 
     def forget_settings(self) -> None:
-        """Blocks to come are as the rules have them; the chain id stays."""
+        """Blocks to come are as the rules and the node's own options have them; the chain id stays."""
         settings = self.head.next_settings
         if settings != (without := BlockSettings(chain_id=settings.chain_id)):
             self.chain.set_next_settings(without)
 
     def _set(self, **changed: Any) -> None:
-        if not self.rules.has_settings:
-            raise InvalidInput(f"the rules '{self.rules.name}' have no {', '.join(changed)} of blocks that can be set")
+        self._check_settings(", ".join(changed))
         self.chain.set_next_settings(replace(self.head.next_settings, **changed))
+
+    def _check_settings(self, what: str) -> None:
+        if not self.rules.has_settings:
+            raise InvalidInput(
+                f"the rules '{self.rules.name}' fix what their blocks have, {what} too: begin a network with the rules "
+                f"'{ETHEREUM}' to set it"
+            )
 
     # --- whole states -----------------------------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Chain:
         self.watchers: list[Watcher] = []
         self.deferred = False
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+        self.default_gas_limit: Gas | None = None
+        """Of blocks that have no other set, by the node's own options: not kept in the folder. None: the rules'."""
         self._supplies: dict[Cid, TokenAmount] = {}
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
@@ -135,7 +137,7 @@ class Chain:
         parent, self.executing = self.head, None
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
-        begin_epoch(self.machine, self.record, parent, height, timestamp)
+        begin_epoch(self.machine, self.record, parent, height, timestamp, self.settings_after(parent))
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
@@ -219,7 +221,7 @@ class Chain:
     ) -> Tipset:
         """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
-        base_fee, settings = parent.next_base_fee, parent.next_settings
+        base_fee, settings = parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
             settings.encoded(self.rules.chain_id),
@@ -244,7 +246,7 @@ class Chain:
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
             settings=settings,
-            next_settings=settings.of_the_next_block(),
+            next_settings=parent.next_settings.of_the_next_block(),
         )
 
     # --- what is planned --------------------------------------------------------------------------------------
@@ -321,6 +323,16 @@ class Chain:
             self.head = replace(self.head, next_base_fee=base_fee)
             self.machine.flush((), changed_entries(self.head))
 
+    def set_default_gas_limit(self, limit: Gas) -> None:
+        """The gas limit of the blocks to come that have no other set."""
+        self.default_gas_limit = limit
+        self._enter(self.head)
+
+    def settings_after(self, parent: Tipset) -> BlockSettings:
+        """The settings of a block to come after a tipset."""
+        settings = parent.next_settings
+        return settings if settings.gas_limit is not None else replace(settings, gas_limit=self.default_gas_limit)
+
     def set_next_settings(self, settings: BlockSettings) -> None:
         """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
         chain_ids, entries = self.index.chain_ids, dict[bytes, bytes | None]()
@@ -366,7 +378,7 @@ class Chain:
     def _enter(self, tipset: Tipset) -> None:
         self._place(self.machine, tipset, self._circulating(tipset.state))
         # What is asked at the head is asked as the next block has it, but for what that one block draws.
-        enter_settings(self.machine, replace(tipset.next_settings, randomness=tipset.settings.randomness))
+        enter_settings(self.machine, replace(self.settings_after(tipset), randomness=tipset.settings.randomness))
         self._externs.executing = tipset.height
 
     def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:

@@ -54,10 +54,15 @@ def candidate_of(execution: Execution) -> Candidate:
     return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
 
 
-def begin_epoch(machine: Hypervisor, record: NetworkRecord, parent: Tipset, height: int, timestamp: int) -> None:
-    """Enter the context of a tipset after `parent`: null rounds between them have theirs first, upgrades are done."""
+def begin_epoch(
+    machine: Hypervisor, record: NetworkRecord, parent: Tipset, height: int, timestamp: int, settings: BlockSettings
+) -> None:
+    """Enter the context of a tipset after `parent`, with its block's settings.
+
+    Null rounds between them have theirs first, upgrades are done.
+    """
     machine.advance(base_fee=parent.next_base_fee)
-    enter_settings(machine, parent.next_settings)
+    enter_settings(machine, settings)
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp)

@@ -73,7 +73,7 @@ def _made(network: Producing, timestamp: int) -> PendingBlock:
     chain, head = network.chain, network.head
     height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
-    begin_epoch(machine, chain.record, head, height, timestamp)
+    begin_epoch(machine, chain.record, head, height, timestamp, chain.settings_after(head))
     done = list(execute(machine, network.chosen()))
     end_epoch(machine, chain.producer, sum(tip for _, tip in done))
     executions = [execution for execution, _ in done]

@@ -74,7 +74,7 @@ def replay(folder: Path, height: int) -> Replayed:
     tipset = chain.index.tipset(height)
     machine = chain.machine_before(tipset)
     parent = chain.index.tipset(tipset.parent)
-    begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp)
+    begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
     candidates = [candidate_of(receipt.execution) for receipt in chain.index.receipts(tipset)]
     executed = list(execute(machine, candidates))
     end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))

@@ -104,7 +104,7 @@ def simulate_blocks(
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
         parent = replace(parent, next_base_fee=base_fee)
-        begin_epoch(machine, chain.record, parent, height, time)
+        begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.suppose(machine, block.block)
         override_accounts(machine, block.accounts or {})
         room = room if block.block.gas_limit is None else block.block.gas_limit

@@ -96,7 +96,7 @@ class Replay:
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
             parent = chain.index.tipset(tipset.parent)
-            begin_epoch(self.machine, chain.record, parent, tipset.height, tipset.timestamp)
+            begin_epoch(self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
         while self._place < first:
             self.next(None)
 

@@ -218,7 +218,6 @@ def node(
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
-    from localnet.by_hand import LARGEST_GAS_LIMIT
     from localnet.clock import LATEST_TIME
     from localnet.given import whole_number
     from localnet.network import Network
@@ -268,7 +267,7 @@ def node(
         if block_base_fee_per_gas is not None:
             opened.set_next_base_fee(block_base_fee_per_gas)
         if gas_limit is not None or disable_block_gas_limit:
-            opened.set_block_gas_limit(LARGEST_GAS_LIMIT if gas_limit is None else gas_limit)
+            _set_gas_limit(opened, gas_limit)
         opened.mempool.first_come = order == "fifo"
         if config_out is not None:
             _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
@@ -291,6 +290,20 @@ def node(
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
+
+
+def _set_gas_limit(network: Network, limit: int | None) -> None:
+    """The gas limit of blocks that --gas-limit names, or none with --disable-block-gas-limit."""
+    from hypervisor.errors import InvalidInput
+    from localnet.by_hand import LARGEST_GAS_LIMIT
+
+    if not network.rules.has_settings:
+        option = "--disable-block-gas-limit" if limit is None else f"--gas-limit {limit}"
+        raise InvalidInput(
+            f"{option} is for Ethereum's rules: under the rules '{network.rules.name}' the block gas limit is always "
+            f"{network.rules.block_gas_limit:,}; leave it out, or give --rules ethereum"
+        )
+    network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
 
 
 def _fork(url: str | None, epoch: int | None) -> Fork | None:

@@ -323,6 +323,9 @@ def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_pat
         block = ask(url, "eth_getBlockByNumber", "latest", False)
         assert block["transactions"] == sent  # the dearer one came second
         assert int(block["gasLimit"], 16) == 12_000_000
+        ask(url, "anvil_reset")
+        ask(url, "evm_mine")
+        assert int(ask(url, "eth_getBlockByNumber", "latest", False)["gasLimit"], 16) == 12_000_000
 
 
 def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tmp_path: Path) -> None:
@@ -338,7 +341,12 @@ def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tm
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--gas-limit", "12000000"], "the rules 'filecoin' have no gas_limit of blocks that can be set"),
+        (
+            ["--gas-limit", "12000000"],
+            "--gas-limit 12000000 is for Ethereum's rules: under the rules 'filecoin' the block gas limit is always "
+            "10,000,000,000; leave it out, or give --rules ethereum",
+        ),
+        (["--disable-block-gas-limit"], "--disable-block-gas-limit is for Ethereum's rules"),
         (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
         (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
         (["--derivation-path", "m/x"], "'m/x' is "),

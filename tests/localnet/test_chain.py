@@ -374,7 +374,10 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
     tree.set_actor(CRON_ACTOR, replace(cron, code=official.machine.manifest.code("storageminer")))
     try:
         with pytest.raises(Fatal, match="f03 exited with"):
-            begin_epoch(official.machine, official.chain.record, official.head, official.block_number + 2, START)
+            begin_epoch(
+                official.machine, official.chain.record, official.head, official.block_number + 2, START,
+                official.head.next_settings,
+            )  # fmt: skip
     finally:
         tree.rollback(mark)
 

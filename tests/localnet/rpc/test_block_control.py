@@ -228,6 +228,36 @@ def test_a_new_beginning_is_without_it(rpc: Client) -> None:
     assert rpc("eth_coinbase") == "0x" + "00" * 20
 
 
+def test_the_nodes_own_gas_limit_is_there_wherever_no_other_is_set(tmp_path: Path) -> None:
+    """Behind a reset, below the block at which the node began, and in what is executed again later."""
+    with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
+        rpc = prepared(network)
+        rpc("anvil_setBlockGasLimit", hex(6_000_000))
+        rpc("evm_mine")
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        rpc = Client(Node(network))
+        network.set_default_block_gas_limit(5_000_000)
+        assert seen(rpc)[1] == 5_000_000
+        snapshot = rpc("evm_snapshot")
+        rpc("evm_setBlockGasLimit", hex(20_000_000))
+        rpc("evm_mine")
+        assert latest(rpc)["gasLimit"] == hex(20_000_000)
+        for method, given in (("evm_revert", snapshot), ("anvil_reset", None)):
+            rpc(method, given)
+            assert seen(rpc)[1] == 5_000_000
+            assert rpc("eth_getBlockByNumber", "pending", False)["gasLimit"] == hex(5_000_000)
+            rpc("evm_mine")
+            assert latest(rpc)["gasLimit"] == hex(5_000_000)
+        rpc("anvil_setCode", NOBODY, "0x455f5500")  # GASLIMIT into slot 0
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": "0x186a0"})
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        rpc = Client(Node(network))
+        found = rpc("debug_traceTransaction", sent, {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}})
+        assert found["post"][NOBODY]["storage"] == {"0x" + "00" * 32: f"0x{5_000_000:064x}"}
+        rpc("evm_mine")
+        assert latest(rpc)["gasLimit"] == hex(30_000_000), "an option is the node's that was started with it"
+
+
 def test_filecoins_blocks_have_none_of_it() -> None:
     with Network(clock=Clock()) as network:
         rpc = Client(Node(network))
