@@ -7,7 +7,6 @@ lines of them, with the compiled contracts of some folders: the node may be else
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +14,6 @@ from typing import Any, Final
 from bridge.cbor import ParamsError
 from bridge.evm_steps import EvmStep
 from bridge.params import ConstructorParams
-from bridge.traces.struct_logs import EnoughLogged
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
@@ -27,6 +25,7 @@ from localnet.chain import Chain
 from localnet.contract_state import code_that_runs
 from localnet.records import TransactionReceipt
 from localnet.source_maps import CodeMap
+from localnet.time_limit import OutOfTime, TimeLimit
 from localnet.trace import Replay
 from localnet.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
@@ -42,14 +41,14 @@ _LAST: Final = 4_096
 class Counters(CallTrees):
     """Keeps the calls, and of each the last program counters: of its caller when it was made, its own when it failed.
 
-    Raises EnoughLogged once it has listened for so many seconds.
+    Raises what its limit does.
     """
 
-    def __init__(self, seconds: float = LONGEST) -> None:
+    def __init__(self, limit: TimeLimit) -> None:
         super().__init__()
         self.made: dict[int, tuple[int, ...]] = {}
         self.failed: dict[int, tuple[int, ...]] = {}
-        self._end = time.monotonic() + seconds
+        self._limit = limit
         self._frames: list[deque[int]] = []
 
     def event(self, event: TraceEvent, /) -> None:
@@ -64,12 +63,13 @@ class Counters(CallTrees):
             counters = self._frames.pop()
             if not ended.succeeded:
                 self.failed[id(ended)] = _newest(counters)
+        if ended is None:  # calls end, too, when the limit has ended them
+            self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Keep an instruction's place."""
         if isinstance(event, EvmStep) and self._frames:
-            if time.monotonic() > self._end:
-                raise EnoughLogged("a line is not worth more time")
+            self._limit.check()
             self._frames[-1].append(event.pc)
 
 
@@ -103,12 +103,13 @@ def call_places(chain: Chain, receipt: TransactionReceipt, instructions: Instruc
     contract's code ran), `creation` (whether it is init code), `made` (program counters of the caller, newest first),
     `ended` (its own, where it failed) and `calls`.
     """
-    listener = Counters()
-    replay = Replay(chain, receipt.tipset, receipt.index)
-    replay.machine = instructions.told_by(replay.machine)
+    limit = TimeLimit(LONGEST)
+    listener = Counters(limit)
     try:
+        replay = Replay(chain, receipt.tipset, receipt.index, limit)
+        replay.machine = instructions.told_by(replay.machine)
         replay.rehearse(listener, lambda: None)
-    except EnoughLogged:
+    except OutOfTime:
         return None
     codes: dict[bytes, int] = {}
     nodes = list(listener.roots)

@@ -5,6 +5,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,6 +71,8 @@ class Chain:
         self.default_gas_limit: Gas | None = None
         """Of blocks that have no other set, by the node's own options: not kept in the folder. None: the rules'."""
         self._supplies: dict[Cid, TokenAmount] = {}
+        self.making_took = 0.0
+        """Seconds that the head took to be made, if this process made it."""
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.index = ChainIndex(machine.base)
@@ -115,8 +118,10 @@ class Chain:
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
+        started = time.monotonic()
         with self._undone_on_failure(self.machine.snapshot()):
             tipset = make()
+        self.making_took = time.monotonic() - started
         for watcher in tuple(self.watchers):
             watcher.applied(tipset)
         return tipset

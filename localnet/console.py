@@ -1,8 +1,9 @@
 """The console of a node: a line for each transaction that has a receipt, and all calls of one that failed.
 
-What contracts write with `console.log` is printed, too. A transaction is executed again to be told, so only those are
-that failed, or may have written something: from the first contract on whose code has the console's address in it. That
-is done once the client has its answer (`watching.Later`), and takes no longer than `explaining_time`.
+What contracts write with `console.log` is printed, too. For calls and logs a transaction is executed again, so only
+those are that failed, or may have written something: from the first contract on whose code has the console's address in
+it. That is done in the background (`watching.Background`), and takes no longer than `explaining_time`; until all of it
+is known, nothing is printed.
 """
 
 from __future__ import annotations
@@ -32,44 +33,47 @@ from localnet.contract_state import code_of, code_that_runs
 from localnet.execution import Candidate
 from localnet.failure_place import FailurePlaces
 from localnet.network import Network
-from localnet.overrides import Overrides
+from localnet.overrides import NONE, Overrides
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import listened
+from localnet.time_limit import OutOfTime, TimeLimit
 from localnet.trace import call_json, trace
 from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
-from localnet.watching import Later, at_once
+from localnet.watching import AtOnce, Background, GiveWay
 from store.blockstore import BlockNotFound
 from store.cid import Cid
 
-MOST_TOLD: Final = 20
+MOST_EXPLAINED: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
 
 SAME_FAILURE: Final = 2.0
 """Seconds in which a failed estimate that is asked again is the same failure: tools try twice before they give up."""
 
 MOST_ACTORS: Final = 500
-"""Among more actors nobody looks for those that log: every transaction is executed again then."""
+"""Among more actors, those that log are not looked for: every transaction is executed again then."""
 
 SHORTEST: Final = 1.0
 """Seconds that an explanation may always take."""
+
+_NOT_EXPLAINED: Final = "not explained by executing it again"
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 def explaining_time(run: float) -> float:
-    """Seconds that telling a failure may take whose execution takes so many: twice that, at least `SHORTEST`."""
+    """Seconds that the explanation of an execution may take, which took `run`: twice that, at least `SHORTEST`."""
     return max(SHORTEST, 2 * run)
 
 
 class Console:
-    """Tells people on standard output what happens on a network. It is a watcher (`localnet.watching`)."""
+    """Prints to standard output what happens on a network. It is a watcher (`localnet.watching`)."""
 
     def __init__(self, network: Network, folders: Sequence[Path] | None = None) -> None:
         """`folders` have compiled contracts, by default those of `ArtifactFolders`."""
         self.enabled = True
-        """Whether it tells anything (`anvil_setLoggingEnabled`)."""
-        self.later: Later = at_once
+        """Whether it prints anything (`anvil_setLoggingEnabled`)."""
+        self.background: Background = AtOnce()
         self._newest: bytes | None = None
         """The transaction whose line is the last that was printed."""
         self._network = network
@@ -80,14 +84,14 @@ class Console:
         self._last_estimate: tuple[tuple[Cid, CallRequest], float] | None = None
 
     def listen(self) -> None:
-        """Begin to tell."""
+        """Begin to print."""
         self._network.chain.watchers.append(self)
 
     def applied(self, tipset: Tipset) -> None:
-        """Tell the transactions of the new head: a line for each, and later what is to be said of them besides."""
+        """Print a line for each transaction of the new head, and explain them in the background."""
         changed_by_hand = tipset.before != self._state
         self._state = tipset.state
-        room = MOST_TOLD
+        room = MOST_EXPLAINED
         try:
             self._logs = self._logs or (changed_by_hand and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
@@ -98,79 +102,93 @@ class Console:
                 self._newest = receipt.hash
                 if room and (self._logs or not receipt.succeeded):
                     room -= 1
-                    self._explain_later("a transaction", partial(self._tell, receipt))
+                    took = self._network.chain.making_took
+                    self._explain_later("the transaction", took, partial(self._explain_transaction, receipt))
             sys.stdout.flush()
         except OSError:
-            pass  # the node goes on where nobody reads any more
-        except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever there is to tell of it
-            _LOG.exception("a transaction could not be told")
+            pass  # standard output is closed: the node goes on
+        except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever is printed of it
+            _LOG.exception("printing a transaction failed")
 
-    def _explain_later(self, what: str, explain: Callable[[], None]) -> None:
-        """Print what an execution again shows, once nobody waits for an answer."""
+    def _explain_later(self, what: str, run: float, explain: Callable[[TimeLimit], None]) -> None:
+        """Print in the background what an execution again shows; the execution itself took `run` seconds."""
+        limit = TimeLimit(explaining_time(run), self.background.must_give_way)
 
         def explained() -> None:
             try:
-                explain()
+                with limit.running():
+                    explain(limit)
                 sys.stdout.flush()
+            except GiveWay:
+                raise
             except OSError:
-                pass  # nobody reads any more
-            except Exception:  # noqa: BLE001  # the node goes on, whatever there is to tell
-                _LOG.exception("%s could not be told", what)
+                pass  # standard output is closed: the node goes on
+            except Exception:  # noqa: BLE001  # the node goes on, whatever is printed
+                _LOG.exception("explaining %s failed", what)
 
-        self.later(explained)
+        self.background.later(explained)
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """Nothing is told of what is gone."""
+        """Nothing is printed of blocks that are gone."""
         self._state = head.state
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing is told of what waits."""
+        """Nothing is printed of transactions that wait."""
 
-    def estimate_failed(self, request: CallRequest) -> None:
-        """Tell a transaction that was never made, since already the estimate of its gas failed at the head."""
+    def estimate_failed(self, request: CallRequest, run: float) -> None:
+        """Explain a transaction that is never made, since the estimate of its gas failed at the head in `run` seconds.
+
+        Nothing is printed of the same estimate made again at once.
+        """
         asked, before = (self._network.head.state, request), self._last_estimate
         self._last_estimate = asked, time.monotonic()
         again = before is not None and before[0] == asked and time.monotonic() - before[1] < SAME_FAILURE
         if self.enabled and not again:
-            self._explain_later("an estimate", partial(self._tell_estimate, self._network.head, request))
+            self._explain_later("an estimate", run, partial(self._explain_estimate, self._network.head, request))
 
-    def _tell_estimate(self, head: Tipset, request: CallRequest) -> None:
-        started, trees = time.monotonic(), CallTrees()
+    def _explain_estimate(self, head: Tipset, request: CallRequest, limit: TimeLimit) -> None:
+        to = "new contract" if request.to is None else f"0x{request.to.hex()}"
+        title = f"estimate  0x{request.sender.hex()} -> {to}  fails"
         machine = self._network.chain.machine_at(head)
-        tree = listened(machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots])
-        run = time.monotonic() - started
-        calls, lines = without_logs(tree)
+        try:
+            calls, lines = without_logs(_calls(machine, request, limit))
+        except OutOfTime as error:
+            self._print([f"{title}, no transaction is made", f"  {_NOT_EXPLAINED}: {error}"])
+            return
         code = calls[-1]["exitCode"] if calls else ExitCode.OK
         if code == ExitCode.OK:
             return  # it fails for want of gas or funds only, which the error says
-        to = "new contract" if request.to is None else f"0x{request.to.hex()}"
-        print(f"estimate  0x{request.sender.hex()} -> {to}  fails: {exit_name(code)}, no transaction is made")
-        self._newest = None
-        for line in lines:
-            print(f"  console.log: {line}")
         found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
-        rest = explaining_time(run) - run
-        self._tell_calls(found, lambda path: self._places.of_call(machine, request, code, path, rest))
+        shown = self._shown(found)
+        place = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
+        head_lines = [
+            f"{title}: {exit_name(code)}, no transaction is made",
+            *(f"  console.log: {line}" for line in lines),
+        ]
+        self._print(head_lines, shown, place)
 
-    def asked(self, machine: Hypervisor, request: CallRequest, overrides: Overrides) -> None:
-        """Tell what contracts log in a call, or in an estimate: it is made once more for that."""
+    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, run: float) -> None:
+        """Print what contracts log in a call, or in an estimate, that took `run` seconds: it is made once more."""
         if self.enabled and (self._logs or MARK in request.data or overrides.accounts):
             head = self._network.head if machine is self._network.machine else None
-            self._explain_later("what a call logs", partial(self._tell_logs, machine, head, request, overrides))
+            logs = partial(self._print_logs, machine, head, request, overrides)
+            self._explain_later("the logs of a call", run, logs)
 
-    def _tell_logs(self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides) -> None:
+    def _print_logs(
+        self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, limit: TimeLimit
+    ) -> None:
         """Of a call on a machine, which is the network's own at `head` if one is given."""
-        trees = CallTrees()
         try:
             machine = machine if head is None else self._network.chain.machine_at(head)
-            tree = listened(
-                machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots], overrides
-            )
+            lines = without_logs(_calls(machine, request, limit, overrides))[1]
+        except OutOfTime as error:
+            self._print([f"console.log: the lines of a call are not known: {error}"])
+            return
+        except GiveWay:
+            raise
         except HypervisorError:
-            return  # a call that cannot be made: whoever asks is told why
-        for line in without_logs(tree)[1]:
-            print(f"console.log: {line}")
-            self._newest = None
+            return  # a call that cannot be made: its answer says why
+        self._print([f"console.log: {line}" for line in lines])
 
     def _may_log(self) -> bool:
         """Whether a contract at the head has the console's address in its code; true where there are many actors."""
@@ -181,36 +199,54 @@ class Console:
                 return True
         return False
 
-    def _tell(self, receipt: TransactionReceipt) -> None:
+    def _explain_transaction(self, receipt: TransactionReceipt, limit: TimeLimit) -> None:
         if self._network.chain.index.by_hash(receipt.tipset.hash) is None:
-            return  # the chain went back, and what it went back behind is not to be executed again
-        started = time.monotonic()
-        found = trace(self._network.chain, receipt)
-        run = time.monotonic() - started
-        calls, lines = without_logs(found.calls)
-        if (lines or not receipt.succeeded) and receipt.hash != self._newest:
-            print(f"0x{receipt.hash.hex()}:")  # others were told in between
+            return  # the chain went back: what it went back behind is not to be executed again
+        shown = place = None
+        try:
+            found = trace(self._network.chain, receipt, limit=limit)
+            calls, logged = without_logs(found.calls)
+            lines = [f"  console.log: {line}" for line in logged]
+            if not receipt.succeeded:
+                shown = self._shown({**found.as_json(), "calls": calls})
+                path = shown["why"]["path"]
+                place = self._place(lambda: self._places.of(receipt, path, limit))
+        except OutOfTime as error:
+            lines = [f"  {_NOT_EXPLAINED}: {error}; `hypervisor trace 0x{receipt.hash.hex()}` has no such limit"]
+        if lines or shown is not None:
+            own = self._newest == receipt.hash
+            self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, place)
             self._newest = receipt.hash
-        for line in lines:
-            print(f"  console.log: {line}")
-        if receipt.succeeded:
-            return
-        rest = explaining_time(run) - run
-        self._tell_calls({**found.as_json(), "calls": calls}, lambda path: self._places.of(receipt, path, rest))
         advice = self._network.rules.gas_advice
         if advice and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
-            limit = receipt.execution.message.message.gas_limit
-            print(f"  its limit of {limit:,} gas is too low: {advice}")
+            gas_limit = receipt.execution.message.message.gas_limit
+            print(f"  its limit of {gas_limit:,} gas is too low: {advice}")
 
-    def _tell_calls(self, found: dict[str, Any], place_of: Callable[[Sequence[int]], str | None]) -> None:
-        shown = told(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
-        console = tree_console()
+    def _place(self, find: Callable[[], str | None]) -> str | None:
+        """The line to print of a failure's place, None where it is not known."""
+        try:
+            place = find()
+        except OutOfTime as error:
+            return f"  its line is not known: {error}"
+        return None if place is None else f"  at {place}"
+
+    def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
+        """A trace, decoded, with the reasons of its failure."""
+        return told(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
+
+    def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, place: str | None = None) -> None:
+        """Print lines, the calls of a failure with its reasons, and its place."""
+        for line in lines:
+            print(line)
+            self._newest = None
+        if shown is None:
+            return
+        self._newest, console = None, tree_console()
         console.print(call_lines(shown["calls"]))
         for number, reason in enumerate(shown["why"]["calls"]):
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
-        place = place_of(shown["why"]["path"])
         if place is not None:
-            console.print(Text(f"  at {place}", style="bold red"))
+            console.print(Text(place, style="bold red"))
 
     def _interfaces(self, calls: Sequence[dict[str, Any]]) -> list[NamedInterface]:
         """The interfaces of the contracts that are called, by their code, and behind them all that are known."""
@@ -231,3 +267,13 @@ class Console:
             return code_that_runs(self._network.machine, address, call["method"], bytes.fromhex(call["params"][2:]))
         except (ParamsError, BlockNotFound):
             return b""
+
+
+def _calls(
+    machine: Hypervisor, request: CallRequest, limit: TimeLimit, overrides: Overrides = NONE
+) -> list[dict[str, Any]]:
+    """The calls that a call makes. Raises what the limit does, and the errors of `listened`."""
+    trees = CallTrees()
+    return listened(
+        machine, request, limit.on(trees), lambda: [call_json(machine, call) for call in trees.roots], overrides
+    )

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.traces.struct_logs import EnoughLogged
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallNode
 from localnet.artifacts import ArtifactFolders
-from localnet.call_places import LONGEST, Counters, Instructions, code_of_call, line_of_code
+from localnet.call_places import Counters, Instructions, code_of_call, line_of_code
 from localnet.call_request import CallRequest
 from localnet.chain import Chain
 from localnet.console_log import is_log
 from localnet.records import TransactionReceipt
 from localnet.simulate import listened
+from localnet.time_limit import TimeLimit
 from localnet.trace import Replay
 
 
@@ -28,30 +28,24 @@ class FailurePlaces:
         self._chain, self._artifacts = chain, artifacts
         self._instructions = Instructions()
 
-    def of(self, receipt: TransactionReceipt, path: Sequence[int], seconds: float = LONGEST) -> str | None:
+    def of(self, receipt: TransactionReceipt, path: Sequence[int], limit: TimeLimit) -> str | None:
         """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
 
         `path` has the place of each call among its siblings (`localnet.trace_report`), those to `console.log` left out.
-        Nothing is known either where it takes more than so many seconds.
+        Raises what the limit does.
         """
-        listener = Counters(seconds)
-        replay = Replay(self._chain, receipt.tipset, receipt.index)
+        listener = Counters(limit)
+        replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
         replay.machine = self._instructions.told_by(replay.machine)
-        try:
-            replay.rehearse(listener, lambda: None)
-        except EnoughLogged:
-            return None
+        replay.rehearse(listener, lambda: None)
         return self._found(replay.machine, listener, receipt.exit_code, path)
 
     def of_call(
-        self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], seconds: float = LONGEST
+        self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
     ) -> str | None:
         """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
-        listener, machine = Counters(seconds), self._instructions.told_by(machine)
-        try:
-            listened(machine, request, listener, lambda: None)
-        except EnoughLogged:
-            return None
+        listener, machine = Counters(limit), self._instructions.told_by(machine)
+        listened(machine, request, listener, lambda: None)
         return self._found(machine, listener, exit_code, path)
 
     def _found(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:

@@ -22,6 +22,7 @@ from localnet.chain import Chain
 from localnet.execution import begin_epoch, candidate_of, execute
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import rules_of
+from localnet.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from localnet.trace_words import NamedInterface
@@ -80,25 +81,36 @@ class Trace:
         }
 
 
-def trace(chain: Chain, receipt: TransactionReceipt, interfaces: tuple[NamedInterface, ...] = ()) -> Trace:
-    """Execute a tipset's messages again up to a transaction, and that one with a tracer."""
+def trace(
+    chain: Chain,
+    receipt: TransactionReceipt,
+    interfaces: tuple[NamedInterface, ...] = (),
+    limit: TimeLimit | None = None,
+) -> Trace:
+    """Execute a tipset's messages again up to a transaction, and that one with a tracer.
+
+    Raises what `limit` does.
+    """
     trees = CallTrees()
-    replay = Replay(chain, receipt.tipset, receipt.index)
-    same = replay.next(trees) == receipt.execution.receipt
+    replay = Replay(chain, receipt.tipset, receipt.index, limit)
+    same = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
     return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
 
 
 class Replay:
-    """A tipset's messages, executed again on a machine of its own, from the one with the number `first` on."""
+    """A tipset's messages, executed again on a machine of its own, from the one with the number `first` on.
 
-    def __init__(self, chain: Chain, tipset: Tipset, first: int = 0) -> None:
+    Those before it are executed within `limit`, and raise what it does.
+    """
+
+    def __init__(self, chain: Chain, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
         self._chain, self._tipset, self._place = chain, tipset, 0
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
             parent = chain.index.tipset(tipset.parent)
             begin_epoch(self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
         while self._place < first:
-            self.next(None)
+            self.next(None if limit is None else limit.on(None))
 
     def next(self, tracer: Tracer | None) -> Receipt | None:
         """Execute the next message with a tracer; its receipt, or None where it cannot be executed any more.

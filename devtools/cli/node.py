@@ -358,7 +358,7 @@ def _serve(
                 typer.echo(banner(network, mnemonic, path, signs=signs))
                 console = Console(network, artifacts)
                 console.listen()
-                server.tell(console)
+                server.attach(console)
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
             write_url()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
@@ -22,7 +23,9 @@ from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
 from localnet.side_states import SideStates
-from localnet.watching import Later
+from localnet.watching import Background
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,20 @@ class Limits:
     wait: float = 120.0
 
 
-class Teller(Protocol):
+class NodeConsole(Protocol):
     """A console, as the node's methods use it; it must not raise.
 
-    `enabled` says whether it tells anything; what takes long it does by `later`.
+    `enabled` says whether it prints anything; long work it does in the `background`. Times in seconds.
     """
 
     enabled: bool
-    later: Later
+    background: Background
 
-    def estimate_failed(self, request: CallRequest) -> None:
-        """The estimate of a transaction's gas failed at the head: it is never made."""
+    def estimate_failed(self, request: CallRequest, run: float) -> None:
+        """The estimate of a transaction's gas failed at the head after `run`: the transaction is never made."""
 
-    def asked(self, machine: Hypervisor, request: CallRequest, overrides: Overrides) -> None:
-        """Somebody asks what a call answers, or how much gas it takes: its contracts may write to the console."""
+    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, run: float) -> None:
+        """A call or an estimate, which took `run`, was answered: its contracts may write to the console."""
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class Node:
     impersonates_all: bool = False
     signs: bool = True
     """Whether it signs with its accounts' keys for whoever asks."""
-    console: Teller | None = None
+    console: NodeConsole | None = None
     interval: Interval = field(default_factory=Interval)
     keep_states: int | None = None
     """Of how many blocks a folder keeps the states, the older ones being collected (None: of all)."""
@@ -113,19 +116,27 @@ class Node:
             return self.pending.block().machine
         return self.network.chain.machine_at(resolve(self.network, ref))
 
-    def tell(self, machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> None:
-        """Somebody asks what a call answers, or how much gas it takes."""
-        if self.console is not None:
-            self.console.asked(machine, request, overrides)
+    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
+        """What a call or an estimate answers, and is reported to the console. Raises what it raises."""
+        started = time.monotonic()
+        try:
+            return call()
+        finally:
+            if self.console is not None:
+                self.console.called(machine, request, overrides, time.monotonic() - started)
 
     def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """What an estimate at the head answers. Raises what it raises."""
+        """What an estimate at the head answers, and is reported to the console. Raises what it raises."""
+        started = time.monotonic()
         try:
-            return estimate()
+            gas = estimate()
         except CallFailed:
             if self.console is not None:
-                self.console.estimate_failed(request)
+                self.console.estimate_failed(request, time.monotonic() - started)
             raise
+        if self.console is not None:
+            self.console.called(self.network.machine, request, NONE, time.monotonic() - started)
+        return gas
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

@@ -28,7 +28,7 @@ from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
 from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
-from localnet.rpc.node import Limits, Node, Teller
+from localnet.rpc.node import Limits, Node, NodeConsole
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.worker import Worker
 
@@ -160,10 +160,10 @@ class Server:
     async def _mine(self, null_rounds: int) -> None:
         await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
 
-    def tell(self, console: Teller) -> None:
-        """Let a console hear of calls and estimates, and tell what it finds out once clients are answered."""
+    def attach(self, console: NodeConsole) -> None:
+        """Let a console print calls and estimates, too, and do its work behind the requests."""
         self._node.console = console
-        console.later = self._worker.later
+        console.background = self._worker
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""

@@ -54,8 +54,7 @@ def call(
     """What a call returns, with nothing kept. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
-    node.tell(machine, called, overrides)
-    return as_data(simulate.call(machine, called, overrides))
+    return as_data(node.called(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
 
 
 def create_access_list(node: Node, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
@@ -82,13 +81,13 @@ def estimate_gas(
     tipset = resolve(network, at)
     if tipset not in (network.settled, network.head):
         machine = network.chain.machine_at(tipset)
-        node.tell(machine, call_request, overrides)
-        return as_quantity(simulate.estimate(machine, call_request, (), overrides))
+        past = partial(simulate.estimate, machine, call_request, (), overrides)
+        return as_quantity(node.called(machine, call_request, overrides, past))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
     estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
-    gas = estimate() if state_overrides else node.estimated(call_request, estimate)
-    node.tell(network.machine, call_request, overrides)
-    return as_quantity(gas)
+    if state_overrides:
+        return as_quantity(node.called(network.machine, call_request, overrides, estimate))
+    return as_quantity(node.estimated(call_request, estimate))
 
 
 METHODS = (

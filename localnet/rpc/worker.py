@@ -1,6 +1,6 @@
 """The one thread that a served network belongs to; the event loop waits for it without standing still.
 
-What nobody waits for (`later`) is done there once there is no request left to answer.
+Work in the background (`localnet.watching.Background`) is done there while no request waits.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
 from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.watching import GiveWay
 
 MOST_LATER: Final = 100
-"""Pieces of work that nobody waits for; where there are more, the oldest is not done."""
+"""Pieces of work that wait in the background; where there are more, the oldest is not done."""
 
 _LAST_WORK: Final = 1.0
-"""Seconds that such work may take when the node ends, but for its last piece."""
+"""Seconds that work in the background may take when the node ends."""
+_YIELDING: Final = 0.25
+"""Seconds in which such work gives way by itself; it is interrupted then."""
 
 
 class Worker:
@@ -29,7 +32,9 @@ class Worker:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
         self._working: int | None = None
-        self._ending = False
+        self._ending = self._stopping = False
+        self._in_background = False
+        """Whether what is being done is work in the background."""
         self._waiting = 0
         """Requests that are not answered yet."""
         self._counting = threading.Lock()
@@ -39,11 +44,11 @@ class Worker:
         """What `work` returns or raises. Raises RpcError -32000 where it was ended."""
         self._count(1)
         try:
-            answer = self._thread.submit(self._do, work)
+            answer = self._thread.submit(self._answer, work)
         except BaseException:
             self._count(-1)
             raise
-        answer.add_done_callback(lambda _: self._count(-1))  # also where nobody waits any more
+        answer.add_done_callback(lambda _: self._count(-1))  # also where the client is gone
         try:
             return await asyncio.wrap_future(answer)
         except KeyboardInterrupt:
@@ -58,32 +63,69 @@ class Worker:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._working), raised)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do what nobody waits for, and what does not raise, when no request waits; called on the network's thread."""
-        if not self._later and not self._ending:
+        """Do work on the network's thread when no request waits; it may raise GiveWay, and is then done again.
+
+        Called on the network's thread.
+        """
+        if not self._later and not self._ending and not self._stopping:
             self._thread.submit(self._do_later)
         self._later.append(work)
 
+    def must_give_way(self) -> bool:
+        """Whether a request waits, or the node ends."""
+        return bool(self._waiting) or self._ending
+
     def stop(self) -> None:
-        """Finish what was begun, and forget what was not; of what nobody waits for, do what takes a moment."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Finish what was begun, and forget requests that were not; do for a moment what waits in the background."""
+        if self._stopping:
+            return
+        self._stopping = True
         end = time.monotonic() + _LAST_WORK
-        while self._later and not self._ending and time.monotonic() < end:
-            self._later.popleft()()
+        last = self._thread.submit(self._finish, end)
+        wait([last], _LAST_WORK)
+        if not last.done() and self._in_background:
+            self._ending = True
+            wait([last], _YIELDING)
+            if not last.done() and self._in_background:
+                self.interrupt()
+        self._thread.shutdown(wait=True)
+
+    def _finish(self, end: float) -> None:
+        while self._later and time.monotonic() < end and self._do_next():
+            pass
         self._later.clear()
 
     def _do_later(self) -> None:
-        if not self._waiting and self._later and not self._ending:
-            try:
-                self._do(self._later[0])
-            except KeyboardInterrupt:
-                return
-            self._later.popleft()
-        if self._later and not self._ending:
+        if not self._waiting and not self._stopping:
+            self._do_next()
+        if self._later and not self._ending and not self._stopping:
             self._thread.submit(self._do_later)
+
+    def _do_next(self) -> bool:
+        """Do the oldest piece of work in the background; whether it was done. It stays where it gave way."""
+        if not self._later or self._ending:
+            return False
+        work = self._later.popleft()
+        try:
+            self._in_background = True
+            self._do(work)
+        except GiveWay:
+            self._later.appendleft(work)
+            return False
+        except KeyboardInterrupt:
+            return False
+        finally:
+            self._in_background = False
+        return True
 
     def _count(self, requests: int) -> None:
         with self._counting:
             self._waiting += requests
+
+    def _answer(self, work: Callable[[], Any]) -> Any:
+        if self._stopping:
+            raise KeyboardInterrupt
+        return self._do(work)
 
     def _do(self, work: Callable[[], Any]) -> Any:
         if self._ending:

@@ -1,4 +1,4 @@
-"""What a node's console tells: failures with their calls and lines, what contracts log, and nothing without need."""
+"""What a node's console prints: failures with their calls and lines, what contracts log, and nothing without need."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet import Artifact, Network, TransactionFailed, call_places, console
+from localnet import Artifact, Network, TransactionFailed, time_limit
 from localnet.call_request import CallRequest
 from localnet.console import Console, explaining_time
 from localnet.contract_state import code_of
+from localnet.overrides import AccountOverride, Overrides
 from localnet.rpc.node import Node
+from localnet.watching import GiveWay
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.test_artifacts import PROJECT, SOURCES
@@ -148,14 +150,14 @@ def test_only_what_failed_or_may_have_logged_is_executed_again(
     own_network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Network() as network, told(network, PROJECT / "out") as console:
-        told_hashes: list[bytes] = []
-        monkeypatch.setattr(console, "_tell", lambda receipt: told_hashes.append(receipt.hash))
+        explained: list[bytes] = []
+        monkeypatch.setattr(console, "_explain_transaction", lambda receipt, _: explained.append(receipt.hash))
         plain = network.deploy(ARTIFACTS / "Inbox.json")
         plain.send("greet", "hi")
-        assert told_hashes == []
+        assert explained == []
         contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
         quiet = plain.send("greet", "hi")
-        assert told_hashes[-1] == quiet.hash  # from the first such contract on, anybody may call one
+        assert explained[-1] == quiet.hash  # from the first such contract on, anybody may call one
         contract.send("put", 1)
     assert capsys.readouterr().out.count("\n") == 5
 
@@ -179,7 +181,9 @@ def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed
         for logs in (False, True):
             with told(network, PROJECT / "out") as console:
                 again: list[bytes] = []
-                monkeypatch.setattr(console, "_tell", lambda receipt, again=again: again.append(receipt.hash))
+                monkeypatch.setattr(
+                    console, "_explain_transaction", lambda receipt, _, again=again: again.append(receipt.hash)
+                )
                 network.set_balance(OTHER, 6)
                 receipt = network.send(network.accounts[1].address, 1)
                 assert again == ([receipt.hash] if logs else [])
@@ -290,33 +294,80 @@ def test_an_explanation_takes_a_second_or_twice_the_run() -> None:
     assert [explaining_time(run) for run in (0.01, 0.5, 3.0)] == [1.0, 1.0, 6.0]
 
 
-@pytest.mark.parametrize("estimated", [False, True])
-def test_the_line_is_looked_for_no_longer_than_that(
-    estimated: bool, network: Network, monkeypatch: pytest.MonkeyPatch
+class Collected:
+    """A background that does nothing by itself."""
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], None]] = []
+        self.wanted = False
+
+    def later(self, work: Callable[[], None]) -> None:
+        self.work.append(work)
+
+    def must_give_way(self) -> bool:
+        return self.wanted
+
+
+LOOP = bytes.fromhex("5b600056")
+
+
+@pytest.mark.parametrize("asked", ["transaction", "estimate", "call"])
+def test_an_explanation_ends_when_its_time_is_over(
+    asked: str, network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Counted in looks at a clock that goes on by a millisecond with each, and stands still for the rest."""
+    """All of it, the trace included: of a clock that goes on by 0.1 s with each look."""
     looks = itertools.count()
-    monkeypatch.setattr(call_places, "time", SimpleNamespace(monotonic=lambda: next(looks) / 1_000))
-    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    network.set_code(OTHER, bytes.fromhex("5b600056"))  # a loop without an end
+    network.set_code(OTHER, LOOP)
+    request = CallRequest(OTHER, b"", sender=network.accounts[0].address)
     with told(network) as listener:
-        if estimated:
-            listener.estimate_failed(CallRequest(OTHER, b"", sender=network.accounts[0].address))
-        else:
+        listener.background = background = Collected()
+        if asked == "transaction":
             failed(network, OTHER, b"")
-    assert 900 < next(looks) < 1_100
+        elif asked == "estimate":
+            listener.estimate_failed(request, 0.0)
+        else:
+            overrides = Overrides({OTHER: AccountOverride(code=LOOP)})
+            listener.called(network.machine, request, overrides, 0.0)
+        capsys.readouterr()
+        monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: next(looks) / 10))
+        for explain in background.work:
+            explain()
+    assert next(looks) < 20
+    assert "longer than 1.0 seconds" in capsys.readouterr().out
+
+
+def test_an_explanation_gives_way_without_a_word_and_begins_again(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault, background = network.deploy(VAULT, 5), Collected()
+    with told(network, PROJECT / "out") as listener:
+        listener.background = background
+        failed(network, vault.address, VAULT.interface.encode_call("put", 6))
+        capsys.readouterr()
+        state = network.machine.root
+        for background.wanted in (True, True, False):
+            if background.wanted:
+                with pytest.raises(GiveWay):
+                    background.work[0]()
+                assert capsys.readouterr().out == ""
+                assert network.machine.root == state
+            else:
+                background.work[0]()
+    output = capsys.readouterr().out
+    assert "TooMuch(6, 5)" in output
+    assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
 def test_what_happens_in_between_is_told_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     """Lines are printed at once, the calls of what failed behind them: with the hash, where others stand between."""
-    vault, work = network.deploy(VAULT, 5), list[Callable[[], None]]()
+    vault, background = network.deploy(VAULT, 5), Collected()
     with told(network, PROJECT / "out") as listener:
-        listener.later = work.append
+        listener.background = background
         failed(network, vault.address, VAULT.interface.encode_call("put", 6))
         sent = network.head.transactions[0].hex()
         network.send(network.accounts[1].address, 1)
         assert "TooMuch" not in capsys.readouterr().out
-        for explain in work:
+        for explain in background.work:
             explain()
     out = capsys.readouterr().out
     assert out.startswith(f"0x{sent}:")
@@ -324,14 +375,14 @@ def test_what_happens_in_between_is_told_apart(network: Network, capsys: pytest.
 
 
 def test_a_block_that_is_gone_is_not_told(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    vault, work = network.deploy(VAULT, 5), list[Callable[[], None]]()
+    vault, background = network.deploy(VAULT, 5), Collected()
     with told(network) as listener:
-        listener.later = work.append
+        listener.background = background
         snapshot = network.snapshot()
         failed(network, vault.address, VAULT.interface.encode_call("put", 6))
         network.revert(snapshot)
         network.send(network.accounts[1].address, 1)
         capsys.readouterr()
-        for explain in work:
+        for explain in background.work:
             explain()
     assert capsys.readouterr().out == ""

@@ -1,9 +1,10 @@
-"""The thread that a network belongs to: clients are answered first, and what nobody waits for comes behind that."""
+"""The thread that a network belongs to: clients are answered first, and work in the background comes behind that."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from localnet.node_client import NodeClient
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, Worker
 from localnet.trace import trace
+from localnet.watching import GiveWay
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
 _SOON = 20.0
@@ -26,7 +28,7 @@ def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
     worker, replied, order = Worker(), threading.Event(), list[str]()
 
     def rest() -> None:
-        order.append("rest" if replied.wait(_SOON) else "nobody was answered")
+        order.append("rest" if replied.wait(_SOON) else "no answer")
 
     async def ask() -> None:
         def work() -> str:
@@ -43,7 +45,7 @@ def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
     assert sorted(order[1:]) == ["another", "rest"]
 
 
-def test_requests_that_wait_come_before_what_nobody_waits_for() -> None:
+def test_requests_that_wait_come_before_the_background() -> None:
     worker, order = Worker(), list[str]()
 
     async def ask() -> None:
@@ -67,7 +69,7 @@ def test_requests_that_wait_come_before_what_nobody_waits_for() -> None:
     assert order == ["0", "1", "later"]
 
 
-def test_too_much_that_nobody_waits_for_is_not_done() -> None:
+def test_of_too_much_work_in_the_background_the_oldest_is_not_done() -> None:
     worker, done = Worker(), list[int]()
 
     def work() -> None:
@@ -79,19 +81,69 @@ def test_too_much_that_nobody_waits_for_is_not_done() -> None:
     assert done == list(range(5, MOST_LATER + 5))
 
 
+def test_work_that_gives_way_to_a_request_is_done_again() -> None:
+    worker, begun, order = Worker(), threading.Event(), list[str]()
+
+    def work() -> None:
+        order.append("begun")
+        begun.set()
+        while not answered.is_set():
+            if worker.must_give_way():
+                raise GiveWay("a request waits")
+            time.sleep(0.001)
+        order.append("done")
+
+    async def ask() -> None:
+        await worker.run(lambda: worker.later(work))
+        await asyncio.to_thread(begun.wait, _SOON)
+        await worker.run(lambda: order.append("answered"))
+        answered.set()
+
+    answered = threading.Event()
+    asyncio.run(ask())
+    worker.stop()
+    assert order == ["begun", "answered", "begun", "done"]
+
+
+@pytest.mark.parametrize("gives_way", [False, True])
+def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
+    """What runs is ended, the rest is not done; and nothing runs on the thread of the caller."""
+    worker, begun, threads = Worker(), threading.Event(), set[str]()
+
+    def work() -> None:
+        begun.set()
+        threads.add(threading.current_thread().name.partition("_")[0])
+        end = time.monotonic() + _SOON
+        while time.monotonic() < end:
+            if gives_way and worker.must_give_way():
+                raise GiveWay("the node ends")
+            time.sleep(0.001)
+
+    def leave() -> None:
+        for _ in range(5):
+            worker.later(work)
+
+    asyncio.run(worker.run(leave))
+    assert begun.wait(_SOON)
+    started = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - started < 5
+    assert threads == {"network"}
+
+
 @contextmanager
 def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
     """A node with a console, and a client of it."""
     server, ready = Server(network, 0), threading.Event()
-    told = Console(network, ())
-    told.listen()
-    server.tell(told)
+    console = Console(network, ())
+    console.listen()
+    server.attach(console)
     thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
     thread.start()
     assert ready.wait(_SOON)
     try:
         with NodeClient(server.url) as client:
-            yield client, told
+            yield client, console
     finally:
         server.stop()
         thread.join(_SOON)
@@ -105,9 +157,9 @@ def test_a_transaction_that_fails_is_answered_before_it_is_explained(
     answered = threading.Event()
     waited: list[bool] = []
 
-    def explain(*given: object) -> object:
+    def explain(*given: object, **options: object) -> object:
         waited.append(answered.wait(_SOON))
-        return trace(*given)  # type: ignore[arg-type]
+        return trace(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(console, "trace", explain)
     with Network(rules=rules) as network:
@@ -118,3 +170,29 @@ def test_a_transaction_that_fails_is_answered_before_it_is_explained(
             answered.set()
         assert waited == [True]
     assert "out of gas" in capfd.readouterr().out.lower()
+
+
+HASHING = "0x5b6201000060002050600056"
+"""KECCAK256 of 64 KiB, without an end."""
+COUNTING = "0x5b600054600101600055600056"
+"""`n++` in storage, without an end."""
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "gas"), [("filecoin", HASHING, 5 * 10**9), ("ethereum", COUNTING, 16_000_000)]
+)
+def test_a_request_and_the_end_do_not_wait_for_an_explanation(
+    rules: str, code: str, gas: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Network(rules=rules) as network:
+        with served(network) as (client, _):
+            client.ask("anvil_setCode", NOBODY, code)
+            for _ in range(2):
+                client.ask("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(gas)})
+                time.sleep(0.2)  # the explanation has begun
+                started = time.monotonic()
+                client.ask("eth_getBalance", ALICE, "latest")
+                assert time.monotonic() - started < 0.7
+            started = time.monotonic()
+        assert time.monotonic() - started < 6
+    capfd.readouterr()
