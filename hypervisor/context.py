@@ -14,7 +14,7 @@ DEVNET_CHAIN_ID = 31_415_926
 class CodeLimit:
     """How long contracts' code may be where a tool says otherwise than the network version: bytes, None as there.
 
-    `exempt` is a contract of any size: a test contract, which nobody deploys.
+    `exempt` is a contract of any size: a test contract, which never gets to a network.
     """
 
     longest: int | None = None

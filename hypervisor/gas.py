@@ -19,7 +19,7 @@ def to_milligas(gas: int) -> Milligas:
 
 
 class ChargeRefused(OutOfGas):
-    """A charge that the limit does not cover, in words once somebody reads them; `per_gas` units are one gas."""
+    """A charge that the limit does not cover, formatted when it is printed; `per_gas` units are one gas."""
 
     def __init__(self, name: str, needed: int, left: int, per_gas: int) -> None:
         super().__init__(name)

@@ -1,4 +1,4 @@
-"""What people set for the blocks to come under Ethereum's rules: kept with the tipset that they were set at.
+"""Settings of the blocks to come under Ethereum's rules: kept with the tipset that they were set at.
 
 So a restart finds them, going back to an earlier tipset takes them back, and a block that is executed again has its
 own. Under Filecoin's rules a block has none of them.

@@ -14,7 +14,7 @@ class BoundedCache(Generic[K, V]):
     """Values by key; the longest kept go first. Its lock is held for a look-up only, never while a value is made."""
 
     def __init__(self, most: int) -> None:
-        """`most` bytes are kept, as `keep` is given them."""
+        """`most` is the weight that is kept in all, in the unit that `keep` is given: bytes, or a number of values."""
         self._most = most
         self._held = 0
         self._kept: dict[K, tuple[V, int]] = {}
@@ -22,7 +22,7 @@ class BoundedCache(Generic[K, V]):
 
     @property
     def held(self) -> int:
-        """Bytes that the values weigh."""
+        """What the values weigh."""
         return self._held
 
     def get(self, key: K) -> V | None:
@@ -32,7 +32,7 @@ class BoundedCache(Generic[K, V]):
         return None if found is None else found[0]
 
     def keep(self, key: K, value: V, weight: int) -> None:
-        """Keep a value that weighs `weight` bytes, in place of others where there is no room; not one beyond that."""
+        """Keep a value of a weight, in place of others where there is no room; not one beyond that."""
         with self._lock:
             before = self._kept.pop(key, None)
             if before is not None:

@@ -32,7 +32,7 @@ from store.blockstore import BlockNotFound
 from store.cid import Cid
 
 LONGEST: Final = 3.0
-"""Seconds that listening to the instructions may take where somebody asks for it."""
+"""Seconds that listening to the instructions may take when a client asks for the places."""
 
 _LAST: Final = 4_096
 """Program counters that are kept of a frame: the compiler's own helpers, which have no line, are shorter."""

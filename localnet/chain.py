@@ -23,6 +23,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import GasBid
 from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
+from localnet.bounded_cache import BoundedCache
 from localnet.execution import Candidate, begin_epoch, end_epoch, enter_settings, execute
 from localnet.externs import ChainExterns
 from localnet.forking import ForkPoint, Origin
@@ -70,7 +71,7 @@ class Chain:
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
         self.default_gas_limit: Gas | None = None
         """Of blocks that have no other set, by the node's own options: not kept in the folder. None: the rules'."""
-        self._supplies: dict[Cid, TokenAmount] = {}
+        self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
         self.making_took = 0.0
         """Seconds that the head took to be made, if this process made it."""
         self.executing: Candidate | None = None
@@ -400,9 +401,8 @@ class Chain:
         """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""
         known = self._supplies.get(state)
         if known is None:
-            if len(self._supplies) >= _KEPT_SUPPLIES:
-                del self._supplies[next(iter(self._supplies))]
-            known = self._supplies[state] = supply_of(self.machine, self.record.vested).circulating
+            known = supply_of(self.machine, self.record.vested).circulating
+            self._supplies.keep(state, known, 1)
         return known
 
 

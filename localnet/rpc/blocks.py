@@ -52,7 +52,7 @@ def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
 
 
 def is_to_come(node: Node, ref: BlockRef) -> bool:
-    """Whether a block is meant that is not there yet, and that the node can tell all the same."""
+    """Whether the pending block is meant, and the rules have one."""
     return ref.tag == PENDING and has_pending(node.network)
 
 

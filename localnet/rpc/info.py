@@ -67,7 +67,7 @@ def accounts(node: Node) -> list[str]:
 
 
 def coinbase(node: Node) -> str:
-    """Who gets the tips under Ethereum's rules; else the zero address: blocks are produced by nobody's account."""
+    """Who gets the tips under Ethereum's rules; else the zero address: no account produces its blocks."""
     return as_data(node.network.head.next_settings.coinbase or ZERO_ADDRESS)
 
 

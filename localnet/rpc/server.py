@@ -143,19 +143,19 @@ class Server:
         await asyncio.gather(self._node.interval.run(self._mine), self._keep_house())
 
     async def _keep_house(self) -> None:
-        """Collect garbage in short turns, requests between them. What fails each time in the same way is told once."""
-        told = ""
+        """Collect garbage in short turns, requests between them. The same failure is logged once."""
+        logged = ""
         while self._node.keep_states is not None:
             await asyncio.sleep(_HOUSEKEEPING)
             try:
                 while (turn := await self._worker.run(lambda: self._node.housekeeper.turn(_TURN))) and not turn.done:
                     await asyncio.sleep(_TURN)
-                told = ""
+                logged = ""
             except Exception as error:  # noqa: BLE001  # the network goes on
                 words = f"{type(error).__name__}: {error}"
-                if words != told:
+                if words != logged:
                     _LOG.exception("no garbage was collected")
-                told = words
+                logged = words
 
     async def _mine(self, null_rounds: int) -> None:
         await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))

@@ -96,9 +96,9 @@ class Rules(Protocol):
     has_pending_block: bool
     """Whether the tag `pending` means the block to come; else it is the head."""
     has_bare_storage: bool
-    """Whether an address without code may have storage, as people can give it some by hand."""
+    """Whether an address without code may have storage, which is then set by hand."""
     has_settings: bool
-    """Whether people may set what `BlockSettings` names."""
+    """Whether what `BlockSettings` names can be set."""
     gas_advice: str
     """Where enough gas is to be had, for one whose transaction had too little; empty where every tool knows."""
 

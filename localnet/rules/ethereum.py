@@ -241,8 +241,8 @@ class EthereumRules:
         if exit_code not in WORDS:
             return failure_text(exit_code, data, reason or words)
         text = reverted_with(data)
-        told = WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
-        return f"{told} ({reason})" if reason else told
+        shown = WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
+        return f"{shown} ({reason})" if reason else shown
 
     # --- questions --------------------------------------------------------------------------------------------
 

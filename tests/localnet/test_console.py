@@ -32,7 +32,7 @@ OTHER_TEXT = f"0x{OTHER.hex()}"
 
 
 @contextmanager
-def told(network: Network, *folders: Path) -> Iterator[Console]:
+def printing(network: Network, *folders: Path) -> Iterator[Console]:
     """A console that listens."""
     console = Console(network, folders)
     console.listen()
@@ -62,12 +62,12 @@ def failed(network: Network, to: bytes | None, data: bytes) -> None:
         ("boom", [[1], 1], "ArrayIndexOutOfBounds()", "src/Vault.sol", "return items[at]"),
     ],
 )
-def test_a_failure_is_told_with_names_and_the_line(
+def test_a_failure_is_printed_with_names_and_the_line(
     network: Network, capsys: pytest.CaptureFixture[str],
     function: str, arguments: list[object], reason: str, path: str, statement: str,
 ) -> None:  # fmt: skip
     contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
-    with told(network, PROJECT / "out"):
+    with printing(network, PROJECT / "out"):
         failed(network, contract, VAULT.interface.encode_call(function, *arguments))
     output = capsys.readouterr().out
     assert f" Vault {function}(" in output
@@ -76,14 +76,14 @@ def test_a_failure_is_told_with_names_and_the_line(
     assert output.endswith(f"  at {line_of(path, statement)}\n")
 
 
-def test_want_of_gas_is_told_with_the_limit_and_where_to_get_enough(capsys: pytest.CaptureFixture[str]) -> None:
+def test_want_of_gas_is_printed_with_the_limit_and_where_to_get_enough(capsys: pytest.CaptureFixture[str]) -> None:
     """What forge counts in its own simulation is Ethereum's gas: enough to be carried, too little to run."""
     advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
     for rules, limit, line in (
         ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),
         ("ethereum", 22_000, ""),
     ):
-        with Network(rules=rules) as network, told(network, PROJECT / "out"):
+        with Network(rules=rules) as network, printing(network, PROJECT / "out"):
             contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
             capsys.readouterr()
             with pytest.raises(TransactionFailed):
@@ -94,7 +94,7 @@ def test_want_of_gas_is_told_with_the_limit_and_where_to_get_enough(capsys: pyte
 
 
 def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    with told(network, PROJECT / "out"):
+    with printing(network, PROJECT / "out"):
         contract = network.send(None, 0, CALLER.bytecode).contract_address
         failed(network, contract, CALLER.interface.encode_call("put", 6))
     output = capsys.readouterr().out
@@ -104,7 +104,7 @@ def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.Ca
 
 
 def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    with told(network, PROJECT / "out"):
+    with printing(network, PROJECT / "out"):
         failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
     assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
@@ -112,7 +112,7 @@ def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFix
 def test_on_an_official_bundle_names_and_lines_are_the_same(
     official: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with told(official, PROJECT / "out"):
+    with printing(official, PROJECT / "out"):
         contract = official.send(None, 0, CALLER.bytecode).contract_address
         failed(official, contract, CALLER.interface.encode_call("put", 6))
         failed(official, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
@@ -124,10 +124,10 @@ def test_on_an_official_bundle_names_and_lines_are_the_same(
     assert output.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
-def test_without_artifacts_the_calls_are_told_by_their_bytes_until_somebody_tells_an_abi(
+def test_without_artifacts_calls_are_shown_by_their_bytes_until_an_abi_is_added(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    with Network() as network, told(network, tmp_path):
+    with Network() as network, printing(network, tmp_path):
         contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
         data = VAULT.interface.encode_call("put", 6)
         failed(network, contract, data)
@@ -149,7 +149,7 @@ def test_without_artifacts_the_calls_are_told_by_their_bytes_until_somebody_tell
 def test_only_what_failed_or_may_have_logged_is_executed_again(
     own_network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Network() as network, told(network, PROJECT / "out") as console:
+    with Network() as network, printing(network, PROJECT / "out") as console:
         explained: list[bytes] = []
         monkeypatch.setattr(console, "_explain_transaction", lambda receipt, _: explained.append(receipt.hash))
         plain = network.deploy(ARTIFACTS / "Inbox.json")
@@ -166,7 +166,7 @@ def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str])
     with Network() as network:
         made = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
         code = code_of(network.machine, to_filecoin(made.address))
-    with Network() as network, told(network, PROJECT / "out"):
+    with Network() as network, printing(network, PROJECT / "out"):
         network.set_code(OTHER, code)
         network.send(OTHER, 0, VAULT.interface.encode_call("put", 2), gas_limit=GAS)
     assert "console.log: put 2\n" in capsys.readouterr().out
@@ -179,7 +179,7 @@ def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed
         network.send(network.accounts[1].address, 1)
         network.set_balance(OTHER, 5)
         for logs in (False, True):
-            with told(network, PROJECT / "out") as console:
+            with printing(network, PROJECT / "out") as console:
                 again: list[bytes] = []
                 monkeypatch.setattr(
                     console, "_explain_transaction", lambda receipt, _, again=again: again.append(receipt.hash)
@@ -190,13 +190,13 @@ def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed
             network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
 
 
-def test_where_execution_is_deferred_a_failure_is_told_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
-    with Network(deferred=True) as network, told(network, PROJECT / "out"):
+def test_where_execution_is_deferred_a_failure_is_printed_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network(deferred=True) as network, printing(network, PROJECT / "out"):
         failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
     assert f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n" in capsys.readouterr().out
 
 
-def test_nobody_who_reads_any_more_stops_no_block(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_output_stops_no_block(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed:
         def write(self, _: str) -> int:
             raise BrokenPipeError
@@ -204,7 +204,7 @@ def test_nobody_who_reads_any_more_stops_no_block(network: Network, monkeypatch:
         def flush(self) -> None:
             raise BrokenPipeError
 
-    with told(network, PROJECT / "out"):
+    with printing(network, PROJECT / "out"):
         monkeypatch.setattr(sys, "stdout", Closed())
         receipt = network.send(network.accounts[1].address, 1)
         monkeypatch.undo()
@@ -212,7 +212,7 @@ def test_nobody_who_reads_any_more_stops_no_block(network: Network, monkeypatch:
 
 
 def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with Network() as network, told(network, PROJECT / "out"):
+    with Network() as network, printing(network, PROJECT / "out"):
         vault = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
         # copies the calldata, delegates, reverts with what came back (EIP-1167's proxy, which no artifact describes)
         proxy = "363d3d373d3d3d363d73" + vault.address.hex() + "5af43d82803e903d91602b57fd5bf3"
@@ -224,13 +224,13 @@ def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytes
 
 
 @pytest.mark.parametrize("bundle", ["network", "official"])
-def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_told_too(
+def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_explained_too(
     bundle: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network: Network = request.getfixturevalue(bundle)
     contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
     assert contract is not None
-    with told(network, PROJECT / "out") as console:
+    with printing(network, PROJECT / "out") as console:
         client = Client(Node(network, console=console))
         block, data = network.block_number, f"0x{VAULT.interface.encode_call('put', 6).hex()}"
         asked = {"from": f"0x{network.accounts[0].address.hex()}", "to": f"0x{contract.hex()}", "data": data}
@@ -250,9 +250,9 @@ def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_told_too(
     assert capsys.readouterr().out == "console.log: put 5\n"
 
 
-def test_what_calls_and_estimates_log_is_told_once_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_calls_and_estimates_log_is_printed_once_each(capsys: pytest.CaptureFixture[str]) -> None:
     # anvil 1.7 writes the bare line for each call, failed ones, too, and for each trial of an estimate
-    with Network() as network, told(network, PROJECT / "out") as console:
+    with Network() as network, printing(network, PROJECT / "out") as console:
         client = Client(Node(network, console=console))
         plain = {"to": f"0x{network.accounts[1].address.hex()}", "from": f"0x{network.accounts[0].address.hex()}"}
         client("eth_call", plain, "latest")
@@ -275,8 +275,8 @@ def test_what_calls_and_estimates_log_is_told_once_each(capsys: pytest.CaptureFi
         assert capsys.readouterr().out == "console.log: put 2\n"
 
 
-def test_nothing_is_told_while_it_is_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
-    with Network() as network, told(network, PROJECT / "out") as console:
+def test_nothing_is_printed_while_it_is_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
+    with Network() as network, printing(network, PROJECT / "out") as console:
         client = Client(Node(network, console=console))
         assert client("anvil_setLoggingEnabled", False) is None
         contract = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
@@ -319,7 +319,7 @@ def test_an_explanation_ends_when_its_time_is_over(
     looks = itertools.count()
     network.set_code(OTHER, LOOP)
     request = CallRequest(OTHER, b"", sender=network.accounts[0].address)
-    with told(network) as listener:
+    with printing(network) as listener:
         listener.background = background = Collected()
         if asked == "transaction":
             failed(network, OTHER, b"")
@@ -340,7 +340,7 @@ def test_an_explanation_gives_way_without_a_word_and_begins_again(
     network: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vault, background = network.deploy(VAULT, 5), Collected()
-    with told(network, PROJECT / "out") as listener:
+    with printing(network, PROJECT / "out") as listener:
         listener.background = background
         failed(network, vault.address, VAULT.interface.encode_call("put", 6))
         capsys.readouterr()
@@ -358,10 +358,10 @@ def test_an_explanation_gives_way_without_a_word_and_begins_again(
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
-def test_what_happens_in_between_is_told_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_happens_in_between_is_printed_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     """Lines are printed at once, the calls of what failed behind them: with the hash, where others stand between."""
     vault, background = network.deploy(VAULT, 5), Collected()
-    with told(network, PROJECT / "out") as listener:
+    with printing(network, PROJECT / "out") as listener:
         listener.background = background
         failed(network, vault.address, VAULT.interface.encode_call("put", 6))
         sent = network.head.transactions[0].hex()
@@ -374,9 +374,9 @@ def test_what_happens_in_between_is_told_apart(network: Network, capsys: pytest.
     assert "TooMuch(6, 5)" in out
 
 
-def test_a_block_that_is_gone_is_not_told(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_block_that_is_gone_is_not_explained(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     vault, background = network.deploy(VAULT, 5), Collected()
-    with told(network) as listener:
+    with printing(network) as listener:
         listener.background = background
         snapshot = network.snapshot()
         failed(network, vault.address, VAULT.interface.encode_call("put", 6))

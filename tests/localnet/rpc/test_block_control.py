@@ -1,4 +1,4 @@
-"""What people set for blocks under Ethereum's rules: from the next block on, in the folder, taken back by a revert.
+"""What is set for blocks under Ethereum's rules: from the next block on, in the folder, taken back by a revert.
 
 anvil answers the same for coinbase, gas limit and chain id, also in calls at the head; a revert leaves its chain id.
 """
