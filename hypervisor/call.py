@@ -22,8 +22,12 @@ class Call:
 
 
 class CallResult(NamedTuple):
-    """How a call ended for its caller: exit code, returned block, the callee's own words."""
+    """How a call ended for its caller: exit code, returned block, the callee's own words.
+
+    `is_plain` if these say no more than the exit code.
+    """
 
     exit_code: int
     block: Block | None = None
     message: str = ""
+    is_plain: bool = False

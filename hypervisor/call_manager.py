@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.access import AccessTracker
 from hypervisor.address import Address, Protocol, is_eth_namespace
-from hypervisor.blame import Blame, blame_for
+from hypervisor.backtrace import Backtrace, Frame
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
@@ -81,8 +81,8 @@ class CallManager:
         self.actors_created = 0
         self.invocations = 0
         self.depth = 0
-        self.blame: Blame | None = None
-        """The last failure in the call in force, which explains it if that fails, too; None after a success."""
+        self.backtrace = Backtrace()
+        """The last failure in the call in force, which may explain it if that fails, too; empty after a success."""
         self._access = AccessTracker(self.prices, origin, receiver)
 
     # --- calls ------------------------------------------------------------------------------------------------
@@ -120,20 +120,22 @@ class CallManager:
         return result
 
     def _in_transaction(self, call: Call) -> CallResult:
-        mark, self.blame = self._begin(), None
+        mark = self._begin()
+        self.backtrace.clear()
         try:
             result = self._limited(call)
         except BaseException as error:
             self._rollback(mark)
             if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
-                self.blame = Blame(f"{call.to}: {error.message}")
+                self.backtrace.set_cause(f"{call.to}: {error.message}")
             raise
         if result.exit_code == ExitCode.OK:
             self.tree.commit()
-            self.blame = None
+            self.backtrace.clear()
         else:
             self._rollback(mark)
-            self.blame = blame_for(call.to, result.exit_code, result.message, self.blame)
+            returned = b"" if result.block is None else result.block.data
+            self.backtrace.push_frame(Frame(call.to, result.exit_code, result.message, returned, result.is_plain))
         return result
 
     def _limited(self, call: Call) -> CallResult:
@@ -205,7 +207,7 @@ class CallManager:
                 self.gas.charge("OnReturnValue", self.prices.storage_per_byte * len(block.data))
             else:
                 self.gas.charge("OnMethodReturn", self.prices.return_per_link * len(block.links))
-        return CallResult(code_, block, outcome.message)
+        return CallResult(code_, block, outcome.message, outcome.is_plain)
 
     @staticmethod
     def _returned(kernel: Kernel, outcome: Outcome) -> tuple[Block | None, int]:

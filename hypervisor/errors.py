@@ -62,13 +62,17 @@ class SyscallError(HypervisorError):
 
 
 class ActorExit(HypervisorError):
-    """An actor ended its invocation with `code` and, perhaps, a block (a handle of its own registry, 0 = none)."""
+    """An actor ended its invocation with `code` and, perhaps, a block (a handle of its own registry, 0 = none).
 
-    def __init__(self, code: int, block: int = 0, message: str = "") -> None:
+    `is_plain` if the message says no more than the code.
+    """
+
+    def __init__(self, code: int, block: int = 0, message: str = "", *, is_plain: bool = False) -> None:
         super().__init__(f"exit {exit_name(code)}: {message}" if message else f"exit {exit_name(code)}")
         self.code = code
         self.block = block
         self.message = message
+        self.is_plain = is_plain
 
 
 class OutOfGas(HypervisorError):

@@ -34,9 +34,9 @@ _LAST_NONCE = (1 << 64) - 1
 class ApplyResult:
     """What became of a message: the receipt, the money for gas, the events, words for people.
 
-    `message` is the first call's own, `reason` the innermost failed call's where that explains it (`hypervisor.blame`).
-    `fatal` is set where execution could not go on; the receipt then says 10 and takes the whole gas limit, as the
-    network's does, and the error carries the context.
+    `message` is the first call's own, `reason` what the failure began with where that explains it
+    (`hypervisor.backtrace`). `fatal` is set where execution could not go on; the receipt then says 10 and takes the
+    whole gas limit, as the network's does, and the error carries the context.
     """
 
     receipt: Receipt
@@ -189,9 +189,8 @@ class Executor:
         except Fatal as error:
             return replace(_failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data = result.block.data if result.block else b""
-        reason = calls.blame.words if calls.blame is not None else ""
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events))
-        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, reason)
+        return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, calls.backtrace.reason)
 
     # --- after ------------------------------------------------------------------------------------------------
 

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an invocation ended: exit code, a block of the invocation's registry (0 = none), the actor's own words."""
+    """How an invocation ended: exit code, a block of the invocation's registry (0 = none), the actor's own words.
+
+    `is_plain` if these say no more than the exit code.
+    """
 
     exit_code: int
     block: BlockId = NO_BLOCK
     message: str = ""
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ _PARTS: Final = {
 PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
 """The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
 
-_PASSED_ON: Final = re.compile(r"the called actor exited with code [0-9]+$|^contract reverted$")
-"""What a call says of itself whose callee has the reason."""
+_PASSED_ON: Final = re.compile(r"the called actor exited with code [0-9]+$")
+"""What a native actor of this project's says of itself whose callee has the reason."""
 
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
@@ -159,7 +159,8 @@ def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> di
     reasons = [call["decoded"]["result"] or printable(call["words"]) for call in failed]
     lines = []
     for call, reason, inner in zip(failed, reasons, [*reasons[1:], None], strict=False):
-        repeats = inner is not None and (reason == inner or _PASSED_ON.search(reason) is not None)
+        plain = call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED and not call["decoded"]["result"]
+        repeats = inner is not None and (reason == inner or plain or _PASSED_ON.search(reason) is not None)
         lines.append(f"{name(call)}: exit {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
     return {"path": list(path), "calls": lines or [printable(words)]}
 

@@ -221,8 +221,9 @@ def _run(
         return outcome.data
     if outcome.status is Status.REVERT:
         host.hold(len(outcome.data), copies=1)
-        raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, _return_bytes(invocation, outcome.data), "contract reverted")
-    raise ActorExit(outcome.status, message=outcome.status.name)
+        data = _return_bytes(invocation, outcome.data)
+        raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, data, "contract reverted", is_plain=True)
+    raise ActorExit(outcome.status, message=outcome.status.name, is_plain=True)
 
 
 # --- questions ------------------------------------------------------------------------------------------------------

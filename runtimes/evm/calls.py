@@ -10,7 +10,6 @@ from bridge.evm_steps import PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
-from hypervisor.blame import Blame
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
@@ -86,7 +85,7 @@ def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
         output = run_precompile(host, ask)
     except PrecompileFailure as error:
         calls = host.syscalls.kernel.calls
-        calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
+        calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
         if calls.tracer is not None:
             calls.tracer.event(PrecompileRefusal(ask.address, host.rules.precompiles[ask.address], str(error)))
         return Answer(False)

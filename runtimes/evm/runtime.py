@@ -53,7 +53,7 @@ class EvmRuntime:
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
             syscalls.leave()
-            outcome = Outcome(error.code, BlockId(error.block), error.message)
+            outcome = Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
         syscalls.gas.settle()
         return outcome
 
@@ -89,7 +89,7 @@ class EvmRuntime:
         try:
             return EthereumInvocation(kernel, self._codes, self._engine).run(params)
         except ActorExit as error:
-            return Outcome(error.code, BlockId(error.block), error.message)
+            return Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
 
     def _engine(self, rules: EngineRules) -> Engine:
         factory = self._engines.get(rules.name)

@@ -19,7 +19,6 @@ from bridge.filecoin_call import (
 )
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
-from hypervisor.blame import Blame
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
@@ -157,7 +156,7 @@ class Invocation:
         longest = self._calls.surroundings.block.code_limit
         if longest is not None and len(code) > longest:
             words = code_too_long(len(code), longest)
-            self._calls.blame = Blame(words)
+            self._calls.backtrace.set_cause(words)
             raise OutOfGas(words)
         if code:
             accounts.set_code(self._actor, code)
@@ -199,8 +198,8 @@ class Invocation:
     def _answer(self, ended: FrameOutcome) -> Outcome:
         if ended.status in (Status.SUCCESS, Status.REVERT):
             return Outcome(ended.status, self._kernel.ipld.accept(returned(ended.data)))
-        return self._failed(ended.status, ended.status.name)
+        return self._failed(ended.status, ended.status.name, is_plain=True)
 
-    def _failed(self, exit_code: int, message: str) -> Outcome:
+    def _failed(self, exit_code: int, message: str, *, is_plain: bool = False) -> Outcome:
         self._calls.exhaust()
-        return Outcome(exit_code, message=message)
+        return Outcome(exit_code, message=message, is_plain=is_plain)

@@ -13,7 +13,6 @@ from bridge.evm_steps import EvmCost
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
-from hypervisor.blame import Blame
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
@@ -109,7 +108,7 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     longest = host.calls.surroundings.block.code_limit
     if longest is not None and size > 2 * longest:
         words = code_too_long(size, 2 * longest, "initcode")
-        host.calls.blame = Blame(words)
+        host.calls.backtrace.set_cause(words)
         raise OutOfGas(words)
     per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
     cost = per_word * prices.words(size)

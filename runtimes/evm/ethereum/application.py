@@ -296,7 +296,7 @@ class Application:
             events=tuple(self._calls.events),
             exit_code=result.exit_code,
             message=result.message,
-            reason=self._calls.blame.words if self._calls.blame is not None else "",
+            reason=self._calls.backtrace.reason,
             gas=gas,
         )
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from bridge.evm_steps import PrecompileRefusal
 from bridge.gas import DEFAULT_RATE
 from hypervisor.address import Address
-from hypervisor.blame import Blame
 from hypervisor.call import Call
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.kernel import Kernel, SendResult
@@ -73,7 +72,7 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
                 calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
         return Answer(True, output)
     except (PrecompileFailure, OutOfGas, SyscallError) as error:
-        calls.blame = Blame(f"precompile 0x{ask.address.hex()}: {error}")
+        calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
         if calls.tracer is not None:
             calls.tracer.event(PrecompileRefusal(ask.address, name, str(error)))
         return Answer(False)

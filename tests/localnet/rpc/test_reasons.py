@@ -70,6 +70,56 @@ def test_a_failure_that_was_followed_by_a_success_is_not_blamed(network: Network
     assert "99999" not in reason(network, then_well)
 
 
+def reverting_with(data: bytes) -> bytes:
+    """Code that reverts with data."""
+    padded = data + bytes(-len(data) % 32)
+    stored = b"".join(
+        b"\x7f" + padded[at : at + 32] + b"\x61" + at.to_bytes(2, "big") + b"\x52" for at in range(0, len(padded), 32)
+    )
+    return stored + b"\x61" + len(data).to_bytes(2, "big") + bytes.fromhex("5ffd")
+
+
+def caught(actor: int) -> bytes:
+    """Init code that asks for a call of an actor and goes on, whatever the answer."""
+    return calling(actor, 0).removesuffix(bytes.fromhex("5f5ffd"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (4).to_bytes(32, "big") + b"mine".ljust(32, b"\0"),
+            "mine",
+        ),
+        (bytes.fromhex("7dd60c21"), "7dd60c21"),
+        (bytes.fromhex("4e487b71") + (17).to_bytes(32, "big"), "verflow"),
+    ],
+    ids=["Error(string)", "a custom error", "Panic(uint256)"],
+)
+def test_a_failure_that_was_caught_is_not_blamed_for_a_later_revert(network: Network, data: bytes, words: str) -> None:
+    text = reason(network, caught(99_999) + reverting_with(data))
+    assert words in text
+    assert "99999" not in text
+
+
+CONTRACT = "0x" + "c0" * 20
+CALL_IT = bytes.fromhex(f"5f5f5f5f5f73{CONTRACT[2:]}5af1")
+PASS_ITS_DATA_ON = bytes.fromhex("3d5f5f3e3d5ffd")
+
+
+@pytest.mark.parametrize("end", [bytes.fromhex("5f5ffd"), PASS_ITS_DATA_ON], ids=["nothing", "the data of the callee"])
+def test_a_revert_without_words_is_explained_through_its_callers(network: Network, end: bytes) -> None:
+    network.set_code(CONTRACT, caught(99_999) + bytes.fromhex("5f5ffd"))
+    assert "f099999: actor f099999 does not exist" in reason(network, CALL_IT + end)
+
+
+def test_words_that_a_caller_passes_on_stay_without_what_they_were_caught_for(network: Network) -> None:
+    network.set_code(CONTRACT, caught(99_999) + reverting_with(bytes.fromhex("7dd60c21")))
+    text = reason(network, CALL_IT + PASS_ITS_DATA_ON)
+    assert "7dd60c21" in text
+    assert "99999" not in text
+
+
 def test_plain_reverts_have_no_words_but_their_own() -> None:
     with Network(rules="ethereum") as network:
         assert reason(network, bytes.fromhex("5f5ffd")) == "execution reverted"
