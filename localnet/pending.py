@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
+from localnet.block_settings import BlockSettings
 from localnet.execution import begin_epoch, end_epoch, execute
 from localnet.genesis import NetworkRecord
 from localnet.producing import Producing
@@ -41,8 +42,8 @@ def has_pending(network: Producing) -> bool:
     return network.rules.has_pending_block and not network.chain.deferred
 
 
-_Origin = tuple[Tipset, int, NetworkRecord, Address, bool, tuple[bytes, ...]]
-"""Head (with its settings), timestamp, plan of upgrades, producer, and what waits, in its order."""
+_Origin = tuple[Tipset, BlockSettings, int, NetworkRecord, Address, bool, tuple[bytes, ...]]
+"""Head, settings, timestamp, plan of upgrades, producer, and what waits, in its order."""
 
 
 class PendingBlocks:
@@ -57,6 +58,7 @@ class PendingBlocks:
         network = self._network
         origin: _Origin = (
             network.head,
+            network.chain.settings_after(network.head),
             network.next_timestamp,
             network.chain.record,
             network.producer,
@@ -65,7 +67,7 @@ class PendingBlocks:
         )
         if self._kept is None or self._kept[0] != origin:
             self._kept = None  # the machine of the one before is not kept while this one is made
-            self._kept = origin, _made(network, origin[1])
+            self._kept = origin, _made(network, origin[2])
         return self._kept[1]
 
 

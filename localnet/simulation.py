@@ -23,6 +23,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.admission import impersonated
+from localnet.block_settings import BlockSettings
 from localnet.chain import Chain
 from localnet.contract_state import nonce_of
 from localnet.errors import TransactionRefused
@@ -103,7 +104,7 @@ def simulate_blocks(
         base_fee = block.block.base_fee
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
-        parent = replace(parent, next_base_fee=base_fee)
+        parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.suppose(machine, block.block)
         override_accounts(machine, block.accounts or {})
@@ -113,6 +114,17 @@ def simulate_blocks(
         done.append(simulated)
         parent = simulated.tipset
     return done
+
+
+def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettings:
+    """Those of a block: what it supposes, and else what a block after the base would have, as in geth."""
+    usual = base.next_settings if parent is base else base.next_settings.of_the_next_block()
+    return replace(
+        usual,
+        coinbase=usual.coinbase if block.coinbase is None else block.coinbase,
+        gas_limit=usual.gas_limit if block.gas_limit is None else block.gas_limit,
+        randomness=usual.randomness if block.randomness is None else block.randomness,
+    )
 
 
 def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls]:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -205,3 +208,19 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
     (block,) = simulated(official_rpc, {"calls": [call]}, traceTransfers=True)
     assert block["calls"][0]["status"] == "0x1"
     assert len(block["calls"][0]["logs"]) == 1
+
+
+def test_a_block_has_what_it_supposes_and_its_hash_covers_that() -> None:
+    """As in geth: a block's own overrides are in its header; the block after it has those of the base again."""
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc = Client(Node(network))
+        supposed = {"feeRecipient": NOBODY, "prevRandao": word(7), "gasLimit": hex(20_000_000)}
+        usual, after = simulated(rpc, {}, {})
+        names = {"feeRecipient": "miner", "prevRandao": "mixHash", "gasLimit": "gasLimit"}
+        hashes = {usual["hash"]}
+        for name, value in supposed.items():
+            first, second = simulated(rpc, {"blockOverrides": {name: value}}, {})
+            assert first[names[name]] == value
+            assert {**second, "hash": "", "parentHash": ""} == {**after, "hash": "", "parentHash": ""}
+            hashes.add(first["hash"])
+        assert len(hashes) == 4
