@@ -190,12 +190,13 @@ def _head(client: NodeClient, asked: Fork) -> Any:
     try:
         return client.ask("Filecoin.ChainHead")
     except NodeError as error:
-        if not error.answered:
+        if not error.is_unknown_method:
             raise
         raise NodeError(
             f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork needs a "
             "Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors to read",
             error.data,
+            code=error.code,
             answered=True,
         ) from None
 

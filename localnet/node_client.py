@@ -18,6 +18,8 @@ from store.json_text import parse_json
 
 _TIMEOUT: Final = 120
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
+_METHOD_NOT_FOUND: Final = -32601
+"""JSON-RPC 2.0, section 5.1."""
 _MOST_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
 
@@ -30,13 +32,20 @@ def shown_url(url: str) -> str:
 class NodeError(HypervisorError):
     """A node that does not answer, or answers with an error.
 
-    `data` is what came with it, of a revert its bytes; `answered` says whether a node answered at all.
+    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a node
+    answered at all.
     """
 
-    def __init__(self, message: str, data: Any = None, *, answered: bool = False) -> None:
+    def __init__(self, message: str, data: Any = None, *, code: Any = None, answered: bool = False) -> None:
         super().__init__(message)
         self.data = data
+        self.code = code
         self.answered = answered
+
+    @property
+    def is_unknown_method(self) -> bool:
+        """Whether the node has no such method; else it has refused this request, or there is no answer."""
+        return self.answered and self.code == _METHOD_NOT_FOUND
 
 
 class NodeClient:
@@ -68,7 +77,9 @@ class NodeClient:
             raise NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`") from None
         match answer:
             case {"error": {"message": str(words)} as error}:
-                raise NodeError(f"{self.name} answers: {words}", error.get("data"), answered=True)
+                raise NodeError(
+                    f"{self.name} answers: {words}", error.get("data"), code=error.get("code"), answered=True
+                )
             case {"result": result}:
                 return result
         raise NodeError(f"{self.name} answers what is not JSON-RPC: is it a node's?")

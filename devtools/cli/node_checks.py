@@ -58,6 +58,8 @@ def _filecoin(url: str) -> str:
     try:
         name, number = ask(url, "Filecoin.StateNetworkName"), ask(url, "Filecoin.StateNetworkVersion", None)
     except NodeError as error:
+        if not error.is_unknown_method:
+            raise
         raise NodeError(f"no Filecoin methods ({error}): this is not a Filecoin node; {_START}") from None
     return f"{printable(str(name))}, network version {_number(number)}"
 

@@ -28,7 +28,7 @@ def explained(error: NodeError, own: ContractInterface | None, folders: Sequence
         words = next((found for found in others if found != plain), None)
     if words is None or words == plain or words in str(error):
         return error
-    return NodeError(f"{error}: {words}", error.data, answered=error.answered)
+    return NodeError(f"{error}: {words}", error.data, code=error.code, answered=error.answered)
 
 
 def _revert_data(data: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from store.remote import RemoteLied, RemoteStore, RemoteUnavailable
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.test_node_client import answering
 
 COUNTER = ARTIFACTS / "Counter.json"
 BLOCK = {"Timestamp": 1_800_000_000, "ParentBaseFee": "100"}
@@ -291,11 +293,25 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
     """anvil's answer to a method that it does not have."""
 
     def ask(self: NodeClient, method: str, *params: object) -> object:
-        raise NodeError(f"{self.name} answers: Method not found", None, answered=True)
+        raise NodeError(f"{self.name} answers: Method not found", None, code=-32601, answered=True)
 
     monkeypatch.setattr(NodeClient, "ask", ask)
     with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
         find_fork_point(Fork(other.url))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (200, {"code": -32005, "message": "daily request count exceeded"}),  # of a provider that limits the rate
+        (401, {"code": -32000, "message": "must be authenticated"}),
+    ],
+)
+def test_a_node_that_refuses_is_not_taken_for_one_of_another_kind(status: int, error: dict[str, object]) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
+    with answering(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
+        find_fork_point(Fork(url))
+    assert "a node of Ethereum's alone" not in str(refused.value)
 
 
 # --- nodes that lie ---------------------------------------------------------------------------------------------------
