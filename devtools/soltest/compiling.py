@@ -18,7 +18,7 @@ from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources
 from hypervisor.errors import InvalidInput
 
-_OUTPUTS: Final = (
+OUTPUTS: Final = (
     "abi", "evm.bytecode.object", "evm.bytecode.sourceMap", "evm.bytecode.linkReferences",
     "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap", "evm.deployedBytecode.linkReferences",
     "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers", "metadata",
@@ -35,7 +35,7 @@ def standard_json(
         "sources": {name: {"content": sources.texts[name]} for name in sorted(sources.closure(chosen))},
         "settings": _settings(project.compiler, version) | {
             "remappings": [str(found) for found in sources.remappings],
-            "outputSelection": {name: {"*": list(_OUTPUTS)} for name in chosen},
+            "outputSelection": {name: {"*": list(OUTPUTS)} for name in chosen},
         },
     }  # fmt: skip
 
@@ -69,7 +69,7 @@ def compiled_sources(
 
     Raises CompileError with the compiler's words.
     """
-    settings = _settings(project.compiler, solc.version) | {"outputs": _OUTPUTS}
+    settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
     cache = CompiledCache(project.root / project.cache / "hypervisor")
     found = {name: cache.get(name, key) for name, key in keys.items()}

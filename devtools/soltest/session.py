@@ -15,6 +15,7 @@ from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Filter, Suite, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
+from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
@@ -77,7 +78,9 @@ class Session:
             if version is None:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
-            found |= compiled_sources(self.project, sources, left, solc, self.tell)
+            made = compiled_sources(self.project, sources, left, solc, self.tell)
+            leave_for_forge(self.project, sources, solc.version, made, found)
+            found |= made
         return artifacts_of(self.project.root, found)
 
     def _sources(self) -> Sources:

@@ -30,10 +30,10 @@ def add_line(file: Path) -> None:
     file.write_text(file.read_text(encoding="utf-8") + "\n// one line\n", encoding="utf-8")
 
 
-def passes(clients: Path, project: Path) -> str:
+def passes(clients: Path, project: Path, *options: str) -> str:
     """What `hypervisor test` prints, all tests passed."""
     program, solc = Path(sys.executable).with_name("hypervisor"), clients / "node_modules" / "solc"
-    done = start(clients, program, "test", "--use", solc, folder=project)
+    done = start(clients, program, "test", "--use", solc, *options, folder=project)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -51,6 +51,37 @@ def test_what_forge_has_compiled_in_several_runs_is_not_compiled_again(clients: 
     add_line(project / TEST)
     assert "Compiling 1 files" in passes(clients, project)
     assert "Compiling" not in passes(clients, project)
+
+
+def test_forge_has_nothing_to_compile_after_hypervisor_test(clients: Path, project: Path) -> None:
+    assert "Compiling 3 files" in passes(clients, project)
+    assert "No files changed, compilation skipped" in build(clients, project)
+    add_line(project / TEST)
+    assert "Compiling 1 files" in passes(clients, project)
+    assert "Compiling" not in passes(clients, project)
+    assert "No files changed, compilation skipped" in build(clients, project)
+    add_line(project / SOURCE)
+    assert "Compiling 2 files" in build(clients, project)
+    assert "Compiling" not in passes(clients, project)
+
+
+def test_a_run_of_some_tests_does_not_hide_from_forge_what_changed_for_the_others(clients: Path, project: Path) -> None:
+    text = (project / TEST).read_text(encoding="utf-8")
+    (project / "test" / "Other.t.sol").write_text(
+        text.replace("contract TillTest", "contract OtherTest"), encoding="utf-8"
+    )
+    build(clients, project)
+    add_line(project / SOURCE)
+    assert "Compiling 2 files" in passes(clients, project, "--match-path", TEST)
+    assert "Compiling 1 files" in build(clients, project)  # Other.t.sol
+    assert "Compiling" not in passes(clients, project)
+
+
+def test_forge_compiles_for_itself_where_its_settings_are_others(clients: Path, project: Path) -> None:
+    assert "Compiling 3 files" in passes(clients, project)
+    with (project / "foundry.toml").open("a", encoding="utf-8") as config:
+        config.write("optimizer = true\n")
+    assert "Compiling 3 files" in build(clients, project)
 
 
 @pytest.mark.parametrize("via_ir", [False, True], ids=["legacy", "ir"])

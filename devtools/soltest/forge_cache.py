@@ -1,0 +1,210 @@
+"""Leaves for forge what was compiled here, so that it has nothing to compile: artifacts in `out`, and its cache file.
+
+Forge takes an entry of its cache if the project's folders and the compiler's settings are those that the file names,
+and if the source and all that it imports have the hashes that the file names; else it compiles. What is written here is
+at worst of no use. Rules: what forge 1.7.1 writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Set
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from devtools.soltest.compiled_cache import CompiledSource
+from devtools.soltest.compiling import OUTPUTS
+from devtools.soltest.evm_versions import evm_version
+from devtools.soltest.forge_artifacts import FORGE_CACHE
+from devtools.soltest.project import Project
+from devtools.soltest.sources import Sources
+from devtools.soltest.xxh3 import xxh3_64
+
+_PROFILE: Final = "default"
+
+
+def leave_for_forge(
+    project: Project,
+    sources: Sources,
+    version: str,
+    compiled: Mapping[str, CompiledSource],
+    current: Mapping[str, CompiledSource],
+) -> None:
+    """Write these compiled sources as forge would have; `current` are those of which it has them already.
+
+    Nothing is written where forge could not use it, where its own files are of other settings, or where the folders
+    cannot be written.
+    """
+    content = _cache_for(project, sources, version) if compiled else None
+    if content is None or not all((project.root / name).is_file() for name in sources.texts):
+        return
+    try:
+        empty = {name: source for name, source in current.items() if not source.places}
+        _write(project, sources, version, content, {**compiled, **empty})
+    except (OSError, KeyError, TypeError, ValueError, AttributeError):
+        return  # its folders or its cache are not as forge leaves them: it compiles for itself
+
+
+def _cache_for(project: Project, sources: Sources, version: str) -> dict[str, Any] | None:
+    """Forge's cache as it is, a new one where there is none; None where it is not of this project's settings."""
+    if project.compiler.optimizer_details is not None:
+        return None
+    file = project.root / project.cache / FORGE_CACHE
+    new = _new_cache(project, sources, version)
+    try:
+        found = orjson.loads(file.read_bytes())
+    except FileNotFoundError:
+        return new
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    try:
+        same = (
+            found["paths"] == new["paths"]
+            and found["profiles"].keys() == new["profiles"].keys()
+            and found["profiles"][_PROFILE]["solc"] == new["profiles"][_PROFILE]["solc"]
+            and not found["preprocessed"]
+            and isinstance(found["files"], dict)
+            and isinstance(found["builds"], list)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return found if same else None
+
+
+def _new_cache(project: Project, sources: Sources, version: str) -> dict[str, Any]:
+    chosen = project.compiler
+    fork = evm_version(chosen.evm_version, version)
+    remappings = [str(found) for found in sources.remappings]
+    solc: dict[str, Any] = {"remappings": remappings} if remappings else {}
+    solc |= {
+        "optimizer": {"enabled": chosen.optimizer, "runs": chosen.runs},
+        "metadata": {
+            "useLiteralContent": False,
+            "bytecodeHash": chosen.bytecode_hash,
+            "appendCBOR": chosen.cbor_metadata,
+        },
+        "outputSelection": {"*": {"*": list(OUTPUTS)}},
+        "evmVersion": fork,
+        "viaIR": chosen.via_ir,
+        "libraries": {},
+    }
+    vyper = {"evmVersion": fork, "outputSelection": {"*": {"*": ["abi", "evm.bytecode", "evm.deployedBytecode"]}}}
+    return {
+        "_format": "",
+        "paths": {
+            "artifacts": project.out,
+            "build_infos": f"{project.out}/build-info",
+            "sources": project.src,
+            "tests": project.test,
+            "scripts": project.script,
+            "libraries": list(project.libs),
+        },
+        "files": {},
+        "builds": [],
+        "profiles": {_PROFILE: {"solc": solc, "vyper": vyper}},
+        "preprocessed": False,
+        "mocks": [],
+    }
+
+
+def _write(
+    project: Project,
+    sources: Sources,
+    version: str,
+    content: dict[str, Any],
+    compiled: Mapping[str, CompiledSource],
+) -> None:
+    """Artifacts first, then the runs' numbers, and the cache that names both at the end."""
+    out = project.root / project.out
+    files = {name: entry for name, entry in _true_entries(project, content["files"]).items() if name not in compiled}
+    taken = {made["path"] for entry in files.values() for made in _made(entry)}
+    runs = _runs(compiled)
+    for name, source in compiled.items():
+        numbers = runs[name]
+        build = _build_id(numbers)
+        artifacts: dict[str, Any] = {}
+        for place in source.places:
+            path = _free(name, place.name, taken)
+            taken.add(path)
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / path).write_bytes(place.path.read_bytes())
+            artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
+        info = out / "build-info" / f"{build}.json"
+        info.parent.mkdir(parents=True, exist_ok=True)
+        told = {"id": build, "source_id_to_path": {str(n): numbers[n] for n in sorted(numbers)}, "language": "Solidity"}
+        info.write_bytes(orjson.dumps(told))
+        files[name] = _entry(project, sources, name, artifacts)
+    builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
+    whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
+    file = project.root / project.cache / FORGE_CACHE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{FORGE_CACHE}.{os.getpid()}")
+    partial.write_bytes(orjson.dumps(whole))
+    partial.replace(file)
+
+
+def _true_entries(project: Project, files: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of sources that are as they were, with all that they import.
+
+    Forge would find the others by the hash of what changed; an entry that is written anew hides that from it.
+    """
+    there = {name: project.root / name for name in files if (project.root / name).is_file()}
+    same = {name for name, file in there.items() if files[name]["contentHash"] == _hash(file.read_text("utf-8"))}
+    return {name: entry for name, entry in files.items() if same.issuperset((name, *entry["imports"]))}
+
+
+def _hash(text: str) -> str:
+    return f"{xxh3_64(text.encode()):016x}"
+
+
+def _entry(project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "lastModificationDate": int((project.root / name).stat().st_mtime * 1000),
+        "contentHash": _hash(sources.texts[name]),
+        "interfaceReprHash": None,
+        "sourceName": name,
+        "imports": sorted(sources.closure([name]) - {name}),
+        "versionRequirement": None,
+        "artifacts": artifacts,
+        "seenByCompiler": True,
+    }
+
+
+def _made(entry: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """An entry's artifacts."""
+    return [
+        made for versions in entry["artifacts"].values() for profiles in versions.values() for made in profiles.values()
+    ]
+
+
+def _free(file: str, name: str, taken: Set[str]) -> str:
+    """Where forge writes a contract: below the file's name, with folders before it where others have that path."""
+    parts = Path(file).parts
+    for start in range(len(parts) - 1, -1, -1):
+        path = "/".join((*parts[start:], f"{name}.json"))
+        if path not in taken:
+            return path
+    return path
+
+
+def _runs(compiled: Mapping[str, CompiledSource]) -> dict[str, dict[int, str]]:
+    """By source, the numbers of the run of the compiler that made it, put together from its sources' parts."""
+    runs: list[dict[int, str]] = []
+    found = {}
+    for name, source in compiled.items():
+        for run in runs:
+            if all(run.get(number, path) == path for number, path in source.numbers.items()):
+                break
+        else:
+            run = {}
+            runs.append(run)
+        run.update(source.numbers)
+        found[name] = run
+    return found
+
+
+def _build_id(numbers: Mapping[int, str]) -> str:
+    return sha256(orjson.dumps(sorted(numbers.items()))).hexdigest()[:16]
