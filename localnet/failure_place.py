@@ -34,6 +34,8 @@ class FailurePlaces:
         `path` has the place of each call among its siblings (`localnet.trace_report`), those to `console.log` left out.
         Raises what the limit does.
         """
+        if not self._artifacts.contracts():
+            return None  # no source is known
         listener = Counters(limit)
         replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
         replay.machine = self._instructions.told_by(replay.machine)
@@ -44,6 +46,8 @@ class FailurePlaces:
         self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
     ) -> str | None:
         """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
+        if not self._artifacts.contracts():
+            return None
         listener, machine = Counters(limit), self._instructions.told_by(machine)
         listened(machine, request, listener, lambda: None)
         return self._found(machine, listener, exit_code, path)

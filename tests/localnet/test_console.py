@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet import Artifact, Network, TransactionFailed, time_limit
+from localnet import Artifact, Network, TransactionFailed, failure_place, time_limit
 from localnet.call_request import CallRequest
 from localnet.console import Console, explaining_time
 from localnet.contract_state import code_of
@@ -386,3 +386,16 @@ def test_a_block_that_is_gone_is_not_explained(network: Network, capsys: pytest.
         for explain in background.work:
             explain()
     assert capsys.readouterr().out == ""
+
+
+def test_no_line_is_looked_for_where_no_source_is_known(
+    network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """To watch each instruction takes up to a second."""
+    watched: list[float] = []
+    monkeypatch.setattr(failure_place, "Counters", lambda limit: watched.append(limit.seconds))
+    network.set_code(OTHER, LOOP)
+    with printing(network, tmp_path):
+        failed(network, OTHER, b"")
+    assert "SYS_OUT_OF_GAS" in capsys.readouterr().out
+    assert watched == []
