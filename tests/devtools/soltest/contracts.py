@@ -13,6 +13,8 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
+from devtools.soltest.stage import selector
+
 PASS = ["00"]
 FAIL = ["5f5ffd"]
 LOOP = ["again:", "@again", "56"]
@@ -102,3 +104,14 @@ def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[
         }
         made[name] = {**content, "metadata": metadata, "id": 0}
     return write(root / "out" / Path(file).name, made)
+
+
+def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
+    """An invariant of what count() of a counter says, which is in memory at 0 then."""
+    init_code = bytes.fromhex(counter["bytecode"]["object"])
+    # setUp creates the counter of the init code in memory, word by word, and keeps its address in slot 0
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    create = f"61{len(init_code):04x}5f5ff05f5500"
+    asks = "63" + selector("count()").hex() + "60e01b5f52" + "60205f60045f5f545afa50"
+    return {"setUp()": [*stores, create], "invariantFew()": [asks, holds, "@good", "57", "5f5ffd", "good:", "00"]}

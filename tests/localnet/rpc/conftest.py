@@ -13,6 +13,7 @@ import pytest
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Limits, Node
+from tests.localnet.conftest import Clock
 
 
 class Failed(Exception):
@@ -73,3 +74,10 @@ def narrow_rpc(network: Network) -> Iterator[Client]:
 def _closed(client: Client) -> Iterator[Client]:
     yield client
     client.node.close()
+
+
+@pytest.fixture
+def fresh() -> Iterator[Client]:
+    """A client of a network that no other test goes on with: it may go back to where it began."""
+    with Network(clock=Clock()) as network:
+        yield Client(Node(network))

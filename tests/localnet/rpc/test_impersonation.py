@@ -1,0 +1,129 @@
+"""Senders without keys: accounts and contracts that are impersonated, and their nonces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress, create_address, to_filecoin
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
+from tests.localnet.rpc.conftest import Client, Failed
+
+ONE = f"0x{1:064x}"
+
+
+class TestImpersonation:
+    """eth_sendTransaction without a key."""
+
+    def test_somebody_else_sends_while_it_lasts(self, rpc: Client) -> None:
+        rpc("anvil_setBalance", NOBODY, hex(10**18))
+        payment = {"from": NOBODY, "to": BOB, "value": "0x5"}
+        with pytest.raises(Failed, match="unknown account") as failed:
+            rpc("eth_sendTransaction", payment)
+        assert failed.value.code == -32000
+        assert rpc("hardhat_impersonateAccount", NOBODY) is None
+        receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", payment))
+        assert (receipt["from"], receipt["status"], receipt["type"]) == (NOBODY, "0x1", "0x2")
+        found = rpc("eth_getTransactionByHash", receipt["transactionHash"])
+        assert (found["from"], found["nonce"], found["value"], found["r"]) == (NOBODY, "0x0", "0x5", "0x0")
+        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is None
+        assert rpc("anvil_stopImpersonatingAccount", NOBODY) is None
+        with pytest.raises(Failed, match="unknown account"):
+            rpc("eth_sendTransaction", payment)
+
+    def test_everybody_sends(self, fresh: Client) -> None:
+        counter = deploy(fresh, COUNTER)
+        assert fresh("anvil_autoImpersonateAccount", True) is None
+        sent = fresh("eth_sendTransaction", {"from": counter, "to": counter, "data": calldata(COUNTER, "increment")})
+        assert fresh("eth_getTransactionReceipt", sent)["status"] == "0x1"
+        assert fresh("eth_call", {"to": counter, "data": calldata(COUNTER, "number")}) == ONE
+        assert fresh("debug_traceTransaction", sent, {"tracer": "callTracer"})["from"] == counter
+        fresh("anvil_reset")
+        with pytest.raises(Failed, match="unknown account"):
+            fresh("eth_sendTransaction", {"from": counter, "to": counter})
+
+    def test_a_transaction_that_needs_no_permission(self, rpc: Client) -> None:
+        system = "0xff00000000000000000000000000000000000000"
+        sent = rpc("eth_sendUnsignedTransaction", {"from": system, "to": BOB})
+        assert rpc("eth_getTransactionReceipt", sent)["from"] == system
+
+
+FACTORY_CODE = "0x5f5f5ff05f5260205ff3"
+
+"""PUSH0 PUSH0 PUSH0 CREATE, and the new contract's address as the answer."""
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_a_contract_that_is_impersonated_has_one_nonce(rules: str) -> None:
+    """Nonces and addresses of new contracts are anvil's: a transaction uses up the nonce before it is executed."""
+    with Network(clock=Clock(), rules=rules) as network:
+        rpc = Client(Node(network))
+        init = f"0x69{FACTORY_CODE[2:]}5f52600a6016f3"  # returns the code that it pushed
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "data": init})
+        factory = rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+        assert rpc("eth_getCode", factory) == FACTORY_CODE
+        rpc("anvil_impersonateAccount", factory)
+        owner = EthAddress(bytes.fromhex(factory[2:]))
+
+        def carry_out(request: dict[str, str]) -> dict[str, Any]:
+            """A transaction from the contract as a client makes it, with the nonce that it is told."""
+            nonces = {rpc("eth_getTransactionCount", factory, tag) for tag in ("latest", "pending")}
+            nonces.add(hex(rpc("Filecoin.MpoolGetNonce", str(to_filecoin(owner)))))
+            nonce = nonces.pop()
+            assert not nonces, "one nonce, whichever way it is asked for"
+            gas = rpc("eth_estimateGas", {**request, "from": factory})
+            hash_ = rpc("eth_sendTransaction", {**request, "from": factory, "nonce": nonce, "gas": gas})
+            found: dict[str, Any] = rpc("eth_getTransactionReceipt", hash_)
+            assert (found["status"], rpc("eth_getTransactionByHash", hash_)["nonce"]) == ("0x1", nonce)
+            return found
+
+        def created(nonce: int) -> str:
+            return "0x" + create_address(owner, nonce).hex()
+
+        assert rpc("eth_getTransactionCount", factory) == "0x1"
+        carry_out({"to": BOB})
+        if rules == "ethereum":
+            assert carry_out({"data": init})["contractAddress"] == created(2)
+        else:
+            with pytest.raises(Failed, match="is no account: it may not deploy"):
+                carry_out({"data": init})
+            rpc("anvil_setNonce", factory, "0x3")
+        assert rpc("eth_call", {"to": factory})[-40:] == created(3)[2:]
+        rpc("eth_sendTransaction", {"from": ALICE, "to": factory})
+        assert rpc("eth_getTransactionCount", factory) == "0x4"
+        carry_out({"to": factory})  # at nonce 4: what it creates has 5
+        assert rpc("eth_getTransactionCount", factory) == "0x6"
+        assert rpc("eth_getTransactionCount", created(5)) == "0x1"
+        assert rpc("eth_getTransactionCount", created(4)) == "0x0"
+        with pytest.raises(Failed, match="nonce too low"):
+            rpc("eth_sendTransaction", {"from": factory, "to": BOB, "nonce": "0x5"})
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_transactions_of_a_contract_that_wait_count_one_after_the_other(rules: str) -> None:
+    with Network(clock=Clock(), rules=rules) as network:
+        rpc = Client(Node(network))
+        counter = deploy(rpc, COUNTER)
+        rpc("anvil_impersonateAccount", counter)
+        rpc("evm_setAutomine", False)
+        sent = [rpc("eth_sendTransaction", {"from": counter, "to": BOB}) for _ in range(3)]
+        assert rpc("eth_getTransactionCount", counter, "pending") == "0x4"
+        assert rpc("txpool_status") == {"pending": "0x3", "queued": "0x0"}
+        rpc("evm_mine")
+        assert [rpc("eth_getTransactionReceipt", hash_)["status"] for hash_ in sent] == ["0x1"] * 3
+        assert rpc("eth_getTransactionCount", counter) == "0x4"
+
+
+def test_accounts_that_are_impersonated_are_listed_as_anvil_does(rpc: Client) -> None:
+    """ethers' `getSigner` refuses what eth_accounts does not list. anvil lists nobody for auto-impersonation."""
+    own = rpc("eth_accounts")
+    rpc("anvil_impersonateAccount", NOBODY)
+    rpc("anvil_impersonateAccount", ALICE)
+    assert rpc("eth_accounts") == [*own, NOBODY]
+    rpc("anvil_stopImpersonatingAccount", NOBODY)
+    rpc("anvil_autoImpersonateAccount", True)
+    assert rpc("eth_accounts") == own
