@@ -81,7 +81,7 @@ class ContractArtifact:
         try:
             abi = found["abi"]
             if not isinstance(abi, list) or not all(isinstance(entry, dict) for entry in abi):
-                raise TypeError("the interface is no list of objects")
+                raise TypeError("the interface is not a list of objects")
             creation, runtime = (Bytecode.of(found.get(key) or {}) for key in ("bytecode", "deployedBytecode"))
             bytes.fromhex(_without_names(creation.object))
             return cls(name, file, abi, creation, runtime, dict(found.get("methodIdentifiers") or {}))
@@ -129,7 +129,7 @@ class Artifacts:
             except orjson.JSONDecodeError as error:
                 raise InvalidInput(f"{place.path} is corrupt: {error}") from None
             if not isinstance(content, dict):
-                raise InvalidInput(f"{place.path} is corrupt: it is no object")
+                raise InvalidInput(f"{place.path} is corrupt: it is not an object")
             known = self._read[place] = ContractArtifact.of(place.name, place.file, content)
         return known
 

@@ -49,7 +49,7 @@ class Filter:
             try:
                 re.compile(pattern or "")
             except re.error as error:
-                raise InvalidInput(f"'{pattern}' is no regular expression: {error}") from None
+                raise InvalidInput(f"'{pattern}' is not a valid regular expression: {error}") from None
 
     def text(self) -> str:
         """As the command line has it; empty where everything is wanted."""

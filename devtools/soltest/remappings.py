@@ -33,7 +33,7 @@ class Remapping:
         before, equals, target = text.partition("=")
         context, _, prefix = before.rpartition(":")
         if not equals or not prefix:
-            raise InvalidInput(f"'{text}' is no remapping: expected prefix=target")
+            raise InvalidInput(f"'{text}' is not a remapping: expected prefix=target")
         return cls(prefix, target, context)
 
     def __str__(self) -> str:

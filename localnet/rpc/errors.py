@@ -66,7 +66,7 @@ def invalid_params(message: str) -> RpcError:
 
 
 def from_exception(error: Exception) -> RpcError:
-    """What a client is told of an error; one that is nobody's fault but ours says so, and no more."""
+    """What a client learns of an error; one that is a defect of ours says so, and no more."""
     match error:
         case RpcError():
             return error

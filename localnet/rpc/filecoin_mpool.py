@@ -105,7 +105,7 @@ def push_messages(node: Node, requests: list[Message], most: TokenAmount = Token
 
 
 def get_nonce(node: Node, owner: Address) -> int:
-    """The next nonce of an account, after what waits. Error 11 where nobody has the address."""
+    """The next nonce of an account, after what waits. Error 11 where no actor has the address."""
     machine = node.network.machine
     actor_of(machine, owner)
     return node.network.pending_nonce(owner)
@@ -142,7 +142,7 @@ def wallet_has(node: Node, owner: Address) -> bool:
 
 
 def wallet_balance(node: Node, owner: Address) -> str:
-    """The balance of an address in attoFIL; 0 where nobody has it."""
+    """The balance of an address in attoFIL; 0 where no actor has it."""
     return str(machine_at(node, HEAD).balance(owner))
 
 

@@ -67,7 +67,7 @@ def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
 
 
 def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
-    """The f0 address of an actor. Error 11 where nobody has the address."""
+    """The f0 address of an actor. Error 11 where no actor has the address."""
     return address_json(Address.id(id_of(machine_at(node, key), owner)))
 
 

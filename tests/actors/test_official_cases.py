@@ -2,7 +2,7 @@
 
 The cases were recorded with the official actors: every exit code, return value, event, balance and state head must be
 the same. Contracts run on the official EVM actor here, so that our guests are all that is new. The recorded states
-name the official code CIDs, so our modules are put behind them. Without the test data the cases are the few that
+name the official code CIDs, so our modules are put under them. Without the test data the cases are the few that
 tests/conformance/fevm_cases.py has recorded, on our own bundle.
 """
 

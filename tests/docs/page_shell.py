@@ -2,7 +2,7 @@
 which they stand, in one shell, in an empty folder.
 
 - A fenced block whose first line is a comment with a file's name (`# test_x.py`, `// src/X.sol`) is that file.
-- The lines of `console` and `bash` blocks are commands. Behind three blanks and `#`, a line says what it prints;
+- The lines of `console` and `bash` blocks are commands. After three blanks and `#`, a line says what it prints;
   `fails` means that it ends with another status than 0.
 - A `hypervisor node` in the foreground is the one in another terminal: it runs until the page ends, and the next
   command waits for it.

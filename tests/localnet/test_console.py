@@ -359,7 +359,7 @@ def test_an_explanation_gives_way_without_a_word_and_begins_again(
 
 
 def test_what_happens_in_between_is_printed_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines are printed at once, the calls of what failed behind them: with the hash, where others stand between."""
+    """Lines are printed at once, the calls of what failed after them: with the hash, where others stand between."""
     vault, background = network.deploy(VAULT, 5), Collected()
     with printing(network, PROJECT / "out") as listener:
         listener.background = background

@@ -44,7 +44,7 @@ class Comparison:
 
 
 def main() -> int:
-    """The exit code: 1 for a difference that nobody knows, 2 without the suites."""
+    """The exit code: 1 for a difference that is not listed, 2 without the suites."""
     parser = options(__doc__, 2000)
     parser.add_argument("--suite", action="append", choices=[*SUITES], help=f"these (default: {', '.join(QUICK)})")
     parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])

@@ -81,12 +81,12 @@ def _account(given: Mapping[str, Any]) -> tuple[int, int, bytes, dict[int, int]]
 def _address(text: str) -> EthAddress:
     found = bytes.fromhex(text.removeprefix("0x"))
     if len(found) != 20:
-        raise ValueError(f"'{text}' is no address")
+        raise ValueError(f"'{text}' is not an address")
     return EthAddress(found)
 
 
 def _number(given: str | int) -> int:
     found = given if isinstance(given, int) else int(given, 0)
     if not 0 <= found < 1 << 256:
-        raise ValueError(f"{given} is no word")
+        raise ValueError(f"{given} is not a word of 32 bytes")
     return found

@@ -142,7 +142,7 @@ def _serialize_type_in(context: Context, name: str, key: str, description: str, 
 
 def _decoded(description: str, data: bytes) -> Any:
     if not is_type(description):
-        raise CheatcodeFailure(f"'{description}' is no type of the ABI")
+        raise CheatcodeFailure(f"'{description}' is not a type of the ABI")
     return decode([description], data)[0]
 
 

@@ -59,7 +59,7 @@ def _hash_bound_struct(context: Context, path: str, name: str, data: bytes) -> b
 def _hash_typed_data(_context: Context, text: str) -> bytes:
     document = documents.read_json(text)
     if not isinstance(document, dict):
-        raise CheatcodeFailure("the typed data are no object")
+        raise CheatcodeFailure("the typed data are not an object")
     types, domain = document.get("types"), document.get("domain")
     if isinstance(types, dict) and isinstance(domain, dict):
         members = [{"name": name, "type": kind} for name, kind in _DOMAIN_MEMBERS.items() if name in domain]
@@ -94,11 +94,11 @@ def _types(definition: str) -> Types:
     while definition[at:].strip():
         component = _COMPONENT.match(definition, at)
         if component is None:
-            raise CheatcodeFailure(f"parser error: {definition[at : at + 40]!r} is no type with its members")
+            raise CheatcodeFailure(f"parser error: {definition[at : at + 40]!r} is not a type with its members")
         name, inside = component.groups()
         members = [_MEMBER.fullmatch(part) for part in inside.split(",")] if inside.strip() else []
         if any(member is None for member in members):
-            raise CheatcodeFailure(f"parser error: the members of {name} are no list of types with names")
+            raise CheatcodeFailure(f"parser error: the members of {name} are not a list of types with names")
         types[name] = [{"type": member[1], "name": member[2]} for member in members if member is not None]
         at = component.end()
     return types

@@ -55,7 +55,7 @@ def test_filters_take_what_forges_take(tmp_path: Path, wanted: Filter, found: se
 
 
 def test_what_is_no_regular_expression_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"'\(' is no regular expression"):
+    with pytest.raises(InvalidInput, match=r"'\(' is not a valid regular expression"):
         Filter(test="(").check()
 
 

@@ -88,7 +88,7 @@ def storing(*end: str) -> list[str]:
 
 
 def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path: Path) -> None:
-    # its calls alone are listened to, and so its loop runs in the engine as when nobody listens: forge takes the same
+    # its calls alone are listened to, and so its loop runs in the engine as without a listener: forge takes the same
     job = job_of(tmp_path, artifact({"testReverts()": storing("5f5ffd"), "testPasses()": storing("00")}), evm="fast")
     ((passed, failed),) = (sorted(suite.tests, key=lambda test: test.status.value)[::-1] for suite in results(job))
     assert (passed.status, failed.status) == (Status.SUCCESS, Status.FAILURE)

@@ -1,4 +1,4 @@
-"""Files under `snapshots/` are forge's, byte for byte, and what differs from them is told in its words."""
+"""Files under `snapshots/` are forge's, byte for byte, and what differs from them is reported in its words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_group_is_a_file_as_forge_writes_it(tmp_path: Path) -> None:
     assert (tmp_path / "snapshots" / "group.json").read_text(encoding="utf-8") == '{\n  "c": "0"\n}'
 
 
-def test_what_nobody_measured_leaves_no_folder(tmp_path: Path) -> None:
+def test_without_a_measurement_there_is_no_folder(tmp_path: Path) -> None:
     write(measured([]), tmp_path / "snapshots")
     assert not (tmp_path / "snapshots").exists()
 

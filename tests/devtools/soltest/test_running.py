@@ -227,7 +227,7 @@ LONGEST = 24_576
 
 
 def sized(size: int) -> list[str]:
-    """A body that, in a later block, creates a contract of so many bytes of code, and reverts where it cannot."""
+    """A body that, in a later block, creates a contract of `size` bytes of code, and reverts where it cannot."""
     init_code = "61" + size.to_bytes(2, "big").hex() + "5ff3"  # return(0, size)
     roll = f"631f7b4f305f5260056020525f5f6024601c5f73{VM_ADDRESS.hex()}5af150"
     return [roll, f"64{init_code}5f52", "6005601b5ff0", "@made", "57", "5f5ffd", "made:", "00"]

@@ -19,7 +19,7 @@ ONE = f"0x{1:064x}"
 class TestImpersonation:
     """eth_sendTransaction without a key."""
 
-    def test_somebody_else_sends_while_it_lasts(self, rpc: Client) -> None:
+    def test_another_account_sends_while_it_lasts(self, rpc: Client) -> None:
         rpc("anvil_setBalance", NOBODY, hex(10**18))
         payment = {"from": NOBODY, "to": BOB, "value": "0x5"}
         with pytest.raises(Failed, match="unknown account") as failed:
@@ -35,7 +35,7 @@ class TestImpersonation:
         with pytest.raises(Failed, match="unknown account"):
             rpc("eth_sendTransaction", payment)
 
-    def test_everybody_sends(self, fresh: Client) -> None:
+    def test_every_account_sends(self, fresh: Client) -> None:
         counter = deploy(fresh, COUNTER)
         assert fresh("anvil_autoImpersonateAccount", True) is None
         sent = fresh("eth_sendTransaction", {"from": counter, "to": counter, "data": calldata(COUNTER, "increment")})
@@ -70,7 +70,7 @@ def test_a_contract_that_is_impersonated_has_one_nonce(rules: str) -> None:
         owner = EthAddress(bytes.fromhex(factory[2:]))
 
         def carry_out(request: dict[str, str]) -> dict[str, Any]:
-            """A transaction from the contract as a client makes it, with the nonce that it is told."""
+            """A transaction from the contract as a client makes it, with the nonce that it gets as an answer."""
             nonces = {rpc("eth_getTransactionCount", factory, tag) for tag in ("latest", "pending")}
             nonces.add(hex(rpc("Filecoin.MpoolGetNonce", str(to_filecoin(owner)))))
             nonce = nonces.pop()
@@ -119,7 +119,7 @@ def test_transactions_of_a_contract_that_wait_count_one_after_the_other(rules: s
 
 
 def test_accounts_that_are_impersonated_are_listed_as_anvil_does(rpc: Client) -> None:
-    """ethers' `getSigner` refuses what eth_accounts does not list. anvil lists nobody for auto-impersonation."""
+    """ethers' `getSigner` refuses what eth_accounts does not list. anvil lists no account for auto-impersonation."""
     own = rpc("eth_accounts")
     rpc("anvil_impersonateAccount", NOBODY)
     rpc("anvil_impersonateAccount", ALICE)

@@ -38,7 +38,7 @@ def test_the_block_to_come_has_what_waits(rpc: Client, clock: Clock) -> None:
     clock.now = START + 30
     head = rpc("eth_getBlockByNumber", "latest", False)
     sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"}) for _ in range(2)]
-    rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "nonce": "0x7"})  # behind a gap
+    rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "nonce": "0x7"})  # after a gap
     found = rpc("eth_getBlockByNumber", "pending", False)
     assert (found["number"], found["parentHash"], found["transactions"]) == ("0x1", head["hash"], sent)
     assert (found["gasUsed"], found["timestamp"]) == (hex(42_000), hex(START + 30))

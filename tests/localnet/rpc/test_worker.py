@@ -1,4 +1,4 @@
-"""The thread that a network belongs to: clients are answered first, and work in the background comes behind that."""
+"""The thread that a network belongs to: clients are answered first, and work in the background comes after that."""
 
 from __future__ import annotations
 
