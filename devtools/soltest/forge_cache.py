@@ -38,7 +38,7 @@ def leave_for_forge(
     Nothing is written where forge could not use it, where its own files are of other settings, or where the folders
     cannot be written.
     """
-    content = _cache_for(project, sources, version) if compiled else None
+    content = _cache_for(project, version) if compiled else None
     if content is None or not all((project.root / name).is_file() for name in sources.texts):
         return
     try:
@@ -48,12 +48,12 @@ def leave_for_forge(
         return  # its folders or its cache are not as forge leaves them: it compiles for itself
 
 
-def _cache_for(project: Project, sources: Sources, version: str) -> dict[str, Any] | None:
+def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
     """Forge's cache as it is, a new one where there is none; None where it is not of this project's settings."""
     if project.compiler.optimizer_details is not None:
         return None
     file = project.root / project.cache / FORGE_CACHE
-    new = _new_cache(project, sources, version)
+    new = _new_cache(project, version)
     try:
         found = orjson.loads(file.read_bytes())
     except FileNotFoundError:
@@ -74,12 +74,10 @@ def _cache_for(project: Project, sources: Sources, version: str) -> dict[str, An
     return found if same else None
 
 
-def _new_cache(project: Project, sources: Sources, version: str) -> dict[str, Any]:
+def _new_cache(project: Project, version: str) -> dict[str, Any]:
     chosen = project.compiler
     fork = evm_version(chosen.evm_version, version)
-    remappings = [str(found) for found in sources.remappings]
-    solc: dict[str, Any] = {"remappings": remappings} if remappings else {}
-    solc |= {
+    solc = {  # forge leaves out the remappings here
         "optimizer": {"enabled": chosen.optimizer, "runs": chosen.runs},
         "metadata": {
             "useLiteralContent": False,

@@ -54,6 +54,8 @@ def test_what_forge_has_compiled_in_several_runs_is_not_compiled_again(clients: 
 
 
 def test_forge_has_nothing_to_compile_after_hypervisor_test(clients: Path, project: Path) -> None:
+    with (project / "foundry.toml").open("a", encoding="utf-8") as config:
+        config.write('remappings = ["sources/=src/"]\n')
     assert "Compiling 3 files" in passes(clients, project)
     assert "No files changed, compilation skipped" in build(clients, project)
     add_line(project / TEST)

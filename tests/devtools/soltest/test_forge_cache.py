@@ -13,6 +13,7 @@ from devtools.soltest.artifact import Place
 from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.project import CompilerSettings, Project
+from devtools.soltest.remappings import Remapping
 from devtools.soltest.sources import Sources
 
 # Two sources as forge 1.7.1 has written them into its cache, with the hashes that it gave them.
@@ -36,7 +37,7 @@ class Left:
     def __init__(self, root: Path) -> None:
         self.project = Project(root, compiler=CompilerSettings(optimizer=True))
         texts = {name: f"{HEAD}{text}\n" for name, (_, text) in HASHES.items()}
-        self.sources = Sources(texts, frozenset(texts), (), {"src/A.sol": ("src/L.sol",)})
+        self.sources = Sources(texts, frozenset(texts), (Remapping("x/", "src/"),), {"src/A.sol": ("src/L.sol",)})
         (root / "src").mkdir()
         for name, text in texts.items():
             (root / name).write_text(text, encoding="utf-8")
@@ -74,6 +75,7 @@ def test_a_new_cache_has_forges_form(left: Left) -> None:
     assert entry["imports"] == ["src/L.sol"]
     assert entry["artifacts"] == {"A": {"0.8.37": {"default": {"path": "A.sol/A.json", "build_id": build}}}}
     assert content["profiles"]["default"]["solc"]["evmVersion"] == "osaka"
+    assert "remappings" not in content["profiles"]["default"]["solc"]
     out = left.project.root / "out"
     assert json.loads((out / "A.sol" / "A.json").read_bytes()) == {"of": "src/A.sol"}
     info = json.loads((out / "build-info" / f"{build}.json").read_bytes())
