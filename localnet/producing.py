@@ -28,6 +28,7 @@ from localnet.given import octets, whole_number
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import Rules
+from localnet.tips import suggested_premium
 from localnet.upgrades import Upgrades, planned
 
 _LOG = logging.getLogger(__name__)
@@ -104,9 +105,14 @@ class Producing:
         return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
 
     @property
+    def suggested_premium(self) -> TokenAmount:
+        """What a transaction should offer above the base fee."""
+        return suggested_premium(self.chain.index, self.head, self.rules)
+
+    @property
     def gas_price(self) -> TokenAmount:
-        """What a transaction should offer: the next base fee and the usual premium, or what is asked for at least."""
-        return max(TokenAmount(self.base_fee + self.rules.premium), self.least_fee)
+        """What a transaction should offer: the next base fee and a premium, or what is asked for at least."""
+        return max(TokenAmount(self.base_fee + self.suggested_premium), self.least_fee)
 
     def block(self, number: int) -> Tipset:
         """The tipset at a height. Raises UnknownBlock, also for a null round."""

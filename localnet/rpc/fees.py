@@ -10,19 +10,20 @@ from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_quantity, listed, number
+from localnet.tips import tips_of
 
 MAX_HISTORY = 1_024
 MAX_PERCENTILES = 100
 
 
 def gas_price(node: Node) -> str:
-    """What a transaction should offer: the next base fee and the usual premium."""
+    """What a transaction should offer: the next base fee and the premium of `eth_maxPriorityFeePerGas`."""
     return as_quantity(node.network.gas_price)
 
 
 def max_priority_fee(node: Node) -> str:
-    """The usual premium."""
-    return as_quantity(node.network.rules.premium)
+    """The usual premium; under Ethereum's rules the smallest tip of the newest block, where that is more."""
+    return as_quantity(node.network.suggested_premium)
 
 
 def base_fee(node: Node) -> str:
@@ -73,29 +74,25 @@ def _back_from(node: Node, newest: Tipset, count: int) -> list[Tipset]:
 
 
 def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
-    """The premium that each percentile of the tipset's gas paid at most; the usual one where there was no message."""
-    paid: list[tuple[int, int]] = []
-    for receipt in node.network.chain.index.receipts(tipset):
-        message = receipt.execution.message.message
-        premium = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
-        paid.append((premium, receipt.gas_used))
-    paid.sort()
-    usual = node.network.rules.premium
-    return [as_quantity(_at_percentile(paid, tipset.gas_used, share, usual)) for share in wanted]
+    """The premium that each percentile of the tipset's gas paid at most; that of the rules where it has no message."""
+    paid = tips_of(node.network.chain.index, tipset)
+    if not paid:
+        return [as_quantity(node.network.rules.empty_reward)] * len(wanted)
+    return [as_quantity(_at_percentile(paid, tipset.gas_used, share)) for share in wanted]
 
 
-def _at_percentile(paid: list[tuple[int, int]], total: int, share: float, usual: int) -> int:
+def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int:
     passed = 0
     for premium, gas in paid:
         passed += gas
         if passed >= total * share / 100:
             return premium
-    return paid[-1][0] if paid else usual
+    return paid[-1][0]
 
 
 METHODS = (
-    Method("eth_gasPrice", (), gas_price, inline=True),
-    Method("eth_maxPriorityFeePerGas", (), max_priority_fee, inline=True),
+    Method("eth_gasPrice", (), gas_price),
+    Method("eth_maxPriorityFeePerGas", (), max_priority_fee),
     Method("eth_baseFee", (), base_fee, inline=True),
     Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history),
 )

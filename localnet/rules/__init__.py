@@ -80,6 +80,10 @@ class Rules(Protocol):
     first_base_fee: TokenAmount
     premium: TokenAmount
     """What is proposed as premium."""
+    follows_tips: bool
+    """Whether the smallest tip of the newest block is proposed where that is more than `premium`."""
+    empty_reward: TokenAmount
+    """The reward that a history of fees gives for a block without messages."""
     headroom: tuple[int, int]
     """An estimate is so much (a fraction) above what was used."""
     accuracy: int

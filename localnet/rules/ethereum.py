@@ -93,6 +93,8 @@ class EthereumRules:
     simulated_block_time = 12
     first_base_fee = GWEI
     premium = GWEI
+    follows_tips = True
+    empty_reward = TokenAmount(0)
     headroom = 1, 1
     accuracy = int(BLOCK_GAS_LIMIT)
     largest_transaction = 128 << 10

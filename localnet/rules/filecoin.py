@@ -70,6 +70,8 @@ class FilecoinRules:
     simulated_block_time = 1
     first_base_fee = MINIMUM_BASE_FEE
     premium = TokenAmount(100_000)
+    follows_tips = False
+    empty_reward = premium  # as Lotus answers
     headroom = 5, 4
     accuracy = 100
     largest_transaction = 2 * LARGEST_MESSAGE

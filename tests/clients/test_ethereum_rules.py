@@ -209,3 +209,6 @@ def test_base_fees_follow_how_full_blocks_are(both: Both) -> None:
     histories = both.each("eth_feeHistory", "0x4", "latest", [50])
     assert histories[0]["baseFeePerGas"] == histories[1]["baseFeePerGas"]
     assert histories[0]["gasUsedRatio"] == histories[1]["gasUsedRatio"]
+    assert histories[0]["reward"] == histories[1]["reward"]
+    proposed = both.each("eth_maxPriorityFeePerGas")
+    assert proposed[0] == proposed[1]

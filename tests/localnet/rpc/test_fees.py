@@ -1,0 +1,78 @@
+"""What is proposed as fee under Ethereum's rules: anvil's answers (1.7.1), recorded request by request.
+
+cast takes the median reward of the last ten blocks as its tip, 1 wei where they are all 0, so its users pay what they
+pay at anvil only where the rewards equal anvil's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, BOB
+from tests.localnet.rpc.conftest import Client
+
+GWEI = 10**9
+USUAL = hex(GWEI)
+
+
+@pytest.fixture
+def rpc() -> Iterator[Client]:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        yield Client(Node(network))
+
+
+def paid(rpc: Client, tip: int) -> int:
+    """The price of a transaction with this tip."""
+    fees = {"maxPriorityFeePerGas": hex(tip), "maxFeePerGas": hex(20 * GWEI)}
+    sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1", "gas": "0x5208", **fees})
+    return int(rpc("eth_getTransactionReceipt", sent)["effectiveGasPrice"], 16)
+
+
+def test_an_empty_block_gave_no_reward(rpc: Client) -> None:
+    history = rpc("eth_feeHistory", "0x5", "latest", [20])
+    assert history == {
+        "oldestBlock": "0x0", "baseFeePerGas": [USUAL, USUAL], "gasUsedRatio": [0.0], "reward": [["0x0"]],
+        "baseFeePerBlobGas": ["0x1", "0x1"], "blobGasUsedRatio": [0.0],
+    }  # fmt: skip
+    assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x77359400")
+
+
+def test_three_transactions_of_cast_cost_what_they_cost_there(rpc: Client) -> None:
+    assert [paid(rpc, 1) for _ in range(3)] == [1_000_000_001, 875_175_001, 765_931_282]
+    history = rpc("eth_feeHistory", "0x5", "latest", [0, 20, 100])
+    assert history["baseFeePerGas"] == ["0x3b9aca00", "0x3b9aca00", "0x342a1c58", "0x2da72f11", "0x27f454c5"]
+    assert history["reward"] == [["0x0"] * 3, *[["0x1"] * 3] * 3]
+    assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x638f1ec5")
+
+
+def test_the_smallest_tip_of_the_newest_block_is_proposed_where_it_is_more(rpc: Client) -> None:
+    for _ in range(3):
+        paid(rpc, 1)
+    assert paid(rpc, 5 * GWEI) == 5_670_323_909
+    assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == ("0x12a05f200", "0x14cfd8668")
+    rpc("evm_mine")
+    assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x5a336bdb")
+    assert rpc("eth_feeHistory", "0x3", "latest", [20])["reward"] == [["0x1"], ["0x12a05f200"], ["0x0"]]
+    assert paid(rpc, 0) == 513_319_387
+    assert rpc("eth_feeHistory", "0x2", "latest", [0, 100])["reward"] == [["0x0"] * 2] * 2
+    assert rpc("eth_maxPriorityFeePerGas") == USUAL
+
+
+def test_an_empty_block_takes_the_proposal_back(rpc: Client) -> None:
+    paid(rpc, 5 * GWEI)
+    paid(rpc, 7 * GWEI)
+    assert rpc("eth_maxPriorityFeePerGas") == "0x1a13b8600"
+    rpc("evm_mine")
+    assert rpc("eth_maxPriorityFeePerGas") == USUAL
+
+
+def test_filecoin_proposes_what_lotus_does() -> None:
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        assert rpc("eth_feeHistory", "0x5", "latest", [20])["reward"] == [[hex(100_000)]]
+        assert rpc("eth_maxPriorityFeePerGas") == hex(100_000)
