@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from localnet.code_patterns import CodePattern
+from localnet.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
 from localnet.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
 from store.json_text import parse_json
-
-LARGEST_BUILD_INFO: Final = 128 << 20
-_MOST_BUILD_INFOS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +28,23 @@ def debug_info(content: Mapping[str, Any], file: Path, folder: Path, name: str) 
     """The maps of the contract that an artifact's content describes; nothing where they are not there or unreadable."""
     try:
         if isinstance(content.get("deployedBytecode"), Mapping):
-            return _foundry(content, folder)
+            return _foundry(content, file, folder)
         return _hardhat(content, file, folder, name)
     except (AttributeError, KeyError, TypeError, ValueError, OSError):
         return _NOTHING
 
 
-def _foundry(content: Mapping[str, Any], folder: Path) -> DebugInfo:
-    """Foundry's: the number of the contract's own source is `id`, those of others are in a build info that agrees."""
+def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
+    """Foundry's: the number of the contract's own source is `id`, those of others are the run's that made it.
+
+    Where the run is not known, a source has a number if all runs that may have made it agree.
+    """
     ((own, _),) = content["metadata"]["settings"]["compilationTarget"].items()
-    paths = {int(content["id"]): str(own)}
-    for path in sorted((folder / "build-info").glob("*.json"), key=lambda path: -path.stat().st_mtime)[
-        :_MOST_BUILD_INFOS
-    ]:
-        known = _json(path).get("source_id_to_path", {})
-        if known.get(str(content["id"])) == own:
-            paths = {int(number): str(source) for number, source in known.items()}
-            break
+    number, builds = int(content["id"]), ForgeBuilds(folder, folder.parent / "cache")
+    build = builds.build(file)
+    paths = {} if build is None else builds.numbers(build)
+    if paths.get(number) != own:
+        paths = builds.agreed(number, str(own))
     read = folder_reader(folder.parent)
     return DebugInfo(_map(content["bytecode"], paths, read), _map(content["deployedBytecode"], paths, read))
 

@@ -2,16 +2,14 @@
 
 Forge's artifacts name the hash of every source that went into them (the compiler's metadata): a source's are taken if
 every contract that it declares is there and every hash is that of the source. The number of a source in source maps
-holds in one run of the compiler: forge's cache names the run that made an artifact, and the folder `build-info` has the
-numbers of each.
+holds in one run of the compiler (localnet/forge_builds.py): an artifact whose run is not known is not taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from eth_hash.auto import keccak
@@ -21,8 +19,7 @@ from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
-
-FORGE_CACHE: Final = "solidity-files-cache.json"
+from localnet.forge_builds import ForgeBuilds
 
 
 def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:
@@ -40,8 +37,8 @@ class _Out:
     def __init__(self, project: Project, sources: Sources, version: str | None) -> None:
         self._project, self._sources, self._version = project, sources, version
         self._folder = project.root / project.out
+        self._builds = ForgeBuilds(self._folder, project.root / project.cache)
         self._hashes: dict[str, str] = {}
-        self._numbers: dict[str, dict[int, str]] = {}
 
     def source(self, name: str) -> CompiledSource | None:
         """A source's artifacts; None where one is missing, older, of other settings or another compiler."""
@@ -49,12 +46,12 @@ class _Out:
         if not declared:
             return CompiledSource("", (), {})
         found = [(path, content) for path, content in self._of_source(name) if _name(path) in declared]
-        builds = {build for path, _ in found if (build := self._build(path)) is not None}
+        builds = {build for path, _ in found if (build := self._builds.build(path)) is not None}
         if {_name(path) for path, _ in found} != declared or len(builds) != 1:
             return None
         (build,) = builds
-        numbers = self._numbers_of(build)
-        if not numbers or not all(self._is_current(name, content) for _, content in found):
+        numbers = self._builds.numbers(build)
+        if not all(_has_number(content, numbers, name) and self._is_current(name, content) for _, content in found):
             return None
         return CompiledSource(build, tuple(Place(name, _name(path), path, build) for path, _ in found), numbers)
 
@@ -63,46 +60,10 @@ class _Out:
         found, parts = [], name.split("/")
         for folder in (self._folder.joinpath(*parts[start:]) for start in range(len(parts))):
             for path in sorted(folder.glob("*.json")):
-                content = _object(path) if self._build(path) is not None else {}
+                content = _object(path) if self._builds.build(path) is not None else {}
                 if _target(content) == name:
                     found.append((path, content))
         return found
-
-    @cached_property
-    def _builds(self) -> dict[str, str]:
-        """By the artifact's path from the folder, the run of the compiler that made it."""
-        files = _object(self._project.root / self._project.cache / FORGE_CACHE).get("files")
-        found: dict[str, str] = {}
-        try:
-            for entry in dict(files or {}).values():
-                for versions in entry["artifacts"].values():
-                    for profiles in versions.values():
-                        found |= {made["path"]: str(made["build_id"]) for made in profiles.values()}
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return {}
-        return found
-
-    @cached_property
-    def _only_build(self) -> str | None:
-        """Where forge's cache is not there, the numbers are sure if there was but one run."""
-        there = [path.stem for path in (self._folder / "build-info").glob("*.json")]
-        return there[0] if len(there) == 1 else None
-
-    def _build(self, path: Path) -> str | None:
-        place = path.relative_to(self._folder).as_posix()
-        return self._builds.get(place) if self._builds else self._only_build
-
-    def _numbers_of(self, build: str) -> dict[int, str]:
-        """A run's sources by number; nothing where they cannot be read."""
-        known = self._numbers.get(build)
-        if known is None:
-            paths = _object(self._folder / "build-info" / f"{build}.json").get("source_id_to_path")
-            try:
-                known = {int(number): str(path) for number, path in dict(paths or {}).items()}
-            except (TypeError, ValueError):
-                known = {}
-            self._numbers[build] = known
-        return known
 
     def _is_current(self, name: str, content: Mapping[str, Any]) -> bool:
         """Whether the contract was compiled of the sources as they are, by the settings as they are."""
@@ -140,6 +101,12 @@ def _agree(wanted: CompilerSettings, settings: Mapping[str, Any], compiler: str)
         and metadata.get("bytecodeHash", "ipfs") == wanted.bytecode_hash
         and bool(metadata.get("appendCBOR", True)) == wanted.cbor_metadata
     )
+
+
+def _has_number(content: Mapping[str, Any], numbers: Mapping[int, str], name: str) -> bool:
+    """Whether the artifact gives its source the number that the run of the compiler gave it."""
+    number = content.get("id")
+    return isinstance(number, int) and numbers.get(number) == name
 
 
 def _name(path: Path) -> str:

@@ -97,6 +97,47 @@ def test_a_deployed_contract_is_known_by_its_code_whatever_was_filled_in(
     assert {f"{path}:{SOURCES[path].partition(text)[0].count(chr(10)) + 1}" for path, text in wanted} <= lines
 
 
+def other_run(root: Path) -> Path:
+    """A project of two runs of the compiler: the second gave another source the number that Lib.sol has in Vault's."""
+    out = foundry(root)
+    write(out / "build-info" / "other.json", {"source_id_to_path": {"0": "src/Other.sol", "1": "src/Vault.sol"}})
+    (root / "project" / "src" / "Other.sol").write_text("// line\n" * 100, encoding="utf-8")
+    return out
+
+
+def lines_of_vault(out: Path) -> set[str]:
+    (found,) = (found for found in ArtifactFolders([out]).contracts() if found.name == "Vault")
+    runtime = found.debug().runtime
+    assert runtime is not None
+    lines = {runtime.line([place]) for place in range(len(runtime.code))}
+    return {line.partition(":")[0] for line in lines if line is not None}
+
+
+@pytest.mark.parametrize(
+    ("build", "files"),
+    [
+        ("df838ec89bf95b59", {"src/Lib.sol", "src/Vault.sol"}),
+        ("other", {"src/Other.sol", "src/Vault.sol"}),
+        ("removed", {"src/Vault.sol"}),
+        ("../../elsewhere", {"src/Vault.sol"}),
+    ],
+)
+def test_lines_are_those_of_the_run_that_forges_cache_names(build: str, files: set[str], tmp_path: Path) -> None:
+    out = other_run(tmp_path)
+    write(tmp_path / "project" / "elsewhere.json", {"source_id_to_path": {"0": "src/Other.sol", "1": "src/Vault.sol"}})
+    made = {"path": "Vault.sol/Vault.json", "build_id": build}
+    cache = {"files": {"src/Vault.sol": {"artifacts": {"Vault": {"0.8.30": {"default": made}}}}}}
+    write(tmp_path / "project" / "cache" / "solidity-files-cache.json", cache)
+    assert lines_of_vault(out) == files
+
+
+def test_a_line_is_left_out_where_runs_of_the_compiler_disagree_and_none_is_named(tmp_path: Path) -> None:
+    out = other_run(tmp_path)
+    assert lines_of_vault(out) == {"src/Vault.sol"}
+    (out / "build-info" / "other.json").unlink()
+    assert lines_of_vault(out) == {"src/Lib.sol", "src/Vault.sol"}
+
+
 def test_another_compilers_metadata_does_not_matter() -> None:
     bare = bytes.fromhex("6001600255")
     metadata = [b"\xa1\x64" + b"solc" + bytes([0x43, 0, 8, minor]) + (10).to_bytes(2, "big") for minor in (20, 21)]

@@ -77,6 +77,15 @@ def test_one_whose_sources_have_no_numbers_is_compiled_anew(tmp_path: Path, out:
     assert found(tmp_path) is None
 
 
+@pytest.mark.parametrize("number", [1, None, "0", []], ids=str)
+def test_one_that_gives_its_source_another_number_than_its_run_is_compiled_anew(
+    tmp_path: Path, out: Path, number: Any
+) -> None:
+    content = json.loads((out / "BTest.json").read_text(encoding="utf-8"))
+    write(out, {"BTest": {**content, "id": number}})
+    assert found(tmp_path) is None
+
+
 def second_build(root: Path) -> None:
     """What forge leaves of another source that it compiled alone: there, too, its number is 0."""
     metadata = {

@@ -1,0 +1,81 @@
+"""The runs of the compiler that made forge's artifacts: each numbers the sources anew, and source maps use its numbers.
+
+Forge's cache names the run of each artifact; `build-info` below the artifacts has the numbers of each run. The files
+are strangers': what cannot be read is unknown, and nothing else is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from store.json_text import parse_json
+
+FORGE_CACHE: Final = "solidity-files-cache.json"
+LARGEST_BUILD_INFO: Final = 128 << 20
+_MOST_BUILD_INFOS: Final = 50
+
+
+class ForgeBuilds:
+    """The runs that made the artifacts in the folder `out`; `cache` is forge's folder for its cache."""
+
+    def __init__(self, out: Path, cache: Path) -> None:
+        self._out, self._cache = out, cache
+        self._numbers: dict[str, dict[int, str]] = {}
+
+    def build(self, artifact: Path) -> str | None:
+        """The run that made an artifact; None where that is not sure: several runs, and none named by the cache."""
+        if self._builds:
+            return self._builds.get(artifact.relative_to(self._out).as_posix())
+        return next(iter(self._infos)) if len(self._infos) == 1 else None
+
+    def numbers(self, build: str) -> dict[int, str]:
+        """A run's sources by number; nothing where they cannot be read."""
+        known = self._numbers.get(build)
+        if known is None:
+            paths = _object(self._infos[build]).get("source_id_to_path") if build in self._infos else None
+            try:
+                known = {int(number): str(path) for number, path in dict(paths or {}).items()}
+            except (TypeError, ValueError):
+                known = {}
+            self._numbers[build] = known
+        return known
+
+    def agreed(self, number: int, source: str) -> dict[int, str]:
+        """The numbers that hold in whichever run gave a source this number, the source's own among them."""
+        own = {number: source}
+        if len(self._infos) > _MOST_BUILD_INFOS:
+            return own
+        fitting = [found for build in self._infos if (found := self.numbers(build)).get(number) == source]
+        if not fitting:
+            return own
+        return dict(set(fitting[0].items()).intersection(*(found.items() for found in fitting)))
+
+    @cached_property
+    def _infos(self) -> dict[str, Path]:
+        return {path.stem: path for path in sorted((self._out / "build-info").glob("*.json"))}
+
+    @cached_property
+    def _builds(self) -> dict[str, str]:
+        """By the artifact's path from the folder, the run of the compiler that made it."""
+        files = _object(self._cache / FORGE_CACHE).get("files")
+        found: dict[str, str] = {}
+        try:
+            for entry in dict(files or {}).values():
+                for versions in entry["artifacts"].values():
+                    for profiles in versions.values():
+                        found |= {made["path"]: str(made["build_id"]) for made in profiles.values()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return {}
+        return found
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    """The object in a file; an empty one where there is none."""
+    try:
+        content = parse_json(path.read_bytes()) if path.stat().st_size <= LARGEST_BUILD_INFO else None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
