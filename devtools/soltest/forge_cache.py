@@ -18,10 +18,10 @@ import orjson
 from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.compiling import OUTPUTS
 from devtools.soltest.evm_versions import evm_version
-from devtools.soltest.forge_artifacts import FORGE_CACHE
 from devtools.soltest.project import Project
 from devtools.soltest.sources import Sources
 from devtools.soltest.xxh3 import xxh3_64
+from localnet.forge_builds import FORGE_CACHE
 
 _PROFILE: Final = "default"
 
