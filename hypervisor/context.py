@@ -11,17 +11,6 @@ DEVNET_CHAIN_ID = 31_415_926
 
 
 @dataclass(frozen=True, slots=True)
-class CodeLimit:
-    """How long contracts' code may be where a tool says otherwise than the network version: bytes, None as there.
-
-    `exempt` is a contract of any size: a test contract, which never gets to a network.
-    """
-
-    longest: int | None = None
-    exempt: ActorID | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class MachineContext:
     """The epoch's context. Timestamp in Unix seconds, money in attoFIL. Source: ref-fvm machine::MachineContext."""
 
@@ -34,9 +23,7 @@ class MachineContext:
     rules: str = FILECOIN
     """The name of the set of rules; see `hypervisor.rules`."""
     block: object | None = None
-    """What a set of rules other than Filecoin's adds to the epoch; the machine hands it on and does not look inside."""
-    code_limit: CodeLimit = CodeLimit()
-    """Under Filecoin's rules, by this project's own EVM; an official EVM actor knows its limit alone."""
+    """What a set of rules other than Filecoin's adds to the epoch, or a tool; the machine does not look inside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -376,7 +376,6 @@ class Hypervisor:
             chain_id=now.chain_id if chain_id is None else chain_id,
             network=network or now.network,
             block=now.block if block is None else block,
-            code_limit=now.code_limit,
         )
 
     def snapshot(self) -> Snapshot:

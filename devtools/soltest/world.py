@@ -7,7 +7,8 @@ that were taken later end with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +20,7 @@ from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, u
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from hypervisor.address import Address
-from hypervisor.context import CodeLimit, MachineContext
+from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -30,6 +31,7 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
+from runtimes.evm.rules import CodeLimit
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 ETHEREUM: Final = "ethereum"
@@ -85,20 +87,15 @@ class World:
         """Make a machine with the built-in actors of the genesis."""
         self.setting = setting
         self.cheatcodes = cheatcodes
-        block = EthereumBlock(
-            fork=setting.fork,
-            coinbase=setting.coinbase,
-            gas_limit=setting.gas_limit,
-            code_limit=setting.code_limit,
-        )
+        limit = setting.code_limit
+        block = EthereumBlock(setting.fork, setting.coinbase, setting.gas_limit, code_limit=limit)
         context = MachineContext(
             epoch=ChainEpoch(setting.number),
             timestamp=setting.timestamp,
             base_fee=TokenAmount(setting.base_fee),
             chain_id=setting.chain_id,
             rules=setting.rules,
-            block=block if setting.rules == ETHEREUM else None,
-            code_limit=CodeLimit(setting.code_limit),
+            block=block if setting.rules == ETHEREUM else CodeLimit(limit),
         )
         self.machine = Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
@@ -149,10 +146,10 @@ class World:
             outcome, created = self._apply(from_, None, init_code, value, None, nonce)
             return created, outcome
         self._set_nonce(from_, nonce)
-        self._exempt(create_address(from_, nonce))
-        outcome, returned = self._send(
-            Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
-        )
+        with self._exempt(create_address(from_, nonce)):
+            outcome, returned = self._send(
+                Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
+            )
         made = CreateReturn.decode(returned).eth_address if outcome.success else None
         return made, outcome
 
@@ -206,12 +203,17 @@ class World:
         error = "" if ok else result.message or f"exit code {result.exit_code}"
         return CallOutcome(ok, unwrap_return(returned), result.gas_used, tuple(result.events), error), returned
 
-    def _exempt(self, who: EthAddress) -> None:
-        """Let the contract that is created next, at this address, have code of any size."""
-        tree, context = self.machine.state_tree, self.machine.context
+    @contextmanager
+    def _exempt(self, who: EthAddress) -> Iterator[None]:
+        """Let the contract that is created meanwhile at this address have code of any size."""
+        tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
         exempt = ActorID(self.next_actor) if actor is None else actor
-        self.machine.context = replace(context, code_limit=replace(context.code_limit, exempt=exempt))
+        self.machine.advance(block=replace(usual, exempt=exempt))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=usual)
 
     def _set_nonce(self, who: EthAddress, nonce: int) -> None:
         tree = self.machine.state_tree

@@ -12,7 +12,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH, code_too_long
-from runtimes.evm.rules import Rules
+from runtimes.evm.rules import CodeLimit, Rules
 from runtimes.evm.storage import Slots
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of
@@ -119,10 +119,12 @@ class Contract:
 
     def _code_limit(self) -> int | None:
         kernel = self._syscalls.kernel
-        limit = kernel.machine.code_limit
+        usual, limit = self._rules.max_code_size, kernel.machine.block
+        if not isinstance(limit, CodeLimit):
+            return usual
         if kernel.context.receiver == limit.exempt:
             return None
-        return self._rules.max_code_size if limit.longest is None else limit.longest
+        return usual if limit.longest is None else limit.longest
 
     # --- head block -------------------------------------------------------------------------------------------
 

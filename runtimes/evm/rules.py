@@ -12,6 +12,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from hypervisor.network_versions import NetworkVersion
+from hypervisor.types import ActorID
 from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
 
 _PAGE = 65536
@@ -41,6 +42,18 @@ _FILECOIN_SLOTS: Final = MappingProxyType({
 })  # fmt: skip
 P256_ADDRESS: Final = precompile_address(0, 0x100)
 _FILECOIN_PREFIX: Final = 0xFE
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLimit:
+    """How long contracts' code may be where a tool says otherwise than the network version: bytes, None as there.
+
+    The `block` of a machine context under Filecoin's rules, as `EthereumBlock` is under Ethereum's; an official EVM
+    actor knows its own limit only. `exempt` is a contract of any size: a test contract, which never gets to a network.
+    """
+
+    longest: int | None = None
+    exempt: ActorID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ from localnet.controls import set_balance
 from localnet.datacap import grant_on
 from localnet.miner import FUNDS, WINDOW_PROOF, report_deposit
 from localnet.rules.filecoin import FilecoinRules
+from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.rules import CodeLimit
 from store.cid import CBOR, Cid
 
 EPOCH_SECONDS: Final = 30
@@ -238,7 +240,8 @@ def _filecoin_gas(
     context.ledger.touch(sender)
     root = _root_now(context)
     with context.cheats.apart():
-        copy = machine.fork(root, context=replace(machine.context, rules=FILECOIN, block=None))
+        limit = CodeLimit(block_of(machine).code_limit)
+        copy = machine.fork(root, context=replace(machine.context, rules=FILECOIN, block=limit))
         copy.tracer = None  # it is no call of the test, and its gas is of another kind
         message = Message(
             to_filecoin(to),
