@@ -21,7 +21,7 @@ class EvmFrame(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class PrecompileRefusal(RuntimeEvent):
-    """One of Filecoin's precompiles refuses what the innermost frame asks, before anybody is called."""
+    """One of Filecoin's precompiles refuses what the innermost frame asks, before any call is made."""
 
     address: EthAddress
     name: str

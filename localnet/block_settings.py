@@ -16,7 +16,7 @@ from store.codec import encode
 
 @dataclass(frozen=True, slots=True)
 class BlockSettings:
-    """Of a block; what is None is as the rules have it.
+    """The settings of a block; None leaves a field to the rules.
 
     `chain_id` is known from the first block on. `min_gas_price`, in attoFIL per gas, is the least fee cap of what the
     block takes. `randomness` is of one block only.
@@ -29,26 +29,26 @@ class BlockSettings:
     randomness: bytes | None = None
 
     def of_the_next_block(self) -> BlockSettings:
-        """What stays for the block after one with these."""
+        """The settings of the block after this one, unless others are set."""
         return self if self.randomness is None else replace(self, randomness=None)
 
     def encoded(self, usual_chain_id: int) -> bytes:
-        """What a block's header has of them, so that its hash covers them; nothing where all is as the rules have it.
+        """The bytes of them in a block's header, so that its hash covers them; empty for the default settings.
 
         `usual_chain_id` is the rules' own.
         """
         chain_id = None if self.chain_id == usual_chain_id else self.chain_id
         unusual = replace(self, chain_id=chain_id)
-        return b"" if unusual == AS_THE_RULES_HAVE_IT else encode(unusual.fields())
+        return b"" if unusual == DEFAULT_SETTINGS else encode(unusual.fields())
 
     def fields(self) -> list[Any]:
-        """As a tipset's entry has them."""
+        """The fields as a tipset's entry stores them."""
         price = None if self.min_gas_price is None else self.min_gas_price.to_bytes(16, "big")
         return [self.chain_id, self.coinbase, self.gas_limit, price, self.randomness]
 
     @classmethod
     def from_fields(cls, fields: list[Any]) -> BlockSettings:
-        """Read them."""
+        """The inverse of `fields`."""
         chain_id, coinbase, limit, price, randomness = fields
         return cls(
             chain_id=chain_id,
@@ -59,4 +59,5 @@ class BlockSettings:
         )
 
 
-AS_THE_RULES_HAVE_IT: Final = BlockSettings()
+DEFAULT_SETTINGS: Final = BlockSettings()
+"""Everything as the rules have it."""

@@ -55,7 +55,7 @@ class ByHand(Producing):
         return self._clock.set(timestamp)
 
     def set_block_interval(self, seconds: int | None) -> None:
-        """Let each block be so many seconds after its parent; with None at the clock's time. Raises InvalidInput."""
+        """Date each block N seconds after its parent; with None at the clock's time. Raises InvalidInput."""
         self._clock.set_interval(seconds)
 
     # --- state ------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class ByHand(Producing):
         self._set(gas_limit=Gas(limit))
 
     def set_default_block_gas_limit(self, limit: int) -> None:
-        """The node's own gas limit of blocks, of all that have no other set; not kept. Raises InvalidInput."""
+        """The node's own block gas limit, where no other is set; not kept in the folder. Raises InvalidInput."""
         whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
         if self.head.next_settings.gas_limit is not None:  # of a folder: the option is newer
             self._set(gas_limit=None)

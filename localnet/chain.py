@@ -21,7 +21,7 @@ from hypervisor.network_versions import network_version
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.base_fee import GasBid
-from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
+from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.bounded_cache import BoundedCache
 from localnet.execution import Candidate, begin_epoch, end_epoch, enter_settings, execute
@@ -70,7 +70,7 @@ class Chain:
         self.deferred = False
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
         self.default_gas_limit: Gas | None = None
-        """Of blocks that have no other set, by the node's own options: not kept in the folder. None: the rules'."""
+        """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
         self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
         self.making_took = 0.0
         """Seconds that the head took to be made, if this process made it."""
@@ -84,7 +84,7 @@ class Chain:
         if known is None or self.index.head < 0:
             self._begin(timestamp, None if origin is None else origin.point)
         self.head = self.index.tipset(self.index.head)
-        if self.head.next_settings == AS_THE_RULES_HAVE_IT:  # of a folder that an older program wrote
+        if self.head.next_settings == DEFAULT_SETTINGS:  # of a folder that an older program wrote
             self.head = replace(self.head, next_settings=self.rules.first_settings(machine))
         self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
@@ -330,7 +330,7 @@ class Chain:
             self.machine.flush((), changed_entries(self.head))
 
     def set_default_gas_limit(self, limit: Gas) -> None:
-        """The gas limit of the blocks to come that have no other set."""
+        """The gas limit of the blocks to come, where no other is set."""
         self.default_gas_limit = limit
         self._enter(self.head)
 

@@ -46,7 +46,7 @@ class ChainClock:
         self._next = timestamp
 
     def set_interval(self, seconds: int | None) -> None:
-        """Let blocks be so many seconds apart; with None they take the clock's time. Raises InvalidInput."""
+        """Put N seconds between blocks; with None they take the clock's time. Raises InvalidInput."""
         if seconds is not None:
             whole_number(seconds, "the time between two blocks", 1, LARGEST_INTERVAL, unit="seconds")
         self.interval = seconds

@@ -75,8 +75,8 @@ def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
 def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int], *, only: bool = False) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    Under Ethereum's rules an address without code may have slots, too. Raises InvalidInput for anybody else but a
-    contract, and for what is no word of 256 bits.
+    Under Ethereum's rules an address without code may have slots, too. Raises InvalidInput for an
+    actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():
         whole_number(slot, "a storage slot", 0, _LARGEST_WORD)

@@ -77,7 +77,7 @@ def begin_epoch(
 def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
     """Let a machine execute blocks with these settings."""
     machine.advance(chain_id=settings.chain_id)
-    rules_of(machine).settle(machine, settings)
+    rules_of(machine).apply_settings(machine, settings)
 
 
 def _enter(machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int) -> None:

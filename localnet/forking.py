@@ -42,7 +42,7 @@ _DIGEST: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """What somebody asks for: the URL of a node, and the epoch whose state the new network begins with (its head)."""
+    """The fork that is asked for: the URL of a node, and the epoch whose state it begins with (None: the head)."""
 
     url: str
     epoch: int | None = None
@@ -129,7 +129,7 @@ def begin_fork(store: Store, point: ForkPoint) -> None:
 
 
 def _check_same(found: ForkPoint | None, asked: Fork) -> None:
-    """InvalidInput if a folder's network is not the fork that somebody asks for; the node may have moved."""
+    """InvalidInput if a folder's network is not the fork that is asked for; the node may have moved."""
     if found is None:
         raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
     if asked.epoch not in (None, found.epoch, found.height):
@@ -202,9 +202,9 @@ def _head(client: NodeClient, asked: Fork) -> Any:
 
 
 class Origin:
-    """The node that a network was forked from, as its fork asks it: for blocks, and for the past; nobody without a URL.
+    """The node that a network was forked from, as its fork asks it: for blocks, and for the past.
 
-    Answers about the past are kept in the fork's store, so that it can execute again what it has executed without the
+    Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again what it has executed without the
     node.
     """
 

@@ -190,7 +190,7 @@ class Miner:
 def create_miner(
     network: Network, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
 ) -> Miner:
-    """A new miner of an account's, with so many sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
+    """A new miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
     whole_number(sectors, "a number of sectors")
     if expiration is not None:
         whole_number(expiration, "the epoch at which sectors expire")

@@ -39,7 +39,7 @@ LARGEST_CHAIN_ID: Final = (1 << 53) - 1
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What somebody asks for who opens a network; see `Network`."""
+    """The options with which a network is opened; see `Network`."""
 
     path: str | Path
     bundle: Bundle | str | Path | None
@@ -54,7 +54,7 @@ class Opening:
     hardfork: str = ""
     fork: Fork | None = None
     funded: bool = False
-    """Whether somebody asks for this balance, or for this number of accounts (`counted`)."""
+    """Whether this balance is asked for, or this number of accounts (`counted`)."""
     counted: bool = False
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
@@ -158,7 +158,7 @@ class Opening:
         return machine
 
     def _check_accounts(self, machine: Hypervisor) -> None:
-        """InvalidInput if somebody asks for other funds or more accounts than a folder's network was begun with."""
+        """InvalidInput if other funds or more accounts are asked for than a folder's network was begun with."""
         if self.funded:
             raise InvalidInput(f"the folder's accounts have what they have: leave the balance out, {OTHER_FOLDER}")
         missing = [account for account in self.accounts if machine.actor(account.delegated) is None]
@@ -169,7 +169,7 @@ class Opening:
             )
 
     def _recorded_rules(self, record: NetworkRecord) -> Rules:
-        """A folder's rules; InvalidInput if somebody asks for others."""
+        """A folder's rules; InvalidInput if others are asked for."""
         if self.rules not in (None, record.rules):
             raise InvalidInput(
                 f"the folder's network is under the rules '{record.rules}', not '{self.rules}': leave the rules out, "

@@ -18,7 +18,7 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
+from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.blocks import block_hash
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
@@ -61,8 +61,8 @@ class Tipset:
     gas_used: Gas
     bloom: bytes
     transactions: tuple[bytes, ...]
-    settings: BlockSettings = AS_THE_RULES_HAVE_IT
-    next_settings: BlockSettings = AS_THE_RULES_HAVE_IT
+    settings: BlockSettings = DEFAULT_SETTINGS
+    next_settings: BlockSettings = DEFAULT_SETTINGS
 
     @property
     def hash(self) -> bytes:
@@ -76,14 +76,14 @@ class Tipset:
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
             self.bloom, list(self.transactions),
-            *(of.fields() for of in settings if settings != [AS_THE_RULES_HAVE_IT] * 2),
+            *(of.fields() for of in settings if settings != [DEFAULT_SETTINGS] * 2),
         ])  # fmt: skip
 
     @classmethod
     def from_fields(cls, fields: list[Any]) -> Tipset:
         """Read the decoded entry."""
         height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields[:13]
-        settings, next_settings = map(BlockSettings.from_fields, fields[13:] or [AS_THE_RULES_HAVE_IT.fields()] * 2)
+        settings, next_settings = map(BlockSettings.from_fields, fields[13:] or [DEFAULT_SETTINGS.fields()] * 2)
         return cls(
             height=ChainEpoch(height),
             key=unlink(key),

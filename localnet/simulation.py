@@ -141,7 +141,7 @@ def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls
 
 
 def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
-    """Height and time of a block, by default so many seconds behind its parent. Raises SimulationRefused."""
+    """Height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
         raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")

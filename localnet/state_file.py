@@ -31,7 +31,7 @@ LARGEST_STATE: Final = 1 << 30
 
 _FORMAT: Final = 2
 _WITHOUT_RULES: Final = 1
-"""The format before the rules were told."""
+"""The older format, which does not name the rules."""
 _OF_ANVIL: Final = (
     "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node "
     "of this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"

@@ -123,8 +123,8 @@ class Rules(Protocol):
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The settings of a new network's first block."""
 
-    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Let a machine know a block's settings, but for the chain id, which the machine's context has."""
+    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Put a block's settings into the machine's context, without the chain id, which every context has."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """The gas limit of a block of the chain."""

@@ -141,8 +141,8 @@ class EthereumRules:
         """The chain id: a later one holds from its block on, so each block has its own."""
         return BlockSettings(chain_id=machine.context.chain_id)
 
-    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Gas limit, recipient of fees, randomness; the other one looks at what waits, and not at blocks."""
+    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Gas limit, fee recipient and randomness; the least gas price concerns waiting transactions, not blocks."""
         limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
         coinbase = settings.coinbase or ZERO_ADDRESS
         changed = replace(_block(machine), coinbase=coinbase, gas_limit=limit, randomness=settings.randomness)

@@ -35,7 +35,7 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.block_settings import AS_THE_RULES_HAVE_IT, BlockSettings
+from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.call_request import CallRequest
 from localnet.contract_state import nonce_of_actor
 from localnet.controls import set_nonce
@@ -102,9 +102,9 @@ class FilecoinRules:
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """None: the network has said it all."""
-        return AS_THE_RULES_HAVE_IT
+        return DEFAULT_SETTINGS
 
-    def settle(self, machine: Hypervisor, settings: BlockSettings) -> None:
+    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
         """Nothing."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
