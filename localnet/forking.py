@@ -204,8 +204,8 @@ def _head(client: NodeClient, asked: Fork) -> Any:
 class Origin:
     """The node that a network was forked from, as its fork asks it: for blocks, and for the past.
 
-    Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again what it has executed without the
-    node.
+    Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again
+    what it has executed without the node.
     """
 
     def __init__(self, point: ForkPoint, store: Store) -> None:
