@@ -295,7 +295,7 @@ def _bytes(value: Any) -> Any:
             return bytes.fromhex(value[2:])
     except ValueError:
         pass
-    raise SchemaError(f"{value!r:.60} are no bytes: expected 0x and pairs of hex digits")
+    raise SchemaError(f"{value!r:.60} are not bytes: expected 0x and pairs of hex digits")
 
 
 def _link(value: Any) -> Any:

@@ -415,7 +415,7 @@ def _from_message(message: Message, kind: int, chain_id: int | None) -> Transact
     try:
         data = read_byte_string(message.params) if message.params else b""
     except ParamsError as error:
-        raise TransactionError(f"the parameters are no calldata: {error}") from None
+        raise TransactionError(f"the parameters are not calldata: {error}") from None
     return Transaction(
         type=kind,
         chain_id=chain_id,

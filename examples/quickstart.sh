@@ -1,6 +1,6 @@
 #!/bin/sh
-# The README's quick start, from a clone to the calls of a transaction that crosses both runtimes: makes the environment,
-# then runs the README's block as it is pasted, all of it in one shell.
+# The README's quick start, from a clone to the calls of a transaction that crosses both runtimes: makes the
+# environment, then runs the README's block as it is pasted, all of it in one shell.
 #
 #     examples/quickstart.sh            PORT=0 takes a free port instead of 8545
 set -eu
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 make demo
 block=$(sed -n '/^```bash$/,/^```$/{/^```/d;p;}' README.md)
 if [ "${PORT:-8545}" = 0 ]; then
-    PORT=$(.venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    PORT=$(.venv/bin/python -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
 fi
 if [ "${PORT:-8545}" != 8545 ]; then
     block=$(printf '%s\n' "$block" | sed "s/hypervisor node/& --port $PORT/")

@@ -171,7 +171,7 @@ def _bytes(text: str) -> bytes:
     try:
         data = b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
-        raise CodecError(f"not DAG-JSON: bytes that are no base64: {error}") from None
+        raise CodecError(f"not DAG-JSON: bytes that are not base64: {error}") from None
     if b64encode(data).decode().rstrip("=") != text:
         raise CodecError("not DAG-JSON: bytes are written in base64 without padding")
     return data

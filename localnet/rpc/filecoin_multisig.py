@@ -66,7 +66,7 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
     try:
         return shown(schema, known.params, schema.read(known.params, decode_strict(params)))
     except (CodecError, SchemaError) as error:
-        raise RpcError(LOTUS_ERROR, f"these are no parameters of {known.name}: {error}") from None
+        raise RpcError(LOTUS_ERROR, f"these are not parameters of {known.name}: {error}") from None
 
 
 def manifest_cid(node: Node, version: int) -> dict[str, str]:

@@ -127,7 +127,7 @@ def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
         ("Pay", {"to": "f9"}, "to: 'f9' is not an address"),
         ("Pay", {"to": "0x12"}, "to: '0x12' is not an address"),
         ("Pay", {"to": 5}, "to: expected an address, found int"),
-        ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' are no bytes"),
+        ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' are not bytes"),
         ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),
         (
             "Pay",

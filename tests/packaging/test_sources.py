@@ -9,6 +9,7 @@ from functools import cache
 from tests.packaging.project import PACKAGES, PROJECT, own_files
 
 LONGEST = 600
+WIDEST = 120
 GENERATED = ("bridge/bindings/",)
 BINARY = (".car", ".wasm", ".gz", ".png")
 
@@ -38,6 +39,13 @@ def test_every_module_opens_with_a_docstring() -> None:
 def test_every_file_fits_one_sitting() -> None:
     lines = {name: text.count("\n") for name, text in texts("*.py", "*.rs", "*.sol", "*.mjs").items()}
     assert {name: count for name, count in lines.items() if count > LONGEST and not name.startswith(GENERATED)} == {}
+
+
+def test_every_line_of_a_shell_script_is_in_its_width() -> None:
+    scripts = {name: text for name, text in texts().items() if re.match(r"#!.*\b(?:ba)?sh\n", text)}
+    assert {"scripts/bootstrap", "scripts/first-node", ".ci/run"} <= scripts.keys()
+    long = {name: [line for line in text.splitlines() if len(line) > WIDEST] for name, text in scripts.items()}
+    assert {name: lines for name, lines in long.items() if lines} == {}
 
 
 def test_no_file_names_a_path_of_a_machine() -> None:

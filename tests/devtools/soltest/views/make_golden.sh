@@ -11,7 +11,8 @@ mkdir -p forge
 forge test --use "$solc" -vvvv >forge/traces.txt 2>/dev/null || :
 forge test --use "$solc" -vvvvv >forge/steps.txt 2>/dev/null || :
 forge test --use "$solc" --gas-report >forge/gas.txt 2>/dev/null || :
-forge coverage --use "$solc" --report lcov --report summary --report-file forge/lcov.info >forge/coverage.txt 2>/dev/null || :
+forge coverage --use "$solc" --report lcov --report summary --report-file forge/lcov.info \
+    >forge/coverage.txt 2>/dev/null || :
 rm -rf out cache
 cd "$project"
 .venv/bin/python -m tests.devtools.soltest.views.compiled "$CLIENTS/node_modules/solc"
