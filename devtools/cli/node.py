@@ -239,6 +239,8 @@ def node(
     loaded = None if load_state is None else load_state.read_bytes()
     if dump_state is not None:
         _check_writable(dump_state)
+    if ready_file is not None and ready_file.is_file():
+        ready_file.unlink()  # of a node that was killed: nobody may believe it while this one starts
     if silent:
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):

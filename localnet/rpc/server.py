@@ -204,7 +204,7 @@ def serving(
 
 @contextlib.contextmanager
 def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
-    """A function that writes the URL to a file, whole or not at all; the file is gone at the end.
+    """A function that writes the URL to a file, whole or not at all. At the end it is removed, if still ours.
 
     Raises InvalidInput at once, before anybody is told that the node is ready, where the file cannot be written.
     """
@@ -225,7 +225,9 @@ def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
         yield write
     finally:
         draft.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.read_text(encoding="utf-8", errors="replace") == f"{url}\n":
+                path.unlink()
 
 
 class _Uvicorn(uvicorn.Server):

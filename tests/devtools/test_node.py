@@ -74,6 +74,17 @@ def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path,
     assert not ready.exists()
 
 
+def test_the_ready_file_of_a_node_that_was_killed_is_gone_before_the_next_one_starts(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with running(ready, "--silent") as (_, process):
+        process.kill()
+        process.wait(timeout=START)
+    assert ready.exists()
+    failed = run("node", "--ready-file", ready, "--bundle", tmp_path / "absent.car")
+    assert failed.returncode == 2, failed.stderr
+    assert not ready.exists()
+
+
 def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
     named = ("--allow-host", "node.example", "--allow-origin", "https://app.example")
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})

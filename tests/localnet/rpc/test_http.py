@@ -314,6 +314,14 @@ def test_the_ready_file_appears_whole_and_goes_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_ready_file_of_the_next_node_stays_when_this_one_ends(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    with ready_file(path, "http://127.0.0.1:1") as write:
+        write()
+        path.write_text("http://127.0.0.1:2\n")
+    assert path.read_text() == "http://127.0.0.1:2\n"
+
+
 def test_a_ready_file_that_cannot_be_written_is_named_before_the_node_is_ready(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("absent/ready", "folder"):
