@@ -56,7 +56,8 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
             to_filecoin(ask.address), INVOKE_EVM, params, TokenAmount(ask.value), gas_limit(host, gas), static
         )
     except SyscallError as error:
-        # Nobody there: a call of nothing succeeds; a static one must not even create the placeholder.
+        # No such actor: the call succeeds and moves no money, as in the official actor. A static one must not even
+        # create the placeholder.
         read_only = static or host.syscalls.kernel.context.read_only
         missing = error.number == ErrorNumber.NOT_FOUND or (read_only and error.number == ErrorNumber.READ_ONLY)
         return Answer(missing)

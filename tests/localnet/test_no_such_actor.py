@@ -1,0 +1,29 @@
+"""A contract pays to an actor ID that does not exist: the call succeeds and moves no money, as in the official actor."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import masked_id
+from localnet import Network
+from tests.conftest import bundle_file
+from tests.localnet.conftest import Clock
+from tests.runtimes.evm.assembler import assemble, deployer
+
+PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"))
+"""Sends the value to the address in the first word; returns CALL's result and the size of what came back."""
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm", "official"])
+def test_a_payment_to_no_such_actor_succeeds_and_stays_in_the_contract(evm: str) -> None:
+    bundle = bundle_file("bundles/v18-devnet.car") if evm == "official" else None
+    with Network(bundle=bundle, evm=evm, clock=Clock()) as network:
+        payer = network.send(None, 0, PAY).contract_address
+        assert payer is not None
+        nobody, somebody = (bytes(12) + masked_id(number) for number in (99_999, 100))
+        held = network.balance("f0100")
+        assert network.call(payer, nobody, value=7) == (1).to_bytes(32, "big") + bytes(32)
+        assert network.send(payer, 7, nobody, sender=network.accounts[1]).succeeded
+        assert network.balance(payer) == 7
+        assert network.send(payer, 5, somebody, sender=network.accounts[1]).succeeded
+        assert (network.balance(payer), network.balance("f0100")) == (7, held + 5)
