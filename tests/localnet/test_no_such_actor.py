@@ -1,4 +1,4 @@
-"""A contract pays to an actor ID that does not exist: the call succeeds and moves no money, as in the official actor."""
+"""A contract pays to an actor ID that does not exist: the call succeeds and moves no money, as on the network."""
 
 from __future__ import annotations
 
