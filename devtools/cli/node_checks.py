@@ -51,7 +51,7 @@ def _newest(url: str) -> str:
 
 def _accounts(url: str) -> str:
     count = len(ask(url, "eth_accounts"))
-    return f"signs for {count}" if count else "signs for nobody: sign here with --private-key"
+    return f"signs for {count}" if count else "signs for no account: sign here with --private-key"
 
 
 def _filecoin(url: str) -> str:

@@ -74,7 +74,7 @@ class Server:
     ) -> None:
         """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
-        `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for nobody unless it
+        `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
         address, without a key. Raises InvalidInput where the port is taken, and where there is nothing to collect in.
         """

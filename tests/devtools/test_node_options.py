@@ -151,10 +151,10 @@ def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: P
         here = url.replace("0.0.0.0", "127.0.0.1")
         assert ask(here, "eth_accounts") == []
         for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
-            with pytest.raises(NodeError, match="signs for nobody; --unlock lets it"):
+            with pytest.raises(NodeError, match="signs for no account; --unlock lets it"):
                 ask(here, method, *parameters)
         process.terminate()
-        assert "signs for nobody (--unlock lets it)" in process.communicate(timeout=START)[0]
+        assert "signs for no account (--unlock lets it)" in process.communicate(timeout=START)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
