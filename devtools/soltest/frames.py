@@ -24,7 +24,7 @@ from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, un
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.registry import NATIVE
 from hypervisor.tracing import (
@@ -49,6 +49,7 @@ _FIRST_PUBLIC_METHOD: Final = 1024
 _EXEC: Final = (2, 3)
 _CREATORS: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 _SLOAD, _SSTORE = 0x54, 0x55
+_EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM_CONTRACT_REVERTED))
 
 
 class TooLong(HypervisorError):
@@ -136,6 +137,14 @@ class Frame:
         """What a precompile refused last, with no call behind it."""
         last = next((item for item in reversed(self.items) if isinstance(item, Frame | PrecompileRefusal)), None)
         return None if isinstance(last, Frame) else last
+
+    @property
+    def exit_words(self) -> str:
+        """Why a contract's actor exited for reasons that the EVM has not, such as code that is too long."""
+        end = self.end
+        if end is None or end.error or end.exit_code in _EVM_ENDS:
+            return ""
+        return "" if exit_name(end.exit_code).endswith(end.message) else end.message
 
     @property
     def is_actors(self) -> bool:

@@ -96,7 +96,11 @@ def _frame_lines(frame: Frame, below: Frame | None, names: Names, sources: Sourc
         return [_native_line(frame, names)]
     refusal = None if below is not None or frame.succeeded else frame.refusal
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
-    return [*refused, *_contract_lines(frame, below, names, sources)]
+    lines = _contract_lines(frame, below, names, sources)
+    if below is None and frame.exit_words:
+        outer = f"{names.callee(frame)}.{function_name(frame, names.known.of(frame))}"
+        return [f"{outer} ({_ended(frame)})", *(line for line in lines if line != outer)]
+    return [*refused, *lines]
 
 
 def _contract_lines(frame: Frame, below: Frame | None, names: Names, sources: SourceTexts) -> list[str]:
@@ -178,12 +182,18 @@ def function_name(frame: Frame, contract: KnownContract | None) -> str:
 
 
 def _native_line(frame: Frame, names: Names) -> str:
-    end = frame.end
     asks_contract = frame.is_refused and frame.start.method == INVOKE_EVM
     method = function_name(frame, names.known.of(frame)) if asks_contract else names.method(frame)
-    ended = "" if end is None else f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}"
-    words = "" if end is None or not end.message else f": {end.message}"
-    return f"{names.callee(frame)}.{method} ({ended}{words})"
+    return f"{names.callee(frame)}.{method} ({_ended(frame)})"
+
+
+def _ended(frame: Frame) -> str:
+    """The exit of a call with the actor's words."""
+    end = frame.end
+    if end is None:
+        return ""
+    words = f": {end.message}" if end.message else ""
+    return f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}{words}"
 
 
 def _is_statement(span: SourceSpan, sources: SourceTexts, ran: set[str] | None) -> bool:

@@ -21,6 +21,7 @@ from devtools.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
+from runtimes.evm.code import CODE_TOO_LONG
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import EMPTY_ARRAY_CID
 from store.kamt import Kamt
@@ -141,7 +142,9 @@ class Stage:
             return "execution error"
         if outcome.output:
             return said(outcome.output, self.errors)
-        return _fault(outcome.error)
+        if CODE_TOO_LONG in outcome.reason:
+            return f"{outcome.reason} (--code-size-limit sets another one)"
+        return outcome.reason or _fault(outcome.error)
 
 
 _FAULTS: Final = {
@@ -161,7 +164,7 @@ def _fault(words: str) -> str:
     for part, name in _FAULTS.items():
         if part in words:
             return name
-    return "EvmError: Revert" if not words or words.startswith("exit code 33") else words
+    return "EvmError: Revert" if words in ("", "exit code 33", "contract reverted") else words
 
 
 def is_skip(outcome: CallOutcome) -> bool:

@@ -341,7 +341,9 @@ def _failure(frame: Frame, names: Names, contract: KnownContract | None, data: b
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return f"[Revert] {names.revert(data, contract)}".rstrip()
     halt = _HALTS.get(end.exit_code)
-    return f"[{halt}] EvmError: {halt}" if halt else f"[{end.error or exit_name(end.exit_code)}]"
+    if halt:
+        return f"[{halt}] EvmError: {halt}"
+    return f"[{end.error or exit_name(end.exit_code)}] {printable(frame.exit_words, _MOST_BYTES)}".rstrip()
 
 
 def _word(word: int) -> str:

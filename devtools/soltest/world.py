@@ -61,13 +61,18 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """How a call ended. `output` is what was returned or reverted with, bare; gas in the rules' own."""
+    """How a call ended. `output` is what was returned or reverted with, bare; gas in the rules' own.
+
+    `error` is the machine's word for the end of the call itself, `reason` what its failure began with, where Filecoin's
+    rules say it and no contract does.
+    """
 
     success: bool
     output: bytes
     gas_used: int
     events: tuple[StampedEvent, ...]
     error: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,8 @@ class World:
             raise result.fatal
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
-        return CallOutcome(ok, unwrap_return(returned), result.gas_used, tuple(result.events), error), returned
+        output, reason = unwrap_return(returned), "" if ok else result.reason
+        return CallOutcome(ok, output, result.gas_used, tuple(result.events), error, reason), returned
 
     @contextmanager
     def _exempt(self, who: EthAddress) -> Iterator[None]:

@@ -71,6 +71,9 @@ class CodeCache:
         return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))
 
 
-def code_too_long(size: int, limit: int, what: str = "code") -> str:
+CODE_TOO_LONG: Final = "max code size exceeded"
+
+
+def code_too_long(size: int, limit: int, words: str = CODE_TOO_LONG) -> str:
     """What is wrong with code above the limit, in go-ethereum's words (core/vm/evm.go)."""
-    return f"max {what} size exceeded: code size {size}, limit {limit}"
+    return f"{words}: code size {size}, limit {limit}"

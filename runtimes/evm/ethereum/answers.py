@@ -107,7 +107,7 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     size = len(ask.init_code)
     longest = host.calls.surroundings.block.code_limit
     if longest is not None and size > 2 * longest:
-        words = code_too_long(size, 2 * longest, "initcode")
+        words = code_too_long(size, 2 * longest, "max initcode size exceeded")
         host.calls.backtrace.set_cause(words)
         raise OutOfGas(words)
     per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD

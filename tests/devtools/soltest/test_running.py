@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,28 @@ def test_a_test_contract_may_be_larger_than_what_tests_deploy(
     assert ends == {
         "testFits()": Status.SUCCESS, "testDoesNot()": Status.SUCCESS if unlimited else Status.FAILURE
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("limit", [None, 30_000])
+def test_code_above_the_limit_is_in_failure_trace_and_backtrace(
+    limit: int | None, evm: str, run_contracts: Run
+) -> None:
+    longest = LONGEST if limit is None else limit
+    bodies = {"testCreates()": sized(longest + 1)}
+    found = run_contracts({"T": bodies}, rules="filecoin", evm=evm, code_size_limit=limit, verbosity=3)["T"]
+    test, words = found["testCreates()"], f"max code size exceeded: code size {longest + 1}, limit {longest}"
+    assert test.reason is not None
+    assert re.fullmatch(rf"f0\d+: {words} \(--code-size-limit sets another one\)", test.reason)
+    assert f"← [USR_ILLEGAL_ARGUMENT] {words}\n" in test.trace
+    assert test.stack[0].endswith(f".constructor (exit 16 USR_ILLEGAL_ARGUMENT: {words})")
+    assert test.stack[1:] == ("T.testCreates",)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_a_revert_without_data_has_forges_words_under_both_rules(rules: str, run_contracts: Run) -> None:
+    found = run_contracts({"T": {"testReverts()": ["5f5ffd"]}}, rules=rules)
+    assert found["T"]["testReverts()"].reason == "EvmError: Revert"  # forge 1.7.1
 
 
 def asking(*words: int) -> list[str]:
