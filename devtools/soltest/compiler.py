@@ -144,7 +144,7 @@ def _package(folder: Path) -> Solc:
     try:
         version = str(json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise InvalidInput(f"{folder} is no package solc of npm") from None
+        raise InvalidInput(f"{folder} is not npm's package solc: its package.json names no version") from None
     return Solc(version, folder.resolve(), True)
 
 

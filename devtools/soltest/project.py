@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
@@ -128,9 +128,11 @@ def load_project(root: Path, profile: str | None = None) -> Project:
         raise InvalidInput(f"{file}: {error.strerror}") from None
     name = profile or os.environ.get("FOUNDRY_PROFILE", "default")
     try:
-        return _project(root, name, Table(_merged(Table(content), name)))
+        table = Table(_merged(Table(content), name))
+        project, automatic = _project(root, name, table), table.flag("auto_detect_remappings", True)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
+    return replace(project, remappings=all_remappings(root, project.remappings, project.libs, automatic))
 
 
 def _merged(content: Table, profile: str) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         out=table.text("out", "out"),
         cache=table.text("cache_path", "cache"),
         libs=libs,
-        remappings=all_remappings(root, table.texts("remappings"), libs, table.flag("auto_detect_remappings", True)),
+        remappings=tuple(Remapping.parse(text) for text in table.texts("remappings")),
         skip=table.texts("skip"),
         compiler=_compiler(table),
         fuzz=_fuzz(table.table("fuzz")),

@@ -56,10 +56,14 @@ def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> st
     return posixpath.normpath(best.target + imported[len(best.prefix) :])
 
 
-def all_remappings(root: Path, given: Iterable[str], libs: Sequence[str], automatic: bool) -> tuple[Remapping, ...]:
-    """The project's own remappings, those of `remappings.txt`, and those of libraries for what these leave open."""
-    own = [Remapping.parse(text) for text in given]
-    own += _of_file(root)
+def all_remappings(
+    root: Path, given: Iterable[Remapping], libs: Sequence[str], automatic: bool
+) -> tuple[Remapping, ...]:
+    """Those that foundry.toml gives, those of `remappings.txt`, and those of libraries for what these leave open.
+
+    Raises InvalidInput with the file that is wrong.
+    """
+    own = [*given, *_of_file(root)]
     found = {(remapping.context, remapping.prefix): remapping for remapping in reversed(own)}
     if automatic:
         for lib in libs:
@@ -72,8 +76,13 @@ def _of_file(folder: Path) -> list[Remapping]:
     file = folder / "remappings.txt"
     if not file.is_file():
         return []
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return [Remapping.parse(line) for line in lines if line and not line.startswith("#")]
+    try:
+        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        return [Remapping.parse(line) for line in lines if line and not line.startswith("#")]
+    except (UnicodeDecodeError, InvalidInput) as error:
+        raise InvalidInput(f"{file}: {error}") from None
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from None
 
 
 def _of_library(folder: Path) -> list[Remapping]:
@@ -85,7 +94,7 @@ def _of_library(folder: Path) -> list[Remapping]:
     try:
         profiles = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {})
         return found + [Remapping.parse(text) for text in profiles.get("default", {}).get("remappings", ())]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from None
 
 

@@ -204,6 +204,28 @@ def test_a_library_says_in_its_own_foundry_toml_where_its_imports_lead(tmp_path:
     }
 
 
+@pytest.mark.parametrize("folder", ["", "lib/inner/"])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("remappings.txt", b"a/=b/\nnonsense\n", "'nonsense' is not a remapping: expected prefix=target"),
+        ("remappings.txt", b"\xff=b/\n", "can't decode byte 0xff"),
+        ("foundry.toml", b"[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected"),
+    ],
+)
+def test_a_wrong_remapping_is_blamed_on_the_file_that_has_it(
+    folder: str, name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "lib" / "inner").mkdir(parents=True)
+    (tmp_path / "foundry.toml").write_text("[profile.default]", encoding="utf-8")
+    (tmp_path / folder / name).write_bytes(content)
+    with pytest.raises(InvalidInput) as refused:
+        load_project(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path / folder / name}: ")
+    assert words in str(refused.value)
+    assert str(refused.value).count(str(tmp_path)) == 1
+
+
 def test_imports_are_read_in_all_their_forms() -> None:
     text = """
 import "a.sol";
@@ -326,3 +348,10 @@ def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InvalidInput) as raised:
         choose_solc(project(tmp_path, "", {}), "0.8.99", told.append)
     assert (str(raised.value), told) == (words, ["Installing Solc 0.8.99 from npm"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: str, tmp_path: Path) -> None:
+    found = project(tmp_path, "", {"other/package.json": content})
+    with pytest.raises(InvalidInput, match=r"other is not npm's package solc: its package.json names no version$"):
+        choose_solc(found, str(tmp_path / "other"))
