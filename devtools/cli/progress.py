@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from shutil import get_terminal_size
 
 
 @contextmanager
@@ -20,6 +21,27 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], N
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
+    """What to tell the names and seconds of what runs, none to take the line away; None where nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+    shown = ""
+
+    def show(running: Sequence[tuple[str, float]]) -> None:
+        nonlocal shown
+        words = ""
+        if running:
+            (name, seconds), *others = running
+            words = f"running for {seconds:.0f} s: {name}{f' and {len(others)} more' if others else ''}"
+        words = words[: get_terminal_size().columns - 1]
+        if words != shown:
+            sys.stderr.write(f"\r{words}\x1b[K")
+            sys.stderr.flush()
+            shown = words
+
+    return show
 
 
 @contextmanager

@@ -99,6 +99,7 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
+    from devtools.cli.progress import running_line
     from devtools.soltest.discovery import Filter
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.session import Options, Session
@@ -136,7 +137,7 @@ def run_tests(
         gas_snapshot_emit=project.gas_snapshot_emit if gas_snapshot_emit is None else gas_snapshot_emit == "true",
     )
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
-    session = Session(project, wanted, options, lambda line: typer.echo(line, err=True))
+    session = Session(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
     session.prepare()
     if len(numbers) > 1:
         raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))

@@ -22,7 +22,7 @@ from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
 from devtools.soltest.sources import Sources, own_sources, read_sources
 from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.syntax_trees import syntax_trees
-from devtools.soltest.workers import Job, Worker, run_suites
+from devtools.soltest.workers import Job, Watch, Worker, run_suites
 from hypervisor.errors import InvalidInput
 
 
@@ -45,12 +45,16 @@ class Options:
 
 @dataclass(slots=True)
 class Session:
-    """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there."""
+    """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there.
+
+    `watch` is told what runs for long (`run_suites`).
+    """
 
     project: Project
     wanted: Filter
     options: Options
     tell: Callable[[str], None] = lambda _: None
+    watch: Watch | None = None
     suites: list[Suite] = field(default_factory=list)
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
     seed: int = 0
@@ -111,7 +115,7 @@ class Session:
             yield SuiteResult(file, contract, [broken])
         if self.suites:
             early, self._early = self._early, None
-            yield from run_suites(self._job(network), self.suites, self.options.workers, early)
+            yield from run_suites(self._job(network), self.suites, self.options.workers, early, self.watch)
 
     def _job(self, network: int | None) -> Job:
         found, options = self.artifacts, self.options

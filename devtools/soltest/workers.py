@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -26,6 +27,9 @@ from devtools.soltest.project import Project
 from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
 from hypervisor.errors import HypervisorError, InvalidInput
 
+Watch = Callable[[Sequence[tuple[str, float]]], None]
+BEAT: Final = 1.0
+"""Seconds from which on a test is long, and between two looks at what runs."""
 _START: Final = 60.0
 """Seconds beyond a test's own that a new process may take for its first."""
 _LAST: Final = 1.0
@@ -56,13 +60,19 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_suites(job: Job, suites: Sequence[Suite], workers: int, early: Worker | None = None) -> Iterator[SuiteResult]:
+def run_suites(
+    job: Job, suites: Sequence[Suite], workers: int, early: Worker | None = None, watch: Watch | None = None
+) -> Iterator[SuiteResult]:
     """Results as suites end. `early`: a worker that was started while there was nothing to run; it is ended here.
+
+    `watch` is told each second which tests have been running for longer than that, and for how many seconds: the
+    longest first; before a result and at the end that there are none.
 
     Raises InvalidInput where no world can be made as the job wants it.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, Worker] = {}
+    tell, beat = (_unwatched, inf) if watch is None else (watch, BEAT)
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
@@ -72,25 +82,46 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, early: Worker | 
             for worker in running.values():
                 if todo and worker.suite is None:
                     worker.give(todo.popleft(), job)
-            for worker in _ready(running, job.timeout):
-                yield from _heard(worker, running, job)
+            for worker in _ready(running, job.timeout, beat):
+                for result in _heard(worker, running, job):
+                    tell(())
+                    yield result
+            tell(_long(running.values()))
     except KeyboardInterrupt:
+        tell(())
         for worker in running.values():
             worker.end()
         yield from _interrupted(running.values())
         raise
     finally:
+        tell(())
         for worker in running.values():
             worker.end()
         if early is not None:
             early.end()
 
 
-def _ready(running: Mapping[Connection, Worker], timeout: float) -> list[Worker]:
-    """Those that have something to say, and those whose time is over."""
+def _unwatched(_: Sequence[tuple[str, float]]) -> None:
+    """Nobody watches."""
+
+
+def _long(workers: Iterable[Worker]) -> list[tuple[str, float]]:
+    """The tests that have been running for longer than a beat."""
+    now = monotonic()
+    busy = ((worker, worker.suite, now - worker.since) for worker in workers)
+    found = [
+        (f"{suite.contract}.{worker.test or 'setUp()'}", seconds)
+        for worker, suite, seconds in busy
+        if suite is not None and seconds >= BEAT
+    ]
+    return sorted(found, key=lambda one: -one[1])
+
+
+def _ready(running: Mapping[Connection, Worker], timeout: float, longest: float) -> list[Worker]:
+    """Those that have something to say, and those whose time is over, after `longest` seconds at the latest."""
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
-    rest = max(0.0, min((worker.until(timeout) - now for worker in busy), default=0.0))
+    rest = max(0.0, min(longest, min((worker.until(timeout) - now for worker in busy), default=0.0)))
     heard = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
     late = {worker for worker in busy if worker.until(timeout) <= monotonic()}
     return [*heard, *(late - heard)]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -71,6 +71,18 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
 def results(job: Job, early: Worker | None = None) -> Iterator[SuiteResult]:
     suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], Filter())
     return run_suites(job, suites, 1, early)
+
+
+def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
+    job = job_of(tmp_path, looping(), timeout=2.5)
+    suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], Filter())
+    seen: list[Sequence[tuple[str, float]]] = []
+    ((test,),) = (suite.tests for suite in run_suites(job, suites, 1, watch=lambda running: seen.append(running)))
+    assert "no end after 2.5 seconds" in (test.reason or "")
+    named = [running for running in seen if running]
+    assert {name for running in named for name, _ in running} == {"Endless.testLoops()"}
+    assert all(seconds >= 1 for running in named for _, seconds in running)
+    assert not seen[-1]
 
 
 PLACE = ("Endless.testLoops (test/T.t.sol:4)",)
