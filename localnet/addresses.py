@@ -33,7 +33,7 @@ def filecoin_address(target: Target) -> Address:
         case str() if target.startswith("0x"):
             return to_filecoin(_from_hex(target))
         case str():
-            return Address.parse(target)
+            return _from_text(target)
 
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
@@ -58,7 +58,7 @@ def known_address(target: Target) -> EthAddress | Address:
         case str() if target.startswith("0x"):
             return _from_hex(target)
         case str():
-            target = Address.parse(target)
+            target = _from_text(target)
     return from_delegated(target) or target
 
 
@@ -77,6 +77,14 @@ def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
         return ethereum_address(machine, address)
     except AddressError:
         return UNRESOLVED  # on the network it is shown so, too
+
+
+def _from_text(text: str) -> Address:
+    if text[:1] not in ("f", "t"):
+        raise AddressError(
+            f"'{text[:66]}' is not an address: expected 0x and 40 hex digits, or f0... to f4... (or t...)"
+        )
+    return Address.parse(text)
 
 
 def _from_hex(text: str) -> EthAddress:

@@ -50,6 +50,14 @@ NOT_HERE: Final = {
 }
 
 
+_SHORT: Final = {"-s": "--state-interval", "-j": "--threads"}
+_OUTPUT: Final = {
+    "-v": "`hypervisor trace` shows the calls of a transaction, and those of one that fails are printed anyway",
+    "--json": "the node prints text alone; --config-out writes the accounts as JSON",
+    "--color": "the environment variable NO_COLOR switches colours off",
+}
+
+
 class NodeCommand(TyperCommand):
     """`hypervisor node`, which knows anvil's options by name."""
 
@@ -59,7 +67,7 @@ class NodeCommand(TyperCommand):
             return super().parse_args(ctx, args)
         except Exception as error:
             name = getattr(error, "option_name", None)
-            if name in NOT_HERE:
+            if name in NOT_HERE or name in _SHORT or name in _OUTPUT:
                 _refuse(name)
             raise
 
@@ -67,4 +75,5 @@ class NodeCommand(TyperCommand):
 def _refuse(name: str) -> NoReturn:
     from hypervisor.errors import InvalidInput
 
-    raise InvalidInput(f"{name} is an option of anvil that this node does not have: {NOT_HERE[name]}") from None
+    reason = _OUTPUT.get(name) or NOT_HERE[_SHORT.get(name, name)]
+    raise InvalidInput(f"{name} is an option of anvil that this node does not have: {reason}") from None

@@ -208,5 +208,5 @@ def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> 
 
         return EthereumRules(hardfork, gas_limit)
     if name == FILECOIN:
-        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': choose other rules")
+        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum")
     raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(RULES)}")

@@ -350,6 +350,12 @@ def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tm
         (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
         (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
         (["--derivation-path", "m/x"], "'m/x' is "),
+        (["-s", "1"], "-s is an option of anvil that this node does not have: with --state"),
+        (["-j", "2"], "-j is an option of anvil that this node does not have: transactions are executed"),
+        (["-vvv"], "-v is an option of anvil that this node does not have: `hypervisor trace`"),
+        (["--json"], "--json is an option of anvil that this node does not have: "),
+        (["--color", "never"], "--color is an option of anvil that this node does not have: "),
+        (["--hardfork", "london"], "give --rules ethereum"),
         *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in NOT_HERE),
     ],
 )

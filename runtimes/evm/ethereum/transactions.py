@@ -181,7 +181,10 @@ def check_size(transaction: Transaction, fork: Fork) -> None:
     if transaction.nonce >= MAX_NONCE:
         raise InvalidTransaction(Refusal.NONCE_IS_MAX, f"nonce {transaction.nonce} is the last one")
     if transaction.to is None and len(transaction.data) > prices.MAX_INIT_CODE_SIZE:
-        raise InvalidTransaction(Refusal.INITCODE_SIZE_EXCEEDED, f"init code of {len(transaction.data)} bytes")
+        raise InvalidTransaction(
+            Refusal.INITCODE_SIZE_EXCEEDED,
+            f"init code of {len(transaction.data):,} bytes, at most {prices.MAX_INIT_CODE_SIZE:,}",
+        )
     if fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
             Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
