@@ -286,7 +286,7 @@ def message(**changes: Any) -> Message:
         ({"method": MethodNumber(4)}, "is called by no transaction"),
         ({"to": Address.actor(b"robust")}, "has no Ethereum address"),
         ({"from_": Address.id(5)}, "sender f05 has no Ethereum address"),
-        ({"params": b"\x80"}, "no calldata"),
+        ({"params": b"\x80"}, "not calldata"),
         # Nodes refuse what does not come back as the same message: an empty byte string is written as nothing at all.
         ({"params": b"\x40"}, "no Ethereum transaction becomes this message"),
         ({"version": 1}, "no Ethereum transaction becomes this message"),
