@@ -66,8 +66,24 @@ MANIFEST = {
     "ethaccount": "ethaccount_actor",
 }
 
-# Variants of the bundle that differ in one actor, built with a feature of the variant's name. They keep what differs.
-VARIANTS = {"supply-share": "storageminer"}
+# The version of builtin-actors that the bundle follows.
+VERSION = 18
+V19_ACTORS = ("storageminer", "storagemarket", "reward", "verifiedregistry", "datacap")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A bundle in which some actors are built with features; its file keeps the code in which it differs."""
+
+    version: int
+    features: tuple[str, ...]
+    actors: tuple[str, ...]
+
+
+VARIANTS = {
+    "supply-share": Variant(18, ("supply-share",), ("storageminer",)),
+    "v19": Variant(19, ("v19",), V19_ACTORS),
+}
 
 # Nothing that the consensus engine refuses: multi-value and reference types are on by default. The compressed
 # relocations turn the five-byte table numbers of the precompiled standard library into plain ones. 256 KiB of stack
@@ -94,10 +110,11 @@ class ToolchainMissing(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """What the compiler made: the bundle's modules by actor name in manifest order, and those that stand alone."""
+    """What the compiler made: modules by actor name in manifest order, of variants the others, and those that stand
+    alone."""
 
     modules: dict[str, bytes]
-    variants: dict[str, bytes]
+    variants: dict[str, dict[str, bytes]]
     alone: dict[Path, bytes]
 
 
@@ -178,7 +195,10 @@ def environment(**more: str) -> dict[str, str]:
 
 def build() -> Built:
     """Compile every guest, those of variants first: each crate's output has one place."""
-    variants = {name: compile_crate(GUESTS, MANIFEST[actor], name) for name, actor in VARIANTS.items()}
+    variants = {
+        name: {actor: compile_crate(GUESTS, MANIFEST[actor], variant.features) for actor in variant.actors}
+        for name, variant in VARIANTS.items()
+    }
     modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
     return Built(modules, variants, compile_alone())
 
@@ -193,14 +213,14 @@ def flags_of(workspace: Path) -> tuple[str, ...]:
     return ENGINE_FLAGS if workspace == ENGINE else FLAGS
 
 
-def compile_crate(workspace: Path, crate: str, feature: str = "") -> bytes:
-    """Compile one crate of a workspace, with a feature if one is named, and return its module."""
+def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -> bytes:
+    """Compile one crate of a workspace with the features that are named, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
     flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
     subprocess.run(  # noqa: S603
-        [*command, "--target", TARGET, "--package", crate, "--features", feature],
+        [*command, "--target", TARGET, "--package", crate, "--features", ",".join(features)],
         env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags)),
         cwd=workspace,
         check=True,
@@ -215,6 +235,7 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
     """Every committed file that the build decides, with its content."""
     bundle, roots = write_bundle(built.modules, list(built.modules))
     record: dict[str, Any] = {
+        "version": VERSION,
         **roots,
         "source_hash": source_hash(GUESTS),
         "compiler": compiler,
@@ -223,10 +244,10 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
         "variants": {},
     }
     files = {ACTORS / "bundle.car": bundle}
-    for name, module in built.variants.items():
-        actor = VARIANTS[name]
-        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | {actor: module}, [actor])
-        record["variants"][name] = {**roots, "actors": {actor: record_of(module)}}
+    for name, others in built.variants.items():
+        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | others, list(others))
+        actors = {actor: record_of(module) for actor, module in others.items()}
+        record["variants"][name] = {"version": VARIANTS[name].version, **roots, "actors": actors}
     files[ACTORS / "bundle.json"] = write_json(record)
     for folder, module in built.alone.items():
         files |= outputs_alone(folder, module, compiler)

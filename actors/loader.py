@@ -20,12 +20,13 @@ class ActorRecord:
 
 @dataclass(frozen=True, slots=True)
 class BundleRecord:
-    """How the embedded bundle was made.
+    """How the embedded bundle was made, and the version of builtin-actors that it follows.
 
     `manifest_root` is what a network's bundle is known by, `manifest_data` what the system actor's state names (CIDs
     as text); `source_hash` is the sha-256 of the Rust sources and the compiler's flags; `actors` is in manifest order.
     """
 
+    version: int
     manifest_root: str
     manifest_data: str
     source_hash: str
@@ -37,8 +38,9 @@ class BundleRecord:
 
 @dataclass(frozen=True, slots=True)
 class VariantRecord:
-    """What a variant of the bundle is known by, and the actors in which it differs."""
+    """What a variant of the bundle is known by, its version, and the actors in which it differs."""
 
+    version: int
     manifest_root: str
     manifest_data: str
     actors: dict[str, ActorRecord]

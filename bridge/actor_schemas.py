@@ -30,7 +30,7 @@ AMOUNTS: Final = ("BigInt", "TokenAmount", "DataCap")
 
 UNSIGNED: Final[Mapping[str, int]] = MappingProxyType({
     "ActorID": 64, "SectorNumber": 64, "DealID": 64, "AllocationID": 64, "MethodNum": 64, "PaddedPieceSize": 64,
-    "DeadlineIndex": 64, "PartitionIndex": 64, "ExitCode": 32,
+    "DeadlineIndex": 64, "PartitionIndex": 64, "StreamID": 64, "ExitCode": 32,
 })  # fmt: skip
 SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 64, "RegisteredProof": 64})
 """The bits of shared numbers in the official actors, which refuse parameters beyond them; other `Int`s are CBOR's."""
@@ -53,13 +53,16 @@ OWN_NUMBERS: Final = {
     " 18 ChangeMultiaddrs, 19 CompactPartitions, 20 CompactSectorNumbers, 21 ConfirmChangeWorkerAddress,"
     " 22 RepayDebt, 23 ChangeOwnerAddress, 24 DisputeWindowedPoSt, 28 PreCommitSectorBatch2, 30 ChangeBeneficiary,"
     " 31 GetBeneficiary, 32 ExtendSectorExpiration2, 34 ProveCommitSectors3, 35 ProveReplicaUpdates3,"
-    " 36 ProveCommitSectorsNI",
+    " 36 ProveCommitSectorsNI, 37 UpgradeSectorQuality",
     "storagepower": "2 CreateMiner, 3 UpdateClaimedPower, 4 EnrollCronEvent, 5 OnEpochTickEnd, 6 UpdatePledgeTotal,"
     " 9 CurrentTotalPower",
     "verifiedregistry": "2 AddVerifier, 3 RemoveVerifier, 4 AddVerifiedClient, 7 RemoveVerifiedClientDataCap,"
     " 8 RemoveExpiredAllocations, 9 ClaimAllocations, 10 GetClaims, 11 ExtendClaimTerms, 12 RemoveExpiredClaims",
 }
 """The methods of each actor that have a number which is no hash, the constructor left out."""
+
+_TODAYS_LAYOUTS: Final = 13
+"""The version of the actors from which on the layouts are those of `State` at the latest."""
 
 _RECEIVER: Final = "UniversalReceiver"
 """What the schemas call the method `Receive`, of whoever is sent tokens."""
@@ -78,6 +81,17 @@ class ActorMethod:
 def actor_schema(actor: str) -> Schema:
     """The schema of a built-in actor by its name; of any other actor, what all share."""
     return Schema.parse(schema_text(actor if actor in NAMES else "placeholder"))
+
+
+def state_types(schema: Schema, actors: int | None) -> list[str]:
+    """The types that an actor's state may have: the layout of a version of the actors first (None: the newest).
+
+    `StateV10` is the layout from version 10 on, until the next one's; `State` is what there is today.
+    """
+    named = [name for name in schema.types if name == "State" or name.startswith("StateV")]
+    begun = {name: _TODAYS_LAYOUTS if name == "State" else int(name.removeprefix("StateV")) for name in named}
+    latest = max(begun.values(), default=0) if actors is None else actors
+    return sorted(named, key=lambda name: (begun[name] > latest, -begun[name]))
 
 
 def actor_method(actor: str, number: int) -> ActorMethod | None:

@@ -17,11 +17,12 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from bridge.actor_schemas import ANY, actor_schema, term_below
+from bridge.actor_schemas import ANY, actor_schema, state_types, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.interfaces import Interface, as_json
 from hypervisor.address import Address
 from hypervisor.bundle import Manifest
+from hypervisor.bundle_library import actors_version
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID
@@ -147,9 +148,10 @@ class Inspector:
         schema = self._schema(actor.code)
         if schema is None:
             return Place(_plain(), ANY, data)
-        for version in [term for term in schema.types if term == "State" or term.startswith("StateV")]:
+        version = None if self._manifest is None else actors_version(self._manifest)
+        for layout in state_types(schema, version):
             try:
-                return Place(schema, version, schema.read(version, data))
+                return Place(schema, layout, schema.read(layout, data))
             except SchemaError:  # another version's layout
                 continue
         return Place(_plain(), ANY, data)

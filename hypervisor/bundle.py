@@ -134,20 +134,28 @@ class Bundle:
         return cls.from_car(read_bounded(path, MAX_BUNDLE_BYTES, "bundle", BundleError), f"bundle {path}")
 
     @classmethod
-    def embedded(cls, pledge: str = "today") -> "Bundle":
-        """This project's own bundle, which the wheel carries.
+    def embedded(cls, variant: str | None = None) -> "Bundle":
+        """This project's own bundle, which the wheel carries: actors v18, or a variant of them.
 
-        `pledge` is the rule by which miners bind collateral: the network's of `today`, or `supply-share`, that of the
-        VM Interpreter document (docs/actors.md). Raises BundleError for another rule.
+        `supply-share` is the one whose miners bind collateral by the rule of the VM Interpreter document, `v19` that of
+        network version 29 (docs/actors.md). Raises BundleError for another variant.
         """
         from actors.loader import bundle_bytes, bundle_record
 
-        if pledge == "today":
+        if variant is None:
             return cls.from_car(bundle_bytes(), "the embedded bundle")
-        if pledge not in bundle_record().variants:
-            known = ", ".join(("today", *bundle_record().variants))
-            raise BundleError(f"there is no rule for pledges '{pledge}': expected {known}")
-        return cls.from_car(bundle_bytes(pledge), f"the embedded bundle with pledges by {pledge}")
+        if variant not in bundle_record().variants:
+            known = ", ".join(bundle_record().variants)
+            raise BundleError(f"the embedded bundle has no variant '{variant}': expected {known}")
+        return cls.from_car(bundle_bytes(variant), f"the embedded bundle's variant {variant}")
+
+    @classmethod
+    def for_actors(cls, version: int) -> "Bundle":
+        """This project's own bundle for networks whose built-in actors are of a version (`NetworkVersion.actors`)."""
+        from actors.loader import bundle_record
+
+        variant = f"v{version}"
+        return cls.embedded(variant if variant in bundle_record().variants else None)
 
 
 def marked_runtime(module: bytes) -> str | None:

@@ -1,6 +1,6 @@
 """Bundles by name: this project's own, official releases in the user's data folder, files.
 
-    own, own-supply-share       what the wheel carries (`Bundle.embedded`)
+    own, own-v19, ...           what the wheel carries (`Bundle.embedded`)
     v18, v18-devnet             an official release (`actors.releases`) that was fetched or added; v18 is v18-mainnet
     anything else, any Path     a CAR file
 
@@ -18,7 +18,7 @@ from typing import Final
 
 from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, releases
-from hypervisor.bundle import Bundle
+from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import BundleError
 from hypervisor.user_files import user_folder
 from store.cid import Cid, show
@@ -39,9 +39,9 @@ def library_folder() -> Path:
         raise BundleError(f"there is no home folder to keep bundles in: set {FOLDER_VARIABLE}") from None
 
 
-def own_bundles() -> Mapping[str, str]:
-    """The names of this project's own bundles, each with its rule for pledges."""
-    return {OWN: "today"} | {f"{OWN}-{variant}": variant for variant in bundle_record().variants}
+def own_bundles() -> Mapping[str, str | None]:
+    """The names of this project's own bundles, each with what `Bundle.embedded` takes."""
+    return {OWN: None} | {f"{OWN}-{variant}": variant for variant in bundle_record().variants}
 
 
 def find_release(name: str, network: str | None = None) -> Release:
@@ -64,6 +64,17 @@ def release_of(root: Cid) -> Release | None:
     """The release with this manifest root."""
     text = show(root)
     return next((release for release in releases().values() if release.manifest_root == text), None)
+
+
+def actors_version(manifest: Manifest) -> int | None:
+    """The version of builtin-actors that a manifest is of; None for one that is neither a release nor our own."""
+    release = release_of(manifest.root)
+    if release is not None:
+        return release.version
+    record = bundle_record()
+    own = {record.manifest_data: record.version}
+    own |= {variant.manifest_data: variant.version for variant in record.variants.values()}
+    return own.get(show(manifest.data))
 
 
 def release_file(release: Release) -> Path:

@@ -38,6 +38,7 @@ EXTEND_SECTOR_EXPIRATION2: Final = MethodNumber(32)
 PROVE_COMMIT_SECTORS3: Final = MethodNumber(34)
 PROVE_REPLICA_UPDATES3: Final = MethodNumber(35)
 PROVE_COMMIT_SECTORS_NI: Final = MethodNumber(36)
+UPGRADE_SECTOR_QUALITY: Final = MethodNumber(37)
 IS_CONTROLLING_ADDRESS: Final = MethodNumber(348244887)
 CHANGE_OWNER_ADDRESS: Final = MethodNumber(1010589339)
 CHANGE_MULTIADDRS: Final = MethodNumber(1063480576)
@@ -549,6 +550,26 @@ class SectorAllocation(Struct, codec=CODEC):
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class UpgradeSectorQualityParams(Struct, codec=CODEC):
+    """Parameters of UpgradeSectorQuality."""
+
+    upgrades: tuple[SectorQualityUpgrade, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SectorQualityUpgrade(Struct, codec=CODEC):
+    """SectorQualityUpgrade, as it stands in parameters and answers.
+
+    `sectors`: a set of numbers in RLE+. `new_expiration`: an epoch.
+    """
+
+    deadline: int
+    partition: int
+    sectors: bytes
+    new_expiration: ChainEpoch | None
+
+
 def constructor(
     owner: Address,
     worker: Address,
@@ -773,6 +794,13 @@ def prove_commit_sectors_ni(
             require_activation_success,
         ),
         "ProveCommitSectorsNIReturn",
+    )
+
+
+def upgrade_sector_quality(upgrades: Sequence[SectorQualityUpgrade]) -> Call[None]:
+    """UpgradeSectorQuality: method 37."""
+    return CODEC.call(
+        UPGRADE_SECTOR_QUALITY, "UpgradeSectorQualityParams", UpgradeSectorQualityParams(tuple(upgrades)), None
     )
 
 

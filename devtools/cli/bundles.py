@@ -127,8 +127,8 @@ def _at_hand() -> list[dict[str, Any]]:
     from store.cid import show
 
     own = [
-        {"name": name, "manifest_root": show(Bundle.embedded(pledge).root), "path": None}
-        for name, pledge in own_bundles().items()
+        {"name": name, "manifest_root": show(Bundle.embedded(variant).root), "path": None}
+        for name, variant in own_bundles().items()
     ]
     return own + [
         {"name": name, "manifest_root": releases()[name].manifest_root, "path": str(path)}

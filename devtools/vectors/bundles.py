@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import kept_releases, library_folder
+from hypervisor.bundle_library import kept_releases, library_folder, own_bundles
 from hypervisor.errors import BundleError
 from store.blockstore import StoreError
 from store.car import read_car
@@ -42,10 +42,11 @@ class BundleFolder:
             with path.open("rb") as stream:
                 store.put_many(read_car(stream))
             return store
-        embedded = Bundle.embedded()
-        if embedded.manifest.data == manifest:
-            store.put_many(embedded.blocks)
-            return store
+        for variant in own_bundles().values():
+            embedded = Bundle.embedded(variant)
+            if embedded.manifest.data == manifest:
+                store.put_many(embedded.blocks)
+                return store
         where = f"in {self.folder} or {library_folder()}" if self.folder else f"in {library_folder()}"
         raise BundleError(
             f"no bundle with the manifest {show(manifest)} is {where}: `hypervisor bundle fetch` gets one, or name a "

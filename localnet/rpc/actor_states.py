@@ -9,8 +9,9 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema, meaning
+from bridge.actor_schemas import actor_schema, meaning, state_types
 from hypervisor.address import Address
+from hypervisor.bundle_library import actors_version
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from localnet.rpc.lotus_shapes import address_json, cid_json
@@ -21,7 +22,6 @@ from store.schema import Schema
 from store.schema.types import List, Map, SchemaError, Struct, Term
 
 _WHOLE_WORDS: Final = {"id": "ID", "qa": "QA", "tx": "Tx", "fil": "FIL"}
-_VERSIONS: Final = ("State", "StateV10")
 
 
 def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
@@ -72,16 +72,15 @@ def go_name(name: str) -> str:
 
 
 def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
-    """The type of the state, and its value: there are two, for older and newer bundles."""
+    """The type of the state, and its value: there are several, for older and newer bundles."""
     schema = actor_schema(machine.manifest.name_of(actor.code) or "")
     data = get_object(machine.store, actor.head)
-    for name in _VERSIONS:
-        if name in schema.types:
-            try:
-                found: dict[str, Any] = schema.read(name, data)
-            except SchemaError:
-                continue
-            return name, found
+    for name in state_types(schema, actors_version(machine.manifest)):
+        try:
+            found: dict[str, Any] = schema.read(name, data)
+        except SchemaError:
+            continue
+        return name, found
     raise SchemaError("the state is of no known version")
 
 

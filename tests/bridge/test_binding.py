@@ -30,7 +30,9 @@ ALICE, BOB = Address.id(ActorID(100)), Address.id(ActorID(101))
 CID = cid_of(b"cid", CBOR)
 U64, I64, U32 = (0, 2**64 - 1), (-(2**63), 2**63 - 1), (0, 2**32 - 1)
 RUST = {
-    **dict.fromkeys(("ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize"), U64),
+    **dict.fromkeys(
+        ("ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize", "StreamID"), U64
+    ),
     **dict.fromkeys(("DeadlineIndex", "PartitionIndex"), U64),
     **dict.fromkeys(("ChainEpoch", "TxnID", "RegisteredProof"), I64),
     "ExitCode": U32,

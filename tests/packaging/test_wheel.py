@@ -36,6 +36,7 @@ DATA = {
     "actors/bundle.car",
     "actors/bundle.json",
     "actors/supply-share.car",
+    "actors/v19.car",
     *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
     "devtools/soltest/solc.mjs",

@@ -54,7 +54,7 @@ def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None
         "path": str(tmp_path / "bundles" / "v18-devnet.car"),
         "fetched": False,
     }
-    assert [row["name"] for row in as_json("bundle", "list")] == ["own", "own-supply-share", "v18-devnet"]
+    assert [row["name"] for row in as_json("bundle", "list")] == ["own", "own-supply-share", "own-v19", "v18-devnet"]
     assert as_json("bundle", "verify", "v18-devnet")["release"] == "v18-devnet"
 
 
@@ -82,7 +82,7 @@ def test_the_actors_of_a_bundle_are_listed_with_the_functions_of_their_code() ->
 
 
 @pytest.mark.usefixtures("hypervisor")
-@pytest.mark.parametrize("name", ["own", "own-supply-share"])
+@pytest.mark.parametrize("name", ["own", "own-supply-share", "own-v19"])
 def test_own_bundles_are_whole_and_their_record_is_of_them(name: str) -> None:
     found = as_json("bundle", "verify", name)
     assert (found["valid"], found["record"]["source_hash"]) == (True, bundle_record().source_hash)

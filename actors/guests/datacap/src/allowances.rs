@@ -15,13 +15,13 @@ struct PairParams {
 }
 
 #[derive(Deserialize_tuple)]
-struct ChangeParams {
+pub struct ChangeParams {
     operator: Address,
     change: TokenAmount,
 }
 
 #[derive(Deserialize_tuple)]
-struct RevokeParams {
+pub struct RevokeParams {
     operator: Address,
 }
 

@@ -1,5 +1,11 @@
 //! The datacap token, f07: what verified clients pay storage deals with (FRC-46). It moves to and from the verified
 //! registry only, which mints and destroys it. 10^18 units are one byte of datacap; less does not exist.
+//!
+//! From v19 on (FIP-0118) it is frozen: it tells what there is, every method that would change it decodes its parameters
+//! and answers 18.
+
+// What v19 no longer does is compiled only for its parameters' types.
+#![cfg_attr(feature = "v19", allow(dead_code))]
 
 mod allowances;
 mod state;
@@ -40,14 +46,21 @@ fn dispatch(call: Call) -> Reply {
     caller::guard_internal_numbers(call.method)?;
     match call.method {
         ids::CONSTRUCTOR => construct(call),
-        MINT => transfers::mint(call),
-        DESTROY => transfers::destroy(call),
         NAME => constant(call, "DataCap"),
         SYMBOL => constant(call, "DCAP"),
         GRANULARITY => constant(call, UNITS_PER_BYTE),
         TOTAL_SUPPLY => total_supply(call),
         BALANCE => balance(call),
         ALLOWANCE => allowances::allowance(call),
+        _ => change(call),
+    }
+}
+
+#[cfg(not(feature = "v19"))]
+fn change(call: Call) -> Reply {
+    match call.method {
+        MINT => transfers::mint(call),
+        DESTROY => transfers::destroy(call),
         TRANSFER => transfers::transfer(call),
         TRANSFER_FROM => transfers::transfer_from(call),
         INCREASE_ALLOWANCE => allowances::increase(call),
@@ -55,6 +68,22 @@ fn dispatch(call: Call) -> Reply {
         REVOKE_ALLOWANCE => allowances::revoke(call),
         BURN => transfers::burn(call),
         BURN_FROM => transfers::burn_from(call),
+        unknown => Err(ActorError::unknown_method(unknown)),
+    }
+}
+
+#[cfg(feature = "v19")]
+fn change(call: Call) -> Reply {
+    use actor_runtime::caller::frozen;
+
+    match call.method {
+        MINT => frozen::<transfers::MintParams>(call),
+        DESTROY | BURN_FROM => frozen::<transfers::OwnerParams>(call),
+        TRANSFER => frozen::<transfers::TransferParams>(call),
+        TRANSFER_FROM => frozen::<transfers::TransferFromParams>(call),
+        INCREASE_ALLOWANCE | DECREASE_ALLOWANCE => frozen::<allowances::ChangeParams>(call),
+        REVOKE_ALLOWANCE => frozen::<allowances::RevokeParams>(call),
+        BURN => frozen::<transfers::BurnParams>(call),
         unknown => Err(ActorError::unknown_method(unknown)),
     }
 }

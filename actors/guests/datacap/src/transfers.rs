@@ -17,7 +17,7 @@ use crate::{UNITS_PER_BYTE, known, load, must_be_whole};
 const INFINITE_BYTES: u128 = 1_000_000_000_000_000_000_000;
 
 #[derive(Deserialize_tuple)]
-struct MintParams {
+pub struct MintParams {
     to: Address,
     amount: TokenAmount,
     operators: Vec<Address>,
@@ -31,13 +31,13 @@ struct MintReturn {
 }
 
 #[derive(Deserialize_tuple)]
-struct OwnerParams {
+pub struct OwnerParams {
     owner: Address,
     amount: TokenAmount,
 }
 
 #[derive(Deserialize_tuple)]
-struct TransferParams {
+pub struct TransferParams {
     to: Address,
     amount: TokenAmount,
     operator_data: RawBytes,
@@ -51,7 +51,7 @@ struct TransferReturn {
 }
 
 #[derive(Deserialize_tuple)]
-struct TransferFromParams {
+pub struct TransferFromParams {
     from: Address,
     to: Address,
     amount: TokenAmount,
@@ -67,7 +67,7 @@ struct TransferFromReturn {
 }
 
 #[derive(Deserialize_tuple)]
-struct BurnParams {
+pub struct BurnParams {
     amount: TokenAmount,
 }
 

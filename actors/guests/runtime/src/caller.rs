@@ -3,9 +3,10 @@
 
 use fvm_shared::address::Address;
 use fvm_shared::{ActorID, MethodNum};
+use serde::de::DeserializeOwned;
 
 use crate::kind::code_of;
-use crate::{ActorError, Kind, ids};
+use crate::{ActorError, Call, Kind, Reply, ids};
 
 pub fn must_be(id: ActorID) -> Result<(), ActorError> {
     let caller = fvm_sdk::message::caller();
@@ -45,4 +46,10 @@ pub fn guard_internal_numbers(method: MethodNum) -> Result<(), ActorError> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// A method that nobody may call any more: its parameters are decoded all the same.
+pub fn frozen<P: DeserializeOwned>(call: Call) -> Reply {
+    let _: P = call.params.decode()?;
+    Err(ActorError::forbidden(format!("method {} is frozen", call.method)))
 }

@@ -1,7 +1,13 @@
 //! The storage market, f05: clients and providers pay in here, and their deals are published, activated and settled.
+//!
+//! From v19 on (FIP-0118) a deal may still say that it is verified, but datacap is no longer asked for, and sectors are
+//! activated without the market's leave.
 
 mod activate;
 mod balances;
+#[cfg(not(feature = "v19"))]
+mod commit;
+#[cfg_attr(feature = "v19", path = "without_datacap.rs")]
 mod datacap;
 mod deal;
 mod escrow;
@@ -23,7 +29,9 @@ use crate::state::State;
 const ADD_BALANCE: MethodNum = 2;
 const WITHDRAW_BALANCE: MethodNum = 3;
 const PUBLISH_STORAGE_DEALS: MethodNum = 4;
+#[cfg(not(feature = "v19"))]
 const VERIFY_DEALS_FOR_ACTIVATION: MethodNum = 5;
+#[cfg(not(feature = "v19"))]
 const BATCH_ACTIVATE_DEALS: MethodNum = 6;
 const ON_MINER_SECTORS_TERMINATE: MethodNum = 7;
 const CRON_TICK: MethodNum = 9;
@@ -54,8 +62,10 @@ fn dispatch(call: Call) -> Reply {
         ADD_BALANCE | ADD_BALANCE_EXPORTED => escrow::add_balance(call),
         WITHDRAW_BALANCE | WITHDRAW_BALANCE_EXPORTED => escrow::withdraw_balance(call),
         PUBLISH_STORAGE_DEALS | PUBLISH_STORAGE_DEALS_EXPORTED => publish::publish(call),
-        VERIFY_DEALS_FOR_ACTIVATION => activate::verify(call),
-        BATCH_ACTIVATE_DEALS => activate::activate(call),
+        #[cfg(not(feature = "v19"))]
+        VERIFY_DEALS_FOR_ACTIVATION => commit::verify(call),
+        #[cfg(not(feature = "v19"))]
+        BATCH_ACTIVATE_DEALS => commit::activate(call),
         ON_MINER_SECTORS_TERMINATE => payments::terminate(call),
         CRON_TICK => payments::cron_tick(call),
         GET_BALANCE => escrow::get_balance(call),

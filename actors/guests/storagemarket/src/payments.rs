@@ -3,7 +3,7 @@
 
 use actor_runtime::batch::Batch;
 use actor_runtime::send::send;
-use actor_runtime::{ActorError, Call, Kind, Reply, caller, ids, key, params, state};
+use actor_runtime::{ActorError, Call, Kind, Reply, caller, ids, params, state};
 use fvm_ipld_bitfield::BitField;
 use fvm_ipld_encoding::tuple::*;
 use fvm_shared::METHOD_SEND;
@@ -87,7 +87,7 @@ fn settle_one(
     gone: &mut DealsBySector,
 ) -> Result<Settlement, ActorError> {
     let now = fvm_sdk::network::curr_epoch();
-    if active.is_never_updated() {
+    if ends_pending(&active, proposal, now) {
         book.forget_pending(proposal)?;
     }
     let from = proposal.start.max(active.last_updated);
@@ -113,12 +113,25 @@ fn settle_one(
     Ok(Settlement { payment, completed: true })
 }
 
-fn standing(book: &mut Deals, deal: DealID, proposal: &Proposal) -> Result<Standing, ActorError> {
-    if let Some(active) = book.states.get(deal)? {
-        return Ok(Standing::Active(active.clone()));
+/// Whether this is the time at which an active deal's proposal may be published again, since its start no longer lets it.
+/// Before v19 the first settlement was, whenever it came.
+fn ends_pending(active: &DealState, proposal: &Proposal, now: ChainEpoch) -> bool {
+    if cfg!(feature = "v19") {
+        now > proposal.start && active.last_updated <= proposal.start
+    } else {
+        active.is_never_updated()
     }
-    if fvm_sdk::network::curr_epoch() < proposal.start {
+}
+
+fn standing(book: &mut Deals, deal: DealID, proposal: &Proposal) -> Result<Standing, ActorError> {
+    let is_early = fvm_sdk::network::curr_epoch() < proposal.start;
+    let active = book.states.get(deal)?.cloned();
+    // From v19 on an active deal is not settled before its start either.
+    if is_early && (active.is_none() || cfg!(feature = "v19")) {
         return Ok(Standing::Waiting);
+    }
+    if let Some(active) = active {
+        return Ok(Standing::Active(active));
     }
     book.balances.unlock(&proposal.client, &proposal.price(), Lock::Fee, &mut book.totals)?;
     book.balances.unlock(&proposal.client, &proposal.client_collateral, Lock::ClientCollateral, &mut book.totals)?;
@@ -127,7 +140,7 @@ fn standing(book: &mut Deals, deal: DealID, proposal: &Proposal) -> Result<Stand
     book.balances.unlock(&proposal.provider, &TokenAmount::zero(), Lock::ProviderCollateral, &mut book.totals)?;
     book.proposals.delete(deal)?;
     book.forget_pending(proposal)?;
-    book.allocations.delete(&key::unsigned(deal))?;
+    book.take_allocation(deal)?;
     Ok(Standing::TimedOut(collateral))
 }
 
@@ -155,7 +168,11 @@ pub fn cron_tick(call: Call) -> Reply {
                     return Err(ActorError::illegal_state(format!("deal {deal} is looked at before its start")));
                 }
                 Standing::TimedOut(collateral) => burnt += collateral,
-                Standing::Active(active) if active.is_never_updated() => book.forget_pending(&proposal)?,
+                Standing::Active(active) if active.is_never_updated() => {
+                    if ends_pending(&active, &proposal, now) {
+                        book.forget_pending(&proposal)?;
+                    }
+                }
                 Standing::Active(active) => {
                     if !settle_one(&mut book, deal, &proposal, active, &mut gone)?.completed {
                         schedule::add(&mut cycle, schedule::place(deal, now + 1), deal)?;
@@ -205,7 +222,7 @@ fn cut_short(
 ) -> Result<TokenAmount, ActorError> {
     let active = book.states.get(deal)?.cloned();
     let active = active.ok_or_else(|| ActorError::illegal_argument(format!("deal {deal} was never activated")))?;
-    if active.is_never_updated() {
+    if active.is_never_updated() || (cfg!(feature = "v19") && active.last_updated <= proposal.start) {
         book.forget_pending(proposal)?;
     }
     let from = proposal.start.max(active.last_updated);

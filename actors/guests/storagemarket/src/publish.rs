@@ -148,7 +148,7 @@ fn keep(taken: &[Proposal], allocations: &datacap::Numbers) -> Result<Vec<DealID
         book.pending.set(key::cid(&cid), ())?;
         book.proposals.set(id, proposal.clone())?;
         if let Some(allocation) = allocations.get(&cid) {
-            book.allocations.set(key::unsigned(id), *allocation)?;
+            book.keep_allocation(id, *allocation)?;
         }
         schedule::add(&mut cycle, schedule::place(id, proposal.start), id)?;
         ids.push(id);

@@ -42,6 +42,7 @@ pub struct State {
     provider_collateral: TokenAmount,
     fees: TokenAmount,
     /// HAMT from a deal's id to its allocation's number, until it is activated.
+    #[cfg(not(feature = "v19"))]
     allocations: Cid,
     /// HAMT from provider to a HAMT from sector to the deals in it.
     sectors: Cid,
@@ -59,7 +60,8 @@ pub struct Deals {
     pub proposals: Array<Proposal>,
     pub states: Array<DealState>,
     pub pending: Map<()>,
-    pub allocations: Map<u64>,
+    #[cfg(not(feature = "v19"))]
+    allocations: Map<u64>,
     pub balances: Balances,
     pub totals: Totals,
     next_deal: DealID,
@@ -80,6 +82,7 @@ impl State {
             client_collateral: TokenAmount::default(),
             provider_collateral: TokenAmount::default(),
             fees: TokenAmount::default(),
+            #[cfg(not(feature = "v19"))]
             allocations: empty,
             sectors: empty,
         })
@@ -90,6 +93,7 @@ impl State {
             proposals: array::load(&self.proposals)?,
             states: array::load(&self.states)?,
             pending: map::load(&self.pending)?,
+            #[cfg(not(feature = "v19"))]
             allocations: map::load(&self.allocations)?,
             balances: self.load_balances()?,
             totals: Totals {
@@ -105,7 +109,10 @@ impl State {
         self.proposals = deals.proposals.flush()?;
         self.states = deals.states.flush()?;
         self.pending = deals.pending.flush()?;
-        self.allocations = deals.allocations.flush()?;
+        #[cfg(not(feature = "v19"))]
+        {
+            self.allocations = deals.allocations.flush()?;
+        }
         self.client_collateral = deals.totals.client_collateral;
         self.provider_collateral = deals.totals.provider_collateral;
         self.fees = deals.totals.fees;
@@ -166,6 +173,28 @@ impl Deals {
 
     pub fn is_pending(&self, proposal: &Proposal) -> Result<bool, ActorError> {
         Ok(self.pending.contains_key(&key::cid(&proposal.cid()?))?)
+    }
+
+    #[cfg(not(feature = "v19"))]
+    pub fn keep_allocation(&mut self, deal: DealID, allocation: u64) -> Result<(), ActorError> {
+        self.allocations.set(key::unsigned(deal), allocation)?;
+        Ok(())
+    }
+
+    #[cfg(feature = "v19")]
+    pub fn keep_allocation(&mut self, _: DealID, _: u64) -> Result<(), ActorError> {
+        Ok(())
+    }
+
+    /// The number of a deal's allocation, which is kept no longer; 0 for none.
+    #[cfg(not(feature = "v19"))]
+    pub fn take_allocation(&mut self, deal: DealID) -> Result<u64, ActorError> {
+        Ok(self.allocations.delete(&key::unsigned(deal))?.map_or(0, |(_, allocation)| allocation))
+    }
+
+    #[cfg(feature = "v19")]
+    pub fn take_allocation(&mut self, _: DealID) -> Result<u64, ActorError> {
+        Ok(0)
     }
 
     pub fn forget_pending(&mut self, proposal: &Proposal) -> Result<(), ActorError> {

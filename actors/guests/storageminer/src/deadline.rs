@@ -161,6 +161,35 @@ impl Deadline {
         Ok(())
     }
 
+    /// Puts active sectors of a partition in the place of what they were, as `Partition::replace` does.
+    #[cfg(feature = "v19")]
+    pub fn replace(
+        &mut self,
+        index: u64,
+        old: &[crate::sector::Sector],
+        new: &[crate::sector::Sector],
+        size: SectorSize,
+        quantum: Quantum,
+    ) -> Result<(Ending, Ending), ActorError> {
+        let mut partitions = self.load_partitions()?;
+        let found = partitions.get(index)?.cloned();
+        let mut partition =
+            found.ok_or_else(|| ActorError::illegal_argument(format!("there is no partition {index}")))?;
+        let (removed, added) = partition.replace(old, new, size, quantum)?;
+        partitions.set(index, partition)?;
+        self.partitions = partitions.flush()?;
+        let mut expirations = Queue::load(&self.expirations, quantum)?;
+        for sector in new {
+            expirations.add_all(sector.expiration, &[index])?;
+        }
+        self.expirations = expirations.flush()?;
+        self.live_power -= &removed.active;
+        self.live_power += &added.active;
+        self.daily_fee -= &removed.fee;
+        self.daily_fee += &added.fee;
+        Ok((removed, added))
+    }
+
     /// Marks sectors of some partitions as faulty until they end early; returns the power that the miner loses.
     pub fn declare_faults<'a>(
         &mut self,

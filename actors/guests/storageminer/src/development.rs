@@ -2,36 +2,29 @@
 //! without the feature `development-power` answers 22 to them. All else is as if the sectors had been proven: pledge,
 //! daily fee, claims, events; without a proof in each of their deadlines they become faulty.
 
-use actor_runtime::batch::Batch;
 use actor_runtime::event::Event;
 use actor_runtime::policy::DAY;
-use actor_runtime::send::send;
-use actor_runtime::{ActorError, Call, Reply, ids, params, store};
+use actor_runtime::{ActorError, Call, Reply, params, store};
 use cid::Cid;
 use cid::multihash::Multihash;
 use fvm_ipld_bitfield::BitField;
 use fvm_ipld_encoding::tuple::*;
-use fvm_shared::address::Address;
 use fvm_shared::bigint::BigInt;
-use fvm_shared::bigint::bigint_ser::BigIntDe;
 use fvm_shared::clock::ChainEpoch;
 use fvm_shared::commcid::{FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1};
 use fvm_shared::econ::TokenAmount;
-use fvm_shared::piece::PaddedPieceSize;
 use fvm_shared::sector::{RegisteredPoStProof, RegisteredSealProof, SectorNumber};
-use fvm_shared::{ActorID, MethodNum};
 use num_traits::Zero;
 
+use crate::claim::{Allocation, claim};
 use crate::collateral::of_new_sectors;
 use crate::economy::{Network, daily_fee};
 use crate::info::Info;
 use crate::network::{DEADLINE_EVENT, ask, enroll, update_pledge, update_power};
 use crate::power::Power;
 use crate::schedule::{DEADLINES, Window, quantum_of_deadline};
-use crate::sector::{Sector, bits, quality_power};
+use crate::sector::{NEW_FLAGS, Sector, bits};
 use crate::state::State;
-
-const REGISTRY_CLAIM_ALLOCATIONS: MethodNum = 9;
 
 /// Of one message.
 const MOST_SECTORS: usize = 1000;
@@ -43,34 +36,6 @@ struct CommitParams {
     sectors: Vec<Vec<Allocation>>,
     /// Of all of them.
     expiration: ChainEpoch,
-}
-
-#[derive(Clone, Serialize_tuple, Deserialize_tuple)]
-struct Allocation {
-    client: ActorID,
-    id: u64,
-    data: Cid,
-    size: PaddedPieceSize,
-}
-
-#[derive(Serialize_tuple)]
-struct ClaimParams {
-    sectors: Vec<SectorClaims>,
-    all_or_nothing: bool,
-}
-
-#[derive(Serialize_tuple)]
-struct SectorClaims {
-    sector: SectorNumber,
-    expiration: ChainEpoch,
-    claims: Vec<Allocation>,
-}
-
-#[derive(Deserialize_tuple)]
-struct ClaimReturn {
-    _results: Batch,
-    /// The bytes claimed in each sector.
-    claimed: Vec<BigIntDe>,
 }
 
 /// Adds sectors that count as proven at once, in the deadline that is due last. Answers their numbers, bare.
@@ -107,24 +72,6 @@ fn allocate(count: u64) -> Result<Vec<SectorNumber>, ActorError> {
     Ok(numbers)
 }
 
-/// Claims what the sectors fulfil: all of it, or nothing is committed. Returns the verified bytes in each sector.
-fn claim(
-    numbers: &[SectorNumber],
-    wanted: &[Vec<Allocation>],
-    expiration: ChainEpoch,
-) -> Result<Vec<BigInt>, ActorError> {
-    if wanted.iter().all(Vec::is_empty) {
-        return Ok(vec![BigInt::zero(); wanted.len()]);
-    }
-    let sectors = numbers.iter().zip(wanted);
-    let sectors = sectors.map(|(sector, claims)| SectorClaims { sector: *sector, expiration, claims: claims.clone() });
-    let order = params::cbor(&ClaimParams { sectors: sectors.collect(), all_or_nothing: true })?;
-    let registry = Address::new_id(ids::VERIFIED_REGISTRY);
-    let answer = send(&registry, REGISTRY_CLAIM_ALLOCATIONS, order, TokenAmount::default())?;
-    let ClaimReturn { claimed, .. } = params::returned(answer)?;
-    Ok(claimed.into_iter().map(|BigIntDe(bytes)| bytes).collect())
-}
-
 fn new_sectors(
     numbers: &[SectorNumber],
     verified: Vec<BigInt>,
@@ -155,8 +102,7 @@ fn new_sector(
         return Err(ActorError::illegal_argument("allocations do not fit into a sector"));
     }
     let verified_weight = verified * (expiration - now);
-    let power = quality_power(info.sector_size, expiration - now, &verified_weight);
-    Ok(Sector {
+    let mut sector = Sector {
         number,
         seal_proof: seal_proof(info.proof),
         sealed: sealed_cid(number)?,
@@ -171,9 +117,11 @@ fn new_sector(
         power_epoch: now,
         replaced_day_reward: None,
         key: None,
-        flags: 1,
-        daily_fee: daily_fee(&network.supply, &power),
-    })
+        flags: NEW_FLAGS,
+        daily_fee: TokenAmount::zero(),
+    };
+    sector.daily_fee = daily_fee(&network.supply, &sector.power(info.sector_size).quality);
+    Ok(sector)
 }
 
 /// The seal of sectors that a miner's window PoSt speaks for.

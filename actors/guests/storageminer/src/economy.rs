@@ -134,7 +134,7 @@ pub fn largest_termination_fee(pledge: &TokenAmount, fault_fee: &TokenAmount) ->
 }
 
 /// What a sector costs each day, fixed when it is activated.
-#[cfg(feature = "development-power")]
+#[cfg(any(feature = "development-power", feature = "v19"))]
 pub fn daily_fee(supply: &TokenAmount, power: &BigInt) -> TokenAmount {
     TokenAmount::from_atto((supply.atto() * DAILY_FEE * power).div_floor(&BigInt::from(DAILY_FEE_PARTS)))
 }

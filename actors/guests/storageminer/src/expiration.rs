@@ -77,13 +77,29 @@ impl Expirations {
     }
 
     /// Adds active sectors, each at its expiration; the sum of them.
-    #[cfg(feature = "development-power")]
+    #[cfg(any(feature = "development-power", feature = "v19"))]
     pub fn add_active(&mut self, sectors: &[Sector], size: SectorSize) -> Result<Ending, ActorError> {
         let mut total = Ending::default();
         for sector in sectors {
             let ending = active(&[sector], size)?;
             self.add(sector.expiration, &ending)?;
             total.add(&ending);
+        }
+        Ok(total)
+    }
+
+    /// Takes active sectors out, wherever they stand; the sum of them.
+    #[cfg(feature = "v19")]
+    pub fn remove_active(&mut self, sectors: &[Sector], size: SectorSize) -> Result<Ending, ActorError> {
+        let mut total = Ending::default();
+        for Group { epoch, mut all, selected } in self.find(sectors, size)? {
+            all.on_time -= &selected.on_time;
+            all.pledge -= &selected.pledge;
+            all.active -= &selected.active;
+            all.fee -= &selected.fee;
+            all.check()?;
+            self.put(epoch, all)?;
+            total.add(&selected);
         }
         Ok(total)
     }

@@ -7,6 +7,9 @@
 #![cfg_attr(not(feature = "development-power"), allow(dead_code, unused_imports))]
 
 mod beneficiary;
+#[cfg(feature = "development-power")]
+#[cfg_attr(feature = "v19", path = "pieces.rs")]
+mod claim;
 #[cfg_attr(feature = "supply-share", path = "supply_share.rs")]
 mod collateral;
 mod control;
@@ -23,6 +26,8 @@ mod money;
 mod network;
 mod partition;
 mod power;
+#[cfg(feature = "v19")]
+mod quality;
 mod queue;
 mod schedule;
 mod sector;
@@ -48,6 +53,8 @@ const REPAY_DEBT: MethodNum = 22;
 const CHANGE_OWNER_ADDRESS: MethodNum = 23;
 const CHANGE_BENEFICIARY: MethodNum = 30;
 const GET_BENEFICIARY: MethodNum = 31;
+#[cfg(feature = "v19")]
+const UPGRADE_SECTOR_QUALITY: MethodNum = 37;
 const CHANGE_WORKER_ADDRESS_EXPORTED: MethodNum = method_hash!("ChangeWorkerAddress");
 const CHANGE_PEER_ID_EXPORTED: MethodNum = method_hash!("ChangePeerID");
 const WITHDRAW_BALANCE_EXPORTED: MethodNum = method_hash!("WithdrawBalance");
@@ -94,6 +101,8 @@ fn dispatch(call: Call) -> Reply {
         CHANGE_OWNER_ADDRESS | CHANGE_OWNER_ADDRESS_EXPORTED => control::change_owner(call),
         CHANGE_BENEFICIARY | CHANGE_BENEFICIARY_EXPORTED => beneficiary::change(call),
         GET_BENEFICIARY | GET_BENEFICIARY_EXPORTED => beneficiary::get(call),
+        #[cfg(feature = "v19")]
+        UPGRADE_SECTOR_QUALITY => quality::upgrade(call),
         GET_OWNER => getters::owner(call),
         IS_CONTROLLING_ADDRESS => getters::is_controlling(call),
         GET_SECTOR_SIZE => getters::sector_size(call),

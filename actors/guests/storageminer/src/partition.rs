@@ -72,6 +72,31 @@ impl Partition {
         Ok(added)
     }
 
+    /// Puts active sectors in the place of what they were; what was taken out, and what was put in. 16 for a sector that
+    /// is not here or not active.
+    #[cfg(feature = "v19")]
+    pub fn replace(
+        &mut self,
+        old: &[Sector],
+        new: &[Sector],
+        size: SectorSize,
+        quantum: Quantum,
+    ) -> Result<(Ending, Ending), ActorError> {
+        let numbers = bits(old.iter().map(|sector| sector.number))?;
+        let active = &(&(&self.sectors - &self.terminated) - &self.faults) - &self.unproven;
+        if !active.contains_all(&numbers) {
+            return Err(ActorError::illegal_argument("a sector is not in its partition, or it is not active"));
+        }
+        let mut expirations = Expirations::load(&self.expirations, quantum)?;
+        let removed = expirations.remove_active(old, size)?;
+        let added = expirations.add_active(new, size)?;
+        self.expirations = expirations.flush()?;
+        self.live_power -= &removed.active;
+        self.live_power += &added.active;
+        self.check()?;
+        Ok((removed, added))
+    }
+
     /// Marks sectors as faulty, but for those that are so or terminated; promised recoveries are taken back. Returns the
     /// new faults, and what they are.
     pub fn declare_faults(

@@ -21,6 +21,16 @@ const QUALITY_DIGITS: u32 = 20;
 const PLAIN_WEIGHT: u32 = 10;
 const VERIFIED_WEIGHT: u32 = 100;
 
+/// Flags of a sector: its weights are of its whole life; it counts tenfold, whatever it holds (v19).
+const WHOLE_LIFE: u32 = 1;
+#[cfg(feature = "v19")]
+const FULL_QUALITY: u32 = 2;
+/// Those of a new sector.
+#[cfg(not(feature = "v19"))]
+pub const NEW_FLAGS: u32 = WHOLE_LIFE;
+#[cfg(feature = "v19")]
+pub const NEW_FLAGS: u32 = WHOLE_LIFE | FULL_QUALITY;
+
 #[derive(Clone, Serialize_tuple, Deserialize_tuple)]
 pub struct Sector {
     pub number: SectorNumber,
@@ -44,7 +54,6 @@ pub struct Sector {
     pub replaced_day_reward: Option<TokenAmount>,
     /// The first sealed CID of a sector whose data was replaced.
     pub key: Option<Cid>,
-    /// 1: the weights are of the sector's whole life.
     pub flags: u32,
     /// Sectors of earlier versions have none in their encoding.
     #[serde(default)]
@@ -53,9 +62,25 @@ pub struct Sector {
 
 impl Sector {
     pub fn power(&self, size: SectorSize) -> Power {
+        let raw = BigInt::from(size as u64);
+        #[cfg(feature = "v19")]
+        if self.is_of_full_quality() {
+            return Power { quality: full_quality_power(size), raw };
+        }
         let quality = quality_power(size, self.expiration - self.power_epoch, &self.verified_weight);
-        Power { raw: BigInt::from(size as u64), quality }
+        Power { raw, quality }
     }
+
+    #[cfg(feature = "v19")]
+    pub fn is_of_full_quality(&self) -> bool {
+        self.flags & FULL_QUALITY != 0
+    }
+}
+
+/// The power of a sector that counts tenfold.
+#[cfg(feature = "v19")]
+pub fn full_quality_power(size: SectorSize) -> BigInt {
+    (BigInt::from(size as u64) * VERIFIED_WEIGHT).div_floor(&BigInt::from(PLAIN_WEIGHT))
 }
 
 /// The power of a sector over a lifetime, adjusted by quality.
@@ -84,7 +109,7 @@ impl Sectors {
         numbers.iter().map(find).collect()
     }
 
-    #[cfg(feature = "development-power")]
+    #[cfg(any(feature = "development-power", feature = "v19"))]
     pub fn add(&mut self, sectors: &[Sector]) -> Result<Cid, ActorError> {
         for sector in sectors {
             self.0.set(sector.number, sector.clone())?;

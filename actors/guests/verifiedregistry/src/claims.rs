@@ -19,7 +19,7 @@ use crate::state::{Allocation, Claim, State};
 use crate::{events, token};
 
 #[derive(Deserialize_tuple)]
-struct ClaimParams {
+pub struct ClaimParams {
     sectors: Vec<SectorClaims>,
     all_or_nothing: bool,
 }
@@ -61,7 +61,7 @@ struct GetReturn {
 }
 
 #[derive(Deserialize_tuple)]
-struct ExtendParams {
+pub struct ExtendParams {
     terms: Vec<NewTerm>,
 }
 

@@ -20,7 +20,7 @@ use crate::{events, token};
 const REMOVAL_DOMAIN: &[u8] = b"fil_removedatacap:";
 
 #[derive(Deserialize_tuple)]
-struct GrantParams {
+pub struct GrantParams {
     address: Address,
     /// Bytes.
     #[serde(with = "bigint_ser")]
@@ -28,7 +28,7 @@ struct GrantParams {
 }
 
 #[derive(Deserialize_tuple)]
-struct RemovalParams {
+pub struct RemovalParams {
     client: Address,
     #[serde(with = "bigint_ser")]
     bytes: BigInt,

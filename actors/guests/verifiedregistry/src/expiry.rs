@@ -16,7 +16,7 @@ use crate::state::{Allocation, Claim, State};
 use crate::{events, token};
 
 #[derive(Deserialize_tuple)]
-struct ExpiryParams {
+pub struct ExpiryParams {
     /// A client for allocations, a provider for claims.
     owner: ActorID,
     /// Empty: all that have expired.

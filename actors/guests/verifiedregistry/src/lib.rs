@@ -1,5 +1,11 @@
 //! The verified registry, f06: who may give away datacap, what clients have allocated with theirs, and what miners have
 //! claimed for storing it. It governs the datacap token.
+//!
+//! From v19 on (FIP-0118) it is frozen: what was claimed can be looked at, every other method decodes its parameters and
+//! answers 18.
+
+// What v19 no longer does is compiled only for its parameters' types.
+#![cfg_attr(feature = "v19", allow(dead_code))]
 
 mod claims;
 mod clients;
@@ -34,6 +40,29 @@ const REMOVE_EXPIRED_CLAIMS_EXPORTED: MethodNum = method_hash!("RemoveExpiredCla
 
 entrypoint!(dispatch);
 
+#[cfg(feature = "v19")]
+fn dispatch(call: Call) -> Reply {
+    use actor_runtime::caller::frozen;
+    use actor_runtime::receiver::ReceiveParams;
+
+    caller::guard_internal_numbers(call.method)?;
+    match call.method {
+        ids::CONSTRUCTOR => construct(call),
+        ADD_VERIFIER => frozen::<clients::GrantParams>(call),
+        REMOVE_VERIFIER => frozen::<Address>(call),
+        ADD_VERIFIED_CLIENT | ADD_VERIFIED_CLIENT_EXPORTED => frozen::<clients::GrantParams>(call),
+        REMOVE_VERIFIED_CLIENT_DATACAP => frozen::<clients::RemovalParams>(call),
+        REMOVE_EXPIRED_ALLOCATIONS | REMOVE_EXPIRED_ALLOCATIONS_EXPORTED => frozen::<expiry::ExpiryParams>(call),
+        CLAIM_ALLOCATIONS => frozen::<claims::ClaimParams>(call),
+        GET_CLAIMS | GET_CLAIMS_EXPORTED => claims::get(call),
+        EXTEND_CLAIM_TERMS | EXTEND_CLAIM_TERMS_EXPORTED => frozen::<claims::ExtendParams>(call),
+        REMOVE_EXPIRED_CLAIMS | REMOVE_EXPIRED_CLAIMS_EXPORTED => frozen::<expiry::ExpiryParams>(call),
+        RECEIVE => frozen::<ReceiveParams>(call),
+        unknown => Err(ActorError::unknown_method(unknown)),
+    }
+}
+
+#[cfg(not(feature = "v19"))]
 fn dispatch(call: Call) -> Reply {
     caller::guard_internal_numbers(call.method)?;
     match call.method {
