@@ -23,7 +23,8 @@ from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis
 from hypervisor.interception import Interceptor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.migration import migrate
+from hypervisor.migration import migrate, versions_passed
+from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.opening import (
     IN_MEMORY,
@@ -156,11 +157,12 @@ class Hypervisor:
         base = open_store(path) if store is None else store
         try:
             head = base.metadata(HEAD)
-            pending, root = first_state(base, bundle, first) if head is None else ({}, Cid(head))
+            begun = choose_context(base, network, rules, context)
+            pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
             machine = cls(
                 base,
                 root,
-                choose_context(base, network, rules, context),
+                begun,
                 registry=registry,
                 externs=externs,
                 proofs=proofs,
@@ -389,16 +391,20 @@ class Hypervisor:
         self.state_tree = StateTree(self.store, snapshot.root)
         self._use(self._load_manifest())
 
-    def upgrade(self, network: NetworkVersion, manifest: Manifest | None = None) -> None:
+    def upgrade(
+        self, network: NetworkVersion, manifest: Manifest | None = None, streams: StreamSettings | None = None
+    ) -> None:
         """Turn the state into one of another network version, and run it by that version's rules from now on.
 
         `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
-        upgraded to what is `migration.check_migration`'s to say. Raises InvalidInput for actors that leave nobody who
-        would run contracts.
+        upgraded to what is `migration.check_migration`'s to say. `streams`: what the reward actor begins with at
+        network version 29, in the place of the network's own values. Raises InvalidInput for actors among which none
+        runs contracts, and for a state that cannot be migrated, with all as it was.
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
-            migrate(self.state_tree, self.manifest, manifest)
+            passed = versions_passed(self.context.network.number, network.number)
+            migrate(self.state_tree, self.manifest, manifest, passed, self.context.epoch, streams)
             self.manifest = manifest
         self.advance(network=network)
 

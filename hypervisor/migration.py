@@ -1,19 +1,28 @@
 """From one network version's built-in actors to another's, on a state as it is.
 
-Between the versions that keep the layouts of all states (`NetworkVersion.keeps_layouts`) a migration gives each actor
-the code CID that its kind has in the new manifest and the system actor the new list; heads, nonces and balances stay.
-Users' code is not touched. Source: go-state-types and forest, the migrations of network versions 27 and 28.
+A migration gives each actor the code CID that its kind has in the new manifest and the system actor the new list;
+nonces and balances stay. Where a version changes the layouts of states (`NetworkVersion.layouts`), its steps write
+them anew (`hypervisor.migration_nv29`). Users' code is not touched. All of it happens, or nothing. Source:
+go-state-types and forest, the migrations of network versions 27 to 29.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypervisor.bundle import ACTOR_NAMES, Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.state_tree import StateTree
-from hypervisor.types import SYSTEM_ACTOR
+from hypervisor.migration_nv29 import (
+    DEVELOPMENT,
+    STREAM_SETTINGS,
+    StreamSettings,
+    migrate_market,
+    migrate_reward,
+)
+from hypervisor.network_versions import NETWORK_VERSIONS, Layouts, NetworkVersion, network_version
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
 from store.blockstore import put_object
 from store.cid import Cid, show
 from store.codec import link
@@ -27,27 +36,71 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
     network_version(after)
     if after <= before:
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}")
-    passed = [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
-    changing = [row.number for row in passed if not row.keeps_layouts]
-    if other_actors and changing:
+    unknown = [row.number for row in versions_passed(before, after) if row.layouts is Layouts.UNKNOWN]
+    if other_actors and unknown:
         raise InvalidInput(
-            f"nv{before} cannot be upgraded to nv{after} with other built-in actors: nv{changing[0]} changes the "
-            "layouts of their states, and this machine only exchanges their code"
+            f"nv{before} cannot be upgraded to nv{after} with other built-in actors: nv{unknown[0]} changes the "
+            "layouts of their states, and this machine does not have its migration"
         )
 
 
-def migrate(tree: StateTree, old: Manifest, new: Manifest) -> None:
-    """Give every actor of the old manifest the code of the new one; the new code must be in the store."""
+def versions_passed(before: int, after: int) -> list[NetworkVersion]:
+    """The rows of the versions after one, up to another."""
+    return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
+
+
+def migrate(
+    tree: StateTree,
+    old: Manifest,
+    new: Manifest,
+    passed: Iterable[NetworkVersion] = (),
+    epoch: int = 0,
+    streams: StreamSettings | None = None,
+) -> None:
+    """Give every actor of the old manifest the code of the new one, and its state the layout of the versions passed.
+
+    The new code must be in the store. `epoch` is that of the upgrade, which is the last thing that happens in it.
+    `streams` takes the place of what `STREAM_SETTINGS` has for the network. Raises InvalidInput, with the tree as it
+    was.
+    """
     if old.data == new.data:
         return
+    tree.flush()
+    mark = tree.begin()
+    try:
+        _exchange_code(tree, old, new)
+        if any(row.layouts is Layouts.STREAMS for row in passed):
+            _split_rewards(tree, new, epoch, streams)
+    except BaseException:
+        tree.rollback(mark)
+        raise
+    tree.commit()
+
+
+def _exchange_code(tree: StateTree, old: Manifest, new: Manifest) -> None:
     codes: dict[Cid, Cid] = {}
     for name, before, after in zip(ACTOR_NAMES, old.codes, new.codes, strict=True):
         if codes.setdefault(before, after) != after:
             raise InvalidInput(f"{name} shares its code {show(before)} with another actor, but not in the new bundle")
-    tree.flush()
     for actor, state in list(tree.actors()):
         code = codes.get(state.code, state.code)
         if actor == SYSTEM_ACTOR:
             tree.set_actor(actor, replace(state, code=code, head=put_object(tree.store, [link(new.data)])))
         elif code != state.code:
             tree.set_actor(actor, replace(state, code=code))
+
+
+def _split_rewards(tree: StateTree, manifest: Manifest, epoch: int, streams: StreamSettings | None) -> None:
+    """The steps of network version 29."""
+    settings = streams or STREAM_SETTINGS.get(tree.init_state().network_name, DEVELOPMENT)
+    reward, market = _singleton(tree, REWARD_ACTOR), _singleton(tree, MARKET_ACTOR)
+    head = migrate_reward(tree, reward, settings, epoch, manifest)
+    tree.set_actor(REWARD_ACTOR, replace(reward, head=head))
+    tree.set_actor(MARKET_ACTOR, replace(market, head=migrate_market(tree, market)))
+
+
+def _singleton(tree: StateTree, actor: ActorID) -> ActorState:
+    state = tree.get_actor(actor)
+    if state is None:
+        raise InvalidInput(f"the state has no actor f0{actor}, whose state the upgrade changes")
+    return state

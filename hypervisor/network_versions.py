@@ -1,10 +1,11 @@
 """Network versions as rows: each says only what it changes.
 
 A row names the built-in actors' version, the price list and the machine's rules (`MachineRules`). A new network
-version is a new row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv28), and the network's upgrades.
+version is a new row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv29), and the network's upgrades.
 """
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from hypervisor.errors import InvalidInput
@@ -50,6 +51,14 @@ MACHINE_V4 = MachineRules(
 )
 
 
+class Layouts(Enum):
+    """How the actors' states of a network version come from those of the one before."""
+
+    UNKNOWN = "changed by a migration that this machine does not have"
+    KEPT = "as they were"
+    STREAMS = "reward's and market's written anew (`hypervisor.migration_nv29`)"
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkVersion:
     """One network version: its number, its actors' version, prices and rules, and what contracts may use."""
@@ -60,8 +69,8 @@ class NetworkVersion:
     rules: MachineRules
     evm: frozenset[str] = frozenset()
     """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
-    keeps_layouts: bool = False
-    """Whether its actors' states have the layouts of the version before (`hypervisor.migration`)."""
+    layouts: Layouts = Layouts.UNKNOWN
+    """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
 
     def successor(self, **changes: Any) -> "NetworkVersion":
         """The next version, different in the named fields only."""
@@ -76,12 +85,14 @@ NV22 = NV21.successor(actors=13)
 NV23 = NV22.successor(actors=14)
 NV24 = NV23.successor(actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
 NV25 = NV24.successor(actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
-NV26 = NV25.successor(keeps_layouts=True)
+NV26 = NV25.successor(layouts=Layouts.KEPT)
 NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"})
 NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"})
+NV29 = NV28.successor(actors=19, layouts=Layouts.STREAMS)
 
-NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28)}
+NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28, NV29)}
 LATEST = NV28
+"""The version of a network that does not name one."""
 
 
 def network_version(number: int) -> NetworkVersion:

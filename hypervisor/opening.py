@@ -14,7 +14,7 @@ from hypervisor.bundle import Bundle, Manifest, marked_runtime
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis, build_genesis
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import NetworkVersion, network_version
 from hypervisor.registry import Registry
 from hypervisor.rules import FILECOIN
 from hypervisor.runtime import RuntimeServices
@@ -46,9 +46,11 @@ def open_store(path: str | Path) -> Store:
     return RocksStore.open(path)
 
 
-def first_state(base: Store, bundle: Bundle | None, genesis: Genesis) -> tuple[dict[Cid, bytes], Cid]:
-    """The blocks and the root of a new machine's state."""
-    bundle = bundle or Bundle.embedded()
+def first_state(
+    base: Store, bundle: Bundle | None, genesis: Genesis, network: NetworkVersion
+) -> tuple[dict[Cid, bytes], Cid]:
+    """The blocks and the root of a new machine's state; without a bundle, of our own actors for a network version."""
+    bundle = bundle or Bundle.for_actors(network.actors)
     seed = BufferedStore(base)
     seed.put_many(bundle.blocks)
     root = build_genesis(seed, bundle.manifest, genesis)

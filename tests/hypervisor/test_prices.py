@@ -154,7 +154,7 @@ def test_a_step_price_takes_the_largest_start_that_is_reached() -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "prices", "abi"),
-    [(range(18, 21), HYGGE, "v3"), (range(21, 25), WATERMELON, "v4"), (range(25, 29), TEEP, "v4")],
+    [(range(18, 21), HYGGE, "v3"), (range(21, 25), WATERMELON, "v4"), (range(25, 30), TEEP, "v4")],
 )
 def test_each_network_version_has_its_prices_and_rules(numbers: range, prices: PriceList, abi: str) -> None:
     for number in numbers:
@@ -163,12 +163,12 @@ def test_each_network_version_has_its_prices_and_rules(numbers: range, prices: P
 
 
 def test_each_network_version_runs_its_actors() -> None:
-    actors = {18: 10, 19: 11, 20: 11, 21: 12, 22: 13, 23: 14, 24: 15, 25: 16, 26: 16, 27: 17, 28: 18}
+    actors = {18: 10, 19: 11, 20: 11, 21: 12, 22: 13, 23: 14, 24: 15, 25: 16, 26: 16, 27: 17, 28: 18, 29: 19}
     assert {number: row.actors for number, row in NETWORK_VERSIONS.items()} == actors
     assert LATEST.number == 28
 
 
-@pytest.mark.parametrize("number", [0, 17, 29, -1])
+@pytest.mark.parametrize("number", [0, 17, 30, -1])
 def test_an_unknown_network_version_is_refused_with_the_known_ones(number: int) -> None:
-    with pytest.raises(InvalidInput, match="nv18 to nv28"):
+    with pytest.raises(InvalidInput, match="nv18 to nv29"):
         network_version(number)

@@ -216,7 +216,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
     ("plan", "words"),
     [
         ({5: 27}, "nv27 is not an upgrade of nv28"),
-        ({5: 29}, "network version nv29 is not known"),
+        ({5: 30}, "network version nv30 is not known"),
         ({-1: 28}, "comes too late: the head is at 0"),
         ({1 << 63: 28}, "an epoch that never comes"),
     ],

@@ -1,0 +1,144 @@
+"""How states of actors v18 become those of v19, at network version 29: reward's streams, and market's lost field.
+
+The reward actor's state gets what contracts govern from then on (FIP-0118): who may write the streams, with which
+timelock, and the first two streams, of which one falls while the other one rises. These values are a network's own: a
+row of `STREAM_SETTINGS`, by the name that the init actor's state has. Source: forest `state_migration/nv29`,
+go-state-types `builtin/v19/migration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.bundle import Manifest
+from hypervisor.errors import InvalidInput
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_ACTOR, SYSTEM_ACTOR, ActorID
+from store.blockstore import put_object
+from store.cid import Cid
+from store.codec import decode, link
+
+DENOM: Final = 10**18
+"""One whole, of a stream's weight and of shares."""
+
+_OLD_REWARD_FIELDS: Final = 11
+_OLD_MARKET_FIELDS: Final = 13
+_ALLOCATIONS: Final = 11
+"""The place of the market's field that goes: allocations of deals that are not active yet."""
+_KEPT_REWARD_FIELDS: Final = 9
+_MINERS_STREAM, _SECOND_STREAM = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What a network's reward actor begins with at network version 29.
+
+    `timelock`: epochs from a write of the authority to its effect. `ramp`: epochs in which the miners' stream would
+    fall from 95 % to 50 %, and the second one rises as fast; 0 for the miners' stream alone. `authority` (SWA) may
+    write streams and weights, `writer` (SRA) the shares of the second stream, all of which `recipient` gets at first.
+    """
+
+    timelock: int
+    ramp: int
+    authority: Address
+    writer: Address
+    recipient: Address
+
+    def check(self) -> None:
+        """InvalidInput for epochs that cannot be."""
+        for name, epochs in (("timelock", self.timelock), ("ramp", self.ramp)):
+            if not 0 <= epochs < 1 << 62:
+                raise InvalidInput(f"the {name} of streams is a number of epochs from 0 on, not {epochs}")
+
+
+def _contract(text: str) -> Address:
+    return Address.delegated(EAM_ACTOR, bytes.fromhex(text))
+
+
+_NOBODY: Final = Address.id(SYSTEM_ACTOR)
+DEVELOPMENT: Final = StreamSettings(50, 900, _NOBODY, _NOBODY, _NOBODY)
+_DEPLOYED: Final = (
+    _contract("66c11a9f6dfec3c1557958cf9f575a023eb01421"),
+    _contract("0339f205314c8210af7cb075d1a96d012e7896a9"),
+    _contract("97a90f5696be5e3c8d3752c92adac287c2b4484e"),
+)
+STREAM_SETTINGS: Final[Mapping[str, StreamSettings]] = {
+    "mainnet": StreamSettings(20_160, 2_366_766, *_DEPLOYED),
+    "calibrationnet": StreamSettings(720, 25_920, *_DEPLOYED),
+    "butterflynet": StreamSettings(
+        40,
+        2_160,
+        _contract("17c43bc9d8e8600ebe7599c18f2da2d5ced68d95"),
+        _contract("ea340224f4df7d01d2657964215e37452165b0a1"),
+        _contract("48c7dc38e74c9fa9ea6484ad6ad0520349dc9b40"),
+    ),
+}
+"""By the network's name; any other one has those of `DEVELOPMENT` (lotus and forest, parameters of the networks)."""
+
+
+def migrate_market(tree: StateTree, state: ActorState) -> Cid:
+    """The market's state without its allocations. Raises InvalidInput for a state of another layout."""
+    fields = _fields(tree, state, "market", _OLD_MARKET_FIELDS)
+    return put_object(tree.store, fields[:_ALLOCATIONS] + fields[_ALLOCATIONS + 1 :])
+
+
+def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings, epoch: int, manifest: Manifest) -> Cid:
+    """The reward actor's state with streams that begin after the epoch of the upgrade.
+
+    `manifest` is that of the migrated tree, in which addresses are looked up. Raises InvalidInput for a state of
+    another layout, and for addresses of no actor, of f099 or of a payment channel.
+    """
+    settings.check()
+    fields = _fields(tree, state, "reward", _OLD_REWARD_FIELDS)
+    authority = _existing(tree, settings.authority, "stream-weight authority", manifest)
+    streams, accrued = first_streams(tree, settings, epoch + 1, manifest)
+    root = put_object(tree.store, [streams, [], []])
+    none = encode_bigint(0)
+    return put_object(
+        tree.store,
+        [*fields[:_KEPT_REWARD_FIELDS], none, none, settings.timelock, authority, accrued, link(root)],
+    )
+
+
+def first_streams(
+    tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest
+) -> tuple[list[Any], list[Any]]:
+    """The streams at `begin`, and what explicit ones have got, which is nothing; both as the chain encodes them."""
+    if settings.ramp == 0:
+        return [[_MINERS_STREAM, [DENOM, 0, 0, DENOM, DENOM], None]], []
+    step = -(-DENOM * 45 // 100 // settings.ramp)
+    percent = DENOM // 100
+    writer = _existing(tree, settings.writer, "writer of shares", manifest)
+    recipient = _existing(tree, settings.recipient, "first recipient", manifest)
+    distribution = [writer, [[recipient, DENOM]], [], []]
+    return [
+        [_MINERS_STREAM, [95 * percent, -step, begin, 50 * percent, 95 * percent], None],
+        [_SECOND_STREAM, [5 * percent, step, begin, 5 * percent, 10 * percent], distribution],
+    ], [[_SECOND_STREAM, encode_bigint(0)]]
+
+
+def _fields(tree: StateTree, state: ActorState, actor: str, expected: int) -> list[Any]:
+    fields = decode(tree.store.get(state.head))
+    if not isinstance(fields, list) or len(fields) != expected:
+        found = f"{len(fields)} fields" if isinstance(fields, list) else "no list of fields"
+        raise InvalidInput(
+            f"the state of the {actor} actor has {found}, {expected} expected: it is not one of actors v18, or it was "
+            "migrated already"
+        )
+    return fields
+
+
+def _existing(tree: StateTree, address: Address, role: str, manifest: Manifest) -> bytes:
+    """The ID address of an actor that can have a role, in bytes."""
+    actor = tree.lookup_id(address)
+    state = None if actor is None else tree.get_actor(actor)
+    if actor is None or state is None:
+        raise InvalidInput(f"no actor has the address {address} of the {role}: create it before the upgrade")
+    if actor == BURNT_FUNDS_ACTOR or manifest.name_of(state.code) == "paymentchannel":
+        what = "f099, where FIL is burnt" if actor == BURNT_FUNDS_ACTOR else "a payment channel"
+        raise InvalidInput(f"{address} cannot be the {role}: it is {what}")
+    return Address.id(ActorID(actor)).to_bytes()
