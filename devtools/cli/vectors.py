@@ -1,4 +1,4 @@
-"""`hypervisor conformance` and `hypervisor fevmtest`: official test vectors, run on this machine."""
+"""`hypervisor conformance`, `fevmtest` and `actortest`: official test vectors, run on this machine."""
 
 from __future__ import annotations
 
@@ -101,6 +101,30 @@ def fevmtest(
         bundle = str(given) if given.is_file() else given.stem
     Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
     work = partial(room.run_file, bundle=bundle, evm=evm)
+    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+
+
+def actortest(
+    paths: Paths,
+    bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="The built-in actors to run.")] = "own-v19",
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Run cases of a built-in actor (nv29's reward): exit code, return value, events, balances and state.
+
+    Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor actortest vectors/nv29-reward --json
+    """
+    from functools import partial
+
+    from devtools.vectors import actor_cases as room
+    from devtools.vectors.pool import run_all
+    from hypervisor.bundle import Bundle
+
+    files = room.find_files(paths)
+    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    work = partial(room.run_file, bundle=bundle)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 

@@ -39,6 +39,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "deploy": [["absent.json"], ["no-json"]],
     "doctor": [["--rpc", "nowhere"]],
     "fevmtest": [["absent"]],
+    "actortest": [["absent"]],
     "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
     "inspect": [["absent"], ["no-store"]],
     "node": [

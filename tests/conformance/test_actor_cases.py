@@ -1,0 +1,229 @@
+"""Cases of built-in actors: what the reward actor of nv29 did message by message, and a few worked out by hand.
+
+The recorded ones are of the test data. Those by hand follow the rules of FIP-0118 with numbers small enough to check:
+one stream of the miners, one of two recipients, a block reward of 4 to 12 attoFIL.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.vectors.actor_cases import CaseFile, find_files, run_file
+from devtools.vectors.ethereum_json import read_json, read_object
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.types import ActorID
+from store.cid import cid_of
+from store.codec import encode, link
+from tests.conftest import data_file, fvm_data
+
+WHOLE = 10**18
+MINERS, SHARED = 1, 2
+SWA, WRITER, FIRST, SECOND, ANYBODY = range(100, 105)
+MINER_OWNER, MINER, BURNT = 107, 110, 99
+CLAIM, SET_SHARES, AWARD = 4045527845, 2414422607, 2
+
+
+def recorded() -> list[Any]:
+    if fvm_data() is None:
+        return []
+    return [
+        pytest.param(path, case["name"], id=f"{path.stem}/{case['name']}")
+        for path in find_files([data_file("vectors/nv29-reward")])
+        for case in json.loads(path.read_bytes())["cases"]
+    ]
+
+
+@pytest.mark.parametrize(("path", "name"), recorded())
+def test_the_reward_actor_does_what_was_recorded(path: Path, name: str) -> None:
+    file = CaseFile(read_object(read_json(path.read_bytes(), path.name), path.name), Bundle.embedded("v19"))
+    (case,) = [case for case in file.cases() if case["name"] == name]
+    assert list(file.run(case)) == []
+
+
+def address(actor: int) -> bytes:
+    return Address.id(ActorID(actor)).to_bytes()
+
+
+def state(reward: int, accrued: int, streams: list[Any], minted: int = 0, burnt: int = 0, kept: int = 0) -> bytes:
+    """The head of f02 with an epoch's reward in attoFIL; the fields that no case looks at are of a young network."""
+    number = encode_bigint
+    estimate = [number(1 << 128), number(0)]
+    return encode([
+        number(0), number(0), 0, number(1), number(reward), estimate, number(1), 9,
+        number(minted), number(burnt), number(kept), 0, address(SWA), [[SHARED, number(accrued)]],
+        link(cid_of(block(streams))),
+    ])  # fmt: skip
+
+
+def block(streams: list[Any]) -> bytes:
+    return encode([streams, [], []])
+
+
+def shared(shares: list[list[Any]], payable: list[list[Any]], claimed: list[list[Any]], quarter: int = 1) -> list[Any]:
+    """The miners' stream and one with shares; each weighs a quarter or more of a reward."""
+    weight = WHOLE // 4
+    return [
+        [MINERS, [weight, 0, 0, weight, weight], None],
+        [
+            SHARED,
+            [quarter * weight, 0, 0, quarter * weight, quarter * weight],
+            [address(WRITER), shares, payable, claimed],
+        ],
+    ]
+
+
+HALVES = [[address(FIRST), WHOLE // 2], [address(SECOND), WHOLE // 2]]
+
+
+def step(sender: int, number: int, params: Any, **outcome: Any) -> dict[str, Any]:
+    expected = {"exit": 0, "return": "", "events": [], "balance_changes": {}, "head": "same", "streams": "same"}
+    method = {AWARD: "AwardBlockReward", CLAIM: "Claim", SET_SHARES: "SetShares"}[number]
+    sent = {"epoch": 10, "from": sender, "method": method, "number": number, "params": encode(params).hex()}
+    return {**sent, **expected, **outcome}
+
+
+def award(wins: int) -> list[Any]:
+    return [address(MINER), encode_bigint(0), encode_bigint(0), wins]
+
+
+def event(*entries: tuple[int, str, Any]) -> list[list[Any]]:
+    return [[flags, key, 0x51, encode(value).hex()] for flags, key, value in entries]
+
+
+def payout(recipient: int, amount: int) -> list[list[Any]]:
+    return event(
+        (3, "$type", "claim-payout"),
+        (3, "stream-id", SHARED),
+        (3, "recipient", recipient),
+        (1, "amount", encode_bigint(amount)),
+    )
+
+
+def cases_by_hand() -> list[dict[str, Any]]:
+    """A reward of 20 attoFIL an epoch is 4 for one win of five.
+
+    Of 4 the miners' quarter is 1, the shared quarter 1, and what no stream has, 2, is burnt. Of 12 they are 3, 3 and 6.
+    """
+    streams = shared(HALVES, [], [])
+    before = {"epoch": 10, "f02_balance": "1000", "head": state(20, 0, streams).hex(), "streams": block(streams).hex()}
+    after_four = state(20, 1, streams, 4, 2, 1)
+    after_sixteen = state(20, 4, streams, 16, 8, 4)
+    claimed = shared(HALVES, [], [[address(FIRST), encode_bigint(2)]])
+    # At the end of the period the second recipient has earned 2 of 4; all goes to it from then on.
+    folded = shared([[address(SECOND), WHOLE]], [[address(SECOND), encode_bigint(2)]], [])
+    return [
+        {
+            "name": "splits",
+            "initial": before,
+            "steps": [
+                step(0, AWARD, award(1), balance_changes={"2": "-3", "99": "2", "110": "1"}, head=after_four.hex()),
+                step(0, AWARD, award(3), balance_changes={"2": "-9", "99": "6", "110": "3"}, head=after_sixteen.hex()),
+                step(
+                    ANYBODY,
+                    CLAIM,
+                    [SHARED, [address(FIRST), address(ANYBODY)]],
+                    balance_changes={"2": "-2", str(FIRST): "2"},
+                    events=[payout(FIRST, 2)],
+                    head=state(20, 4, claimed, 16, 8, 4).hex(),
+                    streams=block(claimed).hex(),
+                    **{"return": encode([[encode_bigint(2), encode_bigint(0)]]).hex()},
+                ),
+                step(
+                    WRITER,
+                    SET_SHARES,
+                    [SHARED, [[address(SECOND), WHOLE]]],
+                    events=[
+                        event(
+                            (3, "$type", "period-folded"), (3, "stream-id", SHARED), (1, "cause", "SetShares"),
+                            (1, "accrued", encode_bigint(4)), (1, "dust", encode_bigint(0)),
+                        ),
+                        event((3, "$type", "shares-set"), (3, "stream-id", SHARED), (1, "shares", [[SECOND, WHOLE]])),
+                    ],
+                    head=state(20, 0, folded, 16, 8, 4).hex(),
+                    streams=block(folded).hex(),
+                ),
+            ],
+        },
+        {
+            "name": "refuses",
+            "initial": before,
+            "steps": [
+                step(ANYBODY, SET_SHARES, [SHARED, [[address(SECOND), WHOLE]]], exit=18),
+                step(WRITER, SET_SHARES, [SHARED, [[address(SECOND), WHOLE - 1]]], exit=16),
+                step(WRITER, SET_SHARES, [SHARED, [[address(4242), WHOLE]]], exit=17),
+                step(ANYBODY, CLAIM, [MINERS, []], exit=16),
+                step(ANYBODY, AWARD, award(1), exit=18),
+            ],
+        },
+    ]  # fmt: skip
+
+
+def written(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    keys = {str(100 + place): (b"\x03" + bytes([place + 1]) * 48).hex() for place in range(10)}
+    return {"accounts": {"miner owner": MINER_OWNER}, "keys": keys, "miner": MINER, "cases": cases}
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> CaseFile:
+    return CaseFile(written(cases_by_hand()), Bundle.embedded("v19"))
+
+
+@pytest.mark.parametrize("case", cases_by_hand(), ids=lambda case: str(case["name"]))
+def test_the_reward_actor_does_what_was_worked_out_by_hand(by_hand: CaseFile, case: dict[str, Any]) -> None:
+    assert list(by_hand.run(case)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("exit", 16, "exit 0, expected 16"),
+        ("head", "80", "head 8f"),
+        ("balance_changes", {"2": "-4"}, "balance_changes {'2': '-3', '99': '2', '110': '1'}"),
+        ("events", [[]], "events []"),
+        ("return", "00", "return , expected 00"),
+        ("streams", "", "streams same"),
+    ],
+)
+def test_each_difference_is_said(by_hand: CaseFile, name: str, value: Any, words: str) -> None:
+    case = copy.deepcopy(cases_by_hand()[0])
+    case["steps"][0][name] = value
+    (found,) = by_hand.run(case)
+    assert found.startswith("step 0 (AwardBlockReward): ")
+    assert words in found
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[]", "expected an object"),
+        (b"{", "reward.json"),
+        (json.dumps({**written([]), "keys": {}}).encode(), "KeyError"),
+        (json.dumps({**written([]), "miner": 4711}).encode(), "the miner cannot be made"),
+    ],
+)
+def test_a_file_of_something_else_fails_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "reward.json"
+    path.write_bytes(content)
+    (record,) = run_file(path, "own-v19")
+    assert not record["pass"]
+    assert words in record["error"]
+
+
+def test_a_case_of_another_form_fails_and_the_others_run(tmp_path: Path) -> None:
+    path = tmp_path / "reward.json"
+    path.write_text(json.dumps(written([{"name": "empty"}, *cases_by_hand()])))
+    records = run_file(path, "own-v19")
+    assert [record["pass"] for record in records] == [False, True, True]
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="absent"):
+        find_files([tmp_path / "absent"])
