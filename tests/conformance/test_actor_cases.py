@@ -32,20 +32,15 @@ CLAIM, SET_SHARES, AWARD = 4045527845, 2414422607, 2
 
 
 def recorded() -> list[Any]:
+    """The cases of the test data, none without them."""
     if fvm_data() is None:
         return []
-    return [
-        pytest.param(path, case["name"], id=f"{path.stem}/{case['name']}")
-        for path in find_files([data_file("vectors/nv29-reward")])
-        for case in json.loads(path.read_bytes())["cases"]
-    ]
+    files = [read_object(read_json(path.read_bytes(), path.name), path.name) for path in found_files()]
+    return [pytest.param(file, case, id=f"recorded/{case['name']}") for file in files for case in file["cases"]]
 
 
-@pytest.mark.parametrize(("path", "name"), recorded())
-def test_the_reward_actor_does_what_was_recorded(path: Path, name: str) -> None:
-    file = CaseFile(read_object(read_json(path.read_bytes(), path.name), path.name), Bundle.embedded("v19"))
-    (case,) = [case for case in file.cases() if case["name"] == name]
-    assert list(file.run(case)) == []
+def found_files() -> list[Path]:
+    return find_files([data_file("vectors/nv29-reward")])
 
 
 def address(actor: int) -> bytes:
@@ -176,9 +171,13 @@ def by_hand() -> CaseFile:
     return CaseFile(written(cases_by_hand()), Bundle.embedded("v19"))
 
 
-@pytest.mark.parametrize("case", cases_by_hand(), ids=lambda case: str(case["name"]))
-def test_the_reward_actor_does_what_was_worked_out_by_hand(by_hand: CaseFile, case: dict[str, Any]) -> None:
-    assert list(by_hand.run(case)) == []
+def worked_out() -> list[Any]:
+    return [pytest.param(written([]), case, id=f"by hand/{case['name']}") for case in cases_by_hand()]
+
+
+@pytest.mark.parametrize(("file", "case"), [*worked_out(), *recorded()])
+def test_the_reward_actor_does_what_was_recorded_or_worked_out(file: dict[str, Any], case: dict[str, Any]) -> None:
+    assert list(CaseFile(file, Bundle.embedded("v19")).run(case)) == []
 
 
 @pytest.mark.parametrize(
