@@ -87,7 +87,9 @@ def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int],
         if state is None:
             kind = machine.manifest.name_of(actor.code)
             if not rules_of(machine).has_bare_storage or kind not in _ETHEREUM:
-                raise InvalidInput(f"{address} is not a contract and has no storage: give it code first")
+                raise InvalidInput(
+                    f"{address} is not a contract and has no storage: give it code first, as by anvil_setCode"
+                )
             state = ContractState(None, None, actor.nonce)
             actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)
         if only:

@@ -4,8 +4,8 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-const require = createRequire(resolve(process.env.CLIENTS ?? ".", "package.json"));
-const solc = require("solc");
+const folder = resolve(process.env.CLIENTS ?? ".");
+const solc = load(createRequire(resolve(folder, "package.json")));
 
 if (process.argv.includes("--version")) {
   console.log(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}`);
@@ -14,4 +14,14 @@ if (process.argv.includes("--version")) {
 } else {
   console.error("solc.mjs understands --version and --standard-json");
   process.exit(1);
+}
+
+function load(require) {
+  try {
+    return require("solc");
+  } catch (error) {
+    if (error.code !== "MODULE_NOT_FOUND") throw error;
+    console.error(`solc.mjs: no npm package solc in ${folder}: run \`npm install solc\` there, or name its folder by CLIENTS`);
+    process.exit(1);
+  }
 }

@@ -56,7 +56,8 @@ def installed(folder: Path, wanted: Path) -> Path:
         missing("Node.js is not installed")
     stamp, lock = folder / "installed", wanted / "package-lock.json"
     if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        missing("the clients are not installed: `make clients` installs them and runs these tests")
+        relative = wanted.relative_to(Path(__file__).resolve().parents[2])
+        missing(f"the clients of {relative} are not installed: `scripts/clients {relative}` installs them")
     return folder
 
 
