@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,10 +81,12 @@ def raw(both: Both, key: str = KEY, **fields: Any) -> dict[str, Any]:
 
 
 def settled(both: Both, hashes: tuple[str, str]) -> dict[str, Any]:
-    receipts = [
-        client.ask("eth_getTransactionReceipt", hash_)
-        for client, hash_ in zip((both.theirs, both.ours), hashes, strict=True)
-    ]
+    theirs_hash, ours_hash = hashes
+    end = time.monotonic() + 30
+    while (first := both.theirs.ask("eth_getTransactionReceipt", theirs_hash)) is None:  # anvil answers, then mines
+        assert time.monotonic() < end, "anvil does not mine"
+        time.sleep(0.01)
+    receipts = [first, both.ours.ask("eth_getTransactionReceipt", ours_hash)]
     theirs, ours = ({name: receipt[name] for name in RECEIPT} for receipt in receipts)
     assert ours == theirs
     logs = [[(log["address"], log["topics"], log["data"]) for log in receipt["logs"]] for receipt in receipts]
