@@ -19,6 +19,7 @@ from store.codec import decode_strict, encode, link, unlink
 from store.hamt import Hamt
 from store.memory import MemoryStore
 from store.schema import Schema, SchemaError
+from tests.conftest import data_file
 from tests.store.test_recorded_states import recorded
 
 SCHEMAS = {name: Schema.parse(schema_text(name)) for name in NAMES}
@@ -139,6 +140,7 @@ def _recorded_entries(store: MemoryStore, node: Cid) -> list[Any]:
 
 
 def test_states_of_the_main_network_are_read_and_written_back() -> None:
+    data_file("vectors/fvm-nv18")
     seen: dict[str, set[Cid]] = {}
     for vector, archive in recorded():
         store = MemoryStore()

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.addresses import masked_id
 from localnet import Network
-from tests.conftest import bundle_file
+from tests.conftest import bundle_file, with_data
 from tests.localnet.conftest import Clock
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -14,7 +14,7 @@ PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETU
 """Sends the value to the address in the first word; returns CALL's result and the size of what came back."""
 
 
-@pytest.mark.parametrize("evm", ["fast", "py-evm", "official"])
+@pytest.mark.parametrize("evm", ["fast", "py-evm", *with_data("official")])
 def test_a_payment_to_no_such_actor_succeeds_and_stays_in_the_contract(evm: str) -> None:
     bundle = bundle_file("bundles/v18-devnet.car") if evm == "official" else None
     with Network(bundle=bundle, evm=evm, clock=Clock()) as network:

@@ -143,7 +143,7 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\nbytecode_hash = "none"\n')
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n')
     (tmp_path / "test").mkdir()
     text = "contract Endless { function testAfter() public {} }"
     (tmp_path / "test" / "T.t.sol").write_text(text, encoding="utf-8")
