@@ -240,7 +240,7 @@ def node(
     if dump_state is not None:
         _check_writable(dump_state)
     if ready_file is not None and ready_file.is_file():
-        ready_file.unlink()  # of a node that was killed: nobody may believe it while this one starts
+        ready_file.unlink()  # of a node that was killed: no program may read it while this one starts
     if silent:
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):

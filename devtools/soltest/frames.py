@@ -129,7 +129,7 @@ class Frame:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the machine refused the call: nobody is there, or there is no money for it."""
+        """Whether the machine refused the call: there is no such actor, or no money for it."""
         return not self.runtime and self.end is not None and bool(self.end.error)
 
     @property

@@ -58,7 +58,7 @@ def end_programs() -> None:
 
 
 def _outputs(process: subprocess.Popen[bytes], check: Callable[[int], None], seconds: float) -> tuple[bytes, bytes]:
-    """What a program writes until nobody can write any more."""
+    """What a program writes until every writer has closed its end."""
     end = monotonic() + seconds
     assert process.stdout is not None
     assert process.stderr is not None

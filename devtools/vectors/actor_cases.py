@@ -1,7 +1,7 @@
 """Runs cases of one built-in actor: messages to it in turn, and what each changed.
 
 A file names accounts, a miner and its owner, and cases; a case begins with the actor's balance and the bytes of its
-state, a step with an epoch and a message of the system's kind, which costs nobody gas. Compared are exit code, return
+state, a step with an epoch and an implicit message, for which no gas is paid. Compared are exit code, return
 value, events, balances, and the bytes of the state and of the block of streams behind its last field.
 """
 
@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from bridge.bindings import storagepower
 from devtools.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
+from devtools.vectors.fevm import events_of
 from devtools.vectors.files import files_of
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import HypervisorError
-from hypervisor.events import StampedEvent
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -62,9 +62,9 @@ class CaseFile:
                     return
 
     def _make_miner(self, owner: Address) -> None:
-        params = storagepower.create_miner(owner, owner, _WINDOW_PROOF, b"", []).params
+        call = storagepower.create_miner(owner, owner, _WINDOW_PROOF, b"", [])
         applied = self._machine.apply_implicit(
-            Message(Address.id(POWER_ACTOR), owner, value=_DEPOSIT, method=MethodNumber(2), params=params)
+            Message(Address.id(POWER_ACTOR), owner, value=_DEPOSIT, method=call.method, params=call.params)
         )
         if applied.exit_code or self._machine.state_tree.get_actor(ActorID(self._content["miner"])) is None:
             raise BadFixture(f"the miner cannot be made: exit code {applied.exit_code} {applied.message}")
@@ -102,7 +102,7 @@ class CaseFile:
         found = {
             "exit": applied.exit_code,
             "return": applied.return_data.hex(),
-            "events": [_entries(event) for event in applied.events if event.emitter == REWARD_ACTOR],
+            "events": [entries for emitter, entries in events_of(applied.events) if emitter == REWARD_ACTOR],
             "balance_changes": changed,
             "head": "same" if head == blocks[0] else head.hex(),
             "streams": "same" if streams == blocks[1] else streams.hex(),
@@ -158,7 +158,3 @@ def _blocks(machine: Hypervisor) -> tuple[bytes, bytes]:
 
 def _last_link(head: bytes) -> Cid:
     return unlink(decode(head)[-1])
-
-
-def _entries(event: StampedEvent) -> list[list[Any]]:
-    return [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]

@@ -356,16 +356,16 @@ def _compare_result(result: Result, expect: Mapping[str, Any]) -> Iterator[str]:
     wanted = bytes.fromhex(expect.get("return", ""))
     if result.return_data != wanted:
         yield f"return 0x{result.return_data.hex()}, expected 0x{wanted.hex()}"
-    events = events_of(result)
+    events = events_of(result.events)
     if events != expect["events"]:
         yield f"events {events}, expected {expect['events']}"
 
 
-def events_of(result: Result) -> list[Any]:
+def events_of(events: Iterable[StampedEvent]) -> list[Any]:
     """Events as a case has them."""
     return [
         [event.emitter, [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]]
-        for event in result.events
+        for event in events
     ]
 
 

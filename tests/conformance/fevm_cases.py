@@ -99,7 +99,7 @@ def recorded(name: str, written: Written, world: CaseWorld) -> dict[str, Any]:
         known.update({actor["id"]: actor for actor in changed})
         case["expects"].append({
             "exit_code": int(result.exit_code), "aborts": [], "return": result.return_data.hex(),
-            "events": events_of(result), "actors": changed,
+            "events": events_of(result.events), "actors": changed,
         })  # fmt: skip
     return case
 
