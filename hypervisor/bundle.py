@@ -151,11 +151,18 @@ class Bundle:
 
     @classmethod
     def for_actors(cls, version: int) -> "Bundle":
-        """This project's own bundle for networks whose built-in actors are of a version (`NetworkVersion.actors`)."""
+        """This project's own bundle for networks whose built-in actors are of a version (`NetworkVersion.actors`).
+
+        Actors v18 stand in for those before them. Raises BundleError for actors that this project does not have.
+        """
         from actors.loader import bundle_record
 
-        variant = f"v{version}"
-        return cls.embedded(variant if variant in bundle_record().variants else None)
+        record, variant = bundle_record(), f"v{version}"
+        if variant in record.variants:
+            return cls.embedded(variant)
+        if version > record.version:
+            raise BundleError(f"this project has no built-in actors v{version} of its own: name a bundle")
+        return cls.embedded()
 
 
 def marked_runtime(module: bytes) -> str | None:

@@ -23,9 +23,9 @@ from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis
 from hypervisor.interception import Interceptor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.migration import migrate, versions_passed
+from hypervisor.migration import migrate
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.network_versions import NetworkVersion
+from hypervisor.network_versions import NetworkVersion, versions_passed
 from hypervisor.opening import (
     IN_MEMORY,
     MACHINE,

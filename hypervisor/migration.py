@@ -20,7 +20,7 @@ from hypervisor.migration_nv29 import (
     migrate_market,
     migrate_reward,
 )
-from hypervisor.network_versions import NETWORK_VERSIONS, Layouts, NetworkVersion, network_version
+from hypervisor.network_versions import Layouts, NetworkVersion, network_version, versions_passed
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
 from store.blockstore import put_object
@@ -34,19 +34,15 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
     `other_actors`: with other built-in actors than the state has.
     """
     network_version(after)
-    if after <= before:
+    passed = versions_passed(before, after)
+    if not passed:
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}")
-    unknown = [row.number for row in versions_passed(before, after) if row.layouts is Layouts.UNKNOWN]
+    unknown = [row.number for row in passed if row.layouts is Layouts.UNKNOWN]
     if other_actors and unknown:
         raise InvalidInput(
             f"nv{before} cannot be upgraded to nv{after} with other built-in actors: nv{unknown[0]} changes the "
             "layouts of their states, and this machine does not have its migration"
         )
-
-
-def versions_passed(before: int, after: int) -> list[NetworkVersion]:
-    """The rows of the versions after one, up to another."""
-    return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
 
 
 def migrate(

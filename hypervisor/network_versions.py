@@ -51,6 +51,13 @@ MACHINE_V4 = MachineRules(
 )
 
 
+class BaseFee(Enum):
+    """What the base fee of the next tipset follows (`localnet.base_fee` has the arithmetic)."""
+
+    FULLNESS = "how full the blocks are"
+    PREMIUM = "the premium that the dearest four fifths of a block's gas pay at least (FIP-0115)"
+
+
 class Layouts(Enum):
     """How the actors' states of a network version come from those of the one before."""
 
@@ -69,12 +76,14 @@ class NetworkVersion:
     rules: MachineRules
     evm: frozenset[str] = frozenset()
     """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
+    base_fee: BaseFee = BaseFee.FULLNESS
+    """Of the tipset behind one: the rule of the version that the next epoch has."""
     layouts: Layouts = Layouts.UNKNOWN
     """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
 
     def successor(self, **changes: Any) -> "NetworkVersion":
-        """The next version, different in the named fields only."""
-        return replace(self, **{"number": self.number + 1, **changes})
+        """The next version, different in the named fields only; what its upgrade does with states is its own."""
+        return replace(self, **{"number": self.number + 1, "layouts": Layouts.UNKNOWN, **changes})
 
 
 NV18 = NetworkVersion(18, actors=10, prices=HYGGE, rules=MACHINE_V3)
@@ -86,8 +95,8 @@ NV23 = NV22.successor(actors=14)
 NV24 = NV23.successor(actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
 NV25 = NV24.successor(actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
 NV26 = NV25.successor(layouts=Layouts.KEPT)
-NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"})
-NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"})
+NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.KEPT)
+NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"}, base_fee=BaseFee.PREMIUM, layouts=Layouts.KEPT)
 NV29 = NV28.successor(actors=19, layouts=Layouts.STREAMS)
 
 NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28, NV29)}
@@ -102,3 +111,17 @@ def network_version(number: int) -> NetworkVersion:
     except KeyError:
         known = f"nv{min(NETWORK_VERSIONS)} to nv{max(NETWORK_VERSIONS)}"
         raise InvalidInput(f"network version nv{number} is not known: choose one of {known}") from None
+
+
+def versions_passed(before: int, after: int) -> list[NetworkVersion]:
+    """The rows of the versions after one, up to another: none where that is no later one."""
+    return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
+
+
+def newest_with_actors(version: int) -> NetworkVersion | None:
+    """The newest network version that has built-in actors of a version; None where none has."""
+    return max((row for row in NETWORK_VERSIONS.values() if row.actors == version), key=_number, default=None)
+
+
+def _number(row: NetworkVersion) -> int:
+    return row.number

@@ -1,7 +1,7 @@
 """The base fee of the next tipset.
 
-Until network version 27 it follows how full blocks are; from 28 on, the premium that the dearest four fifths of the
-block's gas pay at least (FIP-0115). All fees in attoFIL per gas. Rules: lotus chain/store/basefee.go.
+Which of the two rules a network version has is in its row (`hypervisor.network_versions.BaseFee`). All fees in attoFIL
+per gas. Rules: lotus chain/store/basefee.go.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from hypervisor.network_versions import BaseFee
 from hypervisor.types import TokenAmount
 
 BLOCK_GAS_LIMIT: Final = 10_000_000_000
 MINIMUM_BASE_FEE: Final = TokenAmount(100)
-PREMIUM_RULE_FROM: Final = 28
 _CHANGE_DENOMINATOR = 8
 _PERCENTILE = 80
 
@@ -28,9 +28,9 @@ class GasBid:
     fee_cap: int
 
 
-def next_base_fee(network: int, base_fee: int, bids: Iterable[GasBid], blocks: int = 1) -> TokenAmount:
+def next_base_fee(rule: BaseFee, base_fee: int, bids: Iterable[GasBid], blocks: int = 1) -> TokenAmount:
     """The base fee after a tipset of `blocks` blocks whose messages (each once) are `bids`."""
-    if network < PREMIUM_RULE_FROM:
+    if rule is BaseFee.FULLNESS:
         return _by_fullness(base_fee, sum(bid.gas_limit for bid in bids), blocks)
     premiums = [(max(0, min(bid.premium, bid.fee_cap - base_fee)), bid.gas_limit) for bid in bids]
     return by_premium(base_fee, percentile_premium(premiums))
@@ -47,7 +47,7 @@ def percentile_premium(premiums: Iterable[tuple[int, int]]) -> int:
 
 
 def by_premium(base_fee: int, premium: int) -> TokenAmount:
-    """The rule from network version 28 on."""
+    """The rule of `BaseFee.PREMIUM`."""
     largest = -(-base_fee // _CHANGE_DENOMINATOR)
     return TokenAmount(max(MINIMUM_BASE_FEE, base_fee + min(largest, premium - largest)))
 

@@ -16,7 +16,7 @@ from hypervisor.bundle_library import release_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import NETWORK_VERSIONS
+from hypervisor.network_versions import newest_with_actors
 from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
@@ -84,12 +84,12 @@ def network_of(store: Store, snapshot: ChainSnapshot) -> int:
         raise InvalidInput(
             f"the actors of manifest {show(manifest.root)} are no known release: name the network version"
         )
-    found = [row.number for row in NETWORK_VERSIONS.values() if row.actors == release.version]
-    if not found:
+    found = newest_with_actors(release.version)
+    if found is None:
         raise InvalidInput(
             f"the snapshot's actors are of version {release.version}, which no known network version has"
         )
-    return max(found)
+    return found.number
 
 
 def check_empty(store: Store) -> None:

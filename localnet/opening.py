@@ -12,7 +12,7 @@ from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import LATEST, network_version
+from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import FILECOIN
@@ -31,8 +31,6 @@ from localnet.rules import Rules, rules_named, rules_of
 from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
 
-OLDEST_OF_OWN: Final = 21
-"""Of the network versions whose syscalls this project's own actors ask for (the newer form of `emit_event`)."""
 LARGEST_CHAIN_ID: Final = (1 << 53) - 1
 """JavaScript's tools take no more."""
 
@@ -184,11 +182,12 @@ class Opening:
 
 
 def _check_own(bundle: Bundle | None, number: int) -> None:
-    """InvalidInput where this project's own actors, which have no EVM actor of their own, cannot run on a version."""
+    """InvalidInput where this project's own actors cannot run on a version: they emit events in buffers."""
     own = bundle is None or marked_runtime(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
     version = network_version(number)
-    if own and number < OLDEST_OF_OWN:
+    if own and not version.rules.events_in_buffers:
+        oldest = next(row.number for row in NETWORK_VERSIONS.values() if row.rules.events_in_buffers)
         raise InvalidInput(
-            f"our own bundle runs on nv{OLDEST_OF_OWN} to nv{LATEST.number}, not on nv{number}: take an official one, "
+            f"our own bundle runs on nv{oldest} to nv{LATEST.number}, not on nv{number}: take an official one, "
             f"--bundle v{version.actors} (`hypervisor bundle fetch v{version.actors}` gets it), or another version"
         )

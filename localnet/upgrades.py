@@ -66,7 +66,7 @@ class Upgrades:
 
     def version_at(self, epoch: int) -> int:
         """The network version whose rules an epoch's messages follow."""
-        return max([self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)])
+        return [self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)][-1]
 
     def at(self, epoch: int) -> Upgrade | None:
         """The upgrade with which an epoch ends."""

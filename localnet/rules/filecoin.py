@@ -22,6 +22,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import network_version
 from hypervisor.rules import FILECOIN
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
@@ -133,7 +134,7 @@ class FilecoinRules:
 
     def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
         """By the version's rule (`localnet.base_fee`)."""
-        return next_base_fee(version, base_fee, bids)
+        return next_base_fee(network_version(version).base_fee, base_fee, bids)
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
         """Nothing: blocks are Lotus'."""

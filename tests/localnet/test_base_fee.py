@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hypervisor.network_versions import NV27, NV28, NV29, BaseFee
 from localnet.base_fee import GasBid, by_premium, next_base_fee, percentile_premium
 
 LIMIT = 10_000_000_000
@@ -39,9 +40,9 @@ def test_the_next_base_fee_by_premium(fee: int, premium: int, expected: int) -> 
 
 def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
     bids = [GasBid(8_000_000_000, premium=1_000, fee_cap=110)]
-    assert next_base_fee(28, 100, bids) == by_premium(100, 10)
+    assert next_base_fee(BaseFee.PREMIUM, 100, bids) == by_premium(100, 10)
     below = [GasBid(8_000_000_000, premium=1_000, fee_cap=50)]
-    assert next_base_fee(28, 100, below) == by_premium(100, 0)
+    assert next_base_fee(BaseFee.PREMIUM, 100, below) == by_premium(100, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +60,14 @@ def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
 def test_before_network_version_28_the_fee_follows_how_full_blocks_are(
     fee: int, used: int, blocks: int, expected: int
 ) -> None:
-    assert next_base_fee(27, fee, [GasBid(used, 0, 0)], blocks) == expected
+    assert next_base_fee(BaseFee.FULLNESS, fee, [GasBid(used, 0, 0)], blocks) == expected
 
 
 def test_the_fee_never_falls_below_the_minimum() -> None:
-    assert next_base_fee(27, 100, []) == 100
-    assert next_base_fee(28, 100, []) == 100
+    assert next_base_fee(BaseFee.FULLNESS, 100, []) == 100
+    assert next_base_fee(BaseFee.PREMIUM, 100, []) == 100
+
+
+def test_the_rule_changes_with_network_version_28() -> None:
+    """FIP-0115 is part of network version 28."""
+    assert [row.base_fee for row in (NV27, NV28, NV29)] == [BaseFee.FULLNESS, BaseFee.PREMIUM, BaseFee.PREMIUM]

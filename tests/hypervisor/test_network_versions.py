@@ -1,0 +1,150 @@
+"""Network versions are rows: no other module compares their numbers, and one more row is a network of that version."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.network_versions import (
+    NETWORK_VERSIONS,
+    NV18,
+    NV27,
+    NV29,
+    BaseFee,
+    Layouts,
+    newest_with_actors,
+    versions_passed,
+)
+from localnet import Network
+from tests.localnet.conftest import ARTIFACTS, Clock
+
+PROJECT = Path(__file__).resolve().parents[2]
+ROOMS = ("store", "hypervisor", "runtimes", "bridge", "localnet", "devtools", "actors")
+TABLE = PROJECT / "hypervisor" / "network_versions.py"
+A_VERSION = re.compile(r"(^|[._])(network|nv|network_?version|NV\d+)(\.number|\(\))?$", re.IGNORECASE)
+"""How an expression ends that is a network version, or the number of one."""
+ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+NUMBERS = range(min(NETWORK_VERSIONS), max(NETWORK_VERSIONS) + 2)
+IN_A_NUMBER = re.compile(r"(^|[._])(network|version|nv)\b|\.number\b", re.IGNORECASE)
+"""What an expression has in it that may be the number of a version, where the other side looks like one."""
+
+
+def comparisons(source: str) -> Iterator[int]:
+    """The lines of a module in which a network version is compared with a number, or two are ordered."""
+    tree = ast.parse(source)
+    constants = {
+        name.id
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+        for name in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(name, ast.Name) and node.value.value in NUMBERS and type(node.value.value) is int
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        words = [ast.unparse(side) for side in sides]
+        ordered = any(isinstance(operator, ORDERS) for operator in node.ops)
+        versions = any(A_VERSION.search(text) for text in words)
+        numbers = any(_is_number(side, constants) for side in sides) and any(IN_A_NUMBER.search(text) for text in words)
+        if (ordered and versions) or numbers:
+            yield node.lineno
+
+
+def _is_number(node: ast.expr, constants: set[str]) -> bool:
+    """Whether an expression is a version's number as it stands, or a collection or range of such."""
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int and node.value in NUMBERS
+    if isinstance(node, ast.Name):
+        return node.id in constants
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return any(_is_number(element, constants) for element in node.elts)
+    return isinstance(node, ast.Call) and any(_is_number(given, constants) for given in node.args)
+
+
+def test_no_module_but_the_table_compares_network_versions() -> None:
+    modules = [path for room in ROOMS for path in (PROJECT / room).rglob("*.py") if path != TABLE]
+    found = [
+        f"{path.relative_to(PROJECT)}:{line}"
+        for path in modules
+        for line in comparisons(path.read_text(encoding="utf-8"))
+    ]
+    assert len(modules) > 300
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "if network < 28:\n    pass",
+        "if machine.context.network.number >= 29:\n    pass",
+        "PREMIUM_RULE_FROM = 28\n\ndef fee(network):\n    return network < PREMIUM_RULE_FROM",
+        "FROM: Final = 29\nif version >= FROM:\n    pass",
+        "if version == 29:\n    pass",
+        "if network.number in (28, 29):\n    pass",
+        "if nv in range(21, 29):\n    pass",
+        "if NV28.number <= row.number:\n    pass",
+        "new = 28 <= upgrade.version",
+        "if network_version >= other:\n    pass",
+    ],
+)
+def test_a_planted_comparison_is_noticed(planted: str) -> None:
+    assert list(comparisons(planted))
+
+
+@pytest.mark.parametrize(
+    "fine",
+    ["if v in (27, 28):\n    pass", "if number < 24:\n    pass", "if network is None:\n    pass", "a = size < 21"],
+)
+def test_what_compares_no_network_versions_is_left_alone(fine: str) -> None:
+    assert not list(comparisons(fine))
+
+
+def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up version that counts full blocks again and loses an opcode; its states are those of the one before."""
+    made_up = NV29.successor(base_fee=BaseFee.FULLNESS, evm=NV29.evm - {"CLZ"}, layouts=Layouts.KEPT)
+    monkeypatch.setitem(NETWORK_VERSIONS, made_up.number, made_up)
+    with Network(network=made_up.number, clock=Clock()) as network:
+        assert network.version == made_up.number == 30
+        assert network.machine.manifest == Bundle.embedded("v19").manifest
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        counter.send("increment")
+        assert counter.call("number") == 1
+        network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
+        # By hand: nine tenths of a block are four fifths above a half, of an eighth of 100.
+        assert network.base_fee == 110
+    with Network(network=29, clock=Clock()) as network:
+        manifest = network.machine.manifest
+        network.upgrade(made_up.number)
+        network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
+        assert (network.version, network.base_fee) == (30, 110)
+        assert network.machine.manifest == manifest
+
+
+def test_what_an_upgrade_does_with_states_is_not_inherited() -> None:
+    """Else a version behind nv29 would split the rewards once more."""
+    assert NV29.layouts is Layouts.STREAMS
+    assert NV29.successor().layouts is Layouts.UNKNOWN
+
+
+def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORK_VERSIONS, 30, NV29.successor(actors=20))
+    with pytest.raises(BundleError, match="no built-in actors v20 of its own: name a bundle"):
+        Network(network=30, clock=Clock())
+    with pytest.raises(InvalidInput, match="nv30 changes the layouts of their states"):
+        Network(network=29, clock=Clock(), upgrades={1: (30, "own-v19")})
+
+
+def test_versions_by_what_lies_between_and_by_actors() -> None:
+    assert [row.number for row in versions_passed(26, 29)] == [27, 28, 29]
+    assert versions_passed(28, 28) == versions_passed(29, 28) == []
+    assert newest_with_actors(NV18.actors) is NV18
+    assert newest_with_actors(NETWORK_VERSIONS[25].actors) is NETWORK_VERSIONS[26]
+    assert newest_with_actors(NV27.actors) is NV27
+    assert newest_with_actors(9) is None
