@@ -6,7 +6,7 @@ on `flush`, what the new state root links to. Chain, clock, mempool and wallets 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.genesis import Genesis
 from hypervisor.interception import Interceptor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.migration import migrate
+from hypervisor.migration import migrated
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NetworkVersion, versions_passed
 from hypervisor.opening import (
@@ -392,19 +392,26 @@ class Hypervisor:
         self._use(self._load_manifest())
 
     def upgrade(
-        self, network: NetworkVersion, manifest: Manifest | None = None, streams: StreamSettings | None = None
+        self,
+        network: NetworkVersion,
+        manifest: Manifest | None = None,
+        streams: StreamSettings | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         """Turn the state into one of another network version, and run it by that version's rules from now on.
 
         `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
         upgraded to what is `migration.check_migration`'s to say. `streams`: what the reward actor begins with at
-        network version 29, in the place of the network's own values. Raises InvalidInput for actors among which none
-        runs contracts, and for a state that cannot be migrated, with all as it was.
+        network version 29, in the place of the network's own values. `progress` is told now and then how many actors
+        were looked at. Raises InvalidInput for actors among which none runs contracts, and for a state that cannot be
+        migrated, with all as it was.
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
             passed = versions_passed(self.context.network.number, network.number)
-            migrate(self.state_tree, self.manifest, manifest, passed, self.context.epoch, streams)
+            before, epoch = self.state_tree, self.context.epoch
+            root = migrated(before, self.manifest, manifest, passed, epoch, streams, progress)
+            self.state_tree = StateTree(self.store, root)
             self.manifest = manifest
         self.advance(network=network)
 

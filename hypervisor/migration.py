@@ -8,8 +8,7 @@ go-state-types and forest, the migrations of network versions 27 to 29.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 from hypervisor.bundle import ACTOR_NAMES, Manifest
 from hypervisor.errors import InvalidInput
@@ -45,54 +44,50 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
         )
 
 
-def migrate(
+def migrated(
     tree: StateTree,
     old: Manifest,
     new: Manifest,
     passed: Iterable[NetworkVersion] = (),
     epoch: int = 0,
     streams: StreamSettings | None = None,
-) -> None:
-    """Give every actor of the old manifest the code of the new one, and its state the layout of the versions passed.
+    progress: Callable[[int], None] | None = None,
+) -> Cid:
+    """The root of a state like `tree`, in which every actor of the old manifest has the code of the new one.
 
-    The new code must be in the store. `epoch` is that of the upgrade, which is the last thing that happens in it.
-    `streams` takes the place of what `STREAM_SETTINGS` has for the network. Raises InvalidInput, with the tree as it
-    was.
+    States have the layout of the versions passed. The new code must be in the store. `epoch` is that of the upgrade,
+    which is the last thing that happens in it. `streams` takes the place of what `STREAM_SETTINGS` has for the network.
+    `progress` is told how many actors were looked at, on long ways. `tree` is flushed, and stays as it is. Raises
+    InvalidInput for a state that cannot be migrated, which costs no walk, and Fatal for one that cannot be read.
     """
+    root = tree.flush()
     if old.data == new.data:
-        return
-    tree.flush()
-    mark = tree.begin()
-    try:
-        _exchange_code(tree, old, new)
-        if any(row.layouts is Layouts.STREAMS for row in passed):
-            _split_rewards(tree, new, epoch, streams)
-    except BaseException:
-        tree.rollback(mark)
-        raise
-    tree.commit()
+        return root
+    draft, codes = StateTree(tree.store, root), _exchanged(old, new)
+    if any(row.layouts is Layouts.STREAMS for row in passed):
+        _split_rewards(draft, old, epoch, streams)
+    system = draft.get_actor(SYSTEM_ACTOR)
+    if system is not None:
+        draft.set_actor(SYSTEM_ACTOR, system.with_head(put_object(draft.store, [link(new.data)])))
+    draft.exchange_code(codes, progress)
+    return draft.flush()
 
 
-def _exchange_code(tree: StateTree, old: Manifest, new: Manifest) -> None:
+def _exchanged(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
+    """The new code by the old one."""
     codes: dict[Cid, Cid] = {}
     for name, before, after in zip(ACTOR_NAMES, old.codes, new.codes, strict=True):
         if codes.setdefault(before, after) != after:
             raise InvalidInput(f"{name} shares its code {show(before)} with another actor, but not in the new bundle")
-    for actor, state in list(tree.actors()):
-        code = codes.get(state.code, state.code)
-        if actor == SYSTEM_ACTOR:
-            tree.set_actor(actor, replace(state, code=code, head=put_object(tree.store, [link(new.data)])))
-        elif code != state.code:
-            tree.set_actor(actor, replace(state, code=code))
+    return codes
 
 
 def _split_rewards(tree: StateTree, manifest: Manifest, epoch: int, streams: StreamSettings | None) -> None:
-    """The steps of network version 29."""
+    """The steps of network version 29, before the code is exchanged. `manifest`: of the actors as they are."""
     settings = streams or STREAM_SETTINGS.get(tree.init_state().network_name, DEVELOPMENT)
     reward, market = _singleton(tree, REWARD_ACTOR), _singleton(tree, MARKET_ACTOR)
-    head = migrate_reward(tree, reward, settings, epoch, manifest)
-    tree.set_actor(REWARD_ACTOR, replace(reward, head=head))
-    tree.set_actor(MARKET_ACTOR, replace(market, head=migrate_market(tree, market)))
+    tree.set_actor(REWARD_ACTOR, reward.with_head(migrate_reward(tree, reward, settings, epoch, manifest)))
+    tree.set_actor(MARKET_ACTOR, market.with_head(migrate_market(tree, market)))
 
 
 def _singleton(tree: StateTree, actor: ActorID) -> ActorState:

@@ -89,7 +89,7 @@ def migrate_market(tree: StateTree, state: ActorState) -> Cid:
 def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings, epoch: int, manifest: Manifest) -> Cid:
     """The reward actor's state with streams that begin after the epoch of the upgrade.
 
-    `manifest` is that of the migrated tree, in which addresses are looked up. Raises InvalidInput for a state of
+    `manifest` is that of the tree, in which addresses are looked up. Raises InvalidInput for a state of
     another layout, and for addresses of no actor, of f099 or of a payment channel.
     """
     settings.check()

@@ -5,7 +5,7 @@ It also keeps the address book, which is state of the init actor that the machin
 Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +65,11 @@ class ActorState:
         """The same actor with another state."""
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
+
+_PROGRESS = 10_000
+"""Actors between two words of progress."""
+_OTHER_FIELDS = 4
+"""An actor's fields behind its code."""
 
 _UNREAD = ActorState(Cid(b""))
 """Stands for an actor that the tree has not looked for yet."""
@@ -168,6 +173,34 @@ class StateTree:
                 yield identity, ActorState.from_fields(fields)
         except _MALFORMED as error:
             raise _unreadable("the actors of the state tree", error) from error
+
+    def exchange_code(self, codes: Mapping[Cid, Cid], progress: Callable[[int], None] | None = None) -> None:
+        """Give each actor whose code is a key of `codes` the code that it leads to; only outside transactions.
+
+        The tree is rewritten node by node, so memory follows the new nodes, not the actors. `progress` is told now and
+        then how many actors were looked at. Raises Fatal for actors that cannot be read, with the tree as it was.
+        """
+        self.flush()
+        new, seen = {before: link(after) for before, after in codes.items() if before != after}, 0
+
+        def changed(_: bytes, fields: Any) -> Any | None:
+            nonlocal seen
+            seen += 1
+            if progress is not None and seen % _PROGRESS == 0:
+                progress(seen)
+            code, *others = fields
+            if len(others) != _OTHER_FIELDS:
+                raise ValueError(f"{fields!r:.60} is not a tuple of five")
+            other = new.get(unlink(code))
+            return None if other is None else [other, *others]
+
+        try:
+            actors = self._hamt.rewritten(changed)
+        except _MALFORMED as error:
+            raise _unreadable("the actors of the state tree", error) from error
+        self._root = put_object(self.store, [STATE_TREE_VERSION, link(actors), self._info])
+        self._hamt = Hamt(self.store, actors, HAMT_BIT_WIDTH)
+        self._actors.clear()
 
     # --- addresses --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ planned is part of the folder's record, the bundles too, so it survives the proc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +33,10 @@ UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
 
 LAST_EPOCH: Final = (1 << 63) - 1
 """Epochs have 64 bits with a sign."""
+
+_LOG: Final = logging.getLogger(__name__)
+_ACTORS_A_LINE: Final = 100_000
+"""The log has a line for so many actors, one in some two seconds: a short upgrade has none."""
 
 NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 
@@ -119,5 +124,9 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
     """Do on a machine's state what an upgrade does, whose bundle the store holds."""
     from hypervisor.network_versions import network_version
 
+    def progress(actors: int) -> None:
+        if actors % _ACTORS_A_LINE == 0:
+            _LOG.warning("the upgrade to nv%d has looked at %d actors", upgrade.version, actors)
+
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
-    machine.upgrade(network_version(upgrade.version), manifest)
+    machine.upgrade(network_version(upgrade.version), manifest, progress=progress)

@@ -7,7 +7,7 @@ to the caller. Rules: ref-fvm `ipld/hamt`; https://github.com/ipld/ipld (HashMap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
@@ -91,6 +91,14 @@ class Hamt:
     def items(self) -> Iterator[tuple[bytes, Any]]:
         """All entries, in the order of the tree (by hash). The tree must not change meanwhile."""
         return self._walk(self._root, 0)
+
+    def rewritten(self, change: Callable[[bytes, Any], Any | None]) -> Cid:
+        """The root of a tree with other values: what `change` answers for a key and its value, None to keep that.
+
+        The tree must be flushed, and stays as it is. Nodes are read, written and let go one after the other, each below
+        a changed one before it; a node in which nothing changes keeps its CID. Raises HamtError, BlockNotFound.
+        """
+        return self._rewrite(self._root, 0, change)
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first; returns the root."""
@@ -184,6 +192,35 @@ class Hamt:
                 child = pointer if type(pointer) is _Node else self._load(linked(pointer))
                 yield from self._walk(child, level + 1)
 
+    def _rewrite(self, node: _Node, level: int, change: Callable[[bytes, Any], Any | None]) -> Cid:
+        if level == len(self._levels):
+            raise self._too_deep()
+        if node.cid is None or node.changed:
+            raise HamtError("a tree with changes that were not flushed cannot be rewritten")
+        parts, same = node.parts.copy(), True
+        for index, pointer in enumerate(node.pointers):
+            if type(pointer) is list:
+                new = [change(key, value) for key, value in pointer]
+                if any(value is not None for value in new):
+                    same, parts[index] = False, None
+                    pointer = [
+                        (key, value if other is None else other)
+                        for (key, value), other in zip(pointer, new, strict=True)
+                    ]
+                if parts[index] is None:
+                    parts[index] = _bucket_bytes(pointer)
+            else:
+                child = pointer if type(pointer) is _Node else self._load(linked(pointer))
+                cid = self._rewrite(child, level + 1, change)
+                if cid != child.cid:
+                    same, parts[index] = False, link_bytes(cid)
+        if same:
+            return node.cid
+        data = _node_head(node) + b"".join(parts)
+        cid = cid_of(data)
+        self._store.put(cid, data)
+        return cid
+
     def _child(self, node: _Node, index: int) -> _Node:
         child = node.pointers[index] = self._load(linked(node.pointers[index]))
         self.held += 1
@@ -215,14 +252,18 @@ class Hamt:
                 is_node = type(pointer) is _Node
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
                 fresh.append(parts[index])
-        head = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts))
-        data = Revised.of(head + b"".join(parts), node.cid, fresh)
+        data = Revised.of(_node_head(node) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid
 
     def _too_deep(self) -> HamtError:
         return HamtError(f"more than {len(self._levels)} levels of nodes")
+
+
+def _node_head(node: _Node) -> bytes:
+    """What precedes a node's encoded pointers."""
+    return b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(node.pointers))
 
 
 def _bucket_bytes(bucket: Any) -> bytes:

@@ -212,6 +212,14 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
             network.load_state(dumped)
 
 
+def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("hypervisor.state_tree._PROGRESS", 10)
+    monkeypatch.setattr("localnet.upgrades._ACTORS_A_LINE", 20)
+    with Network(network=28, clock=Clock()) as network:
+        network.upgrade(29, "own-v19")
+    assert caplog.messages[0] == "the upgrade to nv29 has looked at 20 actors"
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [

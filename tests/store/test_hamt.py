@@ -140,6 +140,43 @@ def test_flush_writes_changed_nodes_only() -> None:
     assert tree.flush() == root
 
 
+@pytest.mark.parametrize("bit_width", [2, 5, 8])
+@given(
+    content=st.dictionaries(KEYS | st.sampled_from(NEIGHBOURS), st.integers(0, 100), max_size=80), loaded=st.booleans()
+)
+@settings(max_examples=80, deadline=None)
+def test_a_rewritten_tree_is_the_one_with_the_other_values(
+    bit_width: int, content: dict[bytes, int], loaded: bool
+) -> None:
+    store = MemoryStore()
+    tree = Hamt(store, bit_width=bit_width)
+    for key, value in content.items():
+        tree.set(key, value)
+    root = tree.flush()
+    if loaded:
+        tree = Hamt(store, root, bit_width)
+    seen: dict[bytes, int] = {}
+
+    def change(key: bytes, value: int) -> int | None:
+        seen[key] = value
+        return 1000 + value if value % 3 == 0 else None
+
+    other = Hamt(store, bit_width=bit_width)
+    for key, value in content.items():
+        other.set(key, value + 1000 if value % 3 == 0 else value)
+    assert tree.rewritten(change) == other.flush()
+    assert seen == content
+    assert dict(tree.items()) == content
+    assert tree.flush() == root
+
+
+def test_a_tree_with_changes_is_not_rewritten() -> None:
+    tree = Hamt(MemoryStore())
+    tree.set(b"key", 1)
+    with pytest.raises(HamtError, match="not flushed"):
+        tree.rewritten(lambda _, value: value)
+
+
 def test_a_failing_store_loses_no_change() -> None:
     class Failing(MemoryStore):
         full = True

@@ -1,0 +1,156 @@
+"""A state of a million actors becomes one of network version 29: `make migration`. Exit code 1 where a promise breaks.
+
+Nine in ten of the actors are of a kind whose code the version changes, so that nearly every node of the tree is written
+anew; states of theirs are not touched. The upgrade and its commit run in a process of their own, on a folder, and may
+take a minute for a million actors, and a fixed amount of memory with some hundred bytes for each actor that changes:
+what is committed as one batch is held until then. Afterwards each actor is read back. The same, shorter, with a
+migration that leaves some actors their old code must be found out. The outcome is a record (bench.recorded).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any, Final
+
+from bench.bench_memory import resident
+from bench.recorded import Record, finish, options
+from hypervisor.bundle import Bundle
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import NV28, NV29
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import ActorID, TokenAmount
+from store.cid import Cid
+from store.rocks import RocksStore
+
+FIRST: Final = 1_000_000
+"""The ID of the first of the actors: beyond those of a genesis."""
+SECONDS: Final = 60.0
+"""For a million actors, and for fewer too: other programs run beside it."""
+BYTES: Final = 100 << 20
+BYTES_AN_ACTOR: Final = 600
+PLANTED_COUNT: Final = 20_000
+PROJECT: Final = Path(__file__).resolve().parents[2]
+_AT_ONCE: Final = 50_000
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    parser = options(__doc__, 1_000_000)
+    parser.add_argument("--folder", help="migrate this one, as a process of its own does")
+    parser.add_argument("--forget", action="store_true", help="leave some actors their old code")
+    chosen = parser.parse_args()
+    if chosen.folder is not None:
+        print(json.dumps(migrate(Path(chosen.folder), chosen.forget)))
+        return 0
+    started = monotonic()
+    record = check(chosen.count, chosen.seed)
+    broken = check(min(chosen.count, PLANTED_COUNT), chosen.seed, forget=True)
+    record.planted_defect["forgets some actors"] = {"findings": len(broken.findings)}
+    return finish(record, chosen, started)
+
+
+def kind_of(number: int) -> str:
+    """What the actor with a number is: a tenth of them have code that stays."""
+    return "ethaccount" if number % 10 == 0 else "storageminer"
+
+
+def fill(folder: Path, count: int, seed: int) -> None:
+    """A state of version 28 with so many actors more than a genesis has, committed."""
+    with RocksStore.open(folder) as store, Hypervisor.open(store=store, network=NV28.number) as machine:
+        for start in range(0, count, _AT_ONCE):
+            for number in range(start, min(count, start + _AT_ONCE)):
+                machine.state_tree.set_actor(ActorID(FIRST + number), expected(machine, number, seed))
+            machine.flush()
+            machine.restore(machine.snapshot())  # a new tree, which does not hold what was added
+        store.compact()
+
+
+def expected(machine: Hypervisor, number: int, seed: int) -> ActorState:
+    """The actor with a number, by the manifest that the machine has."""
+    code = machine.manifest.code(kind_of(number))
+    return ActorState(code, nonce=number % 7, balance=TokenAmount(seed + number))
+
+
+def migrate(folder: Path, forget: bool) -> dict[str, float]:
+    """Upgrade and commit: seconds, bytes that the process held more at most, how often it told its progress."""
+    bundle, told = Bundle.embedded("v19"), list[int]()
+    if forget:
+        StateTree.exchange_code = _forgetful(StateTree.exchange_code)  # type: ignore[method-assign]
+    with Hypervisor.open(folder) as machine:
+        before, started = resident(), monotonic()
+        machine.store.put_many(bundle.blocks)
+        machine.upgrade(NV29, bundle.manifest, progress=told.append)
+        upgraded = monotonic()
+        machine.flush()
+        ended = monotonic()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"upgrade": upgraded - started, "commit": ended - upgraded, "memory": most - before, "told": len(told)}
+
+
+def _forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
+    """The exchange of codes, but for every thousandth actor."""
+
+    def forgetting(tree: StateTree, codes: Mapping[Cid, Cid], progress: Any = None) -> None:
+        some = [ActorID(FIRST + number) for number in range(1, PLANTED_COUNT, 1_000)]
+        kept = {actor: tree.get_actor(actor) for actor in some}
+        exchange(tree, codes, progress)
+        for actor, state in kept.items():
+            if state is not None:
+                tree.set_actor(actor, state)
+
+    return forgetting
+
+
+def check(count: int, seed: int, forget: bool = False) -> Record:
+    """Fill, migrate, read back."""
+    with TemporaryDirectory(prefix="migration-") as place:
+        folder = Path(place, "state")
+        fill(folder, count, seed)
+        command = [sys.executable, "-m", "tests.hypervisor.migration_run", "--folder", str(folder)]
+        found = subprocess.run(
+            [*command, *(["--forget"] if forget else [])], cwd=PROJECT, capture_output=True, check=True
+        )
+        cost: dict[str, float] = json.loads(found.stdout)
+        right, wrong = read_back(folder, count, seed)
+    taken, most = cost["upgrade"] + cost["commit"], BYTES + count * BYTES_AN_ACTOR
+    findings = [
+        *([f"{taken:.0f} s, {SECONDS:.0f} are allowed"] if taken > SECONDS else []),
+        *([f"{cost['memory']:,.0f} bytes more, {most:,} are allowed"] if cost["memory"] > most else []),
+        *([f"told its progress {cost['told']:.0f} times"] if cost["told"] < count // 10_000 else []),
+        *wrong,
+    ]
+    changed = sum(kind_of(number) == "storageminer" for number in range(count))
+    details = {
+        "seconds of the upgrade": round(cost["upgrade"], 1),
+        "seconds of its commit": round(cost["commit"], 1),
+        "bytes that the process held more, at most": int(cost["memory"]),
+        "bytes an actor": round(cost["memory"] / count),
+    }
+    return Record(seed, count, {"with code that changes": changed, "right afterwards": right}, findings, {}, details)
+
+
+def read_back(folder: Path, count: int, seed: int) -> tuple[int, list[str]]:
+    """How many actors are as they should be, and the first few that are not, in sentences."""
+    right, wrong = 0, list[str]()
+    with Hypervisor.open(folder) as machine:
+        if machine.manifest != Bundle.embedded("v19").manifest:
+            return 0, ["the system actor has another manifest"]
+        for actor, state in machine.state_tree.actors():
+            if actor < FIRST:
+                continue
+            if state == expected(machine, actor - FIRST, seed):
+                right += 1
+            elif len(wrong) < 3:
+                wrong.append(f"f0{actor} has {machine.manifest.name_of(state.code) or 'code of no actor of v19'}")
+    return right, [*wrong, *([f"{right} of {count} actors are right"] if right != count else [])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

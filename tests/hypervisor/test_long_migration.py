@@ -1,0 +1,87 @@
+"""Migrations of states with many actors: what is rewritten, what memory it takes, what is told meanwhile.
+
+`make migration` does the same with a million of them.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from hypervisor import Hypervisor
+from hypervisor.bundle import Bundle
+from hypervisor.errors import Fatal
+from hypervisor.network_versions import NV28, NV29
+from hypervisor.state_tree import STATE_TREE_VERSION, ActorState, StateTree
+from hypervisor.types import ActorID, TokenAmount
+from store.blockstore import get_object, put_object
+from store.codec import link, unlink
+from store.hamt import Hamt
+from tests.hypervisor.migration_run import check
+
+COUNT = 12_000
+FIRST = 10_000
+
+
+@pytest.fixture
+def machine() -> Iterator[Hypervisor]:
+    with Hypervisor.open(network=NV28.number) as opened:
+        opened.store.put_many(Bundle.embedded("v19").blocks)
+        yield opened
+
+
+def add(machine: Hypervisor, kind: str, count: int = COUNT) -> None:
+    """Actors of a kind, flushed, and a tree that holds none of them."""
+    code = machine.manifest.code(kind)
+    for number in range(count):
+        machine.state_tree.set_actor(ActorID(FIRST + number), ActorState(code, balance=TokenAmount(number)))
+    machine.flush()
+    machine.restore(machine.snapshot())
+    machine.store.put_many(Bundle.embedded("v19").blocks)
+
+
+def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
+    record = check(count=12_000, seed=3)
+    assert record.findings == []
+    assert record.stages == {"with code that changes": 10_800, "right afterwards": 12_000}
+
+
+def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> None:
+    add(machine, "storageminer")
+    told: list[int] = []
+    machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=told.append)
+    assert told == [10_000]
+    code = Bundle.embedded("v19").manifest.code("storageminer")
+    found = {actor: state for actor, state in machine.state_tree.actors() if actor >= FIRST}
+    assert found == {ActorID(FIRST + n): ActorState(code, balance=TokenAmount(n)) for n in range(COUNT)}
+
+
+def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hypervisor) -> None:
+    """A walk that keeps all actors takes some 500 bytes for each, 6 MB here."""
+    add(machine, "ethaccount")
+    old, new = (manifest.code("reward") for manifest in (machine.manifest, Bundle.embedded("v19").manifest))
+    pending = len(machine.store.pending)
+    tracemalloc.start()
+    try:
+        machine.state_tree.exchange_code({old: new})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+    assert len(machine.store.pending) - pending < 6  # on the path to the one that changed, and the root
+
+
+def test_an_exchange_that_meets_a_malformed_actor_leaves_the_tree_as_it_was(machine: Hypervisor) -> None:
+    add(machine, "storageminer", 40)
+    version, actors, info = get_object(machine.store, machine.root)
+    tree = Hamt(machine.store, unlink(actors))
+    tree.set(b"\x00\x7f", [link(machine.manifest.code("account")), 1])
+    broken = put_object(machine.store, [version, link(tree.flush()), info])
+    state = StateTree(machine.store, broken)
+    old, new = machine.manifest.code("storageminer"), Bundle.embedded("v19").manifest.code("storageminer")
+    with pytest.raises(Fatal, match="the actors of the state tree cannot be read"):
+        state.exchange_code({old: new})
+    assert version == STATE_TREE_VERSION
+    assert state.flush() == broken
