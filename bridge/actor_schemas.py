@@ -30,9 +30,10 @@ AMOUNTS: Final = ("BigInt", "TokenAmount", "DataCap")
 
 UNSIGNED: Final[Mapping[str, int]] = MappingProxyType({
     "ActorID": 64, "SectorNumber": 64, "DealID": 64, "AllocationID": 64, "MethodNum": 64, "PaddedPieceSize": 64,
-    "DeadlineIndex": 64, "PartitionIndex": 64, "StreamID": 64, "ExitCode": 32,
+    "DeadlineIndex": 64, "PartitionIndex": 64, "StreamID": 64, "Fraction": 64, "ReplaceOutcome": 64, "ExitCode": 32,
+    "OperationNumber": 8,
 })  # fmt: skip
-SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 64, "RegisteredProof": 64})
+SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 64, "RegisteredProof": 64, "Slope": 64})
 """The bits of shared numbers in the official actors, which refuse parameters beyond them; other `Int`s are CBOR's."""
 
 OWN_NUMBERS: Final = {

@@ -39,6 +39,8 @@ _METHODS: Final = {
     "paymentchannel": "UpdateChannelState, Settle, Collect",
     "multisig": "Propose payable, Approve payable, Cancel, AddSigner, RemoveSigner, SwapSigner,"
     " ChangeNumApprovalsThreshold, LockBalance",
+    "reward": "SetWeightRecords, StepWeightRecords, RegisterStream, RemoveStream, SetDistribution, CancelPending,"
+    " SetShares, ReplaceAddress, Claim",
     "verifiedregistry": "AddVerifiedClient, RemoveExpiredAllocations, GetClaims view, ExtendClaimTerms,"
     " RemoveExpiredClaims",
     "datacap": "Mint, Destroy, Name view, Symbol view, Granularity view, TotalSupply view, Balance view,"
@@ -56,6 +58,7 @@ INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
     "storagemarket": "IMarket",
     "paymentchannel": "IPaymentChannel",
     "multisig": "IMultisig",
+    "reward": "IReward",
     "verifiedregistry": "IVerifiedRegistry",
     "datacap": "IDatacap",
 })  # fmt: skip

@@ -33,7 +33,7 @@ _NUMBERS: Final[dict[str, Coder]] = {
     **{name: signed(bits) for name, bits in SIGNED.items()},
 }
 _CBOR_INT: Final = 1 << 64
-_RESERVED: Final = {"address": "addr", "type": "kind"}
+_RESERVED: Final = {"address": "addr", "new": "new_address", "type": "kind"}
 
 
 @dataclass(frozen=True, slots=True)

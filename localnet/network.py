@@ -33,14 +33,14 @@ from localnet.call_request import CallRequest
 from localnet.clock import ChainClock, Clock
 from localnet.contract import Artifact, Contract, named_errors
 from localnet.contract_state import nonce_of
-from localnet.errors import CallFailed, TransactionFailed, UnknownTransaction
+from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
 from localnet.failed_call import failed_call
 from localnet.forking import Fork
 from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.given import octets, whole_number
 from localnet.opening import Opening
-from localnet.records import TransactionReceipt
-from localnet.trace import Trace, trace
+from localnet.records import GENESIS_PARENT, TransactionReceipt
+from localnet.trace import EpochTrace, Trace, epoch_trace, trace
 from localnet.trace_words import NamedInterface
 from localnet.upgrades import NO_UPGRADES, UpgradePlan
 
@@ -375,6 +375,13 @@ class Network(ByHand):
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
         return self.receipt(transaction_hash).trace
+
+    def epoch_trace(self, epoch: int) -> EpochTrace:
+        """The calls behind the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
+        tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
+        if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
+            raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")
+        return epoch_trace(self.chain, tipset, self.interfaces)
 
     @contextmanager
     def _traced(self, request: CallRequest) -> Iterator[None]:

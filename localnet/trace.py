@@ -6,7 +6,8 @@ that a client that knows ABIs can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,9 +18,10 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, ChainEpoch
+from localnet.blocks import producer_of
 from localnet.chain import Chain
-from localnet.execution import begin_epoch, candidate_of, execute
+from localnet.execution import begin_epoch, candidate_of, end_epoch, execute
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import rules_of
 from localnet.time_limit import TimeLimit
@@ -81,6 +83,45 @@ class Trace:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class EpochTrace:
+    """The calls of what the rules do behind a tipset's messages: the block's reward, and cron.
+
+    They are implicit messages: no block has them, and no receipt their events. `same` says whether executing the tipset
+    again gave the recorded state.
+    """
+
+    epoch: ChainEpoch
+    calls: tuple[dict[str, Any], ...]
+    same: bool
+    interfaces: tuple[NamedInterface, ...] = ()
+
+    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The same as `as_json`, decoded."""
+        from localnet.trace_report import told_calls
+
+        return {**self.as_json(), "calls": told_calls(self.calls, (*interfaces, *self.interfaces))}
+
+    def __str__(self) -> str:
+        """The tree as lines."""
+        from localnet.call_text import tree_text
+
+        return tree_text(self.told()["calls"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: the epoch, and its calls as `call_json` writes them."""
+        return {"epoch": self.epoch, "reproduced": self.same, "calls": list(self.calls)}
+
+
+def epoch_trace(chain: Chain, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
+    """Execute a tipset's messages again, and what the rules do behind them with a tracer."""
+    replay, trees = Replay(chain, tipset, len(tipset.transactions)), CallTrees()
+    replay.end(trees)
+    calls = tuple(call_json(replay.machine, call) for call in trees.roots)
+    replay.machine.state_tree.flush()
+    return EpochTrace(tipset.height, calls, replay.machine.root == tipset.state, interfaces)
+
+
 def trace(
     chain: Chain,
     receipt: TransactionReceipt,
@@ -104,7 +145,7 @@ class Replay:
     """
 
     def __init__(self, chain: Chain, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
-        self._chain, self._tipset, self._place = chain, tipset, 0
+        self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
             parent = chain.index.tipset(tipset.parent)
@@ -121,6 +162,13 @@ class Replay:
         self._place += 1
         return receipt
 
+    def end(self, tracer: Tracer | None) -> None:
+        """What the rules do behind the last message, with a tracer: the block's reward and cron."""
+        assert self._place == len(self._tipset.transactions), "every message comes first"
+        producer = producer_of(self.machine.base, self._tipset.block)
+        with self._heard(tracer):
+            end_epoch(self.machine, producer, self._tips)
+
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
         """Execute the next message with a tracer that may raise, and take it back; what `read` answers before that."""
         with self.machine.trial():
@@ -129,12 +177,18 @@ class Replay:
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
         execution = self._chain.index.receipt_at(self._tipset, self._place).execution
+        with self._heard(tracer):
+            again = list(execute(self.machine, [candidate_of(execution)]))
+        self._tips += sum(tip for _, tip in again)
+        return again[0][0].receipt if again else None
+
+    @contextmanager
+    def _heard(self, tracer: Tracer | None) -> Iterator[None]:
         self.machine.tracer = None if tracer is None else rules_of(self.machine).heard(tracer)
         try:
-            again = [done.receipt for done, _ in execute(self.machine, [candidate_of(execution)])]
+            yield
         finally:
             self.machine.tracer = None
-        return again[0] if again else None
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:

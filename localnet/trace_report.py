@@ -48,21 +48,30 @@ _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CO
 def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
     """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
-    calls = found["calls"]
-    every = list(calls)
-    for call in every:  # without recursion: calls go 1,024 deep
-        every.extend(call["calls"])
-    written: dict[int, dict[str, Any]] = {}
-    for call in reversed(every):
-        inner = [written[id(below)] for below in call["calls"]]
-        written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
-    top = [written[id(call)] for call in calls]
+    top = told_calls(found["calls"], interfaces)
     return {
         **found,
         "why": None if why is None else _why(top, why, found["words"]),
-        "milligas": _by_part(found, every),
+        "milligas": _by_part(found, _every(found["calls"])),
         "calls": top,
     }
+
+
+def told_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
+    """Calls with those under them, `decoded` in each."""
+    written: dict[int, dict[str, Any]] = {}
+    for call in reversed(_every(calls)):
+        inner = [written[id(below)] for below in call["calls"]]
+        written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
+    return [written[id(call)] for call in calls]
+
+
+def _every(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls and those under them, each before its own; without recursion: calls go 1,024 deep."""
+    every = list(calls)
+    for call in every:
+        every.extend(call["calls"])
+    return every
 
 
 def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:

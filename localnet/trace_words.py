@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface
+from bridge.actor_events import EventValue, native_event
 from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
 from bridge.cbor import ParamsError
 from bridge.events import entries_to_log
@@ -21,10 +22,10 @@ from bridge.printable import printable
 from bridge.reverts import revert_reason
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
-from store.cid import RAW, show
+from store.cid import show
 from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
-from store.schema.types import Struct, Term, Union
+from store.schema.types import Enum, Struct, Term, Union
 
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
@@ -66,7 +67,7 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Word
 
 def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
-    events = tuple(_event(event, interfaces) for event in call["events"])
+    events = tuple(_event(call["actor"], event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, _known(call, interfaces), events)
@@ -179,7 +180,7 @@ def _value(schema: Schema, term: Term, value: Any) -> str:
             return show(unlink(value)) if kind_of(value) == "link" else str(value)
 
 
-def _event(event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
+def _event(actor: str, event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
     entries = [
         EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
         for entry in event["entries"]
@@ -191,7 +192,27 @@ def _event(event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
             if decoded is not None:
                 values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
                 return f"{decoded.event}({values})"
-    return ", ".join(f"{entry.key}={_bytes(entry.value, entry.codec)}" for entry in entries)
+    return native_words(actor, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
+
+
+def native_words(actor: str, entries: Sequence[EventEntry]) -> str | None:
+    """A native actor's event in words, by the actor's name: `claim-payout(stream-id=2, recipient=103, amount=5)`.
+
+    Without a kind the values alone; None for entries that are not CBOR. The words are a stranger's: see `printable`.
+    """
+    event = native_event(actor, entries)
+    if event is None:
+        return None
+    schema = actor_schema(actor)
+    values = ", ".join(f"{each.key}={_event_value(schema, each)}" for each in event.values)
+    return values if event.kind is None else f"{event.kind}({values})"
+
+
+def _event_value(schema: Schema, each: EventValue) -> str:
+    """A value of an event; the name of one of a few stands without quotes."""
+    if isinstance(schema.type_of(each.type), Enum):
+        return str(each.value)
+    return _value(schema, each.type, each.value)
 
 
 def _shown(value: Any) -> str:
@@ -208,9 +229,7 @@ def _shown(value: Any) -> str:
             return str(value)
 
 
-def _bytes(data: bytes, codec: int = RAW) -> str:
-    """Hex, cut short; of a native event's value, the text that it may be."""
-    if codec != RAW and data and 0x60 <= data[0] < 0x78:
-        return f'"{data[1:].decode("utf-8", "replace")}"'
+def _bytes(data: bytes) -> str:
+    """Hex, cut short."""
     text = f"0x{data.hex()}" if data else ""
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}... ({len(data)} bytes)"

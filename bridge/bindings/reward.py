@@ -52,6 +52,21 @@ class RecipientShare(Struct, codec=CODEC):
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterStreamPayload(Struct, codec=CODEC):
+    """What a pending registration files."""
+
+    weight: WeightRecord
+    distribution: DistributionInit | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetDistributionPayload(Struct, codec=CODEC):
+    """What a pending change of a stream's writer files."""
+
+    writer: Address
+
+
+@dataclass(frozen=True, slots=True)
 class AwardBlockRewardParams(Struct, codec=CODEC):
     """Parameters of AwardBlockReward. `penalty`, `gas_reward`: attoFIL."""
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final
 
 from actors.schemas import NAMES, SHARED, file_text
+from bridge.actor_events import EVENT_ENTRIES
 from bridge.actor_schemas import actor_schema
 from store.schema import Schema
 from store.schema.types import Copy, Link, List, Map, Struct, Term, Type, Union
@@ -58,12 +59,12 @@ def schema_of(actor: str) -> Schema:
 
 
 def structs(actor: str) -> list[str]:
-    """The structs of methods and what they carry, in order: all but those that only the actor's state has."""
+    """The structs of methods and what they carry, in order: all but those that only its state and events have."""
     schema, own = schema_of(actor), own_types(actor)
-    states = [name for name in own if name.startswith("State")]
-    of_state = set().union(*(_reached(schema, name) for name in states))
-    roots = [name for name in own if name not in of_state or name.endswith(("Params", "Return"))]
-    wanted = set().union(*(_reached(schema, name) for name in roots)) - set(states)
+    others = [name for name in own if name.startswith("State") or name == EVENT_ENTRIES]
+    of_others = set().union(*(_reached(schema, name) for name in others))
+    roots = [name for name in own if name not in of_others or name.endswith(("Params", "Return"))]
+    wanted = set().union(*(_reached(schema, name) for name in roots)) - set(others)
     return [name for name in own if name in wanted and isinstance(schema.types[name], Struct)]
 
 

@@ -1,4 +1,4 @@
-"""`hypervisor trace`: a transaction's calls, as a tree across both runtimes."""
+"""`hypervisor trace`: a transaction's calls, as a tree across both runtimes; or those behind an epoch's messages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 _NOT_REPRODUCED = (
     "executed again, it gave another receipt: contracts ran under another --evm, or another version of this program"
 )
-
+_OTHER_STATE = "executed again, it gave another state: it was changed by hand, or by another version of this program"
+_SHORTEST_HASH = 64
 
 Traced = tuple[dict[str, Any], dict[str, Any] | None]
 """A call tree, and where its calls were made, as far as that is known."""
 
 
 def trace(
-    transaction: Annotated[str, typer.Argument(metavar="TXHASH", help="The transaction's hash.")],
+    transaction: Annotated[
+        str, typer.Argument(metavar="TXHASH", help="The transaction's hash; or an epoch, for its reward and cron.")
+    ],
     rpc: RpcUrl = URL,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
@@ -51,10 +54,15 @@ def trace(
     The transaction is executed again on the state that it met. Calls and events are decoded where an ABI is given or
     the method of a built-in actor is known. Of a failure, the last line of its reasons is the innermost call's.
 
+    With an epoch's number in place of a hash: the block's reward and cron, which are no messages, and their events.
+
     Where compiled contracts are found, calls have names and the `file.sol:line` that made them; a failure has its line.
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
+    if transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH:
+        _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
+        return
     wanted, interfaces = _hash(transaction), [_interface(path) for path in abi or []]
     from localnet.artifacts import ArtifactFolders
     from localnet.call_places import placed
@@ -81,6 +89,43 @@ def trace(
     console = tree_console()
     console.print(_title(found))
     console.print(call_lines(found["calls"]))
+
+
+def _epoch(
+    epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
+) -> None:
+    """Print the calls behind an epoch's messages."""
+    from hypervisor.errors import InvalidInput
+    from localnet.call_text import call_lines, tree_console
+    from localnet.trace_report import told_calls
+
+    if flame is not None:
+        raise InvalidInput("--flame is for a transaction: an epoch's reward and cron pay no gas")
+    found = _epoch_of_folder(state, evm, epoch) if state else _epoch_of_node(rpc, epoch)
+    found = {**found, "calls": told_calls(found["calls"], [_interface(path) for path in abi])}
+    if as_json:
+        from localnet.rpc.values import as_json as deep_json
+
+        typer.echo(deep_json(found))
+        return
+    console = tree_console()
+    console.print(f"epoch {found['epoch']}: behind its messages")
+    if not found["reproduced"]:
+        console.print(_OTHER_STATE)
+    console.print(call_lines(found["calls"]))
+
+
+def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any]:
+    from devtools.cli.folders import open_chain
+
+    with open_chain(folder, evm=evm) as network:
+        return network.epoch_trace(epoch).as_json()
+
+
+def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
+    from devtools.cli.trace_client import ask_epoch_trace
+
+    return ask_epoch_trace(url, epoch)
 
 
 def _hash(text: str) -> bytes:

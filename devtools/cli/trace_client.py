@@ -1,4 +1,4 @@
-"""The call tree of a transaction, asked of a node and looked at before anything is told of it.
+"""The call tree of a transaction or an epoch, asked of a node and looked at before anything is told of it.
 
 A node is another program, and may be somebody else's: an answer of another shape is an error in one sentence, and names
 that a terminal would obey are none. What contracts and actors say is let pass here, since whoever shows it makes it
@@ -14,12 +14,22 @@ from devtools.cli.rpc_client import ask
 from localnet.node_client import NodeError
 
 _LONGEST_NAME: Final = 200
+Holds = Callable[[Any], bool]
 
 
 def ask_trace(url: str, transaction: str) -> dict[str, Any]:
     """What `hypervisor_trace` answers for a transaction's hash. Raises NodeError, also for what is no call tree."""
-    answer = ask(url, "hypervisor_trace", transaction)
-    _check(url, "the answer", answer, _TRACE)
+    return _checked(url, ask(url, "hypervisor_trace", transaction), _TRACE)
+
+
+def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
+    """What `hypervisor_traceEpoch` answers for an epoch. Raises NodeError, also for what is no call tree."""
+    return _checked(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+
+
+def _checked(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
+    """An answer with its calls, each of the expected form."""
+    _check(url, "the answer", answer, fields)
     calls = list(answer["calls"])
     for call in calls:  # without recursion: calls go 1,024 deep
         _check(url, "a call", call, _CALL)
@@ -54,9 +64,6 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
         calls.extend(call["calls"])
     found: dict[str, Any] = answer
     return found
-
-
-Holds = Callable[[Any], bool]
 
 
 def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
@@ -139,6 +146,7 @@ _TRACE: Final[Mapping[str, Holds]] = {
     "reproduced": _is_truth,
     "calls": _is_list,
 }
+_EPOCH_TRACE: Final[Mapping[str, Holds]] = {"epoch": _is_number, "reproduced": _is_truth, "calls": _is_list}
 _CALL: Final[Mapping[str, Holds]] = {
     **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
     **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),

@@ -26,11 +26,12 @@ from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.value_text import arguments_text, plain, value_text
 from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
 from hypervisor.bundle import Manifest
+from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import EventEmitted
 from localnet.addresses import checksummed
 from localnet.console_log import CONSOLE, log_signatures
-from localnet.trace_words import describe
+from localnet.trace_words import describe, native_words
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 MOST_LINES: Final = 20_000
@@ -201,7 +202,7 @@ def _parts(frame: Frame, names: Names) -> list[Frame | str]:
             case Frame():
                 parts.append(item)
             case EventEmitted():
-                parts.append(_event(item, names))
+                parts.append(_event(item, frame, names))
             case PrecompileRefusal():
                 parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
             case SlotChange():
@@ -277,10 +278,13 @@ def _logged(data: bytes) -> str:
     return _hex(data) if read is None else arguments_text(entries, read[1])
 
 
-def _event(event: EventEmitted, names: Names) -> str:
+def _event(event: EventEmitted, frame: Frame, names: Names) -> str:
     log = log_of(event)
     if log is None:
-        return f"emit {', '.join(f'{key}=0x{value.hex()}' for _, key, _, value in event.entries)}"[:_MOST_BYTES]
+        entries = [EventEntry(*entry) for entry in event.entries]
+        words = native_words(names.actor(frame), entries)
+        plain_words = ", ".join(f"{key}=0x{value.hex()}" for _, key, _, value in entries)
+        return f"emit {printable(words or plain_words, _MOST_BYTES)}"
     found = None if not log.topics else names.known.events.get((log.topics[0], len(log.topics)))
     read = log_interface().read_log(log) or (None if found is None else found.read_log(log))
     if read is None:

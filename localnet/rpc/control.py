@@ -215,6 +215,11 @@ def trace(node: Node, transaction_hash: bytes) -> dict[str, Any]:
     return node.network.trace(transaction_hash).as_json()
 
 
+def trace_epoch(node: Node, height: int) -> dict[str, Any]:
+    """The tree of all calls behind the messages of an epoch: the block's reward and cron, with their events."""
+    return node.network.epoch_trace(height).as_json()
+
+
 def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
     """The Filecoin address behind an Ethereum one."""
     return address_json(to_filecoin(owner))
@@ -270,6 +275,7 @@ METHODS = (
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
     Method("hypervisor_trace", (hash32,), trace),
+    Method("hypervisor_traceEpoch", (number,), trace_epoch),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
     Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
 )

@@ -55,7 +55,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     "solidity": [["no-json"]],
     "statetest": [["absent"], ["chain"]],
     "test": [["absent"]],
-    "trace": [["zz"], ["0x12"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
+    "trace": [
+        ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
+        [HASH, "--state", "no-store"],
+    ],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],
     "wallet new": [["--nothing"]],

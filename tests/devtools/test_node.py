@@ -109,6 +109,10 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         assert shown.returncode == 0, shown.stderr
         assert "eam CreateExternal(" in shown.stdout
         assert re.search(r"gas [0-9,]+ \([a-z ]+ [0-9]+%, ", shown.stdout)
+        behind = run("trace", "1", "--rpc", url)
+        assert behind.returncode == 0, behind.stderr
+        for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
+            assert re.search(expected, behind.stdout, re.MULTILINE), behind.stdout
         process.terminate()
         assert process.communicate(timeout=START)[0] == ""
     with running(tmp_path / "ready", "--state", str(state)) as (url, process):
@@ -125,6 +129,7 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     other = run("node", "--state", state, "--network", "nv27")
     assert other.returncode == 2
     assert other.stderr.startswith("error: the folder's state is of network version 28")
+    assert run("trace", "1", "--state", state).stdout == behind.stdout
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]

@@ -106,6 +106,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "trace_replayTransaction": ["$TRANSACTION", ["trace"]],
     "trace_get": ["$TRANSACTION", []],
     "hypervisor_trace": ["$TRANSACTION"],
+    "hypervisor_traceEpoch": [1],
     "hypervisor_tracePlaces": ["$TRANSACTION"],
     "hypervisor_addAbi": [[{"type": "function", "name": "greet", "inputs": [], "outputs": []}], "$CONTRACT", "Inbox"],
     # the network by hand

@@ -12,7 +12,7 @@ from bridge.bindings import datacap, init, multisig, storageminer
 from devtools.bindings.solidity import abi
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
-from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, ActorID
+from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID
 from localnet import CallFailed, Network, TransactionFailed
 
 TYPED = Path(__file__).parents[1] / "integration" / "facade" / "compiled" / "Typed.json"
@@ -61,6 +61,18 @@ def test_an_ethereum_transaction_is_a_signer_s_approval(network: Network) -> Non
         network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
     words = interface.decode_revert(refused.value.data)
     assert words == f"ActorError({actor}, 3, {int(ExitCode.USR_NOT_FOUND)}, b'')"
+
+
+def test_the_streams_of_the_reward_actor_have_an_interface() -> None:
+    with Network(facade=True, network=29) as network:
+        interface, f02 = ContractInterface(abi("reward")), masked_id(REWARD_ACTOR)
+        mine = (network.accounts[0].native.to_bytes(),)
+        unknown = network.call(f02, interface.encode_call("claim", 7, [mine, mine]))
+        assert interface.decode_result("claim", unknown) == (0, 0)  # no such stream: nothing for either
+        with pytest.raises(CallFailed) as refused:
+            network.call(f02, interface.encode_call("claim", 1, [mine]))  # the miners' stream
+        words = interface.decode_revert(refused.value.data)
+        assert words == f"ActorError(2, 4045527845, {int(ExitCode.USR_ILLEGAL_ARGUMENT)}, b'')"
 
 
 def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) -> None:

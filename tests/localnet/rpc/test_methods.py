@@ -444,6 +444,14 @@ class TestControls:
             rpc("hypervisor_trace", NO_HASH)
         assert failed.value.code == -32001
 
+    def test_what_the_rules_do_behind_an_epochs_messages(self, rpc: Client, network: Network) -> None:
+        rpc("evm_mine")
+        found = rpc("hypervisor_traceEpoch", network.head.height)
+        assert (found["epoch"], found["reproduced"]) == (network.head.height, True)
+        assert [(call["to"], call["method"]) for call in found["calls"]] == [("f02", 2), ("f03", 2)]
+        with pytest.raises(Failed, match="no tipset was executed at epoch"):
+            rpc("hypervisor_traceEpoch", network.head.height + 1)
+
     def test_a_call_tree_of_a_recursion_down_to_the_last_gas(self, rpc: Client) -> None:
         # Calls itself with all gas, which the rule of 63/64 ends after some 290 calls.
         runtime = "5f5f5f5f5f305af100"

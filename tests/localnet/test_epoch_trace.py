@@ -1,0 +1,70 @@
+"""What the rules do behind an epoch's messages, traced: awards of nv29 with their streams' events, and cron."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.bindings import reward
+from hypervisor.migration_nv29 import STREAM_SETTINGS, StreamSettings
+from hypervisor.types import ChainEpoch
+from localnet import Network
+from localnet.accounts import TEST_MNEMONIC, accounts
+from localnet.errors import UnknownBlock
+from tests.localnet.conftest import Clock
+
+ALICE, BOB, CAROL = accounts(TEST_MNEMONIC, 3)
+F02 = "f02"
+WHOLE = 10**18
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    """ALICE is the authority with a timelock of three epochs, BOB writes the shares of stream 2, which CAROL has."""
+    settings = StreamSettings(3, 900, ALICE.native, BOB.native, CAROL.native)
+    with pytest.MonkeyPatch.context() as patch, Network(network=28, clock=Clock()) as opened:
+        patch.setitem(STREAM_SETTINGS, opened.machine.state_tree.init_state().network_name, settings)
+        opened.set_producer(opened.create_miner().address)
+        opened.upgrade(29, "own-v19")
+        yield opened
+
+
+def test_an_award_that_applies_a_write_says_so_in_the_trace_of_its_epoch(network: Network) -> None:
+    network.invoke(F02, reward.remove_stream(2), sender=ALICE)
+    due = network.head.height + 3
+    network.mine(3)
+    trace = network.epoch_trace(due)
+    assert trace.same
+    award, cron = trace.told()["calls"]
+    assert (award["decoded"]["callee"], award["decoded"]["function"]) == ("reward", "AwardBlockReward")
+    assert cron["decoded"]["function"] == "EpochTick"
+    applied, folded = award["decoded"]["events"]
+    assert applied == f"write-applied(op=RemoveStream, effective-epoch={due}, stream-id=2)"
+    assert re.fullmatch(
+        r'period-folded\(stream-id=2, cause="RemoveStream", accrued=[1-9][0-9]+, dust=0\)', folded
+    )  # one recipient of the whole: nothing is left over
+    assert f"event {applied}" in str(trace)
+    assert [call["decoded"]["function"] for call in award["calls"]] == ["ApplyRewards", "Send"]
+
+
+def test_the_events_of_governance_are_words_in_the_trace_of_a_message(network: Network) -> None:
+    weight = reward.WeightRecord(WHOLE // 20, -7, ChainEpoch(9), 0, WHOLE // 20)
+    first = reward.DistributionInit(BOB.native, (reward.RecipientShare(CAROL.native, WHOLE),))
+    call = reward.register_stream(3, weight, first, network.head.height + 10)
+    receipt = network.send_native(F02, call.method, call.params, sender=ALICE)
+    (event,) = receipt.trace.told()["calls"][0]["decoded"]["events"]
+    bob, carol = (network.machine.state_tree.lookup_id(account.native) for account in (BOB, CAROL))
+    assert event == (
+        f"write-queued(op=RegisterStream, effective-epoch={network.head.height + 9}, stream-id=3, payload="
+        f"{{weight={{v_start={WHOLE // 20}, slope=-7, t_start=9, floor=0, cap={WHOLE // 20}}}, "
+        f"distribution={{writer=f0{bob}, shares=[{{recipient=f0{carol}, share={WHOLE}}}]}}}})"
+    )
+
+
+def test_an_epoch_without_a_tipset_is_refused(network: Network) -> None:
+    network.mine(1, null_rounds=1)
+    for epoch in (-1, 0, network.head.height - 1, network.head.height + 1):
+        with pytest.raises(UnknownBlock, match=f"no tipset was executed at epoch {epoch}"):
+            network.epoch_trace(epoch)
