@@ -71,6 +71,8 @@ class NetworkVersion:
     """One network version: its number, its actors' version, prices and rules, and what contracts may use."""
 
     number: int
+    name: str
+    """What the network calls its upgrade, and lotus the height of it (`UpgradeHyggeHeight`); Xx before it has one."""
     actors: int
     prices: PriceList
     rules: MachineRules
@@ -82,22 +84,24 @@ class NetworkVersion:
     """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
 
     def successor(self, **changes: Any) -> "NetworkVersion":
-        """The next version, different in the named fields only; what its upgrade does with states is its own."""
-        return replace(self, **{"number": self.number + 1, "layouts": Layouts.UNKNOWN, **changes})
+        """The next version, different in the named fields only; it has a name and an upgrade (`layouts`) of its own."""
+        return replace(self, **{"number": self.number + 1, "name": "Xx", "layouts": Layouts.UNKNOWN, **changes})
 
 
-NV18 = NetworkVersion(18, actors=10, prices=HYGGE, rules=MACHINE_V3)
-NV19 = NV18.successor(actors=11)
-NV20 = NV19.successor()
-NV21 = NV20.successor(actors=12, prices=WATERMELON, rules=MACHINE_V4)
-NV22 = NV21.successor(actors=13)
-NV23 = NV22.successor(actors=14)
-NV24 = NV23.successor(actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
-NV25 = NV24.successor(actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
-NV26 = NV25.successor(layouts=Layouts.KEPT)
-NV27 = NV26.successor(actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.KEPT)
-NV28 = NV27.successor(actors=18, evm=NV27.evm | {"CLZ", "P256"}, base_fee=BaseFee.PREMIUM, layouts=Layouts.KEPT)
-NV29 = NV28.successor(actors=19, layouts=Layouts.STREAMS)
+NV18 = NetworkVersion(18, "Hygge", actors=10, prices=HYGGE, rules=MACHINE_V3)
+NV19 = NV18.successor(name="Lightning", actors=11)
+NV20 = NV19.successor(name="Thunder")
+NV21 = NV20.successor(name="Watermelon", actors=12, prices=WATERMELON, rules=MACHINE_V4)
+NV22 = NV21.successor(name="Dragon", actors=13)
+NV23 = NV22.successor(name="Waffle", actors=14)
+NV24 = NV23.successor(name="Tuktuk", actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})
+NV25 = NV24.successor(name="Teep", actors=16, prices=TEEP, evm=NV24.evm | {"TRANSIENT"})
+NV26 = NV25.successor(name="Tock", layouts=Layouts.KEPT)
+NV27 = NV26.successor(name="GoldenWeek", actors=17, evm=NV26.evm | {"BLS12_381"}, layouts=Layouts.KEPT)
+NV28 = NV27.successor(
+    name="FireHorse", actors=18, evm=NV27.evm | {"CLZ", "P256"}, base_fee=BaseFee.PREMIUM, layouts=Layouts.KEPT
+)
+NV29 = NV28.successor(name="Solstice", actors=19, layouts=Layouts.STREAMS)
 
 NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28, NV29)}
 LATEST = NV28

@@ -11,6 +11,7 @@ from localnet.rpc import (
     filecoin_miners,
     filecoin_mpool,
     filecoin_multisig,
+    filecoin_network,
     filecoin_node,
     filecoin_state,
 )
@@ -23,5 +24,6 @@ METHODS: Final = (
     *filecoin_mpool.METHODS,
     *filecoin_miners.METHODS,
     *filecoin_multisig.METHODS,
+    *filecoin_network.METHODS,
     *filecoin_node.METHODS,
 )

@@ -1,0 +1,47 @@
+"""StateGetNetworkParams: names and the order of heights as lotus' development networks have them."""
+
+from __future__ import annotations
+
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import START, Clock
+from tests.localnet.rpc.conftest import Client
+
+NEVER = 9_999_999_999
+
+
+def test_the_next_upgrade_is_at_its_epoch_and_those_before_the_chain_are_negative() -> None:
+    with Network(network=27, clock=Clock(), upgrades={5: 28, 9: (29, "own-v19")}) as network:
+        found = Client(Node(network))("Filecoin.StateGetNetworkParams")
+    heights = found.pop("ForkUpgradeParams")
+    assert found == {
+        "NetworkName": network.chain.record.name,
+        "BlockDelaySecs": 30,
+        "ConsensusMinerMinPower": "2048",
+        "PreCommitChallengeDelay": 10,
+        "Eip155ChainID": network.chain_id,
+        "GenesisTimestamp": START,
+    }
+    assert (heights["UpgradeFireHorseHeight"], heights["UpgradeSolsticeHeight"]) == (5, 9)
+    assert (heights["UpgradeSmokeHeight"], heights["UpgradeHyggeHeight"], heights["UpgradeDragonHeight"]) == (
+        -1, -21, -25,
+    )  # fmt: skip
+    assert (heights["UpgradePhoenixHeight"], heights["UpgradeGoldenWeekHeight"]) == (-26, -31)
+    assert len(heights) == len(set(heights.values())) == 34
+
+
+def test_an_upgrade_that_is_not_planned_never_comes() -> None:
+    with Network(network=28, clock=Clock()) as network:
+        rpc = Client(Node(network))
+        assert rpc("Filecoin.StateGetNetworkParams")["ForkUpgradeParams"]["UpgradeSolsticeHeight"] == NEVER
+        network.mine(3)
+        network.upgrade(29, "own-v19")
+        assert rpc("Filecoin.StateGetNetworkParams")["ForkUpgradeParams"]["UpgradeSolsticeHeight"] == 3
+
+
+def test_an_upgrade_over_versions_has_one_height_for_all_that_it_passes() -> None:
+    with Network(network=25, clock=Clock(), upgrades={4: 28}) as network:
+        heights = Client(Node(network))("Filecoin.StateGetNetworkParams")["ForkUpgradeParams"]
+    assert [heights[f"Upgrade{name}Height"] for name in ("Teep", "Tock", "GoldenWeek", "FireHorse", "Solstice")] == [
+        -29, 4, 4, 4, NEVER,
+    ]  # fmt: skip
