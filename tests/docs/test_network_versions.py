@@ -1,0 +1,46 @@
+"""docs/network-versions.md tells the truth: its tables are the rows, its Python runs, its files are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, STREAM_SETTINGS
+from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
+
+PROJECT = Path(__file__).resolve().parents[2]
+TEXT = (PROJECT / "docs" / "network-versions.md").read_text(encoding="utf-8")
+STATES = {Layouts.UNKNOWN: "unknown", Layouts.KEPT: "kept", Layouts.STREAMS: "streams"}
+
+
+def test_every_version_is_listed_as_its_row_is() -> None:
+    rows = re.findall(r"^\| nv(\d+) \| (\w+) \| v(\d+) \| (\w+) \| [^|]+ \| (\w+) \|$", TEXT, re.MULTILINE)
+    assert rows == [
+        (str(row.number), row.name, str(row.actors), row.prices.name.capitalize(), STATES[row.layouts])
+        for row in NETWORK_VERSIONS.values()
+    ]
+
+
+def test_the_values_of_the_networks_are_those_of_the_migration() -> None:
+    def numbers(name: str) -> list[int]:
+        (cells,) = re.findall(rf"^\| {name}[^|]* \| (.+) \|$", TEXT, re.MULTILINE)
+        return [int(cell.replace(",", "")) for cell in cells.split(" | ")]
+
+    rows = [*(STREAM_SETTINGS[name] for name in ("mainnet", "calibrationnet", "butterflynet")), DEVELOPMENT]
+    assert numbers("timelock") == [row.timelock for row in rows]
+    assert numbers("ramp") == [row.ramp for row in rows]
+    assert numbers("slope") == [-(-DENOM * 45 // 100 // row.ramp) for row in rows]
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+def test_its_python_runs(code: str) -> None:
+    exec(compile(code, "docs/network-versions.md", "exec"), {})
+
+
+def test_the_files_of_the_next_version_are_there() -> None:
+    table = TEXT.split("## The next version")[1]
+    named = {name for name in re.findall(r"`([a-z]+/[A-Za-z0-9_/.-]+)`", table) if "nv30" not in name}
+    assert {"hypervisor/migration.py", "actors/build.py"} < named
+    assert [name for name in sorted(named) if not (PROJECT / name).exists()] == []
