@@ -36,8 +36,8 @@ def test_an_example_is_a_page_a_contract_and_a_test(folder: Path) -> None:
     assert f"(../examples/{folder.name}/README.md)" in (PROJECT / "docs" / "bridge.md").read_text()
 
 
-def test_six_examples_are_here() -> None:
-    names = ["dual-token", "miner-dao", "miner-facts", "oracle", "provider-payments", "shared-wallet"]
+def test_seven_examples_are_here() -> None:
+    names = ["dual-token", "miner-dao", "miner-facts", "oracle", "provider-payments", "shared-wallet", "solstice"]
     assert [folder.name for folder in FOLDERS] == names
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from bridge.actor_schemas import actor_schema
 from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
 from bridge.bindings import storagepower
 from bridge.method_numbers import INVOKE_EVM
@@ -27,7 +28,7 @@ from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.rules import FILECOIN
-from hypervisor.types import NO_BLOCK, POWER_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
 from localnet.base_fee import BLOCK_GAS_LIMIT
@@ -38,11 +39,14 @@ from localnet.rules.filecoin import FilecoinRules
 from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.rules import CodeLimit
+from store.blockstore import get_object, put_object
 from store.cid import CBOR, Cid
+from store.schema import SchemaError
 
 EPOCH_SECONDS: Final = 30
 MOST_EPOCHS: Final = 100_000
 """At once: each runs cron."""
+_LONGEST_TIMELOCK: Final = 1 << 40
 _IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
 
 
@@ -200,6 +204,26 @@ def _grant_address(context: Context, client: EthAddress, size: int) -> None:
     context.ledger.touch(client)
     with _apart(context) as machine:
         grant_on(machine, to_filecoin(client), size)
+
+
+@cheatcode("governStreams(address,uint64)", filecoin=True)
+def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
+    """Let an address govern the streams of the block reward: what it writes waits so many epochs."""
+    context.ledger.touch(authority)
+    schema = actor_schema("reward")
+    if timelock > _LONGEST_TIMELOCK:
+        raise CheatcodeFailure(f"a timelock of {timelock} epochs is longer than any network lives")
+    with _apart(context) as machine:
+        actor, tree = machine.state_tree.lookup_id(to_filecoin(authority)), machine.state_tree
+        state = tree.get_actor(REWARD_ACTOR)
+        assert actor is not None, "a touched address has an actor"
+        assert state is not None, "a genesis has a reward actor"
+        try:
+            fields = schema.read("StateV19", get_object(machine.store, state.head))
+        except SchemaError:
+            raise CheatcodeFailure("there are streams of the block reward from network version 29 on") from None
+        fields |= {"swa_actor": Address.id(actor).to_bytes(), "swa_timelock_epochs": timelock}
+        tree.set_actor(REWARD_ACTOR, state.with_head(put_object(machine.store, schema.write("StateV19", fields))))
 
 
 def _sent(

@@ -33,6 +33,9 @@ interface FilecoinVm {
     function grantDataCap(address client, uint256 size) external;
     function grantDataCap(string calldata client, uint256 size) external;
 
+    /// Let an address govern the streams of the block reward (f02's SWA): what it writes waits so many epochs.
+    function governStreams(address authority, uint64 timelockEpochs) external;
+
     /// What is at a path of the state, in JSON: `f04/state/total_raw_byte_power`, `f0100/balance`.
     function readActorState(string calldata path) external view returns (string memory json);
     /// What a message to a contract would use in Filecoin's gas, by Filecoin's rules and the state as it is now.

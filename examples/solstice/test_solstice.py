@@ -1,0 +1,176 @@
+"""A council that governs a stream of the block reward: a contract writes the streams of f02 and pays from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.actor_schemas import actor_schema
+from bridge.addresses import EthAddress, create_address, to_filecoin
+from examples.conftest import Refused, actor_id, masked
+from hypervisor.bigint import decode_bigint
+from hypervisor.migration_nv29 import STREAM_SETTINGS, StreamSettings
+from hypervisor.types import REWARD_ACTOR
+from localnet import Contract, Network
+from store.blockstore import get_object
+
+HERE = Path(__file__).parent
+WHOLE = 10**18
+TIMELOCK, RAMP, QUARTER = 5, 90, 60
+MINERS, FIRST, OWN = 1, 2, 3
+FIVE_PERCENT = (WHOLE // 20, 0, 0, WHOLE // 20, WHOLE // 20)
+
+
+@pytest.fixture(scope="module")
+def governed() -> Iterator[Network]:
+    """A network whose streams the council governs: the miners' falls from 95 % by half a per cent an epoch.
+
+    The second one has risen to its 10 % after ten epochs; after ten more, 5 % are nobody's.
+    """
+    with Network(network=28) as network, pytest.MonkeyPatch.context() as patch:
+        council = network.deploy(HERE / "StreamCouncil.json", *(one.address for one in network.accounts[1:3]))
+        own = to_filecoin(council.address)
+        settings = StreamSettings(TIMELOCK, RAMP, own, own, network.accounts[9].native)
+        patch.setitem(STREAM_SETTINGS, network.machine.state_tree.init_state().network_name, settings)
+        network.set_producer(network.create_miner(sectors=1).address)
+        network.upgrade(29, "own-v19")
+        yield network
+
+
+@pytest.fixture
+def network(governed: Network) -> Iterator[Network]:
+    before = governed.snapshot()
+    yield governed
+    governed.revert(before)
+
+
+@pytest.fixture
+def council(network: Network) -> Contract:
+    return network.contract(create_address(network.accounts[0].address, 0), HERE / "StreamCouncil.json")
+
+
+@pytest.fixture
+def wallets(network: Network) -> tuple[EthAddress, ...]:
+    """Dora, Emil and Faye; Emil is known to contracts by the ID of a native account."""
+    dora, emil, faye = network.accounts[4:7]
+    return dora.address, masked(actor_id(network, emil.native)), faye.address
+
+
+def by_both(network: Network, council: Contract, function: str, *arguments: Any) -> int:
+    """Both owners want the same. What the stream has got in the two blocks."""
+    parts = 0
+    for owner in network.accounts[1:3]:
+        parts += award(network, partial(council.send, function, *arguments, sender=owner))
+    return parts
+
+
+def award(network: Network, action: Callable[[], object] | None = None) -> int:
+    """Make one block, and what a stream of 5 % has got by it: of its reward that part, rounded down."""
+    before = minted(network)
+    (action or network.mine)()
+    return (minted(network) - before) * 5 // 100
+
+
+def minted(network: Network) -> int:
+    state = network.machine.state_tree.get_actor(REWARD_ACTOR)
+    assert state is not None
+    fields = actor_schema("reward").read("StateV19", get_object(network.machine.store, state.head))
+    return decode_bigint(fields["total_minted_reward"])
+
+
+def open_stream(network: Network, council: Contract, shares: list[tuple[EthAddress, int]]) -> None:
+    """Register the council's stream for an epoch at which there is room: the next award is its first one."""
+    activation = network.head.height + 30
+    by_both(network, council, "registerStream", OWN, FIVE_PERCENT, shares, activation)
+    network.mine(activation - 1 - network.head.height)
+
+
+def paid(network: Network, council: Contract, *wallets: EthAddress) -> list[int]:
+    """Claim, by somebody who gets nothing; what each wallet has more."""
+    before = [network.balance(wallet) for wallet in wallets]
+    receipt = council.send("claim", OWN, list(wallets), sender=network.accounts[8])
+    amounts = [network.balance(wallet) - had for wallet, had in zip(wallets, before, strict=True)]
+    assert [event.arguments["amount"] for event in council.events(receipt)] == [one for one in amounts if one]
+    return amounts
+
+
+def test_two_quarters_are_paid_to_the_attofil(
+    network: Network, council: Contract, wallets: tuple[EthAddress, ...]
+) -> None:
+    dora, emil, faye = wallets
+    quarter, third = WHOLE // 4, WHOLE // 3
+    open_stream(network, council, [(dora, quarter), (emil, WHOLE - quarter)])
+    first = sum(award(network) for _ in range(QUARTER))
+    shares = [(dora, third), (emil, third), (faye, WHOLE - 2 * third)]
+    first += award(network, lambda: council.send("setShares", OWN, shares, sender=network.accounts[1]))
+    second = award(network, lambda: council.send("setShares", OWN, shares, sender=network.accounts[2]))
+    second += sum(award(network) for _ in range(QUARTER))
+    assert first > WHOLE
+    assert paid(network, council, *wallets) == [
+        first * quarter // WHOLE + second * third // WHOLE,
+        first * (WHOLE - quarter) // WHOLE + second * third // WHOLE,
+        second * (WHOLE - 2 * third) // WHOLE,
+    ]
+
+
+def test_a_replaced_address_keeps_what_it_has_earned(
+    network: Network, council: Contract, wallets: tuple[EthAddress, ...]
+) -> None:
+    dora, emil, faye = wallets
+    open_stream(network, council, [(dora, WHOLE // 2), (emil, WHOLE // 2)])
+    first = award(network)
+    second = award(network, lambda: council.send("replaceAddress", OWN, emil, faye, sender=network.accounts[2]))
+    assert paid(network, council, *wallets) == [first // 2 + second // 2, first // 2, second // 2]
+
+
+def test_what_the_reward_actor_refuses_is_the_contracts_error(
+    network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
+) -> None:
+    dora, emil, faye = wallets
+    owner, other = network.accounts[1:3]
+    open_stream(network, council, [(dora, WHOLE)])
+    for shares, exit_code in (
+        ([(dora, WHOLE // 2), (emil, WHOLE // 2 - 1)], 16),  # the sum misses the whole by one
+        ([(dora, WHOLE // 2), (dora, WHOLE // 2)], 16),
+        ([(EthAddress(b"\x77" * 20), WHOLE)], 17),  # no actor has the address
+    ):
+        council.send("setShares", OWN, shares, sender=owner)
+        failed = refused(council, "setShares", OWN, shares, sender=other)
+        assert failed.reason == f"Refused(2414422607, {exit_code})"
+        assert ("reward", exit_code) in failed.exits
+    assert refused(council, "replaceAddress", OWN, faye, emil, sender=owner).reason.startswith(f"NoShare({OWN}, ")
+    assert refused(council, "claim", MINERS, [dora]).reason == "Refused(4045527845, 16)"
+
+
+def test_one_owner_alone_and_strangers_govern_nothing(
+    network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
+) -> None:
+    stranger = network.accounts[7]
+    record = (WHOLE // 2, 0, 0, WHOLE // 2, WHOLE // 2)
+    assert (
+        refused(council, "setWeight", MINERS, record, sender=stranger).reason
+        == f"NotAnOwner('0x{stranger.address.hex()}')"
+    )
+    for _ in range(2):
+        receipt = council.send("setWeight", MINERS, record, sender=network.accounts[1])
+        assert [event.event for event in council.events(receipt)] == ["Wanted"]
+    other = network.deploy(HERE / "StreamCouncil.json", *(one.address for one in network.accounts[1:3]))
+    other.send("setWeight", MINERS, record, sender=network.accounts[1])
+    assert refused(other, "setWeight", MINERS, record, sender=network.accounts[2]).reason == "Refused(3362570548, 18)"
+
+
+def test_a_trace_says_what_was_queued_and_paid(
+    network: Network, council: Contract, wallets: tuple[EthAddress, ...]
+) -> None:
+    open_stream(network, council, [(wallets[0], WHOLE)])
+    network.mine()
+    words = str(council.send("claim", OWN, [wallets[0]]).trace)
+    assert f"event claim-payout(stream-id={OWN}, recipient={actor_id(network, network.accounts[4].delegated)}" in words
+    council.send("setWeight", OWN, FIVE_PERCENT, sender=network.accounts[1])
+    words = str(council.send("setWeight", OWN, FIVE_PERCENT, sender=network.accounts[2]).trace)
+    due = network.head.height + TIMELOCK
+    assert f"event write-queued(op=SetWeightRecords, effective-epoch={due}, payload={{updates=[{{id={OWN}, " in words
