@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from cbor2 import CBORDecodeError, CBORTag, loads
@@ -30,6 +30,8 @@ LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
 
 _USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
 _USUAL_LENGTH = 1 + USUAL_LENGTH
+_USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
+"""The tag, and the length of what such a link holds."""
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
 
@@ -81,7 +83,7 @@ def encode(value: Any) -> bytes:
     finite; map keys are str.
     """
     parts: list[bytes] = []
-    _write(value, parts.append, MAX_DEPTH)
+    _write((value,), parts.append, MAX_DEPTH)
     return b"".join(parts)
 
 
@@ -135,44 +137,48 @@ def _long_head(major: int, number: int) -> bytes:
     raise CodecError("an integer of more than 64 bits has no DAG-CBOR form")
 
 
-def _write(value: Any, out: _Write, depth: int) -> None:
-    # Exact types, most frequent first: this loop is where flushing a state tree spends its time.
-    kind = type(value)
-    if kind is bytes:
-        length = len(value)
-        out(_BYTES[length] if length < 256 else _long_head(2, length))
-        out(value)
-    elif kind is int:
-        _write_int(value, out)
-    elif kind is list or kind is tuple:
-        if depth == 0:
-            raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
-        length = len(value)
-        out(_ARRAY[length] if length < 256 else _long_head(4, length))
-        depth -= 1
-        for item in value:
-            _write(item, out, depth)
-    elif kind is CBORTag:
-        _write_link(value, out)
-    elif value is None:
-        out(b"\xf6")
-    elif kind is bool:
-        out(b"\xf5" if value else b"\xf4")
-    elif kind is str:
-        raw = _utf8(value)
-        out(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
-        out(raw)
-    elif kind is dict:
-        _write_map(value, out, depth)
-    else:
-        _write_rare(value, out, depth)
+def _write(items: Iterable[Any], out: _Write, depth: int) -> None:
+    # Exact types, most frequent first, and no call but for what is nested or rare: this loop is where flushing a state
+    # tree spends its time.
+    for value in items:
+        kind = type(value)
+        if kind is bytes:
+            length = len(value)
+            out(_BYTES[length] if length < 256 else _long_head(2, length))
+            out(value)
+        elif kind is int:
+            out(_UINT[value] if 0 <= value < 256 else _integer(value))
+        elif kind is list or kind is tuple:
+            if depth == 0:
+                raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")
+            length = len(value)
+            out(_ARRAY[length] if length < 256 else _long_head(4, length))
+            _write(value, out, depth - 1)
+        elif kind is CBORTag:
+            raw = value.value
+            if value.tag == LINK_TAG and type(raw) is bytes and len(raw) == _USUAL_LENGTH and raw[:7] in _USUAL_LINKS:
+                out(_USUAL_LINK_HEAD)
+                out(raw)
+            else:
+                _write_link(value, out)
+        elif value is None:
+            out(b"\xf6")
+        elif kind is bool:
+            out(b"\xf5" if value else b"\xf4")
+        elif kind is str:
+            raw = _utf8(value)
+            out(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
+            out(raw)
+        elif kind is dict:
+            _write_map(value, out, depth)
+        else:
+            _write_rare(value, out, depth)
 
 
-def _write_int(value: int, out: _Write) -> None:
+def _integer(value: int) -> bytes:
     if value >= 0:
-        out(_UINT[value] if value < 256 else _long_head(0, value))
-    else:
-        out(_NEGATIVE[~value] if value >= -256 else _long_head(1, ~value))
+        return _UINT[value] if value < 256 else _long_head(0, value)
+    return _NEGATIVE[~value] if value >= -256 else _long_head(1, ~value)
 
 
 def _write_link(value: CBORTag, out: _Write) -> None:
@@ -203,7 +209,7 @@ def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
     for size, raw, item in keyed:
         out(_TEXT[size] if size < 256 else _long_head(3, size))
         out(raw)
-        _write(item, out, depth - 1)
+        _write((item,), out, depth - 1)
 
 
 def _write_rare(value: Any, out: _Write, depth: int) -> None:
@@ -212,13 +218,13 @@ def _write_rare(value: Any, out: _Write, depth: int) -> None:
             raise CodecError(f"{value} has no DAG-CBOR form (floats are finite)")
         out(b"\xfb" + _DOUBLE.pack(value))
     elif isinstance(value, int):  # IntEnum and the like; bool was written before
-        _write_int(int(value), out)
+        out(_integer(int(value)))
     elif isinstance(value, str):
-        _write(str.__str__(value), out, depth)
+        _write((str.__str__(value),), out, depth)
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        _write(bytes(value), out, depth)
+        _write((bytes(value),), out, depth)
     elif isinstance(value, (list, tuple)):
-        _write(list(value), out, depth)
+        _write((list(value),), out, depth)
     else:
         raise CodecError(f"{_kind(value)} has no DAG-CBOR form")
 
