@@ -28,6 +28,7 @@ from bench.data import VECTORS
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import EMPTY_ROOT
+from bridge.transactions import LEGACY, Transaction
 from devtools.vectors.ethereum_json import read_accounts
 from devtools.vectors.statetest import (
     Case,
@@ -35,6 +36,7 @@ from devtools.vectors.statetest import (
     base_machine,
     read_case,
     read_context,
+    read_sender,
     read_transaction,
 )
 from hypervisor.context import MachineContext
@@ -42,7 +44,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import Account, accounts, install, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.transactions import LEGACY, InvalidTransaction, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction
 
 STATE_TESTS = VECTORS / "GeneralStateTests"
 FORK = "Cancun"
@@ -67,9 +69,11 @@ def our_machine() -> Hypervisor:
 class Pair:
     """One transaction on both sides."""
 
-    def __init__(self, pre: Accounts, context: MachineContext, random: bytes, transaction: Transaction) -> None:
+    def __init__(
+        self, pre: Accounts, context: MachineContext, random: bytes, transaction: Transaction, sender: EthAddress
+    ) -> None:
         assert isinstance(context.block, EthereumBlock)
-        self.transaction = transaction
+        self.transaction, self.sender = transaction, sender
         self._machine = our_machine().fork()
         self._machine.context = context
         self._machine.externs = FixtureExterns(random)
@@ -106,7 +110,7 @@ class Pair:
         machine = self._machine
         machine.restore(self._before)
         start = process_time()
-        EthereumExecutor(machine).apply_transaction(self.transaction)
+        EthereumExecutor(machine).apply_transaction(self.transaction, self.sender)
         machine.state_tree.flush()
         return process_time() - start, state_root(dict(accounts(machine)))
 
@@ -122,7 +126,7 @@ class Pair:
             value=sent.value,
             data=sent.data,
         )
-        transaction = SpoofTransaction(bare, from_=Address(sent.sender))
+        transaction = SpoofTransaction(bare, from_=Address(self.sender))
         start = process_time()
         state.apply_transaction(transaction)  # type: ignore[arg-type]  # signed, as far as py-evm looks
         root = _written(state)
@@ -182,7 +186,8 @@ def _time_case(name: str, test: Any, case: Case) -> Timed | None:
     random = bytes.fromhex(env.get("currentRandom", "").removeprefix("0x").rjust(64, "0"))
     context = read_context(env, test.get("config", {}), FORK)
     try:
-        return time_pair(name, Pair(read_accounts(test["pre"], "pre"), context, random, transaction), case.root)
+        pre = read_accounts(test["pre"], "pre")
+        return time_pair(name, Pair(pre, context, random, transaction, read_sender(test["transaction"])), case.root)
     except (VMError, ValidationError, InvalidTransaction):
         return None
 
@@ -211,7 +216,7 @@ def call_heavy() -> Iterator[Timed]:
             CALLEE: Account(code=bytes.fromhex(callee)),
             SENDER: Account(balance=10**24),
         }
-        pair = Pair(pre, context, bytes(32), Transaction(LEGACY, SENDER, 0, CALLER, 0, b"", 10**8, 10, 0))
+        pair = Pair(pre, context, bytes(32), Transaction(LEGACY, None, 0, CALLER, 0, b"", 10**8, 10, 0), SENDER)
         timed = time_pair(name, pair, pair.theirs()[1])
         if timed is None:
             raise RuntimeError(f"{name}: the two sides do not reach one state root")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from bridge.transactions import AccessList, Authorization
+from bridge.transactions import AccessList, Authorization, SignedTransaction, Transaction
 from hypervisor.errors import MessageError
 from hypervisor.types import TokenAmount
 
@@ -68,8 +68,8 @@ class EthereumExecution(Protocol):
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply a Filecoin message as the transaction that it is (`hypervisor.rules.MessageExecutor`)."""
 
-    def apply_signed(self, raw: bytes) -> ApplyResult:
-        """Apply a signed transaction of any type. Raises RefusedTransaction."""
+    def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
+        """Apply a transaction that this sender signed, of any type. Raises RefusedTransaction."""
 
     def ask(self, question: Question) -> ApplyResult:
         """What a call does; taking it back is the caller's. Raises RefusedTransaction."""
@@ -77,8 +77,8 @@ class EthereumExecution(Protocol):
     def apply_unpaid(self, message: Message) -> ApplyResult:
         """Apply a message in anybody's name, at any nonce and without fees. Raises RefusedTransaction."""
 
-    def check(self, transaction: Message | bytes, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or signed transaction, whoever sends it.
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
+        """Whether a block with this base fee may hold a message or transaction, whoever sends it.
 
         Nonce and funds are not looked at. Raises RefusedTransaction.
         """

@@ -12,6 +12,7 @@ Item = bytes | list["Item"]
 
 MAX_DEPTH = 16
 _SHORT = 55
+_STRING_HEADS = tuple(bytes([0x80 + length]) for length in range(_SHORT + 1))
 
 
 class RlpError(ValueError):
@@ -21,10 +22,16 @@ class RlpError(ValueError):
 def encode(item: bytes | Sequence[Item]) -> bytes:
     """The encoding of a byte string or of a list of items."""
     if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < 0x80:
-            return item
-        return _head(0x80, len(item)) + item
-    body = b"".join(encode(part) for part in item)
+        return item if len(item) == 1 and item[0] < 0x80 else _head(0x80, len(item)) + item
+    parts = []
+    for part in item:
+        if not isinstance(part, bytes):
+            parts.append(encode(part))
+        elif len(part) == 1 and part[0] < 0x80:
+            parts.append(part)
+        else:
+            parts.append((_STRING_HEADS[len(part)] if len(part) <= _SHORT else _head(0x80, len(part))) + part)
+    body = b"".join(parts)
     return _head(0xC0, len(body)) + body
 
 
@@ -91,8 +98,16 @@ def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
         raise RlpError(f"lists nest deeper than {MAX_DEPTH}")
     items: list[Item] = []
     while start < stop:
-        item, start = _item(data, start, stop, depth - 1)
-        items.append(item)
+        short = data[start] - 0x80
+        if short < 0:  # what most items of a transaction are is read without a call
+            items.append(data[start : start + 1])
+            start += 1
+        elif short != 1 and short <= _SHORT and start + short < stop:
+            items.append(data[start + 1 : start + 1 + short])
+            start += 1 + short
+        else:
+            item, start = _item(data, start, stop, depth - 1)
+            items.append(item)
     return items, stop
 
 

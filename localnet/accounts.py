@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transactions import SignedTransaction, Transaction, key_address
+from bridge.ethereum_signatures import key_address
+from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bridge.addresses import EthAddress
 from bridge.params import CREATE_EXTERNAL_METHOD
-from bridge.transactions import SignedTransaction, TransactionError, from_signed_message, parse_transaction
+from bridge.transaction_messages import from_signed_message
+from bridge.transaction_parsing import WITHOUT_BLOBS, parse_transaction
+from bridge.transactions import SignedTransaction, TransactionError
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
@@ -16,8 +18,8 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR, TokenAmount
 from localnet.addresses import shown_address
+from localnet.candidates import Candidate
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate
 from localnet.records import IMPERSONATED, NATIVE
 from localnet.rules import rules_of
 from store.cid import show
@@ -31,7 +33,8 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     if len(raw) > rules_of(machine).largest_transaction:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
-        signed = parse_transaction(raw)
+        signed = parse_transaction(raw, WITHOUT_BLOBS)
+        signed.transaction.check()
         return from_transaction(machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:
         raise TransactionRefused("invalid", str(error)) from None
@@ -48,7 +51,7 @@ def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: Eth
         message = rules_of(machine).carried(signed, sender)
     except TransactionError as error:
         raise TransactionRefused("invalid", str(error)) from None
-    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to)
+    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
 
 
 def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
@@ -92,7 +95,7 @@ def _require_unsigned_amounts(message: Message) -> None:
 def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
     """The checks that hold for a message of any kind. Raises TransactionRefused."""
     message = candidate.bare
-    rules_of(machine).check(machine, candidate.message, base_fee)
+    rules_of(machine).check(machine, candidate, base_fee)
     if not 0 <= message.value <= _MAX_VALUE:
         raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
     _check_sender(machine, candidate)

@@ -11,18 +11,17 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from bridge.transactions import from_signed_message
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet import controls
 from localnet.addresses import Target, filecoin_address
 from localnet.block_settings import BlockSettings
-from localnet.execution import Candidate
+from localnet.candidates import Candidate
 from localnet.genesis import LARGEST_BALANCE
 from localnet.given import octets, whole_number
 from localnet.opening import LARGEST_CHAIN_ID
 from localnet.producing import Producing
-from localnet.records import UNTYPED, Tipset
+from localnet.records import Tipset
 from localnet.rules import ETHEREUM
 
 _LOG = logging.getLogger(__name__)
@@ -174,6 +173,5 @@ class ByHand(Producing):
 
 def _signed_for(candidate: Candidate, chain_id: int) -> int | None:
     """The chain id that a transaction was signed for, on a chain of this id; None where it is good for any."""
-    if candidate.kind in UNTYPED:
-        return None
-    return from_signed_message(candidate.message, chain_id).transaction.chain_id
+    sent = candidate.transaction(chain_id)
+    return None if sent is None else sent.transaction.chain_id

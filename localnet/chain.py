@@ -24,7 +24,8 @@ from localnet.base_fee import GasBid
 from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.bounded_cache import BoundedCache
-from localnet.execution import Candidate, begin_epoch, end_epoch, enter_settings, execute
+from localnet.candidates import Candidate
+from localnet.execution import begin_epoch, end_epoch, enter_settings, execute
 from localnet.externs import ChainExterns
 from localnet.forking import ForkPoint, Origin
 from localnet.genesis import NetworkRecord

@@ -28,9 +28,9 @@ from hypervisor.tracing import CallTrees
 from localnet.artifacts import ArtifactFolders
 from localnet.call_request import CallRequest
 from localnet.call_text import call_lines, tree_console
+from localnet.candidates import Candidate
 from localnet.console_log import MARK, without_logs
 from localnet.contract_state import code_of, code_that_runs
-from localnet.execution import Candidate
 from localnet.failure_place import FailurePlaces
 from localnet.network import Network
 from localnet.overrides import NONE, Overrides

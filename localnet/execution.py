@@ -7,51 +7,26 @@ depends on the set of rules is that object's (`localnet.rules`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 
-from bridge.addresses import EthAddress, to_ethereum
+from bridge.addresses import to_ethereum
 from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import network_version
 from hypervisor.types import (
     ChainEpoch,
     TokenAmount,
 )
 from localnet.block_settings import BlockSettings
+from localnet.candidates import Candidate
+from localnet.errors import TransactionRefused
 from localnet.genesis import NetworkRecord
 from localnet.records import IMPERSONATED, Emitted, Execution, Tipset
 from localnet.rules import rules_of
 from localnet.supply import supply_of
 from localnet.upgrades import upgrade_machine
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A message that may go into a block, with the hash and the kind under which its sender knows it."""
-
-    hash: bytes
-    kind: int
-    message: SignedMessage
-    sender: EthAddress
-    to: EthAddress | None
-
-    @property
-    def bare(self) -> Message:
-        """The message without its signature."""
-        return self.message.message
-
-    @property
-    def most(self) -> int:
-        """attoFIL that the sender must have: value, and gas at the fee cap."""
-        return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
-
-
-def candidate_of(execution: Execution) -> Candidate:
-    """The candidate that was executed, for executing it again."""
-    return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
 
 
 def begin_epoch(
@@ -95,10 +70,11 @@ def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
 
 
 def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
-    """Each candidate that nonce, funds and fee cap let execute, with its tip in attoFIL. Raises Fatal."""
+    """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal."""
     for candidate in candidates:
         if is_admissible(machine, candidate, machine.context.base_fee):
-            yield execute_one(machine, candidate)
+            with suppress(TransactionRefused):  # a block's settings have changed since it was taken
+                yield execute_one(machine, candidate)
 
 
 def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
@@ -106,7 +82,7 @@ def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = 
 
     With `simulated`, nonces and fees are of no account where the rules allow it (`Rules.try_out`).
     """
-    result = rules_of(machine).try_out(machine, candidate.message) if simulated else apply(machine, candidate)
+    result = rules_of(machine).try_out(machine, candidate) if simulated else apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
     return _execution(machine, candidate, result), result.gas.miner_tip
@@ -129,13 +105,25 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
 
 
 def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-    """Apply an admissible message. In the name of an actor that sends none, it is without fees."""
-    rules, signed = rules_of(machine), candidate.message
+    """Apply an admissible message; in the name of an actor that sends none, it is without fees.
+
+    Raises TransactionRefused.
+    """
+    rules = rules_of(machine)
     if candidate.kind == IMPERSONATED:
-        sender = machine.actor(signed.message.from_)
+        sender = machine.actor(candidate.bare.from_)
         if sender is not None and not rules.standing(machine, sender).sends:
-            return rules.apply_unpaid(machine, signed)
-    return rules.apply(machine, signed)
+            return rules.apply_unpaid(machine, candidate.bare)
+    return rules.apply(machine, candidate)
+
+
+def apply_waiting(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
+    """Apply what waits before something that is asked; what no block may hold is left out. Raises Fatal."""
+    for candidate in candidates:
+        with suppress(TransactionRefused):
+            result = apply(machine, candidate)
+            if result.fatal is not None:
+                raise result.fatal
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
@@ -263,7 +264,7 @@ class Network(ByHand):
             max_priority_fee=premium,
         )
         if account is None:
-            return self._finished(self.submit_unsigned(transaction.message_from(address)))
+            return self._finished(self.submit_unsigned(message_from(transaction, address)))
         return self._finished(self.submit(account.sign(transaction).raw()))
 
     def send_native(

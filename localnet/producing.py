@@ -19,11 +19,12 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import admission
 from localnet.addresses import Target, filecoin_address
 from localnet.blocks import NOBODY
+from localnet.candidates import Candidate, candidate_of
 from localnet.chain import Chain
 from localnet.clock import ChainClock
 from localnet.contract_state import nonce_of
 from localnet.errors import TransactionRefused, UnknownBlock
-from localnet.execution import Candidate, candidate_of, is_admissible
+from localnet.execution import is_admissible
 from localnet.given import octets, whole_number
 from localnet.mempool import Mempool
 from localnet.records import Tipset, TransactionReceipt

@@ -17,8 +17,9 @@ from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
 from localnet.blocks import producer_of, put_receipts
+from localnet.candidates import candidate_of
 from localnet.chain import Chain
-from localnet.execution import begin_epoch, candidate_of, end_epoch, execute
+from localnet.execution import begin_epoch, end_epoch, execute
 from localnet.externs import ChainExterns
 from localnet.forking import Origin, recorded_fork
 from localnet.index import ChainIndex

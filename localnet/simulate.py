@@ -16,8 +16,9 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.call_request import CallRequest
+from localnet.candidates import Candidate
 from localnet.errors import CallFailed, TransactionRefused
-from localnet.execution import Candidate, apply
+from localnet.execution import apply_waiting
 from localnet.overrides import NONE, Overrides, supposed
 from localnet.rules import Answered, Rules, rules_of
 
@@ -67,10 +68,7 @@ def estimate(
     """
     with supposed(machine, overrides):
         rules = rules_of(machine)
-        for candidate in pending:
-            result = apply(machine, candidate)
-            if result.fatal is not None:
-                raise result.fatal
+        apply_waiting(machine, pending)
         highest = _highest(machine, request)
         first = _trial_run(machine, request, highest)
         _succeed(rules, first)

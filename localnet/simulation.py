@@ -16,6 +16,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
+from bridge.transaction_messages import message_from
 from bridge.transactions import Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
@@ -24,10 +25,11 @@ from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, T
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.admission import impersonated
 from localnet.block_settings import BlockSettings
+from localnet.candidates import Candidate
 from localnet.chain import Chain
 from localnet.contract_state import nonce_of
 from localnet.errors import TransactionRefused
-from localnet.execution import Candidate, begin_epoch, end_epoch, execute_one
+from localnet.execution import begin_epoch, end_epoch, execute_one
 from localnet.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
 from localnet.records import Execution, Tipset
 from localnet.rules import rules_of
@@ -218,7 +220,7 @@ class _Block:
         given = call.transaction
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
         transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        candidate = impersonated(machine, transaction.message_from(sender))
+        candidate = impersonated(machine, message_from(transaction, sender))
         if self._validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)
@@ -231,7 +233,7 @@ class _Block:
         if message.nonce > expected:
             raise SimulationRefused(-38011, f"nonce too high: next nonce {expected}, tx nonce {message.nonce}")
         try:
-            self._rules.check(self._machine, candidate.message, self._parent.next_base_fee)
+            self._rules.check(self._machine, candidate, self._parent.next_base_fee)
         except TransactionRefused as refused:
             raise _refused(refused) from None
 

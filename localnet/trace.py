@@ -20,8 +20,9 @@ from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.blocks import producer_of
+from localnet.candidates import candidate_of
 from localnet.chain import Chain
-from localnet.execution import begin_epoch, candidate_of, end_epoch, execute
+from localnet.execution import begin_epoch, end_epoch, execute
 from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import rules_of
 from localnet.time_limit import TimeLimit

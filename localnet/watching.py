@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hypervisor.errors import HypervisorError
-from localnet.execution import Candidate
+from localnet.candidates import Candidate
 from localnet.records import Tipset
 
 

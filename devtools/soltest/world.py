@@ -17,6 +17,7 @@ from bridge.ethereum_block import EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from hypervisor.address import Address
@@ -30,7 +31,7 @@ from localnet.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application
-from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction
 from runtimes.evm.rules import CodeLimit
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
@@ -169,11 +170,11 @@ class World:
         kept: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
-        transaction = Transaction(DYNAMIC_FEE, from_, nonce, to, value, data, limit, 0, 0)
+        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
         tree = self.machine.state_tree
         mark = tree.begin()
         try:
-            application = Application(self.machine, transaction, None, paid=False)
+            application = Application(self.machine, transaction, from_, paid=False)
             result = application.apply_implicit(kept)
             gas_used = application.billed(result.gas_used)
             if not kept:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.transactions import Authorization
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import Account
-from runtimes.evm.ethereum.transactions import Authorization
 from store.json_text import parse_json
 
 _BIG = "0x:bigint "
@@ -142,7 +142,7 @@ def read_authorization(item: Any) -> Authorization:
         chain_id=read_number(read_field(fields, "chainId"), "chainId"),
         address=read_address(read_field(fields, "address"), "address"),
         nonce=read_number(read_field(fields, "nonce"), "nonce"),
-        parity=read_number(fields.get("yParity", fields.get("v")), "yParity"),
+        y_parity=read_number(fields.get("yParity", fields.get("v")), "yParity"),
         r=read_number(read_field(fields, "r"), "r"),
         s=read_number(read_field(fields, "s"), "s"),
     )

@@ -22,6 +22,7 @@ from bridge.addresses import EthAddress
 from bridge.eip3155 import instructions, line, summary
 from bridge.ethereum_block import EthereumBlock
 from bridge.params import unwrap_return
+from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction
 from devtools.vectors.ethereum_json import (
     BadFixture,
     read_access_list,
@@ -44,12 +45,12 @@ from hypervisor.machine import Hypervisor, Snapshot
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum import EthereumExecutor, transactions
+from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import accounts, install, state_root
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.block_run import logs_hash
 from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import Cid
 
 RULES = "ethereum"
@@ -183,7 +184,8 @@ class TestRunner:
         try:
             with within("transaction"):
                 transaction = read_transaction(self._transaction, case.indexes)
-            result = EthereumExecutor(self._machine).apply_transaction(transaction)
+            sender = read_sender(self._transaction)
+            result = EthereumExecutor(self._machine).apply_transaction(transaction, sender)
         except InvalidTransaction as error:
             refused = error.refusal.name
         root = state_root(dict(accounts(self._machine)))
@@ -266,16 +268,16 @@ def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
     priority = fields.get("maxPriorityFeePerGas")
     price = read_number(fields.get("maxFeePerGas", fields.get("gasPrice", 0)), "gasPrice")
     if authorizations is not None:
-        kind = transactions.SET_CODE
+        kind = SET_CODE
     elif blobs is not None:
-        kind = transactions.BLOB
+        kind = BLOB
     elif priority is not None:
-        kind = transactions.DYNAMIC_FEE
+        kind = DYNAMIC_FEE
     else:
-        kind = transactions.LEGACY if listed is None else transactions.ACCESS_LIST
+        kind = LEGACY if listed is None else ACCESS_LIST
     return Transaction(
         type=kind,
-        sender=read_sender(fields),
+        chain_id=None,
         nonce=read_number(read_field(fields, "nonce"), "nonce"),
         to=read_address(to, "to") if to else None,
         value=read_number(_pick(fields, "value", value), "value", bits=None),

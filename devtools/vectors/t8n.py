@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import rlp
-from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock, next_base_fee
+from bridge.transaction_parsing import ALL_TYPES, parse_transaction, read_v
+from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction, TransactionError
 from devtools.vectors import t8n_output as output
 from devtools.vectors.ethereum_json import (
     BadFixture,
@@ -33,7 +34,6 @@ from hypervisor.machine import Hypervisor
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum import transactions
 from runtimes.evm.ethereum.alloc import accounts, install
 from runtimes.evm.ethereum.block_run import (
     BlockRun,
@@ -42,11 +42,8 @@ from runtimes.evm.ethereum.block_run import (
 )
 from runtimes.evm.ethereum.executor import InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
-from runtimes.evm.ethereum.transactions import InvalidTransaction, Transaction
-from runtimes.evm.ethereum.wire import Signature, SignedTransaction, WireError, decode, sign, signed
+from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import Cid
-
-_KINDS = range(5)
 
 
 class MissingBlockHash(BadFixture):
@@ -109,7 +106,7 @@ def transition(
     result = output.result(run, rejected, after, None if env.get("withdrawals") is None else withdrawals)
     if exception:
         result["blockException"] = exception
-    body = rlp.encode([output.body_item(applied.signed.raw) for applied in run.applied])
+    body = rlp.encode([output.body_item(applied.signed.raw()) for applied in run.applied])
     return Transition(result, output.alloc(after), "0x" + body.hex(), traces)
 
 
@@ -123,7 +120,7 @@ def _apply_all(
             with within(f"txs, item {index}"):
                 transaction = _read_transaction(item)
             run.apply(transaction)
-        except (InvalidTransaction, WireError) as error:
+        except (InvalidTransaction, TransactionError) as error:
             rejected.append({"index": index, "error": str(error)})
         else:
             if recorder is not None:
@@ -206,40 +203,39 @@ def _items(txs: Any) -> Sequence[Any]:
 
 def _read_transaction(item: Any) -> SignedTransaction:
     if isinstance(item, bytes):
-        return decode(item)
+        return parse_transaction(item)
     transaction = _transaction(read_object(item, "transaction"))
     if item.get("secretKey") is not None and not read_number(item.get("r") or 0, "r"):
         return _signed_here(transaction, read_bytes(item["secretKey"], "secretKey", 32))
     v = read_number(item.get("yParity", item.get("v")), "v")
-    parity = v
-    if transaction.type == transactions.LEGACY:
-        parity = v - 27 if v < 35 else (v - 35) % 2
-    return signed(transaction, Signature(parity, read_number(item.get("r"), "r"), read_number(item.get("s"), "s")))
+    parity = read_v(v)[1] if transaction.type == LEGACY else v
+    return SignedTransaction(transaction, parity, read_number(item.get("r"), "r"), read_number(item.get("s"), "s"))
 
 
 def _signed_here(transaction: Transaction, key: bytes) -> SignedTransaction:
     try:
-        return sign(transaction, key)
+        return transaction.sign(key)
+    except TransactionError:
+        raise
     except ValueError as error:
         raise BadFixture(f"'secretKey' is not a key: {error}") from None
 
 
 def _transaction(item: Any) -> Transaction:
     kind = read_number(item.get("type") or 0, "type")
-    if kind not in _KINDS:
-        raise WireError(f"transactions of type {kind} are not known: expected 0 to 4")
-    is_legacy = kind <= transactions.ACCESS_LIST
+    if kind not in ALL_TYPES:
+        raise TransactionError(f"transactions of type {kind} are not known: expected 0 to 4")
+    is_legacy = kind <= ACCESS_LIST
     fee = read_number(item.get("gasPrice" if is_legacy else "maxFeePerGas"), "gasPrice or maxFeePerGas")
     v = read_number(item.get("v") or 0, "v")
     chain_id: int | None = read_number(item.get("chainId") or 0, "chainId")
-    if kind == transactions.LEGACY:
+    if kind == LEGACY:
         protected = v >= 35 or (item.get("protected", True) and v == 0 and item.get("secretKey") is not None)
         chain_id = ((v - 35) // 2 if v >= 35 else chain_id or 1) if protected else None
     blobs = read_list(item.get("blobVersionedHashes"), "blobVersionedHashes")
     authorizations = read_list(item.get("authorizationList"), "authorizationList")
     return Transaction(
         type=kind,
-        sender=EthAddress(bytes(20)),
         nonce=read_number(read_field(item, "nonce"), "nonce"),
         to=read_address(item["to"], "to") if item.get("to") else None,
         value=read_number(read_field(item, "value"), "value"),

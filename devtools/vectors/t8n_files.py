@@ -97,5 +97,5 @@ def _write(request: Request, done: Transition) -> None:
         (sys.stdout if place == "stdout" else sys.stderr).write(json.dumps(fields, indent=2) + "\n")
     for index, transaction, recorder in done.traces:
         lines = [json.dumps(line(instruction)) for instruction in instructions(recorder.events)]
-        path = request.folder / f"trace-{index}-0x{transaction.hash.hex()}.jsonl"
+        path = request.folder / f"trace-{index}-0x{transaction.hash().hex()}.jsonl"
         path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")

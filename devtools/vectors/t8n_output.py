@@ -12,6 +12,7 @@ from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
 from runtimes.evm.ethereum.alloc import Account, state_root
 from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, logs_hash, requests_hash
+from runtimes.evm.ethereum.validation import gas_price
 
 
 def result(
@@ -26,7 +27,7 @@ def result(
     logs = [log for applied in run.applied for log in applied.logs()]
     fields: dict[str, Any] = {
         "stateRoot": _hex(state_root(after)),
-        "txRoot": _hex(list_root(applied.signed.raw for applied in run.applied)),
+        "txRoot": _hex(list_root(applied.signed.raw() for applied in run.applied)),
         "receiptsRoot": _hex(list_root(applied.receipt() for applied in run.applied)),
         "logsHash": _hex(logs_hash((emitted.address, emitted.log) for emitted in logs)),
         "logsBloom": _hex(bloom(logs)),
@@ -56,10 +57,10 @@ def _receipt(run: BlockRun, index: int, applied: Applied) -> dict[str, Any]:
         "cumulativeGasUsed": hex(applied.cumulative_gas),
         "logsBloom": _hex(bloom(applied.logs())),
         "logs": [_log(applied, index, number, log) for number, log in enumerate(applied.logs())] or None,
-        "transactionHash": _hex(applied.signed.hash),
+        "transactionHash": _hex(applied.signed.hash()),
         "contractAddress": _hex(created or bytes(20)),
         "gasUsed": hex(result.gas_used),
-        "effectiveGasPrice": hex(transaction.gas_price(run.machine.context.base_fee)),
+        "effectiveGasPrice": hex(gas_price(transaction, run.machine.context.base_fee)),
         "blockHash": _hex(bytes(32)),
         "transactionIndex": hex(index),
     }
@@ -70,7 +71,7 @@ def _log(applied: Applied, index: int, number: int, emitted: EmittedLog) -> dict
         "address": _hex(emitted.address),
         "topics": [_hex(topic) for topic in emitted.log.topics],
         "data": _hex(emitted.log.data),
-        "transactionHash": _hex(applied.signed.hash),
+        "transactionHash": _hex(applied.signed.hash()),
         "transactionIndex": hex(index),
         "logIndex": hex(number),
     }

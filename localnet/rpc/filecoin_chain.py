@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from bridge.transactions import TransactionError, from_signed_message
+from bridge.transaction_messages import from_signed_message
+from bridge.transactions import TransactionError
 from hypervisor.blocks import scan_links
 from hypervisor.errors import MessageError
 from hypervisor.events import EVENTS_AMT_BIT_WIDTH

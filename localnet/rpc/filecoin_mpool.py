@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from eth_hash.auto import keccak
 
+from bridge import transaction_messages
 from bridge.addresses import from_delegated
-from bridge.transactions import TransactionError, transaction_of
+from bridge.transaction_messages import transaction_of
+from bridge.transactions import TransactionError
 from hypervisor.address import Address, Protocol
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -20,7 +22,7 @@ from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls,
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.contract_state import nonce_of, nonce_of_actor
-from localnet.execution import apply
+from localnet.execution import apply_waiting
 from localnet.overrides import BlockOverride, Overrides, supposed
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
@@ -189,8 +191,8 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     id_of(machine, request.from_)
     waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
     with supposed(machine, _FREE):
-        for candidate in waiting if found_tipset(node.network, key) == node.network.head else ():
-            apply(machine, candidate)
+        if found_tipset(node.network, key) == node.network.head:
+            apply_waiting(machine, waiting)
         sender = actor_of(machine, request.from_)
         tried = replace(
             request,
@@ -263,7 +265,8 @@ def _signed(node: Node, account: Account, request: Message) -> SignedMessage:
     if _is_native(node, request.from_, account):
         return account.sign_native(replace(request, from_=account.native))
     try:
-        return account.sign(transaction_of(request, node.network.chain_id)).signed_message(account.address)
+        transaction = transaction_of(request, node.network.chain_id)
+        return transaction_messages.signed_message(account.sign(transaction), account.address)
     except TransactionError as error:
         raise RpcError(LOTUS_ERROR, f"an f410 address signs Ethereum's transactions only: {error}") from None
 

@@ -18,9 +18,8 @@ from bridge.transactions import (
     SET_CODE,
     Authorization,
     SignedTransaction,
-    from_signed_message,
 )
-from localnet.execution import Candidate, candidate_of
+from localnet.candidates import Candidate, candidate_of
 from localnet.index import ChainIndex
 from localnet.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
@@ -120,9 +119,9 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, plac
         "gas": as_quantity(message.gas_limit),
     }
     fees = _fees(candidate.kind, message.gas_fee_cap, message.gas_premium, base_fee)
-    if candidate.kind in UNTYPED:
+    signed = candidate.transaction(chain_id)
+    if signed is None:
         return {**shown, "input": as_data(shown_input(message)), **_native_fields(chain_id), **fees}
-    signed = from_signed_message(candidate.message, chain_id)
     return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **fees}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from localnet.execution import Candidate
+from localnet.candidates import Candidate
 from localnet.logs import LogFilter, logs_in
 from localnet.network import Network
 from localnet.records import Tipset

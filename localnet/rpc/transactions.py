@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.transaction_messages import message_from
 from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
 from localnet.accounts import Account
 from localnet.records import Tipset
@@ -46,7 +47,7 @@ def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
     """Take a transaction in the name of any address, without a signature; its hash."""
-    message = _completed(node, request).message_from(to_filecoin(_sender(request)))
+    message = message_from(_completed(node, request), to_filecoin(_sender(request)))
     return as_data(node.network.submit_unsigned(message))
 
 

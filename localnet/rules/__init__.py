@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from hypervisor.address import Address
     from hypervisor.executor import ApplyResult
     from hypervisor.machine import Hypervisor
-    from hypervisor.message import SignedMessage
+    from hypervisor.message import Message, SignedMessage
     from hypervisor.state_tree import ActorState
     from hypervisor.tracing import Tracer
     from hypervisor.types import Gas, TokenAmount
     from localnet.base_fee import GasBid
     from localnet.block_settings import BlockSettings
     from localnet.call_request import CallRequest
+    from localnet.candidates import Candidate
     from localnet.overrides import BlockOverride
     from localnet.records import Tipset, TransactionReceipt
 
@@ -155,19 +156,22 @@ class Rules(Protocol):
     def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """The message that carries a transaction. Raises TransactionError where none does."""
 
-    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Whether a block may hold a message, whoever sends it. Raises TransactionRefused."""
 
     def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
         """What an actor is as a sender."""
 
-    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
-        """Apply a message of a sender that pays."""
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """Apply a message of a sender that pays. Raises TransactionRefused."""
 
-    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
-        """Apply a message in the name of an actor that sends none, without fees; it counts one further."""
+    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+        """Apply a message in the name of an actor that sends none, without fees; it counts one further.
 
-    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+        Raises TransactionRefused.
+        """
+
+    def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:

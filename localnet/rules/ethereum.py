@@ -25,12 +25,13 @@ from bridge.params import CreateReturn, unwrap_return
 from bridge.receipts import failure_text
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
-from bridge.transactions import SignedTransaction, whole_transaction
+from bridge.transaction_messages import whole_message
+from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
-from hypervisor.message import SignedMessage
+from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import StepTracer, Tracer
 from hypervisor.types import Gas, TokenAmount
@@ -38,6 +39,7 @@ from localnet.base_fee import GasBid
 from localnet.block_settings import BlockSettings
 from localnet.blocks import beacon_digest
 from localnet.call_request import CallRequest
+from localnet.candidates import Candidate
 from localnet.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.controls import set_code
 from localnet.errors import TransactionRefused
@@ -202,13 +204,13 @@ class EthereumRules:
 
     def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Any type that can be read."""
-        return signed.whole_message(sender)
+        return whole_message(signed, sender)
 
-    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """The executor's checks."""
-        whole = whole_transaction(signed)
+        sent = candidate.transaction(machine.context.chain_id)
         try:
-            _execution(machine).check(signed.message if whole is None else whole, base_fee)
+            _execution(machine).check(candidate.bare if sent is None else sent.transaction, base_fee)
         except RefusedTransaction as error:
             raise _refused(error) from None
         except MessageError as error:
@@ -222,21 +224,26 @@ class EthereumRules:
         code = code_of_contract(machine, contract)
         return Standing(nonce_of_actor(machine, actor), actor.balance, not code or code.startswith(_DELEGATION))
 
-    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
-        """As the transaction that the message is, or carries."""
-        whole = whole_transaction(signed)
-        return machine.apply(signed) if whole is None else _execution(machine).apply_signed(whole)
-
-    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
-        """As a transaction that costs nothing. Raises TransactionRefused."""
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """As the transaction that was sent, or that the message is."""
+        sent = candidate.transaction(machine.context.chain_id)
+        if sent is None:
+            return machine.apply(candidate.message)
         try:
-            return _execution(machine).apply_unpaid(signed.message)
+            return _execution(machine).apply_signed(sent, candidate.sender)
         except RefusedTransaction as error:
             raise _refused(error) from None
 
-    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+        """As a transaction that costs nothing. Raises TransactionRefused."""
+        try:
+            return _execution(machine).apply_unpaid(message)
+        except RefusedTransaction as error:
+            raise _refused(error) from None
+
+    def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As a transaction that costs nothing, whoever sends it. Raises TransactionRefused."""
-        return self.apply_unpaid(machine, signed)
+        return self.apply_unpaid(machine, candidate.bare)
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """As anvil says it: a revert with its reason, where it has one. Native failures have their own words."""

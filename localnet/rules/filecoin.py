@@ -13,6 +13,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_execution import ForkFacts
 from bridge.receipts import failure_text, return_bytes
+from bridge.transaction_messages import message_from, signed_message
 from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
@@ -38,6 +39,7 @@ from hypervisor.types import (
 from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.call_request import CallRequest
+from localnet.candidates import Candidate
 from localnet.contract_state import nonce_of_actor
 from localnet.controls import set_nonce
 from localnet.errors import TransactionRefused
@@ -148,11 +150,11 @@ class FilecoinRules:
 
     def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Types 0, 1 and 2 without access lists."""
-        return signed.signed_message(sender)
+        return signed_message(signed, sender)
 
-    def check(self, machine: Hypervisor, signed: SignedMessage, base_fee: TokenAmount) -> None:
+    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Size, fees, and gas for being carried."""
-        message, length = signed.message, signed.chain_length()
+        message, length = candidate.bare, candidate.message.chain_length()
         if length > LARGEST_MESSAGE:
             raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {LARGEST_MESSAGE}")
         if message.gas_premium > message.gas_fee_cap:
@@ -174,21 +176,20 @@ class FilecoinRules:
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
         return Standing(nonce_of_actor(machine, actor), actor.balance, sends)
 
-    def apply(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """By the machine's executor."""
-        return machine.apply(signed)
+        return machine.apply(candidate.message)
 
-    def apply_unpaid(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
         """Implicitly; the nonce is used up before, as Ethereum has it: what the sender creates then has the next."""
-        message = signed.message
         set_nonce(machine, message.from_, message.nonce + 1)
         return machine.apply_implicit(message)
 
-    def try_out(self, machine: Hypervisor, signed: SignedMessage) -> ApplyResult:
+    def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As in a block: whoever sends messages is checked, and pays what the message offers."""
-        sender = machine.actor(signed.message.from_)
+        sender = machine.actor(candidate.bare.from_)
         pays = sender is None or self.standing(machine, sender).sends
-        return self.apply(machine, signed) if pays else self.apply_unpaid(machine, signed)
+        return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """As Lotus says it."""
@@ -255,7 +256,7 @@ def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
         max_fee=0,
         max_priority_fee=0,
     )
-    return transaction.message_from(sender)
+    return message_from(transaction, sender)
 
 
 def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from localnet.execution import Candidate
+    from localnet.candidates import Candidate
     from localnet.network import Network
     from localnet.records import Tipset
 

@@ -7,7 +7,7 @@ what it did.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Final
@@ -16,10 +16,10 @@ from coincurve import PrivateKey
 from eth_hash.auto import keccak
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
+from bridge.transactions import Authorization
 from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
 from runtimes.evm.ethereum.alloc import Account
 from runtimes.evm.ethereum.prices import AUTHORIZATION
-from runtimes.evm.ethereum.transactions import Authorization
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
 from tests.engines.grammar import INITS, futures, program
@@ -177,7 +177,7 @@ def _authorization(random: Random, accounts: Mapping[EthAddress, Account]) -> Au
     unsigned = Authorization(random.choice((0, 1, 1, 2)), lent, nonce, 0, 0, 0)
     signature = _KEYS_OF_SIGNERS[number].sign_recoverable(unsigned.digest(), hasher=None)
     r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
-    return replace(unsigned, parity=signature[64], r=r, s=s)
+    return unsigned._replace(y_parity=signature[64], r=r, s=s)
 
 
 def _listed(

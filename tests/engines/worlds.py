@@ -10,6 +10,7 @@ from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import unwrap_return
+from bridge.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from devtools.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
@@ -19,7 +20,7 @@ from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import Account, accounts, install
-from runtimes.evm.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, InvalidTransaction, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
 
@@ -113,7 +114,7 @@ class EthereumWorld:
         transaction = self._transaction(call, gas_limit)
         with self.machine.trial():
             try:
-                result = EthereumExecutor(self.machine).apply_transaction(transaction)
+                result = EthereumExecutor(self.machine).apply_transaction(transaction, SENDER)
             except InvalidTransaction:
                 return Outcome(-1, 0, b"", (), ())
             return Outcome(result.exit_code, result.gas_used, result.output, result.logs, actors(self.machine))
@@ -122,7 +123,7 @@ class EthereumWorld:
         """Every account behind a transaction."""
         before = self.machine.snapshot()
         try:
-            EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit))
+            EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit), SENDER)
             return dict(accounts(self.machine))
         finally:
             self.machine.restore(before)
@@ -131,7 +132,7 @@ class EthereumWorld:
         kind, price = SET_CODE if call.authorizations else ACCESS_LIST if call.listed else LEGACY, self._price
         return Transaction(
             kind,
-            SENDER,
+            None,
             0,
             call.to,
             call.value,

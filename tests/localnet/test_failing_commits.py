@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.execution import Candidate
+from localnet.candidates import Candidate
 from localnet.records import Tipset
 from store.blockstore import StoreFull
 from tests.localnet.conftest import Clock

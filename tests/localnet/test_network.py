@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
+from bridge.transaction_messages import signed_message
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, Fatal, InvalidInput
@@ -384,7 +385,7 @@ def test_the_network_takes_a_delegated_message_as_the_transaction_that_it_is(net
         DYNAMIC_FEE, network.chain_id, 0, network.accounts[1].address, 9, b"", 5_000_000, 1_000_000, 100_000
     )
     signed = account.sign(transaction)
-    assert network.submit_native(signed.signed_message()) == signed.hash()
+    assert network.submit_native(signed_message(signed, account.address)) == signed.hash()
     assert network.receipt(signed.hash()).succeeded
 
 

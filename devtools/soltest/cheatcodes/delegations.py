@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.transactions import Authorization
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.ledger import EthereumLedger
 from devtools.soltest.cheatcodes.signing import account_of
 from devtools.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum.transactions import Authorization
 
 _SIGNED: Final = "(uint8,bytes32,bytes32,uint64,address)"
 Signed = tuple[int, bytes, bytes, int, EthAddress]
@@ -52,7 +51,7 @@ def _sign(
     signature = account.sign_digest(unsigned.digest())
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if attach:
-        _attach(context, replace(unsigned, parity=signature[64], r=r, s=s))
+        _attach(context, unsigned._replace(y_parity=signature[64], r=r, s=s))
     return signature[64], signature[:32], signature[32:64], number, to
 
 

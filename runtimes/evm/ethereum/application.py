@@ -11,6 +11,7 @@ from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
+from bridge.transactions import Authorization, Transaction
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
@@ -28,18 +29,12 @@ from hypervisor.types import (
     TokenAmount,
 )
 from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum import prices, transactions
+from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, is_delegation
 from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
-from runtimes.evm.ethereum.transactions import (
-    Authorization,
-    BlockLimits,
-    InvalidTransaction,
-    Refusal,
-    Transaction,
-)
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal
 from store.cid import RAW
 
 if TYPE_CHECKING:
@@ -77,13 +72,15 @@ class Application:
         self,
         machine: "Hypervisor",
         transaction: Transaction,
-        limits: BlockLimits | None,
+        sender: EthAddress,
+        limits: BlockLimits | None = None,
         entry: Entry | None = None,
         paid: bool = True,
     ) -> None:
         """`entry` is the first call of a message that is no transaction; what is not `paid` has no price at all."""
         self._machine = machine
         self._transaction = transaction
+        self._sender = sender
         self._entry = entry
         self._block = block_of(machine)
         self._fork = fork_named(self._block.fork)
@@ -91,16 +88,15 @@ class Application:
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid
         self._kept = True
-        self._price = transaction.gas_price(machine.context.base_fee) if paid else 0
-        sender_address = transaction.sender
+        self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._calls = EthereumCalls(
-            machine, self._gas, ActorID(0), _delegated(sender_address), transaction.nonce, self._surroundings()
+            machine, self._gas, ActorID(0), _delegated(sender), transaction.nonce, self._surroundings()
         )
         self._accounts = self._calls.accounts
 
     def apply(self) -> TransactionResult:
         """Check, pay, call, settle."""
-        transactions.check(self._transaction, self._fork, self._limits)
+        validation.check(self._transaction, self._fork, self._limits)
         return self._carry_out(self._check_sender())
 
     def ask(self, kept: bool = True) -> TransactionResult:
@@ -110,12 +106,12 @@ class Application:
         """
         self._kept = kept
         transaction, accounts = self._transaction, self._accounts
-        transactions.check_size(transaction, replace(self._fork, transaction_gas_cap=None))
+        validation.check_size(transaction, replace(self._fork, transaction_gas_cap=None))
         if self._paid:
-            transactions.check_fees(transaction, self._limits)
-        sender = accounts.find(transaction.sender)
+            validation.check_fees(transaction, self._limits)
+        sender = accounts.find(self._sender)
         self._check_funds(accounts.balance(sender))
-        return self._carry_out(accounts.bring_into_being(transaction.sender) if sender is None else sender)
+        return self._carry_out(accounts.bring_into_being(self._sender) if sender is None else sender)
 
     def _carry_out(self, sender: ActorID) -> TransactionResult:
         self._calls.origin = sender
@@ -136,7 +132,7 @@ class Application:
         Where nothing of it is `kept`, as with `ask`; whoever calls takes the rest back then.
         """
         self._kept = kept
-        sender = self._accounts.find(self._transaction.sender)
+        sender = self._accounts.find(self._sender)
         if sender is None:
             raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender does not exist")
         self._calls.origin = sender
@@ -147,7 +143,7 @@ class Application:
     def billed(self, used: int) -> int:
         """What a call that used so much gas would be billed beyond the price of being a transaction."""
         transaction = self._transaction
-        intrinsic = transaction.intrinsic_gas()
+        intrinsic = validation.intrinsic_gas(transaction)
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
     def apply_of_system(self) -> TransactionResult:
@@ -161,7 +157,7 @@ class Application:
 
     def _check_sender(self) -> ActorID:
         transaction, accounts = self._transaction, self._accounts
-        sender = accounts.find(transaction.sender)
+        sender = accounts.find(self._sender)
         nonce = 0 if sender is None else accounts.nonce(sender)
         if transaction.nonce != nonce:
             low = transaction.nonce < nonce
@@ -169,7 +165,7 @@ class Application:
             raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
         self._check_funds(accounts.balance(sender))
         if sender is None:
-            return accounts.bring_into_being(transaction.sender)
+            return accounts.bring_into_being(self._sender)
         code = accounts.code(sender)
         if code and not (self._fork.delegations and is_delegation(code)):
             raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender is a contract")
@@ -178,7 +174,7 @@ class Application:
     def _check_funds(self, balance: int) -> None:
         transaction = self._transaction
         cost = transaction.gas_limit * (transaction.max_fee if self._paid else 0) + transaction.value
-        cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
+        cost += validation.blob_gas(transaction) * transaction.max_fee_per_blob_gas
         if balance < cost:
             raise InvalidTransaction(
                 Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
@@ -186,15 +182,15 @@ class Application:
 
     def _prepay(self, sender: ActorID) -> None:
         transaction = self._transaction
-        cost = transaction.gas_limit * self._price + transaction.blob_gas * self._limits.blob_base_fee
+        cost = transaction.gas_limit * self._price + validation.blob_gas(transaction) * self._limits.blob_base_fee
         self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
-        self._gas.charge("OnIntrinsicGas", transaction.intrinsic_gas())
+        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction))
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
         accounts.warm_all(
-            (*self._fork.precompiles, *self._calls.filecoin_precompiles, self._block.coinbase, transaction.sender)
+            (*self._fork.precompiles, *self._calls.filecoin_precompiles, self._block.coinbase, self._sender)
         )
         if transaction.to is not None:
             accounts.warm(transaction.to)
@@ -228,7 +224,7 @@ class Application:
 
     def _is_for_here(self, authorization: Authorization) -> bool:
         chain = self._machine.context.chain_id
-        return authorization.chain_id in (0, chain) and authorization.nonce < transactions.MAX_NONCE
+        return authorization.chain_id in (0, chain) and authorization.nonce < validation.MAX_NONCE
 
     # --- the call ---------------------------------------------------------------------------------------------
 
@@ -244,7 +240,7 @@ class Application:
                 accounts.warm(delegate)
             to = accounts.filecoin_address(transaction.to)
             return self._send(Call(sender, to, INVOKE_EVM, params, value)), None
-        address = create_address(transaction.sender, transaction.nonce)
+        address = create_address(self._sender, transaction.nonce)
         accounts.warm(address)
         there = accounts.find(address)
         if there is not None and accounts.collides(there):
@@ -274,13 +270,13 @@ class Application:
         rest = (transaction.gas_limit - used) * self._price
         accounts.add_balance(sender, rest)
         tip, burnt = self._pay_coinbase(used)
-        accounts.touch(transaction.sender)
+        accounts.touch(self._sender)
         gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
         return self._finish(result, created, used, gas)
 
     def _after_refund(self, used: int, refund: int) -> int:
         used -= min(used // prices.REFUND_QUOTIENT, refund)
-        return max(used, self._transaction.floor_gas(self._fork))
+        return max(used, validation.floor_gas(self._transaction, self._fork))
 
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
         logs: tuple[tuple[EthAddress, Log], ...] = ()
@@ -309,7 +305,7 @@ class Application:
         if tip:
             actor = accounts.find(coinbase)
             accounts.add_balance(accounts.bring_into_being(coinbase) if actor is None else actor, tip)
-        burnt = used * base_fee + self._transaction.blob_gas * self._limits.blob_base_fee
+        burnt = used * base_fee + validation.blob_gas(self._transaction) * self._limits.blob_base_fee
         if burnt:
             accounts.add_balance(BURNT_FUNDS_ACTOR, burnt)
         return tip, burnt
@@ -338,7 +334,7 @@ class Application:
                 chain_id=context.chain_id,
                 base_fee=context.base_fee,
             ),
-            origin=transaction.sender,
+            origin=self._sender,
             blob_hashes=transaction.blob_hashes,
             blob_base_fee=self._limits.blob_base_fee,
         )

@@ -17,12 +17,12 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
+from bridge.transactions import LEGACY, SignedTransaction
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of
 from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
-from runtimes.evm.ethereum.transactions import LEGACY, BlockLimits
-from runtimes.evm.ethereum.wire import SignedTransaction
+from runtimes.evm.ethereum.validation import BlockLimits, blob_gas
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
@@ -100,7 +100,7 @@ class BlockRun:
             executor.system_call(BLOCK_HASHES, parent_hash)
 
     def apply(self, signed: SignedTransaction) -> Applied:
-        """Apply a transaction. Raises InvalidTransaction, with nothing changed."""
+        """Apply a transaction. Raises InvalidTransaction and TransactionError, with nothing changed."""
         whole = block_limits(self.machine)
         limits = BlockLimits(
             gas=whole.gas - self.gas_used,
@@ -109,9 +109,9 @@ class BlockRun:
             blob_base_fee=whole.blob_base_fee,
             chain_id=whole.chain_id,
         )
-        result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, limits)
+        result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, signed.sender(), limits)
         self.gas_used += result.gas_used
-        self.blob_gas_used += signed.transaction.blob_gas
+        self.blob_gas_used += blob_gas(signed.transaction)
         applied = Applied(signed, result, self.gas_used)
         self.applied.append(applied)
         return applied

@@ -13,6 +13,7 @@ from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_
 from bridge.ethereum_execution import ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
+from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
@@ -33,17 +34,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.messages import transaction_of
-from runtimes.evm.ethereum.transactions import (
-    DYNAMIC_FEE,
-    SET_CODE,
-    Authorization,
-    BlockLimits,
-    InvalidTransaction,
-    Refusal,
-    Transaction,
-    check,
-)
-from runtimes.evm.ethereum.wire import decode
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal, check
 from runtimes.evm.runtime import ETHEREUM
 from store.cid import Cid
 from store.kamt import Kamt
@@ -75,20 +66,22 @@ class EthereumExecutor:
         self._hashes: dict[Cid, Kamt] = {}
         """The storage of the contract of block hashes, as the last block left it, by its root."""
 
-    def apply_transaction(self, transaction: Transaction, limits: BlockLimits | None = None) -> TransactionResult:
-        """Apply a transaction; `limits` says what is left in the block (default: a whole one).
+    def apply_transaction(
+        self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
+    ) -> TransactionResult:
+        """Apply a sender's transaction; `limits` says what is left in the block (default: a whole one).
 
         Raises InvalidTransaction, with nothing changed.
         """
-        return self._whole(lambda: Application(self._machine, transaction, limits).apply())
+        return self._whole(lambda: Application(self._machine, transaction, sender, limits).apply())
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
         """Call a contract in the name of the system: no fees, nothing warm, gas of its own.
 
         What it returned, None where nothing is at the address or the call failed.
         """
-        system = Transaction(DYNAMIC_FEE, SYSTEM_ADDRESS, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
-        result = self._whole(Application(self._machine, system, None).apply_of_system)
+        system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
+        result = self._whole(Application(self._machine, system, SYSTEM_ADDRESS).apply_of_system)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:
@@ -129,10 +122,10 @@ class EthereumExecutor:
 
     # --- what a chain asks (`bridge.ethereum_execution.EthereumExecution`) ------------------------------------
 
-    def apply_signed(self, raw: bytes) -> ApplyResult:
-        """Apply a signed transaction of any type, in the bytes of the wire. Raises InvalidTransaction, WireError."""
-        transaction = decode(raw).transaction
-        return self._told(transaction, lambda: self.apply_transaction(transaction))
+    def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
+        """Apply a transaction that this sender signed. Raises InvalidTransaction."""
+        transaction = signed.transaction
+        return self._told(transaction, sender, lambda: self.apply_transaction(transaction, sender))
 
     def ask(self, question: Question) -> ApplyResult:
         """What a call from outside does, which the caller takes back. Raises InvalidTransaction.
@@ -141,25 +134,22 @@ class EthereumExecutor:
         receipt of any other has no root of events.
         """
         transaction = self._transaction_of(question)
-        application = Application(self._machine, transaction, None, paid=question.max_fee > 0)
+        application = Application(self._machine, transaction, question.sender, paid=question.max_fee > 0)
         kept = question.to is None or self._machine.tracer is not None
-        return self._told(transaction, lambda: self._whole(lambda: application.ask(kept)), kept)
+        return self._told(transaction, question.sender, lambda: self._whole(lambda: application.ask(kept)), kept)
 
     def apply_unpaid(self, message: Message) -> ApplyResult:
         """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
-        transaction, entry = transaction_of(self._machine, message)
-        application = Application(self._machine, transaction, None, entry, paid=False)
-        return self._told(transaction, lambda: self._whole(application.ask))
+        sender, transaction, entry = transaction_of(self._machine, message)
+        application = Application(self._machine, transaction, sender, None, entry, paid=False)
+        return self._told(transaction, sender, lambda: self._whole(application.ask))
 
-    def check(self, transaction: Message | bytes, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or signed transaction, whoever sends it.
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
+        """Whether a block with this base fee may hold a message or transaction, whoever sends it.
 
-        Raises InvalidTransaction, WireError.
+        Raises InvalidTransaction.
         """
-        if isinstance(transaction, bytes):
-            found = decode(transaction).transaction
-        else:
-            found, _ = transaction_of(self._machine, transaction)
+        found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
         limits = block_limits(self._machine)
         check(found, fork_named(block_of(self._machine).fork), replace(limits, base_fee=base_fee))
 
@@ -200,7 +190,7 @@ class EthereumExecutor:
         sender = accounts.find(question.sender)
         return Transaction(
             type=SET_CODE if question.authorizations else DYNAMIC_FEE,
-            sender=question.sender,
+            chain_id=None,
             nonce=0 if sender is None else accounts.nonce(sender),
             to=question.to,
             value=question.value,
@@ -209,14 +199,16 @@ class EthereumExecutor:
             max_fee=question.max_fee,
             max_priority_fee=question.max_priority_fee,
             access_list=question.access_list,
-            authorizations=tuple(Authorization(*item) for item in question.authorizations),
+            authorizations=question.authorizations,
         )
 
-    def _told(self, transaction: Transaction, apply: Callable[[], TransactionResult], kept: bool = True) -> ApplyResult:
+    def _told(
+        self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
+    ) -> ApplyResult:
         """The result as a message's, with a tracer told of it as of one."""
         tracer, to = self._machine.tracer, transaction.to
         if tracer is not None:
-            address = Address.delegated(EAM_NAMESPACE, transaction.sender)
+            address = Address.delegated(EAM_NAMESPACE, sender)
             receiver = Address.id(EAM_ACTOR) if to is None else Address.delegated(EAM_NAMESPACE, to)
             tracer.event(MessageStarted(address, receiver, INVOKE_EVM, transaction.nonce, False))
         result = self._as_applied(apply(), kept)
@@ -228,8 +220,8 @@ class EthereumExecutor:
 
     def _refused_or_applied(self, message: Message, implicit: bool) -> ApplyResult:
         try:
-            transaction, entry = transaction_of(self._machine, message)
-            application = Application(self._machine, transaction, None, entry)
+            sender, transaction, entry = transaction_of(self._machine, message)
+            application = Application(self._machine, transaction, sender, None, entry)
             result = self._whole(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)

@@ -1,8 +1,8 @@
 """Filecoin's messages as Ethereum's transactions: what the executor does with a message under Ethereum's rules.
 
 InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are what transactions become on the
-network (`bridge.transactions`), and are taken back to them. Anything else is called as it stands, its parameters paid
-for like calldata.
+network (`bridge.transaction_messages`), and are taken back to them. Anything else is called as it stands, its
+parameters paid for like calldata.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from bridge.addresses import EthAddress, masked_id
 from bridge.cbor import ParamsError, read_byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
 from runtimes.evm.ethereum.accounts import ethereum_address
-from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Refusal, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction, Refusal
 from store.cid import CBOR, RAW
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Entry:
     params: Block | None
 
 
-def transaction_of(machine: "Hypervisor", message: Message) -> tuple[Transaction, Entry | None]:
-    """The transaction that a message is, and its first call where Ethereum has none like it.
+def transaction_of(machine: "Hypervisor", message: Message) -> tuple[EthAddress, Transaction, Entry | None]:
+    """The sender and the transaction that a message is, and its first call where Ethereum has none like it.
 
     Raises InvalidTransaction for a sender that does not exist.
     """
@@ -49,7 +50,7 @@ def transaction_of(machine: "Hypervisor", message: Message) -> tuple[Transaction
         to, entry = sender, Entry(message.to, message.method, params)
     transaction = Transaction(
         type=DYNAMIC_FEE,
-        sender=sender,
+        chain_id=None,
         nonce=message.nonce,
         to=to,
         value=message.value,
@@ -58,7 +59,7 @@ def transaction_of(machine: "Hypervisor", message: Message) -> tuple[Transaction
         max_fee=message.gas_fee_cap,
         max_priority_fee=message.gas_premium,
     )
-    return transaction, entry
+    return sender, transaction, entry
 
 
 def _address(machine: "Hypervisor", address: Address) -> EthAddress | None:

@@ -11,6 +11,8 @@ from bridge import rlp
 from bridge.ethereum_block import EthereumBlock
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.struct_logs import EnoughLogged, LogTooLong, StructLogger, StructLogOptions, struct_log_trace
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import SignedTransaction
 from devtools.vectors.ethereum_json import read_accounts
 from devtools.vectors.statetest import base_machine
 from hypervisor.address import Address
@@ -20,7 +22,6 @@ from hypervisor.tracing import CallEnded, CallStarted, Dispatched, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import install
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.wire import SignedTransaction, decode
 from store.cid import Cid
 from tests.conftest import data_file
 
@@ -34,7 +35,7 @@ def blocks() -> list[list[SignedTransaction]]:
     for _ in range(2):
         size = int.from_bytes(data[at + 1 : at + 1 + data[at] - 0xF7], "big") + 1 + data[at] - 0xF7
         transactions = rlp.read_list(rlp.read_list(rlp.decode(data[at : at + size]))[1])
-        found.append([decode(rlp.encode(rlp.read_list(item))) for item in transactions])
+        found.append([parse_transaction(rlp.encode(rlp.read_list(item))) for item in transactions])
         at += size
     return found
 
@@ -48,7 +49,7 @@ def answers(name: str) -> list[Any]:
 def apply(machine: Hypervisor, signed: SignedTransaction, options: StructLogOptions) -> list[dict[str, Any]]:
     logger = StructLogger(options, ROOM)
     machine.tracer = logger
-    EthereumExecutor(machine).apply_transaction(signed.transaction)
+    EthereumExecutor(machine).apply_transaction(signed.transaction, signed.sender())
     machine.tracer = None
     return logger.logs
 

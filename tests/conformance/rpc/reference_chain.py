@@ -15,9 +15,9 @@ from typing import Any
 
 from bridge import rlp
 from bridge.addresses import EthAddress
+from bridge.transaction_parsing import parse_transaction
 from localnet import Network
 from localnet.rpc.node import Node
-from runtimes.evm.ethereum.wire import decode
 from tests.conformance.rpc.spec import folder
 from tests.localnet.rpc.conftest import Client
 
@@ -41,8 +41,8 @@ def replayed() -> Iterator[Client]:
                 if raw[0] != _BLOB:
                     network.submit(raw)
             assert network.mine().height == _number(header[_NUMBER])
-            for blob in [decode(raw).transaction for raw in transactions if raw[0] == _BLOB]:
-                network.set_nonce(f"0x{blob.sender.hex()}", blob.nonce + 1)
+            for blob in [parse_transaction(raw) for raw in transactions if raw[0] == _BLOB]:
+                network.set_nonce(f"0x{blob.sender().hex()}", blob.transaction.nonce + 1)
         network.automine = True
         yield Client(Node(network))
 

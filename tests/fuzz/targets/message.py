@@ -10,7 +10,8 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from bridge.transactions import TransactionError, from_signed_message
+from bridge.transaction_messages import from_signed_message
+from bridge.transactions import TransactionError
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError

@@ -9,7 +9,8 @@ import pytest
 
 from hypervisor.machine import Hypervisor
 from localnet import Network, pending
-from localnet.execution import Candidate, execute
+from localnet.candidates import Candidate
+from localnet.execution import execute
 from localnet.records import Execution
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock

@@ -19,6 +19,7 @@ from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return, unwrap_return
+from bridge.transactions import LEGACY, Transaction
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
@@ -28,7 +29,6 @@ from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmou
 from runtimes.evm.ethereum.alloc import Account, accounts, install
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.transactions import LEGACY, Transaction
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
 from tests.runtimes.evm.chain import Chain, open_machine
@@ -163,8 +163,8 @@ class OnEthereum:
     ) -> tuple[TransactionResult, dict[EthAddress, Account]]:
         self._machine.restore(self._before)
         install(self._machine, pre | {SENDER: Account(balance=10**24)})
-        transaction = Transaction(LEGACY, SENDER, 0, to, 0, data, gas, 0, 0)
-        result = EthereumExecutor(self._machine).apply_transaction(transaction)
+        transaction = Transaction(LEGACY, None, 0, to, 0, data, gas, 0, 0)
+        result = EthereumExecutor(self._machine).apply_transaction(transaction, SENDER)
         return result, dict(accounts(self._machine))
 
 

@@ -13,13 +13,15 @@ import pytest
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import LEGACY, Transaction
 from hypervisor.errors import MessageError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import Account, install
-from runtimes.evm.ethereum.transactions import LEGACY, InvalidTransaction, Refusal, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction, Refusal
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
@@ -45,19 +47,20 @@ def machine(rules: str, engine: str) -> Hypervisor:
 @pytest.mark.parametrize("limit", [1 << 64, (1 << 64) + 21_000, 1 << 128, 1 << 256])
 def test_a_transaction_with_gas_of_more_than_64_bits_is_none(engine: str, limit: int) -> None:
     with machine("ethereum", engine) as made:
-        before, transaction = made.flush(), Transaction(LEGACY, SENDER, 0, CONTRACT, 0, b"", limit, 0, 0)
+        before, transaction = made.flush(), Transaction(LEGACY, None, 0, CONTRACT, 0, b"", limit, 0, 0)
         with pytest.raises(InvalidTransaction) as refused:
-            EthereumExecutor(made).apply_transaction(transaction)
+            EthereumExecutor(made).apply_transaction(transaction, SENDER)
         assert refused.value.refusal is Refusal.GASLIMIT_OVERFLOW
         assert made.flush() == before
         most = replace(transaction, gas_limit=(1 << 64) - 1)
-        result = EthereumExecutor(made).apply_transaction(most)
+        result = EthereumExecutor(made).apply_transaction(most, SENDER)
         assert (result.success, result.gas_used) == (True, 21_000 + 2 + 2 + 22_100)  # GAS, PUSH0, SSTORE of a cold slot
 
 
 def test_the_official_bytes_of_such_a_transaction_are_refused() -> None:
+    signed = parse_transaction(OVERFLOW_64)
     with machine("ethereum", "fast") as made, pytest.raises(InvalidTransaction, match="GASLIMIT_OVERFLOW"):
-        EthereumExecutor(made).apply_signed(OVERFLOW_64)
+        EthereumExecutor(made).apply_signed(signed, signed.sender())
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])

@@ -11,9 +11,9 @@ import pytest
 
 from bridge.ethereum_execution import Question
 from bridge.params import CreateReturn
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, Transaction
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 
@@ -50,7 +50,7 @@ def test_a_question_has_the_transactions_answer_and_writes_nothing(written: list
         with made.trial():
             asked = executor.ask(Question(SENDER, CONTRACT, GAS))
         assert not written
-        done = executor.apply_transaction(Transaction(DYNAMIC_FEE, SENDER, 0, CONTRACT, 0, b"", GAS, 0, 0))
+        done = executor.apply_transaction(Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", GAS, 0, 0), SENDER)
         assert written
     assert (asked.exit_code, asked.gas_used, asked.return_data) == (done.exit_code, done.gas_used, done.output)
     assert asked.events == done.events

@@ -9,12 +9,12 @@ from typing import Any
 
 from bridge.addresses import EthAddress, masked_id
 from bridge.ethereum_block import EthereumBlock
+from bridge.transactions import ACCESS_LIST, Transaction
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import Account, accounts, install
 from runtimes.evm.ethereum.application import TransactionResult
-from runtimes.evm.ethereum.transactions import ACCESS_LIST, Transaction
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT, CALLEE, OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
@@ -99,8 +99,8 @@ class Twins:
                 WRITER: Account(9, 1, assemble("1 6 SSTORE")),
                 **(pre or {}),
             })  # fmt: skip
-            transaction = Transaction(ACCESS_LIST, SENDER, 0, CONTRACT, 0, b"", gas, 1, 1, access_list=listed)
-            result = EthereumExecutor(machine).apply_transaction(transaction)
+            transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, 0, b"", gas, 1, 1, access_list=listed)
+            result = EthereumExecutor(machine).apply_transaction(transaction, SENDER)
             machine.flush()
             return After(result, dict(accounts(machine)))
         finally:

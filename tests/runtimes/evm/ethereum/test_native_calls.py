@@ -17,6 +17,7 @@ from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.cbor import byte_string, read_byte_string
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -29,7 +30,7 @@ from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, Tra
 from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import Account, accounts, install
-from runtimes.evm.ethereum.transactions import DYNAMIC_FEE, InvalidTransaction, Transaction
+from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import CBOR
 from store.codec import encode
 from tests.crossing.puppet import Script, puppet
@@ -292,9 +293,9 @@ def test_a_negative_value_is_no_transaction() -> None:
     result = world.message(to_filecoin(STORER), INVOKE_EVM, b"", value=-5)
     assert (result.exit_code, result.gas_used) == (2, 0)
     assert "RLP_INVALID_VALUE" in result.message
-    bare = Transaction(DYNAMIC_FEE, SENDER, 0, STORER, -1, b"", 100_000, 0, 0)
+    bare = Transaction(DYNAMIC_FEE, None, 0, STORER, -1, b"", 100_000, 0, 0)
     with pytest.raises(InvalidTransaction, match="RLP_INVALID_VALUE"):
-        EthereumExecutor(world.machine).apply_transaction(bare)
+        EthereumExecutor(world.machine).apply_transaction(bare, SENDER)
     assert (world.everything(), world.facts()) == before
 
 

@@ -1,29 +1,18 @@
-"""Ethereum's transactions of types 0 to 4 with what makes one invalid. What they do is the executor's.
+"""What makes a transaction invalid under Ethereum's rules, and what it pays for being one.
 
-Money in attoFIL, the place of wei; fees for one gas. Rules: the execution specifications' transactions; EIP-2930, 1559,
-4844, 7702. `Refusal` names are those of Ethereum's test fixtures.
+Money in attoFIL, the place of wei; fees for one gas. Rules: the execution specifications' transactions; EIP-2930,
+1559, 4844, 7623, 7702. `Refusal` names are those of Ethereum's test fixtures.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from eth_hash.auto import keccak
-
-from bridge import rlp
-from bridge.addresses import EthAddress
 from bridge.ethereum_execution import RefusedTransaction
+from bridge.transactions import BLOB, SET_CODE, Transaction
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.signatures import HALF_ORDER, recover
 
-LEGACY: Final = 0
-ACCESS_LIST: Final = 1
-DYNAMIC_FEE: Final = 2
-BLOB: Final = 3
-SET_CODE: Final = 4
-
-_AUTHORIZATION_MAGIC: Final = b"\x05"
 VERSIONED_HASH: Final = 1
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_GAS: Final = (1 << 64) - 1
@@ -68,74 +57,33 @@ class InvalidTransaction(RefusedTransaction):
         self.refusal = refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """An account's word that it lends itself the code behind `address`, with its signature."""
-
-    chain_id: int
-    address: EthAddress
-    nonce: int
-    parity: int
-    r: int
-    s: int
-
-    def signer(self) -> EthAddress | None:
-        """The account, None where the signature is nobody's or not canonical."""
-        if self.s > HALF_ORDER:
-            return None
-        return recover(self.digest(), self.parity, self.r, self.s)
-
-    def digest(self) -> bytes:
-        """What is signed."""
-        content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
-        return bytes(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)))
+def blob_gas(transaction: Transaction) -> int:
+    """The blob gas that a transaction uses."""
+    return prices.BLOB * len(transaction.blob_hashes)
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A transaction with its sender. `to` is None where a contract is created; for types 0 and 1 both fees are the
-    gas price. The access list pairs addresses with slots.
-    """
+def intrinsic_gas(transaction: Transaction) -> int:
+    """What is paid before anything runs."""
+    data = transaction.data
+    zeros = data.count(0)
+    gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(data) - zeros)
+    if transaction.to is None:
+        gas += prices.TRANSACTION_CREATE + prices.INIT_CODE_WORD * prices.words(len(data))
+    for _, slots in transaction.access_list:
+        gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
+    return gas + prices.AUTHORIZATION * len(transaction.authorizations)
 
-    type: int
-    sender: EthAddress
-    nonce: int
-    to: EthAddress | None
-    value: int
-    data: bytes
-    gas_limit: int
-    max_fee: int
-    max_priority_fee: int
-    chain_id: int | None = None
-    access_list: tuple[tuple[EthAddress, tuple[int, ...]], ...] = ()
-    max_fee_per_blob_gas: int = 0
-    blob_hashes: tuple[bytes, ...] = ()
-    authorizations: tuple[Authorization, ...] = ()
 
-    @property
-    def blob_gas(self) -> int:
-        """The blob gas that the transaction uses."""
-        return prices.BLOB * len(self.blob_hashes)
+def floor_gas(transaction: Transaction, fork: Fork) -> int:
+    """The least that is paid in the end."""
+    if not fork.calldata_floor:
+        return 0
+    return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * prices.calldata_tokens(transaction.data)
 
-    def intrinsic_gas(self) -> int:
-        """What is paid before anything runs."""
-        zeros = self.data.count(0)
-        gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(self.data) - zeros)
-        if self.to is None:
-            gas += prices.TRANSACTION_CREATE + prices.INIT_CODE_WORD * prices.words(len(self.data))
-        for _, slots in self.access_list:
-            gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
-        return gas + prices.AUTHORIZATION * len(self.authorizations)
 
-    def floor_gas(self, fork: Fork) -> int:
-        """The least that is paid in the end."""
-        if not fork.calldata_floor:
-            return 0
-        return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * prices.calldata_tokens(self.data)
-
-    def gas_price(self, base_fee: int) -> int:
-        """What one gas costs the sender in a block."""
-        return min(self.max_fee, base_fee + self.max_priority_fee)
+def gas_price(transaction: Transaction, base_fee: int) -> int:
+    """What one gas costs the sender in a block."""
+    return min(transaction.max_fee, base_fee + transaction.max_priority_fee)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +119,7 @@ def check_size(transaction: Transaction, fork: Fork) -> None:
         raise InvalidTransaction(
             Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
         )
-    limit, intrinsic, floor = transaction.gas_limit, transaction.intrinsic_gas(), transaction.floor_gas(fork)
+    limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction), floor_gas(transaction, fork)
     if limit > MAX_GAS:
         raise InvalidTransaction(Refusal.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits")
     if intrinsic > limit:
@@ -196,7 +144,7 @@ def _check_room(transaction: Transaction, block: BlockLimits) -> None:
         raise InvalidTransaction(
             Refusal.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
         )
-    if transaction.blob_gas > block.blob_gas:
+    if blob_gas(transaction) > block.blob_gas:
         raise InvalidTransaction(
             Refusal.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
             f"{len(transaction.blob_hashes)} blobs are more than the block has room for",

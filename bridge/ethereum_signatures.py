@@ -5,6 +5,7 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress
+from hypervisor.signatures import recover_secp256k1
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_ORDER: Final = ORDER // 2
@@ -13,13 +14,12 @@ HALF_ORDER: Final = ORDER // 2
 
 def recover(digest: bytes, parity: int, r: int, s: int) -> EthAddress | None:
     """The signer's address, None for numbers that are no key's signature of the hash."""
-    from coincurve import PublicKey
-
     if parity not in (0, 1) or not 0 < r < ORDER or not 0 < s < ORDER:
         return None
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
-    try:
-        key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except Exception:  # noqa: BLE001  # the library raises bare Exception for a point that is not on the curve
-        return None
-    return EthAddress(keccak(key.format(compressed=False)[1:])[12:])
+    key = recover_secp256k1(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]))
+    return None if key is None else key_address(key)
+
+
+def key_address(public_key: bytes) -> EthAddress:
+    """The Ethereum address of a 65-byte uncompressed public key."""
+    return EthAddress(bytes(keccak(public_key[1:])[12:]))

@@ -1,0 +1,183 @@
+"""Ethereum's transactions as Filecoin messages, and back.
+
+A transaction becomes a message of the sender's f410 address: to the Ethereum address manager's CreateExternal where it
+creates a contract, else to InvokeEVM of the receiver. Its signature is carried with type 3 (delegated) in a form that
+tells the kinds of transaction apart, so that the transaction, and with it its hash, can be made again from the message.
+Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
+Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
+send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
+have them, the signature holds the whole transaction behind the prefix 0x04 (`whole_message`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge import rlp
+from bridge.addresses import EthAddress, from_delegated, to_ethereum, to_filecoin, unmask_id
+from bridge.cbor import ParamsError, byte_string, read_byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SignedTransaction, Transaction, TransactionError
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, Gas, MethodNumber, TokenAmount
+
+_HOMESTEAD_PREFIX: Final = 1
+_EIP_155_PREFIX: Final = 2
+_ACCESS_LIST_PREFIX: Final = 3
+_WHOLE_PREFIX: Final = 4
+_CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
+"""The types of transactions that a message can hold, if their access list is empty."""
+_SIGNATURE: Final = 65
+
+
+# --- there ------------------------------------------------------------------------------------------------------------
+
+
+def message_of(transaction: Transaction, sender: EthAddress) -> Message:
+    """The Filecoin message of a transaction; AddressError for a sender that is a masked ID, TransactionError."""
+    if unmask_id(sender) is not None:
+        raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
+    return message_from(transaction, Address.delegated(EAM_NAMESPACE, sender))
+
+
+def message_from(transaction: Transaction, sender: Address) -> Message:
+    """The message in the name of any actor, which need not be one that signs. Raises TransactionError."""
+    transaction.check()
+    if transaction.to is None:
+        to, method = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
+    else:
+        to, method = to_filecoin(transaction.to), INVOKE_EVM
+    return Message(
+        to,
+        sender,
+        nonce=transaction.nonce,
+        value=TokenAmount(transaction.value),
+        method=method,
+        params=byte_string(transaction.data) if transaction.data else b"",
+        gas_limit=Gas(transaction.gas_limit),
+        gas_fee_cap=TokenAmount(transaction.max_fee),
+        gas_premium=TokenAmount(transaction.max_priority_fee),
+    )
+
+
+def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
+    """The message that carries a transaction; `sender` is recovered where it is not known.
+
+    Raises TransactionError for what a message cannot hold: another type, an access list.
+    """
+    transaction = signed.transaction
+    if transaction.type not in _CARRIED:
+        raise TransactionError(
+            f"transactions of type {transaction.type} are not supported here: expected type 0, 1 or 2"
+        )
+    if transaction.access_list:
+        raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
+    signature = Signature(SignatureType.DELEGATED, _signature_bytes(signed))
+    return SignedMessage(message_of(transaction, sender or signed.sender()), signature)
+
+
+def whole_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
+    """As `signed_message`, for every transaction: what a message cannot hold is in its signature as it stands."""
+    transaction = signed.transaction
+    if transaction.type in _CARRIED and not transaction.access_list:
+        return signed_message(signed, sender)
+    signature = Signature(SignatureType.DELEGATED, bytes([_WHOLE_PREFIX]) + signed.raw())
+    return SignedMessage(message_of(transaction, sender or signed.sender()), signature)
+
+
+def _signature_bytes(signed: SignedTransaction) -> bytes:
+    scalars = signed.r.to_bytes(32, "big") + signed.s.to_bytes(32, "big")
+    if signed.transaction.type == DYNAMIC_FEE:
+        return scalars + bytes([signed.v])
+    if signed.transaction.type == ACCESS_LIST:
+        return bytes([_ACCESS_LIST_PREFIX]) + scalars + bytes([signed.v])
+    prefix = _HOMESTEAD_PREFIX if signed.transaction.chain_id is None else _EIP_155_PREFIX
+    return bytes([prefix]) + scalars + rlp.number(signed.v)
+
+
+# --- and back ---------------------------------------------------------------------------------------------------------
+
+
+def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransaction:
+    """The transaction that a message carries, on the chain of this id.
+
+    Raises TransactionError for another kind of signature and for a message that no transaction becomes.
+    """
+    if signed.signature.type is not SignatureType.DELEGATED:
+        raise TransactionError(f"a message signed with {signed.signature.type.name} carries no transaction")
+    data = signed.signature.data
+    if len(data) > _SIGNATURE + 1 and data[0] == _WHOLE_PREFIX:
+        return _from_whole(signed)
+    kind, chain, scalars, v = _read_signature(data, chain_id)
+    sender = from_delegated(signed.message.from_)
+    if sender is None:
+        raise TransactionError(f"sender {signed.message.from_} has no Ethereum address")
+    transaction = _from_message(signed.message, kind, chain)
+    parity = v if kind != LEGACY else v - 27 if chain is None else v - 35 - 2 * chain
+    if parity not in (0, 1):
+        raise TransactionError(f"the signature's v is {v}, which is not a transaction's on chain {chain_id}")
+    r, s = int.from_bytes(scalars[:32], "big"), int.from_bytes(scalars[32:], "big")
+    carried = SignedTransaction(transaction, parity, r, s)
+    if signed_message(carried, sender) != signed:
+        raise TransactionError("no Ethereum transaction becomes this message")
+    return carried
+
+
+def transaction_of(message: Message, chain_id: int) -> Transaction:
+    """The transaction of type 2 that becomes a message of an f410 address; TransactionError where none does."""
+    return _from_message(message, DYNAMIC_FEE, chain_id)
+
+
+def _from_whole(signed: SignedMessage) -> SignedTransaction:
+    carried = parse_transaction(signed.signature.data[1:])
+    sender = from_delegated(signed.message.from_)
+    if sender is None or whole_message(carried, sender) != signed:
+        raise TransactionError("the transaction in the message's signature is another one than the message")
+    return carried
+
+
+def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes, int]:
+    """(type of transaction, chain id, r and s, v) of a delegated signature."""
+    if len(data) == _SIGNATURE:
+        return DYNAMIC_FEE, chain_id, data[:64], data[64]
+    prefix, scalars, v = data[0] if data else 0, data[1:65], int.from_bytes(data[65:], "big")
+    if len(data) == _SIGNATURE + 1 and prefix == _HOMESTEAD_PREFIX:
+        return LEGACY, None, scalars, v
+    if len(data) == _SIGNATURE + 1 and prefix == _ACCESS_LIST_PREFIX:
+        return ACCESS_LIST, chain_id, scalars, v
+    if len(data) > _SIGNATURE and prefix == _EIP_155_PREFIX:
+        return LEGACY, chain_id, scalars, v
+    raise TransactionError(
+        f"a delegated signature of {len(data)} bytes that starts with {prefix} is not a transaction's"
+    )
+
+
+def _from_message(message: Message, kind: int, chain_id: int | None) -> Transaction:
+    if message.method == INVOKE_EVM:
+        actor = message.to.actor_id()
+        to = from_delegated(message.to) if actor is None else to_ethereum(actor, None)
+        if to is None:
+            raise TransactionError(f"receiver {message.to} has no Ethereum address")
+    elif message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
+        to = None
+    else:
+        raise TransactionError(f"method {message.method} of {message.to} is called by no transaction")
+    try:
+        data = read_byte_string(message.params) if message.params else b""
+    except ParamsError as error:
+        raise TransactionError(f"the parameters are not calldata: {error}") from None
+    return Transaction(
+        type=kind,
+        chain_id=chain_id,
+        nonce=message.nonce,
+        to=to,
+        value=message.value,
+        data=data,
+        gas_limit=message.gas_limit,
+        max_fee=message.gas_fee_cap,
+        max_priority_fee=message.gas_premium,
+    ).check()
