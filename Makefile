@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench bench-store bridge crash crash-epochs gc-check lane migration load fuzz records statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
+.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -87,6 +87,9 @@ engines: environment ## generated programs on the EVM engines and on pyrevm; ARG
 
 bench: environment ## speed, held against bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)
+
+hops: environment ## how long the way of a request is, counted in calls, held against bench/hops.toml; ARGS="--top 30" says of what
+	@$(RUN)/python -m bench.hops $(ARGS)
 
 bench-store: environment ## the store alone, up to 1,000,000 actors; ends with 1 where a message costs more there
 	@$(RUN)/python -m bench store growth $(ARGS)

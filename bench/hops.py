@@ -1,0 +1,346 @@
+"""How long the way through the house is, counted instead of timed: `python -m bench.hops [--json] [--top N] [WAY...]`.
+
+Python calls of our own packages, the source files that they are in, how often the way changes from one file to another,
+and how often it changes threads, for standard requests and messages from their bytes to the store. Transport (HTTP,
+sockets) is not in it. A generator counts whenever it goes on; so does each comprehension, which Python 3.12 and later
+run inside their function: the limits of hops.toml hold for 3.11, others print.
+
+hops.toml has two numbers of calls for a way: `held` is what it takes today and may not exceed, `goal` is where it is to
+get. Ends with 1 where a way is longer than it is held to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import threading
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from wasmtime import wat2wasm
+
+from bridge.addresses import EthAddress
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor import Address, Hypervisor, Message, deep_stack
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node
+from localnet.rpc.worker import Worker
+from store.cid import RAW, cid_of
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+PACKAGES: Final = ("hypervisor", "runtimes", "bridge", "store", "localnet")
+LIMITS: Final = Path(__file__).parent / "hops.toml"
+JUDGE: Final = (3, 11)
+"""The Python whose counts are held against the limits."""
+
+EPOCH_WORK: Final = "end_block"
+"""The function of what the network does after a tipset's messages, reward and cron: counted apart."""
+_FEE: Final = TokenAmount(2 * 10**9)
+_GAS: Final = Gas(10_000_000)
+_MANY: Final = 50
+"""Operations of one kind in a message, from which the cost of one is derived."""
+
+# PUSH0 CALLDATALOAD PUSH0 SSTORE STOP; and STOP
+STORES: Final = bytes.fromhex("5f355f5500")
+EMPTY: Final = b"\x00"
+
+
+@dataclass(slots=True)
+class Way:
+    """What was counted. `epoch_work` are the calls of reward and cron, which `calls` holds, too."""
+
+    calls: int = 0
+    functions: int = 0
+    files: int = 0
+    changes: int = 0
+    switches: int = 0
+    epoch_work: int = 0
+    most: Counter[str] = field(default_factory=Counter)
+    """How often each function was called."""
+
+    @property
+    def own(self) -> int:
+        """The calls without those of reward and cron."""
+        return self.calls - self.epoch_work
+
+
+class Counting:
+    """Counts on every thread that starts inside `watching`, while `counted` lasts."""
+
+    def __init__(self) -> None:
+        self._inside = tuple(f"{PROJECT / package}/" for package in PACKAGES)
+        self._own: dict[CodeType, bool] = {}
+        self._seen: list[tuple[CodeType, int, bool]] | None = None
+        self._depth = 0
+
+    @contextmanager
+    def watching(self) -> Iterator[Counting]:
+        """Let threads that start meanwhile be counted, this one, too."""
+        plain = deep_stack._live
+
+        def live(jobs: Any) -> None:
+            sys.setprofile(self._event)
+            plain(jobs)
+
+        deep_stack._live = live  # its threads are started without `threading`
+        threading.setprofile(self._event)
+        sys.setprofile(self._event)
+        try:
+            yield self
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+            deep_stack._live = plain
+
+    def count(self, action: Callable[[], object]) -> Way:
+        """The way of an action."""
+        self._seen, self._depth = [], 0
+        try:
+            action()
+        finally:
+            seen, self._seen = self._seen, None
+        return _way(seen)
+
+    def _event(self, frame: FrameType, event: str, _: Any) -> None:
+        if self._seen is None or (event != "call" and event != "return"):
+            return
+        code = frame.f_code
+        own = self._own.get(code)
+        if own is None:
+            own = self._own[code] = code.co_filename.startswith(self._inside)
+        if not own:
+            return
+        if code.co_name == EPOCH_WORK:
+            self._depth += 1 if event == "call" else -1
+        if event == "call":
+            self._seen.append((code, threading.get_ident(), self._depth > 0))
+
+
+def _way(seen: list[tuple[CodeType, int, bool]]) -> Way:
+    way = Way(calls=len(seen), epoch_work=sum(inside for *_, inside in seen))
+    way.functions = len({code for code, *_ in seen})
+    way.files = len({code.co_filename for code, *_ in seen})
+    for (code, thread, _), (following, other, _) in pairwise(seen):
+        way.changes += code.co_filename != following.co_filename
+        way.switches += thread != other
+    for code, _, inside in seen:
+        if not inside:
+            way.most[f"{Path(code.co_filename).relative_to(PROJECT)}:{code.co_firstlineno} {code.co_qualname}"] += 1
+    return way
+
+
+# --- the ways ---------------------------------------------------------------------------------------------------------
+
+
+def ways() -> Iterator[tuple[str, Way]]:
+    """Each standard way, by its name in hops.toml."""
+    with Counting().watching() as counting:
+        for rules in ("filecoin", "ethereum"):
+            yield from _requests(counting, rules)
+        yield "a native message", _native_message(counting)
+        yield "a WASM syscall", _syscall(counting)
+
+
+def _requests(counting: Counting, rules: str) -> Iterator[tuple[str, Way]]:
+    """A transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
+    with Network(rules=rules) as network:
+        worker = Worker()
+        try:
+            dispatcher = Dispatcher(Node(network), worker.run)
+            yield f"eth_sendRawTransaction, {rules}", _transaction(counting, network, dispatcher)
+            yield f"eth_call, {rules}", _call(counting, network, dispatcher)
+            yield f"an SSTORE, {rules}", _store(counting, network, dispatcher)
+        finally:
+            worker.stop()
+
+
+def _transaction(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+    contract = _deployed(network, STORES)
+    requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
+    for request in requests[:-1]:  # what is found once is found
+        _answer(dispatcher, request())
+    last = requests[-1]()
+    return counting.count(lambda: _answer(dispatcher, last))
+
+
+def _call(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+    to = f"0x{_deployed(network, EMPTY).hex()}"
+    request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
+    for _ in range(3):
+        _answer(dispatcher, request)
+    return counting.count(lambda: _answer(dispatcher, request))
+
+
+def _store(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+    """The part of one of many, beside a message with one."""
+    found = []
+    for stores in (1, 1 + _MANY):
+        contract = _deployed(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
+        for value in (1, 2, 3):
+            last = _raw(network, contract, bytes(31) + bytes([value]))()
+            way = counting.count(lambda body=last: _answer(dispatcher, body))  # type: ignore[misc]
+        found.append(way)
+    return _of_one(*found)
+
+
+def _native_message(counting: Counting) -> Way:
+    """An empty message from one account to another, applied and flushed."""
+    with Network() as network:
+        machine, (sender, receiver) = network.machine, network.accounts[:2]
+        for nonce in range(4):
+            message = Message(receiver.native, sender.native, nonce, gas_limit=_GAS, gas_fee_cap=_FEE)
+            signed = sender.sign_native(message)
+
+            def through(signed: Any = signed) -> None:
+                result = machine.apply(signed)
+                if result.exit_code:
+                    raise RuntimeError(f"the message exited with {result.exit_code}: {result.message}")
+                machine.flush()
+
+            way = counting.count(through)
+        return way
+
+
+def _syscall(counting: Counting) -> Way:
+    """One call of gas.available among many."""
+    with Hypervisor.open() as machine:
+        return _of_one(*(_guest_run(counting, machine, calls) for calls in (1, 1 + _MANY)))
+
+
+def _guest_run(counting: Counting, machine: Hypervisor, calls: int) -> Way:
+    module = bytes(wat2wasm(_GUEST.format(calls=calls)))
+    code = cid_of(module, RAW)
+    machine.store.put(code, module)
+    guest = ActorID(machine.state_tree.init_state().next_id + calls)
+    machine.state_tree.set_actor(guest, ActorState(code))
+    message = Message(Address.id(guest), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), gas_limit=Gas(10**10))
+    for _ in range(3):
+        way = counting.count(lambda: _applied(machine, message))
+    return way
+
+
+def _applied(machine: Hypervisor, message: Message) -> None:
+    result = machine.apply_implicit(message)
+    if result.exit_code:
+        raise RuntimeError(f"the guest exited with {result.exit_code}: {result.message}")
+
+
+_GUEST: Final = """(module (import "gas" "available" (func $available (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "invoke") (param i32) (result i32) (local i32)
+    (local.set 1 (i32.const {calls}))
+    (loop $again
+      (if (call $available (i32.const 512)) (then (unreachable)))
+      (br_if $again (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
+    (i32.const 0)))"""
+
+
+def _of_one(one: Way, many: Way) -> Way:
+    """The part of one operation, rounded up."""
+    each = Way(calls=-(-(many.calls - one.calls) // _MANY), changes=-(-(many.changes - one.changes) // _MANY))
+    each.switches = -(-(many.switches - one.switches) // _MANY)
+    each.most = Counter({name: count // _MANY for name, count in (many.most - one.most).items()})
+    each.functions = sum(1 for count in each.most.values() if count)
+    each.files = len({name.split(":")[0] for name, count in each.most.items() if count})
+    return each
+
+
+def _deployed(network: Network, runtime: bytes) -> bytes:
+    """The address of a contract with this code."""
+    size = len(runtime)
+    creates = bytes([0x61, *size.to_bytes(2, "big"), 0x80, 0x60, 0x0A, 0x5F, 0x39, 0x5F, 0xF3]) + runtime
+    address = network.send(None, 0, creates).contract_address
+    if address is None:
+        raise RuntimeError("the contract was not created")
+    return bytes(address)
+
+
+def _raw(network: Network, to: bytes, data: bytes) -> Callable[[], bytes]:
+    """What makes the request that sends the next transaction of the first account."""
+    sender = network.accounts[0]
+
+    def request() -> bytes:
+        nonce = network.nonce(sender)
+        transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, EthAddress(to), 0, data, _GAS, _FEE, 10**5)
+        return _request("eth_sendRawTransaction", [f"0x{sender.sign(transaction).raw().hex()}"])
+
+    return request
+
+
+def _request(method: str, params: list[Any]) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+def _answer(dispatcher: Dispatcher, body: bytes) -> None:
+    """As the server: at once where it can be, else through the network's thread."""
+    answer = dispatcher.at_once(body)
+    if answer is None:
+        answer = asyncio.run(dispatcher.answer(body))
+    if "result" not in json.loads(answer):
+        raise RuntimeError(answer.decode())
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def limits() -> dict[str, dict[str, int]]:
+    """The most that each way may have, by its name."""
+    with LIMITS.open("rb") as file:
+        return {row.pop("way"): row for row in tomllib.load(file)["hops"]}
+
+
+def is_longer(way: Way, row: dict[str, int]) -> bool:
+    """Whether a way is longer than a row of hops.toml allows today."""
+    return way.own > row["held"] or way.switches > row["switches"]
+
+
+def main() -> int:
+    """Returns the process's exit code."""
+    options = argparse.ArgumentParser(prog="hops", description=__doc__)
+    options.add_argument("--json", action="store_true", help="print one JSON object per way")
+    options.add_argument("--top", type=int, default=0, metavar="N", help="print the N most called functions")
+    options.add_argument("ways", nargs="*", metavar="WAY", help="words of the ways to print; default: all")
+    chosen = options.parse_args()
+    wanted, missed = limits(), False
+    table = Table("way", "calls", "held", "goal", "functions", "files", "file changes", "switches", "reward, cron")
+    for name, way in ways():
+        if not all(word in name for word in chosen.ways):
+            continue
+        row = wanted[name]
+        missed = missed or is_longer(way, row)
+        numbers = (
+            way.own,
+            row["held"],
+            row["goal"],
+            way.functions,
+            way.files,
+            way.changes,
+            way.switches,
+            way.epoch_work,
+        )
+        table.add_row(name, *map(str, numbers))
+        if chosen.json:
+            print(json.dumps({"way": name, "calls": way.own, "switches": way.switches, "epoch_work": way.epoch_work}))
+        for function, count in way.most.most_common(chosen.top):
+            print(f"{count:6}  {function}")
+    if not chosen.json:
+        Console(width=140).print(table)
+    return int(missed and sys.version_info[:2] == JUDGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

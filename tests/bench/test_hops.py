@@ -1,0 +1,44 @@
+"""The standard ways through the house are no longer than bench/hops.toml holds them to, and a longer one is found."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bench import hops
+from bench.hops import JUDGE, Way
+from hypervisor.state_tree import StateTree
+
+BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict[str, Way]:
+    return dict(hops.ways())
+
+
+def test_every_way_has_a_row_and_every_row_a_way(counted: dict[str, Way]) -> None:
+    assert counted.keys() == hops.limits().keys()
+    assert {f"{way}, {rules}" for way in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
+
+
+@pytest.mark.parametrize("name", hops.limits())
+def test_no_way_is_longer_than_it_is_held_to(counted: dict[str, Way], name: str) -> None:
+    row = hops.limits()[name]
+    assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
+    if sys.version_info[:2] == JUDGE:  # later ones count fewer: comprehensions are no calls of their own
+        assert counted[name].own > row["held"] * 0.95, "the way is shorter now: hold it to that"
+
+
+def test_what_is_called_more_often_is_counted(counted: dict[str, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = StateTree.get_actor
+
+    def look_twice(tree: StateTree, actor: int) -> object:
+        plain(tree, actor)  # type: ignore[arg-type]
+        return plain(tree, actor)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StateTree, "get_actor", look_twice)
+    longer = dict(hops.ways())
+    assert longer["a native message"].own > counted["a native message"].own
+    assert longer["a WASM syscall"].own == counted["a WASM syscall"].own
