@@ -25,7 +25,7 @@ from runtimes.wasm.abi import REVISIONS
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 REASONS = GOLDEN / "coverage.toml"
 FEWEST_CASES = 300
-VERSIONS = range(21, 29)
+VERSIONS = range(21, 30)
 SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in REVISIONS["v4"]))
 
 BUILT_IN_ACTORS_RUN = ("evm/", "official/", "fees/swept/", "fees/to/", "send/to/", "send/answer/of-official-actors")

@@ -59,7 +59,7 @@ impl Bundles {
             24 => 15,
             25 | 26 => 16,
             27 => 17,
-            28 => 18,
+            28 | 29 => 18, // no official bundle of v19 is here
             _ => anyhow::bail!("no bundle is known for network version {version}"),
         };
         let names = [format!("v{actors}-mainnet.car"), format!("v{actors}-testing-fake-proofs.car")];

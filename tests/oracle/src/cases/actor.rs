@@ -155,7 +155,7 @@ fn codes(plans: &mut Plans) {
         });
         scene.guest(GUEST, &guest).invoke();
     });
-    all.versions(&[21, 22, 23, 24, 25, 26, 27, 28]);
+    all.versions(&[21, 22, 23, 24, 25, 26, 27, 28, 29]);
     for number in [0, 17, 18, -1, 0x7fff_ffff] {
         plans.add(format!("codes/type-{number}"), move |scene| {
             scene.guest(GUEST, &Guest::new().sys("actor.get_code_cid_for_type", args![number, BUF, 100])).invoke();

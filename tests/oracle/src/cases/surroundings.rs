@@ -28,7 +28,7 @@ fn context(plans: &mut Plans) {
     let network = plans.add("context/network", |scene| {
         scene.guest(GUEST, &Guest::new().sys("network.context", args![])).invoke();
     });
-    network.versions(&[21, 22, 23, 24, 25, 26, 27, 28]);
+    network.versions(&[21, 22, 23, 24, 25, 26, 27, 28, 29]);
     plans.add("context/network-large", |scene| {
         scene.world.base_fee = atto(1 << 100);
         scene.world.chain_id = u64::MAX;
