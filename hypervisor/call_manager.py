@@ -99,9 +99,8 @@ class CallManager:
     def answered(self, call: Call, result: CallResult) -> CallResult:
         """Trace a call that somebody answered in the callee's place; the result as it is."""
         if self.tracer is not None:
-            block = result.block or Block(0, b"")
             self._trace_start(call)
-            self.tracer.event(CallEnded(result.exit_code, block.data, block.codec, 0, message=result.message))
+            self.tracer.event(_ended(result, 0))
         return result
 
     def _traced(self, call: Call) -> CallResult:
@@ -114,9 +113,7 @@ class CallManager:
         except Exception as error:
             self._trace_failure(error, self.gas.used - before)
             raise
-        block = result.block or Block(0, b"")
-        used = self.gas.used - before
-        self.tracer.event(CallEnded(result.exit_code, block.data, block.codec, used, message=result.message))
+        self.tracer.event(_ended(result, self.gas.used - before))
         return result
 
     def _in_transaction(self, call: Call) -> CallResult:
@@ -187,16 +184,17 @@ class CallManager:
             return CallResult(ExitCode.OK)
         links = len(call.params.links) if call.params else 0
         self.gas.charge("OnMethodInvocation", self.prices.invoke.of(links))
-        return self._invoke(call, actor, state.code)
+        return self._invoke(call, actor, state)
 
-    def _invoke(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+    def _invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Dispatch by code CID, run, and take over what came back."""
         self.invocations += 1
+        code = state.code
         kernel = Kernel(self, self._context(call, actor))
         params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
         name, runtime = self.machine.registry.runtime_for(code)
         if self.tracer is not None:
-            self.tracer.event(Dispatched(actor, code, name))
+            self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
         if needs_fresh_stack(self.depth - 1):
             outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
         else:
@@ -345,3 +343,9 @@ class CallManager:
             case _:
                 ended = CallEnded(ExitCode.SYS_ASSERTION_FAILED, b"", 0, used, "FATAL", str(error))
         self.tracer.event(ended)
+
+
+def _ended(result: CallResult, used: int) -> CallEnded:
+    """The end of a call that has an exit code; `used` in milligas."""
+    block = result.block or Block(0, b"")
+    return CallEnded(result.exit_code, block.data, block.codec, used, message=result.message, is_plain=result.is_plain)

@@ -72,6 +72,12 @@ def exit_name(code: int) -> str:
         return str(code)
 
 
+def exit_meaning(code: int) -> str:
+    """Number, name and what it means: `18 USR_FORBIDDEN, the caller may not do this`."""
+    name = exit_name(code)
+    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
+
+
 _WORDS: Mapping[int, str] = MappingProxyType(
     {
         ExitCode.OK: "success",

@@ -57,11 +57,12 @@ class ActorCreated:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """The registry chose the runtime for an actor's code."""
+    """The registry chose the runtime for an actor's code; `delegated` is the actor's delegated address."""
 
     actor: ActorID
     code: Cid
     runtime: str
+    delegated: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class CallEnded:
     """The call of the innermost open `CallStarted` is over.
 
     `exit_code` is what the caller sees; `error` names what came instead of an exit code (a syscall error's name, out
-    of gas, fatal); `gas_used` in milligas; `message` the actor's own words.
+    of gas, fatal); `gas_used` in milligas; `message` the actor's own words, `is_plain` if these say no more than the
+    exit code.
     """
 
     exit_code: int
@@ -78,6 +80,7 @@ class CallEnded:
     gas_used: int
     error: str = ""
     message: str = ""
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ class CallNode:
     actor: ActorID | None = None
     code: Cid | None = None
     runtime: str = ""
+    delegated: Address | None = None
     created: ActorID | None = None
     end: CallEnded | None = None
     calls: list["CallNode"] = field(default_factory=list)
@@ -239,6 +243,7 @@ def _note(node: CallNode, event: TraceEvent) -> None:
             node.charges[event.name] = node.charges.pop(event.name, 0) + event.milligas
         case Dispatched():
             node.actor, node.code, node.runtime = event.actor, event.code, event.runtime
+            node.delegated = event.delegated
         case ActorCreated():
             node.created = event.actor
         case EventEmitted():

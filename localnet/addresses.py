@@ -23,15 +23,21 @@ UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
 
 def filecoin_address(target: Target) -> Address:
     """The Filecoin address of a target. Raises AddressError."""
+    given = given_address(target)
+    return to_filecoin(given) if isinstance(given, bytes) else given
+
+
+def given_address(target: Target) -> EthAddress | Address:
+    """The address of a target in the form in which it was given. Raises AddressError."""
     match target:
         case Account() | Contract() | TypedContract():
-            return to_filecoin(target.address)
+            return target.address
         case Address():
             return target
         case bytes():
-            return to_filecoin(eth_address(target))
+            return eth_address(target)
         case str() if target.startswith("0x"):
-            return to_filecoin(_from_hex(target))
+            return _from_hex(target)
         case str():
             return _from_text(target)
 
@@ -50,16 +56,8 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
 
 def known_address(target: Target) -> EthAddress | Address:
     """The Ethereum address of a target, or the f0 to f3 address of the actor that has one. Raises AddressError."""
-    match target:
-        case Account() | Contract() | TypedContract():
-            return target.address
-        case bytes():
-            return eth_address(target)
-        case str() if target.startswith("0x"):
-            return _from_hex(target)
-        case str():
-            target = _from_text(target)
-    return from_delegated(target) or target
+    given = given_address(target)
+    return given if isinstance(given, bytes) else from_delegated(given) or given
 
 
 def checksummed(address: EthAddress) -> str:

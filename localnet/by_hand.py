@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet import controls
-from localnet.addresses import Target, filecoin_address
+from localnet.addresses import Target, filecoin_address, given_address
 from localnet.block_settings import BlockSettings
 from localnet.candidates import Candidate
 from localnet.genesis import LARGEST_BALANCE
@@ -61,22 +61,22 @@ class ByHand(Producing):
 
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
-        controls.set_balance(self.machine, filecoin_address(target), TokenAmount(amount))
+        controls.set_balance(self.machine, given_address(target), TokenAmount(amount))
         self.chain.keep_changes()
 
     def set_nonce(self, target: Target, nonce: int) -> None:
         """Give an account or a contract another nonce, without a transaction. Raises InvalidInput."""
-        controls.set_nonce(self.machine, filecoin_address(target), nonce)
+        controls.set_nonce(self.machine, given_address(target), nonce)
         self.chain.keep_changes()
 
     def set_code(self, target: Target, code: bytes) -> None:
         """Give an Ethereum address other runtime code, without a transaction. Raises InvalidInput for native actors."""
-        controls.set_code(self.machine, filecoin_address(target), code)
+        controls.set_code(self.machine, given_address(target), code)
         self.chain.keep_changes()
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
         """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
-        controls.set_storage(self.machine, filecoin_address(target), slots)
+        controls.set_storage(self.machine, given_address(target), slots)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:

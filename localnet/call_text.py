@@ -42,15 +42,20 @@ def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
     return captured.get().rstrip("\n")
 
 
-def call_line(runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int) -> Text:
-    """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began."""
+def call_line(
+    runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int, end: str = ""
+) -> Text:
+    """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began.
+
+    `end` says how the call ended where the rules have words of their own for it (`Rules.end_words`).
+    """
     failed = bool(exit_code or error)
     line = Text()
     line.append(f"{runtime or '-':<5}", style=_RUNTIMES.get(runtime, "green"))
     line.append(f"{callee} ", style="bold")
     line.append(f"{method}  ")
     line.append(f"value {show_fil(value)}  ", style="green" if value else "dim")
-    line.append(f"exit {error or _exit(exit_code)}", style="red" if failed else "dim")
+    line.append(end or f"exit {error or _exit(exit_code)}", style="red" if failed else "dim")
     line.append(f"  gas {gas:,}", style="dim")
     return line
 
@@ -92,7 +97,8 @@ def _line_of(call: Mapping[str, Any]) -> Text:
     decoded = call["decoded"]
     callee, method = f"{call['to']} {decoded['callee']}", f"{decoded['function']}{decoded['arguments']}"
     line = call_line(
-        call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"]
+        call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"],
+        call.get("end", ""),
     )  # fmt: skip
     if call.get("line"):
         line.append(f"  from {call['line']}", style=LINE_STYLE)

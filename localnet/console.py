@@ -98,7 +98,8 @@ class Console:
                 self._logs = self._logs or MARK in receipt.execution.message.message.params
                 if not self.enabled:
                     continue
-                print(receipt)
+                rules = self._network.rules
+                print(receipt.line(rules.receipt_contract(receipt), self._end(receipt.exit_code)))
                 self._newest = receipt.hash
                 if room and (self._logs or not receipt.succeeded):
                     room -= 1
@@ -162,7 +163,7 @@ class Console:
         shown = self._shown(found)
         place = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
         head_lines = [
-            f"{title}: {exit_name(code)}, no transaction is made",
+            f"{title}: {self._end(code)}, no transaction is made",
             *(f"  console.log: {line}" for line in lines),
         ]
         self._print(head_lines, shown, place)
@@ -221,6 +222,10 @@ class Console:
         if advice and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
             gas_limit = receipt.execution.message.message.gas_limit
             print(f"  its limit of {gas_limit:,} gas is too low: {advice}")
+
+    def _end(self, exit_code: int) -> str:
+        """How an execution failed, in the words of the rules' own errors."""
+        return self._network.rules.end_words(exit_code) or exit_name(exit_code)
 
     def _place(self, find: Callable[[], str | None]) -> str | None:
         """The line to print of a failure's place, None where it is not known."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import from_delegated
+from bridge.addresses import EthAddress, from_delegated, to_filecoin
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
@@ -27,17 +27,20 @@ _LARGEST_WORD: Final = (1 << 256) - 1
 _ETHEREUM: Final = ("evm", "ethaccount", "placeholder")
 """The kinds of actors that code can be given to."""
 
+Owner = EthAddress | Address
+"""An actor by either of its addresses; errors name the one that was given."""
 
-def set_balance(machine: Hypervisor, address: Address, amount: TokenAmount) -> None:
+
+def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount) -> None:
     """Give the actor behind an address another balance in attoFIL.
 
     Raises AddressError for an f0 or f2 address that nobody has, InvalidInput for an amount that actors cannot hold.
     """
     whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
-    _change(machine, address, lambda actor: actor.with_balance(amount))
+    _change(machine, owner, lambda actor: actor.with_balance(amount))
 
 
-def set_nonce(machine: Hypervisor, address: Address, nonce: int) -> None:
+def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
     """Give an account another nonce, or a contract another one of Ethereum's kind, which names what it creates.
 
     Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
@@ -52,10 +55,10 @@ def set_nonce(machine: Hypervisor, address: Address, nonce: int) -> None:
             actor = replace(actor, code=machine.manifest.code("ethaccount"))
         return replace(actor, nonce=nonce)
 
-    _change(machine, address, changed)
+    _change(machine, owner, changed)
 
 
-def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
+def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
     """Give an Ethereum address other runtime code; balance, storage and nonce stay. No constructor runs.
 
     An account becomes a contract by it. Raises AddressError as `set_balance` does, InvalidInput for native actors.
@@ -65,14 +68,14 @@ def set_code(machine: Hypervisor, address: Address, code: bytes) -> None:
     def changed(actor: ActorState) -> ActorState:
         kind = machine.manifest.name_of(actor.code)
         if kind not in _ETHEREUM or actor.delegated_address is None:
-            raise InvalidInput(f"{address} is an actor of kind '{kind or 'user'}', which cannot be given EVM code")
+            raise InvalidInput(f"{shown(owner)} is an actor of kind '{kind or 'user'}', which cannot be given EVM code")
         state = contract_state(machine, actor) or ContractState(None, None, max(1, actor.nonce))
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
-    _change(machine, address, changed)
+    _change(machine, owner, changed)
 
 
-def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int], *, only: bool = False) -> None:
+def set_storage(machine: Hypervisor, owner: Owner, slots: Mapping[int, int], *, only: bool = False) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
     Under Ethereum's rules an address without code may have slots, too. Raises InvalidInput for an
@@ -88,7 +91,7 @@ def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int],
             kind = machine.manifest.name_of(actor.code)
             if not rules_of(machine).has_bare_storage or kind not in _ETHEREUM:
                 raise InvalidInput(
-                    f"{address} is not a contract and has no storage: give it code first, as by anvil_setCode"
+                    f"{shown(owner)} is not a contract and has no storage: give it code first, as by anvil_setCode"
                 )
             state = ContractState(None, None, actor.nonce)
             actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)
@@ -96,15 +99,20 @@ def set_storage(machine: Hypervisor, address: Address, slots: Mapping[int, int],
             state = replace(state, storage=None)
         return replace(actor, head=put_contract_state(machine, state, slots=slots))
 
-    _change(machine, address, changed)
+    _change(machine, owner, changed)
 
 
-def _change(machine: Hypervisor, address: Address, changed: Callable[[ActorState], ActorState]) -> None:
+def shown(owner: Owner) -> str:
+    """An address as text, in the form in which it was given."""
+    return f"0x{owner.hex()}" if isinstance(owner, bytes) else str(owner)
+
+
+def _change(machine: Hypervisor, owner: Owner, changed: Callable[[ActorState], ActorState]) -> None:
     """Replace the actor behind an address, with nothing changed if that fails."""
     tree = machine.state_tree
     mark = tree.begin()
     try:
-        actor, state = _found_or_made(machine, address)
+        actor, state = _found_or_made(machine, owner)
         tree.set_actor(actor, changed(state))
     except BaseException:
         tree.rollback(mark)
@@ -112,8 +120,9 @@ def _change(machine: Hypervisor, address: Address, changed: Callable[[ActorState
     tree.commit()
 
 
-def _found_or_made(machine: Hypervisor, address: Address) -> tuple[ActorID, ActorState]:
+def _found_or_made(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorState]:
     tree, manifest = machine.state_tree, machine.manifest
+    address = to_filecoin(owner) if isinstance(owner, bytes) else owner
     actor = tree.lookup_id(address)
     state = None if actor is None else tree.get_actor(actor)
     if actor is not None and state is not None:
@@ -123,5 +132,5 @@ def _found_or_made(machine: Hypervisor, address: Address) -> tuple[ActorID, Acto
     elif from_delegated(address) is not None:
         state = ActorState(manifest.code("placeholder"), delegated_address=address)
     else:
-        raise AddressError(f"there is no actor {address}, and none can be made at such an address")
+        raise AddressError(f"there is no actor {shown(owner)}, and none can be made at such an address")
     return tree.register_address(address), state

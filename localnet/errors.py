@@ -4,6 +4,7 @@ NetworkError
 |- TransactionRefused    a transaction that never reaches a block; `reason` is a word for programs
 |- TransactionFailed     a transaction in a block whose execution failed; `receipt` has it all
 |- CallFailed            a call or an estimate that failed; exit code, revert data
+|  `- AllowanceExceeded  an estimate for which no gas limit suffices
 |- UnknownBlock          a block that the chain does not have
 |- UnknownTransaction    a transaction that no block of the chain has
 `- NotReproduced         a transaction that cannot be executed again, the state having been changed by hand
@@ -50,6 +51,10 @@ class CallFailed(NetworkError):
     def trace(self) -> FailedCall | None:
         """Its call tree, made anew on the state as it is now; None where it was no call of `Network`'s."""
         return None if self.again is None else self.again(self)
+
+
+class AllowanceExceeded(CallFailed):
+    """An estimate whose message runs out of gas at the highest limit that it may have."""
 
 
 class TransactionFailed(NetworkError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.controls import set_balance, set_code, set_nonce, set_storage
@@ -78,14 +78,13 @@ def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]
 def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride]) -> None:
     """Change the accounts on a machine's state. Raises AddressError, InvalidInput."""
     for owner, override in accounts.items():
-        address = to_filecoin(owner)
         if override.code is not None:
-            set_code(machine, address, override.code)
+            set_code(machine, owner, override.code)
         if override.nonce is not None:
-            set_nonce(machine, address, override.nonce)
+            set_nonce(machine, owner, override.nonce)
         if override.balance is not None:
-            set_balance(machine, address, override.balance)
+            set_balance(machine, owner, override.balance)
         if override.state is not None:
-            set_storage(machine, address, override.state, only=True)
+            set_storage(machine, owner, override.state, only=True)
         if override.state_diff is not None:
-            set_storage(machine, address, override.state_diff)
+            set_storage(machine, owner, override.state_diff)

@@ -263,11 +263,15 @@ class TransactionReceipt:
 
     def __str__(self) -> str:
         """One line for people."""
-        to, created = self.execution.to, self.contract_address
+        return self.line(self.contract_address, exit_name(self.exit_code))
+
+    def line(self, created: EthAddress | None, failure: str) -> str:
+        """One line for people, with the contract that was to be created, and how the execution failed if it did."""
+        to = self.execution.to
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
-        end = "ok" if self.succeeded else f"failed: {exit_name(self.exit_code)}"
+        end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
 

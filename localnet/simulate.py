@@ -17,7 +17,7 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.call_request import CallRequest
 from localnet.candidates import Candidate
-from localnet.errors import CallFailed, TransactionRefused
+from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
 from localnet.execution import apply_waiting
 from localnet.overrides import NONE, Overrides, supposed
 from localnet.rules import Answered, Rules, rules_of
@@ -64,13 +64,14 @@ def estimate(
 ) -> Gas:
     """A gas limit that suffices for the message after the sender's `pending` ones.
 
-    Raises CallFailed, and the errors of `supposed`.
+    Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `supposed`.
     """
     with supposed(machine, overrides):
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
         first = _trial_run(machine, request, highest)
+        _check_allowance(rules, first, highest)
         _succeed(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
         if limit == highest or _suffices(machine, request, limit):
@@ -119,6 +120,14 @@ def _succeed(rules: Rules, answered: Answered) -> bytes:
         text = rules.failure_text(result.exit_code, data, result.message, result.reason)
         raise CallFailed(result.exit_code, data, result.message, text)
     return data
+
+
+def _check_allowance(rules: Rules, answered: Answered, highest: Gas) -> None:
+    """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
+    result = answered.result
+    text = rules.allowance_text(highest)
+    if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:
+        raise AllowanceExceeded(result.exit_code, answered.data, result.message, text)
 
 
 def _with_headroom(rules: Rules, gas: int, highest: int) -> Gas:

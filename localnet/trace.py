@@ -208,20 +208,23 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     """A call by itself."""
     start, end = call.start, call.end
     actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
+    code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
     return {
         "runtime": call.runtime,
         "from": f"f0{start.from_}",
         "to": str(start.to) if actor is None else f"f0{actor}",
-        "address": None if actor is None else _ethereum(machine, actor),
-        "actor": _kind(machine, actor),
+        "address": None if actor is None else _address_of(machine, call, actor),
+        "actor": _kind(machine, call, actor),
         "method": start.method,
         "value": str(start.value),
         "params": f"0x{start.params.hex()}",
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
-        "exitCode": end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED,
+        "exitCode": code,
+        "end": rules_of(machine).end_words(code),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
+        "plain": end.is_plain if end else False,
         "return": f"0x{end.return_data.hex()}" if end else "0x",
         "returnCodec": end.return_codec if end else 0,
         "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
@@ -254,9 +257,19 @@ def _ethereum(machine: Hypervisor, actor: ActorID) -> str:
     return f"0x{to_ethereum(actor, None if state is None else state.delegated_address).hex()}"
 
 
-def _kind(machine: Hypervisor, actor: ActorID | None) -> str:
-    """The built-in actor's name by its code; `actor` for other code, nothing where there is no actor."""
-    state = None if actor is None else machine.state_tree.get_actor(actor)
-    if state is None:
-        return ""
-    return machine.manifest.name_of(state.code) or "actor"
+def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
+    """The called actor's address in Ethereum's form, also of one whose creation was taken back."""
+    if call.delegated is not None:
+        return f"0x{to_ethereum(actor, call.delegated).hex()}"
+    return _ethereum(machine, actor)
+
+
+def _kind(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> str:
+    """The built-in actor's name by the code that ran; `actor` for other code, nothing where there is no actor."""
+    code = call.code
+    if code is None:
+        state = None if actor is None else machine.state_tree.get_actor(actor)
+        if state is None:
+            return ""
+        code = state.code
+    return machine.manifest.name_of(code) or "actor"

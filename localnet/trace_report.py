@@ -6,7 +6,6 @@ comes from `localnet.trace_words`.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from bridge.printable import printable
 from bridge.reverts import panic_code
 from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
-from hypervisor.exit_codes import ExitCode, exit_name, exit_words
+from hypervisor.exit_codes import ExitCode, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.call_text import show_fil
 from localnet.console_log import is_log
@@ -38,9 +37,6 @@ _PARTS: Final = {
 }
 PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
 """The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
-
-_PASSED_ON: Final = re.compile(r"the called actor exited with code [0-9]+$")
-"""What a native actor of this project's says of itself whose callee has the reason."""
 
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
@@ -107,14 +103,12 @@ def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict
 
 
 def _ended(call: dict[str, Any]) -> str:
-    """How a call ended: `33 EVM_CONTRACT_REVERTED, the contract reverted`."""
+    """How a call ended: `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`, or in the rules' own words."""
     if call["error"] == "FATAL":
-        return "FATAL, the machine could not go on"
+        return "exit FATAL, the machine could not go on"
     if call["error"] not in ("", "OUT_OF_GAS"):
-        return f"{call['error']}, which the caller was told in place of an exit code"
-    code = call["exitCode"]
-    name = exit_name(code)
-    return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
+        return f"exit {call['error']}, which the caller was told in place of an exit code"
+    return call.get("end") or f"exit {exit_meaning(call['exitCode'])}"
 
 
 def gas_words(trace: Mapping[str, Any]) -> str:
@@ -153,7 +147,8 @@ def _explained_by(call: Mapping[str, Any]) -> int | None:
     for place in reversed(range(len(calls))):
         if own and _failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
             return place
-    if not calls or not _failed(calls[-1]) or call["exitCode"] in _HALTS or panic_code(own) is not None:
+    halted = call["actor"] == "evm" and call["exitCode"] in _HALTS  # a native actor has such a code from below
+    if not calls or not _failed(calls[-1]) or halted or panic_code(own) is not None:
         return None
     if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:
         return None
@@ -165,13 +160,17 @@ def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> di
     for place in path:
         failed.append(calls[place])
         calls = failed[-1]["calls"]
-    reasons = [call["decoded"]["result"] or printable(call["words"]) for call in failed]
+    reasons = [call["decoded"]["result"] for call in failed]
     lines = []
-    for call, reason, inner in zip(failed, reasons, [*reasons[1:], None], strict=False):
-        plain = call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED and not call["decoded"]["result"]
-        repeats = inner is not None and (reason == inner or plain or _PASSED_ON.search(reason) is not None)
-        lines.append(f"{name(call)}: exit {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
+    for place, (call, reason) in enumerate(zip(failed, reasons, strict=True)):
+        repeats = place + 1 < len(failed) and (reason == reasons[place + 1] or _blames(reason, failed[place + 1]))
+        lines.append(f"{name(call)}: {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
     return {"path": list(path), "calls": lines or [printable(words)]}
+
+
+def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
+    """Whether a reason says no more than that a callee failed: its last word is the callee's exit code."""
+    return reason.rpartition(" ")[2] == str(callee["exitCode"])
 
 
 def name(call: Mapping[str, Any]) -> str:
@@ -222,6 +221,6 @@ def _details(call: Mapping[str, Any]) -> Iterator[str]:
     yield f"{call['runtime'] or '-'} {name(call)}{decoded['arguments']}"
     if decoded["result"]:
         yield f"-> {decoded['result']}"
-    yield f"value {decoded['value']}, exit {decoded['exit']}, gas {call['gas']:,}"
+    yield f"value {decoded['value']}, {decoded['exit']}, gas {call['gas']:,}"
     for part, milligas in decoded["milligas"].items():
         yield f"  {part}: {milligas // MILLIGAS_PER_GAS:,} gas of its own"

@@ -19,7 +19,7 @@ from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.printable import printable
-from bridge.reverts import revert_reason
+from bridge.reverts import revert_reason, reverted_with
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from store.cid import show
@@ -117,7 +117,7 @@ def _contract_call(
             if call["exitCode"] == ExitCode.OK and not call["error"]:
                 result = _shown(named.interface.decode_answer(calldata, returned))
             else:
-                result = _revert((named, *interfaces), returned) if returned else call["words"]
+                result = _revert(call, (named, *interfaces), returned) if returned else _own_words(call)
         except AbiMismatch:
             continue
         return Words(named.name, decoded.function, f"({arguments})", result, events)
@@ -125,11 +125,17 @@ def _contract_call(
     return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
 
 
-def _revert(interfaces: Sequence[NamedInterface], data: bytes) -> str:
-    """Revert data by the first interface that has its error: it may have come from below."""
-    plain = revert_reason(data)
+def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: bytes) -> str:
+    """Revert data by the first interface that has its error (it may have come from below), else in the rules' words."""
+    unknown = revert_reason(data)
     reasons = (known.interface.decode_revert(data) for known in interfaces)
-    return next((reason for reason in reasons if reason != plain), plain)
+    plain = reverted_with(data) or "" if call.get("end") else unknown
+    return next((reason for reason in reasons if reason != unknown), plain)
+
+
+def _own_words(call: dict[str, Any]) -> str:
+    """What the machine says of a failure, where that is more than how it ended."""
+    return "" if call.get("plain") or call.get("end") else str(call["words"])
 
 
 def _selector(calldata: bytes) -> str:
@@ -142,8 +148,8 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
     """What a failed call says of itself: the reason of a revert, other data, or the actor's own words."""
     if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
         data = unwrap_return(answer)
-        return _revert(interfaces, data) if data else str(call["words"])
-    return _bytes(answer) or str(call["words"])
+        return _revert(call, interfaces, data) if data else _own_words(call)
+    return _bytes(answer) or _own_words(call)
 
 
 def _typed(actor: str, type_: str | None, data: bytes) -> str:

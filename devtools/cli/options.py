@@ -67,11 +67,18 @@ Abi = Annotated[
 ]
 
 
+_OF_ANVIL = ("ethereum", "optimism", "tempo")
+"""What anvil's own `--network` takes (1.7.1)."""
+
+
 def parsed_network(name: str) -> int:
     """The number of a network version, such as nv28. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
     number = name.removeprefix("nv")
     if not number.isascii() or not number.isdigit():
-        raise InvalidInput(f"'{name}' is not a network version: expected nv28, for example")
+        hint = (
+            ": anvil's networks do not exist here, --rules ethereum has Ethereum's rules" if name in _OF_ANVIL else ""
+        )
+        raise InvalidInput(f"'{name}' is not a network version: expected nv28, for example{hint}")
     return int(number)

@@ -155,7 +155,8 @@ _CALL: Final[Mapping[str, Holds]] = {
     "address": _is_name_or_none,
     "value": _is_amount,
     "readOnly": _is_truth,
-    "words": _is_text,
+    **dict.fromkeys(("end", "words"), _is_text),
+    "plain": _is_truth,
     "charges": _are_charges,
 }
 _EVENT: Final[Mapping[str, Holds]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}

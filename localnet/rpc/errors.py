@@ -11,6 +11,7 @@ from bridge.abi import AbiMismatch
 from bridge.traces.struct_logs import LogTooLong
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import (
+    AllowanceExceeded,
     CallFailed,
     NotReproduced,
     TransactionRefused,
@@ -70,6 +71,8 @@ def from_exception(error: Exception) -> RpcError:
     match error:
         case RpcError():
             return error
+        case AllowanceExceeded():
+            return RpcError(REJECTED, str(error))
         case CallFailed():
             return RpcError(EXECUTION_REVERTED, str(error), f"0x{error.data.hex()}")
         case TransactionRefused():

@@ -48,13 +48,13 @@ def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool =
     return str(node.network.create_miner(account, sectors, claims=claims).address)
 
 
-def grant_datacap(node: Node, client: Address, size: int) -> bool:
+def grant_datacap(node: Node, client: EthAddress | Address, size: int) -> bool:
     """Make an address a verified client with DataCap for `size` more bytes, at least 256."""
     node.network.grant_datacap(client, size)
     return True
 
 
-def set_producer(node: Node, miner: Address) -> bool:
+def set_producer(node: Node, miner: EthAddress | Address) -> bool:
     """Let a storage miner produce the blocks to come, and be paid for them; f00 ends that."""
     node.network.set_producer(miner)
     return True

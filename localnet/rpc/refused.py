@@ -42,6 +42,7 @@ REASONS: Final = {
     "anvil_setNextBlockPrevRandao": _RANDOMNESS,
     "hardhat_setPrevRandao": _RANDOMNESS,
     "eth_config": "Filecoin has network versions, not Ethereum's forks: Filecoin.StateNetworkVersion",
+    "anvil_setRpcUrl": "a fork reads from the node that it began from; --fork-url lets a new node begin from another",
     "anvil_setChainId": "a chain keeps its id; --chain-id gives a new one another",
     "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
 }

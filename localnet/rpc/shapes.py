@@ -176,12 +176,14 @@ def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, 
 def receipt_json(receipt: TransactionReceipt, rules: Rules) -> dict[str, Any]:
     """A transaction's receipt."""
     execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
-    contract = receipt.contract_address
+    contract = rules.receipt_contract(receipt)
     return {
         "transactionHash": as_data(receipt.hash),
         "transactionIndex": as_quantity(receipt.index),
         "blockHash": as_data(tipset.hash),
         "blockNumber": as_quantity(tipset.height),
+        # No quantity, unlike a log's: anvil writes a number, and that is what cast reads.
+        "blockTimestamp": tipset.timestamp,
         "from": as_data(execution.sender),
         "to": None if execution.to is None else as_data(execution.to),
         "status": as_quantity(int(receipt.succeeded)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method
@@ -12,19 +12,20 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, boolean, data, number, word
 
 
-def actor_address(value: Any) -> Address:
-    """A reader: an Ethereum address or a Filecoin one."""
+def actor_address(value: Any) -> EthAddress | Address:
+    """A reader: an Ethereum address or a Filecoin one, as it was given."""
     if isinstance(value, str) and not value.startswith("0x"):
         return filecoin_address(value)
-    return to_filecoin(address(value))
+    read: EthAddress = address(value)
+    return read
 
 
-def set_balance(node: Node, owner: Address, amount: int) -> None:
+def set_balance(node: Node, owner: EthAddress | Address, amount: int) -> None:
     """Give an address, of Ethereum or Filecoin, another balance, in attoFIL."""
     node.network.set_balance(owner, amount)
 
 
-def add_balance(node: Node, owner: Address, amount: int) -> None:
+def add_balance(node: Node, owner: EthAddress | Address, amount: int) -> None:
     """Add attoFIL to the balance of an address."""
     node.network.set_balance(owner, node.network.balance(owner) + amount)
 

@@ -151,6 +151,9 @@ class Rules(Protocol):
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """The same of a receipt."""
 
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """The contract that a receipt names as created by its transaction."""
+
     # --- messages ---------------------------------------------------------------------------------------------
 
     def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
@@ -174,8 +177,14 @@ class Rules(Protocol):
     def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
 
+    def end_words(self, exit_code: int) -> str:
+        """How an execution ended, where these rules have words of their own for an exit code; else nothing."""
+
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee."""
+
+    def allowance_text(self, highest: Gas) -> str:
+        """What an estimate says that runs out of gas at the highest limit there is; nothing: what any failure says."""
 
     # --- questions --------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
 from bridge.ethereum_block import (
     BLOCK_HASHES,
     BLOCK_HASHES_CODE,
@@ -22,7 +22,6 @@ from bridge.ethereum_block import (
 )
 from bridge.ethereum_execution import EthereumExecution, ForkFacts, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
-from bridge.receipts import failure_text
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transaction_messages import whole_message
@@ -30,6 +29,7 @@ from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import ActorState
@@ -190,15 +190,16 @@ class EthereumRules:
         }
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """The gas of the block up to and with the transaction, the price of blob gas, and the block's time.
-
-        The time is no quantity: anvil writes a number, and that is what cast reads.
-        """
+        """The gas of the block up to and with the transaction, and the price of blob gas."""
         return {
             "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
             "blobGasPrice": hex(self.blob_base_fee or 0),
-            "blockTimestamp": receipt.tipset.timestamp,
         }
+
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """Where the creation was to put it, also where it failed: as geth and anvil have it."""
+        execution = receipt.execution
+        return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
 
     # --- messages ---------------------------------------------------------------------------------------------
 
@@ -245,13 +246,23 @@ class EthereumRules:
         """As a transaction that costs nothing, whoever sends it. Raises TransactionRefused."""
         return self.apply_unpaid(machine, candidate.bare)
 
+    def end_words(self, exit_code: int) -> str:
+        """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
+        return WORDS.get(exit_code, "")
+
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
-        """As anvil says it: a revert with its reason, where it has one. Native failures have their own words."""
-        if exit_code not in WORDS:
-            return failure_text(exit_code, data, reason or words)
+        """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
+        end = self.end_words(exit_code)
+        if not end:
+            said = reason or words
+            return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
         text = reverted_with(data)
-        shown = WORDS[exit_code] if text is None else f"{REVERTED}: {text}"
+        shown = end if text is None else f"{REVERTED}: {text}"
         return f"{shown} ({reason})" if reason else shown
+
+    def allowance_text(self, highest: Gas) -> str:
+        """As anvil says it."""
+        return f"Out of gas: gas required exceeds allowance: {highest}"
 
     # --- questions --------------------------------------------------------------------------------------------
 

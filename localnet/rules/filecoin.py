@@ -146,6 +146,10 @@ class FilecoinRules:
         """A root, which Lotus has as zeros."""
         return {"root": f"0x{bytes(32).hex()}"}
 
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """The one that was created: none where that failed, as in Lotus."""
+        return receipt.contract_address
+
     # --- messages ---------------------------------------------------------------------------------------------
 
     def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
@@ -191,9 +195,17 @@ class FilecoinRules:
         pays = sender is None or self.standing(machine, sender).sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
 
+    def end_words(self, exit_code: int) -> str:
+        """None: exit codes are the network's own words."""
+        return ""
+
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
         """As Lotus says it."""
         return failure_text(exit_code, data, reason or words)
+
+    def allowance_text(self, highest: Gas) -> str:
+        """Nothing: Lotus has no words of its own for it."""
+        return ""
 
     # --- questions --------------------------------------------------------------------------------------------
 

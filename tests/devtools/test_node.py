@@ -194,6 +194,7 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
     [
         (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
         (["--network", "newest"], 2, "'newest' is not a network version"),
+        (["--network", "optimism"], 2, "--rules ethereum has Ethereum's rules"),
         (["--network", "nv99"], 2, "nv99 is not known"),
         (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv28@1000"),
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),

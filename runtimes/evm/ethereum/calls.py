@@ -39,7 +39,7 @@ from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_rules
-from store.cid import RAW, Cid
+from store.cid import RAW
 
 if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
@@ -189,7 +189,8 @@ class EthereumCalls(CallManager):
         actor = self.accounts.find(address)
         return self.accounts.bring_into_being(address) if actor is None else actor
 
-    def _invoke(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+    def _invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        code = state.code
         if code in self.accounts.account_codes and call.method == INVOKE_EVM:
             return CallResult(ExitCode.OK)
         is_contract = code == self.accounts.evm_code
@@ -199,12 +200,12 @@ class EthereumCalls(CallManager):
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
         if is_contract and self._native:
             with self._in_ethereum_gas():
-                return super()._invoke(call, actor, code)
+                return super()._invoke(call, actor, state)
         if is_contract or self._native:
-            return super()._invoke(call, actor, code)
+            return super()._invoke(call, actor, state)
         try:
             with self.in_milligas(self.gas.available):
-                return super()._invoke(call, actor, code)
+                return super()._invoke(call, actor, state)
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
 
