@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
+.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -111,6 +111,9 @@ gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count
 
 lane: environment ## attacks of users' actors on cron and rewards, on our own built-in actors and on the official ones
 	@$(RUN)/python -m pytest -q -m "" tests/lane $(ARGS)
+
+streams: environment ## random programs of governance, awards and claims at the reward actor; ARGS="--count 10000" is longer
+	@$(RUN)/python -m tests.streams --count 500 $(ARGS)
 
 fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them
 	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)

@@ -1,7 +1,8 @@
-"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size.
+"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size; awards of streams.
 
 Each method's example (`tests.actors.examples`) is called on two machines of one state, official code on the first, ours
-in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`).
+in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`). No
+official actor has the streams of network version 29: these are measured by `bench.stream_methods`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from time import process_time
 
 from actors import loader
+from bench import stream_methods
 from bench.rows import Row
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.types import Gas, TokenAmount
@@ -30,6 +32,7 @@ SHOWN = 5
 
 def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
+    yield from stream_methods.rows()
     gas, time, size = "gas of a method, the worst", "time of a method, the worst", "bytes of the bundle"
     if fvm_data() is None:
         yield from (Row(name, None, "no official bundle: set FVM_DATA") for name in (gas, time, size))

@@ -1,0 +1,107 @@
+"""The reward actor's streams: an award beside one of network version 28, and each method, also with full tables.
+
+Messages are asked and not kept (`Hypervisor.call`), on states put together by hand (`tests.streams`). Times are the
+processor's, the best of many, those that are compared taken in turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from time import process_time
+from typing import Any, Final
+
+from bench.rows import Row
+from bridge.bindings import reward
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.types import REWARD_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
+from store.codec import encode
+from tests.streams.stage import AUTHORITY, MINER, ONE_WRITER, RECIPIENT, Stage, id_bytes, stage
+from tests.streams.states import EPOCH, flat, full_tables, two_streams
+
+ROUNDS: Final = 60
+CALLS: Final = 4
+_EPOCH_REWARD: Final = 36 * 10**18
+_WHOLE: Final = 10**18
+_MS: Final = 1000
+
+_Measured = tuple[Hypervisor, Message]
+
+
+def rows() -> Iterator[Row]:
+    """An award of two streams, one of full tables, and the slowest of the nine methods with full tables."""
+    with ExitStack() as stack:
+        before = stack.enter_context(stage(EPOCH, network=28))
+        two, full = (_put(stack.enter_context(stage(EPOCH)), tables) for tables in (two_streams(), full_tables()))
+        awards = {name: (at.machine, _award()) for name, at in (("nv28", before), ("two", two), ("full", full))}
+        times = _times(awards)
+        gas = {name: f"{machine.call(message).gas_used:,}" for name, (machine, message) in awards.items()}
+        yield Row(
+            "an award of two streams, one recipient",
+            times["two"] / times["nv28"],
+            f"{times['two'] * _MS:.2f} ms and {gas['two']} gas, at nv28 {times['nv28'] * _MS:.2f} ms and {gas['nv28']}",
+        )
+        yield Row("an award with full tables", times["full"] * _MS, f"8 streams, 64 recipients: {gas['full']} gas")
+        room = _put(stack.enter_context(stage(EPOCH)), _with_room(*full_tables()))
+        messages = {name: (room.machine, message) for name, message in _messages().items()}
+        found = {name: seconds * _MS for name, seconds in _times(messages).items()}
+        used = {name: machine.call(message).gas_used for name, (machine, message) in messages.items()}
+        worst = max(found, key=lambda name: found[name])
+        note = f"{worst}; gas of each: " + ", ".join(f"{name} {amount:,}" for name, amount in used.items())
+        yield Row("a method of the streams, the worst", found[worst], note, found)
+
+
+def _with_room(streams: list[Any], accrued: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Full tables in which a stream can be registered, one can be removed and a write can be cancelled."""
+    live, tombstones, _ = streams
+    waiting = [3, 4, encode([id_bytes(RECIPIENT)]), EPOCH + 5]
+    return [live[:-1], tombstones[:-1], [waiting]], accrued[:-1]
+
+
+def _put(at: Stage, tables: tuple[list[Any], list[Any]]) -> Stage:
+    at.put(*tables, _EPOCH_REWARD, timelock=5)
+    at.machine.state_tree.flush()
+    return at
+
+
+def _award() -> Message:
+    call = reward.award_block_reward(Address.id(ActorID(MINER)), 0, 0, 1)
+    return _message(SYSTEM_ACTOR, call.method, call.params)
+
+
+def _message(sender: int, method: MethodNumber, params: bytes) -> Message:
+    return Message(Address.id(REWARD_ACTOR), Address.id(ActorID(sender)), method=method, params=params)
+
+
+def _messages() -> dict[str, Message]:
+    """Each method with as much as it may be given."""
+    many = [[id_bytes(RECIPIENT + 64 + place), _WHOLE // 64] for place in range(64)]
+    weights = [[[id_, flat(_WHOLE // 40)] for id_ in range(2, 8)]]
+    writer = id_bytes(ONE_WRITER)
+    sent: tuple[tuple[str, int, MethodNumber, list[Any]], ...] = (
+        ("SetWeightRecords", AUTHORITY, reward.SET_WEIGHT_RECORDS, weights),
+        ("StepWeightRecords", AUTHORITY, reward.STEP_WEIGHT_RECORDS, weights),
+        ("RegisterStream", AUTHORITY, reward.REGISTER_STREAM, [9, flat(_WHOLE // 20), [writer, many], EPOCH + 5]),
+        ("RemoveStream", AUTHORITY, reward.REMOVE_STREAM, [2]),
+        ("SetDistribution", AUTHORITY, reward.SET_DISTRIBUTION, [2, writer]),
+        ("CancelPending", AUTHORITY, reward.CANCEL_PENDING, [3, 4]),
+        ("SetShares", ONE_WRITER, reward.SET_SHARES, [2, many]),
+        ("ReplaceAddress", ONE_WRITER, reward.REPLACE_ADDRESS, [2, id_bytes(RECIPIENT), id_bytes(RECIPIENT + 64)]),
+        ("Claim", ONE_WRITER, reward.CLAIM, [2, [id_bytes(RECIPIENT + place) for place in range(64)]]),
+    )
+    return {name: _message(sender, method, encode(params)) for name, sender, method, params in sent}
+
+
+def _times(asked: Mapping[str, _Measured]) -> dict[str, float]:
+    """Seconds of each message, in turns. Raises AssertionError for one that is refused."""
+    for name, (machine, message) in asked.items():
+        answer = machine.call(message)
+        assert answer.exit_code == 0, (name, answer.exit_code, answer.message)
+    best = dict.fromkeys(asked, float("inf"))
+    for _ in range(ROUNDS):
+        for name, (machine, message) in asked.items():
+            start = process_time()
+            for _ in range(CALLS):
+                machine.call(message)
+            best[name] = min(best[name], (process_time() - start) / CALLS)
+    return best

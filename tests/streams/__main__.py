@@ -1,0 +1,122 @@
+"""Random programs of governance, awards and claims at the reward actor of nv29, as a recorded run.
+
+After each message every invariant must hold and no attoFIL may come or go; the published crate of the actor's state
+must say the same, where there is Rust to ask it. Then the same, shorter, with defects put into the state, which must
+be found. A finding names its program: `--program SEED` plays one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from bench.recorded import Record, finish, options
+from tests.streams import oracle
+from tests.streams.plants import PLANTS
+from tests.streams.programs import Play, play
+
+STAGES: Final = ("ended", "a stream got something", "a recipient was paid")
+MOST_FINDINGS: Final = 20
+_BATCH: Final = 20
+_APART: Final = 1 << 32
+"""Programs of one run have seeds that no other run's have."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What programs came to. `found`: findings by kind."""
+
+    stages: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    found: Counter[str] = field(default_factory=Counter)
+    exits: Counter[str] = field(default_factory=Counter)
+    asked: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Take another one's, too."""
+        for mine, theirs in ((self.stages, other.stages), (self.found, other.found), (self.exits, other.exits)):
+            mine.update(theirs)
+        self.findings += other.findings
+        self.asked += other.asked
+
+
+def compare(seed: int, count: int, workers: int, *, plant: str | None = None, ask: bool = True) -> Tally:
+    """Play so many programs, each with the planted defect, and ask the oracle where that is wanted."""
+    batches = [
+        (range(seed * _APART + first, seed * _APART + min(count, first + _BATCH)), plant, ask)
+        for first in range(0, count, _BATCH)
+    ]
+    tally = Tally()
+    with ProcessPoolExecutor(workers) as pool:
+        for part in pool.map(_batch, batches):
+            tally.add(part)
+    return tally
+
+
+def _batch(task: tuple[range, str | None, bool]) -> Tally:
+    seeds, plant, ask = task
+    tally = Tally()
+    plays = [play(seed, None if plant is None else PLANTS[plant]) for seed in seeds]
+    for played in plays:
+        tally.exits.update(played.exits)
+        tally.stages.update(_stages(played))
+        tally.findings += [f"{played.seed}: {words}" for words in played.findings]
+        tally.found.update({words.partition(":")[0] for words in played.findings})
+    if ask:
+        _ask(plays, tally)
+    return tally
+
+
+def _stages(played: Play) -> list[str]:
+    passed = (not played.findings, played.accrued, bool(played.paid))
+    return [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
+
+
+def _ask(plays: list[Play], tally: Tally) -> None:
+    """Hold each state of the programs against the oracle's word; the last one of a program may be broken."""
+    answers = iter(oracle.ask([question[:3] for played in plays for question in played.asked]))
+    for played in plays:
+        tally.asked += len(played.asked)
+        said = [next(answers) for _ in played.asked]
+        differing = [words for words, (*_, owed) in zip(said, played.asked, strict=True) if words != f"valid {owed}"]
+        if differing:
+            tally.findings.append(f"{played.seed}: oracle: {differing[0]}")
+            tally.found["oracle"] += 1
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+    chosen = parser.parse_args()
+    if chosen.program is not None:
+        findings = play(chosen.program).findings
+        print("\n".join(findings) or "no finding")
+        return int(bool(findings))
+    started = monotonic()
+    why_not = oracle.build()
+    if why_not:
+        print(f"the published crate is not asked: {why_not}", file=sys.stderr)
+    tally = compare(chosen.seed, chosen.count, chosen.workers, ask=not why_not)
+    shorter = max(chosen.count // 50, 60)
+    planted = {
+        name: dict(sorted(compare(chosen.seed, shorter, chosen.workers, plant=name, ask=not why_not).found.items()))
+        for name in PLANTS
+    }
+    details = {
+        "messages by method and exit code": dict(sorted(tally.exits.items())),
+        "states that the published crate was asked about": tally.asked,
+    }
+    stages = {name: tally.stages[name] for name in STAGES}
+    return finish(
+        Record(chosen.seed, chosen.count, stages, tally.findings[:MOST_FINDINGS], planted, details), chosen, started
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

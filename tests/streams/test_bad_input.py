@@ -1,0 +1,235 @@
+"""Input that f02 must refuse, and with which exit code: FIP-0118 and docs/actors.md. A refusal changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from bridge.bindings import reward
+from hypervisor.bigint import encode_bigint
+from hypervisor.types import MethodNumber
+from store.codec import encode
+from tests.streams.invariants import LAST_EPOCH, WHOLE
+from tests.streams.stage import AUTHORITY, MINER, NO_ACTOR, ONE_WRITER, RECIPIENT, Stage, id_bytes, stage
+from tests.streams.states import EPOCH, flat
+
+METHODS: Final = {
+    "SetWeightRecords": reward.SET_WEIGHT_RECORDS,
+    "StepWeightRecords": reward.STEP_WEIGHT_RECORDS,
+    "RegisterStream": reward.REGISTER_STREAM,
+    "RemoveStream": reward.REMOVE_STREAM,
+    "SetDistribution": reward.SET_DISTRIBUTION,
+    "CancelPending": reward.CANCEL_PENDING,
+    "SetShares": reward.SET_SHARES,
+    "ReplaceAddress": reward.REPLACE_ADDRESS,
+    "Claim": reward.CLAIM,
+}
+GOVERNANCE: Final = tuple(METHODS)[:6]
+ONE: Final = [[id_bytes(RECIPIENT), WHOLE]]
+HALVES: Final = [[id_bytes(RECIPIENT), WHOLE // 2], [id_bytes(RECIPIENT + 1), WHOLE // 2]]
+MALFORMED: Final = {
+    "no CBOR": b"\xff",
+    "cut short": encode([2])[:-1],
+    "a map": encode({"id": 2}),
+    "too few fields": b"\x80",
+    "too many fields": encode([2] * 9),
+    "a negative id": encode([-1]),
+    "text": encode("2"),
+}
+
+
+def ledger(streams: int = 2, pending: list[Any] | None = None) -> tuple[list[Any], list[Any]]:
+    """The miners' stream of a half, and explicit ones of a hundredth, written by ONE_WRITER."""
+    explicit = [[id_, flat(WHOLE // 100), [id_bytes(ONE_WRITER), HALVES, [], []]] for id_ in range(2, streams + 1)]
+    return [[[1, flat(WHOLE // 2), None], *explicit], [], pending or []], [[id_, b""] for id_ in range(2, streams + 1)]
+
+
+def exit_code(
+    sender: int, method: int, params: bytes, of: tuple[list[Any], list[Any]] | None = None, timelock: int = 0
+) -> int:
+    """The exit code of a message, on a state of its own; a refusal changes nothing."""
+    with stage(EPOCH) as at:
+        at.put(*(of or ledger()), 1000, timelock=timelock)
+        head = at.head()
+        code = at.send(sender, method, params).exit_code
+        assert code == 0 or at.head() == head
+        return code
+
+
+def sender_of(name: str) -> int:
+    return AUTHORITY if name in GOVERNANCE else ONE_WRITER
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_parameters_are_21(name: str, what: str) -> None:
+    assert exit_code(sender_of(name), METHODS[name], MALFORMED[what]) == 21
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_parameters_are_16(name: str) -> None:
+    assert exit_code(sender_of(name), METHODS[name], b"") == 16
+
+
+WELL_FORMED: Final[dict[str, list[Any]]] = {
+    "SetWeightRecords": [[[2, flat(1)]]],
+    "StepWeightRecords": [[[2, flat(1)]]],
+    "RegisterStream": [3, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH],
+    "RemoveStream": [2],
+    "SetDistribution": [2, id_bytes(RECIPIENT)],
+    "CancelPending": [2, 3],
+    "SetShares": [2, ONE],
+    "ReplaceAddress": [2, id_bytes(RECIPIENT), id_bytes(RECIPIENT + 5)],
+    "Claim": [2, [id_bytes(RECIPIENT)]],
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_callers_that_a_method_has(name: str) -> None:
+    params = encode(WELL_FORMED[name])
+    assert exit_code(sender_of(name), METHODS[name], params) == 0
+    assert exit_code(RECIPIENT + 9, METHODS[name], params) == (0 if name == "Claim" else 18)
+
+
+def test_a_ninth_stream_is_16() -> None:
+    for live, code in ((7, 0), (8, 16)):
+        params = encode([9, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH])
+        assert exit_code(AUTHORITY, reward.REGISTER_STREAM, params, ledger(live)) == code
+
+
+@pytest.mark.parametrize(("waiting", "code"), [(25, 0), (26, 16)])
+def test_a_twenty_seventh_write_is_16(waiting: int, code: int) -> None:
+    """Writes of streams that are not there yet: they will be dropped, and count as long as they wait."""
+    writer = encode([id_bytes(RECIPIENT)])
+    pending = [[id_, 4, writer, EPOCH + 1] for id_ in range(10, 10 + waiting)]
+    assert exit_code(AUTHORITY, reward.REMOVE_STREAM, encode([2]), ledger(2, pending), timelock=5) == code
+
+
+def test_a_second_write_of_a_key_is_16() -> None:
+    pending = [[2, 3, b"\x80", EPOCH + 5]]
+    assert exit_code(AUTHORITY, reward.REMOVE_STREAM, encode([2]), ledger(2, pending), timelock=9) == 16
+
+
+MAPS: Final[dict[str, tuple[list[Any], int]]] = {
+    "one part too few": ([HALVES[0], [HALVES[1][0], WHOLE // 2 - 1]], 16),
+    "one part too many": ([HALVES[0], [HALVES[1][0], WHOLE // 2 + 1]], 16),
+    "no rows": ([], 16),
+    "a share of nothing": ([*ONE, [id_bytes(RECIPIENT + 1), 0]], 16),
+    "a recipient twice": ([HALVES[0], HALVES[0]], 16),
+    "65 recipients": ([[id_bytes(RECIPIENT + n), WHOLE // 64 if n < 64 else 0] for n in range(65)], 16),
+    "a recipient that is not there": ([[id_bytes(NO_ACTOR), WHOLE]], 17),
+    "a negative share": ([[id_bytes(RECIPIENT), -1]], 21),
+    "all to f099": ([[id_bytes(99), WHOLE]], 0),
+    "f099 twice": ([[id_bytes(99), WHOLE // 2], [id_bytes(99), WHOLE // 2]], 0),
+    "64 recipients": ([[id_bytes(RECIPIENT + n), WHOLE // 64] for n in range(64)], 0),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_of_shares(name: str) -> None:
+    shares, code = MAPS[name]
+    assert exit_code(ONE_WRITER, reward.SET_SHARES, encode([2, shares])) == code
+    params = encode([3, flat(1), [id_bytes(ONE_WRITER), shares], EPOCH])
+    assert exit_code(AUTHORITY, reward.REGISTER_STREAM, params) == code
+
+
+HALF: Final = WHOLE // 2
+ROOM: Final = WHOLE - HALF - WHOLE // 100
+RECORDS: Final[dict[str, tuple[list[int], int]]] = {
+    "all the room": (flat(ROOM), 0),
+    "one part beyond": (flat(ROOM + 1), 16),
+    "above its cap": ([2, 0, 0, 0, 1], 16),
+    "below its floor": ([1, 0, 0, 2, 3], 16),
+    "a cap beyond the whole": ([0, 0, 0, 0, WHOLE + 1], 16),
+    "too much after a million epochs": ([ROOM - 10**6, 1, EPOCH, 0, WHOLE], 16),
+    "room to the end": ([0, 1, EPOCH, 0, ROOM], 0),
+    "too much at the last epoch alone": ([0, 1, LAST_EPOCH - 10**18, 0, WHOLE], 16),
+    "too much at the steepest slope": ([0, (1 << 63) - 1, LAST_EPOCH - 1, 0, WHOLE], 16),
+    "too much before it begins to fall": ([ROOM, -1, EPOCH + 10, 0, WHOLE], 16),
+    "a slope beyond 64 bits": ([0, 1 << 63, 0, 0, 1], 21),
+    "a negative start": ([-1, 0, 0, 0, 1], 21),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_weights_of_a_new_stream(name: str) -> None:
+    record, code = RECORDS[name]
+    params = encode([3, record, [id_bytes(ONE_WRITER), ONE], EPOCH])
+    assert exit_code(AUTHORITY, reward.REGISTER_STREAM, params) == code
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        (reward.SET_WEIGHT_RECORDS, [[]], 16),
+        (reward.SET_WEIGHT_RECORDS, [[[2, flat(1)], [2, flat(2)]]], 16),
+        (reward.SET_WEIGHT_RECORDS, [[[9, flat(1)]]], 16),
+        (reward.REGISTER_STREAM, [0, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH], 16),
+        (reward.REGISTER_STREAM, [2, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH], 16),
+        (reward.REGISTER_STREAM, [3, flat(1), None, EPOCH], 16),
+        (reward.REGISTER_STREAM, [3, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH - 1], 16),
+        (reward.REGISTER_STREAM, [3, flat(1), [id_bytes(NO_ACTOR), ONE], EPOCH], 17),
+        (reward.SET_DISTRIBUTION, [2, id_bytes(NO_ACTOR)], 17),
+        (reward.SET_DISTRIBUTION, [1, id_bytes(RECIPIENT)], 16),
+        (reward.REMOVE_STREAM, [9], 16),
+        (reward.CANCEL_PENDING, [None, 1], 16),
+        (reward.CANCEL_PENDING, [2, 0], 16),
+        (reward.CANCEL_PENDING, [None, 3], 16),
+        (reward.CANCEL_PENDING, [2, 5], 21),
+        (reward.CANCEL_PENDING, [2, 256], 21),
+    ],
+)
+def test_writes_that_cannot_be(method: MethodNumber, params: list[Any], code: int) -> None:
+    assert exit_code(AUTHORITY, method, encode(params)) == code
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        (reward.SET_SHARES, [1, ONE], 16),
+        (reward.SET_SHARES, [9, ONE], 16),
+        (reward.REPLACE_ADDRESS, [2, id_bytes(RECIPIENT), id_bytes(RECIPIENT + 1)], 16),
+        (reward.REPLACE_ADDRESS, [2, id_bytes(RECIPIENT), id_bytes(NO_ACTOR)], 17),
+        (reward.REPLACE_ADDRESS, [2, id_bytes(NO_ACTOR), id_bytes(RECIPIENT + 5)], 17),
+        (reward.CLAIM, [1, []], 16),
+        (reward.CLAIM, [2, [id_bytes(RECIPIENT)] * 65], 16),
+        (reward.CLAIM, [2, [id_bytes(RECIPIENT)] * 64], 0),
+        (reward.CLAIM, [9, [id_bytes(NO_ACTOR)]], 0),
+    ],
+)
+def test_what_writers_and_claimants_ask_in_vain(method: MethodNumber, params: list[Any], code: int) -> None:
+    assert exit_code(ONE_WRITER, method, encode(params)) == code
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"\x80", encode([flat(1)]), encode([flat(1), None, 0])])
+def test_a_malformed_payload_in_the_queue_is_20_and_the_gas_alone(payload: bytes) -> None:
+    streams, accrued = ledger(2, [[3, 2, payload, EPOCH + 5]])
+    assert exit_code(ONE_WRITER, reward.CLAIM, encode([2, []]), (streams, accrued)) == 20
+    with stage(EPOCH) as at:
+        at.put(streams, accrued, 1000)
+        at.credit(7)
+        miner = at.balance(MINER)
+        assert at.award(gas=7).exit_code == 0
+        assert (at.balance(MINER) - miner, at.state().minted) == (7, 0)
+
+
+def test_a_due_write_that_breaks_the_schedule_is_dropped_with_an_event() -> None:
+    """Filed when there was room; stream 2 has grown since."""
+    heavy = encode([[[2, flat(WHOLE)]]])
+    streams, accrued = ledger(2, [[None, 1, heavy, EPOCH]])
+    with stage(EPOCH) as at:
+        at.put(streams, accrued, 1000)
+        applied = at.award()
+        assert applied.exit_code == 0
+        kinds = [entry.value for event in applied.events for entry in event.entries if entry.key == "$type"]
+        assert encode("write-dropped") in kinds
+        assert at.state().streams[2] == []
+        assert at.state().minted == 200
+        assert_paid(at)
+
+
+def assert_paid(at: Stage) -> None:
+    """Of 200: a half the miner's, a hundredth stream 2's, the rest burnt."""
+    now = at.state()
+    assert (now.burnt, now.explicit, now.accrued) == (98, 2, [[2, encode_bigint(2)]])
