@@ -74,6 +74,7 @@ class CompiledCache:
     def put(self, file: str, key: str, answer: Mapping[str, Any], used: Set[str]) -> None:
         """Write a file for each contract, then the index, so that a process that finds the index finds all.
 
+        Each file is whole when it gets its name: another process may read what this one writes anew.
         `used` are the sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)
@@ -82,11 +83,15 @@ class CompiledCache:
         contracts: list[tuple[str, int]] = []
         for name, found in sorted(answer.get("contracts", {}).get(file, {}).items()):
             content = orjson.dumps(_artifact(found, numbers.get(file, -1)))
-            size = (folder / f"{len(contracts)}.json").write_bytes(content)
-            contracts.append((name, size))
-        partial = folder / f"index.{os.getpid()}"
-        partial.write_bytes(orjson.dumps({"contracts": contracts, "sources": numbers}))
-        partial.replace(folder / "index.json")
+            _write_whole(folder / f"{len(contracts)}.json", content)
+            contracts.append((name, len(content)))
+        _write_whole(folder / "index.json", orjson.dumps({"contracts": contracts, "sources": numbers}))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.stem}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def _artifact(found: Mapping[str, Any], number: int) -> dict[str, Any]:
