@@ -172,7 +172,7 @@ class Cheatcodes:
             return proceed(call)
         if calls.depth == 0:
             self.test = call.to
-            self.renew(calls)
+            self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
             result = self._measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
@@ -329,9 +329,14 @@ class Cheatcodes:
 
     def renew(self, calls: CallManager) -> None:
         """Let contracts see the block and the transaction as they are set."""
+        if isinstance(calls, EthereumCalls):
+            calls.renew_block()
+            self._suppose(calls)
+
+    def _suppose(self, calls: CallManager) -> None:
+        """Let contracts see of the transaction what cheatcodes have set."""
         if not isinstance(calls, EthereumCalls):
             return
-        calls.renew_block()
         block: Block = self.state.block
         around = calls.surroundings
         if block.gas_price is not None:

@@ -346,6 +346,10 @@ class Accounts:
         """Touch addresses that the message begins with."""
         self._journal.set_all([((_WARM, address), True) for address in addresses])
 
+    def warm_known(self, addresses: tuple[EthAddress, ...]) -> None:
+        """The same for addresses that many messages begin with."""
+        self._journal.set_all(_warming(addresses))
+
     def is_warm(self, address: EthAddress) -> bool:
         """Whether an address was touched."""
         return self._journal.get((_WARM, address)) is not None
@@ -529,3 +533,8 @@ def delegated_address(address: EthAddress) -> Address:
 def is_delegation(code: bytes) -> bool:
     """Whether code only says whose code is lent."""
     return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
+
+
+@lru_cache
+def _warming(addresses: tuple[EthAddress, ...]) -> tuple[tuple[tuple[str, EthAddress], bool], ...]:
+    return tuple(((_WARM, address), True) for address in addresses)

@@ -4,6 +4,7 @@ Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from bridge.addresses import EthAddress, create_address
@@ -189,9 +190,8 @@ class Application:
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
-        accounts.warm_all(
-            (*self._fork.precompiles, *self._calls.filecoin_precompiles, self._block.coinbase, self._sender)
-        )
+        accounts.warm_known((*self._fork.precompiles, *self._calls.filecoin_precompiles))
+        accounts.warm_all((self._block.coinbase, self._sender))
         if transaction.to is not None:
             accounts.warm(transaction.to)
         for address, slots in transaction.access_list:
@@ -359,7 +359,12 @@ def block_of(machine: "Hypervisor") -> EthereumBlock:
 
 def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
     """The price of blob gas in a block."""
-    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, block.excess_blob_gas, fork.blobs.update_fraction)
+    return _blob_base_fee(block.excess_blob_gas, fork.blobs.update_fraction)
+
+
+@lru_cache
+def _blob_base_fee(excess: int, fraction: int) -> int:
+    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
 
 
 def block_limits(machine: "Hypervisor") -> BlockLimits:

@@ -109,11 +109,16 @@ class EthereumCalls(CallManager):
 
     def send(self, call: Call) -> CallResult:
         """Make a call; a transaction's first one that nobody watches is run at once, where the runtime can."""
-        if self.depth == 0 and self.tracer is None and self.interceptor is None and call.method == INVOKE_EVM:
-            result = self._at_once(call)
-            if result is not None:
-                return result
+        if self.depth == 0 and self.tracer is None and call.method == INVOKE_EVM:
+            if self.interceptor is None:
+                return self._first(call)
+            if self.frames is not None and not self.frames.armed:
+                return self.interceptor.send(self, call, self._first)
         return super().send(call)
+
+    def _first(self, call: Call) -> CallResult:
+        result = self._at_once(call)
+        return self._in_transaction(call) if result is None else result
 
     def _at_once(self, call: Call) -> CallResult | None:
         """The call of a contract without kernel and dispatch; None where nothing has happened."""

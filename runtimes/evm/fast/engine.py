@@ -143,6 +143,8 @@ class FastEngine:
             data, changes, length = instance.ended()
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
+            elif host.calls.frames is not None:
+                Changes(instance.read(changes, length), host).tell_logs()
             return FrameOutcome(status, data), gas - left
         except (HypervisorError, StoreError):
             raise

@@ -192,6 +192,8 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Gla
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
     if host.calls.frames is not None and address in host.calls.frames.watched:
+        if not isinstance(host, EthereumHost):
+            return _LEAVE, *_NOBODY  # a whole transaction has no frame to ask
         flags |= _ASKED
     is_touched = accounts.knows_slots(actor, address)
     if is_touched:

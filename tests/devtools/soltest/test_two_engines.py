@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+from eth_hash.auto import keccak
+
 from devtools.soltest.results import Status, TestResult
 from devtools.soltest.stage import selector
 
@@ -26,3 +29,41 @@ def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts
     }
     assert {status for status, _ in ends["both"].values()} == {Status.SUCCESS}
     assert ends["both"] == ends["py-evm"] == ends["fast"]
+
+
+VM = "737109709ecfa91a80626ff3989d68f67f5b1dd12d"
+LOG = f"6004355f527f{keccak(b'log_uint(uint256)').hex()}60205fa1"
+"""Logs the first argument; the topic is DSTest's."""
+
+
+def asking(cheatcode: str, word: str) -> str:
+    """Calls a cheatcode with the word that this code leaves on the stack, and leaves whether it passed."""
+    return f"63{selector(cheatcode).hex()}60e01b5f52{word}6004525f5f60245f5f{VM}5af1"
+
+
+@pytest.mark.parametrize("shows_logs", [False, True])
+def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contracts: Run, shows_logs: bool) -> None:
+    """The fast engine runs such a one as one tree; py-evm asks at every step. The last two leave the tree."""
+    suite = {
+        "testFuzz_store(uint128)": ["6004355f55", "00"],
+        "testFuzz_log(uint128)": [LOG, "00"],
+        "testFuzz_revert(uint128)": [LOG, "5f5ffd"],
+        "testFuzz_halt(uint128)": [LOG, "fe"],
+        "testFuzz_assume(uint128)": [
+            asking("assume(bool)", "600435600116"), "@good", "57", "3d5f5f3e3d5ffd", "good:", LOG, "00",
+        ],
+        "testFuzz_warp(uint128)": [
+            asking("warp(uint256)", "600435"), "4260043514", "@good", "57", "5f5ffd", "good:", "00",
+        ],
+    }  # fmt: skip
+    ends = [
+        {
+            name: (test.status, test.reason, test.gas, test.gases, test.rejects, test.logs, test.counterexample)
+            for name, test in run_contracts({"Whole": suite}, evm=evm, shows_logs=shows_logs)["Whole"].items()
+        }
+        for evm in ("py-evm", "fast")
+    ]
+    assert ends[0] == ends[1]
+    status = {name.partition("(")[0]: end[0] for name, end in ends[0].items()}
+    failing = {"testFuzz_revert", "testFuzz_halt"}
+    assert {name for name, end in status.items() if end is Status.FAILURE} == failing
