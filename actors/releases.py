@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 DEFAULT_NETWORK: Final = "mainnet"
 """The network whose constants a release has that is named by its version alone."""
@@ -44,11 +44,24 @@ class Release:
 @cache
 def releases() -> Mapping[str, Release]:
     """Every release by its name, `v18-mainnet`, in the order of versions."""
-    data = json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))
     found = {}
-    for version, entry in data["versions"].items():
+    for version, entry in _pinned()["versions"].items():
         for network, root in entry["manifest_roots"].items():
-            url = data["download"].format(tag=entry["tag"], network=network)
-            release = Release(int(version.removeprefix("v")), network, root, url)
+            release = Release(int(version.removeprefix("v")), network, root, _url(entry["tag"], network))
             found[release.name] = release
     return found
+
+
+def release_elsewhere(version: int, network: str, manifest_root: str) -> Release:
+    """A release whose root is not pinned here: somebody who has its file says that it is one."""
+    return Release(version, network, manifest_root, _url(f"v{version}.0.0", network))
+
+
+def _url(tag: str, network: str) -> str:
+    url: str = _pinned()["download"].format(tag=tag, network=network)
+    return url
+
+
+@cache
+def _pinned() -> Any:
+    return json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))

@@ -4,12 +4,14 @@
     v18, v18-devnet             an official release (`actors.releases`) that was fetched or added; v18 is v18-mainnet
     anything else, any Path     a CAR file
 
-A release counts only with the manifest root that is pinned for it. Wherever a bundle can be chosen, `Bundle.open` is
-asked, and so this module; `hypervisor bundle` puts files into the folder.
+A release counts only with the manifest root that is pinned for it: in this package, or for newer ones in the folder, by
+the person who added the file under the release's name (`name_release`). Wherever a bundle can be chosen, `Bundle.open`
+is asked, and so this module; `hypervisor bundle` puts files into the folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,15 +19,18 @@ from pathlib import Path
 from typing import Final
 
 from actors.loader import bundle_record
-from actors.releases import DEFAULT_NETWORK, Release, releases
+from actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
 from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import BundleError
 from hypervisor.user_files import user_folder
-from store.cid import Cid, show
+from store.cid import Cid, CidError, parse_cid, show
 
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
 OWN: Final = "own"
 _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
+_WHOLE_NAME: Final = re.compile(r"v([0-9]{1,4})-([a-z0-9-]+)", re.ASCII)
+_NAMED: Final = "named.json"
+"""In the folder: the manifest roots of releases that are not pinned in this package, by their names."""
 
 
 def library_folder() -> Path:
@@ -44,16 +49,61 @@ def own_bundles() -> Mapping[str, str | None]:
     return {OWN: None} | {f"{OWN}-{variant}": variant for variant in bundle_record().variants}
 
 
+def known_releases() -> Mapping[str, Release]:
+    """The releases that are pinned in this package, and those that were named in the folder. Raises BundleError."""
+    return {**_named_releases(), **releases()}
+
+
+def _named_releases() -> dict[str, Release]:
+    try:
+        file = library_folder() / _NAMED
+        text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
+    except BundleError:  # no home: nothing was named there
+        return {}
+    try:
+        return {name: _release(name, root) for name, root in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError, BundleError) as error:
+        raise BundleError(f"{file} is damaged ({error}): delete it, and add the files of its releases again") from None
+
+
+def _release(name: str, root: str) -> Release:
+    found = _WHOLE_NAME.fullmatch(name)
+    if found is None:
+        raise BundleError(f"'{name}' is not the name of a release: expected one like v19-devnet")
+    try:
+        parse_cid(root)
+    except CidError as error:
+        raise BundleError(f"the manifest root {root!r:.80} of {name} is not a CID: {error}") from None
+    return release_elsewhere(int(found[1]), found[2], root)
+
+
+def name_release(name: str, root: Cid) -> Release:
+    """Take a manifest root for that of a release from now on. Raises BundleError for one that has another one."""
+    release, known = _release(name, show(root)), known_releases()
+    before, same = known.get(name), release_of(root)
+    if before is not None and before.manifest_root != release.manifest_root:
+        raise BundleError(f"{name} is known with the manifest root {before.manifest_root}, not {show(root)}")
+    if same is not None and same.name != name:
+        raise BundleError(f"the manifest root {show(root)} is that of {same.name}, not of {name}")
+    if before is None:
+        roots = {known.name: known.manifest_root for known in _named_releases().values()} | {name: show(root)}
+        file = library_folder() / _NAMED
+        draft = file.with_suffix(".draft")
+        draft.write_text(json.dumps(roots, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, file)
+    return release
+
+
 def find_release(name: str, network: str | None = None) -> Release:
     """The release that a name means; `v18` is that of `network` (default: mainnet). BundleError if there is none."""
     version = name.partition("-")[0]
     wanted = name if name != version else f"{version}-{network or DEFAULT_NETWORK}"
-    release = releases().get(wanted)
+    release = known_releases().get(wanted)
     if release is not None and network in (None, release.network):
         return release
     if release is not None:
         raise BundleError(f"'{name}' is not a release for {network}: leave the network out, or name {version} alone")
-    networks = [known.network for known in releases().values() if f"v{known.version}" == version]
+    networks = [known.network for known in known_releases().values() if f"v{known.version}" == version]
     if networks:
         raise BundleError(f"there is no release '{wanted}': {version} is known for {', '.join(networks)}")
     versions = dict.fromkeys(f"v{known.version}" for known in releases().values())
@@ -63,7 +113,7 @@ def find_release(name: str, network: str | None = None) -> Release:
 def release_of(root: Cid) -> Release | None:
     """The release with this manifest root."""
     text = show(root)
-    return next((release for release in releases().values() if release.manifest_root == text), None)
+    return next((release for release in known_releases().values() if release.manifest_root == text), None)
 
 
 def actors_version(manifest: Manifest) -> int | None:
@@ -85,7 +135,7 @@ def release_file(release: Release) -> Path:
 def kept_releases() -> Mapping[str, Path]:
     """The files that are in the folder, by the names of their releases. Their content is not looked at."""
     try:
-        found = {name: release_file(release) for name, release in releases().items()}
+        found = {name: release_file(release) for name, release in known_releases().items()}
     except BundleError:  # no home: nothing is kept there
         return {}
     return {name: path for name, path in found.items() if path.is_file()}

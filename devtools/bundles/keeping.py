@@ -14,7 +14,14 @@ from typing import Final
 from actors.releases import Release
 from devtools.bundles.download import DownloadFailed, download
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
-from hypervisor.bundle_library import library_folder, open_bundle, release_file, release_of, remedy_offline
+from hypervisor.bundle_library import (
+    library_folder,
+    name_release,
+    open_bundle,
+    release_file,
+    release_of,
+    remedy_offline,
+)
 from hypervisor.errors import BundleError
 from store.car import write_car
 from store.cid import show
@@ -52,19 +59,27 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
     return path
 
 
-def add(path: Path) -> tuple[Release, Path]:
-    """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release."""
+def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
+    """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release.
+
+    `name`: which release it is, where this package does not know its manifest root; it is known from then on.
+    """
     bundle = Bundle.from_file(path)
     release = release_of(bundle.root)
-    if release is None:
+    if release is None and name is None:
         raise BundleError(
             f"bundle {path} is not a release that is known here (manifest root {show(bundle.root)}): it can be used by "
-            f"its path, `--bundle {path}`"
+            f"its path, `--bundle {path}`, or be added under the name of a release, `--as v19-devnet`"
         )
     _check_nothing_else(bundle, str(path))
+    folder = library_folder()
+    with _writing(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if name is not None:
+            release = name_release(name, bundle.root)
+    assert release is not None, "it has a name, or its root is known"
     target = release_file(release)
     with _writing(target.parent):
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _forget_drafts(target.parent)
         handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
         try:

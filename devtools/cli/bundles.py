@@ -55,17 +55,28 @@ def add(
     car: Annotated[
         str, typer.Argument(metavar="FILE", help="The CAR file of an official release.", show_default=False)
     ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="vN-NETWORK", help="Which release it is, where this program does not know its manifest CID."
+        ),
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
     """Keep a copy of an official bundle that somebody downloaded, under its release's name.
 
+    Of a release that is newer than this program, --as says which one the file is: its manifest CID, which the makers
+    publish, is then known in this folder.
+
     Example: hypervisor bundle add builtin-actors-mainnet.car
+
+    Example: hypervisor bundle add builtin-actors-devnet.car --as v19-devnet
     """
     from pathlib import Path
 
     from devtools.bundles.keeping import add as add_release
 
-    release, path = add_release(Path(car))
+    release, path = add_release(Path(car), name)
     if as_json:
         found = {"release": release.name, "manifest_root": release.manifest_root, "path": str(path)}
         typer.echo(json.dumps(found))
@@ -121,17 +132,17 @@ def verify(
 
 
 def _at_hand() -> list[dict[str, Any]]:
-    from actors.releases import releases
     from hypervisor.bundle import Bundle
-    from hypervisor.bundle_library import kept_releases, own_bundles
+    from hypervisor.bundle_library import kept_releases, known_releases, own_bundles
     from store.cid import show
 
     own = [
         {"name": name, "manifest_root": show(Bundle.embedded(variant).root), "path": None}
         for name, variant in own_bundles().items()
     ]
+    known = known_releases()
     return own + [
-        {"name": name, "manifest_root": releases()[name].manifest_root, "path": str(path)}
+        {"name": name, "manifest_root": known[name].manifest_root, "path": str(path)}
         for name, path in kept_releases().items()
     ]
 

@@ -16,11 +16,13 @@ from actors.releases import Release, releases
 from devtools.bundles.download import DownloadFailed
 from devtools.bundles.keeping import add, fetch
 from hypervisor import Bundle
+from hypervisor.bundle_library import actors_version, find_release, kept_releases
 from hypervisor.errors import BundleError
 from store.car import write_car
 from store.cid import RAW, cid_of, show
 from tests.conftest import bundle_file, fvm_data
 from tests.devtools.bundles.server import Site, serving
+from tests.stand_in import write_stand_in
 
 OFFICIAL = bundle_file("bundles/v18-devnet.car")
 """The file of the release. Without the test data it is our own bundle, which is pinned in the official one's place."""
@@ -173,6 +175,49 @@ def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path
         with pytest.raises(BundleError, match=words):
             add(file)
     assert names(library) == []
+
+
+# --- releases whose roots are not pinned here -------------------------------------------------------------------------
+
+
+def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tmp_path: Path) -> None:
+    bundle = write_stand_in(data_file("bundles/v18-devnet.car"), tmp_path / "newer.car")
+    release, path = add(tmp_path / "newer.car", "v19-devnet")
+    assert (release.name, release.version, path) == ("v19-devnet", 19, library / "v19-devnet.car")
+    assert Bundle.open("v19-devnet") == bundle
+    assert actors_version(bundle.manifest) == 19
+    assert list(kept_releases()) == ["v19-devnet"]
+    assert add(tmp_path / "newer.car")[0] == release
+    assert find_release("v19", "devnet") == release
+
+
+def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_path: Path, official: bytes) -> None:
+    known, first, second = tmp_path / "known.car", tmp_path / "first.car", tmp_path / "second.car"
+    known.write_bytes(official)
+    write_stand_in(known, first)
+    write_stand_in(first, second)
+    add(first, "v19-devnet")
+    for file, name, words in (
+        (known, "v19-testing", "is that of v18-devnet, not of v19-testing"),
+        (second, "v18-devnet", "v18-devnet is known with the manifest root"),
+        (second, "v19-devnet", "v19-devnet is known with the manifest root"),
+        (first, "v19-testing", "is that of v19-devnet, not of v19-testing"),
+        (second, "newest", "'newest' is not the name of a release: expected one like v19-devnet"),
+        (second, "v19", "'v19' is not the name of a release"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            add(file, name)
+    assert names(library) == ["named.json", "v19-devnet.car"]
+    add(known, "v18-devnet")
+    assert names(library) == ["named.json", "v18-devnet.car", "v19-devnet.car"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"v19-devnet": 5}', '{"v19-devnet": "bafy"}', '{"newest": "bafy"}'])
+def test_a_damaged_list_of_names_is_told(library: Path, text: str) -> None:
+    library.mkdir(parents=True)
+    (library / "named.json").write_text(text)
+    with pytest.raises(BundleError, match=r"named.json is damaged .*: delete it"):
+        Bundle.open("v18-devnet")
 
 
 def test_a_folder_that_cannot_be_written_is_named(
