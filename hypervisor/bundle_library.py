@@ -22,6 +22,7 @@ from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
 from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import BundleError
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion
 from hypervisor.user_files import user_folder
 from store.cid import Cid, CidError, parse_cid, show
 
@@ -125,6 +126,21 @@ def actors_version(manifest: Manifest) -> int | None:
     own = {record.manifest_data: record.version}
     own |= {variant.manifest_data: variant.version for variant in record.variants.values()}
     return own.get(show(manifest.data))
+
+
+def newest_network(version: int) -> NetworkVersion | None:
+    """The newest network version that runs actors of a version; None where none does."""
+    return max(
+        (row for row in NETWORK_VERSIONS.values() if row.actors == version), key=lambda row: row.number, default=None
+    )
+
+
+def own_of(version: int) -> str | None:
+    """The name of this project's own set that has the newest methods of actors of a version."""
+    record = bundle_record()
+    variants = [f"{OWN}-{name}" for name, variant in record.variants.items() if name == f"v{variant.version}"]
+    found = {record.version: OWN} | {int(name.removeprefix(f"{OWN}-v")): name for name in variants}
+    return found.get(version)
 
 
 def release_file(release: Release) -> Path:

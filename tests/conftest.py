@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hypervisor.bundle_library import find_release, kept_releases, newest_network, own_of
+from hypervisor.network_versions import NetworkVersion
+
 # The same examples at each run, and no time limits: neither luck nor another program on the machine fails a property.
 # `make test ARGS=--hypothesis-profile=search` draws new ones.
 _PATIENT = [HealthCheck.too_slow]
@@ -32,6 +35,9 @@ _PROJECT = Path(__file__).resolve().parent.parent
 OWN_DATA = _PROJECT / "tests" / "own_data"
 """Files of our own making, each under the name of what it stands in for in the test data."""
 _OWN_BUNDLE = _PROJECT / "actors" / "bundle.car"
+_DATA_VERSION = 18
+"""The newest actors of the test data."""
+_TESTED = ("testing-fake-proofs", "devnet")
 _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
 
 
@@ -73,6 +79,34 @@ def bundle_folder() -> Path:
     They do for messages that no built-in actor executes: most of the golden vectors (tests/golden/README.md).
     """
     return _MANIFESTS if fvm_data() is None else data_file("bundles")
+
+
+@cache
+def newer_names() -> tuple[str, ...]:
+    """Official releases that `hypervisor bundle add` keeps here, of later versions than the test data have.
+
+    Of the networks with sectors of 2 KiB, and of versions of which there is a set of our own to stand beside them.
+    """
+    kept = [find_release(name) for name in kept_releases()]
+    return tuple(
+        release.name
+        for release in kept
+        if release.version > _DATA_VERSION and own_of(release.version) and release.network in _TESTED
+    )
+
+
+def network_of(name: str) -> NetworkVersion:
+    """The newest network version that a bundle of a name like own-v19 or v19-devnet has the actors of."""
+    found = newest_network(int(name.removeprefix("own-").removeprefix("v").partition("-")[0]))
+    assert found is not None, name
+    return found
+
+
+def newest_bundle(name: str) -> Path:
+    """As `bundle_file`, but a newer release of the same network where one is kept: for what no version changes."""
+    network = Path(name).stem.partition("-")[2]
+    newer = [kept for kept in newer_names() if kept.partition("-")[2] == network]
+    return kept_releases()[newer[-1]] if newer else bundle_file(name)
 
 
 _withheld = 0

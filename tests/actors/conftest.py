@@ -11,11 +11,11 @@ from hypervisor import Genesis, Hypervisor
 from hypervisor.types import TokenAmount
 from tests.actors import stage
 from tests.actors.ledger import LEDGER
-from tests.actors.official import ALONE, OTHERS, V18, Official
+from tests.actors.official import ALONE, ALONE_V19, OTHERS, V18, Official, newer
 from tests.actors.people import GENESIS
 from tests.actors.twins import Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
-from tests.conftest import fvm_data
+from tests.conftest import fvm_data, with_data
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,13 +46,16 @@ def world(first_machine: Hypervisor) -> World:
 
 @pytest.fixture(
     scope="session",
-    params=[ALONE] if fvm_data() is None else [V18, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)],
+    params=[
+        ALONE if fvm_data() is None else V18,
+        *(pytest.param(one, marks=pytest.mark.long) for one in [*with_data(*OTHERS), ALONE_V19, *newer()]),
+    ],
     ids=lambda of: of.name,
 )
 def official(request: pytest.FixtureRequest) -> Official:
-    """The official bundle that ours stands beside: the newest, and in `make equality` the others too.
+    """The official bundle that ours stands beside: v18, and in `make equality` the others too, newer ones among them.
 
-    Without test data ours stand alone.
+    Without test data ours stand alone, as they do at version 29.
     """
     of: Official = request.param
     return of

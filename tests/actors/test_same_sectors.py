@@ -17,7 +17,6 @@ from localnet.onboarding import NewSector, Piece
 from store.amt import Amt
 from store.cid import Cid
 from store.codec import decode, encode, unlink
-from tests.actors.official import ALONE
 from tests.actors.people import ALICE, BOB, FIL, WORKER, amount, packed, raw
 from tests.actors.test_same_at_random import Sequences, run
 from tests.actors.test_same_miner import (
@@ -34,7 +33,6 @@ from tests.actors.test_same_power import look, tick
 from tests.actors.test_same_registry import Registry, piece
 from tests.actors.twins import Twins
 from tests.actors.world import World
-from tests.conftest import data_file
 
 DAY = 2880
 WINDOW_2K = 10
@@ -172,7 +170,7 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
 @pytest.fixture(scope="module")
 def first_sectors(first_twins: Twins, request: pytest.FixtureRequest) -> Sectors:
     """Brought in by the official miner; where there is none, by the methods of ours for development."""
-    if first_twins.of is ALONE:
+    if first_twins.of.alone:
         alone: Sectors = request.getfixturevalue("first_development_sectors")
         return alone
     twins = first_twins.fork()
@@ -349,7 +347,7 @@ def test_development_sectors_expire_on_the_official_actor(development_sectors: S
 
 
 def test_a_promise_that_is_not_kept_costs_its_deposit(first_twins: Twins) -> None:
-    data_file(first_twins.of.file)  # only an official miner takes promises
+    first_twins.of.bundle()  # only an official miner takes promises
     twins = first_twins.fork()
     twins.advance(epoch=COMMITTED, circulating_supply=TokenAmount(10**26))
     miner = Miner(twins)

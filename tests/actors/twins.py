@@ -27,9 +27,8 @@ from store.cid import Cid, show
 from store.codec import decode
 from tests.actors.damage import damaged
 from tests.actors.ledger import LEDGER
-from tests.actors.official import ALONE, V18, Official
+from tests.actors.official import V18, Official
 from tests.actors.world import World
-from tests.conftest import data_file
 
 GAS_LIMIT = Gas(10**13)
 DAMAGED_LIMIT = Gas(2 * 10**9)
@@ -49,16 +48,16 @@ class Twins:
     def at_genesis(cls, genesis: Genesis, compiled: Path, of: Official = V18) -> Twins:
         """Both machines, fresh. Our modules are compiled into a folder of their own, since they lie under the CIDs of
         others here."""
-        if of is ALONE:
-            ours = Bundle.embedded()
+        if of.alone:
+            ours = Bundle.embedded(of.own)
             plain = _machine(ours, genesis, of, evm="py-evm", options={"boundary": "plain"})
             return cls(of, plain, _machine(ours, genesis, of, evm="fast"))
-        bundle = Bundle.open(data_file(of.file))
+        bundle = of.bundle()
         official = _machine(bundle, genesis, of)
         with pytest.MonkeyPatch.context() as patch:
-            folder = "-".join((of.name, *sorted(of.shared), show(Bundle.embedded().root)[-16:]))
+            folder = "-".join((of.name, *sorted(of.shared), show(Bundle.embedded(of.own).root)[-16:]))
             patch.setenv("FVM_CACHE_DIR", str(compiled / folder))
-            own = _machine(in_place_of(bundle, of.shared), genesis, of)
+            own = _machine(in_place_of(bundle, Bundle.embedded(of.own), of.shared), genesis, of)
         return cls(of, official, own)
 
     def fork(self, shakes: int = 0, kind: str = "script") -> Twins:
@@ -185,9 +184,8 @@ def _machine(
     )
 
 
-def in_place_of(official: Bundle, shared: frozenset[str] = frozenset()) -> Bundle:
+def in_place_of(official: Bundle, own: Bundle, shared: frozenset[str] = frozenset()) -> Bundle:
     """The official bundle with our module behind each of its code CIDs, but for contracts and those that are shared."""
-    own = Bundle.embedded()
     modules = dict(own.blocks)
     ours: Mapping[Cid, bytes] = {
         official.manifest.code(name): modules[own.manifest.code(name)]

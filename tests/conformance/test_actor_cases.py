@@ -22,7 +22,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import ActorID
 from store.cid import cid_of
 from store.codec import encode, link
-from tests.conftest import data_file, fvm_data
+from tests.conftest import data_file, fvm_data, newer_names
 
 WHOLE = 10**18
 MINERS, SHARED = 1, 2
@@ -175,9 +175,12 @@ def worked_out() -> list[Any]:
     return [pytest.param(written([]), case, id=f"by hand/{case['name']}") for case in cases_by_hand()]
 
 
+@pytest.mark.parametrize("bundle", ["own-v19", *newer_names()])
 @pytest.mark.parametrize(("file", "case"), [*worked_out(), *recorded()])
-def test_the_reward_actor_does_what_was_recorded_or_worked_out(file: dict[str, Any], case: dict[str, Any]) -> None:
-    assert list(CaseFile(file, Bundle.embedded("v19")).run(case)) == []
+def test_the_reward_actor_does_what_was_recorded_or_worked_out(
+    file: dict[str, Any], case: dict[str, Any], bundle: str
+) -> None:
+    assert list(CaseFile(file, Bundle.open(bundle)).run(case)) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import MessageEnded, TraceEvent
 from store.blockstore import Store
 from store.cid import Cid
-from tests.conftest import bundle_file, data_file, evms, with_data
+from tests.conftest import data_file, evms, newest_bundle, with_data
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.beside_official
 @pytest.mark.parametrize("mebibytes", [8, 20, 64])
 def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A contract that calls itself as long as it can: in less memory than the network's, so that depth is no limit."""
-    bundle = Bundle.open(bundle_file(OFFICIAL_BUNDLE))
+    bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
     chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in evms()]
     count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
     contracts = [chain.deploy(count) for chain in chains]
@@ -43,7 +43,7 @@ COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "so
 @pytest.mark.parametrize("group", with_data(*COMPARED))
 def test_messages_cost_about_what_the_official_actor_makes_them_cost(group: str) -> None:
     """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""
-    bundle = Bundle.open(data_file(OFFICIAL_BUNDLE))
+    bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
     gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in evms()]
     ratios = sorted(ours / official for ours, official in zip(*gas, strict=True) if official)
     assert len(ratios) > 25

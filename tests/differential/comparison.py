@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 
 from devtools.vectors.pool import run_all
 from hypervisor.bundle import Bundle
-from tests.conftest import bundle_file, fvm_data
+from tests.conftest import fvm_data, newest_bundle
 from tests.differential.generator import generate
 from tests.differential.plants import NONE, PLANTS
 from tests.differential.tally import Tally, run
@@ -40,7 +40,7 @@ def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
 @lru_cache(maxsize=1)
 def twins(plant: str) -> Twins:
     """A worker's machines, kept over its chunks; a defect needs machines of its own."""
-    return Twins(Bundle.open(bundle_file(BUNDLE)), runners())
+    return Twins(Bundle.open(newest_bundle(BUNDLE)), runners())
 
 
 def runners() -> tuple[str, str]:

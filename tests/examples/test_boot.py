@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.conftest import data_file
+from tests.conftest import data_file, newer_names
 
 PATH = Path(__file__).resolve().parent.parent.parent / "examples" / "boot.py"
 OFFICIAL = "bundles/v18-devnet.car"
@@ -35,6 +35,20 @@ def test_both_bundles_do_the_same(boot: ModuleType, capsys: pytest.CaptureFixtur
     assert own == official
     for actor in ("multisig", "paymentchannel", "eam", "evm", "storageminer", "storagemarket", "datacap"):
         assert any(re.search(rf"\b{actor}\b.* exit 0 ", line) for line in own)
+
+
+def test_networks_of_version_29_are_booted_without_datacap(
+    boot: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert boot.main(["--bundle", "own-v19", "--epochs", "10"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "23 steps, 0 different, 0 failed"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", newer_names())
+def test_a_newer_bundle_does_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert boot.main(["--bundle", name]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "23 steps, 0 different, 0 failed"
 
 
 @pytest.mark.long

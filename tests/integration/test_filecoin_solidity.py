@@ -21,7 +21,7 @@ from localnet import Network
 from store.codec import encode
 from tests.actors.people import ETHEL, GENESIS
 from tests.actors.world import World
-from tests.conftest import data_file, kinds
+from tests.conftest import data_file, kinds, network_of, newer_names
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
 from tests.integration.filecoin_solidity.cases import cases
@@ -37,10 +37,15 @@ CANNOT_FAIL = {
 """Functions that take nothing, or any number, and that no actor refuses."""
 
 
-@pytest.fixture(scope="module", params=kinds())
+@pytest.fixture(scope="module", params=[*kinds(), "own-v19", *newer_names()])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL))
-    ready = Stage(bundle, COMPILED)
+    if request.param in ("own", "official"):
+        ready = Stage(Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL)), COMPILED)
+    else:
+        ready = Stage(Bundle.embedded(), COMPILED)
+        later = Bundle.open(request.param)
+        ready.machine.store.put_many(later.blocks)
+        ready.machine.upgrade(network_of(request.param), later.manifest)
     yield ready
     ready.machine.close()
 

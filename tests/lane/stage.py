@@ -14,6 +14,7 @@ from typing import Any
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
+from hypervisor.bundle import Bundle
 from hypervisor.executor import ApplyResult
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -59,8 +60,8 @@ class Tick:
 class Stage:
     """The network. Each attack runs inside `attacked`, which takes everything back."""
 
-    def __init__(self, bundle: Path | None) -> None:
-        self.network = Network(bundle=bundle, clock=Clock())
+    def __init__(self, bundle: Bundle | Path | None, version: int) -> None:
+        self.network = Network(bundle=bundle, network=version, clock=Clock())
         self.producer: Miner = self.network.create_miner(self.network.accounts[1], sectors=1)
         self.network.set_producer(self.producer.address)
         self.network.mine()

@@ -13,15 +13,17 @@ import pytest
 
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
+from hypervisor.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import NV28
 from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
 from localnet import Account
 from store.codec import encode
-from tests.conftest import data_file, kinds
+from tests.conftest import data_file, kinds, network_of, newer_names
 from tests.lane import guests
 from tests.lane.attacks import ATTACKS, MORE_EVENTS, Attack, Exits
 from tests.lane.stage import AWARD, CRON, REWARD, Stage
@@ -41,7 +43,10 @@ def stages() -> Iterator[dict[str, Stage]]:
 
 def the_stage(stages: dict[str, Stage], kind: str) -> Stage:
     if kind not in stages:
-        stages[kind] = Stage(None if kind == "own" else data_file(BUNDLE))
+        if kind in ("own", "official"):
+            stages[kind] = Stage(None if kind == "own" else data_file(BUNDLE), NV28.number)
+        else:
+            stages[kind] = Stage(Bundle.open(kind), network_of(kind).number)
     return stages[kind]
 
 
@@ -63,7 +68,7 @@ def exits_of(stage: Stage, attack: Attack) -> tuple[Exits, list[str], int]:
 
 
 def _cases() -> Iterator[object]:
-    for kind in kinds():
+    for kind in [*kinds(), "own-v19", *newer_names()]:
         for attack in ATTACKS:
             quick = kind == "own" and attack.__name__ in QUICK
             yield pytest.param(kind, attack, marks=() if quick else pytest.mark.long, id=f"{kind}-{attack.__name__}")
@@ -77,9 +82,12 @@ def test_no_attack_keeps_cron_and_rewards_from_their_work(stages: dict[str, Stag
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("first", "second"), [("own", "official"), *(("own-v19", name) for name in newer_names())])
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_an_attack_exits_alike_on_both_bundles(stages: dict[str, Stage], attack: Attack) -> None:
-    own, official = (exits_of(the_stage(stages, kind), attack)[0] for kind in ("own", "official"))
+def test_an_attack_exits_alike_on_both_bundles(
+    stages: dict[str, Stage], attack: Attack, first: str, second: str
+) -> None:
+    own, official = (exits_of(the_stage(stages, kind), attack)[0] for kind in (first, second))
     assert own == official
 
 

@@ -18,6 +18,7 @@ from hypervisor.bigint import decode_bigint
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NV29
 from hypervisor.state_tree import ActorState
@@ -27,7 +28,7 @@ from localnet.rpc.server import serving
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import encode, unlink
-from tests.conftest import data_file, with_data
+from tests.conftest import data_file, newer_names, with_data
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 from tests.localnet.solstice import (
     DATACAP,
@@ -90,6 +91,28 @@ def test_each_actor_answers_as_the_page_says(situation: Situation) -> None:
     for name, (old, new, same) in written.items():
         assert (name, before[name][0], after[name][0]) == (name, old, new)
         assert (before[name] == after[name]) == (same == "the same"), name
+
+
+@pytest.mark.beside_official
+@pytest.mark.parametrize("name", newer_names())
+def test_an_official_bundle_answers_the_same_and_leaves_the_same_states(situation: Situation, name: str) -> None:
+    """Beside one that `hypervisor bundle add` keeps: it is not among the test data."""
+    ours, theirs, questions = situation.machine(), situation.machine(), list(situation.life.questions())
+    bundle = Bundle.open(name)
+    theirs.store.put_many(bundle.blocks)
+    ours.upgrade(NV29, NEW.manifest)
+    theirs.upgrade(NV29, bundle.manifest)
+    assert answers(theirs, questions) == answers(ours, questions)
+    for machine in (ours, theirs):
+        claim = reward.award_block_reward(situation.life.miner.address, 0, 0, 1)
+        award = Message(REWARD, Address.id(SYSTEM_ACTOR), method=claim.method, params=claim.params)
+        assert machine.apply_implicit(award).exit_code == 0
+        machine.state_tree.flush()
+    heads = [
+        {actor: (state.head, state.balance) for actor, state in machine.state_tree.actors() if actor != SYSTEM_ACTOR}
+        for machine in (ours, theirs)
+    ]
+    assert heads[0] == heads[1]
 
 
 def test_every_field_of_the_new_state(situation: Situation) -> None:

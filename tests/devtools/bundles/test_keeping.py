@@ -181,7 +181,7 @@ def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path
 
 
 def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tmp_path: Path) -> None:
-    bundle = write_stand_in(data_file("bundles/v18-devnet.car"), tmp_path / "newer.car")
+    bundle = write_stand_in(OFFICIAL, tmp_path / "newer.car")
     release, path = add(tmp_path / "newer.car", "v19-devnet")
     assert (release.name, release.version, path) == ("v19-devnet", 19, library / "v19-devnet.car")
     assert Bundle.open("v19-devnet") == bundle
