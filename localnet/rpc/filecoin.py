@@ -13,6 +13,7 @@ from localnet.rpc import (
     filecoin_multisig,
     filecoin_network,
     filecoin_node,
+    filecoin_pledges,
     filecoin_state,
 )
 
@@ -25,5 +26,6 @@ METHODS: Final = (
     *filecoin_miners.METHODS,
     *filecoin_multisig.METHODS,
     *filecoin_network.METHODS,
+    *filecoin_pledges.METHODS,
     *filecoin_node.METHODS,
 )

@@ -1,0 +1,64 @@
+"""Filecoin's methods about what sectors cost: the pledge of new ones. Rules: lotus node/impl/full/state.go."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.types import POWER_ACTOR, REWARD_ACTOR
+from localnet.pledge import Conditions, Estimate, initial_pledge, sector_power
+from localnet.rpc.actor_states import state_fields
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_state import actor_of, machine_at
+from localnet.rpc.lotus_values import HEAD, TipsetKey, epoch, tipset, unsigned
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node
+from localnet.supply import supply_of
+
+_MARGIN: Final = (110, 100)
+"""Lotus adds a tenth, since the network may change before a message is executed."""
+
+
+def state_initial_pledge(node: Node, duration: int, size: int, verified: int, key: TipsetKey = HEAD) -> str:
+    """The attoFIL that a sector of so many bytes binds, and a tenth more: of its duration, size and verified bytes.
+
+    From version 29 on a new sector counts tenfold, so name its size as that of its verified pieces.
+    """
+    for wrong, words in (
+        (duration <= 0, "sector duration must greater than 0"),
+        (size == 0, "sector size must be non-zero"),
+        (verified > size, "verified deal size must be less than or equal to sector size"),
+    ):
+        if wrong:
+            raise RpcError(LOTUS_ERROR, words)
+    pledge = initial_pledge(_conditions(node, key), sector_power(size, duration, verified))
+    return str(pledge * _MARGIN[0] // _MARGIN[1])
+
+
+def _conditions(node: Node, key: TipsetKey) -> Conditions:
+    machine = machine_at(node, key)
+    reward, power = (state_fields(machine, actor_of(machine, Address.id(of))) for of in (REWARD_ACTOR, POWER_ACTOR))
+    start, epochs = power.get("ramp_start_epoch", 0), power.get("ramp_duration_epochs", 0)
+    return Conditions(
+        reward=_estimate(reward["this_epoch_reward_smoothed"]),
+        power=_estimate(power["this_epoch_qa_power_smoothed"]),
+        baseline=decode_bigint(reward["this_epoch_baseline_power"]),
+        supply=supply_of(machine, node.network.chain.record.vested).circulating,
+        ramp_age=machine.context.epoch - start,
+        ramp_epochs=epochs,
+    )
+
+
+def _estimate(fields: Any) -> Estimate:
+    position, velocity = fields.values() if isinstance(fields, dict) else fields
+    return decode_bigint(position), decode_bigint(velocity)
+
+
+METHODS = (
+    Method(
+        "Filecoin.StateMinerInitialPledgeForSector",
+        (epoch, unsigned, unsigned, optional(tipset)),
+        state_initial_pledge,
+    ),
+)

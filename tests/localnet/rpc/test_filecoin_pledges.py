@@ -1,0 +1,122 @@
+"""StateMinerInitialPledgeForSector: a tenth more than what the miner actor binds for such a sector, in any network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID
+from localnet import Network
+from localnet.miner import Miner
+from localnet.rpc.node import Node
+from store.blockstore import get_object, put_object
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client, Failed
+
+SIZE, LIFE = 2048, 540 * 2880
+CAP = 59_604_643_840
+"""attoFIL of 2 KiB at the most: 1 FIL for 32 GiB."""
+SMOOTHED, RAMP_START, RAMP_EPOCHS = 8, 11, 12
+REWARD_SMOOTHED, BASELINE = 5, 6
+
+
+@pytest.fixture
+def miner() -> Iterator[Miner]:
+    with Network(network=28, clock=Clock()) as network:
+        yield network.create_miner(sectors=1)
+
+
+def pledge(network: Network, verified: int = 0, size: int = SIZE, duration: int = LIFE) -> int:
+    return int(Client(Node(network))("Filecoin.StateMinerInitialPledgeForSector", duration, size, verified, None))
+
+
+def change(network: Network, actor: int, fields: dict[int, object]) -> None:
+    """Give a state other fields, by their places."""
+    machine = network.machine
+    state = machine.state_tree.get_actor(ActorID(actor))
+    assert state is not None
+    values = get_object(machine.store, state.head)
+    for place, value in fields.items():
+        values[place] = value
+    machine.state_tree.set_actor(ActorID(actor), state.with_head(put_object(machine.store, values)))
+    network.chain.keep_changes()
+
+
+def estimate(position: int, velocity: int) -> list[bytes]:
+    return [encode_bigint(position), encode_bigint(velocity)]
+
+
+def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(miner: Miner) -> None:
+    assert pledge(miner.network) == CAP * 110 // 100
+    assert pledge(miner.network, SIZE) == 10 * CAP * 110 // 100
+    assert pledge(miner.network, SIZE // 2) == CAP * 11 // 2 * 110 // 100
+
+
+@pytest.mark.parametrize(
+    ("power", "velocity", "ramp"),
+    [
+        (1 << 66 + 128, 0, (0, 0)),
+        (1 << 66 + 128, 3 << 128, (0, 0)),
+        (1 << 68 + 128, 1 << 50 + 128, (-5_000, 10_000)),
+        (1 << 67 + 128, -(1 << 49) << 128, (10_000, 500)),
+        ((1 << 70) + 12_345 << 128, (1 << 54) + 77 << 120, (-7, 5)),
+    ],
+    ids=["still", "slow", "in the ramp", "falling, before the ramp", "behind the ramp"],
+)
+def test_it_is_what_the_miner_actor_binds(miner: Miner, power: int, velocity: int, ramp: tuple[int, int]) -> None:
+    """Our actor's pledge is held against the official one's; here a network with more power than a test can make."""
+    network = miner.network
+    change(network, POWER_ACTOR, {SMOOTHED: estimate(power, velocity), RAMP_START: ramp[0], RAMP_EPOCHS: ramp[1]})
+    baseline = encode_bigint(1 << 69)
+    change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, -(10**8) << 128), BASELINE: baseline})
+    before, told = miner.pledge(), (pledge(network), pledge(network, SIZE))
+    miner.commit(1)
+    once = miner.pledge() - before
+    assert 0 < once < CAP
+    assert told[0] == once * 110 // 100
+    assert told[1] > told[0]
+
+
+def test_at_version_29_the_whole_sector_stands_for_a_new_one(miner: Miner) -> None:
+    network = miner.network
+    network.upgrade(29, "own-v19")
+    change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 5 << 128)})
+    change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, 1 << 128)})
+    before, told = miner.pledge(), pledge(network, SIZE)
+    miner.commit(1)
+    assert 0 < miner.pledge() - before < 10 * CAP
+    assert told == (miner.pledge() - before) * 110 // 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((0, SIZE, 0), "sector duration must greater than 0"),
+        ((LIFE, 0, 0), "sector size must be non-zero"),
+        ((LIFE, SIZE, SIZE + 1), "verified deal size must be less than or equal to sector size"),
+        ((LIFE, -1, 0), "not an unsigned number"),
+    ],
+)
+def test_what_cannot_be_a_sector_is_refused(miner: Miner, arguments: tuple[int, int, int], words: str) -> None:
+    with pytest.raises(Failed, match=words):
+        Client(Node(miner.network))("Filecoin.StateMinerInitialPledgeForSector", *arguments, None)
+
+
+def test_the_mined_part_of_the_supply_is_the_ninth_field_before_and_after(miner: Miner) -> None:
+    network = miner.network
+    network.set_producer(miner.address)
+    network.mine(2)
+
+    def mined() -> tuple[int, int]:
+        parts = Client(Node(network))("Filecoin.StateVMCirculatingSupplyInternal", None)
+        state = network.machine.state_tree.get_actor(REWARD_ACTOR)
+        assert state is not None
+        return int(parts["FilMined"]), decode_bigint(get_object(network.machine.store, state.head)[8])
+
+    told, kept = mined()
+    assert told == kept > 0
+    network.upgrade(29, "own-v19")
+    later, kept = mined()
+    assert later == kept > told
