@@ -93,6 +93,7 @@ SOLSTICE: Final = "actors v19: the miner has method 37"
 LEFT_OUT_V19: Final[dict[str, str]] = {
     **dict.fromkeys(("test_same_registry", "test_same_datacap"), FROZEN),
     **dict.fromkeys(("test_same_examples", "test_same_reentrancy", "test_same_at_random", "test_same_sectors"), STAGED),
+    **dict.fromkeys(("test_only_who_works_for_a_miner_may_use_them", "test_bad_parameters_are_refused"), STAGED),
     **dict.fromkeys(
         (
             "test_what_a_deal_may_be",
