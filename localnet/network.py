@@ -251,7 +251,7 @@ class Network(ByHand):
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
         gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
-        premium = self.rules.premium
+        premium = self.usual_premium
         transaction = Transaction(
             type=DYNAMIC_FEE,
             chain_id=self.chain_id,
@@ -260,7 +260,7 @@ class Network(ByHand):
             value=value,
             data=data,
             gas_limit=gas_limit,
-            max_fee=max(2 * self.base_fee + premium, self.least_fee),
+            max_fee=2 * self.base_fee + premium,
             max_priority_fee=premium,
         )
         if account is None:
@@ -284,6 +284,7 @@ class Network(ByHand):
         """
         sender = sender or self.accounts[0]
         from_ = sender.native if isinstance(sender, Account) else filecoin_address(sender)
+        premium = self.usual_premium
         message = Message(
             filecoin_address(to),
             from_,
@@ -292,8 +293,8 @@ class Network(ByHand):
             method=MethodNumber(whole_number(method, "a method's number", 0, _LARGEST_METHOD)),
             params=octets(params, "parameters"),
             gas_limit=self.rules.message_gas if gas_limit is None else _gas(gas_limit),
-            gas_fee_cap=max(TokenAmount(2 * self.base_fee + self.rules.premium), self.least_fee),
-            gas_premium=self.rules.premium,
+            gas_fee_cap=TokenAmount(2 * self.base_fee + premium),
+            gas_premium=premium,
         )
         if isinstance(sender, Account):
             return self._finished(self.submit_native(sender.sign_native(message)))

@@ -107,13 +107,27 @@ class Producing:
 
     @property
     def suggested_premium(self) -> TokenAmount:
-        """What a transaction should offer above the base fee."""
-        return suggested_premium(self.chain.index, self.head, self.rules)
+        """What a transaction should offer above the base fee, so that the least fee is reached."""
+        return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
+
+    @property
+    def usual_premium(self) -> TokenAmount:
+        """What the node itself offers above the base fee."""
+        return max(self.rules.premium, self.least_premium)
+
+    @property
+    def least_premium(self) -> TokenAmount:
+        """What the least fee asks for above the base fee; nothing unless one is set (`set_min_gas_price`).
+
+        Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
+        both propose this much, every such cap is at least the least fee.
+        """
+        return TokenAmount(self.least_fee - self.base_fee)
 
     @property
     def gas_price(self) -> TokenAmount:
-        """What a transaction should offer: the next base fee and a premium, or what is asked for at least."""
-        return max(TokenAmount(self.base_fee + self.suggested_premium), self.least_fee)
+        """What a transaction should offer: the next base fee and a premium."""
+        return TokenAmount(self.base_fee + self.suggested_premium)
 
     def block(self, number: int) -> Tipset:
         """The tipset at a height. Raises UnknownBlock, also for a null round."""

@@ -22,7 +22,7 @@ def gas_price(node: Node) -> str:
 
 
 def max_priority_fee(node: Node) -> str:
-    """The usual premium; under Ethereum's rules the smallest tip of the newest block, where that is more."""
+    """The usual premium; under Ethereum's rules the newest block's smallest tip, or what the least fee asks if more."""
     return as_quantity(node.network.suggested_premium)
 
 
@@ -32,7 +32,10 @@ def base_fee(node: Node) -> str:
 
 
 def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[float] | None = None) -> dict[str, Any]:
-    """Base fees, fullness and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one."""
+    """Base fees, fullness and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
+
+    No premium is less than what the least fee asks for today (`anvil_setMinGasPrice`): clients propose it.
+    """
     if not 1 <= count <= MAX_HISTORY:
         raise invalid_params(f"block count {count} is not between 1 and {MAX_HISTORY}")
     tipsets = _back_from(node, resolve(node.network, newest), count)
@@ -75,10 +78,10 @@ def _back_from(node: Node, newest: Tipset, count: int) -> list[Tipset]:
 
 def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
     """The premium that each percentile of the tipset's gas paid at most; that of the rules where it has no message."""
-    paid = tips_of(node.network.chain.index, tipset)
+    paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
     if not paid:
-        return [as_quantity(node.network.rules.empty_reward)] * len(wanted)
-    return [as_quantity(_at_percentile(paid, tipset.gas_used, share)) for share in wanted]
+        return [as_quantity(max(node.network.rules.empty_reward, least))] * len(wanted)
+    return [as_quantity(max(_at_percentile(paid, tipset.gas_used, share), least)) for share in wanted]
 
 
 def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int:

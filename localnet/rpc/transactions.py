@@ -152,7 +152,7 @@ def _completed(node: Node, request: TransactionRequest) -> Transaction:
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     """(fee cap, premium) in attoFIL per gas."""
-    base_fee, usual = node.network.base_fee, node.network.rules.premium
+    base_fee, usual = node.network.base_fee, node.network.usual_premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
     if request.type in (LEGACY, ACCESS_LIST):

@@ -116,6 +116,30 @@ def test_what_offers_less_than_the_least_price_is_not_taken(rpc: Client) -> None
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
+def test_every_fee_that_a_client_makes_of_the_proposals_reaches_the_least_price(rpc: Client) -> None:
+    """The caps by the rules of alloy (cast, forge), ethers, viem and web3.py, after cheaper blocks."""
+    for _ in range(12):
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    least = 3 * GWEI
+    rpc("anvil_setMinGasPrice", hex(least))
+    for _ in range(12):
+        history = rpc("eth_feeHistory", 10, "latest", [20.0])
+        rewards = sorted(int(reward, 16) for (reward,) in history["reward"])
+        alloy = sorted(filter(None, rewards))[len(rewards) // 2]
+        of_latest, premium = int(latest(rpc)["baseFeePerGas"], 16), int(rpc("eth_maxPriorityFeePerGas"), 16)
+        assert int(rpc("eth_gasPrice"), 16) == int(rpc("eth_baseFee"), 16) + premium >= least
+        for cap, tip in (
+            (2 * of_latest + alloy, alloy),  # alloy and ethers double the newest base fee
+            (2 * of_latest + premium, premium),
+            (of_latest * 12 // 10 + premium, premium),  # viem
+        ):
+            assert cap >= least
+            fees = {"maxFeePerGas": hex(cap), "maxPriorityFeePerGas": hex(tip)}
+            sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, **fees})
+            assert int(rpc("eth_getTransactionReceipt", sent)["status"], 16) == 1
+    assert rpc.node.network.send(BOB, 1).succeeded
+
+
 def signed(chain_id: int | None, nonce: int) -> str:
     fields = {"to": EthAccount.from_key(ALICE_KEY).address, "value": 1, "gas": 21_000, "nonce": nonce}
     fields |= {"gasPrice": 3 * GWEI} if chain_id is None else {"gasPrice": 3 * GWEI, "chainId": chain_id}
