@@ -6,7 +6,7 @@ holds the message, and a confidence is not waited for. Shapes: lotus api/types.g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from hypervisor.gas_outputs import GasOutputs, gas_outputs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import CallNode, CallTrees
+from hypervisor.types import Gas
 from localnet.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
@@ -80,7 +81,10 @@ def state_compute(
     messages: Any = None,
     key: TipsetKey = HEAD,
 ) -> dict[str, Any]:
-    """The state root after a tipset at its own height, and its messages, executed again. It takes no other messages."""
+    """The state root after a tipset at its own height, and its messages, executed again. It takes no other messages.
+
+    Behind them stand the implicit ones: the block's reward, and cron, whose events no receipt has.
+    """
     found = found_tipset(node.network, key)
     if messages or height != found.height:
         raise RpcError(
@@ -89,7 +93,27 @@ def state_compute(
         )
     replay = Replay(node.network.chain, found, 0)
     receipts = node.network.chain.index.receipts(found)
-    return {"Root": cid_json(found.state), "Trace": [_replayed(replay, receipt) for receipt in receipts]}
+    traced = [_replayed(replay, receipt) for receipt in receipts]
+    return {"Root": cid_json(found.state), "Trace": [*traced, *_implicit(replay)]}
+
+
+def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
+    """What the rules do behind the messages of a replay."""
+    trees = CallTrees()
+    replay.end(trees)
+    for root in trees.roots:
+        start, end = root.start, root.end
+        assert end is not None, "an implicit message ends"
+        done = Message(
+            start.to,
+            Address.id(start.from_),
+            nonce=replay.machine.context.epoch,
+            method=start.method,
+            params=start.params,
+            gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
+        )
+        receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
+        yield _invocation(replay.machine, done, receipt, [root], end.message, GasOutputs())
 
 
 def _replayed(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:

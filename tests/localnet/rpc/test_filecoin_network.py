@@ -45,3 +45,26 @@ def test_an_upgrade_over_versions_has_one_height_for_all_that_it_passes() -> Non
     assert [heights[f"Upgrade{name}Height"] for name in ("Teep", "Tock", "GoldenWeek", "FireHorse", "Solstice")] == [
         -29, 4, 4, 4, NEVER,
     ]  # fmt: skip
+
+
+def test_the_award_and_cron_of_an_epoch_stand_behind_its_messages() -> None:
+    """Method 2 of f02 with the miner, and what it sends: 95 % to the miner (method 14), the rounding to f099."""
+    with Network(network=28, clock=Clock()) as network:
+        miner = network.create_miner(sectors=1)
+        network.set_producer(miner.address)
+        network.upgrade(29, "own-v19")
+        network.send(network.accounts[1], 5)
+        rpc = Client(Node(network))
+        head = rpc("Filecoin.ChainHead")
+        computed = rpc("Filecoin.StateCompute", head["Height"], None, head["Cids"])
+    sent, award, cron = computed["Trace"]
+    assert sent["Msg"]["Value"] == "5"
+    assert [(each["Msg"]["From"], each["Msg"]["To"], each["Msg"]["Method"]) for each in (award, cron)] == [
+        ("t00", "t02", 2),
+        ("t00", "t03", 2),
+    ]
+    assert [each["MsgRct"]["ExitCode"] for each in (award, cron)] == [0, 0]
+    assert [each["Msg"]["Nonce"] for each in (award, cron)] == [head["Height"]] * 2
+    assert award["Msg"]["GasLimit"] == 1 << 30
+    paid = [(call["Msg"]["To"], call["Msg"]["Method"]) for call in award["ExecutionTrace"]["Subcalls"]]
+    assert paid == [(f"t0{miner.id}", 14), ("t099", 0)]
