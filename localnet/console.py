@@ -38,6 +38,7 @@ from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import listened
 from localnet.time_limit import OutOfTime, TimeLimit
 from localnet.trace import call_json, trace
+from localnet.trace_command import DEFAULT_URL, trace_command
 from localnet.trace_report import told
 from localnet.trace_words import NamedInterface
 from localnet.watching import AtOnce, Background, GiveWay
@@ -56,7 +57,7 @@ MOST_ACTORS: Final = 500
 SHORTEST: Final = 1.0
 """Seconds that an explanation may always take."""
 
-_NOT_EXPLAINED: Final = "not explained by executing it again"
+_GAVE_UP: Final = "gave up explaining it"
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -69,14 +70,15 @@ def explaining_time(run: float) -> float:
 class Console:
     """Prints to standard output what happens on a network. It is a watcher (`localnet.watching`)."""
 
-    def __init__(self, network: Network, folders: Sequence[Path] | None = None) -> None:
-        """`folders` have compiled contracts, by default those of `ArtifactFolders`."""
+    def __init__(self, network: Network, folders: Sequence[Path] | None = None, url: str = DEFAULT_URL) -> None:
+        """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers."""
         self.enabled = True
         """Whether it prints anything (`anvil_setLoggingEnabled`)."""
         self.background: Background = AtOnce()
         self._newest: bytes | None = None
         """The transaction whose line is the last that was printed."""
         self._network = network
+        self._url = url
         self._artifacts = ArtifactFolders(folders)
         self._places = FailurePlaces(network.chain, self._artifacts)
         self._state = network.head.state
@@ -154,7 +156,7 @@ class Console:
         try:
             calls, lines = without_logs(_calls(machine, request, limit))
         except OutOfTime as error:
-            self._print([f"{title}, no transaction is made", f"  {_NOT_EXPLAINED}: {error}"])
+            self._print([f"{title}, no transaction is made", f"  {_GAVE_UP} {error}"])
             return
         code = calls[-1]["exitCode"] if calls else ExitCode.OK
         if code == ExitCode.OK:
@@ -183,7 +185,7 @@ class Console:
             machine = machine if head is None else self._network.chain.machine_at(head)
             lines = without_logs(_calls(machine, request, limit, overrides))[1]
         except OutOfTime as error:
-            self._print([f"console.log: the lines of a call are not known: {error}"])
+            self._print([f"console.log: gave up reading the lines of a call {error}"])
             return
         except GiveWay:
             raise
@@ -213,15 +215,17 @@ class Console:
                 path = shown["why"]["path"]
                 place = self._place(lambda: self._places.of(receipt, path, limit))
         except OutOfTime as error:
-            lines = [f"  {_NOT_EXPLAINED}: {error}; `hypervisor trace 0x{receipt.hash.hex()}` has no such limit"]
+            command = trace_command(f"0x{receipt.hash.hex()}", self._url)
+            lines = [f"  {_GAVE_UP} {error}; `{command}` has no such limit"]
         if lines or shown is not None:
             own = self._newest == receipt.hash
             self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, place)
             self._newest = receipt.hash
-        advice = self._network.rules.gas_advice
-        if advice and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
-            gas_limit = receipt.execution.message.message.gas_limit
-            print(f"  its limit of {gas_limit:,} gas is too low: {advice}")
+        rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
+        numerator, denominator = rules.headroom
+        has_room = gas_limit * numerator < rules.block_gas_limit * denominator  # else the estimate fails, too
+        if rules.gas_advice and has_room and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
+            print(f"  its limit of {gas_limit:,} gas is too low: {rules.gas_advice}")
 
     def _end(self, exit_code: int) -> str:
         """How an execution failed, in the words of the rules' own errors."""
@@ -232,7 +236,7 @@ class Console:
         try:
             place = find()
         except OutOfTime as error:
-            return f"  its line is not known: {error}"
+            return f"  gave up looking for its line {error}"
         return None if place is None else f"  at {place}"
 
     def _shown(self, found: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from localnet.watching import GiveWay
 
 
 class OutOfTime(HypervisorError):
-    """An execution again has taken as long as it may. Nothing between here and the message's end handles it."""
+    """An execution again has taken as long as it may: its words are `after 1.0 s`, behind what was given up.
+
+    Nothing between here and the message's end handles it.
+    """
 
 
 def _never() -> bool:
@@ -44,7 +47,7 @@ class TimeLimit:
     def check(self) -> None:
         """Raise OutOfTime once the seconds are over, GiveWay where the work is to stop."""
         if time.monotonic() > self._end:
-            raise OutOfTime(f"this takes longer than {self.seconds:.1f} seconds")
+            raise OutOfTime(f"after {self.seconds:.1f} s")
         if self._must_give_way():
             raise GiveWay("a request waits")
 

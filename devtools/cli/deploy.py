@@ -58,7 +58,7 @@ def deploy(
         raise explained(error, found.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
         named = NamedInterface(found.name, found.interface)
-        ended(receipt, told_failure(rpc_url, receipt["transactionHash"], [named]), as_json)
+        ended(rpc_url, receipt, told_failure(rpc_url, receipt["transactionHash"], [named]), as_json)
     address = str(receipt["contractAddress"])
     native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
-    ended(receipt, (), as_json, contract=found.name, address=address, native=str(native))
+    ended(rpc_url, receipt, (), as_json, contract=found.name, address=address, native=str(native))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Any
 
 import typer
 
+from devtools.cli.options import URL, URL_VARIABLE
 from devtools.cli.progress import words_line
 from devtools.cli.rpc_client import ask
 from devtools.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
-from localnet.node_client import NodeError
+from localnet.node_client import NodeError, shown_url
+from localnet.trace_command import trace_command
 
 _QUICK, _SLOW = 0.02, 1.0
 
@@ -87,8 +90,8 @@ def told_failure(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> 
     return list(found["why"]["calls"]) if found["why"] else []
 
 
-def ended(receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
-    """Print how a transaction ended; status 1 where it failed."""
+def ended(url: str, receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
+    """Print how a transaction of the node at `url` ended; status 1 where it failed."""
     failed = int(receipt["status"], 16) != 1
     found = {
         "transaction": receipt["transactionHash"],
@@ -105,7 +108,8 @@ def ended(receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more
         typer.echo(f"error: transaction {found['transaction']} in block {found['block']} failed", err=True)
         for line in failure:
             typer.echo(f"  {line}", err=True)
-        typer.echo(f"  `hypervisor trace {found['transaction']}` shows all its calls", err=True)
+        command = trace_command(found["transaction"], shown_url(url), os.environ.get(URL_VARIABLE, URL))
+        typer.echo(f"  `{command}` shows all its calls", err=True)
     else:
         for name, value in found.items():
             typer.echo(f"{name:<12} {value:,}" if isinstance(value, int) else f"{name:<12} {value}")

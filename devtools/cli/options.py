@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from localnet.trace_command import DEFAULT_URL
+
 
 def engine_there(engine: str | None) -> str | None:
     """The engine, if this installation has it; an error of usage, with exit status 2, if not."""
@@ -23,10 +25,11 @@ def engine_there(engine: str | None) -> str | None:
     return engine
 
 
-URL: Final = "http://127.0.0.1:8545"
+URL: Final = DEFAULT_URL
+URL_VARIABLE: Final = "ETH_RPC_URL"
 RpcUrl = Annotated[
     str,
-    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar="ETH_RPC_URL", help="The node to ask.", show_default=True),
+    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask.", show_default=True),
 ]
 DASK: Final = "Share the work out with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

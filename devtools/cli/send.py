@@ -90,7 +90,7 @@ def send(
         named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
         failure = told_failure(rpc_url, receipt["transactionHash"], named)
     try:
-        ended(receipt, failure, as_json)
+        ended(rpc_url, receipt, failure, as_json)
     finally:
         if trace and not as_json:
             _print_calls(rpc_url, receipt["transactionHash"], interface, abi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -94,10 +95,18 @@ def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[
     assert done.exit_code == 1
     assert "TooMuch(9, 5)" in done.stderr
     if options:
-        assert "hypervisor trace 0x" in done.stderr
+        assert re.search(r"`hypervisor trace 0x[0-9a-f]{64}` shows all its calls", done.stderr)
         found = json.loads(run(url, "send", vault, "put", "9", "--abi", "Vault", "--json", *options).stdout)
         assert (found["status"], len(found["why"])) == ("failed", 1)
     assert "TooMuch(9, 5)" in run(url, "call", vault, "put", "9", "--abi", "Vault").stderr
+
+
+def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> None:
+    command = ["send", vault, "put", "9", "--abi", "Vault", "--gas-limit", "100000000", "--rpc-url", url]
+    done = run("http://127.0.0.1:1", *command)
+    found = re.search(r"`hypervisor (trace 0x[0-9a-f]{64} --rpc-url \S+)` shows all its calls", done.stderr)
+    assert found is not None, done.stderr
+    assert "failed: " in printed("http://127.0.0.1:1", *found[1].split())
 
 
 def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:

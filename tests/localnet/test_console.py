@@ -19,6 +19,7 @@ from localnet.console import Console, explaining_time
 from localnet.contract_state import code_of
 from localnet.overrides import AccountOverride, Overrides
 from localnet.rpc.node import Node
+from localnet.trace_command import DEFAULT_URL
 from localnet.watching import GiveWay
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed
@@ -32,9 +33,9 @@ OTHER_TEXT = f"0x{OTHER.hex()}"
 
 
 @contextmanager
-def printing(network: Network, *folders: Path) -> Iterator[Console]:
+def printing(network: Network, *folders: Path, url: str = DEFAULT_URL) -> Iterator[Console]:
     """A console that listens."""
-    console = Console(network, folders)
+    console = Console(network, folders, url)
     console.listen()
     try:
         yield console
@@ -91,6 +92,16 @@ def test_want_of_gas_is_printed_with_the_limit_and_where_to_get_enough(capsys: p
         output = capsys.readouterr().out
         assert output.endswith(line)
         assert ("--skip-simulation" in output) == bool(line)
+
+
+def test_a_loop_without_end_is_not_advised_to_estimate(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its estimate has the block's gas, and fails, too."""
+    network.set_code(OTHER, LOOP)
+    with printing(network), pytest.raises(TransactionFailed):
+        network.send(OTHER, 0, b"", gas_limit=9_000_000_000)
+    output = capsys.readouterr().out
+    assert "9,000,000,000" in output
+    assert "eth_estimateGas" not in output
 
 
 def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
@@ -319,7 +330,7 @@ def test_an_explanation_ends_when_its_time_is_over(
     looks = itertools.count()
     network.set_code(OTHER, LOOP)
     request = CallRequest(OTHER, b"", sender=network.accounts[0].address)
-    with printing(network) as listener:
+    with printing(network, url="http://127.0.0.1:18602") as listener:
         listener.background = background = Collected()
         if asked == "transaction":
             failed(network, OTHER, b"")
@@ -333,7 +344,10 @@ def test_an_explanation_ends_when_its_time_is_over(
         for explain in background.work:
             explain()
     assert next(looks) < 20
-    assert "longer than 1.0 seconds" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert ("gave up explaining it after 1.0 s" in output) == (asked != "call")
+    assert ("gave up reading the lines of a call after 1.0 s" in output) == (asked == "call")
+    assert ("--rpc-url http://127.0.0.1:18602` has no such limit" in output) == (asked == "transaction")
 
 
 def test_an_explanation_gives_way_without_a_word_and_begins_again(

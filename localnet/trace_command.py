@@ -1,0 +1,13 @@
+"""The command that shows a transaction's calls, as messages propose it, to be pasted as it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_URL: Final = "http://127.0.0.1:8545"
+"""The node that commands ask where nothing else is said."""
+
+
+def trace_command(transaction: str, url: str, default: str = DEFAULT_URL) -> str:
+    """The command for a transaction of the node at `url`; `default` is what the command asks without an option."""
+    return f"hypervisor trace {transaction}{'' if url == default else f' --rpc-url {url}'}"
