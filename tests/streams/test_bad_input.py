@@ -106,6 +106,18 @@ def test_a_twenty_seventh_write_is_16(waiting: int, code: int) -> None:
     assert exit_code(AUTHORITY, reward.REMOVE_STREAM, encode([2]), ledger(2, pending), timelock=5) == code
 
 
+@pytest.mark.parametrize("taken", ["removed in between", "a tombstone"])
+def test_the_id_of_a_stream_that_is_there_is_16_even_if_it_will_be_gone(taken: str) -> None:
+    """Refused when it is filed: a queue with such a registration would be a broken state."""
+    streams, accrued = ledger(2, [[2, 3, b"\x80", EPOCH + 1]])
+    id_ = 2
+    if taken == "a tombstone":
+        streams[1].append([4, [[id_bytes(RECIPIENT), encode_bigint(5)]]])
+        id_ = 4
+    params = encode([id_, flat(1), [id_bytes(ONE_WRITER), ONE], EPOCH + 9])
+    assert exit_code(AUTHORITY, reward.REGISTER_STREAM, params, (streams, accrued)) == 16
+
+
 def test_a_second_write_of_a_key_is_16() -> None:
     pending = [[2, 3, b"\x80", EPOCH + 5]]
     assert exit_code(AUTHORITY, reward.REMOVE_STREAM, encode([2]), ledger(2, pending), timelock=9) == 16

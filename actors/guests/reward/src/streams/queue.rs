@@ -224,6 +224,12 @@ impl Ledger {
         due: ChainEpoch,
     ) -> Result<PendingWrite, ActorError> {
         write.check()?;
+        // Even if it will be gone by then.
+        if let (REGISTER_STREAM, Some(id)) = (op, id)
+            && (self.is_live(id) || self.is_tombstoned(id))
+        {
+            return Err(ActorError::illegal_argument(format!("there is a stream {id} already")));
+        }
         if self.pending.iter().any(|pending| key(pending) == (id, op)) {
             return Err(ActorError::illegal_argument(format!("a write {op} of stream {id:?} is pending already")));
         }
