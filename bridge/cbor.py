@@ -117,6 +117,11 @@ def byte_string(data: bytes) -> bytes:
 
 def read_byte_string(data: bytes) -> bytes:
     """The content of a block that is one byte string and nothing else; ParamsError otherwise."""
+    first = data[0] if data else 0
+    if 0x40 <= first < 0x58 and len(data) == first - 0x3F:  # the two forms of nearly all
+        return data[1:]
+    if first == 0x58 and len(data) > 1 and len(data) == data[1] + 2:
+        return data[2:]
     reader = Reader(data)
     content = reader.byte_string()
     reader.end()

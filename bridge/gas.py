@@ -22,9 +22,9 @@ SLICE: Final = 20_000
 
 
 class GasBudget:
-    """EVM gas left to an engine. The engine lowers `remaining`; everybody else calls the methods."""
+    """EVM gas left to an engine. The engine lowers `remaining`, which was `granted`; all others call the methods."""
 
-    __slots__ = ("_granted", "_rate", "_slice", "_tracker", "remaining")
+    __slots__ = ("_rate", "_slice", "_tracker", "granted", "remaining")
 
     def __init__(self, tracker: GasTracker, rate: int = DEFAULT_RATE, slice_: int | None = None) -> None:
         """`rate` in milligas for one EVM gas; `slice_` is the most EVM gas granted at once (default: no such limit)."""
@@ -33,7 +33,7 @@ class GasBudget:
         self._tracker = tracker
         self._rate = rate
         self._slice = slice_
-        self._granted = 0
+        self.granted = 0
         self.remaining = 0
         self.refill()
 
@@ -45,7 +45,7 @@ class GasBudget:
     @property
     def left(self) -> int:
         """EVM gas that the engine may still use, in this slice and in those to come."""
-        return self.remaining + self._tracker.available // self._rate - self._granted
+        return self.remaining + self._tracker.available // self._rate - self.granted
 
     @property
     def stopped(self) -> bool:
@@ -54,14 +54,18 @@ class GasBudget:
 
     def settle(self) -> None:
         """Charge the tracker for what was used since the last settlement or refill."""
-        used = self._granted - self.remaining
+        used = self.granted - self.remaining
         if used:
-            self._granted = self.remaining
+            self.granted = self.remaining
             self._tracker.charge(CHARGE_NAME, used * self._rate)
 
     def refill(self) -> None:
         """Draw the budget anew from what the tracker has left, one slice at most; only after `settle`."""
-        self._grant(0)
+        tracker = self._tracker
+        affordable = (tracker.limit - tracker.used) // self._rate
+        if self._slice is not None and affordable > self._slice:
+            affordable = self._slice
+        self.remaining = self.granted = affordable
 
     def overdraw(self, amount: int) -> None:
         """The engine needs `amount`, more than remains: grants it where the tracker has more than the last slice.
@@ -69,16 +73,13 @@ class GasBudget:
         Raises OutOfGas, with everything used up, where it has not.
         """
         self.settle()
-        self._grant(amount)
+        affordable = self._tracker.available // self._rate
+        if self._slice is not None:
+            affordable = min(affordable, max(self._slice, amount))
+        self.remaining = self.granted = affordable
         if amount > self.remaining:
             self.remaining -= amount
             self.settle()
-
-    def _grant(self, needed: int) -> None:
-        affordable = self._tracker.available // self._rate
-        if self._slice is not None:
-            affordable = min(affordable, max(self._slice, needed))
-        self.remaining = self._granted = affordable
 
     def available_gas(self) -> Gas:
         """What is left in the machine's own gas, rounded down: the GAS opcode's answer."""

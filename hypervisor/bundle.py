@@ -7,6 +7,7 @@ code. A manifest of this machine always has the 16 official names in their order
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hypervisor.errors import BundleError
@@ -20,6 +21,8 @@ ACTOR_NAMES = (
     "system", "init", "cron", "account", "storagepower", "storageminer", "storagemarket", "paymentchannel",
     "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
 )  # fmt: skip
+ACCOUNT_TYPES = ("account", "placeholder", "ethaccount")
+"""The actors that send messages, and the one that becomes such."""
 _MANIFEST_VERSION = 1
 MAX_BUNDLE_BYTES = 64 << 20
 """The longest CAR that is taken for a bundle; the official ones have 7 to 8 MB."""
@@ -28,7 +31,7 @@ MARKER_SECTION = "hypervisor.runtime"
 """The custom section by which a built-in actor's module names the runtime that executes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is looked up again and again is kept
 class Manifest:
     """The built-in actors' code CIDs by name; `data` is the CID of the list itself, which the system actor holds."""
 
@@ -72,7 +75,20 @@ class Manifest:
 
     def code(self, name: str) -> Cid:
         """The code CID of a built-in actor by its name."""
-        return self.codes[ACTOR_NAMES.index(name)]
+        return self._by_name[name]
+
+    @cached_property
+    def account_codes(self) -> frozenset[Cid]:
+        """The code CIDs of those that send messages, and of placeholders, which become such."""
+        return frozenset(self._by_name[name] for name in ACCOUNT_TYPES)
+
+    @cached_property
+    def _by_code(self) -> dict[Cid, str]:
+        return dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)]))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Cid]:
+        return dict(zip(ACTOR_NAMES, self.codes, strict=True))
 
     def type_of(self, code: Cid) -> int:
         """The type number (place from 1) of a code CID; 0 if it is no built-in actor's."""
@@ -84,8 +100,7 @@ class Manifest:
 
     def name_of(self, code: Cid) -> str | None:
         """The built-in actor's name behind a code CID (the first of them where several share one)."""
-        number = self.type_of(code)
-        return ACTOR_NAMES[number - 1] if number else None
+        return self._by_code.get(code)
 
 
 @dataclass(frozen=True, slots=True)

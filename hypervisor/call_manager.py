@@ -157,7 +157,8 @@ class CallManager:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
 
     def _deeper(self, call: Call) -> CallResult:
-        self._check_depth()
+        if self.depth >= self.max_depth:
+            self._check_depth()
         memory = self.memory.used
         self.depth += 1
         try:

@@ -159,11 +159,11 @@ class Executor:
         state = None if sender is None else tree.get_actor(sender)
         if sender is None or state is None:
             raise _Refused(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
-        if state.code in (manifest.code("account"), manifest.code("ethaccount")):
+        name = manifest.name_of(state.code)
+        if name in ("account", "ethaccount"):
             return _Sender(sender, state)
         delegated = state.delegated_address
-        is_new = state.code == manifest.code("placeholder") and state.nonce == 0
-        if is_new and delegated is not None and is_eth_namespace(delegated):
+        if name == "placeholder" and state.nonce == 0 and delegated is not None and is_eth_namespace(delegated):
             # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
             return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
         raise _Refused(
@@ -181,7 +181,8 @@ class Executor:
         try:
             if inclusion:
                 gas.charge("OnChainMessage", inclusion)
-            result = calls.send(Call(sender, message.to, message.method, _params_block(message), message.value))
+            params = _params_block(message) if message.params else None
+            result = calls.send(Call(sender, message.to, message.method, params, message.value))
         except OutOfGas as error:
             return _failed(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
         except SyscallError as error:
@@ -189,13 +190,13 @@ class Executor:
         except Fatal as error:
             return replace(_failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data = result.block.data if result.block else b""
-        receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events))
+        receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
         return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, calls.backtrace.reason)
 
     # --- after ------------------------------------------------------------------------------------------------
 
     def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> ApplyResult:
-        """Burn, tip and refund what was prepaid, in the network's order."""
+        """Burn, tip and refund what was prepaid."""
         outputs = gas_outputs(
             result.gas_used,
             message.gas_limit,
@@ -203,9 +204,8 @@ class Executor:
             message.gas_fee_cap,
             message.gas_premium,
         )
-        self._credit(BURNT_FUNDS_ACTOR, outputs.base_fee_burn)
+        self._credit(BURNT_FUNDS_ACTOR, TokenAmount(outputs.base_fee_burn + outputs.over_estimation_burn))
         self._credit(REWARD_ACTOR, outputs.miner_tip)
-        self._credit(BURNT_FUNDS_ACTOR, outputs.over_estimation_burn)
         self._credit(sender, outputs.refund)
         return replace(result, gas=outputs)
 
@@ -230,8 +230,6 @@ def _failed(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
     return ApplyResult(Receipt(code, b"", gas_used), GasOutputs(), message=message)
 
 
-def _params_block(message: Message) -> Block | None:
+def _params_block(message: Message) -> Block:
     """The parameters as a block: never DAG-CBOR, so links in them are not reachable (the network's rule)."""
-    if not message.params:
-        return None
     return Block(RAW if message.method == METHOD_SEND else CBOR, message.params)

@@ -338,7 +338,8 @@ class Hypervisor:
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
         blocks.update(chain)
-        self._installed = tuple(code for code in self._installed if self.store.has(code))  # the rest was taken back
+        if self._installed:  # without those that were taken back
+            self._installed = tuple(code for code in self._installed if self.store.has(code))
         for cid in (EMPTY_ARRAY_CID, *self._installed):
             if cid in self.store.pending:
                 blocks[cid] = self.store.pending[cid]

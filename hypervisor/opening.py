@@ -106,6 +106,7 @@ def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
         )
 
 
+@lru_cache(1)
 def installed_record(codes: tuple[Cid, ...]) -> bytes:
     """The folder's record of the modules that users installed."""
     return encode([link(code) for code in codes])

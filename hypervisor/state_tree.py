@@ -7,7 +7,10 @@ Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
+
+from cbor2 import CBORTag
 
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -17,7 +20,7 @@ from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
 from store.blockstore import BlockNotFound, Blockstore, NodeError, get_object, put_object
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
-from store.codec import CodecError, link, unlink
+from store.codec import LINK_TAG, CodecError, link, unlink
 from store.hamt import Hamt
 
 STATE_TREE_VERSION = 5
@@ -43,7 +46,8 @@ class ActorState:
     def fields(self) -> list[Any]:
         """The tuple of five that the tree holds."""
         delegated = None if self.delegated_address is None else self.delegated_address.to_bytes()
-        return [link(self.code), link(self.head), self.nonce, encode_bigint(self.balance), delegated]
+        code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
+        return [code, head, self.nonce, encode_bigint(self.balance), delegated]
 
     @classmethod
     def from_fields(cls, fields: Any) -> "ActorState":
@@ -151,6 +155,15 @@ class StateTree:
         except _MALFORMED as error:
             raise _unreadable(f"actor f0{actor} in the state tree", error) from error
         self._actors.set(actor, state)
+        return state
+
+    def existing(self, actor: ActorID) -> ActorState:
+        """The state of an actor that must be there. Raises Fatal where it is not."""
+        state = self._actors.get(actor, _UNREAD)
+        if state is _UNREAD:
+            state = self.get_actor(actor)
+        if state is None:
+            raise Fatal(f"actor f0{actor} is missing")
         return state
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
@@ -332,7 +345,8 @@ class StateTree:
             for actor in sorted(self._dirty):
                 self._write(actor)
             self._dirty.clear()
-            self._root = put_object(self.store, [STATE_TREE_VERSION, link(self._hamt.flush()), self._info])
+            actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
+            self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])
         if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > NODES_HELD:
             self._let_go()
         return self._root
@@ -363,5 +377,6 @@ def _unreadable(what: str, error: Exception) -> Fatal:
     return Fatal(f"{what} cannot be read: {error}")
 
 
+@lru_cache(4096)
 def _key(actor: ActorID) -> bytes:
     return b"\x00" + encode_uleb128(actor)

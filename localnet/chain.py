@@ -144,7 +144,8 @@ class Chain:
         parent, self.executing = self.head, None
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
-        begin_epoch(self.machine, self.record, parent, height, timestamp, self.settings_after(parent))
+        settings, circulating = self.settings_after(parent), self._circulating(parent.state)
+        begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []

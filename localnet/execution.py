@@ -30,23 +30,33 @@ from localnet.upgrades import upgrade_machine
 
 
 def begin_epoch(
-    machine: Hypervisor, record: NetworkRecord, parent: Tipset, height: int, timestamp: int, settings: BlockSettings
+    machine: Hypervisor,
+    record: NetworkRecord,
+    parent: Tipset,
+    height: int,
+    timestamp: int,
+    settings: BlockSettings,
+    circulating: TokenAmount | None = None,
 ) -> None:
     """Enter the context of a tipset after `parent`, with its block's settings.
 
-    Null rounds between them have theirs first, upgrades are done.
+    Null rounds between them have theirs first, upgrades are done. `circulating` is the supply in the state that the
+    machine has, in attoFIL, where it is known.
     """
     machine.advance(base_fee=parent.next_base_fee)
     enter_settings(machine, settings)
+    rules = rules_of(machine)
     for epoch in range(parent.height, height):
         if epoch > parent.height:
-            _enter(machine, record, epoch, parent.timestamp)
-            rules_of(machine).null_round(machine)
+            _enter(machine, record, epoch, parent.timestamp, circulating)
+            rules.null_round(machine)
+            circulating = None
         upgrade = record.upgrades.at(epoch)
         if upgrade is not None:
             upgrade_machine(machine, upgrade)
-    _enter(machine, record, height, timestamp)
-    rules_of(machine).start_block(machine, parent.hash)
+            circulating = None
+    _enter(machine, record, height, timestamp, circulating)
+    rules.start_block(machine, parent.hash)
 
 
 def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
@@ -55,11 +65,15 @@ def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
     rules_of(machine).apply_settings(machine, settings)
 
 
-def _enter(machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int) -> None:
+def _enter(
+    machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int, circulating: TokenAmount | None
+) -> None:
+    if circulating is None:
+        circulating = supply_of(machine, record.vested).circulating
     machine.advance(
         epoch=ChainEpoch(epoch),
         timestamp=timestamp,
-        circulating_supply=supply_of(machine, record.vested).circulating,
+        circulating_supply=circulating,
         network=network_version(record.upgrades.version_at(epoch)),
     )
 

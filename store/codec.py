@@ -82,8 +82,13 @@ def encode(value: Any) -> bytes:
     Tuples count as lists, bytearrays and memoryviews as bytes. Integers range from -2^64 to 2^64 - 1; floats are
     finite; map keys are str.
     """
-    parts: list[bytes] = []
-    _write((value,), parts.append, MAX_DEPTH)
+    if type(value) is list:  # what nearly every block is
+        length = len(value)
+        parts = [_ARRAY[length] if length < 256 else _long_head(4, length)]
+        _write(value, parts.append, MAX_DEPTH - 1)
+    else:
+        parts = []
+        _write((value,), parts.append, MAX_DEPTH)
     return b"".join(parts)
 
 

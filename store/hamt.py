@@ -8,13 +8,14 @@ to the caller. Rules: ref-fvm `ipld/hamt`; https://github.com/ipld/ipld (HashMap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
 
 from store.blockstore import Blockstore, NodeError
 from store.cid import Cid, cid_of
-from store.codec import array_head, bytes_head, encode
+from store.codec import array_head, encode
 from store.links import Revised
 from store.nodes import (
     bitfield_bytes,
@@ -104,7 +105,7 @@ class Hamt:
         """Write the changed nodes to the store, children first; returns the root."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many((cid, data) for _, cid, data, _ in written)
+        self._store.put_many([(cid, data) for _, cid, data, _ in written])
         for node, cid, _, parts in written:
             node.cid, node.parts, node.changed = cid, parts, False
         return root
@@ -216,7 +217,7 @@ class Hamt:
                     same, parts[index] = False, link_bytes(cid)
         if same:
             return node.cid
-        data = _node_head(node) + b"".join(parts)
+        data = _node_head(node.bitfield, len(node.pointers)) + b"".join(parts)
         cid = cid_of(data)
         self._store.put(cid, data)
         return cid
@@ -252,7 +253,7 @@ class Hamt:
                 is_node = type(pointer) is _Node
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
                 fresh.append(parts[index])
-        data = Revised.of(_node_head(node) + b"".join(parts), node.cid, fresh)
+        data = Revised.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid
@@ -261,18 +262,17 @@ class Hamt:
         return HamtError(f"more than {len(self._levels)} levels of nodes")
 
 
-def _node_head(node: _Node) -> bytes:
-    """What precedes a node's encoded pointers."""
-    return b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(node.pointers))
+@lru_cache(4096)
+def _node_head(bitfield: int, pointers: int) -> bytes:
+    """What precedes a node's encoded pointers, of which there are so many."""
+    return b"\x82" + bitfield_bytes(bitfield) + array_head(pointers)
 
 
 def _bucket_bytes(bucket: Any) -> bytes:
-    parts = [array_head(len(bucket))]
-    for key, value in bucket:
-        parts += b"\x82", bytes_head(len(key)), key, encode(value)
-    return b"".join(parts)
+    return encode([[key, value] for key, value in bucket])
 
 
+@lru_cache(4096)
 def _path(key: bytes) -> int:
     return int.from_bytes(sha256(key).digest(), "big")
 

@@ -19,6 +19,11 @@ from store.nodes import PATH_BITS, bitfield_bytes, child_cid, link_bytes, load_v
 
 BIT_WIDTH: Final = 5
 _MASK: Final = (1 << BIT_WIDTH) - 1
+_LARGEST: Final = (1 << PATH_BITS) - 1
+_WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))
+"""What precedes a word, by its length in bytes."""
+_ENTRY_HEADS: Final = tuple(b"\xa1\x61v\x81\x82" + head for head in _WORD_HEADS)
+"""What precedes an entry's key, by its length."""
 _LONGEST: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 """The path bits that come before the last, partial level: a child node starts there at the latest."""
 
@@ -84,26 +89,29 @@ class Kamt:
 
     def get(self, slot: int) -> int:
         """The value of a storage slot, 0 <= slot < 2^256."""
-        _check_word(slot)
+        if not 0 <= slot <= _LARGEST:
+            raise _no_word(slot)
         node = self._root
         start = 0
-        while True:
-            shift, bit = _step(slot, start)
+        while True:  # no call for a step: this is what every SLOAD and SSTORE does
+            shift = PATH_BITS - BIT_WIDTH - start
+            bit = 1 << (slot >> shift & _MASK) if shift >= 0 else 1 << (slot & (_MASK >> -shift))
             if not node.bitfield & bit:
                 return 0
             pointer = node.pointers[(node.bitfield & (bit - 1)).bit_count()]
             if type(pointer) is tuple:
                 return pointer[1] if pointer[0] == slot else 0
             assert type(pointer) is _Link
-            start = PATH_BITS - shift + pointer.length
-            if _bits(slot, start, pointer.length) != pointer.path:
+            start = PATH_BITS - max(shift, 0) + pointer.length
+            if pointer.length and _bits(slot, start, pointer.length) != pointer.path:
                 return 0
-            node = self._child(pointer, start)
+            target = pointer.target
+            node = target if type(target) is _Node else self._child(pointer, start)
 
     def set(self, slot: int, value: int) -> None:
         """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
-        _check_word(slot)
-        _check_word(value)
+        if not 0 <= slot <= _LARGEST or not 0 <= value <= _LARGEST:
+            raise _no_word(value if 0 <= slot <= _LARGEST else slot)
         if value:
             self._insert(slot, value)
         else:
@@ -117,7 +125,7 @@ class Kamt:
         """Write the changed nodes to the store, children first; returns the root."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many((cid, data) for _, cid, data, _ in written)
+        self._store.put_many([(cid, data) for _, cid, data, _ in written])
         for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
         return root
@@ -143,10 +151,11 @@ class Kamt:
                 return
             assert type(pointer) is _Link
             start += pointer.length
-            if _bits(key, start, pointer.length) != pointer.path:
+            if pointer.length and _bits(key, start, pointer.length) != pointer.path:
                 node.pointers[index] = _split(pointer, (key, value), start - pointer.length)
                 return
-            node = self._child(pointer, start)
+            target = pointer.target
+            node = target if type(target) is _Node else self._child(pointer, start)
 
     def _delete(self, node: _Node, start: int, key: int) -> bool:
         shift, bit = _step(key, start)
@@ -221,7 +230,10 @@ class Kamt:
     def _pointer_bytes(self, pointer: _Entry | _Link, written: list[_Written]) -> bytes:
         """A pointer, encoded; what it leads to is encoded first, where it changed."""
         if type(pointer) is tuple:
-            return b"\xa1\x61v\x81\x82" + _word_bytes(pointer[0]) + _word_bytes(pointer[1])
+            key, value = pointer
+            length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
+            words = key.to_bytes(length, "big"), value.to_bytes(size, "big")
+            return _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
         assert type(pointer) is _Link
         target = pointer.target
         cid = self._encode(target, written) if isinstance(target, _Node) else target
@@ -313,16 +325,10 @@ def _read_word(raw: Any) -> int:
     return int.from_bytes(raw, "big")
 
 
-def _word_bytes(word: int) -> bytes:
-    length = (word.bit_length() + 7) // 8
-    return bytes_head(length) + word.to_bytes(length, "big")
-
-
 def _path_bytes(link: _Link) -> bytes:
     length = (link.length + 7) // 8
     return bytes_head(length) + (link.path << (-link.length % 8)).to_bytes(length, "big")
 
 
-def _check_word(word: int) -> None:
-    if not 0 <= word < 1 << PATH_BITS:
-        raise ValueError(f"{word:#x} is not a 256-bit word")
+def _no_word(number: int) -> ValueError:
+    return ValueError(f"{number:#x} is not a 256-bit word")

@@ -13,7 +13,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError, read_byte_string
 from hypervisor.address import Address
-from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.bundle import ACCOUNT_TYPES, ACTOR_NAMES
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.types import MethodNumber
@@ -29,7 +29,6 @@ GET_BYTECODE_HASH: Final = MethodNumber(4)
 NATIVE_CODE: Final = b"\xfe"
 NATIVE_CODE_HASH: Final = keccak(NATIVE_CODE)
 NOTHING_HASH: Final = bytes(32)
-ACCOUNT_TYPES: Final = ("account", "placeholder", "ethaccount")
 
 
 class Kind(Enum):

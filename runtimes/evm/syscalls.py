@@ -35,7 +35,9 @@ class _Paid:
         self._price = kernel.prices.syscall
 
     def __enter__(self) -> Kernel:
-        self._budget.settle()
+        budget = self._budget
+        if budget.remaining != budget.granted:
+            budget.settle()
         self._kernel.gas.charge("OnSyscall", self._price)
         return self._kernel
 

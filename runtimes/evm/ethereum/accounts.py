@@ -7,7 +7,7 @@ actors are written once, when the message ends (`write_back`). What is cached be
 before the message alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,7 +23,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.inspection import ACCOUNT_TYPES, NATIVE_CODE, NATIVE_CODE_HASH
+from runtimes.evm.inspection import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
@@ -86,7 +86,7 @@ class Accounts:
         self._early = False
         self.evm_code = machine.manifest.code("evm")
         self._eth_account = machine.manifest.code("ethaccount")
-        self.account_codes = frozenset(machine.manifest.code(name) for name in ACCOUNT_TYPES)
+        self.account_codes = machine.manifest.account_codes
         self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
         self._trees = {} if trees is None else trees
 
@@ -105,8 +105,8 @@ class Accounts:
         key = (_ACTOR, address)
         known = self._journal.get(key)
         # that nobody has an address holds until the init actor's state, where the addresses are, changes
-        if known is None or (known[0] is None and known[1] != self._existing(INIT_ACTOR).head):
-            known = self._tree.lookup_id(self.filecoin_address(address)), self._existing(INIT_ACTOR).head
+        if known is None or (known[0] is None and known[1] != self._tree.existing(INIT_ACTOR).head):
+            known = self._tree.lookup_id(self.filecoin_address(address)), self._tree.existing(INIT_ACTOR).head
             self._journal.set(key, known)
         actor: ActorID | None = known[0]
         return None if actor is None or self._tree.get_actor(actor) is None else actor
@@ -120,7 +120,7 @@ class Accounts:
 
     def glance(self, actor: ActorID) -> Glance | None:
         """What an account holds; None for an actor that is neither a contract nor an account."""
-        state, was_created = self._existing(actor), self.was_created(actor)
+        state, was_created = self._tree.existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
             contract, get = self._contract(state), self._journal.get
             nonce, code = get((_NONCE, actor)), get((_CODE, actor))
@@ -136,7 +136,7 @@ class Accounts:
         """The Ethereum address of an actor."""
         address: EthAddress | None = self._journal.get((_ADDRESS, actor))
         if address is None:
-            delegated = self._existing(actor).delegated_address
+            delegated = self._tree.existing(actor).delegated_address
             own = None if delegated is None else ethereum_address(delegated)
             address = masked_id(actor) if own is None else own
             self._journal.set((_ADDRESS, actor), address)
@@ -152,7 +152,7 @@ class Accounts:
         actor = self._tree.lookup_id(delegated)
         if actor is None:
             actor = self._tree.register_address(delegated)
-            self._journal.set((_ACTOR, address), (actor, self._existing(INIT_ACTOR).head))
+            self._journal.set((_ACTOR, address), (actor, self._tree.existing(INIT_ACTOR).head))
         self._tree.set_actor(actor, ActorState(self._eth_account, delegated_address=delegated))
         return actor
 
@@ -165,12 +165,12 @@ class Accounts:
 
     def add_balance(self, actor: ActorID, amount: int) -> None:
         """Credit, or debit where `amount` is negative."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance(state.balance + amount))
 
     def nonce(self, actor: ActorID) -> int:
         """Ethereum's nonce: the contract's own, or the account's count of messages."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce
         nonce: int | None = self._journal.get((_NONCE, actor))
@@ -178,7 +178,7 @@ class Accounts:
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
         """Set the nonce."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code == self.evm_code:
             self._journal.set((_NONCE, actor), nonce)
         else:
@@ -229,7 +229,7 @@ class Accounts:
 
     def is_empty(self, actor: ActorID) -> bool:
         """Whether the rules take the account for none: no money, no nonce, no code (EIP-161)."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.balance == 0 and state.nonce == 0 and state.code in self.account_codes
         return state.balance == 0 and self.nonce(actor) == 0 and self.code_cid(actor) == EMPTY_CODE
@@ -241,7 +241,7 @@ class Accounts:
 
     def collides(self, actor: ActorID) -> bool:
         """Whether a contract may not be created here: code, a nonce, or slots (EIP-684, EIP-7610)."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce != 0 or state.code not in self.account_codes
         if self.nonce(actor) != 0 or self.code_cid(actor) != EMPTY_CODE:
@@ -252,7 +252,7 @@ class Accounts:
 
     def original(self, actor: ActorID, slot: int) -> int:
         """A slot's word before the message."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return 0
         root = self._contract(state).storage
@@ -271,7 +271,7 @@ class Accounts:
 
     def slots(self, actor: ActorID) -> list[int]:
         """The slots of a contract that hold something."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         known: dict[int, int] = {}
         if state.code == self.evm_code and self._contract(state).storage != EMPTY_KAMT:
             known.update(Kamt(self._store, self._contract(state).storage).items())
@@ -371,21 +371,23 @@ class Accounts:
 
     def create(self, actor: ActorID) -> None:
         """Make the actor a contract of this message, with nonce 1 and what money it has."""
-        self._tree.set_actor(actor, replace(self._existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
+        self._tree.set_actor(
+            actor, replace(self._tree.existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0)
+        )
         self._journal.set((_NONCE, actor), FIRST_NONCE)
         self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
         self._journal.set((_CREATED, actor), True)
 
     def is_ethereum(self, actor: ActorID) -> bool:
         """Whether the actor is a contract, or an account that could be one."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code == self.evm_code:
             return True
         return state.code in self.account_codes and state.delegated_address is not None
 
     def become_contract(self, actor: ActorID) -> None:
         """Let an account that has no code hold code and slots; money and nonce stay."""
-        state = self._existing(actor)
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
             self._journal.set((_NONCE, actor), state.nonce)
@@ -407,7 +409,7 @@ class Accounts:
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
         """Lend an account the code behind an address, or no longer any."""
-        if to is None and self._existing(actor).code != self.evm_code:
+        if to is None and self._tree.existing(actor).code != self.evm_code:
             return
         self.become_contract(actor)
         self.set_code(actor, b"" if to is None else DELEGATION_PREFIX + to)
@@ -444,15 +446,17 @@ class Accounts:
             if actor is not None and self.is_empty(actor):
                 self._tree.delete_actor(actor)
 
-    def _write(self, actor: ActorID, slots: Iterable[tuple[int, int]]) -> None:
-        state = self._existing(actor)
+    def _write(self, actor: ActorID, slots: Sequence[tuple[int, int]]) -> None:
+        state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return
         before = self._contract(state)
         storage = before.storage
-        writes = [(slot, word) for slot, word in slots if self.original(actor, slot) != word]
-        if writes:
+        writes = []
+        if slots:
             tree = self._storage(storage)
+            writes = [(slot, word) for slot, word in slots if tree.get(slot) != word]
+        if writes:
             del self._trees[storage]  # what it holds from now on has another root
             for slot, word in writes:
                 tree.set(slot, word)
@@ -470,6 +474,7 @@ class Accounts:
         data = contract.encode()
         head = cid_of(data)
         self._store.put(head, data)
+        self._states[head] = contract
         if contract.bytecode == EMPTY_CODE:
             self._store.put(EMPTY_CODE, b"")
         if contract.storage == EMPTY_KAMT:
@@ -477,12 +482,6 @@ class Accounts:
         return replace(state, code=self.evm_code, head=head, nonce=0)
 
     # --- parts ------------------------------------------------------------------------------------------------
-
-    def _existing(self, actor: ActorID) -> ActorState:
-        state = self._tree.get_actor(actor)
-        if state is None:
-            raise Fatal(f"actor f0{actor} is missing")
-        return state
 
     def _storage(self, root: Cid) -> Kamt:
         tree = self._trees.get(root)

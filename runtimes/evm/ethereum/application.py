@@ -13,7 +13,6 @@ from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
 from bridge.transactions import Authorization, Transaction
-from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
@@ -23,7 +22,6 @@ from hypervisor.gas import GasTracker
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
-    EAM_NAMESPACE,
     METHOD_CONSTRUCTOR,
     SYSTEM_ACTOR,
     ActorID,
@@ -31,7 +29,7 @@ from hypervisor.types import (
 )
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
-from runtimes.evm.ethereum.accounts import Accounts, is_delegation
+from runtimes.evm.ethereum.accounts import Accounts, delegated_address, is_delegation
 from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
@@ -91,7 +89,7 @@ class Application:
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._calls = EthereumCalls(
-            machine, self._gas, ActorID(0), _delegated(sender), transaction.nonce, self._surroundings()
+            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._surroundings()
         )
         self._accounts = self._calls.accounts
 
@@ -246,7 +244,7 @@ class Application:
         if there is not None and accounts.collides(there):
             self._calls.exhaust()
             return CallResult(ExitCode.USR_FORBIDDEN, message="there is a contract already"), None
-        creation = self._calls.creation(Call(sender, _delegated(address), METHOD_CONSTRUCTOR, params, value))
+        creation = self._calls.creation(Call(sender, delegated_address(address), METHOD_CONSTRUCTOR, params, value))
         result = self._send(creation)
         return result, address if result.exit_code == ExitCode.OK else None
 
@@ -345,10 +343,6 @@ def _in_cbor(block: Block | None) -> bytes:
     if block is None:
         return b""
     return byte_string(block.data) if block.codec == RAW else block.data
-
-
-def _delegated(address: EthAddress) -> Address:
-    return Address.delegated(EAM_NAMESPACE, address)
 
 
 def block_of(machine: "Hypervisor") -> EthereumBlock:

@@ -233,7 +233,7 @@ class EthereumExecutor:
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
-        root = events_root(result.events) if kept else None
+        root = events_root(result.events) if kept and result.events else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason)
 
