@@ -9,10 +9,9 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 
-DEFAULT_FORK: Final = "Osaka"
-
 HARDFORKS: Final = ("Cancun", "Prague", "Osaka")
-"""The forks whose rules are there."""
+"""The forks whose rules are there (`runtimes.evm.ethereum.forks`), oldest first."""
+DEFAULT_FORK: Final = HARDFORKS[-1]
 
 BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 """The contract that keeps the hashes of earlier blocks (EIP-2935)."""

@@ -94,7 +94,7 @@ class CallManager:
         """
         if self.interceptor is not None:
             return self.interceptor.send(self, call, self._traced)
-        return self._in_transaction(call) if self.tracer is None else self._traced(call)
+        return self.with_transaction(call) if self.tracer is None else self._traced(call)
 
     def answered(self, call: Call, result: CallResult) -> CallResult:
         """Trace a call that somebody answered in the callee's place; the result as it is."""
@@ -105,18 +105,18 @@ class CallManager:
 
     def _traced(self, call: Call) -> CallResult:
         if self.tracer is None:
-            return self._in_transaction(call)
+            return self.with_transaction(call)
         before = self.gas.used
         self._trace_start(call)
         try:
-            result = self._in_transaction(call)
+            result = self.with_transaction(call)
         except Exception as error:
             self._trace_failure(error, self.gas.used - before)
             raise
         self.tracer.event(_ended(result, self.gas.used - before))
         return result
 
-    def _in_transaction(self, call: Call) -> CallResult:
+    def with_transaction(self, call: Call) -> CallResult:
         mark = self._begin()
         self.backtrace.clear()
         try:

@@ -23,9 +23,10 @@ from devtools.soltest.viewer import TestViewer
 from devtools.soltest.workers import Job
 from devtools.soltest.world import Setting, World
 from hypervisor.errors import HypervisorError, InvalidInput
+from runtimes.evm.ethereum.forks import FORKS, LATEST
 
-_FORKS = {"osaka": "Osaka"}
-_BEFORE_OSAKA = "Prague"
+_FORKS = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
+_EARLIEST = next(iter(_FORKS.values()))
 """Code of earlier versions runs by these rules, too: forge lets accounts lend themselves code in all of them."""
 
 
@@ -143,9 +144,9 @@ def setting_of(job: Job) -> Setting:
 
 
 def fork_of(project: Project) -> str:
-    """The rules of Ethereum that a project's EVM version means; those before Osaka run by Prague's."""
+    """The rules of Ethereum that a project's EVM version means."""
     version = project.compiler.evm_version
-    return "Osaka" if version is None else _FORKS.get(version, _BEFORE_OSAKA)
+    return LATEST.name if version is None else _FORKS.get(version, _EARLIEST)
 
 
 def _address(text: str) -> EthAddress:

@@ -112,6 +112,9 @@ class _Recording:
         self.steps = None if host.steps is None else _Steps(host.steps)
         self.asked: list[_Asked] = []
 
+    def tree_mode(self) -> None:
+        """Each frame runs by itself: what it asks is recorded."""
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self._host, name)
 
@@ -173,6 +176,9 @@ class _Replaying:
             return found.answer
 
         return ask
+
+    def tree_mode(self) -> None:
+        """Each frame runs by itself."""
 
     def get_refund(self) -> int:
         """The counter as the first engine was told it; nobody was where nobody listens."""

@@ -41,6 +41,17 @@ class CallKind(Enum):
     DELEGATECALL = "DELEGATECALL"
 
 
+class TreeMode(Enum):
+    """How a frame may run with all that it calls (`runtimes.evm.tree_engine`)."""
+
+    WHOLE = "whole"
+    """As a whole, or not at all."""
+    WAITING = "waiting"
+    """It waits where something stands between frames that answers a call."""
+    SEEN = "seen"
+    """It waits at each call that it makes: somebody wants to see them."""
+
+
 class EngineRules(Protocol):
     """What an engine must know of a set of rules."""
 
@@ -194,6 +205,19 @@ class Host(Protocol):
 
     def grow_memory(self, size: int) -> int:
         """Allow the frame `size` bytes of memory in all, at the machine's price; the answer may be more generous."""
+
+    def tree_mode(self) -> TreeMode | None:
+        """How an engine that is able to may run the frame with all that it calls; None where it runs by itself."""
+
+
+class BlobHost(Host, Protocol):
+    """The host of a frame whose rules have blobs."""
+
+    def get_blob_hash(self, index: int) -> bytes:
+        """The versioned hash of one of the transaction's blobs, 32 zero bytes behind the last."""
+
+    def get_blob_base_fee(self) -> int:
+        """The price of blob gas in the block."""
 
 
 class Engine(Protocol):

@@ -10,7 +10,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import StepTracer
 from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import Contract
-from runtimes.evm.engine import TxContext
+from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.inspection import Inspector
 from runtimes.evm.memory import TWO_GIB, charge_memory, hold
 from runtimes.evm.rules import Rules
@@ -155,6 +155,10 @@ class FilecoinHost:
         if failure:
             raise ActorExit(ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED, message=f"paying out: {failure}")
         self.contract.destroy()
+
+    def tree_mode(self) -> TreeMode | None:
+        """Each frame runs by itself: gas is the machine's, and each call a syscall."""
+        return None
 
     def grow_memory(self, size: int) -> int:
         """Pay for memory by the page; a frame too large ends as the network's does.

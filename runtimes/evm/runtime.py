@@ -1,27 +1,22 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Mapping
+from typing import Final, cast
 
-from bridge.addresses import EthAddress
-from hypervisor.call import Call, CallResult
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
 from hypervisor.runtime import Outcome, RuntimeServices
-from hypervisor.types import ActorID, BlockId
+from hypervisor.types import BlockId
 from runtimes.evm.actor import Invocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.engines import FAST, check_there, engine_factory
 from runtimes.evm.rules import Rules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
+from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
-
-if TYPE_CHECKING:
-    from runtimes.evm.ethereum.calls import EthereumCalls
-    from runtimes.evm.fast.engine import FastEngine
 
 ENGINE_OPTION: Final = "evm"
 ETHEREUM: Final = "ethereum"
@@ -33,10 +28,9 @@ class EvmRuntime:
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_there(self._name)
-        self._codes = CodeCache()
+        self.codes = CodeCache()
         self._rules: dict[int, Rules] = {}
         self._engines: dict[str, EngineFactory] = {}
-        self._call_at_once: Callable[..., CallResult | None] | None = None
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
@@ -49,7 +43,7 @@ class EvmRuntime:
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:
             block = syscalls.params(params)
-            returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self._codes, block))
+            returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self.codes, block))
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
             syscalls.leave()
@@ -57,21 +51,9 @@ class EvmRuntime:
         syscalls.gas.settle()
         return outcome
 
-    def call_at_once(
-        self, calls: "EthereumCalls", call: Call, actor: ActorID, address: EthAddress
-    ) -> CallResult | None:
-        """Run a transaction's first call of a contract without a kernel, where the engine can; None where it cannot.
-
-        Nothing has happened then. See `runtimes.evm.ethereum.at_once`.
-        """
-        if self._name != FAST:
-            return None
-        if self._call_at_once is None:
-            from runtimes.evm.ethereum.at_once import call_at_once
-
-            self._call_at_once = call_at_once
-        engine = cast("FastEngine", self._engine(calls.surroundings.fork))
-        return self._call_at_once(calls, self._codes, engine, call, actor, address)
+    def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
+        """The fast engine, where it is the one (`runtimes.evm.tree_engine.TreeRuntime`)."""
+        return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
@@ -87,7 +69,7 @@ class EvmRuntime:
         from runtimes.evm.ethereum.actor import Invocation as EthereumInvocation
 
         try:
-            return EthereumInvocation(kernel, self._codes, self._engine).run(params)
+            return EthereumInvocation(kernel, self.codes, self._engine).run(params)
         except ActorExit as error:
             return Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
 

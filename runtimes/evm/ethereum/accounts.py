@@ -10,7 +10,7 @@ before the message alone.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from eth_hash.auto import keccak
 
@@ -25,6 +25,7 @@ from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.inspection import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from runtimes.evm.tree_engine import AccountView
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
@@ -52,17 +53,6 @@ _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
 _REFUND, _SLOTS = "refund", "slots"
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
-
-
-class Glance(NamedTuple):
-    """An account at a glance. `storage`: the root of its slots before the message."""
-
-    balance: int
-    nonce: int
-    code: Cid
-    code_hash: bytes
-    storage: Cid
-    was_created: bool
 
 
 class Accounts:
@@ -118,19 +108,19 @@ class Accounts:
             raise Fatal(f"nobody is at 0x{address.hex()}")
         return actor
 
-    def glance(self, actor: ActorID) -> Glance | None:
+    def view(self, actor: ActorID) -> AccountView | None:
         """What an account holds; None for an actor that is neither a contract nor an account."""
         state, was_created = self._tree.existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
             contract, get = self._contract(state), self._journal.get
             nonce, code = get((_NONCE, actor)), get((_CODE, actor))
             cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
-            return Glance(
+            return AccountView(
                 state.balance, contract.nonce if nonce is None else nonce, cid, code_hash, contract.storage, was_created
             )
         if state.code not in self.account_codes:
             return None
-        return Glance(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
+        return AccountView(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
 
     def address_of(self, actor: ActorID) -> EthAddress:
         """The Ethereum address of an actor."""

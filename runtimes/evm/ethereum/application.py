@@ -31,6 +31,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, delegated_address, is_delegation
 from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
+from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal
@@ -250,7 +251,7 @@ class Application:
 
     def _send(self, call: Call) -> CallResult:
         try:
-            return self._calls.send(call)
+            return send_first(self._calls, call)
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
         except SyscallError as error:

@@ -6,7 +6,7 @@ the network's milligas: the gas it is given times the exchange rate, and its cal
 contract that it calls gets back to Ethereum's gas the same way.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -107,39 +107,20 @@ class EthereumCalls(CallManager):
 
     # --- calls ------------------------------------------------------------------------------------------------
 
-    def send(self, call: Call) -> CallResult:
-        """Make a call; a transaction's first one that nobody watches is run at once, where the runtime can."""
-        if self.depth == 0 and self.tracer is None and call.method == INVOKE_EVM:
-            if self.interceptor is None:
-                return self._first(call)
-            if self.frames is not None and not self.frames.armed:
-                return self.interceptor.send(self, call, self._first)
-        return super().send(call)
-
-    def _first(self, call: Call) -> CallResult:
-        result = self._at_once(call)
-        return self._in_transaction(call) if result is None else result
-
-    def _at_once(self, call: Call) -> CallResult | None:
-        """The call of a contract without kernel and dispatch; None where nothing has happened."""
-        address, accounts = ethereum_address(call.to), self.accounts
-        if address is None or address in self._precompiles:
-            return None
-        actor = accounts.find(address)
-        state = None if actor is None else self.tree.get_actor(actor)
-        if actor is None or state is None or state.code != accounts.evm_code:
-            return None
-        call_at_once = getattr(self.machine.registry.runtime_for(state.code)[1], "call_at_once", None)
-        if call_at_once is None:
-            return None
+    def try_first(
+        self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
+    ) -> CallResult | None:
+        """Run a transaction's first call without kernel and dispatch, its value paid; taken back where it fails, or
+        is None.
+        """
         mark = self._begin()
         self.depth += 1
         result: CallResult | None = None
         try:
-            accounts.touch(address)
+            self.accounts.touch(address)
             if call.value:
                 self.transfer(call.from_, actor, call.value)
-            result = call_at_once(self, call, actor, address)
+            result = run()
         finally:
             self.depth -= 1
             if result is not None and result.exit_code == ExitCode.OK:

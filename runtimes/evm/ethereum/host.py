@@ -18,9 +18,10 @@ from hypervisor.kernel import Kernel
 from hypervisor.tracing import StepTracer
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import TxContext
+from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from store.cid import split_cid
 
 _BLOCK_HASHES: Final = 256
@@ -28,7 +29,7 @@ _MAPPING_KEY: Final = 64
 """The bytes that a mapping's slot is the hash of: key and the mapping's own slot."""
 
 
-class EthereumHost:
+class EthereumHost(EthereumTreeHost):
     """The world of one frame; see `runtimes.evm.engine.Host`.
 
     `address` is that of the contract in whose name the frame runs, `calls` the kernel's; `caller` and `value` are the
@@ -38,13 +39,8 @@ class EthereumHost:
     def __init__(
         self, kernel: Kernel, calls: EthereumCalls, address: EthAddress, caller: EthAddress, value: int
     ) -> None:
+        super().__init__(calls, kernel.context.receiver, address)
         self.kernel = kernel
-        self.calls = calls
-        self.frames = calls.frames
-        self.accounts = calls.accounts
-        self.fork = calls.surroundings.fork
-        self.actor = kernel.context.receiver
-        self.address = address
         self.caller = caller
         self.value = value
         self.static = kernel.context.read_only
@@ -61,6 +57,35 @@ class EthereumHost:
     def get_refund(self) -> int:
         """The transaction's refund counter."""
         return self.accounts.refund
+
+    # --- trees ------------------------------------------------------------------------------------------------
+
+    def tree_mode(self) -> TreeMode | None:
+        """An interceptor between frames answers for some addresses, and may want to see the calls that the frame makes:
+        it waits meanwhile, and what it has done is there for all. So does a tracer that wants no single instructions.
+        """
+        calls, frames = self.calls, self.frames
+        is_traced = calls.tracer is not None
+        if self.steps is not None or self.accounts.find(self.address) != self.actor:
+            return None
+        if frames is not None:
+            if frames.watches or self.is_beyond(self.address):
+                return None
+            return TreeMode.SEEN if is_traced or frames.sees(calls.depth) else TreeMode.WAITING
+        if is_traced or (calls.interceptor is not None and calls.interceptor.armed):
+            return None
+        return TreeMode.WHOLE
+
+    def is_beyond(self, address: EthAddress) -> bool:
+        """Filecoin's actors and precompiles, and what an interceptor of calls answers for."""
+        interceptor = self.calls.interceptor
+        if self.frames is None and interceptor is not None and address in interceptor.watched:
+            return True
+        return self.is_of_filecoin(address)
+
+    def is_watched(self, address: EthAddress) -> bool:
+        """What an interceptor between frames answers for."""
+        return self.frames is not None and address in self.frames.watched
 
     # --- gas --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from bridge.addresses import EthAddress
 from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.types import ActorID
-from runtimes.evm.fast.tree import TreeHost
+from runtimes.evm.tree_engine import TreeHost
 from store.cid import RAW
 
 _NUMBER: Final = Struct("<Q")
@@ -33,7 +33,7 @@ class Changes:
     def __init__(self, data: bytes, host: TreeHost) -> None:
         self._data = data
         self._at = 0
-        self._calls = host.calls
+        self._host = host
         self._accounts = host.accounts
         self._actors: dict[bytes, ActorID] = {host.address[::-1]: host.actor}
         """By the address as the guest writes it: the other way round."""
@@ -48,7 +48,7 @@ class Changes:
             self._write_account()
         self._write_slots(self._accounts.store_all)
         self._write_slots(self._accounts.store_all_transient)
-        self._calls.emit(self._events())
+        self._host.emit(self._events())
 
     def tell_logs(self) -> None:
         """Tell those who listen of the logs alone: the frame has failed."""
@@ -59,7 +59,7 @@ class Changes:
         self._rows(_SLOT)
         self._rows(_SLOT)
         for event in self._events():
-            self._calls.tell(event)
+            self._host.tell(event)
 
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
         by_account: dict[bytes, list[tuple[bytes, int]]] = {}

@@ -23,8 +23,6 @@ from runtimes.evm.engine import (
     Status,
     Step,
 )
-from runtimes.evm.ethereum.accounts import Glance
-from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import (
     GO_ON,
@@ -38,7 +36,8 @@ from runtimes.evm.fast.instance import (
     pool,
 )
 from runtimes.evm.fast.questions import address_of
-from runtimes.evm.fast.tree import ALONE, ASKS, TreeHost, Trees, features, put_answer, put_beginning
+from runtimes.evm.fast.tree import ALONE, ASKS, Trees, features, put_answer, put_beginning
+from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -116,12 +115,8 @@ class FastEngine:
         self._frame = None
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
 
-    def at_once(self, frame: Frame, host: TreeHost, found: Glance | None = None) -> tuple[FrameOutcome, int] | None:
-        """Run a transaction's first frame with all that it calls, on this thread; how it ends, and the gas it used.
-
-        `found` is the frame's account, where it was looked at already.
-        None where it is too long for that, fails, or meets what a tree is left for: nothing has happened then.
-        """
+    def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
+        """Run a message's first frame with all that it calls (`runtimes.evm.tree_engine.TreeEngine`)."""
         table, code = self._table, frame.code.data
         if table.trees.alone.skip(code):
             return None
@@ -130,7 +125,6 @@ class FastEngine:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             put_beginning(instance, frame, host, rules, instance.code_number(code), ALONE, found)
-            gas = host.calls.gas.available
             exit_code, left = instance.run_alone(START_TREE, gas)
             told = 0
             while exit_code == _UNTOLD and told < _MOST_TOLD and instance.tell(cast(Host, host)):
@@ -143,7 +137,7 @@ class FastEngine:
             data, changes, length = instance.ended()
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
-            elif host.calls.frames is not None:
+            elif host.listens:
                 Changes(instance.read(changes, length), host).tell_logs()
             return FrameOutcome(status, data), gas - left
         except (HypervisorError, StoreError):
@@ -168,8 +162,8 @@ class FastEngine:
             way = table.trees.way(self._code, host)
             if way is not None:
                 instance.features = table.features
-                put_beginning(instance, frame, cast(EthereumHost, host), rules, code, way)
-                step = self._run_tree(instance, cast(EthereumHost, host), START_TREE, way)
+                put_beginning(instance, frame, cast(TreeFrameHost, host), rules, code, way)
+                step = self._run_as_tree(instance, cast(TreeFrameHost, host), START_TREE, way)
                 if step is not None:
                     return step
             instance.bring(frame.calldata)
@@ -187,7 +181,7 @@ class FastEngine:
         finally:
             table.pool.give(instance)
 
-    def _run_tree(self, instance: FastInstance, host: EthereumHost, command: int, way: int) -> Step | None:
+    def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, way: int) -> Step | None:
         """Run the frame with all that it calls; None where the guest has left it, and nothing has happened."""
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
@@ -209,7 +203,7 @@ class FastEngine:
             host.gas.overdraw(host.gas.left + 1)
         return self._ended(instance, host, Status(exit_code))
 
-    def _handed_back(self, instance: FastInstance, host: EthereumHost, exit_code: int) -> Step:
+    def _handed_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
         number, *_, changes, length, memory = instance.numbers
         step = self._asked(instance) if exit_code == _ASK else None
@@ -229,15 +223,14 @@ class FastEngine:
             instance.waiting -= 1
             creates = self._kind is None
             output = b"" if creates and answer.success else answer.output
-            if isinstance(host, EthereumHost) and host.calls.frames is not None:
-                way = self._table.trees.way(self._code, host)
-                if way is not None:
-                    instance.features = self._table.features
-                    put_answer(instance, host, number, answer, output, way)
-                    step = self._run_tree(instance, host, RESUME_TREE, way)
-                    if step is None:
-                        raise Fatal("the EVM engine has left a frame that goes on")
-                    return step
+            way = self._table.trees.way_on(host)
+            if way is not None:
+                instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
+                put_answer(instance, tree_host, number, answer, output, way)
+                step = self._run_as_tree(instance, tree_host, RESUME_TREE, way)
+                if step is None:
+                    raise Fatal("the EVM engine has left a frame that goes on")
+                return step
             instance.bring(output)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = number, answer.success, len(output)

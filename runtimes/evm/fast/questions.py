@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmStep
 from hypervisor.errors import Fatal
-from runtimes.evm.engine import Host
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.engine import BlobHost, Host
 
 if TYPE_CHECKING:
     from runtimes.evm.fast.instance import FastInstance
@@ -98,11 +97,11 @@ def _block_hash(guest: "FastInstance", host: Host) -> None:
 
 
 def _blob_hash(guest: "FastInstance", host: Host) -> None:
-    guest.put_bytes(cast(EthereumHost, host).get_blob_hash(guest.word(0)))
+    guest.put_bytes(cast(BlobHost, host).get_blob_hash(guest.word(0)))
 
 
 def _blob_base_fee(guest: "FastInstance", host: Host) -> None:
-    guest.put(cast(EthereumHost, host).get_blob_base_fee())
+    guest.put(cast(BlobHost, host).get_blob_base_fee())
 
 
 def _keccak256(guest: "FastInstance", host: Host) -> None:

@@ -1,30 +1,24 @@
 """Whole trees of calls in the guest, under Ethereum's rules: which are tried, how one begins, what it asks meanwhile.
 
 While a tree runs the message's state is only looked at. A tree that meets what it cannot deal with (a native actor, a
-precompile of Filecoin's, a masked ID, an address that somebody watches) is left, and its first frame is run again by
-itself; so nothing is asked of a host here that could change anything. Where somebody stands between frames the first
+precompile of Filecoin's, a masked ID, an address that is watched) is left, and its first frame is run again by
+itself; so nothing is asked of a host here that could change anything. Where something stands between frames the first
 frame waits instead, and what the tree has done until then is handed over.
 """
 
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from bridge.addresses import EthAddress, unmask_id
+from bridge.addresses import EthAddress
 from hypervisor.errors import OutOfGas
-from hypervisor.gas import GasTracker
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import Answer, EngineRules, Frame, Host
-from runtimes.evm.ethereum.accounts import Accounts, Glance
-from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.storage import EMPTY_KAMT
+from runtimes.evm.tree_engine import AccountView, TreeHost, TreeRules
 from store.cid import USUAL_PREFIX
 
 if TYPE_CHECKING:
@@ -41,6 +35,8 @@ _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """The same where it holds an account."""
 _ZERO: Final = bytes(32)
+_ETHEREUM: Final = "ethereum"
+"""The family of rules under which the guest knows all that a tree may meet."""
 _Told = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
 key, whose code it lends, the storage's root."""
@@ -51,16 +47,6 @@ _MOST_LEFT: Final = 8
 _SKIPS: Final = 63
 """Code whose tree was left is run frame by frame for so many calls."""
 _CODES: Final = 4096
-
-
-class TreeHost(Protocol):
-    """What a tree needs of a host: a frame's (`runtimes.evm.ethereum.host`), or what stands for a transaction."""
-
-    calls: EthereumCalls
-    accounts: Accounts
-    fork: Fork
-    actor: ActorID
-    address: EthAddress
 
 
 class Skips:
@@ -84,43 +70,40 @@ class Skips:
         return left > 0
 
 
+_WAYS: Final = {TreeMode.WHOLE: 0, TreeMode.WAITING: _MAY_WAIT, TreeMode.SEEN: _MAY_WAIT | _ASKS}
+
+
 class Trees:
     """Which frames are tried as trees: a memory that bears on speed alone."""
 
     def __init__(self) -> None:
         self.alone = Skips()
         self._skips = Skips()
-        self._left: WeakKeyDictionary[EthereumCalls, int] = WeakKeyDictionary()
+        self._left: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     def way(self, code: bytes, host: Host) -> int | None:
         """How the frame may run with all that it calls, as flags for the guest; None where it has to run by itself.
 
-        Somebody who stands between frames answers for some addresses, and may want to see the calls that this frame
-        makes: it waits in the guest meanwhile, and what it has done is there for all. So does a tracer that wants no
-        single instructions.
+        A frame that waits where something stands between frames has its changes written then, so it is always tried.
         """
-        if not isinstance(host, EthereumHost):
+        mode = host.tree_mode()
+        if mode is None:
             return None
-        calls = host.calls
-        frames, is_traced = calls.frames, calls.tracer is not None
-        if host.steps is not None or host.accounts.find(host.address) != host.actor:
-            return None
-        if frames is not None:
-            if frames.watches or _is_beyond(host.address, calls):
+        if mode is TreeMode.WHOLE:
+            left = self._left.get(cast(TreeHost, host).message, 0)
+            if left >= _MOST_LEFT or self._skips.skip(code):
                 return None
-            return _MAY_WAIT | (_ASKS if is_traced or frames.sees(calls.depth) else 0)
-        if is_traced:
-            return None
-        if calls.interceptor is not None and calls.interceptor.armed:
-            return None
-        if self._left.get(calls, 0) >= _MOST_LEFT or self._skips.skip(code):
-            return None
-        return 0
+        return _WAYS[mode]
 
-    def left(self, code: bytes, host: EthereumHost) -> None:
+    def way_on(self, host: Host) -> int | None:
+        """The same for a frame that goes on behind an answer."""
+        mode = host.tree_mode()
+        return None if mode is None or mode is TreeMode.WHOLE else _WAYS[mode]
+
+    def left(self, code: bytes, host: TreeHost) -> None:
         """Remember a tree that was left."""
         self._skips.add(code)
-        self._left[host.calls] = self._left.get(host.calls, 0) + 1
+        self._left[host.message] = self._left.get(host.message, 0) + 1
 
 
 ALONE: Final = _ALONE
@@ -130,7 +113,13 @@ ASKS: Final = _ASKS
 
 
 def put_beginning(
-    guest: "FastInstance", frame: Frame, host: TreeHost, rules: int, code: int, way: int, found: Glance | None = None
+    guest: "FastInstance",
+    frame: Frame,
+    host: TreeHost,
+    rules: int,
+    code: int,
+    way: int,
+    found: AccountView | None = None,
 ) -> None:
     """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
@@ -144,26 +133,27 @@ def put_answer(guest: "FastInstance", host: TreeHost, frame: int, answer: Answer
 
 def _put(
     guest: "FastInstance", host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
-    way: int, found: Glance | None = None,
+    way: int, found: AccountView | None = None,
 ) -> None:  # fmt: skip
-    calls, (precompiles, flags) = host.calls, guest.features
+    precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
     guest.bring(data)
-    limit = calls.surroundings.block.code_limit
+    limit = host.code_limit
     account, nonce, size, balance, code_hash, key, _, root = _told(guest, host.address, host, found)
     if not account & (_LEAVE | _DELEGATES):
         flags |= _TOLD
     guest.put_all(
         _BEGINNING,
-        *(*head, len(data), size, calls.max_depth - calls.depth, precompiles, flags | way, 0, *words),
-        *(calls.memory.used, _ANY_CODE if limit is None else limit, account, nonce, balance, code_hash, key, root),
+        *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0, *words),
+        *(host.memory_used, _ANY_CODE if limit is None else limit, account, nonce, balance, code_hash, key, root),
     )
 
 
-def features(fork: EngineRules) -> tuple[int, int]:
+def features(rules: EngineRules) -> tuple[int, int]:
     """A bit for each precompile at a low address, and what else the guest must know of a fork; zeros for others."""
-    if not isinstance(fork, Fork):
+    if rules.family != _ETHEREUM:
         return 0, 0
+    fork = cast(TreeRules, rules)
     precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
     has_p256 = P256_ADDRESS in fork.precompiles
     more = (_DELEGATIONS, fork.delegations), (_P256, has_p256), (_BOUNDED_MODEXP, fork.bounded_modexp)
@@ -173,34 +163,32 @@ def features(fork: EngineRules) -> tuple[int, int]:
 # --- what is asked meanwhile ------------------------------------------------------------------------------------------
 
 
-def _tick(_: "FastInstance", host: EthereumHost) -> None:
+def _tick(_: "FastInstance", host: TreeHost) -> None:
     """Other threads have had their turn when this runs; an interrupt has emptied the tracker."""
-    if host.calls.gas.available == 0:
+    if host.is_stopped:
         raise OutOfGas("interrupted")
 
 
-def _account(guest: "FastInstance", host: EthereumHost) -> None:
+def _account(guest: "FastInstance", host: TreeHost) -> None:
     flags, nonce, size, *words = _told(guest, guest.address(0), host)
     guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
-def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Glance | None = None) -> _Told:
+def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: AccountView | None = None) -> _Told:
     """An account as the guest is told of it; `found` where it was looked at already."""
     accounts = host.accounts
-    if _is_beyond(address, host.calls):
+    if host.is_beyond(address):
         return _LEAVE, *_NOBODY
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
-    if host.calls.frames is not None and address in host.calls.frames.watched:
-        if not isinstance(host, EthereumHost):
-            return _LEAVE, *_NOBODY  # a whole transaction has no frame to ask
+    if host.is_watched(address):
         flags |= _ASKED
     is_touched = accounts.knows_slots(actor, address)
     if is_touched:
         flags |= _HAS_SLOTS
     if actor is None:
         return flags, *_NOBODY
-    found = found or accounts.glance(actor)
+    found = found or accounts.view(actor)
     if found is None:
         return _LEAVE, *_NOBODY
     flags |= _EXISTS | (_CREATED if found.was_created else 0)
@@ -212,20 +200,11 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Gla
             root = found.storage[:-33:-1]
     size, lent = accounts.shape_of_code(found.code)
     delegate = _ZERO[:20]
-    if lent is not None and host.fork.delegations:
+    if lent is not None and guest.features[1] & _DELEGATIONS:
         flags |= _DELEGATES
         delegate = lent[::-1]
     balance = found.balance.to_bytes(32, "little")
     return flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root
-
-
-def _is_beyond(address: EthAddress, calls: EthereumCalls) -> bool:
-    """Whether an address is none that the guest knows how to deal with."""
-    if calls.frames is None and calls.interceptor is not None and address in calls.interceptor.watched:
-        return True
-    if not calls.surroundings.block.filecoin_addresses:
-        return False
-    return address in calls.filecoin_precompiles or unmask_id(address) is not None
 
 
 def _owner(guest: "FastInstance", address: EthAddress, host: TreeHost) -> ActorID | None:
@@ -235,7 +214,7 @@ def _owner(guest: "FastInstance", address: EthAddress, host: TreeHost) -> ActorI
     return owners[address]
 
 
-def _slot(guest: "FastInstance", host: EthereumHost) -> None:
+def _slot(guest: "FastInstance", host: TreeHost) -> None:
     address = guest.address(0)
     original, current, is_warm = host.accounts.look_at_slot(_owner(guest, address, host), address, guest.word(1))
     guest.put(original, 0)
@@ -243,29 +222,27 @@ def _slot(guest: "FastInstance", host: EthereumHost) -> None:
     guest.numbers[0] = is_warm
 
 
-def _transient(guest: "FastInstance", host: EthereumHost) -> None:
+def _transient(guest: "FastInstance", host: TreeHost) -> None:
     actor = _owner(guest, guest.address(0), host)
     guest.put(0 if actor is None else host.accounts.load_transient(actor, guest.word(1)))
 
 
-def _account_code(guest: "FastInstance", host: EthereumHost) -> None:
+def _account_code(guest: "FastInstance", host: TreeHost) -> None:
     guest.code = host.accounts.code(_owner(guest, guest.address(0), host))
 
 
-def _take(guest: "FastInstance", _: EthereumHost) -> None:
+def _take(guest: "FastInstance", _: TreeHost) -> None:
     guest.write(guest.numbers[0], guest.code)
 
 
-def _precompile(guest: "FastInstance", host: EthereumHost) -> None:
+def _precompile(guest: "FastInstance", host: TreeHost) -> None:
     place, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
-    gas = GasTracker(limit)
-    name = host.fork.precompiles[guest.address(0)]
-    try:
-        guest.code = run_precompile(host.fork, name, guest.read(place, size), gas)
-    except (PrecompileFailure, OutOfGas):
+    answer = host.run_precompile(guest.address(0), guest.read(place, size), limit)
+    if answer is None:
         guest.numbers[0] = 0
         return
-    guest.numbers[0], guest.numbers[1], guest.numbers[2] = 1, gas.used, len(guest.code)
+    guest.code, used = answer
+    guest.numbers[0], guest.numbers[1], guest.numbers[2] = 1, used, len(guest.code)
 
 
 TREE_QUESTIONS: Final = cast(

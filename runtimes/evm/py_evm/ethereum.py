@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from bridge.addresses import word_to_address
-from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.engine import Ask, BlobHost, CallAsk, CallKind, CreateAsk, Status
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.opcodes import OWN, require_writable
 
@@ -23,8 +22,8 @@ def _blobbasefee(frame: FrameComputation) -> None:
     frame.stack_push_int(_host(frame).get_blob_base_fee())
 
 
-def _host(frame: FrameComputation) -> EthereumHost:
-    return cast(EthereumHost, frame.host)
+def _host(frame: FrameComputation) -> BlobHost:
+    return cast(BlobHost, frame.host)
 
 
 def _extcodecopy(frame: FrameComputation) -> None:

@@ -18,15 +18,15 @@ from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
 def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many trees have ended, and how many were left. All of them ask their host: none runs at once."""
     counted: Counter[str] = Counter()
-    run = FastEngine._run_tree
+    run = FastEngine._run_as_tree
 
     def watched(self: FastEngine, *given: Any) -> Any:
         ended = run(self, *given)
         counted["left" if ended is None else "ended"] += 1
         return ended
 
-    monkeypatch.setattr(FastEngine, "_run_tree", watched)
-    monkeypatch.setattr(FastEngine, "at_once", lambda *_: None)
+    monkeypatch.setattr(FastEngine, "_run_as_tree", watched)
+    monkeypatch.setattr(FastEngine, "run_tree", lambda *_: None)
     return counted
 
 

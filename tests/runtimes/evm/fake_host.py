@@ -13,7 +13,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.network_versions import LATEST, network_version
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import analyse
-from runtimes.evm.engine import Frame, Step, TxContext
+from runtimes.evm.engine import Frame, Step, TreeMode, TxContext
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import Rules, filecoin_rules
 
@@ -94,6 +94,9 @@ class FakeHost:
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         self.beneficiary = beneficiary
+
+    def tree_mode(self) -> TreeMode | None:
+        return None
 
     def grow_memory(self, size: int) -> int:
         if size > MEMORY_LIMIT:

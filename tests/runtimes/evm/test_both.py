@@ -242,7 +242,7 @@ def test_an_interrupt_of_what_was_tried_holds(
         host.calls.gas.exhaust()
         raise OutOfGas("interrupted")
 
-    monkeypatch.setattr(FastEngine, "_run_tree", interrupted)
+    monkeypatch.setattr(FastEngine, "_run_as_tree", interrupted)
     result = Twins(watched, trees).on("both", "again: @again JUMP", "").result
     assert not result.success
     assert result.gas_used < 100_000

@@ -29,7 +29,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
-    at_once, tell, answer = FastEngine.at_once, FastInstance.tell, FastInstance.answer
+    at_once, tell, answer = FastEngine.run_tree, FastInstance.tell, FastInstance.answer
 
     def watched(self: FastEngine, *given: Any) -> Any:
         assert threading.current_thread() is threading.main_thread()
@@ -44,7 +44,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return count
 
-    monkeypatch.setattr(FastEngine, "at_once", watched)
+    monkeypatch.setattr(FastEngine, "run_tree", watched)
     monkeypatch.setattr(FastInstance, "tell", counts("told", tell))
     monkeypatch.setattr(FastInstance, "answer", counts("asked", answer))
     return counted

@@ -1,0 +1,68 @@
+"""A transaction's first call: run with all that it calls by an engine that can, without a kernel and another thread.
+
+Most transactions are short and touch nothing but contracts and accounts: for them what the machine does around a call
+takes longer than the call. Where the engine leaves the call, it takes its usual way. What comes of it is the same.
+"""
+
+from functools import partial
+
+from bridge.addresses import EthAddress
+from bridge.gas import CHARGE_NAME
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.call import Call, CallResult
+from hypervisor.types import ActorID
+from runtimes.evm.engine import Frame
+from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.ethereum.actor import code_of
+from runtimes.evm.ethereum.answers import returned
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.tree_host import EthereumTreeHost
+from runtimes.evm.tree_engine import TreeRuntime, offers_trees
+from store.cid import RAW
+
+
+def send_first(calls: EthereumCalls, call: Call) -> CallResult:
+    """Make a transaction's first call. Raises OutOfGas, SyscallError."""
+    if calls.tracer is None and call.method == INVOKE_EVM:
+        if calls.interceptor is None:
+            return _sent(calls, call)
+        if calls.frames is not None and not calls.frames.armed:
+            return calls.interceptor.send(calls, call, partial(_sent, calls))
+    return calls.send(call)
+
+
+def _sent(calls: EthereumCalls, call: Call) -> CallResult:
+    result = _as_tree(calls, call)
+    return calls.with_transaction(call) if result is None else result
+
+
+def _as_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
+    """The call of a contract as a tree; None where nothing has happened."""
+    address, accounts = ethereum_address(call.to), calls.accounts
+    if address is None or address in calls.surroundings.fork.precompiles:
+        return None
+    actor = accounts.find(address)
+    if actor is None or calls.tree.existing(actor).code != accounts.evm_code:
+        return None
+    runtime = calls.machine.registry.runtime_for(accounts.evm_code)[1]
+    if not offers_trees(runtime) or (call.params is not None and call.params.codec != RAW):
+        return None
+    return calls.try_first(call, actor, address, partial(_run, calls, runtime, call, actor, address))
+
+
+def _run(
+    calls: EthereumCalls, runtime: TreeRuntime, call: Call, actor: ActorID, address: EthAddress
+) -> CallResult | None:
+    fork, accounts = calls.surroundings.fork, calls.accounts
+    engine, found = runtime.tree_engine(fork), accounts.view(actor)
+    if engine is None or found is None:
+        return None
+    code, calldata = code_of(calls, runtime.codes, found.code), b"" if call.params is None else call.params.data
+    frame = Frame(fork, code, calldata, accounts.address_of(call.from_), address, call.value, call.read_only)
+    ended = engine.run_tree(frame, EthereumTreeHost(calls, actor, address), calls.gas.available, found)
+    if ended is None:
+        return None
+    outcome, gas = ended
+    calls.invocations += 1
+    calls.gas.charge(CHARGE_NAME, gas)
+    return CallResult(outcome.status, returned(outcome.data))

@@ -1,0 +1,79 @@
+"""What a tree of calls may look at under Ethereum's rules: `runtimes.evm.tree_engine.TreeHost` over one transaction."""
+
+from collections.abc import Iterable
+
+from bridge.addresses import EthAddress, unmask_id
+from hypervisor.errors import OutOfGas
+from hypervisor.events import StampedEvent
+from hypervisor.gas import GasTracker
+from hypervisor.types import ActorID
+from runtimes.evm.engine import TxContext
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.precompiles.failure import PrecompileFailure
+
+
+class EthereumTreeHost:
+    """The world of a transaction's first frame, which has no kernel; `runtimes.evm.ethereum.host` is that of any."""
+
+    def __init__(self, calls: EthereumCalls, actor: ActorID, address: EthAddress) -> None:
+        self.calls = calls
+        self.frames = calls.frames
+        self.accounts = calls.accounts
+        self.fork = calls.surroundings.fork
+        self.actor = actor
+        self.address = address
+        self.message = calls
+        self.depth_left = calls.max_depth - calls.depth
+        self.code_limit = calls.surroundings.block.code_limit
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of memory that the frames below hold."""
+        return self.calls.memory.used
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether an interrupt has taken the gas away."""
+        return self.calls.gas.available == 0
+
+    def is_beyond(self, address: EthAddress) -> bool:
+        """Filecoin's actors and precompiles, and what an interceptor answers for: there is no frame to ask it."""
+        interceptor = self.calls.interceptor
+        return (interceptor is not None and address in interceptor.watched) or self.is_of_filecoin(address)
+
+    def is_watched(self, address: EthAddress) -> bool:
+        """None is."""
+        return False
+
+    def is_of_filecoin(self, address: EthAddress) -> bool:
+        """Whether an address is a native actor's or a precompile of Filecoin's."""
+        calls = self.calls
+        if not calls.surroundings.block.filecoin_addresses:
+            return False
+        return address in calls.filecoin_precompiles or unmask_id(address) is not None
+
+    def run_precompile(self, address: EthAddress, data: bytes, limit: int) -> tuple[bytes, int] | None:
+        """The fork's function at an address, and the gas that it uses."""
+        gas = GasTracker(limit)
+        try:
+            return run_precompile(self.fork, self.fork.precompiles[address], data, gas), gas.used
+        except (PrecompileFailure, OutOfGas):
+            return None
+
+    def get_tx_context(self) -> TxContext:
+        """Block and transaction."""
+        return self.calls.surroundings.context
+
+    def emit(self, events: Iterable[StampedEvent]) -> None:
+        """Emit logs."""
+        self.calls.emit(events)
+
+    @property
+    def listens(self) -> bool:
+        """Whether an interceptor between frames does."""
+        return self.frames is not None
+
+    def tell(self, event: StampedEvent) -> None:
+        """Tell those who listen of a log that will not be kept."""
+        self.calls.tell(event)

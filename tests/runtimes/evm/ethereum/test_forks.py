@@ -1,0 +1,69 @@
+"""Forks are rows: nothing outside their table asks for one by name, and one more row runs everywhere."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bridge.ethereum_block
+import runtimes.evm.ethereum.forks
+from bridge.ethereum_block import HARDFORKS
+from devtools.vectors.t8n import transition
+from localnet import Network
+from runtimes.evm.ethereum.forks import FORKS, LATEST
+
+PROJECT = Path(__file__).resolve().parents[4]
+PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "devtools")
+TABLES = {"runtimes/evm/ethereum/forks.py", "bridge/ethereum_block.py", "devtools/soltest/evm_versions.py"}
+"""Rules, their names for the network, and the compiler's versions."""
+
+
+def names_in(source: str) -> Iterator[tuple[int, str]]:
+    """The string constants of a module, docstrings apart, that name a fork; with their lines."""
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    known = {name.lower() for name in FORKS}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and id(node) not in prose else None
+        if isinstance(text, str) and text.lower() in known:
+            yield node.lineno, text  # type: ignore[attr-defined]
+
+
+def test_no_module_but_the_tables_names_a_fork() -> None:
+    found = [
+        f"{path.relative_to(PROJECT)}:{line} {name}"
+        for package in PACKAGES
+        for path in (PROJECT / package).rglob("*.py")
+        if path.relative_to(PROJECT).as_posix() not in TABLES
+        for line, name in names_in(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_a_planted_comparison_is_found() -> None:
+    planted = 'def price(fork):\n    """As of Osaka."""\n    return 5 if fork.name == "Osaka" else 3\n'
+    assert list(names_in(planted)) == [(3, "Osaka")]
+
+
+def test_the_network_offers_the_forks_of_the_table_in_its_order() -> None:
+    assert tuple(FORKS) == HARDFORKS
+    assert LATEST.name == HARDFORKS[-1]
+
+
+def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = LATEST.successor("Nextfork", transaction_gas_cap=100_000)
+    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, added.name: added})
+    monkeypatch.setattr(bridge.ethereum_block, "HARDFORKS", (*HARDFORKS, added.name))
+    monkeypatch.setattr("localnet.rules.ethereum.HARDFORKS", (*HARDFORKS, added.name))
+    with Network(rules="ethereum", hardfork="nextfork") as network:
+        sender, receiver = network.accounts[:2]
+        assert network.send(receiver, 5, sender=sender).succeeded
+        assert network.rules.transaction_gas_limit(network.machine) == 100_000  # the row's fact
+    env = {
+        "currentNumber": "0x1", "currentTimestamp": "0x1", "currentBaseFee": "0x7", "currentGasLimit": "0x1000000",
+        "currentCoinbase": "0x" + "11" * 20, "currentRandom": "0x00", "blockHashes": {"0x0": "0x" + "00" * 32},
+    }  # fmt: skip
+    assert transition({}, env, [], "Nextfork").result["gasUsed"] == "0x0"
