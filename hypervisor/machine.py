@@ -143,10 +143,11 @@ class Hypervisor:
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
         `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
-        number (default: the folder's, else the newest); `rules` names the rules, `filecoin` (the default) or a set that
-        is installed; `evm` says who runs contracts: `py-evm`, `fast` or `both` (this project's EVM runtime, on those
-        engines), `official` (the bundle's own EVM actor) or `auto` (that one where the bundle has it). Only a new state
-        takes a `genesis`. `store` is one that is open already, in place of the path; it is closed with the machine.
+        number (default: the folder's, else the newest with the bundle's actors); `rules` names the rules, `filecoin`
+        (the default) or a set that is installed; `evm` says who runs contracts: `py-evm`, `fast` or `both` (this
+        project's EVM runtime, on those engines), `official` (the bundle's own EVM actor) or `auto` (that one where the
+        bundle has it). Only a new state takes a `genesis`. `store` is one that is open already, in place of the path;
+        it is closed with the machine.
         Raises InvalidInput for a folder under other rules or of another bundle and (as BundleError) for a bundle that
         cannot be had, `store.blockstore.StoreError` for a folder that cannot be opened.
         """
@@ -157,7 +158,7 @@ class Hypervisor:
         base = open_store(path) if store is None else store
         try:
             head = base.metadata(HEAD)
-            begun = choose_context(base, network, rules, context)
+            begun = choose_context(base, network, rules, context, bundle)
             pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
             machine = cls(
                 base,

@@ -44,6 +44,22 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
         )
 
 
+def written_anew(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
+    """The first of some versions whose upgrade writes states anew, and so needs the actors that read them."""
+    return next((row for row in passed if row.layouts is Layouts.STREAMS), None)
+
+
+def rehearse(
+    tree: StateTree, manifest: Manifest, passed: Iterable[NetworkVersion], epoch: int, streams: StreamSettings | None
+) -> None:
+    """Try on a copy of a state what its upgrade will do with actors' states. Raises InvalidInput where it cannot.
+
+    `manifest` is that of the state as it is.
+    """
+    if written_anew(passed) is not None:
+        _split_rewards(StateTree(tree.store, tree.flush()), manifest, epoch, streams)
+
+
 def migrated(
     tree: StateTree,
     old: Manifest,
@@ -64,7 +80,7 @@ def migrated(
     if old.data == new.data:
         return root
     draft, codes = StateTree(tree.store, root), _exchanged(old, new)
-    if any(row.layouts is Layouts.STREAMS for row in passed):
+    if written_anew(passed) is not None:
         _split_rewards(draft, old, epoch, streams)
     system = draft.get_actor(SYSTEM_ACTOR)
     if system is not None:

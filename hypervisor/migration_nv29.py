@@ -8,7 +8,7 @@ go-state-types `builtin/v19/migration`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ _OLD_MARKET_FIELDS: Final = 13
 _ALLOCATIONS: Final = 11
 """The place of the market's field that goes: allocations of deals that are not active yet."""
 _KEPT_REWARD_FIELDS: Final = 9
+_UNGOVERNED_REWARD_FIELDS: Final = 11
 _MINERS_STREAM, _SECOND_STREAM = 1, 2
 
 
@@ -47,6 +48,17 @@ class StreamSettings:
     authority: Address
     writer: Address
     recipient: Address
+
+    def fields(self) -> list[Any]:
+        """As a folder's record keeps them."""
+        return [self.timelock, self.ramp, *(role.to_bytes() for role in (self.authority, self.writer, self.recipient))]
+
+    @classmethod
+    def from_fields(cls, fields: Sequence[Any]) -> StreamSettings:
+        """The inverse of `fields`. Raises TypeError, ValueError."""
+        timelock, ramp, *roles = fields
+        authority, writer, recipient = map(Address.from_bytes, roles)
+        return cls(timelock, ramp, authority, writer, recipient)
 
     def check(self) -> None:
         """InvalidInput for epochs that cannot be."""
@@ -92,16 +104,27 @@ def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings,
     `manifest` is that of the tree, in which addresses are looked up. Raises InvalidInput for a state of
     another layout, and for addresses of no actor, of f099 or of a payment channel.
     """
-    settings.check()
     fields = _fields(tree, state, "reward", _OLD_REWARD_FIELDS)
-    authority = _existing(tree, settings.authority, "stream-weight authority", manifest)
-    streams, accrued = first_streams(tree, settings, epoch + 1, manifest)
-    root = put_object(tree.store, [streams, [], []])
     none = encode_bigint(0)
-    return put_object(
-        tree.store,
-        [*fields[:_KEPT_REWARD_FIELDS], none, none, settings.timelock, authority, accrued, link(root)],
-    )
+    governed = _governed(tree, settings, epoch + 1, manifest)
+    return put_object(tree.store, [*fields[:_KEPT_REWARD_FIELDS], none, none, *governed])
+
+
+def begin_with_streams(tree: StateTree, state: ActorState, settings: StreamSettings, manifest: Manifest) -> Cid:
+    """The reward actor's state of a genesis on actors v19, with streams that begin at epoch 1.
+
+    Raises InvalidInput as `migrate_reward` does.
+    """
+    fields = decode(tree.store.get(state.head))
+    return put_object(tree.store, [*fields[:_UNGOVERNED_REWARD_FIELDS], *_governed(tree, settings, 1, manifest)])
+
+
+def _governed(tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest) -> list[Any]:
+    """The fields of reward's state that say who governs what: timelock, authority, what streams have got, streams."""
+    settings.check()
+    authority = _existing(tree, settings.authority, "stream-weight authority", manifest)
+    streams, accrued = first_streams(tree, settings, begin, manifest)
+    return [settings.timelock, authority, accrued, link(put_object(tree.store, [streams, [], []]))]
 
 
 def first_streams(

@@ -104,7 +104,7 @@ NV28 = NV27.successor(
 NV29 = NV28.successor(name="Solstice", actors=19, layouts=Layouts.STREAMS)
 
 NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28, NV29)}
-LATEST = NV28
+LATEST = NV29
 """The version of a network that does not name one."""
 
 

@@ -14,7 +14,7 @@ from hypervisor.bundle import Bundle, Manifest, marked_runtime
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis, build_genesis
-from hypervisor.network_versions import NetworkVersion, network_version
+from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.registry import Registry
 from hypervisor.rules import FILECOIN
 from hypervisor.runtime import RuntimeServices
@@ -69,17 +69,25 @@ def _record(rules: str, network: int, epoch: int, timestamp: int, chain_id: int)
 
 
 def choose_context(
-    base: Store, network: int | None, rules: str | None, context: MachineContext | None
+    base: Store, network: int | None, rules: str | None, context: MachineContext | None, bundle: Bundle | None = None
 ) -> MachineContext:
-    """The context to run under: what the caller gives, else what the folder says, else the defaults."""
+    """The context to run under: what the caller gives, else what the folder says, else the defaults for a bundle."""
     if rules is None:
         rules = FILECOIN if context is None else context.rules
     record = base.metadata(MACHINE)
     recorded = None if record is None else _recorded_context(record, rules)
-    chosen = replace(context or recorded or MachineContext(), rules=rules)
+    chosen = replace(context or recorded or MachineContext(default_network(bundle)), rules=rules)
     if network is not None:
         chosen = replace(chosen, network=network_version(network))
     return chosen
+
+
+def default_network(bundle: Bundle | None) -> NetworkVersion:
+    """The version of a network that names none: the newest that has a bundle's actors, where these are known."""
+    from hypervisor.bundle_library import actors_version
+
+    version = None if bundle is None else actors_version(bundle.manifest)
+    return (None if version is None else newest_with_actors(version)) or LATEST
 
 
 def _recorded_context(recorded: bytes, rules: str) -> MachineContext:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from localnet.native_actor import NativeActor
     from localnet.network import Network
     from localnet.records import TransactionReceipt
+    from localnet.streams import stream_settings
 
 _HOMES = {
     "Account": "localnet.accounts",
@@ -30,6 +31,7 @@ _HOMES = {
     "TransactionFailed": "localnet.errors",
     "TransactionReceipt": "localnet.records",
     "TransactionRefused": "localnet.errors",
+    "stream_settings": "localnet.streams",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "TransactionFailed",
     "TransactionReceipt",
     "TransactionRefused",
+    "stream_settings",
 ]
 
 

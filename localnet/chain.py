@@ -40,7 +40,7 @@ from localnet.index import (
 from localnet.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules import Rules, rules_of
 from localnet.supply import supply_of
-from localnet.upgrades import Upgrade, Upgrades, bundle_pins
+from localnet.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
 from localnet.watching import Watcher
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
@@ -260,7 +260,10 @@ class Chain:
     # --- what is planned --------------------------------------------------------------------------------------
 
     def plan(self, upgrades: Iterable[Upgrade], bundles: Iterable[Bundle] = ()) -> None:
-        """Plan upgrades at the head or after it, and keep the bundles that they need. Raises InvalidInput."""
+        """Plan upgrades at the head or after it, and keep the bundles that they need.
+
+        Raises InvalidInput, also for one that could not be done on the state of the head: it would stop the chain.
+        """
         changed = self.record.upgrades.with_more(upgrades, self.head.height)
         if changed == self.record.upgrades:
             return
@@ -269,6 +272,9 @@ class Chain:
             modules = MemoryStore()
             modules.put_many(bundle.blocks)
             learn_actors(self.machine.registry, bundle.manifest, modules)
+        for upgrade in changed.planned:
+            if upgrade not in self.record.upgrades.planned:
+                rehearse_upgrade(self.machine, upgrade, changed.version_at(upgrade.epoch))
         record = replace(self.record, upgrades=changed)
         blocks = [block for bundle in kept for block in bundle.blocks]
         self.machine.base.commit(blocks, bundle_pins(kept), network_entries(record))

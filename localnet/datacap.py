@@ -13,6 +13,7 @@ from bridge.binding import Call
 from bridge.bindings import datacap, verifiedregistry
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -62,6 +63,11 @@ def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
     result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
+    if result.exit_code == ExitCode.USR_FORBIDDEN:  # its root and its verifier may do all that is not frozen
+        raise InvalidInput(
+            f"DataCap is frozen on this network of nv{machine.context.network.number}, where every new sector counts "
+            "tenfold (FIP-0118): begin one of nv28 to grant any"
+        )
     if result.exit_code:
         raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
 

@@ -24,6 +24,7 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
+from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import admission, simulate
@@ -79,23 +80,25 @@ class Network(ByHand):
         bare: bool = False,
         beginning: Beginning = NOTHING_MORE,
         fork: Fork | None = None,
+        streams: StreamSettings | None = None,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
-        version (default: the newest); a folder keeps both. `rules` are `filecoin` (the default) or `ethereum`, with a
-        `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
-        (`hypervisor.machine`). The mnemonic's accounts below the path are unlocked (default: ten); in a new network
-        each has `balance` attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what they
-        have. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades` are
-        planned by epoch
+        version (default: the newest, or the newest with the actors of the bundle that is named); a folder keeps both.
+        `rules` are `filecoin` (the default) or `ethereum`, with a `hardfork` of Ethereum (default: the newest); a
+        folder keeps them, too. `evm` says who runs contracts (`hypervisor.machine`). The mnemonic's accounts below the
+        path are unlocked (default: ten); in a new network each has `balance` attoFIL (default: 10,000 FIL) under both
+        of its addresses; a folder's accounts have what they have. `clock` gives Unix seconds. Storage proofs are taken
+        for valid unseen (`AcceptProofs`). `upgrades` are planned by epoch
         (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts and
         transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real network;
         a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
         network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the contracts of
         `localnet.preinstalled` unless it is `bare`; `beginning` says what else it begins with. A new network may begin
         as a `fork` of another one (`localnet.forking`), with its state, actors, network version and chain id; accounts
-        with less than 1 FIL there get `balance`.
+        with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network version 29 on,
+        and how fast it is split (`localnet.streams`): at the genesis, or at the planned upgrade to that version.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
         fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
@@ -107,7 +110,7 @@ class Network(ByHand):
         self.accounts = accounts(mnemonic, count, derivation_path)
         opening = Opening(
             path, bundle, network, evm, self.accounts, funds, beginning, chain_id, bare, rules, hardfork, fork,
-            funded=balance is not None, counted=counted,
+            streams=streams, funded=balance is not None, counted=counted,
         )  # fmt: skip
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock))
         if facade:

@@ -12,6 +12,7 @@ from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
+from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
@@ -28,6 +29,7 @@ from localnet.given import whole_number
 from localnet.index import ChainIndex, miners_entries
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
+from localnet.streams import begin_streams, check_streams, has_streams
 from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
 
@@ -51,6 +53,7 @@ class Opening:
     rules: str | None = None
     hardfork: str = ""
     fork: Fork | None = None
+    streams: StreamSettings | None = None
     funded: bool = False
     """Whether this balance is asked for, or this number of accounts (`counted`)."""
     counted: bool = False
@@ -58,7 +61,6 @@ class Opening:
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
         genesis, supply = network_genesis(self.accounts, self.balance, self.beginning)
-        upgrades, bundles = planned(plan)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
             store, origin = open_fork(undo.enter_context(closing(open_store(self.path))), self.fork)
@@ -83,6 +85,9 @@ class Opening:
                 genesis.network_name, supply, first, evm, machine.manifest.data, rules.name, rules.hardfork
             )
             chain = Chain(machine, externs, fresh, timestamp, origin)
+            upgrades, bundles = planned(plan, chain.record.upgrades, self.streams)
+            if self.streams is not None and all(upgrade.streams is None for upgrade in upgrades):
+                check_streams(machine, self.streams)
             chain.plan(upgrades, bundles)
             undo.pop_all()
         return chain
@@ -96,6 +101,8 @@ class Opening:
             preinstall(machine)
         for client, size in self.beginning.verified.items():
             grant_on(machine, client, size)
+        if self.streams is not None and has_streams(machine):
+            begin_streams(machine, self.streams)
 
     def _begin_fork(self, machine: Hypervisor) -> TokenAmount:
         """Give the accounts funds where they have none, on another network's state; how many attoFIL that makes."""

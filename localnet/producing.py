@@ -15,6 +15,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import admission
 from localnet.addresses import Target, filecoin_address
@@ -303,17 +304,20 @@ class Producing:
             raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
         self.chain.producer = address
 
-    def upgrade(self, version: int, bundle: Bundle | str | Path | None = None) -> Tipset:
+    def upgrade(
+        self, version: int, bundle: Bundle | str | Path | None = None, streams: StreamSettings | None = None
+    ) -> Tipset:
         """Upgrade the network after the head, and make an empty block, the first of the new version.
 
         Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
-        they stay as they are and only the rules change. Raises InvalidInput where that is no upgrade, or where the
-        layouts of states would have to change.
+        they stay as they are and only the rules change. Network version 29 writes states anew: it comes with our own
+        actors v19 unless a bundle is named, and with `streams`, else with the network's own. Raises InvalidInput where
+        that is no upgrade, where layouts of states would have to change in a way that is not known, or where this
+        state cannot be upgraded.
         """
         whole_number(version, "a network version", None)
         before = self.chain.record.upgrades
-        upgrades, bundles = planned({self.head.height: version if bundle is None else (version, bundle)})
-        self.chain.plan(upgrades, bundles)
+        self.chain.plan(*planned({self.head.height: version if bundle is None else (version, bundle)}, before, streams))
         try:
             return self._produce([])
         except BaseException:

@@ -17,8 +17,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.bundle import Bundle, Manifest
+from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
-from hypervisor.migration import check_migration
+from hypervisor.migration import check_migration, rehearse, written_anew
+from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_passed
 from hypervisor.types import ChainEpoch
 from localnet.given import whole_number
 from store.cid import Cid
@@ -43,23 +46,30 @@ NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """After `epoch` the network is of `version`; `actors` is the data CID of another manifest, or None."""
+    """After `epoch` the network is of `version`.
+
+    `actors` is the data CID of another manifest, or None; `streams` what rewards are split by from network version 29
+    on, None for the network's own values.
+    """
 
     epoch: ChainEpoch
     version: int
     actors: Cid | None = None
+    streams: StreamSettings | None = None
 
     def fields(self) -> list[Any]:
         """As the folder's record keeps it."""
-        return [self.epoch, self.version, None if self.actors is None else link(self.actors)]
+        streams = [] if self.streams is None else [self.streams.fields()]
+        return [self.epoch, self.version, None if self.actors is None else link(self.actors), *streams]
 
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> Upgrade:
         """The inverse of `fields`. Raises TypeError, ValueError."""
-        epoch, version, actors = fields
+        epoch, version, actors, *streams = fields
         if not isinstance(epoch, int) or not isinstance(version, int):
             raise TypeError("epochs and versions are numbers")
-        return cls(ChainEpoch(epoch), version, None if actors is None else unlink(actors))
+        settings = StreamSettings.from_fields(streams[0]) if streams else None
+        return cls(ChainEpoch(epoch), version, None if actors is None else unlink(actors), settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +110,54 @@ class Upgrades:
         return Upgrades(self.first, planned)
 
 
-def planned(plan: UpgradePlan) -> tuple[list[Upgrade], list[Bundle]]:
-    """A plan's upgrades, and the bundles that they need. Raises BundleError."""
-    upgrades, bundles = [], []
+def planned(
+    plan: UpgradePlan, before: Upgrades, streams: StreamSettings | None = None
+) -> tuple[list[Upgrade], list[Bundle]]:
+    """A plan's upgrades on a network that has some already, and the bundles that they need.
+
+    An upgrade that writes actors' states anew comes with this project's actors where the plan names none, and with
+    `streams`. Raises BundleError, and InvalidInput for a bundle that could not read the states.
+    """
+    upgrades, bundles = list[Upgrade](), list[Bundle]()
     for epoch, wanted in plan.items():
-        version, bundle = wanted if isinstance(wanted, tuple) else (wanted, None)
         whole_number(epoch, "the epoch of an upgrade", None)
-        whole_number(version, "a network version", None)
-        if bundle is not None and not isinstance(bundle, Bundle):
-            bundle = Bundle.open(bundle)
+        whole_number(wanted[0] if isinstance(wanted, tuple) else wanted, "a network version", None)
+    for epoch, wanted in sorted(plan.items()):
+        version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
+        known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
+        passed = versions_passed(Upgrades(before.first, tuple(known)).version_at(epoch), version)
+        bundle = _bundle_for(named, passed, written_anew(versions_passed(version, LATEST.number)))
         if bundle is not None:
             bundles.append(bundle)
-        upgrades.append(Upgrade(ChainEpoch(epoch), version, None if bundle is None else bundle.manifest.data))
+        actors = None if bundle is None else bundle.manifest.data
+        settings = streams if written_anew(passed) else None
+        upgrades.append(Upgrade(ChainEpoch(epoch), version, actors, settings))
     return upgrades, bundles
+
+
+def _bundle_for(
+    named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], ahead: NetworkVersion | None
+) -> Bundle | None:
+    """The actors that come with an upgrade past some versions. Raises BundleError, InvalidInput.
+
+    `ahead` is the next version that writes states anew, None where there is none.
+    """
+    anew = written_anew(passed)
+    if named is None:
+        return None if anew is None else Bundle.for_actors(anew.actors)
+    bundle = named if isinstance(named, Bundle) else Bundle.open(named)
+    version = actors_version(bundle.manifest)
+    if anew is not None and version is not None and version < anew.actors:
+        raise InvalidInput(
+            f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: take actors "
+            f"v{anew.actors}, or leave the bundle out for own-v{anew.actors}"
+        )
+    if ahead is not None and version is not None and version >= ahead.actors:
+        raise InvalidInput(
+            f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: take older "
+            f"actors, or upgrade to nv{ahead.number}"
+        )
+    return bundle
 
 
 def bundle_pins(bundles: Iterable[Bundle]) -> dict[bytes, bytes | None]:
@@ -122,11 +167,16 @@ def bundle_pins(bundles: Iterable[Bundle]) -> dict[bytes, bytes | None]:
 
 def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
     """Do on a machine's state what an upgrade does, whose bundle the store holds."""
-    from hypervisor.network_versions import network_version
 
     def progress(actors: int) -> None:
         if actors % _ACTORS_A_LINE == 0:
             _LOG.warning("the upgrade to nv%d has looked at %d actors", upgrade.version, actors)
 
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
-    machine.upgrade(network_version(upgrade.version), manifest, progress=progress)
+    machine.upgrade(network_version(upgrade.version), manifest, upgrade.streams, progress)
+
+
+def rehearse_upgrade(machine: Hypervisor, upgrade: Upgrade, before: int) -> None:
+    """InvalidInput where an upgrade from a network version could not be done on a machine's state as it is now."""
+    passed = versions_passed(before, upgrade.version)
+    rehearse(machine.state_tree, machine.manifest, passed, upgrade.epoch, upgrade.streams)

@@ -76,10 +76,11 @@ def _version(name: str) -> str:
 
 def _bundle() -> str:
     from hypervisor.bundle import Bundle
+    from hypervisor.network_versions import LATEST
     from store.cid import show
 
-    bundle = Bundle.embedded()
-    return f"{len(bundle.manifest.codes)} actors, root {show(bundle.root)}"
+    bundle = Bundle.for_actors(LATEST.actors)
+    return f"{len(bundle.manifest.codes)} actors v{LATEST.actors} of nv{LATEST.number}, root {show(bundle.root)}"
 
 
 def _runtimes() -> str:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from devtools.cli.node_upgrades import PANEL, Orchestrator, Ramp, Sra, Swa, Timelock, Upgrades, Version
+from devtools.cli.node_upgrades import planned as planned_upgrades
+from devtools.cli.node_upgrades import streams as asked_streams
 from devtools.cli.options import Engines, engine_there, parsed_network
 
 if TYPE_CHECKING:
@@ -19,10 +22,7 @@ if TYPE_CHECKING:
     from localnet.forking import Fork
     from localnet.rpc.interval import Interval
 
-_SERVER, _CHAIN, _ACCOUNTS, _FILECOIN, _BLOCKS = (
-    "Server", "Chain and state", "Accounts", "Filecoin", "Blocks"
-)  # fmt: skip
-_UPGRADE = "Become another network version after an epoch, with this bundle's actors from then on; may be repeated."
+_SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
 _FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
 _FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
 _LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
@@ -174,28 +174,26 @@ def node(
         str | None,
         typer.Option(
             metavar="CAR|vN",
-            rich_help_panel=_FILECOIN,
+            rich_help_panel=PANEL,
             help="An official bundle of built-in actors (default: our own).",
         ),
     ] = None,
     evm: Annotated[
         Engines | None,
         typer.Option(
-            rich_help_panel=_FILECOIN,
+            rich_help_panel=PANEL,
             callback=engine_there,
             help="Who runs contracts (default: official where the bundle has an EVM actor, else ours).",
         ),
     ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="nvN", rich_help_panel=_FILECOIN, help="The network version of a new chain (default: the newest)."
-        ),
-    ] = None,
-    upgrade: Annotated[
-        list[str] | None, typer.Option(metavar="nvN@EPOCH[=BUNDLE]", rich_help_panel=_FILECOIN, help=_UPGRADE)
-    ] = None,
-    abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=_FILECOIN, help=_FACADE)] = False,
+    network: Version = None,
+    upgrade: Upgrades = None,
+    swa: Swa = None,
+    sra: Sra = None,
+    orchestrator: Orchestrator = None,
+    ramp: Ramp = None,
+    timelock: Timelock = None,
+    abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
 ) -> None:
     """Run a local network that Ethereum's tools can talk to.
 
@@ -204,7 +202,8 @@ def node(
     fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
     artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are taken for valid unseen.
 
-    --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got.
+    --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got. --swa, --sra, --orchestrator, --ramp and
+    --timelock are for a new chain, or for the upgrade to network version 29 that --upgrade plans.
 
     Example: hypervisor node
 
@@ -230,7 +229,6 @@ def node(
     if gas_limit is not None and disable_block_gas_limit:
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     version = None if network is None else parsed_network(network)
-    upgrades = dict(_planned(entry) for entry in upgrade or ())
     interval = Interval(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else attofil(balance)
     ahead = 0
@@ -251,7 +249,7 @@ def node(
             network=version,
             rules=rules,
             hardfork=hardfork,
-            upgrades=upgrades,
+            upgrades=planned_upgrades(upgrade),
             facade=abi_facade,
             mnemonic=words,
             derivation_path=derivation_path,
@@ -262,6 +260,7 @@ def node(
             bare=bare,
             deferred=deferred,
             fork=_fork(fork_url, fork_epoch),
+            streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
         )
     with opened:
         if loaded is not None:
@@ -393,15 +392,3 @@ def _write(file: Path, data: bytes) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
-    """The epoch of `nv28@1000` or `nv28@1000=v18-devnet`, and what comes behind it."""
-    from hypervisor.errors import InvalidInput
-
-    planned, with_bundle, bundle = entry.partition("=")
-    name, at, epoch = planned.partition("@")
-    if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
-        raise InvalidInput(f"'{entry}' is not an upgrade: expected nv28@1000 or nv28@1000=v18-devnet, for example")
-    version = parsed_network(name)
-    return int(epoch), (version, bundle) if bundle else version

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from bridge.printable import printable
 from devtools.cli.rpc_client import ask
 from localnet.node_client import NodeError
+from localnet.streams import streams_in_words
+from store.cid import Cid, parse_cid, show
+from store.codec import decode
 
 _NAMES: Final = {314: "mainnet", 314159: "calibration", 31415926: "a development network"}
 _RESOLVE_F01: Final = "0x610001600052602060206002601e73fe000000000000000000000000000000000000015afa3d600060003e3d6000fd"
@@ -64,6 +68,20 @@ def _filecoin(url: str) -> str:
     return f"{printable(str(name))}, network version {_number(number)}"
 
 
+def _streams(url: str) -> str:
+    """What the streams of the block reward are, read from the state of f02: so of any Filecoin node."""
+    head = ask(url, "Filecoin.ChainHead")
+    actor = ask(url, "Filecoin.StateGetActor", "f02", head["Cids"])
+
+    def read(cid: Cid) -> Any:
+        return decode(b64decode(ask(url, "Filecoin.ChainReadObj", {"/": show(cid)})))
+
+    try:
+        return streams_in_words(read(parse_cid(actor["Head"]["/"])), read, _number(head["Height"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NodeError(f"the state of f02 cannot be read ({error}): is this a Filecoin node?") from None
+
+
 def _precompiles(url: str) -> str:
     try:
         answer = ask(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
@@ -101,6 +119,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("newest block", _newest),
     ("accounts", _accounts),
     ("Filecoin", _filecoin),
+    ("reward streams", _streams),
     ("precompiles", _precompiles),
     ("Multicall3", _multicall),
     ("traces", _traces),

@@ -75,7 +75,7 @@ _OF_ANVIL = ("ethereum", "optimism", "tempo")
 
 
 def parsed_network(name: str) -> int:
-    """The number of a network version, such as nv28. Raises InvalidInput."""
+    """The number of a network version, such as nv29. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
     number = name.removeprefix("nv")
@@ -83,5 +83,5 @@ def parsed_network(name: str) -> int:
         hint = (
             ": anvil's networks do not exist here, --rules ethereum has Ethereum's rules" if name in _OF_ANVIL else ""
         )
-        raise InvalidInput(f"'{name}' is not a network version: expected nv28, for example{hint}")
+        raise InvalidInput(f"'{name}' is not a network version: expected nv29, for example{hint}")
     return int(number)

@@ -250,7 +250,7 @@ def _number(word: str) -> int:
 
     digits = word.strip().removeprefix("nv")
     if not digits.isdecimal():
-        raise typer.BadParameter(f"'{word}' is not a network version: expected nv28 or the like")
+        raise typer.BadParameter(f"'{word}' is not a network version: expected nv29 or the like")
     return network_version(int(digits)).number
 
 

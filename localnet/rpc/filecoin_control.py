@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
+from hypervisor.migration_nv29 import StreamSettings
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.state_control import actor_address
 from localnet.rpc.values import address, as_quantity, boolean, number, shown, text
+from localnet.streams import stream_settings
 
 MAX_SECTORS: Final = 1_000
 _TURN: Final = 0.1
 """Seconds of a collection that one request takes."""
-_BUNDLE: Final = re.compile(r"(own(-[a-z-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
+_BUNDLE: Final = re.compile(r"(own(-[a-z0-9-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
 
 
 def version(value: Any) -> int:
-    """A reader of network versions: 28, or nv28."""
+    """A reader of network versions: 29, or nv29."""
     if isinstance(value, str) and value.startswith("nv"):
         value = value[2:]
     return number(value)
@@ -33,9 +36,29 @@ def bundle_name(value: Any) -> str:
     return str(value)
 
 
-def upgrade(node: Node, version: int, bundle: str | None = None) -> str:
-    """Upgrade the network behind the head, with the actors of a bundle; the height of the new version's first block."""
-    return as_quantity(node.network.upgrade(version, bundle).height)
+def streams(value: Any) -> StreamSettings:
+    """A reader of the block reward's streams: an object of swa, sra, orchestrator (addresses), ramp, timelock (epochs).
+
+    All of them may be left out.
+    """
+    known: dict[str, Callable[[Any], Any]] = {
+        "swa": actor_address,
+        "sra": actor_address,
+        "orchestrator": actor_address,
+        "ramp": number,
+        "timelock": number,
+    }
+    if not isinstance(value, dict) or not value.keys() <= known.keys():
+        raise invalid_params(f"{shown(value)} are no streams: expected an object of {', '.join(known)}")
+    return stream_settings(**{name: known[name](given) for name, given in value.items()})
+
+
+def upgrade(node: Node, version: int, bundle: str | None = None, streams: StreamSettings | None = None) -> str:
+    """Upgrade the network behind the head, with the actors of a bundle; the height of the new version's first block.
+
+    Network version 29 comes with our own actors v19 where no bundle is named, and may have streams of its own.
+    """
+    return as_quantity(node.network.upgrade(version, bundle, streams).height)
 
 
 def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False) -> str:
@@ -49,7 +72,7 @@ def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool =
 
 
 def grant_datacap(node: Node, client: EthAddress | Address, size: int) -> bool:
-    """Make an address a verified client with DataCap for `size` more bytes, at least 256."""
+    """Make an address a verified client with DataCap for `size` more bytes, at least 256; up to network version 28."""
     node.network.grant_datacap(client, size)
     return True
 
@@ -77,7 +100,7 @@ def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
 
 
 METHODS = (
-    Method("hypervisor_upgrade", (version, optional(bundle_name)), upgrade),
+    Method("hypervisor_upgrade", (version, optional(bundle_name), optional(streams)), upgrade),
     Method("hypervisor_createMiner", (address, optional(number), optional(boolean)), create_miner),
     Method("hypervisor_grantDatacap", (actor_address, number), grant_datacap),
     Method("hypervisor_setProducer", (actor_address,), set_producer),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from hypervisor import Address
+from hypervisor import Address, Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
@@ -58,10 +60,18 @@ def make_unconstructed(world: World, name: str, actor: ActorID) -> None:
     world.machine.state_tree.set_actor(actor, ActorState(code, EMPTY_ARRAY_CID))
 
 
+@pytest.fixture(scope="module")
+def before_nv29() -> Iterator[Hypervisor]:
+    """A machine of network version 28: the states are those of actors v18, and reward's and market's change later."""
+    with Hypervisor.open(network=28) as machine:
+        yield machine
+
+
 @pytest.mark.parametrize(("name", "actor", "params", "head"), HEADS, ids=[row[0] for row in HEADS])
 def test_constructors_write_the_official_states(
-    world: World, name: str, actor: ActorID, params: bytes, head: str
+    before_nv29: Hypervisor, name: str, actor: ActorID, params: bytes, head: str
 ) -> None:
+    world = World(before_nv29.fork())
     make_unconstructed(world, name, actor)
     result = world.send_as(SYSTEM_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params)
     assert result.exit_code == 0, result.message

@@ -128,7 +128,7 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
     other = run("node", "--state", state, "--network", "nv27")
     assert other.returncode == 2
-    assert other.stderr.startswith("error: the folder's state is of network version 28")
+    assert other.stderr.startswith("error: the folder's state is of network version 29")
     assert run("trace", "1", "--state", state).stdout == behind.stdout
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
@@ -196,10 +196,14 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
         (["--network", "newest"], 2, "'newest' is not a network version"),
         (["--network", "optimism"], 2, "--rules ethereum has Ethereum's rules"),
         (["--network", "nv99"], 2, "nv99 is not known"),
-        (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv28@1000"),
+        (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv29@1000"),
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
+        (["--swa", "0x12"], 2, "0x12"),
+        (["--ramp", "-1"], 2, "the ramp of streams is a number of epochs from 0 on, not -1"),
+        (["--network", "nv28", "--timelock", "5"], 2, "come with network version nv29, this network is of nv28"),
+        (["--network", "nv28", "--upgrade", "nv29@9", "--sra", "f04242"], 2, "no actor has the address f04242"),
         (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),
-        (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv28"),
+        (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv29"),
         (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
         (["--evm", "geth"], 2, "geth"),
         (["--port", "70000"], 2, "65535"),

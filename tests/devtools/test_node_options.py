@@ -82,7 +82,7 @@ def test_a_time_that_no_block_can_have_is_refused() -> None:
 def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> None:
     found = run("node", "--port", "0", "--network", "nv18")
     assert found.returncode == 2
-    assert "our own bundle runs on nv21 to nv28, not on nv18: take an official one, --bundle v10" in found.stderr
+    assert "our own bundle runs on nv21 to nv29, not on nv18: take an official one, --bundle v10" in found.stderr
 
 
 def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
@@ -109,6 +109,34 @@ def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tm
     assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
         "Warning:         nv28 runs actors v18 on the network, not v17: take --upgrade nv28@50=v18-testing-fake-proofs"
     ]
+
+
+def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> None:
+    """At a genesis, and at the upgrade; the doctor says what they are."""
+    swa = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    asked = ["--swa", swa, "--sra", ALICE, "--orchestrator", ALICE, "--ramp", "90", "--timelock", "5"]
+    for options, later in ((asked, 0), ([*asked[2:], "--swa", ALICE, "--network", "nv28", "--upgrade", "nv29@2"], 4)):
+        with running(tmp_path / "ready", *options) as (url, process):
+            if later:
+                assert streams(url) == "none: the whole reward is the miners'"
+                ask(url, "anvil_mine", hex(later))
+            # By hand: 5 % at the first epoch, half a per cent more with each; the head's is what is told.
+            epoch, begin = int(ask(url, "eth_blockNumber"), 16), 3 if later else 1
+            share = 5 + (epoch - begin) / 2 if later else 5
+            found = streams(url)
+            assert re.match(
+                rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipients \(writer f0\d+\)", found
+            )
+            assert found.endswith(", timelock 5 epochs")
+            process.terminate()
+            process.communicate(timeout=START)
+
+
+def streams(url: str) -> str:
+    """What the doctor says of a node's streams."""
+    checks = json.loads(run("doctor", "--rpc-url", url, "--json").stdout)["checks"]
+    found: str = next(check["result"] for check in checks if check["name"] == "reward streams")
+    return found
 
 
 def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:

@@ -212,7 +212,8 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     results = {check["name"]: check["result"] for check in found["checks"]}
     assert results["chain id"] == "31415926 (a development network)"
     assert results["accounts"] == "signs for 10"
-    assert results["Filecoin"] == "localnet, network version 28"
+    assert results["Filecoin"] == "localnet, network version 29"
+    assert results["reward streams"] == "1: 100 % to miners; governed by f00, timelock 0 epochs"
     assert results["precompiles"] == "0xfe..01 resolves f01"
 
 

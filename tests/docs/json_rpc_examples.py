@@ -26,8 +26,8 @@ from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
 
 DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
-_ON_OLDER: Final = ("hypervisor_upgrade",)
-"""Methods that are asked of a network of the version before the newest."""
+_ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
+"""Methods that are asked of a network of version 28: to be upgraded, and with DataCap that is not frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods that are asked of a network in a folder."""
 
@@ -129,7 +129,11 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "anvil_dropTransaction": ["$NO_HASH"],
     "anvil_removePoolTransactions": ["$ALICE"],
     "hypervisor_mineAfterNullRounds": [2],
-    "hypervisor_upgrade": ["nv28"],
+    "hypervisor_upgrade": [
+        "nv29",
+        None,
+        {"swa": "$ALICE", "sra": "$ALICE", "orchestrator": "$BOB", "ramp": 90, "timelock": 5},
+    ],
     "hypervisor_createMiner": ["$BOB", 2],
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],
@@ -178,7 +182,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateAccountKey": ["f0100", None],
     "Filecoin.StateLookupID": ["$F1_ALICE", None],
     "Filecoin.StateLookupRobustAddress": ["f0100", None],
-    "Filecoin.StateActorCodeCIDs": [28],
+    "Filecoin.StateActorCodeCIDs": [29],
     "Filecoin.StateGetBeaconEntry": [2],
     "Filecoin.StateGetRandomnessDigestFromBeacon": [2, None],
     "Filecoin.StateGetRandomnessDigestFromTickets": [2, None],
@@ -202,7 +206,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MsigGetAvailableBalance": ["$MULTISIG", None],
     "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
     "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
-    "Filecoin.StateActorManifestCID": [28],
+    "Filecoin.StateActorManifestCID": [29],
     "Filecoin.MpoolGetNonce": ["$F1_ALICE"],
     "Filecoin.MpoolSelect": [None, 0.8],
     "Filecoin.WalletHas": ["$F1_ALICE"],
@@ -243,7 +247,7 @@ class Examples:
         """The result of a method's example. Raises AssertionError for an error."""
         params = self._filled(EXAMPLES.get(method, []))
         if method in _ON_OLDER:
-            with Network(network=27, clock=lambda: START) as older:
+            with Network(network=28, clock=lambda: START) as older:
                 return Examples(older)._ask(method, params)
         if method in _IN_FOLDER:
             with TemporaryDirectory() as folder, Network(folder, clock=lambda: START) as kept:

@@ -136,6 +136,6 @@ def test_the_context_is_advanced_field_by_field(machine: Hypervisor) -> None:
     machine.advance(epoch=ChainEpoch(7), timestamp=210, base_fee=TokenAmount(100))
     context = machine.context
     assert (context.epoch, context.timestamp, context.base_fee) == (7, 210, 100)
-    assert context.network.number == 28
+    assert context.network.number == 29
     with pytest.raises(TypeError):
         machine.advance(height=7)  # type: ignore[call-arg]  # what a typo looks like

@@ -78,7 +78,7 @@ def test_a_new_machine_has_a_genesis_and_has_run_the_constructors(
         (actor, SYSTEM_ACTOR, 1) for actor in (2, 3, 4, 5, 6, 7, 10)
     ]
     assert machine.context == MachineContext()
-    assert (machine.context.network.number, machine.context.chain_id) == (28, DEVNET_CHAIN_ID)
+    assert (machine.context.network.number, machine.context.chain_id) == (29, DEVNET_CHAIN_ID)
     assert machine.store.pending == {}
 
 
@@ -117,7 +117,7 @@ def test_our_own_bundle_has_no_evm_actor_of_its_own() -> None:
 
 def test_the_embedded_bundle_opens_and_runs() -> None:
     with Hypervisor.open(genesis=GENESIS) as machine:
-        assert machine.manifest == Bundle.embedded().manifest
+        assert machine.manifest == Bundle.embedded("v19").manifest
         assert send(machine, NEW_KEY, value=5) == 0
         assert balance(machine, NEW_KEY) == 5
 

@@ -131,7 +131,7 @@ def test_a_system_state_that_names_no_manifest_is_fatal(machine: Hypervisor, sta
 
 def test_a_folder_does_not_change_its_bundle(tmp_path: Any) -> None:
     Hypervisor.open(tmp_path / "state").close()
-    own = Bundle.embedded()
+    own = Bundle.embedded("v19")
     other = Bundle(own.root, Manifest(EMPTY_ARRAY_CID, own.manifest.codes), own.blocks)
     with pytest.raises(InvalidInput, match="was made with the bundle"):
         Hypervisor.open(tmp_path / "state", bundle=other)

@@ -59,6 +59,13 @@ def either(request: pytest.FixtureRequest) -> Network:
     return found
 
 
+@pytest.fixture(params=kinds())
+def before_nv29(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """A network of version 28, on both bundles: DataCap is not frozen yet."""
+    with Network(bundle=None if request.param == "own" else bundle_file(BUNDLE), network=28, clock=Clock()) as network:
+        yield network
+
+
 def _taken_back(network: Network) -> Iterator[Network]:
     """Lend a network: what a snapshot does not hold is put back, too."""
     snapshot, chain, clock = network.snapshot(), network.chain, network._clock

@@ -184,8 +184,9 @@ class TestImpersonation:
         assert (receipt.exit_code, str(receipt.from_)) == (ExitCode.OK, "f06")
         assert receipt.execution.sender == masked_id(ActorID(6))
 
-    def test_what_only_the_registrys_root_key_may_do(self, either: Network) -> None:
+    def test_what_only_the_registrys_root_key_may_do(self, before_nv29: Network) -> None:
         # builtin-actors verifreg: AddVerifier (2) is the root key's, AddVerifiedClient (4) a verifier's.
+        either = before_nv29
         verifier, client = either.accounts[1].native, either.accounts[2].native
         params = [encode([who.to_bytes(), encode_bigint(1 << 20)]) for who in (verifier, client)]
         with pytest.raises(TransactionFailed) as failed:

@@ -45,7 +45,6 @@ ACTIONS: dict[str, Callable[[Network], object]] = {
     "a nonce": lambda network: network.set_nonce(network.accounts[1], 50),
     "code": lambda network: network.set_code(b"\x77" * 20, b"\xfe"),
     "a base fee": lambda network: network.set_next_base_fee(12_345),
-    "DataCap": lambda network: network.grant_datacap(network.accounts[1].native, 4_096),
     "a block": lambda network: network.mine(),
     "a transaction": lambda network: network.send(network.accounts[2], 3),
     "a state": lambda network: network.load_state(network.dump_state()),
@@ -67,6 +66,21 @@ def _facts(network: Network) -> tuple[Any, ...]:
 def test_nothing_has_changed(
     network: Network, action: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _check_nothing_changes(network, ACTIONS[action], error, monkeypatch)
+
+
+def test_a_grant_of_datacap_that_is_not_kept_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Network(network=28, clock=Clock()) as network:  # the last version that grants any
+        client = network.accounts[1].native
+        _check_nothing_changes(
+            network, lambda network: network.grant_datacap(client, 4_096), StoreFull("no space left"), monkeypatch
+        )
+
+
+def _check_nothing_changes(
+    network: Network, action: Callable[[Network], object], error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action whose commit fails leaves a network as it was; afterwards it can be done."""
     network.mine()
     network.set_balance(network.accounts[1], BEFORE)
     network.snapshot()
@@ -81,7 +95,7 @@ def test_nothing_has_changed(
     with monkeypatch.context() as broken:
         broken.setattr(network.machine.base, "commit", refuse)
         with pytest.raises(type(error)):
-            ACTIONS[action](network)
+            action(network)
     network.chain.watchers.remove(told)
     assert _facts(network) == before
     assert not told.heads
@@ -90,7 +104,7 @@ def test_nothing_has_changed(
     network.mine()  # on the state that the head has, as its header will say
     assert (network.head.parent, network.head.before) == (parent.height, parent.state)
     assert network.balance(network.accounts[1]) == BEFORE + 1
-    ACTIONS[action](network)
+    action(network)
     assert network.machine.root == network.head.state
 
 

@@ -12,12 +12,14 @@ import pytest
 from bridge.addresses import EthAddress, to_filecoin
 from devtools.cli.folders import reading
 from devtools.cli.node_banner import banner
+from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet import Network
+from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address
 from localnet.forking import Fork, Origin, find_fork_point
+from localnet.miner import Miner
 from localnet.node_client import NodeClient, NodeError
 from localnet.replay import heights, replay
 from localnet.rpc.node import Node
@@ -410,3 +412,27 @@ def test_randomness_that_is_no_digest_is_not_taken(
 def test_an_actor_that_is_nowhere_is_nobody(other: Other) -> None:
     with fork(other) as network:
         assert network.balance(filecoin_address("f01234567")) == 0
+
+
+def test_a_fork_is_upgraded_in_its_middle_and_its_origin_is_not(tmp_path: Path) -> None:
+    """To network version 29, which reads states of the origin and writes them anew; the folder goes on with it."""
+    with Network(network=28, clock=Clock()) as there:
+        counter = there.deploy(COUNTER)
+        counter.send("increment")
+        miner = there.create_miner(sectors=2)
+        power = miner.power()
+        there.mine()
+        with serving(there) as url:
+            with Network.fork(url, path=tmp_path, clock=Clock(START + 100)) as network:
+                network.mine(2)
+                swa = network.accounts[0]
+                network.upgrade(29, streams=stream_settings(swa=swa, sra=swa, orchestrator=swa, ramp=90))
+                assert (network.version, network.machine.manifest) == (29, Bundle.embedded("v19").manifest)
+                assert Miner(network, miner.id, network.accounts[0]).power() == power
+                assert network.contract(counter.address, COUNTER).send("increment").succeeded
+                head = network.head
+            with Network(tmp_path, clock=Clock(START + 100)) as network:
+                assert (network.head, network.version) == (head, 29)
+                assert network.contract(counter.address, COUNTER).call("number") == 2
+                network.mine()
+        assert (there.version, there.machine.manifest) == (28, Bundle.embedded().manifest)

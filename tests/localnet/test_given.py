@@ -125,7 +125,7 @@ def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [18, 19, 20])
 def test_our_own_actors_are_not_started_where_they_cannot_run(number: int) -> None:
-    with pytest.raises(InvalidInput, match=rf"runs on nv21 to nv28, not on nv{number}: .*--bundle v1[01]"):
+    with pytest.raises(InvalidInput, match=rf"runs on nv21 to nv29, not on nv{number}: .*--bundle v1[01]"):
         Network(network=number, clock=Clock())
 
 

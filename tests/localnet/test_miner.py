@@ -40,6 +40,8 @@ class Stage:
     network: Network
     miner: Miner
     contract: Contract
+    quality: int
+    """How often a sector without a claim counts: ten times from network version 29 on (FIP-0118)."""
 
     def locate(self, sector: int) -> tuple[int, bytes]:
         status, location = self.contract.call("locate", self.miner.id, sector)
@@ -68,14 +70,14 @@ class Stage:
         return end + -(-(since - end) // PROVING_PERIOD) * PROVING_PERIOD
 
 
-@pytest.fixture(scope="module", params=["own", pytest.param("official", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["own", "own-nv28", pytest.param("official", marks=pytest.mark.long)])
 def first_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     bundle = data_file(BUNDLE) if request.param == "official" else None
-    with Network(bundle=bundle, clock=Clock()) as network:
+    with Network(bundle=bundle, network=29 if request.param == "own" else 28, clock=Clock()) as network:
         contract = network.deploy(ARTIFACTS / "SectorStatus.json")
         miner = network.create_miner(network.accounts[1], sectors=3)
         network.mine(null_rounds=60)  # the first proofs' deadline is over
-        yield Stage(network, miner, contract)
+        yield Stage(network, miner, contract, 10 if network.version == 29 else 1)
 
 
 @pytest.fixture
@@ -87,8 +89,8 @@ def stage(first_stage: Stage) -> Iterator[Stage]:
 
 def test_the_miner_has_live_sectors_power_and_pledge(stage: Stage) -> None:
     assert stage.miner.sectors == (0, 1, 2)
-    assert stage.miner.power() == (3 * 2048, 3 * 2048)
-    assert stage.miner.pledge() == 3 * PLEDGE
+    assert stage.miner.power() == (3 * 2048, 3 * 2048 * stage.quality)
+    assert stage.miner.pledge() == 3 * PLEDGE * stage.quality
     assert {stage.miner.sector(number).status for number in (0, 1, 2)} == {"active"}
     assert stage.miner.sector(3) == SectorState("dead", -1, -1)
 
@@ -109,7 +111,7 @@ def test_solidity_is_told_of_a_declared_fault(stage: Stage) -> None:
     stage.miner.declare_faults(0)
     assert [stage.locate(number)[0] for number in (0, 1, 2)] == [FAULTY, ACTIVE, ACTIVE]
     assert [stage.is_still(0, status, location) for status in (DEAD, ACTIVE, FAULTY)] == [False, False, True]
-    assert stage.miner.power() == (2 * 2048, 2 * 2048)
+    assert stage.miner.power() == (2 * 2048, 2 * 2048 * stage.quality)
 
 
 def test_solidity_is_told_of_a_missed_proof(stage: Stage) -> None:
@@ -131,7 +133,11 @@ def test_solidity_is_told_that_a_sector_has_expired(stage: Stage) -> None:
     assert stage.ask_at(end, "expiration", 1) == expiration
 
 
-def test_sectors_with_claims_count_tenfold(stage: Stage) -> None:
+def test_sectors_with_claims_count_tenfold_until_all_do(stage: Stage) -> None:
+    if stage.quality == 10:
+        with pytest.raises(InvalidInput, match="DataCap is frozen on this network"):
+            stage.network.create_miner(sectors=2, claims=True)
+        return
     miner = stage.network.create_miner(sectors=2, claims=True)
     assert miner.power() == (2 * 2048, 2 * 20480)
     assert miner.pledge() == 2 * 10 * PLEDGE
@@ -163,7 +169,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
     miner = network.create_miner(sectors=1)
     miner.prove()
     network.mine(null_rounds=60)
-    assert miner.power() == (2048, 2048)
+    assert miner.power() == (2048, 20480)
     assert miner.sector(0).status == "active"
     with pytest.raises(TransactionFailed, match=r"\(18\)"):
         network.invoke(miner.address, storageminer.development_only_prove_deadline(), sender=network.accounts[2])
@@ -172,7 +178,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
 @pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
 def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.miner._MOST_SECTORS", 2)
-    with Network(bundle=bundle and data_file(bundle), clock=Clock()) as network:
+    with Network(bundle=bundle and data_file(bundle), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=5, claims=True)
         assert miner.sectors == (0, 1, 2, 3, 4)
         assert {miner.sector(number).status for number in miner.sectors} == {"active"}
@@ -193,7 +199,8 @@ def test_what_an_actor_does_not_know_is_said(network: Network) -> None:
     assert refused.value.exit_code == ExitCode.USR_NOT_FOUND
 
 
-def test_datacap_is_granted(either: Network) -> None:
+def test_datacap_is_granted(before_nv29: Network) -> None:
+    either = before_nv29
     client = either.accounts[2].native
     either.grant_datacap(client, 256)
     either.grant_datacap(client, 1000)
@@ -201,8 +208,16 @@ def test_datacap_is_granted(either: Network) -> None:
     assert decode_bigint(balance.return_data) == 1256 * 10**18
 
 
-def test_a_grant_that_is_refused_leaves_nothing(network: Network) -> None:
+def test_from_network_version_29_on_none_is(network: Network) -> None:
+    before = network.machine.root
+    with pytest.raises(InvalidInput, match="begin one of nv28 to grant any"):
+        network.grant_datacap(network.accounts[2].native, 256)
+    assert network.machine.root == before
+
+
+def test_a_grant_that_is_refused_leaves_nothing() -> None:
     """255 bytes are less than a piece; the registry's own root can be no client."""
+    network = Network(network=28, clock=Clock())
     before = network.machine.root
     for client, size in ((network.accounts[2].native, 255), (Address.id(80), 1000)):
         with pytest.raises(InvalidInput, match="the verified registry refuses with exit code 16"):

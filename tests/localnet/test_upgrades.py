@@ -231,7 +231,7 @@ def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, cap
 )
 def test_what_is_no_upgrade_is_refused(plan: UpgradePlan, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        Network(clock=Clock(), upgrades=plan)
+        Network(network=28, clock=Clock(), upgrades=plan)
 
 
 def test_upgrades_that_would_change_layouts_are_refused() -> None:

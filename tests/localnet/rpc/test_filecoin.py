@@ -171,7 +171,7 @@ class TestState:
         assert set(actor) == {"Code", "Head", "Nonce", "Balance", "DelegatedAddress"}
         assert (actor["Balance"], actor["DelegatedAddress"]) == (str(10_000 * 10**18), delegated(rpc))
         assert lotus(rpc, "StateGetActor", native(rpc), None)["DelegatedAddress"] is None
-        codes = lotus(rpc, "StateActorCodeCIDs", 28)
+        codes = lotus(rpc, "StateActorCodeCIDs", 29)
         assert len(codes) == 16
         assert codes["ethaccount"] == actor["Code"]
 
@@ -215,7 +215,7 @@ class TestState:
         assert (power["TotalRawBytePower"], power["MinerCount"]) == ("0", 0)
 
     def test_the_network(self, rpc: Client) -> None:
-        assert lotus(rpc, "StateNetworkVersion", None) == 28
+        assert lotus(rpc, "StateNetworkVersion", None) == 29
         assert lotus(rpc, "StateCirculatingSupply", None) == str(200_000 * 10**18)
         assert set(lotus(rpc, "Version")) == {"Version", "APIVersion", "BlockDelay"}
         assert {"t00", "t01", "t04", "t099"} <= set(lotus(rpc, "StateListActors", None))

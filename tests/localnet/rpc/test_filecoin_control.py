@@ -61,8 +61,8 @@ def test_a_miner_and_who_is_paid(rpc: Client) -> None:
     rpc("hypervisor_setProducer", "f00")
 
 
-def test_datacap(rpc: Client) -> None:
-    client = str(rpc.node.network.accounts[2].native)
+def test_datacap_where_it_is_not_frozen_yet(older: Client) -> None:
+    rpc, client = older, str(older.node.network.accounts[2].native)
     assert rpc("hypervisor_grantDatacap", client, 1 << 20) is True
     assert rpc("Filecoin.StateVerifiedClientStatus", client, None) == str(1 << 20)
     with pytest.raises(Failed) as failed:

@@ -99,6 +99,6 @@ def test_several_messages_at_once(rpc: Client) -> None:
 
 
 def test_the_manifest_of_the_actors(rpc: Client) -> None:
-    found = lotus(rpc, "StateActorManifestCID", 28)
+    found = lotus(rpc, "StateActorManifestCID", rpc("Filecoin.StateNetworkVersion", None))
     system = lotus(rpc, "StateReadState", "f00", None)["State"]
     assert system == {"BuiltinActors": found}

@@ -48,7 +48,7 @@ class TestTheNode:
         assert rpc("net_listening") is True
         assert rpc("net_peerCount") == "0x0"
         assert rpc("eth_syncing") is False
-        assert rpc("eth_protocolVersion") == hex(28)
+        assert rpc("eth_protocolVersion") == hex(29)
         assert rpc("web3_clientVersion").startswith("anvil/compatible hypervisor/")
 
     def test_keccak(self, rpc: Client) -> None:

@@ -1,0 +1,98 @@
+"""Options of `hypervisor node` for network versions: planned upgrades, and the streams of the block reward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from devtools.cli.options import parsed_network
+
+if TYPE_CHECKING:
+    from hypervisor.migration_nv29 import StreamSettings
+
+PANEL: Final = "Filecoin"
+
+Version = Annotated[
+    str | None,
+    typer.Option(
+        metavar="nvN",
+        rich_help_panel=PANEL,
+        help="The network version of a new chain (default: the newest, or the newest with the bundle's actors).",
+    ),
+]
+Upgrades = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--upgrade",
+        metavar="nvN@EPOCH[=BUNDLE]",
+        rich_help_panel=PANEL,
+        help="Become another network version after an epoch, with this bundle's actors from then on; may be repeated.",
+    ),
+]
+Swa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Let this address govern the streams of the block reward, from nv29 on (default: f00).",
+    ),
+]
+Sra = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Let this address set the shares of the second stream (default: f00).",
+    ),
+]
+Orchestrator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Let this address get all of the second stream at first (default: f00).",
+    ),
+]
+Ramp = Annotated[
+    int | None,
+    typer.Option(
+        metavar="EPOCHS",
+        rich_help_panel=PANEL,
+        help="Epochs in which the miners' stream would fall from 95 % to 50 % (default: 900); 0: it is the only one.",
+    ),
+]
+Timelock = Annotated[
+    int | None,
+    typer.Option(
+        metavar="EPOCHS", rich_help_panel=PANEL, help="Epochs from a write of --swa to its effect (default: 50)."
+    ),
+]
+
+
+def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
+    """What --upgrade asks for, by epoch. Raises InvalidInput."""
+    return dict(_planned(entry) for entry in entries or ())
+
+
+def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
+    """The epoch of `nv29@1000` or `nv28@1000=v18-devnet`, and what comes behind it."""
+    from hypervisor.errors import InvalidInput
+
+    words, with_bundle, bundle = entry.partition("=")
+    name, at, epoch = words.partition("@")
+    if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
+        raise InvalidInput(f"'{entry}' is not an upgrade: expected nv29@1000 or nv28@1000=v18-devnet, for example")
+    version = parsed_network(name)
+    return int(epoch), (version, bundle) if bundle else version
+
+
+def streams(**given: str | int | None) -> StreamSettings | None:
+    """The streams that the options ask for, by the names of `stream_settings`; None if they ask for none.
+
+    Raises InvalidInput.
+    """
+    from localnet.streams import stream_settings
+
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return stream_settings(**asked) if asked else None

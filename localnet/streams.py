@@ -1,0 +1,125 @@
+"""The streams of the block reward, as a local network begins with them: from network version 29 on.
+
+`stream_settings` are test values in the place of the network's own: who may write the streams (SWA), who the shares of
+the second one (SRA), who gets all of them at first, the timelock of what is written and the ramp, both in epochs. What
+an upgrade does with them is `hypervisor.migration_nv29`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from hypervisor.address import Address, Protocol
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, StreamSettings, begin_with_streams
+from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
+from hypervisor.types import REWARD_ACTOR, ActorID, TokenAmount
+from localnet.addresses import Target, filecoin_address
+from localnet.controls import set_balance
+from store.blockstore import get_object
+from store.cid import Cid
+from store.codec import unlink
+
+_FIELDS: Final = 15
+_FIELDS_BEFORE: Final = 11
+"""Of the reward actor's state that has streams, and of the one before."""
+_TIMELOCK, _AUTHORITY, _STREAMS = 11, 12, 14
+"""Places of fields; nothing changes the first two."""
+_PERCENT: Final = DENOM // 100
+
+
+def stream_settings(
+    swa: Target | None = None,
+    sra: Target | None = None,
+    orchestrator: Target | None = None,
+    ramp: int = DEVELOPMENT.ramp,
+    timelock: int = DEVELOPMENT.timelock,
+) -> StreamSettings:
+    """Settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's)."""
+    roles = (DEVELOPMENT.authority if role is None else filecoin_address(role) for role in (swa, sra, orchestrator))
+    settings = StreamSettings(timelock, ramp, *roles)
+    settings.check()
+    return settings
+
+
+def has_streams(machine: Hypervisor) -> bool:
+    """Whether a machine's reward actor has streams, which the actors of network version 29 brought."""
+    fields = _reward(machine)
+    return isinstance(fields, list) and len(fields) == _FIELDS
+
+
+def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
+    """Give a genesis other streams than the miners' alone.
+
+    An Ethereum address that has no actor yet gets a placeholder: the contract that is deployed there has its ID.
+    Raises InvalidInput for roles that an actor cannot have.
+    """
+    for role in (settings.authority, settings.writer, settings.recipient):
+        if role.protocol == Protocol.DELEGATED and machine.actor(role) is None:
+            set_balance(machine, role, TokenAmount(0))
+    tree = machine.state_tree
+    state = tree.get_actor(REWARD_ACTOR)
+    assert state is not None, "a genesis has a reward actor"
+    tree.set_actor(REWARD_ACTOR, replace(state, head=begin_with_streams(tree, state, settings, machine.manifest)))
+
+
+def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
+    """InvalidInput where a network was not begun with the timelock and the authority that are asked for, or has none.
+
+    The rest of the settings changes in a network's life.
+    """
+    if not has_streams(machine):
+        first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
+        raise InvalidInput(
+            f"streams of the block reward come with network version nv{first}, this network is of "
+            f"nv{machine.context.network.number}: plan an upgrade to it, or leave the streams out"
+        )
+    fields = _reward(machine)
+    timelock, authority = fields[_TIMELOCK], Address.from_bytes(fields[_AUTHORITY])
+    asked = machine.state_tree.lookup_id(settings.authority)
+    if timelock != settings.timelock or asked is None or Address.id(ActorID(asked)) != authority:
+        raise InvalidInput(
+            f"the network's streams are governed by {authority} with a timelock of {timelock} epochs, not by "
+            f"{settings.authority} with one of {settings.timelock}: leave the streams out, or name another folder"
+        )
+
+
+def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str:
+    """What the streams of a reward actor's decoded state are at an epoch; `read` decodes the block of a CID.
+
+    Weights in per cent of the reward. Raises InvalidInput for a state that is not of any version.
+    """
+    if not isinstance(reward, list) or len(reward) not in (_FIELDS_BEFORE, _FIELDS):
+        raise InvalidInput("the state of the reward actor (f02) is not one that is known here")
+    if len(reward) == _FIELDS_BEFORE:
+        return "none: the whole reward is the miners'"
+    streams, tombstones, pending = read(unlink(reward[_STREAMS]))
+    words = [_stream_in_words(stream, epoch) for stream in streams]
+    words += [f"{len(tombstones)} removed with something to claim"] if tombstones else []
+    words += [f"{len(pending)} writes waiting"] if pending else []
+    authority = Address.from_bytes(reward[_AUTHORITY])
+    return f"{', '.join(words)}; governed by {authority}, timelock {reward[_TIMELOCK]} epochs"
+
+
+def _stream_in_words(stream: list[Any], epoch: int) -> str:
+    number, weight, distribution = stream
+    share = f"{number}: {weight_at(weight, epoch) / _PERCENT:.4g} %"
+    if distribution is None:
+        return f"{share} to miners"
+    writer, shares, *_ = distribution
+    return f"{share} to {len(shares)} recipients (writer {Address.from_bytes(writer)})"
+
+
+def weight_at(record: list[int], epoch: int) -> int:
+    """A stream's weight at an epoch, in parts of 10^18: it moves by its slope, between floor and cap (FIP-0118)."""
+    start, slope, since, floor, cap = record
+    return min(max(start + slope * (epoch - since), floor), cap)
+
+
+def _reward(machine: Hypervisor) -> list[Any]:
+    state = machine.state_tree.get_actor(REWARD_ACTOR)
+    fields: list[Any] = [] if state is None else get_object(machine.store, state.head)
+    return fields

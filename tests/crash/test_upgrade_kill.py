@@ -1,0 +1,96 @@
+"""A network that is killed in the middle of its upgrade to network version 29 has done it whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from hypervisor.types import REWARD_ACTOR
+from localnet import Network
+from localnet.records import Tipset
+from store.blockstore import get_object
+from tests.crash import life
+from tests.localnet.conftest import Clock
+
+EPOCHS = 6
+
+PLACES = {
+    "between the two states": ("hypervisor.migration.migrate_market", False),
+    "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
+    "before the block is committed": ("localnet.chain.tipset_entries", True),
+    "behind the commit": ("hypervisor.machine.Hypervisor.flush", True),
+}
+"""What is called where the process dies, and whether it dies behind the call, in the block with the upgrade."""
+
+
+def dying(folder: str, target: str, behind: bool) -> None:
+    """The process: goes on to the upgrade, and is killed at the call of a function in the block that brings it."""
+    real: Callable[..., Any] = resolve_name(target)
+
+    def killing(*given: Any, **named: Any) -> Any:
+        if behind:
+            real(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Network(folder, clock=Clock()) as network:
+        due = network.chain.record.upgrades.planned[0].epoch
+        while network.block_number < due:
+            life.step(network)
+        with mock.patch(target, killing):
+            life.step(network)
+
+
+def whole_or_not_at_all(network: Network) -> bool:
+    """Whether the upgrade has been done: version, actors and reward's state agree."""
+    state = network.machine.state_tree.get_actor(REWARD_ACTOR)
+    assert state is not None
+    fields = len(get_object(network.machine.store, state.head))
+    found = (network.version, network.machine.manifest.data, fields)
+    before, after = (28, Bundle.embedded().manifest.data, 11), (29, Bundle.embedded("v19").manifest.data, 15)
+    assert found in (before, after)
+    return found == after
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any]]:
+    """A folder with an upgrade ahead, where its life ends, and the tipsets of the life that nobody interrupts."""
+    place = tmp_path_factory.mktemp("upgrade")
+    end = life.begin(place / "first", EPOCHS)
+    shutil.copytree(place / "first", place / "whole")
+    with Network(place / "whole", clock=Clock()) as network:
+        while network.block_number < end:
+            life.step(network)
+        assert whole_or_not_at_all(network)
+        return place / "first", end, life.states(network)
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_a_network_that_dies_in_its_upgrade_comes_to_the_same_chain(
+    begun: tuple[Path, int, list[Any]], tmp_path: Path, where: str
+) -> None:
+    first, end, tipsets = begun
+    folder = tmp_path / "life"
+    shutil.copytree(first, folder)
+    process = get_context("spawn").Process(target=dying, args=(str(folder), *PLACES[where]))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    with Network(folder, clock=Clock()) as network:
+        head: Tipset = network.head
+        assert network.machine.root == head.state
+        assert (head.height, head.key, head.state) in tipsets
+        assert whole_or_not_at_all(network) == (where == "behind the commit")
+        while network.block_number < end:
+            life.step(network)
+        assert whole_or_not_at_all(network)
+        assert life.states(network) == tipsets
