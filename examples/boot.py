@@ -19,8 +19,9 @@ from typing import Any
 from bridge.method_numbers import method_number
 from hypervisor import Address, Bundle
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle_library import OWN, actors_version, kept_releases, newest_network, own_of
+from hypervisor.bundle_library import OWN, actors_version, kept_releases, own_of
 from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.network_versions import newest_with_actors
 from hypervisor.signatures import sign_secp256k1
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet import Account, Miner, Network, TransactionFailed, TransactionReceipt
@@ -210,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     actors = actors_version(manifest)
-    row = None if actors is None else newest_network(actors)
+    row = None if actors is None else newest_with_actors(actors)
     version, set_of_ours = (None, OWN) if actors is None or row is None else (row.number, own_of(actors) or OWN)
     print("our own actors")
     own = boot(set_of_ours, version, chosen.epochs, chosen.sectors)

@@ -22,7 +22,6 @@ from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
 from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import BundleError
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion
 from hypervisor.user_files import user_folder
 from store.cid import Cid, CidError, parse_cid, show
 
@@ -126,13 +125,6 @@ def actors_version(manifest: Manifest) -> int | None:
     own = {record.manifest_data: record.version}
     own |= {variant.manifest_data: variant.version for variant in record.variants.values()}
     return own.get(show(manifest.data))
-
-
-def newest_network(version: int) -> NetworkVersion | None:
-    """The newest network version that runs actors of a version; None where none does."""
-    return max(
-        (row for row in NETWORK_VERSIONS.values() if row.actors == version), key=lambda row: row.number, default=None
-    )
 
 
 def own_of(version: int) -> str | None:

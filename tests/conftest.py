@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hypervisor.bundle_library import find_release, kept_releases, newest_network, own_of
-from hypervisor.network_versions import NetworkVersion
+from hypervisor.bundle_library import find_release, kept_releases, own_of
+from hypervisor.network_versions import NetworkVersion, newest_with_actors
 
 # The same examples at each run, and no time limits: neither luck nor another program on the machine fails a property.
 # `make test ARGS=--hypothesis-profile=search` draws new ones.
@@ -97,7 +97,7 @@ def newer_names() -> tuple[str, ...]:
 
 def network_of(name: str) -> NetworkVersion:
     """The newest network version that a bundle of a name like own-v19 or v19-devnet has the actors of."""
-    found = newest_network(int(name.removeprefix("own-").removeprefix("v").partition("-")[0]))
+    found = newest_with_actors(int(name.removeprefix("own-").removeprefix("v").partition("-")[0]))
     assert found is not None, name
     return found
 

@@ -231,9 +231,9 @@ def node(
     version = None if network is None else parsed_network(network)
     interval = Interval(block_time or 0, null_rate)
     words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else attofil(balance)
-    ahead = 0
+    ahead = 0.0
     if timestamp is not None:
-        ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - int(time.time())
+        ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - time.time()
     loaded = None if load_state is None else load_state.read_bytes()
     if dump_state is not None:
         _check_writable(dump_state)

@@ -71,9 +71,10 @@ def test_contracts_are_held_against_its_evm_actor(kept: Path) -> None:
 
 def test_a_network_is_booted_on_it_and_on_our_own_of_that_version(kept: Path) -> None:
     asked = (
-        "import examples.boot as boot; from hypervisor.bundle_library import actors_version, newest_network, own_of;"
+        "import examples.boot as boot; from hypervisor.bundle_library import actors_version, own_of;"
+        "from hypervisor.network_versions import newest_with_actors;"
         "from hypervisor import Bundle; name = boot.official_bundle(); manifest = Bundle.open(name).manifest;"
-        "actors = actors_version(manifest); print(name, newest_network(actors).number, own_of(actors))"
+        "actors = actors_version(manifest); print(name, newest_with_actors(actors).number, own_of(actors))"
     )
     assert run(kept, "-c", asked).split() == [DEVNET, "29", "own-v19"]
 
