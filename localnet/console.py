@@ -36,7 +36,7 @@ from localnet.network import Network
 from localnet.overrides import NONE, Overrides
 from localnet.records import Tipset, TransactionReceipt
 from localnet.simulate import listened
-from localnet.time_limit import OutOfTime, TimeLimit
+from localnet.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.trace import call_json, trace
 from localnet.trace_command import DEFAULT_URL, trace_command
 from localnet.trace_report import told
@@ -54,17 +54,9 @@ SAME_FAILURE: Final = 2.0
 MOST_ACTORS: Final = 500
 """Among more actors, those that log are not looked for: every transaction is executed again then."""
 
-SHORTEST: Final = 1.0
-"""Seconds that an explanation may always take."""
-
 _GAVE_UP: Final = "gave up explaining it"
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-def explaining_time(run: float) -> float:
-    """Seconds that the explanation of an execution may take, which took `run`: twice that, at least `SHORTEST`."""
-    return max(SHORTEST, 2 * run)
 
 
 class Console:

@@ -7,6 +7,7 @@ is executed is the rules' (`localnet.rules`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
 from localnet.execution import apply_waiting
 from localnet.overrides import NONE, Overrides, supposed
 from localnet.rules import Answered, Rules, rules_of
+from localnet.time_limit import OutOfTime, TimeLimit, explaining_time
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with supposed(machine, overrides):
-        return _succeed(rules, rules.ask(machine, request))
+        return _succeed(rules, _with_reason(machine, lambda: rules.ask(machine, request)))
 
 
 def listened(
@@ -70,7 +72,7 @@ def estimate(
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
-        first = _trial_run(machine, request, highest)
+        first = _with_reason(machine, lambda: _trial_run(machine, request, highest))
         _check_allowance(rules, first, highest)
         _succeed(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
@@ -110,6 +112,26 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> Answere
     """The message as a block would execute it, without fees; taken back."""
     with machine.trial():
         return rules_of(machine).attempt(machine, request, limit)
+
+
+def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
+    """How an execution ends. A revert without a word is executed once more, call by call, for what a callee failed of.
+
+    That takes no longer than any explanation may; the answer is then without the reason.
+    """
+    rules, begin = rules_of(machine), time.monotonic()
+    answered = run()
+    result = answered.result
+    is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
+    if rules.keeps_all_reasons or not is_silent or machine.tracer is not None:
+        return answered
+    machine.tracer = rules.heard(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
+    try:
+        return run()
+    except OutOfTime:
+        return answered
+    finally:
+        machine.tracer = None
 
 
 def _succeed(rules: Rules, answered: Answered) -> bytes:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, TraceEvent, Tracer
 from localnet.watching import GiveWay
+
+SHORTEST: Final = 1.0
+"""Seconds that an explanation may always take."""
 
 
 class OutOfTime(HypervisorError):
@@ -19,6 +23,11 @@ class OutOfTime(HypervisorError):
 
     Nothing between here and the message's end handles it.
     """
+
+
+def explaining_time(run: float) -> float:
+    """Seconds that the explanation of an execution may take, which took `run`: twice that, at least `SHORTEST`."""
+    return max(SHORTEST, 2 * run)
 
 
 def _never() -> bool:

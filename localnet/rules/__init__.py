@@ -104,6 +104,8 @@ class Rules(Protocol):
     """Whether an address without code may have storage, which is then set by hand."""
     has_settings: bool
     """Whether what `BlockSettings` names can be set."""
+    keeps_all_reasons: bool
+    """Whether a failure always carries its callee's reason; else an engine may run calls in one go and keep none."""
     gas_advice: str
     """Where enough gas is to be had, for one whose transaction had too little; empty where every tool knows."""
 

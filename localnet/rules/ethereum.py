@@ -107,6 +107,7 @@ class EthereumRules:
     has_pending_block = True
     has_bare_storage = True
     has_settings = True
+    keeps_all_reasons = False
     gas_advice = ""
 
     def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:

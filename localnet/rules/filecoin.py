@@ -85,6 +85,7 @@ class FilecoinRules:
     has_pending_block = False
     has_bare_storage = False
     has_settings = False
+    keeps_all_reasons = True
     gas_advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
 
     # --- blocks -----------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ import pytest
 from bridge.addresses import EthAddress, to_filecoin
 from localnet import Artifact, Network, TransactionFailed, failure_place, time_limit
 from localnet.call_request import CallRequest
-from localnet.console import Console, explaining_time
+from localnet.console import Console
 from localnet.contract_state import code_of
 from localnet.overrides import AccountOverride, Overrides
 from localnet.rpc.node import Node
+from localnet.time_limit import explaining_time
 from localnet.trace_command import DEFAULT_URL
 from localnet.watching import GiveWay
 from tests.localnet.conftest import ARTIFACTS

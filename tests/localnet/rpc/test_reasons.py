@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from localnet import Network
+from localnet import Network, time_limit
 from localnet.errors import CallFailed
 
 LARGE = bytes.fromhex("6160015ff3")
 """Init code that returns 24,577 bytes: one more than EIP-170 allows."""
+CONTRACT = "0x" + "c0" * 20
+CALL_IT = bytes.fromhex(f"5f5f5f5f5f73{CONTRACT[2:]}5af1")
+PASS_ITS_DATA_ON = bytes.fromhex("3d5f5f3e3d5ffd")
 CALL_ACTOR_ID = "fe00000000000000000000000000000000000005"
 
 
@@ -42,6 +47,28 @@ def reason(network: Network, init_code: bytes) -> str:
 
 def test_code_above_the_limit_names_its_size_and_the_limit(network: Network) -> None:
     assert "max code size exceeded: code size 24577, limit 24576" in reason(network, LARGE)
+
+
+CREATING = bytes.fromhex("64") + LARGE + bytes.fromhex("5f526005601b5ff0503d5f5f3e3d5ffd")
+"""Creates such a contract, and reverts with what its revert gave: nothing."""
+
+
+@pytest.mark.parametrize("asked", ["estimate_gas", "call"])
+@pytest.mark.parametrize("below", [False, True])
+def test_a_creators_silent_revert_has_the_reason_of_the_creation(network: Network, asked: str, below: bool) -> None:
+    network.set_code(CONTRACT, CREATING)
+    code = CALL_IT + PASS_ITS_DATA_ON if below else CREATING
+    with pytest.raises(CallFailed, match="max code size exceeded: code size 24577, limit 24576"):
+        getattr(network, asked)(None, code)
+
+
+def test_a_reason_is_looked_for_no_longer_than_an_explanation_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    with Network(rules="ethereum") as network:
+        monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: next(looks)))
+        with pytest.raises(CallFailed) as failed:
+            network.call(None, CREATING)
+    assert str(failed.value) == "execution reverted"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +127,6 @@ def test_a_failure_that_was_caught_is_not_blamed_for_a_later_revert(network: Net
     text = reason(network, caught(99_999) + reverting_with(data))
     assert words in text
     assert "99999" not in text
-
-
-CONTRACT = "0x" + "c0" * 20
-CALL_IT = bytes.fromhex(f"5f5f5f5f5f73{CONTRACT[2:]}5af1")
-PASS_ITS_DATA_ON = bytes.fromhex("3d5f5f3e3d5ffd")
 
 
 @pytest.mark.parametrize("end", [bytes.fromhex("5f5ffd"), PASS_ITS_DATA_ON], ids=["nothing", "the data of the callee"])
