@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.conftest import data_file, newer_names
+from tests.conftest import data_file, newer_rows
 
 PATH = Path(__file__).resolve().parent.parent.parent / "examples" / "boot.py"
 OFFICIAL = "bundles/v18-devnet.car"
@@ -45,7 +45,7 @@ def test_networks_of_version_29_are_booted_without_datacap(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", newer_names())
+@pytest.mark.parametrize("name", newer_rows())
 def test_a_newer_bundle_does_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert boot.main(["--bundle", name]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "23 steps, 0 different, 0 failed"

@@ -28,7 +28,7 @@ from localnet.rpc.server import serving
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import encode, unlink
-from tests.conftest import data_file, newer_names, with_data
+from tests.conftest import data_file, newer_rows, with_data
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 from tests.localnet.solstice import (
     DATACAP,
@@ -94,7 +94,7 @@ def test_each_actor_answers_as_the_page_says(situation: Situation) -> None:
 
 
 @pytest.mark.beside_official
-@pytest.mark.parametrize("name", newer_names())
+@pytest.mark.parametrize("name", newer_rows())
 def test_an_official_bundle_answers_the_same_and_leaves_the_same_states(situation: Situation, name: str) -> None:
     """Beside one that `hypervisor bundle add` keeps: it is not among the test data."""
     ours, theirs, questions = situation.machine(), situation.machine(), list(situation.life.questions())
