@@ -16,7 +16,7 @@ from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
@@ -140,12 +140,15 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
 
 
 def _send(host: EthereumHost, call: Call) -> Answer:
-    """Make the call; what cannot be made at all, for its depth or its value, fails without using gas."""
+    """Make the call; what cannot be made at all, for its depth or its value, fails without using gas.
+
+    Where a masked ID's actor does not exist it succeeds and moves no money, as under Filecoin's rules.
+    """
     host.gas.settle()
     try:
         return outcome(host.calls.send(call))
-    except SyscallError:
-        return Answer(False)
+    except SyscallError as error:
+        return Answer(error.number == ErrorNumber.NOT_FOUND)
     finally:
         host.gas.refill()
 
