@@ -34,6 +34,7 @@ class EthereumBlock:
     """A block's own part. Gas in Ethereum's gas; `filecoin_addresses`: whether masked IDs and Filecoin's precompiles
     exist beside Ethereum's addresses (Ethereum's own tests leave them empty). `code_limit` is the longest code that a
     contract may create another with, in bytes (EIP-170), init code being twice as long (EIP-3860); None: no limit.
+    `exempt` is a contract whose own code may have any size: a test contract, which never gets to a network.
     `randomness` is what PREVRANDAO gives; None: what the externs draw.
     """
 
@@ -43,6 +44,7 @@ class EthereumBlock:
     excess_blob_gas: int = 0
     filecoin_addresses: bool = True
     code_limit: int | None = MAX_CODE_SIZE
+    exempt: EthAddress | None = None
     randomness: bytes | None = None
 
 

@@ -30,7 +30,7 @@ from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas,
 from localnet.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
-from runtimes.evm.ethereum.application import Application
+from runtimes.evm.ethereum.application import Application, block_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from runtimes.evm.rules import CodeLimit
 
@@ -144,15 +144,17 @@ class World:
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; None where the constructor failed.
 
-        Under Filecoin's rules its own code may have any size, not that of contracts which its constructor creates.
+        Its own code may have any size, not that of contracts which its constructor creates.
         """
         nonce = self._nonces.get(from_, 0)
         self._nonces[from_] = nonce + 1
+        address = create_address(from_, nonce)
         if self._is_ethereum:
-            outcome, created = self._apply(from_, None, init_code, value, None, nonce)
+            with self._exempt_of_block(address):
+                outcome, created = self._apply(from_, None, init_code, value, None, nonce)
             return created, outcome
         self._set_nonce(from_, nonce)
-        with self._exempt(create_address(from_, nonce)):
+        with self._exempt(address):
             outcome, returned = self._send(
                 Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
             )
@@ -221,6 +223,15 @@ class World:
             yield
         finally:
             self.machine.advance(block=usual)
+
+    @contextmanager
+    def _exempt_of_block(self, who: EthAddress) -> Iterator[None]:
+        """The same under Ethereum's rules; what a constructor does to the block stays."""
+        self.machine.advance(block=replace(block_of(self.machine), exempt=who))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=replace(block_of(self.machine), exempt=None))
 
     def _set_nonce(self, who: EthAddress, nonce: int) -> None:
         tree = self.machine.state_tree

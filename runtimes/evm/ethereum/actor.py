@@ -153,7 +153,8 @@ class Invocation:
         if code[:1] == bytes([_RESERVED_BYTE]):
             return self._failed(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
         gas.charge("OnCodeDeposit", prices.CODE_BYTE * len(code))
-        longest = self._calls.surroundings.block.code_limit
+        block = self._calls.surroundings.block
+        longest = None if block.exempt == accounts.address_of(self._actor) else block.code_limit
         if longest is not None and len(code) > longest:
             words = code_too_long(len(code), longest)
             self._calls.backtrace.set_cause(words)
