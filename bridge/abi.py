@@ -6,6 +6,7 @@ specification.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,14 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from bridge.abi_unfolding import check_unfolding
+from bridge.addresses import checksummed, eth_address
 from bridge.events import Log
+from bridge.printable import printable
 from bridge.reverts import error_text, revert_reason
 
 _SELECTOR = 4
+_MOST_NAMED = 20
+"""Functions that an error lists."""
 
 
 class AbiMismatch(ValueError):
@@ -105,7 +110,7 @@ class ContractInterface:
         if found is None:
             return revert_reason(data) if text is None else text
         error, arguments = found
-        return f"{error['name']}({', '.join(repr(value) for value in arguments)})"
+        return f"{error['name']}({value_words(error['inputs'], arguments)})"
 
     def read_error(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
         """The ABI entry of revert data's custom error, and its arguments' values; None if it does not fit any."""
@@ -151,8 +156,9 @@ class ContractInterface:
             return fitting[0]
         if fitting:
             raise AbiMismatch(f"several functions are called '{name}': name one of {', '.join(sorted(named))}")
-        wanted = f"'{name}'" if arguments is None else f"'{name}' of {arguments} arguments"
-        raise AbiMismatch(f"no function {wanted}; the contract has: {', '.join(sorted(named or functions))}")
+        wanted = f"'{name}'" if arguments is None or not named else f"'{name}' takes {arguments} arguments"
+        known = ", ".join(sorted(named or functions)[:_MOST_NAMED]) or "no function"
+        raise AbiMismatch(f"no function {wanted}; the contract has {known}")
 
     @cached_property
     def _signatures(self) -> dict[str, Mapping[str, Any]]:
@@ -174,6 +180,28 @@ class ContractInterface:
     @cached_property
     def _errors(self) -> dict[bytes, Mapping[str, Any]]:
         return {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
+
+
+def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
+    """Values by the types of ABI items, as cast writes them, but for the size behind large numbers."""
+    return ", ".join(_words(_type(item), value, item) for item, value in zip(items, values, strict=True))
+
+
+def _words(kind: str, value: Any, item: Mapping[str, Any]) -> str:
+    match value:
+        case list() | tuple() if kind.endswith("]"):
+            return f"[{', '.join(_words(kind[: kind.rindex('[')], part, item) for part in value)}]"
+        case tuple():
+            return f"({value_words(item['components'], value)})"
+        case bool():
+            return str(value).lower()
+        case str() if kind == "address":
+            return checksummed(eth_address(bytes.fromhex(value[2:])))
+        case bytes():
+            return f"0x{value.hex()}"
+        case str():
+            return printable(json.dumps(value, ensure_ascii=False))
+    return str(value)
 
 
 def signature(entry: Mapping[str, Any]) -> str:
@@ -204,7 +232,24 @@ def _encode(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
     try:
         return bytes(encode([_type(item) for item in items], list(values)))
     except (EncodingError, ParseError, TypeError, ValueError) as error:
-        raise AbiMismatch(f"{what}: {error}") from None
+        raise AbiMismatch(_misfit(items, values, what) or f"{what}: {error}") from None
+
+
+def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str) -> str:
+    """Which of the values does not have its type; empty where each by itself has."""
+    from eth_abi.abi import is_encodable
+    from eth_abi.exceptions import ParseError
+
+    if len(items) != len(values):
+        kinds = ", ".join(_type(item) for item in items) or "none"
+        return f"the {what} takes {len(items)} arguments ({kinds}), not {len(values)}"
+    for item, value in zip(items, values, strict=True):
+        try:
+            if not is_encodable(_type(item), value):
+                return f"{value!r:.80} is not a valid {_type(item)}"
+        except (ParseError, ValueError):
+            return ""  # there is no such type
+    return ""
 
 
 def _decode(items: Sequence[Mapping[str, Any]], data: bytes, what: str) -> tuple[Any, ...]:

@@ -31,6 +31,15 @@ def eth_address(data: bytes) -> EthAddress:
     return EthAddress(bytes(data))
 
 
+def checksummed(address: EthAddress) -> str:
+    """An Ethereum address as wallets write it, its capitals a check of its digits (EIP-55)."""
+    digits = address.hex()
+    digest = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(check, 16) >= 8 else digit for digit, check in zip(digits, digest, strict=False)
+    )
+
+
 def masked_id(actor: int) -> EthAddress:
     """The masked-ID form of an actor's number."""
     if not 0 <= actor <= _MAX_NONCE:

@@ -75,7 +75,10 @@ def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCal
     if method != 0 and method < FIRST_CALLABLE_METHOD:
         raise AbiError(f"method {method}: contracts may call 0 and from {FIRST_CALLABLE_METHOD} up")
     if codec != CBOR and (codec != NO_CODEC or params):
-        raise AbiError(f"codec 0x{codec:x} with {len(params)} bytes: expected CBOR, or 0 and nothing")
+        raise AbiError(
+            f"{len(params)} bytes of parameters with codec 0x{codec:x}: expected codec 0x{CBOR:x} (CBOR), or codec 0 "
+            "and no bytes"
+        )
     return ActorCall(method, value, bool(flags & READ_ONLY_FLAG), codec, params, target)
 
 

@@ -23,11 +23,13 @@ class ChargeRefused(OutOfGas):
 
     def __init__(self, name: str, needed: int, left: int, per_gas: int) -> None:
         super().__init__(name)
-        self._charge = name, needed, left, per_gas
+        self.name = name
+        """The charge's, which traces show."""
+        self._charge = needed, left, per_gas
 
     def __str__(self) -> str:
-        name, needed, left, per_gas = self._charge
-        return f"{name} needs {_in_gas(needed, per_gas)} gas, {_in_gas(left, per_gas)} left"
+        needed, left, per_gas = self._charge
+        return f"out of gas: {_in_gas(needed, per_gas)} needed, {_in_gas(left, per_gas)} left"
 
 
 class GasTracker:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -58,15 +56,6 @@ def known_address(target: Target) -> EthAddress | Address:
     """The Ethereum address of a target, or the f0 to f3 address of the actor that has one. Raises AddressError."""
     given = given_address(target)
     return given if isinstance(given, bytes) else from_delegated(given) or given
-
-
-def checksummed(address: EthAddress) -> str:
-    """An Ethereum address as wallets write it, its capitals a check of its digits (EIP-55)."""
-    digits = address.hex()
-    digest = keccak(digits.encode()).hex()
-    return "0x" + "".join(
-        digit.upper() if int(check, 16) >= 8 else digit for digit, check in zip(digits, digest, strict=False)
-    )
 
 
 def shown_address(machine: Hypervisor, address: Address) -> EthAddress:

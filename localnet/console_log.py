@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from eth_hash.auto import keccak
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import EthAddress, checksummed, to_filecoin
 from bridge.cbor import ParamsError
 from bridge.params import calldata_of
 from bridge.printable import printable
-from localnet.addresses import checksummed
 
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 MARK: Final = b"console.log"

@@ -78,11 +78,11 @@ class NodeClient:
         match answer:
             case {"error": {"message": str(words)} as error}:
                 raise NodeError(
-                    f"{self.name} answers: {words}", error.get("data"), code=error.get("code"), answered=True
+                    f"{self.name} answered: {words}", error.get("data"), code=error.get("code"), answered=True
                 )
             case {"result": result}:
                 return result
-        raise NodeError(f"{self.name} answers what is not JSON-RPC: is it a node's?")
+        raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
 
     def _post(self, body: str) -> bytes:
         idle = self._connection.sock is not None
@@ -102,7 +102,7 @@ class NodeClient:
             raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
         if response.status != HTTPStatus.OK and b'"jsonrpc"' not in data:  # who refuses may say why, in any words
             words = data[:_MOST_WORDS].decode(errors="replace").strip()
-            raise NodeError(f"{self.name} answers {response.status} {response.reason}: {words or 'and no more'}")
+            raise NodeError(f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}")
         return data
 
     def close(self) -> None:

@@ -104,7 +104,11 @@ def all_in_all(reports: list[tuple[str, Any]], not_offered: int) -> str:
     ours = {report.nodeid for _, report in reports if (OURS_ALONE, True) in _properties(report)} - skipped
     if len(skipped) > MOST_SKIPPED:
         line += f", more than the {MOST_SKIPPED} that may be"
-    return f"without {line}; {not_offered:,} rows not offered, {len(ours):,} of the tests compare ours with ours"
+    if not_offered:
+        line += f"; parametrized cases left out: {not_offered:,}"
+    if ours:
+        line += f"; comparisons without the official actors: {len(ours):,}"
+    return f"without {line}"
 
 
 def _properties(report: Any) -> list[tuple[str, object]]:

@@ -37,5 +37,5 @@ def payment(text: str) -> TokenAmount:
 
     amount, bare = attofil(text), text.strip()
     if amount and bare.isdigit():
-        raise InvalidInput(f"the amount {bare} has no unit: write {bare}fil, or {bare}wei, which is cast's {bare}")
+        raise InvalidInput(f"the amount {bare} has no unit: write {bare}fil, or {bare}wei (what cast means by {bare})")
     return amount

@@ -92,7 +92,7 @@ def has_code(url: str, address: str, block: str = "latest") -> bool:
 
 def without_code(url: str, address: str) -> str:
     """What is wrong with calling a function of an address that has no code."""
-    return f"there is no code at {address} on {url}: a function of it cannot run"
+    return f"there is no code at {address} on {url}: so none of its functions can be called"
 
 
 def _answered(url: str, request: dict[str, str], block: str) -> str:

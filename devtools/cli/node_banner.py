@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from bridge.addresses import checksummed
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version
-from localnet.addresses import checksummed
 from localnet.call_text import show_fil
 from localnet.forking import recorded_fork
 from localnet.node_client import shown_url

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface
+from bridge.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
 
 ReadAddress = Callable[[str], str]
@@ -37,9 +37,9 @@ def signature_interface(text: str) -> tuple[ContractInterface, str]:
 
 def encoded(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
     """Calldata of a call with arguments as text. Raises InvalidInput."""
-    entry = _entry(interface, function, len(arguments))
     try:
-        return interface.encode_call(_full_name(entry), *values(entry["inputs"], arguments, address))
+        entry = interface.function(function, len(arguments))
+        return interface.encode_call(signature(entry), *values(entry["inputs"], arguments, address))
     except AbiMismatch as error:
         raise InvalidInput(str(error)) from None
 
@@ -123,20 +123,6 @@ def _item(text: str) -> dict[str, str] | None:
 def _kinds(text: str) -> list[str]:
     items = [_item(part) for part in _split(text)]
     return [item["type"] for item in items if item is not None] if None not in items else []
-
-
-def _entry(interface: ContractInterface, function: str, count: int) -> Any:
-    functions = [entry for entry in interface.abi if entry["type"] == "function"]
-    named = [entry for entry in functions if function in (entry["name"], _full_name(entry))]
-    fitting = [entry for entry in named if len(entry["inputs"]) == count]
-    if len(fitting) == 1:
-        return fitting[0]
-    known = ", ".join(sorted(_full_name(entry) for entry in named or functions)[:20]) or "no function"
-    raise InvalidInput(f"no single function '{function}' of {count} arguments; the contract has {known}")
-
-
-def _full_name(entry: Any) -> str:
-    return f"{entry['name']}({','.join(kind_of(item) for item in entry['inputs'])})"
 
 
 def _value(kind: str, text: str, address: ReadAddress, depth: int) -> Any:

@@ -75,7 +75,7 @@ def address(
 
 
 def _forms(account: Account) -> dict[str, Any]:
-    from localnet.addresses import checksummed
+    from bridge.addresses import checksummed
 
     return {
         "ethereum": checksummed(account.address),
@@ -86,8 +86,8 @@ def _forms(account: Account) -> dict[str, Any]:
 
 
 def _address_forms(text: str) -> dict[str, Any]:
-    from bridge.addresses import from_delegated, masked_id
-    from localnet.addresses import checksummed, filecoin_address
+    from bridge.addresses import checksummed, from_delegated, masked_id
+    from localnet.addresses import filecoin_address
 
     parsed = filecoin_address(text)
     number = parsed.actor_id()

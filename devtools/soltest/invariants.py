@@ -14,7 +14,7 @@ from typing import Any, Final
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.discovery import TestFunction, signature
 from devtools.soltest.fuzz import Due
@@ -25,7 +25,6 @@ from devtools.soltest.stage import Stage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, types
 from devtools.soltest.world import CallOutcome, Handle
-from localnet.addresses import checksummed
 from localnet.code_patterns import CodePattern, without_metadata
 
 _SELECTORS = "(address,bytes4[])[]"

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bridge.addresses import checksummed
 from bridge.method_numbers import INVOKE_EVM
 from devtools.soltest.frames import Frame
 from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.trace_text import VM, Names
 from hypervisor.exit_codes import exit_name
-from localnet.addresses import checksummed
 from localnet.console_log import CONSOLE
 from localnet.source_maps import LARGEST_SOURCE
 

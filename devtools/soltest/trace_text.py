@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from eth_hash.auto import keccak
 
 from bridge.abi import AbiMismatch, ContractInterface
-from bridge.addresses import EthAddress, unmask_id
+from bridge.addresses import EthAddress, checksummed, unmask_id
 from bridge.evm_steps import PrecompileRefusal
 from bridge.printable import printable
 from devtools.soltest.cheatcodes.console import log_interface
@@ -29,7 +29,6 @@ from hypervisor.bundle import Manifest
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import EventEmitted
-from localnet.addresses import checksummed
 from localnet.console_log import CONSOLE, log_signatures
 from localnet.trace_words import describe, native_words
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from bridge.printable import printable
-from localnet.addresses import checksummed
 
 LONGEST: Final = 4_096
 """Characters of one value."""

@@ -294,6 +294,8 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         bound.close()
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInput(f"port {port} of {host} cannot be used: {words}; choose another one, or 0") from None
+        raise InvalidInput(
+            f"port {port} of {host} cannot be used: {words}; choose another --port, 0 takes a free one"
+        ) from None
     bound.set_inheritable(True)
     return bound

@@ -295,7 +295,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
     """anvil's answer to a method that it does not have."""
 
     def ask(self: NodeClient, method: str, *params: object) -> object:
-        raise NodeError(f"{self.name} answers: Method not found", None, code=-32601, answered=True)
+        raise NodeError(f"{self.name} answered: Method not found", None, code=-32601, answered=True)
 
     monkeypatch.setattr(NodeClient, "ask", ask)
     with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
@@ -379,7 +379,7 @@ def test_a_block_that_the_other_node_lacks_is_not_found_and_a_refusal_is_no_such
             network.machine.base.get(cid_of(b"nowhere", RAW))
 
         def refuse(self: NodeClient, asked: str, *params: object) -> object:
-            raise NodeError(f"{self.url} answers: too many requests", answered=True)
+            raise NodeError(f"{self.url} answered: too many requests", answered=True)
 
         monkeypatch.setattr(NodeClient, "ask", refuse)
         with pytest.raises(RemoteUnavailable, match="too many requests"):

@@ -80,15 +80,15 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (
             403,
             b'{"error": "refused: use --allow-host"}',
-            r'answers 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
+            r'answered 403 Forbidden: \{"error": "refused: use --allow-host"\}$',
         ),
-        (403, b"go away", "answers 403 Forbidden: go away$"),
-        (429, b"", r"answers 429 Too Many Requests: and no more$"),
+        (403, b"go away", "answered 403 Forbidden: go away$"),
+        (429, b"", r"answered 429 Too Many Requests: and no more$"),
         (200, b"hello", "no node answers at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
-        (200, b"[1]", "answers what is not JSON-RPC"),
-        (200, b'{"error": 5}', "answers what is not JSON-RPC"),
-        (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answers: too deep$"),
+        (200, b"[1]", "answered what is not JSON-RPC"),
+        (200, b'{"error": 5}', "answered what is not JSON-RPC"),
+        (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answered: too deep$"),
     ],
 )
 def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -> None:

@@ -12,10 +12,9 @@ from typing import Any, Final
 from eth_hash.auto import keccak
 
 from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
 from bridge.printable import printable
-from localnet.addresses import checksummed
 from localnet.console_log import MOST_CHARACTERS, MOST_LINES, log_text
 
 _ONE: Final = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import Place
 from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
@@ -15,7 +15,6 @@ from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
-from localnet.addresses import checksummed
 from runtimes.evm.engine import CreateAsk
 from runtimes.evm.ethereum.calls import EthereumCalls
 

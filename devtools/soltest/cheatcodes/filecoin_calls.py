@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridge.addresses import EthAddress, create_address, masked_id, to_ethereum
+from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
@@ -27,7 +27,6 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
-from localnet.addresses import checksummed
 from localnet.contract_state import nonce_of
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, CallKind

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import EthAddress, checksummed, to_filecoin
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.address import Protocol as AddressProtocol
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID, TokenAmount
-from localnet.addresses import checksummed
 from localnet.contract_state import code_of, contract_state, nonce_of
 from localnet.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm.ethereum.accounts import Accounts

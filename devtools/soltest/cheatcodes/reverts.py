@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, opened, said
 from devtools.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
-from localnet.addresses import checksummed
 from runtimes.evm.engine import Answer
 
 DUMMY_OUTPUT: Final = bytes(8192)

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from eth_abi.grammar import parse as parse_type
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.limits import check_size, check_type
 from devtools.soltest.cheatcodes.table import cheatcode
-from localnet.addresses import checksummed
 
 MOST_DECIMALS: Final = 77
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")

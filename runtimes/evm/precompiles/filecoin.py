@@ -87,7 +87,7 @@ def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
 def _of_whom(data: bytes) -> str:
     """Whom a call that is refused asks for, as far as it can be read."""
     actor = _word(data[_TARGET : _TARGET + _WORD]) if len(data) >= _TARGET + _WORD else _U64_MAX + 1
-    return f", asked of f0{actor}" if actor <= _U64_MAX else ""
+    return f", in a call to f0{actor}" if actor <= _U64_MAX else ""
 
 
 def _send(host: FilecoinHost, target: Address, call: ActorCall, limit: int) -> bytes:
