@@ -24,18 +24,19 @@ def balance(
 
     Example: hypervisor balance 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 --json
     """
+    from bridge.addresses import from_delegated
+    from devtools.cli.node_client import ask_of_actor, ethereum
     from devtools.cli.rpc_client import ask
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
     from localnet.call_text import show_fil
 
     parsed = filecoin_address(address)
-    if block is None:
-        amount = int(ask(rpc_url, "Filecoin.WalletBalance", str(parsed)))
-    elif block.isascii() and block.isdigit() and len(block) < 20:
-        from devtools.cli.node_client import ethereum
-
-        amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), hex(int(block))), 16)
+    if block is None and from_delegated(parsed) is None:  # it may have no Ethereum address yet
+        amount = int(ask_of_actor(rpc_url, address, "Filecoin.WalletBalance", str(parsed)))
+    elif block is None or (block.isascii() and block.isdigit() and len(block) < 20):
+        height = "latest" if block is None else hex(int(block))
+        amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), height), 16)
     else:
         raise InvalidInput(f"{block!r:.60} is not a block's number")
     if as_json:

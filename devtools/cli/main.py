@@ -30,6 +30,7 @@ from devtools.cli import (
     wallet,
 )
 from devtools.cli.anvil_options import NodeCommand
+from devtools.cli.negative_numbers import ArgumentsCommand
 from devtools.cli.refusing import Refusing
 
 USE_IT = "Use it"
@@ -48,9 +49,9 @@ app = typer.Typer(
 app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
 app.command("node", cls=NodeCommand, rich_help_panel=USE_IT)(node.node)
-app.command("deploy", rich_help_panel=USE_IT)(deploy.deploy)
-app.command("call", rich_help_panel=USE_IT)(call.call)
-app.command("send", rich_help_panel=USE_IT)(send.send)
+app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deploy)
+app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
+app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
 app.command("test", rich_help_panel=USE_IT)(test.run_tests)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)

@@ -200,7 +200,8 @@ def node(
     The accounts' keys are known to everybody: use them here only. In a folder (--state), a transaction that has a
     receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one; one that
     fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
-    artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are taken for valid unseen.
+    artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are accepted
+    without being checked.
 
     --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got. --swa, --sra, --orchestrator, --ramp and
     --timelock are for a new chain, or for the upgrade to network version 29 that --upgrade plans.

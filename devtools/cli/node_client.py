@@ -43,11 +43,29 @@ def ethereum(url: str) -> Callable[[str], str]:
         parsed = filecoin_address(text)
         number = parsed.actor_id()
         known = masked_id(number) if number is not None else from_delegated(parsed)
-        return (
-            str(ask(url, "Filecoin.FilecoinAddressToEthAddress", str(parsed))) if known is None else f"0x{known.hex()}"
-        )
+        if known is None:
+            return str(ask_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
+        if number is not None and not text.startswith("0x"):
+            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # elsewhere the money would go to nobody
+        return f"0x{known.hex()}"
 
     return read
+
+
+def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
+    """What a node answers about an actor's address. Raises NodeError, also for a node that has no actors."""
+    try:
+        return ask(url, method, *params)
+    except NodeError as error:
+        if not error.is_unknown_method:
+            raise
+        raise NodeError(
+            f"{shown_url(url)} does not know {address}: it does not answer {method} ({error}). Addresses of actors "
+            "need a Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors",
+            error.data,
+            code=error.code,
+            answered=True,
+        ) from None
 
 
 def await_node(url: str, timeout: float) -> None:

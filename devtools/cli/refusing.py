@@ -14,6 +14,8 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from devtools.cli.start import INTERRUPTED
+
 _MOST_SHOWN: Final = 4000
 _FAILED: Final = 1
 _MISUSED: Final = 2
@@ -31,6 +33,8 @@ class Refusing(TyperGroup):
 
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
         except (InvalidInput, CarError, StoreFormatError) as error:
             _end([str(error)], _MISUSED)
         except (HypervisorError, StoreError, CodecError) as error:

@@ -54,6 +54,8 @@ def send(
     Example: hypervisor send 0x5fbd... 'put(uint256)' 3 --value 20nanofil
 
     Example: hypervisor send 0x5fbd... put 3 --abi Vault --trace
+
+    Example: hypervisor send 0x5fbd... 'set(int256)' -- -5
     """
     from devtools.cli.amounts import payment
     from devtools.cli.call import contract_name, interface_of

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from devtools.cli.options import EVM, OWN_ENGINE, Engines
+from devtools.cli.start import INTERRUPTED
 from devtools.cli.vectors import CORES, Workers
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 _FILTERS = "Which tests"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
-_INTERRUPTED = 130
-"""The status of what Ctrl-C has ended: 128 and the signal's number."""
 
 
 def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
@@ -94,8 +93,9 @@ def run_tests(
     """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
 
     Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
-    several network versions also where a test ends otherwise in one of them. 2 for what cannot be run at all: options,
-    foundry.toml, a compiler that is not there. 130 after Ctrl-C, with the results so far and the tests that ran.
+    several network versions also where a test has another result in one of them. 2 for what cannot be run at all:
+    options, foundry.toml, a compiler that is not there. 130 after Ctrl-C, with the results so far and the
+    tests that ran.
 
     Example: hypervisor test --match-contract Counter -vvv
     """
@@ -176,7 +176,7 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
     else:
         typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
     if is_interrupted:
-        return _INTERRUPTED
+        return INTERRUPTED
     if session.options.report:
         _tell_collected(session, suites, as_json, lcov)
     is_same = _keep_snapshots(session, suites)

@@ -116,6 +116,16 @@ def _read(root: Path, name: str, importer: str) -> str:
         if not importer:
             raise InvalidInput(f"{file} cannot be read") from None
         raise InvalidInput(
-            f"{importer}, and there is no {name}: install the library, or look at the remappings of foundry.toml and "
-            "remappings.txt"
+            f"{importer}, and there is no {name}: install the library ({_installing(name)}), or look at the remappings "
+            "of foundry.toml and remappings.txt"
         ) from None
+
+
+def _installing(name: str) -> str:
+    """The command that brings a library into a project, by the first words of what is imported from it."""
+    first, _, rest = name.partition("/")
+    if first == "forge-std":
+        return "git clone --depth 1 https://github.com/foundry-rs/forge-std lib/forge-std"
+    if first.startswith("@"):
+        return f"npm install {first}/{rest.partition('/')[0]}"
+    return "forge install OWNER/REPOSITORY"

@@ -51,8 +51,12 @@ def run(request: Request) -> int:
         return _failed(MISSING_BLOCK_HASH, str(error))
     except InvalidInput as error:
         return _failed(JSON_ERROR, str(error))
+    except FileNotFoundError as error:
+        named = next((name for name, place in request.inputs.items() if place == error.filename), None)
+        hint = "" if named is None else f": name a file with --input.{named}, or stdin"
+        return _failed(IO_ERROR, f"there is no file {error.filename}{hint}")
     except OSError as error:
-        return _failed(IO_ERROR, str(error))
+        return _failed(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,3 +136,33 @@ def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> No
     assert found.returncode == 1
     assert found.stderr.startswith("error: not DAG-CBOR")
     assert "Traceback" not in found.stderr
+
+
+INTERRUPTED_WHILE_LOADING = """
+import sys
+from devtools.cli.start import main
+
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == "devtools.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_ctrl_c_ends_a_program_that_is_still_loading_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("localnet.addresses.filecoin_address", interrupted)
+    done = CliRunner().invoke(app, ["balance", SOMEBODY])
+    assert (done.exit_code, done.output) == (130, "")

@@ -237,7 +237,11 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
         ({}, 0, ""),
         ({"--state.fork": "Frontier"}, 3, "fork 'Frontier' is not known"),
         ({"--state.reward": "5"}, 3, "a reward of 5"),
-        ({"--input.alloc": "nowhere.json"}, 11, "nowhere.json"),
+        (
+            {"--input.alloc": "nowhere.json"},
+            11,
+            "there is no file nowhere.json: name a file with --input.alloc, or stdin",
+        ),
         ({"--input.env": "txs.json"}, 10, "txs.json is not an object"),
         ({"--input.txs": "broken.json"}, 10, "broken.json is not valid JSON"),
         ({"--input.txs": "deep.json"}, 10, "deep.json is not valid JSON"),

@@ -18,11 +18,13 @@ from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app
 from localnet import Network
+from localnet.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from tests.localnet.test_artifacts import PROJECT
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+NATIVE = "f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba"
 BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 
@@ -122,7 +124,9 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["deploy", "absent.json"], 2, "absent.json cannot be read"),
         (["deploy", "Vault"], 2, "the constructor takes 1 arguments (uint256), not 0"),
         (["deploy", "Vault", "much"], 2, "'much' is not a valid uint256"),
-        (["deploy", "Vault", "-5"], 2, ""),
+        (["deploy", "Vault", "-5"], 2, "-5 looks like an option: put options first, then --"),
+        (["call", ALICE, "f(int256)", "-5", "--json"], 2, "as in hypervisor call ... -- -5"),
+        (["send", ALICE, "f(int8[],int8)", "[1]", "-17"], 2, "-17 looks like an option"),
         (["call", "0x12", "f()"], 2, "an Ethereum address has 20 bytes, 0x12 has 1"),
         (["call", "nobody", "f()"], 2, "'nobody' is not an address"),
         (["call", ALICE, "f"], 2, "has no types"),
@@ -163,6 +167,27 @@ def test_bad_input_is_one_sentence_and_its_status(
         assert done.stderr.startswith("error: ")
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["send", "f0100", "--value", "1fil"], ["call", "f0100", "f()"], ["balance", "f0100"], ["balance", NATIVE]],
+    ids=["send", "call", "balance", "balance of f1"],
+)
+def test_a_node_without_actors_is_asked_for_none(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """anvil, for example: it would take a masked ID for an address like any other, and lose the money."""
+
+    def of_ethereum(self: NodeClient, method: str, *params: Any) -> Any:
+        if method.startswith("Filecoin."):
+            raise NodeError(f"{self.name} answered: Method not found", code=-32601, answered=True)
+        return {"eth_accounts": [ALICE], "eth_getBalance": "0x7"}[method]
+
+    monkeypatch.setattr(NodeClient, "ask", of_ethereum)
+    done = run("http://127.0.0.1:1", *arguments)
+    assert done.exit_code == 1
+    assert f"does not know {arguments[1]}: it does not answer Filecoin." in done.stderr
+    assert "a node of Ethereum's alone has no actors" in done.stderr
+    assert printed("http://127.0.0.1:1", "balance", ALICE) == "0.000000000000000007 FIL"
 
 
 def test_a_function_of_an_address_without_code_is_sent_by_force(url: str) -> None:

@@ -106,7 +106,7 @@ def test_it_has_both_names_of_the_command_and_the_two_runtimes(wheel: zipfile.Zi
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     lines = wheel.read(name).decode().splitlines()
     for command in ("hypervisor", "fvm-hypervisor"):
-        assert f"{command} = devtools.cli.main:main" in lines
+        assert f"{command} = devtools.cli.start:main" in lines
     assert "wasm = runtimes.wasm:WasmRuntime" in lines
     assert "evm = runtimes.evm:EvmRuntime" in lines
 

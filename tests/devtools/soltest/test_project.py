@@ -269,6 +269,28 @@ def test_an_import_that_leads_nowhere_is_named_with_who_imports_it(tmp_path: Pat
         read_sources(found, own_sources(found))
 
 
+@pytest.mark.parametrize(
+    ("imported", "command"),
+    [
+        ("forge-std/Test.sol", "git clone --depth 1 https://github.com/foundry-rs/forge-std lib/forge-std"),
+        ("@openzeppelin/contracts/token/ERC20.sol", "npm install @openzeppelin/contracts"),
+        ("solady/Milady.sol", "forge install OWNER/REPOSITORY"),
+    ],
+)
+def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
+    tmp_path: Path, imported: str, command: str
+) -> None:
+    found = project(tmp_path, "[profile.default]", {"test/A.t.sol": f'import "{imported}";'})
+    with pytest.raises(InvalidInput) as refused:
+        read_sources(found, own_sources(found))
+    assert f"there is no {imported}: install the library ({command})" in str(refused.value)
+    (tmp_path / "lib/forge-std/src").mkdir(parents=True)  # where the first command puts it
+    (tmp_path / "lib/forge-std/src/Test.sol").write_text("")
+    if imported.startswith("forge-std"):
+        again = project(tmp_path, "[profile.default]", {})
+        assert "lib/forge-std/src/Test.sol" in read_sources(again, own_sources(again)).texts
+
+
 def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedy(tmp_path: Path) -> None:
     package = '{"name": "solc", "version": "0.8.26"}'
     found = project(tmp_path, "[profile.default]\nsolc = '0.5.99'", {"node_modules/solc/package.json": package})

@@ -1,0 +1,29 @@
+"""Commands that take a function's arguments: a negative number among them looks like an option."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from typer.core import TyperCommand
+
+_NEGATIVE: Final = re.compile(r"-[0-9]")
+
+
+class ArgumentsCommand(TyperCommand):
+    """A command that says how a negative number is given to it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it. InvalidInput for a negative number that was taken for an option."""
+        from hypervisor.errors import InvalidInput
+
+        before, given = list(args), next((each for each in args if _NEGATIVE.match(each)), "")
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if given and "--" not in before and _NEGATIVE.match(getattr(error, "option_name", None) or ""):
+                raise InvalidInput(
+                    f"{given} looks like an option: put options first, then -- and the arguments, as in "
+                    f"hypervisor {ctx.info_name} ... -- {given}"
+                ) from None
+            raise

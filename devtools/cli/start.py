@@ -1,0 +1,16 @@
+"""Where the command begins: the rest takes a moment to load, and Ctrl-C ends the program quietly from the start."""
+
+import sys
+
+INTERRUPTED = 130
+"""The status of what Ctrl-C has ended: 128 and the signal's number."""
+
+
+def main() -> None:
+    """Load the command line and run it."""
+    try:
+        from devtools.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
