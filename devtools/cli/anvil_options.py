@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import ClassVar, Final
 
-from typer.core import TyperCommand
+from devtools.cli.foreign_options import ForeignOptions
 
 _ONE_CHAIN = "every block and transaction of a chain is kept"
 _STATES = "--keep-states N, with --state, bounds the states that are kept"
@@ -58,22 +58,9 @@ _OUTPUT: Final = {
 }
 
 
-class NodeCommand(TyperCommand):
+class NodeCommand(ForeignOptions):
     """`hypervisor node`, which knows anvil's options by name."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it. InvalidInput for an option of anvil's that is not there."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            name = getattr(error, "option_name", None)
-            if name in NOT_HERE or name in _SHORT or name in _OUTPUT:
-                _refuse(name)
-            raise
-
-
-def _refuse(name: str) -> NoReturn:
-    from hypervisor.errors import InvalidInput
-
-    reason = _OUTPUT.get(name) or NOT_HERE[_SHORT.get(name, name)]
-    raise InvalidInput(f"{name} is an option of anvil that this node does not have: {reason}") from None
+    origin = "anvil"
+    here = "this node"
+    reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in _SHORT.items()}, **_OUTPUT}

@@ -30,6 +30,7 @@ from devtools.cli import (
     wallet,
 )
 from devtools.cli.anvil_options import NodeCommand
+from devtools.cli.forge_options import TestCommand
 from devtools.cli.negative_numbers import ArgumentsCommand
 from devtools.cli.refusing import Refusing
 
@@ -53,7 +54,7 @@ app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deplo
 app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
 app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
-app.command("test", rich_help_panel=USE_IT)(test.run_tests)
+app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
 app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)

@@ -12,7 +12,7 @@ import typer
 
 from devtools.cli.options import EVM, OWN_ENGINE, Engines
 from devtools.cli.start import INTERRUPTED
-from devtools.cli.vectors import CORES, Workers
+from devtools.cli.vectors import CORES
 
 if TYPE_CHECKING:
     from devtools.soltest.project import Project
@@ -77,7 +77,14 @@ def run_tests(
     gas_snapshot_emit: Annotated[
         Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.", show_default=False)
     ] = None,
-    workers: Workers = CORES,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", "-j", "--threads", min=1, help="Processes to use.", show_default="the number of cores"
+        ),
+    ] = CORES,
+    lists: Annotated[bool, typer.Option("--list", "-l", help="Print the tests without running them.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End behind the first suite that fails.")] = False,
     gas_report: Annotated[
         bool,
         typer.Option("--gas-report", help="Gas by contract and function, native actors too.", rich_help_panel=_REPORTS),
@@ -139,9 +146,12 @@ def run_tests(
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
     session = Session(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
     session.prepare()
+    if lists:
+        _list(session, as_json)
+        return
     if len(numbers) > 1:
         raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))
-    raise typer.Exit(_run(session, numbers[0], as_json, lcov))
+    raise typer.Exit(_run(session, numbers[0], as_json, lcov, fail_fast))
 
 
 def _report(gas: bool, coverage: bool, versions: int) -> str:
@@ -152,7 +162,21 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
     return "gas" if gas else "coverage" if coverage else ""
 
 
-def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None) -> int:
+def _list(session: Session, as_json: bool) -> None:
+    """Print the names of the tests by file and contract, as forge does."""
+    files: dict[str, dict[str, list[str]]] = {}
+    for suite in sorted(session.suites, key=lambda suite: (suite.file, suite.contract)):
+        files.setdefault(suite.file, {})[suite.contract] = [test.name for test in suite.tests]
+    if as_json:
+        typer.echo(_json(files))
+        return
+    for file, contracts in files.items():
+        typer.echo(file)
+        for contract, names in contracts.items():
+            typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
+
+
+def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None, fail_fast: bool) -> int:
     """Run and print; the exit status."""
     from time import perf_counter
 
@@ -167,6 +191,8 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
             suites.append(suite)
             if not as_json:
                 typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
+            if fail_fast and suite.count(Status.FAILURE):
+                break
     except KeyboardInterrupt:  # what is known by then is told
         is_interrupted = True
     if as_json:

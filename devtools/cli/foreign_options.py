@@ -1,0 +1,29 @@
+"""Options of another program that a command does not have: each is refused with the reason, or what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from typer.core import TyperCommand
+
+
+class ForeignOptions(TyperCommand):
+    """A command that knows another program's options by name."""
+
+    origin: ClassVar[str]
+    here: ClassVar[str]
+    reasons: ClassVar[Mapping[str, str]]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it. InvalidInput for an option of the other program that is not there."""
+        from hypervisor.errors import InvalidInput
+
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            name = getattr(error, "option_name", None)
+            if name not in self.reasons:
+                raise
+            words = f"{name} is an option of {self.origin} that {self.here} does not have: {self.reasons[name]}"
+            raise InvalidInput(words) from None
