@@ -22,7 +22,7 @@ class ForeignOptions(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
-            name = getattr(error, "option_name", None)
+            name = getattr(error, "option_name", None) or ""
             if name not in self.reasons:
                 raise
             words = f"{name} is an option of {self.origin} that {self.here} does not have: {self.reasons[name]}"
