@@ -31,7 +31,7 @@ from localnet.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application, block_of
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
@@ -173,6 +173,8 @@ class World:
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
+        # As forge counts: a transaction's own price comes out of the limit, and is not in the gas that is told.
+        transaction = replace(transaction, gas_limit=max(0, limit - intrinsic_gas(transaction)))
         tree = self.machine.state_tree
         mark = tree.begin()
         try:
