@@ -25,6 +25,7 @@ from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.bounded_cache import BoundedCache
 from localnet.candidates import Candidate
+from localnet.errors import TransactionRefused
 from localnet.execution import begin_epoch, end_epoch, enter_settings, execute
 from localnet.externs import ChainExterns
 from localnet.forking import ForkPoint, Origin
@@ -77,6 +78,8 @@ class Chain:
         """Seconds that the head took to be made, if this process made it."""
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
+        self.refused: list[tuple[Candidate, TransactionRefused]] = []
+        """What the last tipset left out because no block may hold it any more, and why."""
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
         self._externs = externs
@@ -142,6 +145,7 @@ class Chain:
 
     def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
+        self.refused.clear()
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         settings, circulating = self.settings_after(parent), self._circulating(parent.state)
@@ -151,10 +155,13 @@ class Chain:
         executions: list[tuple[Execution, int]] = []
         for candidate in ordered:
             self.executing = candidate
-            executions += execute(self.machine, [candidate])
+            executions += execute(self.machine, [candidate], refuse=self._refuse)
         self.executing = None
         end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
         return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
+
+    def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
+        self.refused.append((candidate, error))
 
     # --- committing -------------------------------------------------------------------------------------------
 

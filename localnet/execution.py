@@ -6,7 +6,7 @@ depends on the set of rules is that object's (`localnet.rules`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from bridge.addresses import to_ethereum
@@ -83,12 +83,23 @@ def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
     rules_of(machine).end_block(machine, producer, tips)
 
 
-def execute(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
-    """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal."""
+def execute(
+    machine: Hypervisor,
+    candidates: Iterable[Candidate],
+    refuse: Callable[[Candidate, TransactionRefused], None] = lambda _, __: None,
+) -> Iterator[tuple[Execution, int]]:
+    """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal.
+
+    `refuse` is called with one that no block may hold any more: the settings have changed since it was taken.
+    """
     for candidate in candidates:
         if is_admissible(machine, candidate, machine.context.base_fee):
-            with suppress(TransactionRefused):  # a block's settings have changed since it was taken
-                yield execute_one(machine, candidate)
+            try:
+                executed = execute_one(machine, candidate)
+            except TransactionRefused as error:
+                refuse(candidate, error)
+            else:
+                yield executed
 
 
 def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
@@ -114,7 +125,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     if sender.nonce != message.nonce:
         return False
     if not sender.sends:
-        return sender.balance >= message.value
+        return candidate.kind == IMPERSONATED and sender.balance >= message.value
     return message.gas_fee_cap >= base_fee and sender.balance >= candidate.most
 
 

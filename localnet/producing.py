@@ -201,7 +201,8 @@ class Producing:
             if not any(is_admissible(self.machine, candidate, self.least_fee) for candidate in chosen):
                 return made
             try:
-                self._produce(chosen)
+                if not self._produce(chosen).transactions:
+                    return True
                 made = True
             except Exception as error:
                 broken = self.chain.executing  # it waits no more
@@ -284,6 +285,9 @@ class Producing:
             if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
                 self.mempool.drop(self.chain.executing)
             raise
+        for candidate, refused in self.chain.refused:
+            self.mempool.drop(candidate)
+            _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.block_made(tipset.timestamp)
         self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
         if _LOG.isEnabledFor(logging.INFO):

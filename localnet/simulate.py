@@ -120,7 +120,8 @@ def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
     That takes no longer than any explanation may; the answer is then without the reason.
     """
     rules, begin = rules_of(machine), time.monotonic()
-    answered = run()
+    with machine.trial():  # the second one begins at the same state
+        answered = run()
     result = answered.result
     is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
     if rules.keeps_all_reasons or not is_silent or machine.tracer is not None:

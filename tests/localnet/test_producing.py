@@ -13,7 +13,7 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import REWARD_ACTOR
-from localnet import Network
+from localnet import Account, Network
 from localnet.blocks import NOBODY
 from localnet.mempool import Mempool
 from store.blockstore import get_object
@@ -112,3 +112,48 @@ def transfer(network: Network, to: EthAddress | None, gas: int) -> Transaction:
     fee = 2 * network.base_fee + network.rules.premium
     nonce = network.pending_nonce(network.accounts[0].delegated)
     return Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 1, b"", gas, fee, network.rules.premium)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_what_waits_of_a_sender_that_became_a_contract_makes_no_blocks_without_end(rules: str) -> None:
+    with Network(rules=rules) as network:
+        sender, other, to = network.accounts[:3]
+        network.send(to, 1, sender=sender)
+        network.automine = False
+        stuck = network.submit(_raw(network, sender, to))
+        network.set_code(sender, assemble("STOP"))
+        network.automine = True
+        before = network.block_number
+        with alarm_clock(_without_end):
+            signal.setitimer(signal.ITIMER_REAL, 60)
+            (taken,) = network.submit_together([_raw(network, other, to)])
+        assert isinstance(taken, bytes)
+        assert network.receipt(taken).succeeded
+        assert network.block_number == before + 1
+        assert network.find_receipt(stuck) is None
+
+
+def test_what_no_block_may_hold_any_more_is_dropped_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    with Network(rules="ethereum") as network:
+        sender, other, to = network.accounts[:3]
+        network.automine = False
+        large = network.submit(_raw(network, sender, to, gas=10_000_000))
+        network.set_block_gas_limit(1_000_000)
+        network.automine = True
+        small = network.submit(_raw(network, other, to, gas=21_000))
+        assert network.receipt(small).succeeded
+        with caplog.at_level("WARNING"):
+            network.submit(_raw(network, sender, to, gas=21_000))
+        assert f"transaction 0x{large.hex()} is dropped: exceeds block gas limit" in caplog.text
+        assert network.waiting(large) is None
+
+
+def _without_end(_: int, __: FrameType | None) -> None:
+    raise TimeoutError("blocks without end")
+
+
+def _raw(network: Network, sender: Account, to: Account, gas: int = 10_000_000) -> bytes:
+    """The sender's next transaction of nothing."""
+    nonce = network.pending_nonce(sender.delegated)
+    transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, 0, b"", gas, 10**11, 10**5)
+    return sender.sign(transaction).raw()

@@ -8,7 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from localnet import Network, time_limit
+from bridge.addresses import EthAddress
+from hypervisor.types import Gas
+from localnet import Network, simulate, time_limit
+from localnet.call_request import CallRequest
 from localnet.errors import CallFailed
 
 LARGE = bytes.fromhex("6160015ff3")
@@ -145,3 +148,13 @@ def test_words_that_a_caller_passes_on_stay_without_what_they_were_caught_for(ne
 def test_plain_reverts_have_no_words_but_their_own() -> None:
     with Network(rules="ethereum") as network:
         assert reason(network, bytes.fromhex("5f5ffd")) == "execution reverted"
+
+
+def test_a_call_that_is_explained_has_the_money_of_one_execution() -> None:
+    silent, gas, price = "0x" + "5f" * 20, 100_000, 10**11
+    with Network(rules="ethereum") as network:
+        network.set_code(silent, bytes.fromhex("5f5ffd"))
+        network.set_balance("0x" + "ab" * 20, gas * price)
+        request = CallRequest(EthAddress(b"\x5f" * 20), sender=EthAddress(b"\xab" * 20), gas=Gas(gas), max_fee=price)
+        with pytest.raises(CallFailed, match=r"^execution reverted$"):
+            simulate.call(network.machine, request)
