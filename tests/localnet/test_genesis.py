@@ -93,7 +93,7 @@ def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
         (Beginning(balances={NEWCOMER.native: TokenAmount(-1)}), "cannot have"),
         (Beginning(balances={NEWCOMER.native: TokenAmount(1 << 127)}), "cannot have"),
         (Beginning(balances={Address.id(200): TokenAmount(1)}), "cannot be an account"),
-        (Beginning(verified={NEWCOMER.native: 255}), "the verified registry refuses"),
+        (Beginning(verified={NEWCOMER.native: 255}), "DataCap is frozen on this network of nv29"),
         (Beginning(""), "'' cannot be a network's name"),
         (Beginning("n" * 101), "expected 1 to 100 letters"),
         (Beginning("\ud800"), "cannot be a network's name"),
@@ -103,6 +103,11 @@ def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
 def test_what_no_network_can_begin_with_is_refused(beginning: Beginning, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Network(beginning=beginning, account_count=2, clock=Clock())
+
+
+def test_less_datacap_than_a_client_may_have_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="the verified registry refuses"):
+        Network(network=28, beginning=Beginning(verified={NEWCOMER.native: 255}), account_count=2, clock=Clock())
 
 
 def datacap(network: Network, holder: Address) -> int:

@@ -187,4 +187,4 @@ def test_a_module_of_the_other_revision_is_fatal(machine: Hypervisor, machine_v3
 
 
 def test_the_context_of_the_machine_is_what_the_tests_think(machine: Hypervisor) -> None:
-    assert machine.context == replace(MachineContext(), network=network_version(28))
+    assert machine.context == replace(MachineContext(), network=network_version(29))

@@ -221,7 +221,7 @@ def test_only_the_init_actor_creates_actors(machine: Hypervisor) -> None:
 def test_the_network_context(machine: Hypervisor) -> None:
     machine.advance(epoch=ChainEpoch(77), timestamp=1234, base_fee=TokenAmount((2 << 64) + 1))
     shown = answer(machine, "(call $context (i32.const 0))", "network.context", show=(0, 44))
-    assert shown == (OK, struct.pack("<qQQQQI", 77, 1234, 1, 2, 31_415_926, 28))
+    assert shown == (OK, struct.pack("<qQQQQI", 77, 1234, 1, 2, 31_415_926, 29))
 
 
 def test_the_circulating_supply(machine: Hypervisor) -> None:

@@ -21,7 +21,12 @@ from tests.devtools.soltest.cheatcodes.golden import GOLDEN, HERE
 
 
 def run(
-    contract: str, folder: Path, rules: str = "ethereum", evm: str = "py-evm", report: list[Collected] | None = None
+    contract: str,
+    folder: Path,
+    rules: str = "ethereum",
+    evm: str = "py-evm",
+    report: list[Collected] | None = None,
+    network: int | None = None,
 ) -> dict[str, TestResult]:
     """Results by signature; what tests did for a report of gas is put into `report`."""
     places = []
@@ -39,7 +44,7 @@ def run(
     files = sorted({place.file for place in places})
     suites, corrupt = find_suites(artifacts, files, Filter(contract=f"^{contract}$"))
     assert (len(suites), corrupt) == (1, [])
-    job = Job(project, places, {}, rules=rules, evm=evm, shows_logs=True)
+    job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer = TestViewer(artifacts, rules, 0)
     collector = None if report is None else viewer.collector(world.machine, "gas")

@@ -63,5 +63,5 @@ def test_tests_end_as_in_forge(contract: str, tmp_path: Path) -> None:
 
 
 def test_filecoins_own_cheatcodes_do_the_same(tmp_path: Path) -> None:
-    found = run("FilecoinTest", tmp_path, rules="filecoin")
+    found = run("FilecoinTest", tmp_path, rules="filecoin", network=28)  # the last with DataCap
     assert sum(test.status.value == "Success" for test in found.values()) == 9
