@@ -22,7 +22,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import StateTree
 from hypervisor.types import Gas, TokenAmount
-from localnet import Network, admission
+from localnet import Network
+from localnet.chain import admission
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.application import Application
 from runtimes.wasm import WasmRuntime

@@ -22,9 +22,10 @@ from bench.rows import Row, seconds
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
 from hypervisor.types import Gas, TokenAmount
-from localnet import Network, admission
-from localnet.execution import execute
-from localnet.records import Tipset
+from localnet import Network
+from localnet.chain import admission
+from localnet.chain.execution import execute
+from localnet.chain.records import Tipset
 
 BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")

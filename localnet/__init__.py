@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
-    from localnet.contract import Artifact, Contract
+    from localnet.chain.genesis import Beginning
+    from localnet.chain.records import TransactionReceipt
+    from localnet.contracts.contract import Artifact, Contract
+    from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
-    from localnet.genesis import Beginning
-    from localnet.miner import Miner
-    from localnet.native_actor import NativeActor
+    from localnet.miners.miner import Miner
+    from localnet.miners.streams import stream_settings
     from localnet.network import Network
-    from localnet.records import TransactionReceipt
-    from localnet.streams import stream_settings
 
 _HOMES = {
     "Account": "localnet.accounts",
-    "Artifact": "localnet.contract",
-    "Beginning": "localnet.genesis",
+    "Artifact": "localnet.contracts.contract",
+    "Beginning": "localnet.chain.genesis",
     "CallFailed": "localnet.errors",
-    "Contract": "localnet.contract",
-    "Miner": "localnet.miner",
-    "NativeActor": "localnet.native_actor",
+    "Contract": "localnet.contracts.contract",
+    "Miner": "localnet.miners.miner",
+    "NativeActor": "localnet.contracts.native_actor",
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
     "TransactionFailed": "localnet.errors",
-    "TransactionReceipt": "localnet.records",
+    "TransactionReceipt": "localnet.chain.records",
     "TransactionRefused": "localnet.errors",
-    "stream_settings": "localnet.streams",
+    "stream_settings": "localnet.miners.streams",
 }
 
 __all__ = [

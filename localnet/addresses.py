@@ -9,8 +9,8 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
 from localnet.accounts import Account
-from localnet.contract import Contract
-from localnet.typed_contract import TypedContract
+from localnet.contracts.contract import Contract
+from localnet.contracts.typed_contract import TypedContract
 
 Target = Account | Contract | TypedContract | Address | bytes | str
 """How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""

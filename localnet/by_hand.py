@@ -15,13 +15,13 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet import controls
 from localnet.addresses import Target, filecoin_address, given_address
-from localnet.block_settings import BlockSettings
-from localnet.candidates import Candidate
-from localnet.genesis import LARGEST_BALANCE
+from localnet.chain.block_settings import BlockSettings
+from localnet.chain.candidates import Candidate
+from localnet.chain.genesis import LARGEST_BALANCE
+from localnet.chain.producing import Producing
+from localnet.chain.records import Tipset
 from localnet.given import octets, whole_number
 from localnet.opening import LARGEST_CHAIN_ID
-from localnet.producing import Producing
-from localnet.records import Tipset
 from localnet.rules import ETHEREUM
 
 _LOG = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class ByHand(Producing):
 
         Raises InvalidInput where the registry refuses.
         """
-        from localnet.datacap import grant
+        from localnet.miners.datacap import grant
 
         grant(self.chain, filecoin_address(target), size)
 
@@ -160,13 +160,13 @@ class ByHand(Producing):
 
     def dump_state(self) -> bytes:
         """The state as one file, for `load_state` of a network with the same bundle."""
-        from localnet.state_file import dump_state
+        from localnet.chain.state_file import dump_state
 
         return dump_state(self.chain)
 
     def load_state(self, packed: bytes) -> Tipset:
         """Take another network's state in place of this one's, in a new block. Raises InvalidInput."""
-        from localnet.state_file import load_state
+        from localnet.chain.state_file import load_state
 
         return load_state(self.chain, octets(packed, "a state"))
 

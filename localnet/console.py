@@ -25,23 +25,23 @@ from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
-from localnet.artifacts import ArtifactFolders
-from localnet.call_request import CallRequest
-from localnet.call_text import call_lines, tree_console
-from localnet.candidates import Candidate
-from localnet.console_log import MARK, without_logs
-from localnet.contract_state import code_of, code_that_runs
-from localnet.failure_place import FailurePlaces
+from localnet.calls.call_request import CallRequest
+from localnet.calls.contract_state import code_of, code_that_runs
+from localnet.calls.overrides import NONE, Overrides
+from localnet.calls.simulate import listened
+from localnet.chain.candidates import Candidate
+from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.chain.watching import AtOnce, Background, GiveWay
+from localnet.contracts.artifacts import ArtifactFolders
 from localnet.network import Network
-from localnet.overrides import NONE, Overrides
-from localnet.records import Tipset, TransactionReceipt
-from localnet.simulate import listened
-from localnet.time_limit import OutOfTime, TimeLimit, explaining_time
-from localnet.trace import call_json, trace
-from localnet.trace_command import DEFAULT_URL, trace_command
-from localnet.trace_report import told
-from localnet.trace_words import NamedInterface
-from localnet.watching import AtOnce, Background, GiveWay
+from localnet.traces.call_text import call_lines, tree_console
+from localnet.traces.console_log import MARK, without_logs
+from localnet.traces.failure_place import FailurePlaces
+from localnet.traces.time_limit import OutOfTime, TimeLimit, explaining_time
+from localnet.traces.trace import call_json, trace
+from localnet.traces.trace_command import DEFAULT_URL, trace_command
+from localnet.traces.trace_report import told
+from localnet.traces.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
 from store.cid import Cid
 
@@ -60,7 +60,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Console:
-    """Prints to standard output what happens on a network. It is a watcher (`localnet.watching`)."""
+    """Prints to standard output what happens on a network. It is a watcher (`localnet.chain.watching`)."""
 
     def __init__(self, network: Network, folders: Sequence[Path] | None = None, url: str = DEFAULT_URL) -> None:
         """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers."""

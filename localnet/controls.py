@@ -16,8 +16,8 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
-from localnet.contract_state import ContractState, contract_state, put_contract_state
-from localnet.genesis import LARGEST_BALANCE
+from localnet.calls.contract_state import ContractState, contract_state, put_contract_state
+from localnet.chain.genesis import LARGEST_BALANCE
 from localnet.given import octets, whole_number
 from localnet.rules import rules_of
 from store.blockstore import put_object

@@ -20,8 +20,8 @@ from hypervisor.errors import HypervisorError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localnet.failed_call import FailedCall
-    from localnet.records import TransactionReceipt
+    from localnet.chain.records import TransactionReceipt
+    from localnet.traces.failed_call import FailedCall
 
 
 class NetworkError(HypervisorError):

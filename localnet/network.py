@@ -27,29 +27,30 @@ from hypervisor.message import Message
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import Gas, MethodNumber, TokenAmount
-from localnet import admission, simulate
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.by_hand import ByHand
-from localnet.call_request import CallRequest
-from localnet.clock import ChainClock, Clock
-from localnet.contract import Artifact, Contract, named_errors
-from localnet.contract_state import nonce_of
+from localnet.calls import simulate
+from localnet.calls.call_request import CallRequest
+from localnet.calls.contract_state import nonce_of
+from localnet.chain import admission
+from localnet.chain.clock import ChainClock, Clock
+from localnet.chain.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
+from localnet.chain.records import GENESIS_PARENT, TransactionReceipt
+from localnet.chain.upgrades import NO_UPGRADES, UpgradePlan
+from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
-from localnet.failed_call import failed_call
-from localnet.forking import Fork
-from localnet.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
+from localnet.fork.forking import Fork
 from localnet.given import octets, whole_number
 from localnet.opening import Opening
-from localnet.records import GENESIS_PARENT, TransactionReceipt
-from localnet.trace import EpochTrace, Trace, epoch_trace, trace
-from localnet.trace_words import NamedInterface
-from localnet.upgrades import NO_UPGRADES, UpgradePlan
+from localnet.traces.failed_call import failed_call
+from localnet.traces.trace import EpochTrace, Trace, epoch_trace, trace
+from localnet.traces.trace_words import NamedInterface
 
 if TYPE_CHECKING:
     from bridge.binding import Call, R
-    from localnet.miner import Miner
-    from localnet.native_actor import NativeActors
+    from localnet.contracts.native_actor import NativeActors
+    from localnet.miners.miner import Miner
 
 _LARGEST_METHOD: Final = (1 << 64) - 1
 MOST_INTERFACES: Final = 1_000
@@ -96,9 +97,10 @@ class Network(ByHand):
         a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
         network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the contracts of
         `localnet.preinstalled` unless it is `bare`; `beginning` says what else it begins with. A new network may begin
-        as a `fork` of another one (`localnet.forking`), with its state, actors, network version and chain id; accounts
-        with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network version 29 on,
-        and how fast it is split (`localnet.streams`): at the genesis, or at the planned upgrade to that version.
+        as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version and chain id;
+        accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
+        version 29 on, and how fast it is split (`localnet.miners.streams`): at the genesis, or at the planned upgrade
+        to that version.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
         fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
@@ -121,7 +123,7 @@ class Network(ByHand):
         self._by_address = {account.address: account for account in self.accounts}
         self._interfaces: dict[EthAddress | str, NamedInterface] = {}
         if self.chain.index.miners_to_come():
-            from localnet.miner import create_first_miners
+            from localnet.miners.miner import create_first_miners
 
             create_first_miners(self)
 
@@ -186,7 +188,7 @@ class Network(ByHand):
 
         Entries that cannot be read are left out. Raises InvalidInput for what is no ABI, or one too many.
         """
-        from localnet.abi_entries import readable_interface
+        from localnet.contracts.abi_entries import readable_interface
 
         interface, at = readable_interface(abi), None if address is None else self.address(address)
         if len(self._interfaces) >= MOST_INTERFACES:
@@ -209,7 +211,7 @@ class Network(ByHand):
     @property
     def actors(self) -> NativeActors:
         """Native actors by their interface: users' own, which can be installed here, and built-in ones."""
-        from localnet.native_actor import NativeActors
+        from localnet.contracts.native_actor import NativeActors
 
         return NativeActors(self)
 
@@ -224,10 +226,10 @@ class Network(ByHand):
         """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
 
         With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
-        `localnet.miner` says where the sectors come from. On an official bundle this mines up to two days of null
-        rounds. Raises TransactionFailed, TransactionRefused.
+        `localnet.miners.miner` says where the sectors come from. On an official bundle this mines up to two days of
+        null rounds. Raises TransactionFailed, TransactionRefused.
         """
-        from localnet.miner import create_miner
+        from localnet.miners.miner import create_miner
 
         return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
 

@@ -19,18 +19,18 @@ from hypervisor.proofs import AcceptProofs
 from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
-from localnet.chain import Chain
+from localnet.chain.chain import Chain
+from localnet.chain.externs import ChainExterns
+from localnet.chain.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.chain.index import ChainIndex, miners_entries
+from localnet.chain.upgrades import UpgradePlan, Upgrades, planned
 from localnet.controls import set_balance
-from localnet.datacap import grant_on
-from localnet.externs import ChainExterns
-from localnet.forking import Fork, open_fork
-from localnet.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.fork.forking import Fork, open_fork
 from localnet.given import whole_number
-from localnet.index import ChainIndex, miners_entries
+from localnet.miners.datacap import grant_on
+from localnet.miners.streams import begin_streams, check_streams, has_streams
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
-from localnet.streams import begin_streams, check_streams, has_streams
-from localnet.upgrades import UpgradePlan, Upgrades, planned
 from store.blockstore import Store
 
 LARGEST_CHAIN_ID: Final = (1 << 53) - 1

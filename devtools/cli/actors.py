@@ -67,7 +67,7 @@ def install(
     """
     from devtools.cli.folders import open_chain
     from localnet import Network
-    from localnet.native_actor import read_interface, read_module
+    from localnet.contracts.native_actor import read_interface, read_module
     from store.cid import show
 
     data = read_module(wasm)
@@ -159,7 +159,7 @@ def inspect(
     from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
     from devtools.inspection import Inspector
-    from localnet.native_actor import kept_interface, read_interface
+    from localnet.contracts.native_actor import kept_interface, read_interface
 
     given = None if schema is None else read_interface(schema)
     with open_folder(state) as store:
@@ -198,7 +198,7 @@ def _called(
     dry_run: bool,
     schema: Path | None,
 ) -> dict[str, Any]:
-    from localnet.native_actor import returned
+    from localnet.contracts.native_actor import returned
 
     actor = network.actors.at(address, schema)
     if dry_run:

@@ -29,7 +29,7 @@ def balance(
     from devtools.cli.rpc_client import ask
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
-    from localnet.call_text import show_fil
+    from localnet.traces.call_text import show_fil
 
     parsed = filecoin_address(address)
     if block is None and from_delegated(parsed) is None:  # it may have no Ethereum address yet

@@ -42,7 +42,7 @@ def call(
     from devtools.cli.node_client import ethereum
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import as_plain, encoded
-    from localnet.node_client import NodeError
+    from localnet.fork.node_client import NodeError
 
     read = ethereum(rpc_url)
     interface, name = interface_of(function, abi, artifacts)
@@ -69,7 +69,7 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
     """The interface that a function is looked up in, and the function's name there. Raises InvalidInput."""
     from devtools.cli.signatures import signature_interface
     from hypervisor.errors import InvalidInput
-    from localnet.artifacts import find_artifact
+    from localnet.contracts.artifacts import find_artifact
 
     if abi is not None:
         return find_artifact(abi, artifacts).interface, function
@@ -98,7 +98,7 @@ def without_code(url: str, address: str) -> str:
 def _answered(url: str, request: dict[str, str], block: str) -> str:
     """The data that a call returned. Raises NodeError."""
     from devtools.cli.rpc_client import ask
-    from localnet.node_client import NodeError
+    from localnet.fork.node_client import NodeError
 
     answer = ask(url, "eth_call", request, block)
     if answer == "0x" and not has_code(url, request["to"], block):
@@ -110,7 +110,7 @@ def _answered(url: str, request: dict[str, str], block: str) -> str:
 
 def _decoded(interface: ContractInterface, data: bytes, answer: str) -> Any:
     from bridge.abi import AbiMismatch
-    from localnet.node_client import NodeError
+    from localnet.fork.node_client import NodeError
 
     try:
         return interface.decode_answer(data, bytes.fromhex(answer[2:]))

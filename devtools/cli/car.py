@@ -124,7 +124,7 @@ def import_(
     """
     from devtools.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
-    from localnet.chain_snapshot import check_empty
+    from localnet.chain.chain_snapshot import check_empty
     from store.car import read_car
     from store.cid import show
     from store.rocks import RocksStore
@@ -151,7 +151,7 @@ def import_(
 
 def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
     from devtools.cli.options import parsed_network
-    from localnet.chain_snapshot import begin_from, network_of, read_chain_snapshot
+    from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
 
     snapshot = read_chain_snapshot(store, summary.roots)
     version = network_of(store, snapshot) if network is None else parsed_network(network)

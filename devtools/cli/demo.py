@@ -24,7 +24,7 @@ def demo(
     Example: hypervisor demo
     """
     from devtools.demo import scenario, view
-    from localnet.call_text import tree_console
+    from localnet.traces.call_text import tree_console
 
     console = tree_console()
     with ExitStack() as cleanup:

@@ -43,9 +43,9 @@ def deploy(
     from devtools.cli.node_client import Sending, await_node, ended, ethereum, sent, told_failure
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import constructed
-    from localnet.artifacts import find_artifact
-    from localnet.node_client import NodeError
-    from localnet.trace_words import NamedInterface
+    from localnet.contracts.artifacts import find_artifact
+    from localnet.fork.node_client import NodeError
+    from localnet.traces.trace_words import NamedInterface
 
     found, money = find_artifact(artifact, artifacts), payment(value)
     if wait:

@@ -50,7 +50,7 @@ def doctor(
 
 def _node_checks(url: str) -> Iterable[Check]:
     from devtools.cli.node_checks import node_checks
-    from localnet.node_client import NodeClient
+    from localnet.fork.node_client import NodeClient
 
     NodeClient(url).close()  # what is no URL is no node's fault
     return node_checks(url)

@@ -33,7 +33,7 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
 @contextmanager
 def reading(folder: Path) -> Iterator[RocksStore]:
     """The store in a folder, to look for blocks in; StoreError that tells why a fork lacks one."""
-    from localnet.forking import recorded_fork
+    from localnet.fork.forking import recorded_fork
     from store.blockstore import BlockNotFound, StoreError
 
     with open_folder(folder) as store:
@@ -51,7 +51,7 @@ def open_chain(folder: Path, *, evm: str | None = None) -> Network:
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO
     from localnet import Network
-    from localnet.index import ChainIndex
+    from localnet.chain.index import ChainIndex
 
     with open_folder(folder) as store:
         if ChainIndex(store).head < 0:  # a network would begin a chain there

@@ -78,8 +78,8 @@ def _in_folder(
 ) -> Collected | None:
     from devtools.cli.folders import open_folder
     from hypervisor.errors import InvalidInput
-    from localnet.forking import recorded_fork
-    from localnet.retention import chain_roots, forget_states
+    from localnet.chain.retention import chain_roots, forget_states
+    from localnet.fork.forking import recorded_fork
     from store.blockstore import StoreLocked
     from store.collector import Collector
 
@@ -103,7 +103,7 @@ def _in_folder(
 def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> Collected | None:
-    from localnet.node_client import NodeClient, NodeError
+    from localnet.fork.node_client import NodeClient, NodeError
     from store.collector import Collected
 
     until = None if seconds is None else monotonic() + seconds

@@ -35,7 +35,7 @@ def inspect(
     from bridge.printable import printable
     from devtools.cli.folders import head_of, named_block, reading
     from devtools.inspection import Inspector
-    from localnet.native_actor import kept_interface
+    from localnet.contracts.native_actor import kept_interface
     from store.transfer import write_blocks
 
     with reading(folder) as store:

@@ -19,7 +19,7 @@ from devtools.cli.options import Engines, engine_there, parsed_network
 
 if TYPE_CHECKING:
     from localnet import Network
-    from localnet.forking import Fork
+    from localnet.fork.forking import Fork
     from localnet.rpc.interval import Interval
 
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
@@ -218,7 +218,7 @@ def node(
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
-    from localnet.clock import LATEST_TIME
+    from localnet.chain.clock import LATEST_TIME
     from localnet.given import whole_number
     from localnet.network import Network
     from localnet.rpc.interval import Interval
@@ -310,7 +310,7 @@ def _set_gas_limit(network: Network, limit: int | None) -> None:
 
 def _fork(url: str | None, epoch: int | None) -> Fork | None:
     from hypervisor.errors import InvalidInput
-    from localnet.forking import Fork
+    from localnet.fork.forking import Fork
 
     if url is None and epoch is not None:
         raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")

@@ -12,8 +12,8 @@ from bridge.printable import printable
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.addresses import filecoin_address
-from localnet.native_actor import read_interface
-from localnet.node_client import NodeError
+from localnet.contracts.native_actor import read_interface
+from localnet.fork.node_client import NodeError
 
 
 def call_actor(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from bridge.addresses import checksummed
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version
-from localnet.call_text import show_fil
-from localnet.forking import recorded_fork
-from localnet.node_client import shown_url
+from localnet.fork.forking import recorded_fork
+from localnet.fork.node_client import shown_url
+from localnet.traces.call_text import show_fil
 from store.cid import show
 
 if TYPE_CHECKING:
     from localnet import Network
-    from localnet.upgrades import Upgrade
+    from localnet.chain.upgrades import Upgrade
 
 _LINE = "=================="
 

@@ -16,8 +16,8 @@ from devtools.cli.progress import words_line
 from devtools.cli.rpc_client import ask
 from devtools.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
-from localnet.node_client import NodeError, shown_url
-from localnet.trace_command import trace_command
+from localnet.fork.node_client import NodeError, shown_url
+from localnet.traces.trace_command import trace_command
 
 _QUICK, _SLOW = 0.02, 1.0
 
@@ -99,7 +99,7 @@ def sent(sending: Sending, to: str | None, data: bytes, value: int) -> dict[str,
 
 def told_failure(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
     """Why a transaction failed, call by call; nothing where the node does not trace."""
-    from localnet.trace_report import told
+    from localnet.traces.trace_report import told
 
     try:
         found = told(ask_trace(url, transaction), interfaces)

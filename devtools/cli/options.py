@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from localnet.trace_command import DEFAULT_URL
+from localnet.traces.trace_command import DEFAULT_URL
 
 
 def engine_there(engine: str | None) -> str | None:

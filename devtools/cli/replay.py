@@ -40,7 +40,7 @@ def replay(
 
     from devtools.cli.folders import open_folder
     from devtools.vectors.pool import run_all
-    from localnet import replay as room
+    from localnet.chain import replay as room
 
     open_folder(folder).close()
     folder = folder.resolve()

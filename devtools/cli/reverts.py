@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.reverts import revert_reason
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
@@ -18,7 +18,7 @@ def explained(error: NodeError, own: ContractInterface | None, folders: Sequence
 
     The contract's own interface is asked first, then those compiled below the folders: a revert may come from a callee.
     """
-    from localnet.artifacts import ArtifactFolders
+    from localnet.contracts.artifacts import ArtifactFolders
 
     data = _revert_data(error.data)
     plain = revert_reason(data)

@@ -8,7 +8,7 @@ from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]  # 
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any, Final
 
-from localnet.node_client import NodeClient
+from localnet.fork.node_client import NodeClient
 
 _DEEP: Final = 10_000
 """Python's frames that reading may take: a call tree has two levels of JSON for each of at most 1,024 calls, and each

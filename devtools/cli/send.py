@@ -63,8 +63,8 @@ def send(
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import encoded
     from hypervisor.errors import InvalidInput
-    from localnet.node_client import NodeError
-    from localnet.trace_words import NamedInterface
+    from localnet.fork.node_client import NodeError
+    from localnet.traces.trace_words import NamedInterface
 
     read, interface, data = ethereum(rpc_url), None, b""
     if function is not None and function.startswith("0x"):
@@ -102,7 +102,7 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     """NodeError where a function's call would do nothing. Built-in actors have no code, but answer or refuse."""
     from devtools.cli.call import has_code, without_code
     from devtools.cli.rpc_client import ask
-    from localnet.node_client import NodeError
+    from localnet.fork.node_client import NodeError
 
     if has_code(url, receiver):
         return
@@ -117,9 +117,9 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
 def _print_calls(url: str, transaction: str, interface: ContractInterface | None, abi: str | None) -> None:
     from devtools.cli.call import contract_name
     from devtools.cli.trace_client import ask_trace
-    from localnet.call_text import call_lines, tree_console
-    from localnet.trace_report import told
-    from localnet.trace_words import NamedInterface
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import told
+    from localnet.traces.trace_words import NamedInterface
 
     named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
     tree_console().print(call_lines(told(ask_trace(url, transaction), named)["calls"]))

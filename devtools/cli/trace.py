@@ -12,7 +12,7 @@ from devtools.cli.options import URL, Artifacts, Engines, RpcUrl, engine_there
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from localnet.trace_words import NamedInterface
+    from localnet.traces.trace_words import NamedInterface
 
 _NOT_REPRODUCED = (
     "executed again, it gave another receipt: contracts ran under another --evm, or another version of this program"
@@ -64,11 +64,11 @@ def trace(
         _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
         return
     wanted, interfaces = _hash(transaction), [_interface(path) for path in abi or []]
-    from localnet.artifacts import ArtifactFolders
-    from localnet.call_places import placed
-    from localnet.call_text import call_lines, tree_console
-    from localnet.trace_report import save_flame, told
-    from localnet.trace_words import NamedInterface
+    from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.traces.call_places import placed
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import save_flame, told
+    from localnet.traces.trace_words import NamedInterface
 
     folders = ArtifactFolders(artifacts)
     compiled = folders.contracts()
@@ -96,8 +96,8 @@ def _epoch(
 ) -> None:
     """Print the calls behind an epoch's messages."""
     from hypervisor.errors import InvalidInput
-    from localnet.call_text import call_lines, tree_console
-    from localnet.trace_report import told_calls
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import told_calls
 
     if flame is not None:
         raise InvalidInput("--flame is for a transaction: an epoch's reward and cron pay no gas")
@@ -142,7 +142,7 @@ def _hash(text: str) -> bytes:
 
 def _of_folder(folder: Path, evm: str | None, transaction: bytes, places: bool) -> Traced:
     from devtools.cli.folders import open_chain
-    from localnet.call_places import Instructions, call_places
+    from localnet.traces.call_places import Instructions, call_places
 
     with open_chain(folder, evm=evm) as network:
         receipt = network.receipt(transaction)
@@ -159,7 +159,7 @@ def _of_node(url: str, transaction: bytes, places: bool) -> Traced:
 
 def _interface(path: Path) -> NamedInterface:
     from localnet import Artifact
-    from localnet.trace_words import NamedInterface
+    from localnet.traces.trace_words import NamedInterface
 
     return NamedInterface(path.stem, Artifact.load(path).interface)
 
@@ -167,8 +167,8 @@ def _interface(path: Path) -> NamedInterface:
 def _title(found: dict[str, Any]) -> Text:
     from rich.text import Text
 
-    from localnet.call_places import failure_line
-    from localnet.trace_report import gas_words
+    from localnet.traces.call_places import failure_line
+    from localnet.traces.trace_report import gas_words
 
     title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
     title.append(f"exit {found['exit']}", style="red" if found["exitCode"] else "green")

@@ -2,7 +2,7 @@
 
 A node is another program, and may be somebody else's: an answer of another shape is an error in one sentence, and names
 that a terminal would obey are none. What contracts and actors say is let pass here, since whoever shows it makes it
-printable. The shape is that of `localnet.trace`; fields that it does not have are left alone.
+printable. The shape is that of `localnet.traces.trace`; fields that it does not have are left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from devtools.cli.rpc_client import ask
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 
 _LONGEST_NAME: Final = 200
 Holds = Callable[[Any], bool]

@@ -1,7 +1,7 @@
 """Typed Python wrappers of contracts, from what a compiler left: `hypervisor bindings`.
 
 A module has the contract's class with a method for each function, dataclasses for its structs, events and errors, and
-its ABI and bytecode, so it needs no other file. They stand on `localnet.typed_contract`.
+its ABI and bytecode, so it needs no other file. They stand on `localnet.contracts.typed_contract`.
 
     module(read(Path("out/Vault.sol/Vault.json")))     the text of vault.py
 """
@@ -18,7 +18,7 @@ from devtools.contract_bindings.names import snake
 from devtools.contract_bindings.natspec import Notes, notes
 from devtools.contract_bindings.source import source
 from hypervisor.errors import InvalidInput
-from localnet.artifacts import LARGEST_FILE, ArtifactFolders
+from localnet.contracts.artifacts import LARGEST_FILE, ArtifactFolders
 from store.json_text import parse_json
 
 

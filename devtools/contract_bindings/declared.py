@@ -24,8 +24,8 @@ from devtools.contract_bindings.names import (
     unique,
 )
 from hypervisor.errors import InvalidInput
-from localnet.abi_entries import readable_interface
-from localnet.typed_values import struct_key
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.typed_values import struct_key
 
 Item = Mapping[str, Any]
 OF_A_TUPLE: Final = TYPE_NAMES | {"count", "index"}
@@ -46,7 +46,7 @@ class Function:
 
     @property
     def kind(self) -> str:
-        """Which class of `localnet.typed_contract` its calls are."""
+        """Which class of `localnet.contracts.typed_contract` its calls are."""
         mutability = self.entry.get("stateMutability", "nonpayable")
         return {"view": "Reading", "pure": "Reading", "payable": "Paying"}.get(mutability, "Sending")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from localnet.typed_contract import TypedContract
+from localnet.contracts.typed_contract import TypedContract
 
 TYPE_NAMES: Final = frozenset(("int", "str", "bytes", "bool", "tuple", "list", "dict", "type", "object", "property"))
 """Names of types in annotations, which a member of the same name would hide."""

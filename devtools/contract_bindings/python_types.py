@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from devtools.contract_bindings.declared import Item, Record
-from localnet.typed_values import is_hashed, item_of, struct_key
+from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 
 def taken(item: Item, structs: Mapping[str, Record]) -> str:

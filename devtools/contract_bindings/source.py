@@ -26,13 +26,13 @@ _IMPORTS = (
     ("bridge.addresses", ("EthAddress",)),
     ("localnet.addresses", ("Target",)),
     (
-        "localnet.typed_contract",
+        "localnet.contracts.typed_contract",
         (
             "Chain", "ContractError", "ContractEvent", "ErrorTypes", "EventTypes", "Overloads", "Paying", "Reading",
             "Results", "Sending", "TypedContract",
         ),
     ),
-    ("localnet.typed_values", ("Structs",)),
+    ("localnet.contracts.typed_values", ("Structs",)),
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ In a checkout they lie in examples/; a wheel carries copies beside this file.
 from functools import cache
 from pathlib import Path
 
-from localnet.contract import Artifact
+from localnet.contracts.contract import Artifact
 
 _PACKAGED = Path(__file__).parent / "compiled"
 _CHECKOUT = Path(__file__).parent.parent.parent / "examples"

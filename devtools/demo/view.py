@@ -15,7 +15,7 @@ from devtools.demo.artifacts import contract
 from devtools.demo.scenario import Demo, Step
 from hypervisor.tracing import CallNode
 from hypervisor.types import ActorID
-from localnet.call_text import EVENT_STYLE, GUIDE_STYLE, call_line
+from localnet.traces.call_text import EVENT_STYLE, GUIDE_STYLE, call_line
 from store.cid import RAW, show
 
 _COUNTER_METHODS = ("Increment", "Get", "Deposit", "Deposits", "CallContract", "LastCall", "Fail")

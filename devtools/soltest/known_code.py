@@ -17,8 +17,8 @@ from bridge.abi import ContractInterface, signature
 from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact, Place
 from devtools.soltest.frames import Frame
 from hypervisor.errors import InvalidInput
-from localnet.abi_entries import readable_interface
-from localnet.source_maps import instruction_numbers, spans
+from localnet.contracts.abi_entries import readable_interface
+from localnet.traces.source_maps import instruction_numbers, spans
 
 _ADDRESS: Final = 20
 _SELECTOR: Final = 4

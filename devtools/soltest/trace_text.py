@@ -29,8 +29,8 @@ from hypervisor.bundle import Manifest
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.tracing import EventEmitted
-from localnet.console_log import CONSOLE, log_signatures
-from localnet.trace_words import describe, native_words
+from localnet.traces.console_log import CONSOLE, log_signatures
+from localnet.traces.trace_words import describe, native_words
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 MOST_LINES: Final = 20_000
@@ -111,7 +111,7 @@ class Names:
         return describe(self.told(frame), []).function
 
     def told(self, frame: Frame) -> dict[str, Any]:
-        """A native call as `localnet.trace_words` reads it."""
+        """A native call as `localnet.traces.trace_words` reads it."""
         start, end = frame.start, frame.end
         return {
             "actor": self.actor(frame),

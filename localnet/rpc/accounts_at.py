@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.contract_state import code_of, nonce_of, storage_of
-from localnet.proofs import NO_CODE, prove_account
+from localnet.calls.contract_state import code_of, nonce_of, storage_of
+from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

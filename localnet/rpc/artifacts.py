@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.addresses import EthAddress
-from localnet.call_places import Instructions, call_places
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, anything, hash32, text
+from localnet.traces.call_places import Instructions, call_places
 
 
 def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str | None = None) -> bool:

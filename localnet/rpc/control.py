@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.forking import recorded_fork
-from localnet.node_client import shown_url
+from localnet.fork.forking import recorded_fork
+from localnet.fork.node_client import shown_url
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional

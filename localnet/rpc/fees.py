@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.records import Tipset
+from localnet.chain.records import Tipset
+from localnet.chain.tips import tips_of
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_quantity, listed, number
-from localnet.tips import tips_of
 
 MAX_HISTORY = 1_024
 MAX_PERCENTILES = 100

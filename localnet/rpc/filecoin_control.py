@@ -9,12 +9,12 @@ from typing import Any, Final
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from hypervisor.migration_nv29 import StreamSettings
+from localnet.miners.streams import stream_settings
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.state_control import actor_address
 from localnet.rpc.values import address, as_quantity, boolean, number, shown, text
-from localnet.streams import stream_settings
 
 MAX_SECTORS: Final = 1_000
 _TURN: Final = 0.1

@@ -18,7 +18,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import Gas
-from localnet.records import TransactionReceipt
+from localnet.chain.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
@@ -45,7 +45,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import anything, boolean, field, fields
-from localnet.trace import Replay
+from localnet.traces.trace import Replay
 from store.cid import Cid, show
 
 

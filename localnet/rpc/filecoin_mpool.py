@@ -21,9 +21,9 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
-from localnet.contract_state import nonce_of, nonce_of_actor
-from localnet.execution import apply_waiting
-from localnet.overrides import BlockOverride, Overrides, supposed
+from localnet.calls.contract_state import nonce_of, nonce_of_actor
+from localnet.calls.overrides import BlockOverride, Overrides, supposed
+from localnet.chain.execution import apply_waiting
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hypervisor.network_versions import NETWORK_VERSIONS
+from localnet.chain.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.upgrades import Upgrades
 
 _BEFORE: Final = (
     "Smoke", "Breeze", "Ignition", "Liftoff", "Assembly", "Refuel", "Tape", "Kumquat", "Calico", "Persian", "Orange",

@@ -7,14 +7,14 @@ from typing import Any, Final
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR
-from localnet.pledge import Conditions, Estimate, initial_pledge, sector_power
+from localnet.chain.supply import supply_of
+from localnet.miners.pledge import Conditions, Estimate, initial_pledge, sector_power
 from localnet.rpc.actor_states import state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, machine_at
 from localnet.rpc.lotus_values import HEAD, TipsetKey, epoch, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.supply import supply_of
 
 _MARGIN: Final = (110, 100)
 """Lotus adds a tenth, since the network may change before a message is executed."""

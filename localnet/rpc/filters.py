@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from localnet.candidates import Candidate
-from localnet.logs import LogFilter, logs_in
+from localnet.chain.candidates import Candidate
+from localnet.chain.logs import LogFilter, logs_in
+from localnet.chain.records import Tipset
 from localnet.network import Network
-from localnet.records import Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_FOUND, RpcError
 from localnet.rpc.shapes import log_json
 

@@ -14,8 +14,8 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.message import Message, Receipt, SignedMessage
 from hypervisor.state_tree import ActorState
+from localnet.chain.records import Tipset
 from localnet.network import Network
-from localnet.records import Tipset
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.codec import unlink

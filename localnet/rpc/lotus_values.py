@@ -16,9 +16,9 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import Gas, MethodNumber, TokenAmount
-from localnet.blocks import block_hash, tipset_key
+from localnet.chain.blocks import block_hash, tipset_key
+from localnet.chain.records import Tipset
 from localnet.network import Network
-from localnet.records import Tipset
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.values import Reader, field, fields, shown
 from store.cid import Cid, CidError, parse_cid, show

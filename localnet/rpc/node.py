@@ -12,18 +12,18 @@ from typing import Protocol, TypeVar
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
-from localnet.call_request import CallRequest
+from localnet.calls.call_request import CallRequest
+from localnet.calls.overrides import NONE, Overrides
+from localnet.calls.side_states import SideStates
+from localnet.chain.pending import PendingBlocks, has_pending
+from localnet.chain.retention import Housekeeper
+from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.network import Network
-from localnet.overrides import NONE, Overrides
-from localnet.pending import PendingBlocks, has_pending
-from localnet.retention import Housekeeper
 from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
-from localnet.side_states import SideStates
-from localnet.watching import Background
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.overrides import AccountOverride, BlockOverride
+from localnet.calls.overrides import AccountOverride, BlockOverride
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, quantity, shown
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.candidates import Candidate
-from localnet.contract_state import nonce_of
+from localnet.calls.contract_state import nonce_of
+from localnet.chain.candidates import Candidate
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.shapes import transaction_json, waiting_json

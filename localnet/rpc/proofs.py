@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.proofs import Proof, prove_account
+from localnet.calls.proofs import Proof, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.methods import Method, optional

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.calls.side_states import ContractAnswer, SideAnswer, SideCall
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, boolean, data, field, fields, hash32, listed, number, shown
-from localnet.side_states import ContractAnswer, SideAnswer, SideCall
 from store.cid import Cid
 
 _STATE_PREFIX: Final = bytes.fromhex("0171a0e40220")

@@ -8,8 +8,16 @@ from typing import Any, Final
 from bridge.addresses import ZERO_ADDRESS
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.exit_codes import ExitCode
-from localnet.overrides import SAME_BLOCK
-from localnet.records import Execution, TransactionReceipt
+from localnet.calls.overrides import SAME_BLOCK
+from localnet.calls.simulation import (
+    MOST_BLOCKS,
+    BlockCalls,
+    SimulatedBlock,
+    SimulatedCall,
+    SimulationRefused,
+    simulate_blocks,
+)
+from localnet.chain.records import Execution, TransactionReceipt
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
@@ -19,14 +27,6 @@ from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
 from localnet.rules import Rules
-from localnet.simulation import (
-    MOST_BLOCKS,
-    BlockCalls,
-    SimulatedBlock,
-    SimulatedCall,
-    SimulationRefused,
-    simulate_blocks,
-)
 
 _MAX_CALLS: Final = 1_000
 _EXECUTION_ERROR: Final = -32015

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from localnet.logs import LogFilter
+from localnet.chain.logs import LogFilter
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional

@@ -8,9 +8,9 @@ from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
-from localnet import ethereum_traces, simulate
-from localnet.contract_state import code_of, nonce_of, storage_of
-from localnet.overrides import SAME_BLOCK, BlockOverride, Overrides
+from localnet.calls import simulate
+from localnet.calls.contract_state import code_of, nonce_of, storage_of
+from localnet.calls.overrides import SAME_BLOCK, BlockOverride, Overrides
 from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
@@ -18,6 +18,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
 from localnet.rpc.values import address, as_data, as_quantity, word
+from localnet.traces import ethereum_traces
 
 
 def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:

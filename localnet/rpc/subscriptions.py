@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from localnet.candidates import Candidate
-from localnet.logs import LogFilter, logs_in
+from localnet.chain.candidates import Candidate
+from localnet.chain.logs import LogFilter, logs_in
+from localnet.chain.records import Tipset
 from localnet.network import Network
-from localnet.records import Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from localnet.rpc.lotus_shapes import message_json, tipset_json
 from localnet.rpc.shapes import block_json, log_json, waiting_json
@@ -74,7 +74,7 @@ class Subscription:
 
 
 class Subscriptions:
-    """All subscriptions of a node's clients. While there are any it watches the network (`localnet.watching`)."""
+    """All subscriptions of a node's clients. While there are any it watches the network (`localnet.chain.watching`)."""
 
     def __init__(self, network: Network, most: int, most_of_one: int) -> None:
         """At most `most` subscriptions in all, and `most_of_one` of a connection."""

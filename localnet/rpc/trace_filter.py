@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from localnet import ethereum_traces
-from localnet.records import Tipset
+from localnet.chain.records import Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number, shown, text
+from localnet.traces import ethereum_traces
 
 MOST_TRACES: Final = 500
 _MOST_ADDRESSES: Final = 1_000

@@ -10,10 +10,8 @@ from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
-from localnet import ethereum_traces
-from localnet.ethereum_traces import FLAT_CALL_TRACER, MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
-from localnet.overrides import NONE, SAME_BLOCK, Overrides
-from localnet.records import GENESIS_PARENT, Tipset
+from localnet.calls.overrides import NONE, SAME_BLOCK, Overrides
+from localnet.chain.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
@@ -21,6 +19,8 @@ from localnet.rpc.node import Node
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
+from localnet.traces import ethereum_traces
+from localnet.traces.ethereum_traces import FLAT_CALL_TRACER, MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 
 _DEFAULT = TraceOptions()
 _PARITY_TYPES = ("trace",)

@@ -1,6 +1,6 @@
 """The one thread that a served network belongs to; the event loop waits for it without standing still.
 
-Work in the background (`localnet.watching.Background`) is done there while no request waits.
+Work in the background (`localnet.chain.watching.Background`) is done there while no request waits.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
+from localnet.chain.watching import GiveWay
 from localnet.rpc.errors import SERVER_ERROR, RpcError
-from localnet.watching import GiveWay
 
 MOST_LATER: Final = 100
 """Pieces of work that wait in the background; where there are more, the oldest is not done."""

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from hypervisor.state_tree import ActorState
     from hypervisor.tracing import Tracer
     from hypervisor.types import Gas, TokenAmount
-    from localnet.base_fee import GasBid
-    from localnet.block_settings import BlockSettings
-    from localnet.call_request import CallRequest
-    from localnet.candidates import Candidate
-    from localnet.overrides import BlockOverride
-    from localnet.records import Tipset, TransactionReceipt
+    from localnet.calls.call_request import CallRequest
+    from localnet.calls.overrides import BlockOverride
+    from localnet.chain.base_fee import GasBid
+    from localnet.chain.block_settings import BlockSettings
+    from localnet.chain.candidates import Candidate
+    from localnet.chain.records import Tipset, TransactionReceipt
 
 ETHEREUM = "ethereum"
 RULES = (FILECOIN, ETHEREUM)

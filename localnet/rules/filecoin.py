@@ -36,15 +36,15 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.call_request import CallRequest
-from localnet.candidates import Candidate
-from localnet.contract_state import nonce_of_actor
+from localnet.calls.call_request import CallRequest
+from localnet.calls.contract_state import nonce_of_actor
+from localnet.calls.overrides import BlockOverride
+from localnet.chain.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.chain.candidates import Candidate
+from localnet.chain.records import Tipset, TransactionReceipt
 from localnet.controls import set_nonce
 from localnet.errors import TransactionRefused
-from localnet.overrides import BlockOverride
-from localnet.records import Tipset, TransactionReceipt
 from localnet.rules import Answered, Standing
 from store.codec import encode
 
@@ -136,7 +136,7 @@ class FilecoinRules:
         _cron(machine)
 
     def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
-        """By the version's rule (`localnet.base_fee`)."""
+        """By the version's rule (`localnet.chain.base_fee`)."""
         return next_base_fee(network_version(version).base_fee, base_fee, bids)
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:

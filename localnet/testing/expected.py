@@ -12,8 +12,8 @@ from hypervisor.exit_codes import ExitCode, exit_name
 from localnet.errors import CallFailed, TransactionFailed
 
 if TYPE_CHECKING:
-    from localnet.contract import Contract
-    from localnet.typed_contract import TypedContract
+    from localnet.contracts.contract import Contract
+    from localnet.contracts.typed_contract import TypedContract
 
 
 @contextmanager

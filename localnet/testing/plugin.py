@@ -20,7 +20,7 @@ from localnet.testing.versions import Recorded, differences, read_versions
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
-    from localnet.contract import Contract
+    from localnet.contracts.contract import Contract
     from localnet.network import Network
 
 _RECORDS = pytest.StashKey[dict[str, dict[str, Recorded]]]()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from localnet.candidates import Candidate
+    from localnet.chain.candidates import Candidate
+    from localnet.chain.records import Tipset
     from localnet.network import Network
-    from localnet.records import Tipset
 
 GAS_TOLERANCE: Final = 0.01
 """The share by which gas may differ without being told."""
@@ -35,7 +35,7 @@ def read_versions(text: str) -> tuple[int, ...]:
 class Recorded:
     """One test on one version: its outcome, the exit code of each transaction in order, and all gas that they used.
 
-    It watches a network while the test runs (`localnet.watching`).
+    It watches a network while the test runs (`localnet.chain.watching`).
     """
 
     outcome: str = ""

@@ -1,4 +1,5 @@
-"""Typed contracts (`localnet.typed_contract`) on whatever a `Web3` object talks to: a node, or a network in-process.
+"""Typed contracts (`localnet.contracts.typed_contract`) on whatever a `Web3` object talks to: a node, or a network
+in-process.
 
     vault = Vault.deploy(Web3Chain(w3), most=100)
 
@@ -74,7 +75,7 @@ class Web3Receipt:
 
 
 class Web3Chain:
-    """The chain that a `Web3` object talks to. It is a `Chain` (`localnet.typed_contract`)."""
+    """The chain that a `Web3` object talks to. It is a `Chain` (`localnet.contracts.typed_contract`)."""
 
     def __init__(self, w3: Web3) -> None:
         """Transactions are of the node's first account where no sender is named."""

@@ -12,8 +12,8 @@ from bridge.binding import Call
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
-from localnet import onboarding
-from localnet.onboarding import NewSector, Piece
+from localnet.miners import onboarding
+from localnet.miners.onboarding import NewSector, Piece
 from store.amt import Amt
 from store.cid import Cid
 from store.codec import decode, encode, unlink

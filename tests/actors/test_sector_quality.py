@@ -10,8 +10,8 @@ from bridge.bindings import storageminer
 from hypervisor.types import ChainEpoch
 from localnet import Network
 from localnet.errors import TransactionFailed
-from localnet.miner import Miner
-from localnet.onboarding import bitfield
+from localnet.miners.miner import Miner
+from localnet.miners.onboarding import bitfield
 
 KIB = 1024
 SIZE = 2 * KIB

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from localnet import Artifact
-from localnet.node_client import NodeClient, NodeError
+from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, installed
 from tests.clients.nodes import node_process
 

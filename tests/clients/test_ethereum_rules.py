@@ -10,8 +10,8 @@ import pytest
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 
-from localnet.contract import Artifact
-from localnet.node_client import NodeClient, NodeError
+from localnet.contracts.contract import Artifact
+from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.nodes import node_process
 from tests.clients.test_anvil import ALICE, BOB, NOBODY, Both, anvil
 from tests.localnet.conftest import ARTIFACTS

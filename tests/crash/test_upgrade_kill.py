@@ -17,7 +17,7 @@ import pytest
 from hypervisor.bundle import Bundle
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
-from localnet.records import Tipset
+from localnet.chain.records import Tipset
 from store.blockstore import get_object
 from tests.crash import life
 from tests.localnet.conftest import Clock
@@ -27,7 +27,7 @@ EPOCHS = 6
 PLACES = {
     "between the two states": ("hypervisor.migration.migrate_market", False),
     "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
-    "before the block is committed": ("localnet.chain.tipset_entries", True),
+    "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
     "behind the commit": ("hypervisor.machine.Hypervisor.flush", True),
 }
 """What is called where the process dies, and whether it dies behind the call, in the block with the upgrade."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localnet.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, show_fil, tree_console
-from localnet.trace_report import told
+from localnet.traces.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, show_fil, tree_console
+from localnet.traces.trace_report import told
 from tests.localnet.traces import found, plain_call
 
 

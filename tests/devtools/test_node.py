@@ -24,7 +24,7 @@ from web3 import HTTPProvider, Web3
 from devtools.bindings.solidity import abi
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"

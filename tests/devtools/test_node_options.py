@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from devtools.cli.anvil_options import NOT_HERE
 from devtools.cli.main import app
 from devtools.cli.rpc_client import ask
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 from tests.conftest import data_file
 from tests.devtools.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT

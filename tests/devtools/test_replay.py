@@ -13,7 +13,7 @@ from devtools.cli.main import app
 from devtools.vectors.pool import run_all
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.replay import heights
+from localnet.chain.replay import heights
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock
 

@@ -12,8 +12,8 @@ import pytest
 
 from devtools.cli.trace_client import ask_trace
 from localnet import Network
-from localnet.node_client import NodeError
-from localnet.trace_report import told
+from localnet.fork.node_client import NodeError
+from localnet.traces.trace_report import told
 
 HASH = "0x" + "11" * 32
 Answering = Callable[[Any], str]

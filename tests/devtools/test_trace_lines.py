@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from devtools.cli.main import app
 from devtools.cli.trace_client import ask_places
 from localnet import Artifact, Network, TransactionFailed
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
 from tests.conftest import data_file, kinds
 from tests.devtools.test_trace_client import Answering, node

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app
 from localnet import Network
-from localnet.node_client import NodeClient, NodeError
+from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from tests.localnet.test_artifacts import PROJECT
 

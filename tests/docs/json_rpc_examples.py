@@ -17,7 +17,7 @@ from typing import Any, Final
 from hypervisor.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
-from localnet.contract import Artifact
+from localnet.contracts.contract import Artifact
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import Session

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from localnet.accounts import TEST_MNEMONIC
-from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.chain.base_fee import BLOCK_GAS_LIMIT
 from localnet.rpc import errors
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS

@@ -28,7 +28,7 @@ from bench.recorded import Record, finish, options
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.cli.rpc_client import ask
 from localnet.accounts import Account, accounts
-from localnet.node_client import NodeError
+from localnet.fork.node_client import NodeError
 from tests.conftest import fvm_data
 
 CHAIN_ID = 31_415_926

@@ -25,8 +25,8 @@ from hypervisor.types import (
 )
 from localnet import Network
 from localnet.accounts import Account
-from localnet.datacap import DATACAP_PER_BYTE, allocate
-from localnet.onboarding import PROVING_PERIOD, bitfield, unsealed_cid
+from localnet.miners.datacap import DATACAP_PER_BYTE, allocate
+from localnet.miners.onboarding import PROVING_PERIOD, bitfield, unsealed_cid
 from store.blockstore import get_object
 from store.codec import unlink
 from store.hamt import Hamt

@@ -13,12 +13,12 @@ import pytest
 from bridge.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.abi_entries import readable_interface
-from localnet.artifacts import ArtifactFolders, find_artifact
-from localnet.code_patterns import CodePattern
-from localnet.contract import Artifact
-from localnet.contract_state import code_of
-from localnet.source_maps import CodeMap, folder_reader
+from localnet.calls.contract_state import code_of
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.artifacts import ArtifactFolders, find_artifact
+from localnet.contracts.contract import Artifact
+from localnet.traces.code_patterns import CodePattern
+from localnet.traces.source_maps import CodeMap, folder_reader
 
 PROJECT = Path(__file__).resolve().parent / "projects" / "foundry"  # compiled by forge 1.7 with solc
 SOURCES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in ("src/Lib.sol", "src/Vault.sol")}
@@ -188,8 +188,8 @@ def test_what_is_no_artifact_is_left_out(content: bytes, tmp_path: Path) -> None
 
 
 def test_links_large_files_and_deep_folders_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.artifacts.LARGEST_FILE", 5_000)
-    monkeypatch.setattr("localnet.artifacts.MOST_FILES", 20)
+    monkeypatch.setattr("localnet.contracts.artifacts.LARGEST_FILE", 5_000)
+    monkeypatch.setattr("localnet.contracts.artifacts.MOST_FILES", 20)
     out = tmp_path / "out"
     out.mkdir()
     (out / "loop").symlink_to(out)

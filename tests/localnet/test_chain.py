@@ -13,11 +13,11 @@ from hypervisor.externs import ExternError
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
-from localnet.blocks import put_receipts, tipset_key
+from localnet.chain.blocks import put_receipts, tipset_key
+from localnet.chain.execution import begin_epoch
+from localnet.chain.externs import ChainExterns
+from localnet.chain.records import NullRound
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.execution import begin_epoch
-from localnet.externs import ChainExterns
-from localnet.records import NullRound
 from store.blockstore import StoreCorrupt, get_object
 from store.codec import unlink
 from store.memory import MemoryStore
@@ -217,7 +217,7 @@ class TestTime:
         # Init code that stores NUMBER and TIMESTAMP: 43 5f 55 42 60 01 55, and returns nothing.
         network.set_next_timestamp(START + 777)
         receipt = network.send(None, 0, bytes.fromhex("435f5542600155"))
-        from localnet.contract_state import storage_of
+        from localnet.calls.contract_state import storage_of
 
         address = network.address(receipt.contract_address or b"")
         target = Address.delegated(10, address)
@@ -325,7 +325,7 @@ class TestWaiting:
         assert network.trace(other).same
 
     def test_so_many_may_wait_and_no_more(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("localnet.mempool.MAX_WAITING", 2)
+        monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 2)
         network.automine = False
         for nonce in range(2):
             network.submit(_transfer(network, nonce))
@@ -351,7 +351,7 @@ def test_a_failure_in_the_middle_of_a_tipset_leaves_the_chain_as_it_was(
     def broken(*_: object) -> None:
         raise RuntimeError("the machine broke")
 
-    monkeypatch.setattr("localnet.chain.end_epoch", broken)
+    monkeypatch.setattr("localnet.chain.chain.end_epoch", broken)
     with pytest.raises(RuntimeError, match="the machine broke"):
         network.send(network.accounts[1], 5, gas_limit=5_000_000)
     monkeypatch.undo()
@@ -428,7 +428,7 @@ class TestFolders:
         # A process may be killed between the genesis state and the first tipset.
         from hypervisor import Hypervisor
         from localnet.accounts import accounts
-        from localnet.genesis import DEFAULT_BALANCE, network_genesis
+        from localnet.chain.genesis import DEFAULT_BALANCE, network_genesis
 
         Hypervisor.open(tmp_path / "chain", genesis=network_genesis(accounts(), DEFAULT_BALANCE)[0]).close()
         with Network(tmp_path / "chain") as network:

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet import Artifact, Network, TransactionFailed, failure_place, time_limit
-from localnet.call_request import CallRequest
+from localnet import Artifact, Network, TransactionFailed
+from localnet.calls.call_request import CallRequest
+from localnet.calls.contract_state import code_of
+from localnet.calls.overrides import AccountOverride, Overrides
+from localnet.chain.watching import GiveWay
 from localnet.console import Console
-from localnet.contract_state import code_of
-from localnet.overrides import AccountOverride, Overrides
 from localnet.rpc.node import Node
-from localnet.time_limit import explaining_time
-from localnet.trace_command import DEFAULT_URL
-from localnet.watching import GiveWay
+from localnet.traces import failure_place, time_limit
+from localnet.traces.time_limit import explaining_time
+from localnet.traces.trace_command import DEFAULT_URL
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.test_artifacts import PROJECT, SOURCES

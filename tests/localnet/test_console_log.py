@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from localnet.console_log import MOST_CHARACTERS, log_line
+from localnet.traces.console_log import MOST_CHARACTERS, log_line
 
 EXAMPLES = {
     "uint256": (7, "7"),

@@ -18,10 +18,10 @@ from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address
-from localnet.forking import Fork, Origin, find_fork_point
-from localnet.miner import Miner
-from localnet.node_client import NodeClient, NodeError
-from localnet.replay import heights, replay
+from localnet.chain.replay import heights, replay
+from localnet.fork.forking import Fork, Origin, find_fork_point
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from store.blockstore import BlockNotFound, StoreError

@@ -10,9 +10,9 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.genesis import Beginning
+from localnet.chain.genesis import Beginning
+from localnet.chain.retention import Housekeeper
 from localnet.given import octets, whole_number
-from localnet.retention import Housekeeper
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"

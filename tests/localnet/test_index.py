@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from localnet import Network, index
+from localnet import Network
 from localnet.bounded_cache import BoundedCache
-from localnet.index import ChainIndex
+from localnet.chain import index
+from localnet.chain.index import ChainIndex
 
 
 def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
 from localnet import CallFailed, Contract, Network, TransactionFailed
-from localnet.call_request import CallRequest
-from localnet.miner import Miner, SectorState
-from localnet.onboarding import PROVING_PERIOD, bitfield
-from localnet.simulate import call
+from localnet.calls.call_request import CallRequest
+from localnet.calls.simulate import call
+from localnet.miners.miner import Miner, SectorState
+from localnet.miners.onboarding import PROVING_PERIOD, bitfield
 from store.blockstore import get_object
 from store.codec import encode
 from tests.conftest import data_file
@@ -177,7 +177,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
 
 @pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
 def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.miner._MOST_SECTORS", 2)
+    monkeypatch.setattr("localnet.miners.miner._MOST_SECTORS", 2)
     with Network(bundle=bundle and data_file(bundle), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=5, claims=True)
         assert miner.sectors == (0, 1, 2, 3, 4)

@@ -13,7 +13,7 @@ import pytest
 
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
-from localnet.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.node_client import NodeClient, NodeError, shown_url
 
 
 @pytest.mark.parametrize(

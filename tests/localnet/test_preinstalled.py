@@ -10,7 +10,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.contract_state import code_of
+from localnet.calls.contract_state import code_of
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 
 CODE_HASHES = {  # what explorers and deployment scripts of many chains pin

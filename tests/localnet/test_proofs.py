@@ -11,7 +11,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.types import ActorID
 from localnet import Network
-from localnet.proofs import Proof, prove_account
+from localnet.calls.proofs import Proof, prove_account
 from store.cid import cid_of, split_cid
 from store.codec import decode, unlink
 from store.paths import PathAbsent, ProofError, verify

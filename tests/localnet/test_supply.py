@@ -8,7 +8,7 @@ from hypervisor.address import Address
 from hypervisor.genesis import REWARD_FUNDS
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, TokenAmount
 from localnet import Network
-from localnet.supply import Supply, supply_of
+from localnet.chain.supply import Supply, supply_of
 from store.blockstore import get_object
 from store.cid import Cid
 from tests.conftest import data_file, kinds

@@ -14,9 +14,9 @@ from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
-from localnet.contract import Artifact
-from localnet.trace import Trace, call_json
-from localnet.trace_words import NamedInterface, describe
+from localnet.contracts.contract import Artifact
+from localnet.traces.trace import Trace, call_json
+from localnet.traces.trace_words import NamedInterface, describe
 from store.cid import RAW, cid_of, show
 from store.codec import encode, link
 from tests.conftest import data_file

@@ -17,7 +17,7 @@ from bridge.printable import printable
 from bridge.traces.flame import MOST_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from localnet import Network, TransactionFailed
-from localnet.trace_report import PART_OF, flame, gas_words, told
+from localnet.traces.trace_report import PART_OF, flame, gas_words, told
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces import found, plain_call
 

@@ -14,10 +14,10 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet import CallFailed, Network
-from localnet.blocks import NOBODY
-from localnet.retention import chain_roots
-from localnet.trace import trace
-from localnet.upgrades import UpgradePlan
+from localnet.chain.blocks import NOBODY
+from localnet.chain.retention import chain_roots
+from localnet.chain.upgrades import UpgradePlan
+from localnet.traces.trace import trace
 from store.blockstore import get_object
 from store.codec import unlink
 from store.collector import Collector
@@ -153,7 +153,7 @@ def test_an_upgrade_whose_block_breaks_is_not_planned_any_more(old: Network, mon
         raise Fatal("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("localnet.chain.end_epoch", broken)
+        patch.setattr("localnet.chain.chain.end_epoch", broken)
         with pytest.raises(Fatal, match="a defect"):
             old.upgrade(28)
     old.mine(2)
@@ -214,7 +214,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
 
 def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("hypervisor.state_tree._PROGRESS", 10)
-    monkeypatch.setattr("localnet.upgrades._ACTORS_A_LINE", 20)
+    monkeypatch.setattr("localnet.chain.upgrades._ACTORS_A_LINE", 20)
     with Network(network=28, clock=Clock()) as network:
         network.upgrade(29, "own-v19")
     assert caplog.messages[0] == "the upgrade to nv29 has looked at 20 actors"

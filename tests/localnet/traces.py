@@ -1,4 +1,4 @@
-"""Call trees by hand, as `localnet.trace` writes them."""
+"""Call trees by hand, as `localnet.traces.trace` writes them."""
 
 from __future__ import annotations
 

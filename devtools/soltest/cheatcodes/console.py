@@ -15,7 +15,7 @@ from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
 from bridge.printable import printable
-from localnet.console_log import MOST_CHARACTERS, MOST_LINES, log_text
+from localnet.traces.console_log import MOST_CHARACTERS, MOST_LINES, log_text
 
 _ONE: Final = {
     "log": "string", "logs": "bytes", "log_address": "address", "log_bytes32": "bytes32", "log_int": "int256",

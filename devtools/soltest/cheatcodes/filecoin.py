@@ -31,10 +31,10 @@ from hypervisor.rules import FILECOIN
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
-from localnet.base_fee import BLOCK_GAS_LIMIT
+from localnet.chain.base_fee import BLOCK_GAS_LIMIT
 from localnet.controls import set_balance
-from localnet.datacap import grant_on
-from localnet.miner import FUNDS, WINDOW_PROOF, report_deposit
+from localnet.miners.datacap import grant_on
+from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
 from localnet.rules.filecoin import FilecoinRules
 from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Self, overload
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress
 from localnet.addresses import Target
-from localnet.typed_contract import (
+from localnet.contracts.typed_contract import (
     Chain,
     ContractError,
     ContractEvent,
@@ -26,7 +26,7 @@ from localnet.typed_contract import (
     Sending,
     TypedContract,
 )
-from localnet.typed_values import Structs
+from localnet.contracts.typed_values import Structs
 
 
 @dataclass(frozen=True, slots=True)

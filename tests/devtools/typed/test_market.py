@@ -11,11 +11,11 @@ from web3 import Web3
 from bridge.abi import AbiMismatch
 from bridge.addresses import EthAddress
 from localnet import CallFailed, Network, TransactionFailed
+from localnet.contracts.typed_contract import Chain
 from localnet.errors import NetworkError
 from localnet.testing import reverts
 from localnet.testing.web3_chain import TransactionReverted, Web3Chain
 from localnet.testing.web3_provider import NetworkProvider
-from localnet.typed_contract import Chain
 from tests.devtools.typed.market import (
     Closed,
     Marked,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.contract import Artifact
+from localnet.contracts.contract import Artifact
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client
 

@@ -9,7 +9,7 @@ import pytest
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network
-from localnet.miner import Miner
+from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
 from tests.localnet.conftest import Clock

@@ -16,7 +16,7 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.retention import Housekeeper
+from localnet.chain.retention import Housekeeper
 from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application

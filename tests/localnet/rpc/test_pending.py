@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from hypervisor.machine import Hypervisor
-from localnet import Network, pending
-from localnet.candidates import Candidate
-from localnet.execution import execute
-from localnet.records import Execution
+from localnet import Network
+from localnet.chain import pending
+from localnet.chain.candidates import Candidate
+from localnet.chain.execution import execute
+from localnet.chain.records import Execution
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY

@@ -8,7 +8,7 @@ import pytest
 from eth_account import Account as Oracle
 
 from localnet import Network
-from localnet.retention import forget_states
+from localnet.chain.retention import forget_states
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES

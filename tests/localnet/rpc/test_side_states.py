@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode, encode
 
-from localnet.side_states import SideStates
+from localnet.calls.side_states import SideStates
 from tests.localnet.rpc.conftest import Client, Failed
 
 CLIENT, OTHER = "0x" + "c1" * 20, "0x" + "c2" * 20

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Account, Network
-from localnet.execution import execute_one
+from localnet.chain.execution import execute_one
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client
@@ -109,7 +109,7 @@ def test_a_message_that_breaks_the_machine_takes_no_other_with_it(rpc: Client, m
             raise OSError("planted")
         return execute_one(machine, candidate)
 
-    monkeypatch.setattr("localnet.execution.execute_one", breaking)
+    monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
     raws = [
         raw(network, alice, network.nonce(alice), carol),
         broken,
@@ -130,7 +130,7 @@ def test_an_epoch_that_breaks_ends_the_attempt(rpc: Client, monkeypatch: pytest.
         raise OSError("planted")
 
     for part in ("end_epoch", "begin_epoch"):  # behind the messages, and before them
-        monkeypatch.setattr(f"localnet.chain.{part}", breaking)
+        monkeypatch.setattr(f"localnet.chain.chain.{part}", breaking)
         raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
         assert batch(rpc, *sends(raws)) == [-32603] * 2
         monkeypatch.undo()

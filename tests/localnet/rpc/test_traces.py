@@ -13,7 +13,7 @@ import pytest
 from bridge.addresses import EthAddress, create2_address, create_address, masked_id, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
-from localnet.contract import Artifact, Contract
+from localnet.contracts.contract import Artifact, Contract
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed

@@ -12,12 +12,12 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from localnet import Network, console
+from localnet.chain.watching import GiveWay
 from localnet.console import Console
-from localnet.node_client import NodeClient
+from localnet.fork.node_client import NodeClient
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, Worker
-from localnet.trace import trace
-from localnet.watching import GiveWay
+from localnet.traces.trace import trace
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
 _SOON = 20.0

@@ -1,0 +1,99 @@
+"""Proofs of accounts and storage slots: the blocks that lead from a state root to them.
+
+The state is no Merkle-Patricia trie but IPLD: a proof is the blocks on a path (`store.paths`), the root's first, and
+`store.paths.verify(root, path, blocks)` checks it without a store. That nothing is there is proved in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eth_hash.auto import keccak
+
+from bridge.evm_state import EvmState
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from localnet.calls.contract_state import contract_state, nonce_of, storage_of
+from store.cid import Cid, split_cid
+from store.paths import Path, Step, prove
+
+_ACTORS, _HEAD = Step("1"), Step("1")
+"""The actors of a state root, and the head of an actor."""
+_ADDRESS_MAP = Step("0")
+_STORAGE = Step("2")
+NO_CODE = keccak(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a path leads to: its blocks, in the order of reading."""
+
+    path: Path
+    blocks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotProof:
+    """A storage slot, its 32 bytes, and the proof of them; none where there is no contract."""
+
+    slot: int
+    value: bytes
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProof:
+    """What stands under an address in a state. Balance in attoFIL; `storage` is 32 zero bytes where there is none."""
+
+    root: Cid
+    balance: TokenAmount
+    nonce: int
+    code_hash: bytes
+    storage: bytes
+    proof: Proof
+    slots: tuple[SlotProof, ...]
+
+
+def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -> AccountProof:
+    """Prove the actor behind an address, and some of its storage slots; or that nobody has the address.
+
+    The actor's path names it by its ID; its tuple holds the f410 address. Where an address has no ID, the path is that
+    of the address in the init actor's table.
+    """
+    root, found = machine.root, machine.state_tree.lookup_id(address)
+    actor = None if found is None else machine.state_tree.get_actor(found)
+    if found is None:
+        path = _actor(INIT_ACTOR) / _HEAD / _ADDRESS_MAP / Step(address.to_bytes(), "HAMT5")
+    else:
+        path = _actor(found)
+    if actor is None:
+        return AccountProof(
+            root, TokenAmount(0), 0, bytes(32), bytes(32), _proof(machine, root, path), _no_slots(slots)
+        )
+    code_hash, storage, proved = NO_CODE, bytes(32), _no_slots(slots)
+    contract = contract_state(machine, actor)
+    if contract is not None and contract.storage is not None:
+        code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash
+        storage = split_cid(contract.storage).digest
+        proved = tuple(_slot(machine, root, path, address, slot) for slot in slots)
+    proof = _proof(machine, root, path)
+    return AccountProof(root, actor.balance, nonce_of(machine, address), code_hash, storage, proof, proved)
+
+
+def _slot(machine: Hypervisor, root: Cid, actor: Path, address: Address, slot: int) -> SlotProof:
+    path = actor / _HEAD / _STORAGE / Step(slot.to_bytes(32, "big"), "KAMT5")
+    return SlotProof(slot, storage_of(machine, address, slot), _proof(machine, root, path))
+
+
+def _no_slots(slots: Sequence[int]) -> tuple[SlotProof, ...]:
+    return tuple(SlotProof(slot, bytes(32), Proof(Path(), ())) for slot in slots)
+
+
+def _actor(actor: ActorID) -> Path:
+    return Path((_ACTORS, Step(Address.id(actor).to_bytes(), "HAMT5")))
+
+
+def _proof(machine: Hypervisor, root: Cid, path: Path) -> Proof:
+    return Proof(path, tuple(data for _, data in prove(machine.store, root, path)))

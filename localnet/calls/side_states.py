@@ -1,0 +1,269 @@
+"""Calls of precompiles in the name of contracts that another machine runs, on states beside the chain.
+
+forge runs contracts itself and knows no actors: its tests send here what a contract asks a Filecoin precompile
+(`localnet/solidity/FilecoinFork.sol`). Each call names the state that it begins with and learns the one that it leaves,
+so whoever keeps the names keeps the states, and what a test takes back is taken back here. Contracts run there and
+actors here: where an actor calls a contract, the caller is told to run it and to ask again with the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bridge.addresses import EthAddress, to_ethereum, to_filecoin
+from bridge.filecoin_call import encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import calldata_of
+from bridge.receipts import return_bytes
+from hypervisor.address import Address
+from hypervisor.call import Call, CallResult
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.state_tree import StateTree
+from hypervisor.tracing import CallNode, CallTrees
+from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.chain.base_fee import BLOCK_GAS_LIMIT
+from localnet.chain.chain import Chain
+from localnet.chain.records import Tipset
+from localnet.chain.supply import supply_of
+from localnet.controls import set_balance, set_code
+from store.blockstore import BlockNotFound
+from store.cid import Cid, show
+from store.codec import encode
+
+if TYPE_CHECKING:
+    from hypervisor.call_manager import CallManager
+    from hypervisor.events import StampedEvent
+
+MOST_KEPT: Final = 256 << 20
+"""Bytes of blocks that are kept for states beside the chain; beyond that all of them are forgotten."""
+
+_FIRST_EXPORTED: Final = 1 << 10
+"""Methods below are between a contract's actor and the machine's own parts: no contract's code answers them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractAnswer:
+    """What a contract answered where it runs: `output` is what it returned or reverted with."""
+
+    success: bool
+    output: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SideCall:
+    """What a contract asks of a precompile. Balance in attoFIL, time in Unix seconds.
+
+    `contracts` and `accounts` are addresses that are in use where the contract runs and may be unknown here; `answers`
+    those of contracts to earlier asks of this same call.
+    """
+
+    state: Cid
+    precompile: EthAddress
+    data: bytes
+    sender: EthAddress
+    balance: TokenAmount
+    read_only: bool
+    epoch: ChainEpoch
+    time: int
+    contracts: Sequence[EthAddress] = ()
+    accounts: Sequence[EthAddress] = ()
+    answers: Sequence[ContractAnswer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractAsk:
+    """A contract that has to be run elsewhere before the call can go on."""
+
+    contract: EthAddress
+    caller: EthAddress
+    calldata: bytes
+    value: TokenAmount
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """An address whose balance the call changed, in attoFIL."""
+
+    address: EthAddress
+    before: TokenAmount
+    after: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class SideAnswer:
+    """What became of a call: `success` and `output` as the calling opcode sees them, or what it needs first."""
+
+    state: Cid
+    success: bool = False
+    output: bytes = b""
+    changes: tuple[BalanceChange, ...] = ()
+    ask: ContractAsk | None = None
+
+
+class SideStates:
+    """The states beside a chain. One thread at a time."""
+
+    def __init__(self, chain: Chain, most_kept: int = MOST_KEPT) -> None:
+        self._chain, self._most_kept = chain, most_kept
+        self._ground: Hypervisor | None = None
+        self._kept = 0
+
+    def begin(self, tipset: Tipset) -> Cid:
+        """The name of the state after a block."""
+        machine = self._chain.machine_at(tipset)
+        root = machine.root
+        self._keep(machine, root)
+        return root
+
+    def call(self, call: SideCall) -> SideAnswer:
+        """Carry a call out. Raises InvalidInput for a state that is not kept, and for what cannot be done."""
+        machine = self._machine(call)
+        _prepare(machine, call)
+        before = StateTree(machine.store, machine.root)
+        contracts, trees = _Contracts(machine, call), CallTrees()
+        machine.interceptor, machine.tracer = contracts, trees
+        message = Message(
+            to_filecoin(call.sender), Address.id(SYSTEM_ACTOR), method=INVOKE_EVM, params=encode(call.data),
+            gas_limit=Gas(BLOCK_GAS_LIMIT),
+        )  # fmt: skip
+        result = machine.apply_implicit(message)
+        if contracts.ask is not None:
+            if contracts.ask.value:
+                raise InvalidInput(f"an actor sends {contracts.ask.value} attoFIL with a call of a contract's method")
+            return SideAnswer(call.state, ask=contracts.ask)
+        if result.fatal is not None:
+            raise result.fatal
+        if result.exit_code != ExitCode.OK:  # out of gas
+            return SideAnswer(call.state)
+        returned = return_bytes(message, result.receipt)
+        root = machine.root
+        self._keep(machine, root)
+        return SideAnswer(root, returned[31] == 1, returned[32:], tuple(_changes(before, machine, trees.roots)))
+
+    def _machine(self, call: SideCall) -> Hypervisor:
+        """A machine at the state that a call begins with, in the block that it names."""
+        chain = self._chain
+        tipset = chain.index.tipset_before(min(call.epoch, chain.head.height)) or chain.head
+        try:
+            machine = self._own_ground().fork(call.state)
+        except BlockNotFound:
+            raise InvalidInput(f"the state {show(call.state)} is not kept here, or not any more: begin again") from None
+        machine.advance(
+            epoch=call.epoch,
+            timestamp=call.time,
+            base_fee=tipset.base_fee,
+            circulating_supply=supply_of(machine, chain.record.vested).circulating,
+            network=network_version(chain.record.upgrades.version_at(tipset.height)),
+        )
+        return machine
+
+    def _own_ground(self) -> Hypervisor:
+        if self._ground is None or self._kept > self._most_kept:
+            self._ground, self._kept = self._chain.machine.fork(), 0
+        return self._ground
+
+    def _keep(self, machine: Hypervisor, root: Cid) -> None:
+        blocks = machine.store.reachable(root)
+        self._own_ground().base.put_many(blocks)
+        self._kept += sum(len(data) for _, data in blocks)
+
+
+class _Contracts:
+    """Stands before the contracts (`hypervisor.interception`): none of them runs here but the one that asks."""
+
+    armed = True
+    watched: frozenset[bytes] = frozenset()
+
+    def __init__(self, machine: Hypervisor, call: SideCall) -> None:
+        self._machine, self._read_only = machine, call.read_only
+        self._answers, self._begun = iter(call.answers), False
+        self.ask: ContractAsk | None = None
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        """Let actors be called; give contracts the answers that are known, and note what is asked next."""
+        if not self._begun:
+            self._begun = True
+            return proceed(replace(call, read_only=call.read_only or self._read_only))
+        address = self._contract(calls, call)
+        if address is None or self.ask is not None:
+            return proceed(call)
+        answer = next(self._answers, None)
+        if answer is not None:
+            set_code(self._machine, to_filecoin(address), _canned(answer))
+            return proceed(call)
+        self.ask = ContractAsk(address, _name(calls.tree, call.from_), _calldata(call), call.value, call.read_only)
+        return CallResult(ExitCode.SYS_ASSERTION_FAILED, message="a contract must run elsewhere first")
+
+    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+        """Events are part of no answer."""
+
+    def _contract(self, calls: CallManager, call: Call) -> EthAddress | None:
+        """The address of the contract whose code a call would run."""
+        if call.method < _FIRST_EXPORTED:
+            return None
+        actor = calls.tree.lookup_id(call.to)
+        state = None if actor is None else calls.tree.get_actor(actor)
+        if actor is None or state is None or state.code != self._machine.manifest.code("evm"):
+            return None
+        return to_ethereum(actor, state.delegated_address)
+
+
+def _prepare(machine: Hypervisor, call: SideCall) -> None:
+    """Make the actors that are in use elsewhere; the caller's code does nothing but ask the precompile."""
+    for address in (*call.contracts, call.sender):
+        set_code(machine, to_filecoin(address), _asking(call.precompile))
+    for address in call.accounts:
+        filecoin = to_filecoin(address)
+        set_balance(machine, filecoin, machine.balance(filecoin))
+    set_balance(machine, to_filecoin(call.sender), call.balance)
+
+
+def _asking(precompile: EthAddress) -> bytes:
+    """Code that delegates its calldata to a precompile, and returns a word of success and what came back."""
+    ask = bytes.fromhex("365f5f375f5f365f73") + precompile + bytes.fromhex("5af4")
+    return ask + bytes.fromhex("5f523d5f60203e3d6020015ff3")
+
+
+def _canned(answer: ContractAnswer) -> bytes:
+    """Code that gives an answer to every call."""
+    end = b"\xf3" if answer.success else b"\xfd"
+    return b"\x63" + len(answer.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + answer.output
+
+
+def _calldata(call: Call) -> bytes:
+    """What the code of the called contract is given."""
+    codec, data = (0, b"") if call.params is None else (call.params.codec, call.params.data)
+    if call.method == INVOKE_EVM:
+        return calldata_of(codec, data) if data else b""
+    return encode_method_calldata(call.method, codec, data)
+
+
+def _changes(before: StateTree, machine: Hypervisor, roots: Sequence[CallNode]) -> list[BalanceChange]:
+    """The balances of those who took part in the calls, where they are others than before."""
+    tree, nodes, parts = machine.state_tree, list(roots), dict[ActorID, None]()
+    for node in nodes:
+        nodes.extend(node.calls)
+        for actor in (node.start.from_, node.actor, tree.lookup_id(node.start.to)):
+            if actor is not None:
+                parts[actor] = None
+    found = []
+    for actor in parts:
+        old, new = (
+            TokenAmount(0 if state is None else state.balance)
+            for state in (before.get_actor(actor), tree.get_actor(actor))
+        )
+        if old != new:
+            found.append(BalanceChange(_name(tree, actor), old, new))
+    return found
+
+
+def _name(tree: StateTree, actor: ActorID) -> EthAddress:
+    state = tree.get_actor(actor)
+    return to_ethereum(actor, None if state is None else state.delegated_address)

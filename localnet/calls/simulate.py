@@ -1,0 +1,158 @@
+"""Calls and gas estimates: messages that are executed and taken back.
+
+A call may come from anybody: an account that does not exist yet, a contract. An estimate runs the message as a block
+would: what was used, with the rules' headroom, is tried out, and searched for where it does not suffice. How a request
+is executed is the rules' (`localnet.rules`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import Tracer
+from hypervisor.types import Gas
+from localnet.calls.call_request import CallRequest
+from localnet.calls.overrides import NONE, Overrides, supposed
+from localnet.chain.candidates import Candidate
+from localnet.chain.execution import apply_waiting
+from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
+from localnet.rules import Answered, Rules, rules_of
+from localnet.traces.time_limit import OutOfTime, TimeLimit, explaining_time
+
+T = TypeVar("T")
+
+
+def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
+    """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
+    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
+    with supposed(machine, overrides):
+        return _succeed(rules, _with_reason(machine, lambda: rules.ask(machine, request)))
+
+
+def listened(
+    machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T], overrides: Overrides = NONE
+) -> T:
+    """What `read` answers after a call with a tracer, before the call is taken back.
+
+    The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `supposed`.
+    """
+    rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
+    with supposed(machine, overrides):
+        before, machine.tracer = machine.tracer, rules.heard(tracer)
+        try:
+            fatal = rules.ask(machine, request).result.fatal
+        finally:
+            machine.tracer = before
+        if fatal is not None:
+            raise fatal
+        return read()
+
+
+def tried(machine: Hypervisor, request: CallRequest) -> ApplyResult:
+    """What would come of the request in a block, whether it fails or not."""
+    result = _trial_run(machine, request, _highest(machine, request)).result
+    if result.fatal is not None:
+        raise result.fatal
+    return result
+
+
+def estimate(
+    machine: Hypervisor, request: CallRequest, pending: Sequence[Candidate] = (), overrides: Overrides = NONE
+) -> Gas:
+    """A gas limit that suffices for the message after the sender's `pending` ones.
+
+    Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `supposed`.
+    """
+    with supposed(machine, overrides):
+        rules = rules_of(machine)
+        apply_waiting(machine, pending)
+        highest = _highest(machine, request)
+        first = _with_reason(machine, lambda: _trial_run(machine, request, highest))
+        _check_allowance(rules, first, highest)
+        _succeed(rules, first)
+        limit = _with_headroom(rules, first.result.gas_used, highest)
+        if limit == highest or _suffices(machine, request, limit):
+            return limit
+        return _with_headroom(rules, _search(machine, request, limit, highest), highest)
+
+
+def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -> Gas:
+    """The smallest limit that suffices, as exact as the rules have it; `low` does not, `highest` does."""
+    accuracy = rules_of(machine).accuracy
+    high = Gas(min(2 * low, highest))
+    while high < highest and not _suffices(machine, request, high):
+        low, high = high, Gas(min(2 * high, highest))
+    while high - low > max(1, high // accuracy):
+        middle = Gas((low + high) // 2)
+        low, high = (low, middle) if _suffices(machine, request, middle) else (middle, high)
+    return high
+
+
+def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
+    try:
+        return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
+    except TransactionRefused as refused:  # less than a transaction must have, as what is left behind a refund may be
+        if refused.reason != "gas":
+            raise
+        return False
+
+
+def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
+    rules = rules_of(machine)
+    limit = min(rules.transaction_gas_limit(machine), rules.request_gas_cap)
+    return limit if request.gas is None or request.gas > limit else request.gas
+
+
+def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+    """The message as a block would execute it, without fees; taken back."""
+    with machine.trial():
+        return rules_of(machine).attempt(machine, request, limit)
+
+
+def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
+    """How an execution ends. A revert without a word is executed once more, call by call, for what a callee failed of.
+
+    That takes no longer than any explanation may; the answer is then without the reason.
+    """
+    rules, begin = rules_of(machine), time.monotonic()
+    with machine.trial():  # the second one begins at the same state
+        answered = run()
+    result = answered.result
+    is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
+    if rules.keeps_all_reasons or not is_silent or machine.tracer is not None:
+        return answered
+    machine.tracer = rules.heard(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
+    try:
+        return run()
+    except OutOfTime:
+        return answered
+    finally:
+        machine.tracer = None
+
+
+def _succeed(rules: Rules, answered: Answered) -> bytes:
+    result, data = answered.result, answered.data
+    if result.fatal is not None:
+        raise result.fatal
+    if result.exit_code != ExitCode.OK:
+        text = rules.failure_text(result.exit_code, data, result.message, result.reason)
+        raise CallFailed(result.exit_code, data, result.message, text)
+    return data
+
+
+def _check_allowance(rules: Rules, answered: Answered, highest: Gas) -> None:
+    """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
+    result = answered.result
+    text = rules.allowance_text(highest)
+    if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:
+        raise AllowanceExceeded(result.exit_code, answered.data, result.message, text)
+
+
+def _with_headroom(rules: Rules, gas: int, highest: int) -> Gas:
+    numerator, denominator = rules.headroom
+    return Gas(min(gas * numerator // denominator, highest))

@@ -1,0 +1,288 @@
+"""Blocks that are executed one on the other, and forgotten: what `eth_simulateV1` tells.
+
+Each block is one that this network could make: null rounds before it get their cron, its own cron and reward come
+behind its calls. A call may come from anybody. Without validation it pays no gas, and its nonce is not looked at.
+Rules: execution-apis, the notes on eth_simulateV1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from bridge.addresses import EthAddress, to_ethereum, to_filecoin
+from bridge.events import Log, entries_to_log
+from bridge.receipts import EmittedLog
+from bridge.transaction_messages import message_from
+from bridge.transactions import Transaction
+from hypervisor.errors import HypervisorError
+from hypervisor.events import EventEntry
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
+from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.calls.contract_state import nonce_of
+from localnet.calls.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
+from localnet.chain.admission import impersonated
+from localnet.chain.block_settings import BlockSettings
+from localnet.chain.candidates import Candidate
+from localnet.chain.chain import Chain
+from localnet.chain.execution import begin_epoch, end_epoch, execute_one
+from localnet.chain.records import Execution, Tipset
+from localnet.errors import TransactionRefused
+from localnet.rules import rules_of
+from localnet.rules.filecoin import sender_of
+from store.buffered import BufferedStore
+from store.memory import MemoryStore
+
+MOST_BLOCKS: Final = 256
+"""Heights that a simulation may go above the block that it stands on."""
+
+TRANSFERS: Final = EthAddress(b"\xee" * 20)
+"""Who seems to have emitted the logs of transfers."""
+
+_TRANSFER: Final = bytes(keccak(b"Transfer(address,address,uint256)"))
+_NO_FEE: Final = TokenAmount(0)
+
+_REFUSALS: Final = {"fee": -38012, "gas": -38013, "funds": -38014, "size": -38025}
+"""The specification's numbers by the reason of a transaction that is refused."""
+_REJECTED: Final = -32003
+
+
+class SimulationRefused(HypervisorError):
+    """A simulation that cannot be run; `code` is the specification's number of the reason."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCall:
+    """A call of a simulated block; gas and nonce are found where they are None. Fees in attoFIL per gas."""
+
+    sender: EthAddress
+    transaction: Transaction
+    gas: Gas | None
+    nonce: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCalls:
+    """A block to simulate: what is supposed of it and of accounts, and its calls."""
+
+    calls: Sequence[SimulatedCall] = ()
+    accounts: Mapping[EthAddress, AccountOverride] | None = None
+    block: BlockOverride = SAME_BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedBlock:
+    """A block that was simulated: its parent, itself, its executions, and the logs of each, in order."""
+
+    parent: Tipset
+    tipset: Tipset
+    executions: tuple[Execution, ...]
+    logs: tuple[tuple[EmittedLog, ...], ...]
+
+
+def simulate_blocks(
+    chain: Chain, base: Tipset, blocks: Sequence[BlockCalls], *, validation: bool = False, transfers: bool = False
+) -> list[SimulatedBlock]:
+    """Execute blocks on top of a tipset, with nothing kept.
+
+    With `validation` calls need nonce, fees and funds as transactions do; with `transfers` every transfer of value is
+    a log, too. Raises SimulationRefused, and the errors of `override_accounts`.
+    """
+    machine = chain.machine_before(base, base.state)
+    room = chain.rules.block_gas_limit
+    if not chain.rules.has_null_rounds:
+        blocks = _without_gaps(base, blocks)
+    parent, done, left = base, list[SimulatedBlock](), chain.rules.request_gas_cap
+    for block in blocks:
+        height, time = _place(base, parent, block.block, chain.rules.simulated_block_time)
+        base_fee = block.block.base_fee
+        if base_fee is None:
+            base_fee = parent.next_base_fee if validation else _NO_FEE
+        parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
+        begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
+        chain.rules.suppose(machine, block.block)
+        override_accounts(machine, block.accounts or {})
+        room = room if block.block.gas_limit is None else block.block.gas_limit
+        simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
+        left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow
+        done.append(simulated)
+        parent = simulated.tipset
+    return done
+
+
+def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettings:
+    """Those of a block: what it supposes, and else what a block after the base would have, as in geth."""
+    usual = base.next_settings if parent is base else base.next_settings.of_the_next_block()
+    return replace(
+        usual,
+        coinbase=usual.coinbase if block.coinbase is None else block.coinbase,
+        gas_limit=usual.gas_limit if block.gas_limit is None else block.gas_limit,
+        randomness=usual.randomness if block.randomness is None else block.randomness,
+    )
+
+
+def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls]:
+    """The blocks with an empty one at each height between them. Raises SimulationRefused."""
+    filled, height = list[BlockCalls](), base.height
+    for block in blocks:
+        number = height + 1 if block.block.number is None else block.block.number
+        if number > base.height + MOST_BLOCKS:
+            raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {number}")
+        filled += [BlockCalls()] * (number - height - 1)
+        filled.append(block)
+        height = ChainEpoch(number)
+    return filled
+
+
+def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
+    """Height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
+    height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
+    if height <= parent.height:
+        raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
+    if height > base.height + MOST_BLOCKS:
+        raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {height}")
+    time = parent.timestamp + later if block.time is None else block.time
+    if time <= parent.timestamp:
+        raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
+    return height, time
+
+
+class _Block:
+    """One block while its calls are executed."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        machine: Hypervisor,
+        parent: Tipset,
+        height: ChainEpoch,
+        time: int,
+        room: Gas,
+        left: Gas,
+        validation: bool,
+        transfers: bool,
+    ) -> None:
+        self._chain = chain
+        self._machine, self._parent, self._height, self._time = machine, parent, height, time
+        self._validation, self._transfers = validation, transfers
+        self._rules = rules_of(machine)
+        self._room, self._left = room, left
+
+    def run(self, calls: Sequence[SimulatedCall]) -> SimulatedBlock:
+        """Execute the calls and end the epoch."""
+        executions: list[Execution] = []
+        logs: list[tuple[EmittedLog, ...]] = []
+        tips = 0
+        for call in calls:
+            candidate = self._candidate(call)
+            recorder = Recorder() if self._transfers else None
+            self._machine.tracer = None if recorder is None else self._rules.heard(recorder)
+            try:
+                execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
+            except TransactionRefused as refused:
+                raise _refused(refused) from None
+            finally:
+                self._machine.tracer = None
+            self._room = Gas(self._room - execution.receipt.gas_used)
+            self._left = Gas(max(0, self._left - execution.receipt.gas_used))
+            tips += tip
+            executions.append(execution)
+            logs.append(
+                tuple(execution.logs() if recorder is None else _with_transfers(self._machine, recorder.events))
+            )
+        end_epoch(self._machine, self._chain.producer, tips)
+        blocks = BufferedStore(MemoryStore())
+        tipset = self._chain.assemble(self._machine, blocks, self._parent, self._height, self._time, executions)
+        return SimulatedBlock(self._parent, tipset, tuple(executions), tuple(logs))
+
+    def _candidate(self, call: SimulatedCall) -> Candidate:
+        """The message of a call. Raises SimulationRefused."""
+        machine, sender = self._machine, to_filecoin(call.sender)
+        gas = min(self._room, self._rules.transaction_gas_limit(machine)) if call.gas is None else call.gas
+        if gas > self._room:
+            raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
+        if not self._left:
+            raise SimulationRefused(
+                -38026, f"the calls have used up the {self._rules.request_gas_cap:,} gas of a request"
+            )
+        gas = min(gas, self._left)
+        sender_of(machine, sender)
+        expected = nonce_of(machine, sender)
+        nonce = call.nonce if self._validation and call.nonce is not None else expected
+        given = call.transaction
+        fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
+        transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
+        candidate = impersonated(machine, message_from(transaction, sender))
+        if self._validation:
+            self._validate(candidate, expected)
+        self._check_funds(candidate)
+        return candidate
+
+    def _validate(self, candidate: Candidate, expected: int) -> None:
+        message = candidate.bare
+        if message.nonce < expected:
+            raise SimulationRefused(-38010, f"nonce too low: next nonce {expected}, tx nonce {message.nonce}")
+        if message.nonce > expected:
+            raise SimulationRefused(-38011, f"nonce too high: next nonce {expected}, tx nonce {message.nonce}")
+        try:
+            self._rules.check(self._machine, candidate, self._parent.next_base_fee)
+        except TransactionRefused as refused:
+            raise _refused(refused) from None
+
+    def _check_funds(self, candidate: Candidate) -> None:
+        actor = self._machine.actor(candidate.bare.from_)
+        pays = actor is None or self._rules.standing(self._machine, actor).sends
+        needed, balance = candidate.most if pays else candidate.bare.value, 0 if actor is None else actor.balance
+        if balance < needed:
+            raise SimulationRefused(
+                -38014,
+                f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
+                f"the call may cost {needed}",
+            )
+
+
+def _refused(refused: TransactionRefused) -> SimulationRefused:
+    return SimulationRefused(_REFUSALS.get(refused.reason, _REJECTED), str(refused))
+
+
+def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[EmittedLog]:
+    """The logs of a message in the order of its execution, with one for each transfer; none of what was reverted."""
+    logs: list[EmittedLog] = []
+    marks: list[int] = []
+    for event in events:
+        match event:
+            case CallStarted():
+                marks.append(len(logs))
+                if event.value:
+                    logs.append(_transfer(machine, event))
+            case CallEnded():
+                mark = marks.pop()
+                if event.exit_code or event.error:
+                    del logs[mark:]
+            case EventEmitted():
+                log = entries_to_log(tuple(EventEntry(*entry) for entry in event.entries))
+                if log is not None:
+                    logs.append(EmittedLog(_shown(machine, event.emitter), log))
+            case _:
+                pass
+    return logs
+
+
+def _transfer(machine: Hypervisor, call: CallStarted) -> EmittedLog:
+    receiver = machine.state_tree.lookup_id(call.to)
+    ends = [_shown(machine, call.from_), TRANSFERS if receiver is None else _shown(machine, receiver)]
+    topics = (_TRANSFER, *(bytes(12) + address for address in ends))
+    return EmittedLog(TRANSFERS, Log(topics, call.value.to_bytes(32, "big")))
+
+
+def _shown(machine: Hypervisor, actor: ActorID) -> EthAddress:
+    state = machine.state_tree.get_actor(actor)
+    return to_ethereum(actor, None if state is None else state.delegated_address)

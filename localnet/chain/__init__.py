@@ -1,0 +1,1 @@
+"""A chain of tipsets: how blocks are made, executed, kept and found again."""

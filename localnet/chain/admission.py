@@ -1,0 +1,141 @@
+"""Whether the network takes a message: signature, chain, fees, gas, nonce, funds, in words that Ethereum's tools know.
+
+What is refused here changes nothing and costs nothing. Rules: lotus chain/messagepool and the checks of Ethereum's
+nodes, whose phrases ("nonce too low", "insufficient funds") libraries look for.
+"""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress
+from bridge.params import CREATE_EXTERNAL_METHOD
+from bridge.transaction_messages import from_signed_message
+from bridge.transaction_parsing import WITHOUT_BLOBS, parse_transaction
+from bridge.transactions import SignedTransaction, TransactionError
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.signatures import verify_bls, verify_secp256k1
+from hypervisor.types import EAM_ACTOR, TokenAmount
+from localnet.addresses import shown_address
+from localnet.chain.candidates import Candidate
+from localnet.chain.records import IMPERSONATED, NATIVE
+from localnet.errors import TransactionRefused
+from localnet.rules import rules_of
+from store.cid import show
+
+_NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
+_MAX_VALUE = 2_000_000_000 * 10**18
+
+
+def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
+    """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
+    if len(raw) > rules_of(machine).largest_transaction:  # before millions of items are decoded
+        raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
+    try:
+        signed = parse_transaction(raw, WITHOUT_BLOBS)
+        signed.transaction.check()
+        return from_transaction(machine, signed, signed.sender())
+    except (TransactionError, AddressError) as error:
+        raise TransactionRefused("invalid", str(error)) from None
+
+
+def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: EthAddress) -> Candidate:
+    """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
+    transaction, chain_id = signed.transaction, machine.context.chain_id
+    if transaction.chain_id is not None and transaction.chain_id != chain_id:
+        raise TransactionRefused(
+            "chain", f"invalid chain id for signer: have {transaction.chain_id}, this network is {chain_id}"
+        )
+    try:
+        message = rules_of(machine).carried(signed, sender)
+    except TransactionError as error:
+        raise TransactionRefused("invalid", str(error)) from None
+    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
+
+
+def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
+    """The candidate of a signed Filecoin message. Raises TransactionRefused."""
+    message, signature = signed.message, signed.signature
+    _require_unsigned_amounts(message)
+    if signature.type is SignatureType.DELEGATED:
+        chain_id = machine.context.chain_id
+        try:
+            carried = from_signed_message(signed, chain_id)
+            sender = carried.sender()
+        except TransactionError as error:
+            raise TransactionRefused("invalid", str(error)) from None
+        candidate = from_transaction(machine, carried, sender)
+        if candidate.bare.from_ != message.from_:
+            raise TransactionRefused("signature", f"the signature is not that of {message.from_}")
+        return candidate
+    verify = verify_bls if signature.type is SignatureType.BLS else verify_secp256k1
+    if not verify(signature.data, message.from_, message.cid()):
+        raise TransactionRefused("signature", f"the signature of message {show(message.cid())} is not its sender's")
+    digest = bytes(signed.cid()[-32:])
+    return Candidate(digest, NATIVE, signed, shown_address(machine, message.from_), _receiver(machine, message))
+
+
+def impersonated(machine: Hypervisor, message: Message) -> Candidate:
+    """The candidate of a message that nobody signed. Raises TransactionRefused."""
+    _require_unsigned_amounts(message)
+    signed = SignedMessage(message, _NO_SIGNATURE)
+    digest = bytes(signed.cid()[-32:])
+    return Candidate(digest, IMPERSONATED, signed, shown_address(machine, message.from_), _receiver(machine, message))
+
+
+def _require_unsigned_amounts(message: Message) -> None:
+    """A native message writes its amounts with a sign: a negative tip would make money, and no transaction has one."""
+    amounts = {"value": message.value, "gas fee cap": message.gas_fee_cap, "gas premium": message.gas_premium}
+    for name, amount in amounts.items():
+        if amount < 0:
+            raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
+
+
+def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
+    """The checks that hold for a message of any kind. Raises TransactionRefused."""
+    message = candidate.bare
+    rules_of(machine).check(machine, candidate, base_fee)
+    if not 0 <= message.value <= _MAX_VALUE:
+        raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
+    _check_sender(machine, candidate)
+
+
+def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
+    """Raises TransactionRefused for a fee cap below what was set as the least one, in attoFIL per gas."""
+    if least is not None and candidate.bare.gas_fee_cap < least:
+        raise TransactionRefused(
+            "underpriced",
+            f"transaction underpriced: fee cap {candidate.bare.gas_fee_cap}, the node takes at least {least}",
+        )
+
+
+def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
+    """Raises TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
+    balance = machine.balance(sender)
+    if balance < needed:
+        raise TransactionRefused(
+            "funds",
+            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance} attoFIL, "
+            f"the transaction may cost {needed}",
+        )
+
+
+def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
+    message = candidate.bare
+    actor = machine.actor(message.from_)
+    sender = None if actor is None else rules_of(machine).standing(machine, actor)
+    nonce = 0 if sender is None else sender.nonce
+    pays = sender is None or sender.sends
+    if not pays and candidate.kind != IMPERSONATED:
+        raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
+    if message.nonce < nonce:
+        raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
+    check_funds(machine, message.from_, candidate.sender, candidate.most if pays else message.value)
+
+
+def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
+    """The receiver as Ethereum's tools are shown it: none where a contract is created."""
+    if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
+        return None
+    return shown_address(machine, message.to)

@@ -1,0 +1,425 @@
+"""The chain: makes tipsets of messages, executes them, and commits block, receipts, index, state and head at once.
+
+A tipset is executed when it is made; its state root and receipts are named by the next header, as on the network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from bridge.receipts import EMPTY_BLOOM, bloom
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.events import StampedEvent, put_events
+from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.message import Message, SignatureType
+from hypervisor.network_versions import network_version
+from hypervisor.opening import learn_actors
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.bounded_cache import BoundedCache
+from localnet.chain.base_fee import GasBid
+from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.chain.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
+from localnet.chain.candidates import Candidate
+from localnet.chain.execution import begin_epoch, end_epoch, enter_settings, execute
+from localnet.chain.externs import ChainExterns
+from localnet.chain.genesis import NetworkRecord
+from localnet.chain.index import (
+    ChainIndex,
+    chain_ids_entries,
+    changed_entries,
+    head_entries,
+    network_entries,
+    tipset_entries,
+)
+from localnet.chain.records import GENESIS_PARENT, Execution, Tipset
+from localnet.chain.supply import supply_of
+from localnet.chain.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
+from localnet.chain.watching import Watcher
+from localnet.errors import TransactionRefused
+from localnet.fork.forking import ForkPoint, Origin
+from localnet.rules import Rules, rules_of
+from store.blockstore import Blockstore
+from store.buffered import BufferedStore
+from store.cid import Cid
+from store.memory import MemoryStore
+
+_KEPT_SUPPLIES: Final = 1_000
+"""Of so many of the newest states the circulating supply is remembered."""
+
+
+class Chain:
+    """The tipsets up to the head, and the machine at the head's state."""
+
+    def __init__(
+        self,
+        machine: Hypervisor,
+        externs: ChainExterns,
+        record: NetworkRecord,
+        timestamp: int,
+        origin: Origin | None = None,
+    ) -> None:
+        """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
+
+        `origin` is the node that the network was forked from: the chain begins behind a tipset of that one.
+        """
+        self.machine = machine
+        self.watchers: list[Watcher] = []
+        self.deferred = False
+        """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+        self.default_gas_limit: Gas | None = None
+        """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+        self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
+        self.making_took = 0.0
+        """Seconds that the head took to be made, if this process made it."""
+        self.executing: Candidate | None = None
+        """The message that is being executed, or in which the last tipset that failed broke."""
+        self.refused: list[tuple[Candidate, TransactionRefused]] = []
+        """What the last tipset left out because no block may hold it any more, and why."""
+        self.index = ChainIndex(machine.base)
+        externs.attach(self.index, origin)
+        self._externs = externs
+        known = self.index.network()
+        self.record = known or record
+        if known is None or self.index.head < 0:
+            self._begin(timestamp, None if origin is None else origin.point)
+        self.head = self.index.tipset(self.index.head)
+        if self.head.next_settings == DEFAULT_SETTINGS:  # of a folder that an older program wrote
+            self.head = replace(self.head, next_settings=self.rules.first_settings(machine))
+        self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
+        self.producer = producer_of(machine.base, self.head.block)
+        self._enter(self.head)
+
+    @property
+    def rules(self) -> Rules:
+        """What differs between sets of rules."""
+        return rules_of(self.machine)
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, or its parent where execution is deferred."""
+        if not self.deferred or self.head.parent == GENESIS_PARENT:
+            return self.head
+        return self.index.tipset(self.head.parent)
+
+    # --- making tipsets ---------------------------------------------------------------------------------------
+
+    def produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0) -> Tipset:
+        """Execute a tipset after the head and commit it; null rounds come before it.
+
+        Candidates that cannot be executed now (nonce, funds, fee cap) are left out: the tipset's `transactions` says
+        which are in. Raises Fatal, and the store's errors, with the chain as it was.
+        """
+
+        def make() -> Tipset:
+            return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
+
+        # Each message of such a block would go to a thread that is fit for its guests, and back.
+        return self.machine.stacks.at_home(make) if self.rules.has_filecoin_blocks else make()
+
+    def _applied(self, make: Callable[[], Tipset]) -> Tipset:
+        """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
+        started = time.monotonic()
+        with self._undone_on_failure(self.machine.snapshot()):
+            tipset = make()
+        self.making_took = time.monotonic() - started
+        for watcher in tuple(self.watchers):
+            watcher.applied(tipset)
+        return tipset
+
+    @contextmanager
+    def _undone_on_failure(self, before: Snapshot) -> Iterator[None]:
+        """Where what is done inside fails (a commit, too), the chain is as it was, and its machine at `before`."""
+        head, record, producer = self.head, self.record, self.producer
+        try:
+            yield
+        except BaseException:
+            self.head, self.index.head, self.record, self.producer = head, head.height, record, producer
+            self.machine.restore(before)
+            self._enter(head)
+            raise
+
+    def _produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int) -> Tipset:
+        parent, self.executing = self.head, None
+        self.refused.clear()
+        height = ChainEpoch(parent.height + 1 + null_rounds)
+        self._externs.executing = height
+        settings, circulating = self.settings_after(parent), self._circulating(parent.state)
+        begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
+        # On the network, too, the messages of a block with BLS signatures come first.
+        ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
+        executions: list[tuple[Execution, int]] = []
+        for candidate in ordered:
+            self.executing = candidate
+            executions += execute(self.machine, [candidate], refuse=self._refuse)
+        self.executing = None
+        end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
+        return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
+
+    def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
+        self.refused.append((candidate, error))
+
+    # --- committing -------------------------------------------------------------------------------------------
+
+    def _begin(self, timestamp: int, fork: ForkPoint | None) -> None:
+        """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
+        blocks = BufferedStore(MemoryStore())
+        tipset = self._genesis(blocks, timestamp) if fork is None else self._forked(blocks, fork)
+        self._enter(tipset)
+        self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
+        self.index.head = tipset.height
+
+    def _forked(self, blocks: Blockstore, fork: ForkPoint) -> Tipset:
+        return Tipset(
+            height=fork.height,
+            key=fork.key,
+            block=fork.blocks[0],
+            parent=GENESIS_PARENT,
+            timestamp=fork.timestamp,
+            base_fee=fork.base_fee,
+            next_base_fee=fork.next_base_fee,
+            before=fork.state,
+            state=self.machine.root,
+            receipts=put_receipts(blocks, []),
+            gas_used=Gas(0),
+            bloom=EMPTY_BLOOM,
+            transactions=(),
+        )
+
+    def _genesis(self, blocks: Blockstore, timestamp: int) -> Tipset:
+        state = self.machine.root
+        receipts, base_fee = put_receipts(blocks, []), self.rules.first_base_fee
+        settings = self.rules.first_settings(self.machine)
+        messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
+        header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
+        block = header.put(blocks)
+        return Tipset(
+            height=ChainEpoch(0),
+            key=tipset_key([block]),
+            block=block,
+            parent=GENESIS_PARENT,
+            timestamp=timestamp,
+            base_fee=base_fee,
+            next_base_fee=base_fee,
+            before=state,
+            state=state,
+            receipts=receipts,
+            gas_used=Gas(0),
+            bloom=EMPTY_BLOOM,
+            transactions=(),
+            settings=settings,
+            next_settings=settings,
+        )
+
+    def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
+        blocks = BufferedStore(MemoryStore())
+        tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
+        for execution in executions:
+            put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
+        self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
+        self.head, self.index.head = tipset, height
+        self._enter(tipset)
+        return tipset
+
+    def assemble(
+        self,
+        machine: Hypervisor,
+        blocks: Blockstore,
+        parent: Tipset,
+        height: ChainEpoch,
+        timestamp: int,
+        executions: Sequence[Execution],
+    ) -> Tipset:
+        """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
+        messages = put_messages(blocks, [execution.message for execution in executions])
+        base_fee, settings = parent.next_base_fee, self.settings_after(parent)
+        header = BlockHeader(
+            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
+            settings.encoded(self.rules.chain_id),
+        )  # fmt: skip
+        block = header.put(blocks)
+        bids = [_bid(execution.message.message) for execution in executions]
+        gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
+        version = self.record.upgrades.version_at(height + 2)
+        # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
+        return Tipset(
+            height=height,
+            key=tipset_key([block]),
+            block=block,
+            parent=parent.height,
+            timestamp=timestamp,
+            base_fee=base_fee,
+            next_base_fee=self.rules.next_base_fee(version, base_fee, gas_used, bids),
+            before=parent.state,
+            state=machine.root,
+            receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
+            gas_used=gas_used,
+            bloom=bloom(log for execution in executions for log in execution.logs()),
+            transactions=tuple(execution.hash for execution in executions),
+            settings=settings,
+            next_settings=parent.next_settings.of_the_next_block(),
+        )
+
+    # --- what is planned --------------------------------------------------------------------------------------
+
+    def plan(self, upgrades: Iterable[Upgrade], bundles: Iterable[Bundle] = ()) -> None:
+        """Plan upgrades at the head or after it, and keep the bundles that they need.
+
+        Raises InvalidInput, also for one that could not be done on the state of the head: it would stop the chain.
+        """
+        changed = self.record.upgrades.with_more(upgrades, self.head.height)
+        if changed == self.record.upgrades:
+            return
+        kept = list(bundles)
+        for bundle in kept:
+            modules = MemoryStore()
+            modules.put_many(bundle.blocks)
+            learn_actors(self.machine.registry, bundle.manifest, modules)
+        for upgrade in changed.planned:
+            if upgrade not in self.record.upgrades.planned:
+                rehearse_upgrade(self.machine, upgrade, changed.version_at(upgrade.epoch))
+        record = replace(self.record, upgrades=changed)
+        blocks = [block for bundle in kept for block in bundle.blocks]
+        self.machine.base.commit(blocks, bundle_pins(kept), network_entries(record))
+        self.record = record
+
+    def forget_plan(self, upgrades: Upgrades) -> None:
+        """Go back to what was planned before."""
+        record = replace(self.record, upgrades=upgrades)
+        self.machine.base.commit((), {}, network_entries(record))
+        self.record = record
+
+    # --- moving the head --------------------------------------------------------------------------------------
+
+    def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None) -> None:
+        """Make an earlier tipset the head again, with the state that it has in `tipset`.
+
+        Planned upgrades are then `upgrades` (None: those of now). Raises InvalidInput where that state was collected,
+        and the store's errors, with the chain as it was.
+        """
+        self._check_kept(tipset)
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.machine.restore(Snapshot(tipset.state, {}))
+            self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
+            self._enter(tipset)
+            producer = producer_of(self.machine.base, tipset.block)
+            self.machine.flush(
+                (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
+            )
+        for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
+            watcher.reverted(self._above(tipset.height), tipset)
+        self.head, self.index.head, self.producer = tipset, tipset.height, producer
+
+    def _above(self, height: int) -> Iterator[Tipset]:
+        """The tipsets above a height, newest first."""
+        tipset = self.head
+        while tipset.height > height:
+            yield tipset
+            tipset = self.index.tipset(tipset.parent)
+
+    def adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
+        """Commit a tipset that has another state and no messages; its height and time are behind the head's at least.
+
+        `blocks` are those of the state that the store may lack.
+        """
+        return self._applied(lambda: self._adopt(state, blocks, height, timestamp))
+
+    def _adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
+        parent = self.head
+        height = ChainEpoch(max(height, parent.height + 1))
+        timestamp = max(timestamp, parent.timestamp + 1)
+        self.machine.restore(Snapshot(state, blocks))
+        self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
+        self._externs.executing = height
+        self.producer = NOBODY  # a miner of another state
+        return self._commit(parent, height, timestamp, [])
+
+    def set_next_base_fee(self, base_fee: TokenAmount) -> None:
+        """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.head = replace(self.head, next_base_fee=base_fee)
+            self.machine.flush((), changed_entries(self.head))
+
+    def set_default_gas_limit(self, limit: Gas) -> None:
+        """The gas limit of the blocks to come, where no other is set."""
+        self.default_gas_limit = limit
+        self._enter(self.head)
+
+    def settings_after(self, parent: Tipset) -> BlockSettings:
+        """The settings of a block to come after a tipset."""
+        settings = parent.next_settings
+        return settings if settings.gas_limit is not None else replace(settings, gas_limit=self.default_gas_limit)
+
+    def set_next_settings(self, settings: BlockSettings) -> None:
+        """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
+        chain_ids, entries = self.index.chain_ids, dict[bytes, bytes | None]()
+        if settings.chain_id is not None and settings.chain_id not in chain_ids:
+            chain_ids = [*chain_ids, settings.chain_id]
+            entries = chain_ids_entries(chain_ids)
+        with self._undone_on_failure(self.machine.snapshot()):
+            self.head = replace(self.head, next_settings=settings)
+            self._enter(self.head)
+            self.machine.flush((), {**changed_entries(self.head), **entries})
+        self.index.chain_ids = chain_ids
+
+    def keep_changes(self) -> None:
+        """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
+        with self._undone_on_failure(Snapshot(self.head.state, {})):
+            self.head = replace(self.head, state=self.machine.root)
+            self.machine.flush((), changed_entries(self.head))
+
+    def machine_at(self, tipset: Tipset) -> Hypervisor:
+        """A machine at a tipset's state, in its context; at the head it is the chain's own."""
+        if tipset == self.head:
+            return self.machine
+        return self.machine_before(tipset, tipset.state)
+
+    def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
+        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`).
+
+        Raises InvalidInput where that state was collected.
+        """
+        self._check_kept(tipset)
+        machine = self.machine.fork(tipset.before if root is None else root)
+        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
+        enter_settings(machine, tipset.settings)
+        return machine
+
+    def _check_kept(self, tipset: Tipset) -> None:
+        if tipset.height < self.index.retained:
+            raise InvalidInput(
+                f"the state of block {tipset.height} was collected as garbage: states are kept from block "
+                f"{self.index.retained} on"
+            )
+
+    def _enter(self, tipset: Tipset) -> None:
+        self._place(self.machine, tipset, self._circulating(tipset.state))
+        # What is asked at the head is asked as the next block has it, but for what that one block draws.
+        enter_settings(self.machine, replace(self.settings_after(tipset), randomness=tipset.settings.randomness))
+        self._externs.executing = tipset.height
+
+    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
+        """Put a machine into a tipset's context."""
+        machine.advance(
+            epoch=tipset.height,
+            timestamp=tipset.timestamp,
+            base_fee=tipset.base_fee,
+            circulating_supply=circulating,
+            network=network_version(self.record.upgrades.version_at(tipset.height)),
+        )
+
+    def _circulating(self, state: Cid) -> TokenAmount:
+        """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""
+        known = self._supplies.get(state)
+        if known is None:
+            known = supply_of(self.machine, self.record.vested).circulating
+            self._supplies.keep(state, known, 1)
+        return known
+
+
+def _bid(message: Message) -> GasBid:
+    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)

@@ -1,0 +1,130 @@
+"""Snapshots of chains, which Filecoin's nodes export: a CAR of headers, messages, states; networks that begin there.
+
+In the first version the CAR's roots are the blocks of the head tipset; in the second there is one root, a map that
+names them (FRC-0108). The state is the one before the head's messages: a header names that of its parent. What a
+snapshot leaves out (older states, receipts) is asked for by nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.bigint import decode_bigint
+from hypervisor.bundle_library import release_of
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import newest_with_actors
+from hypervisor.opening import AUTO
+from hypervisor.state_tree import StateTree
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.fork.forking import ForkPoint, begin_fork
+from localnet.rules import rules_named
+from store.blockstore import BlockNotFound, Blockstore, Store, get_object
+from store.cid import Cid, show
+from store.codec import CodecError, unlink
+from store.roots import HEAD
+
+CHAIN_IDS: Final = {"mainnet": 314, "calibrationnet": 314159}
+"""Of the networks that have one of their own, by the name in the init actor's state."""
+_HEADER_FIELDS: Final = 16
+_PARENTS, _HEIGHT, _STATE, _TIMESTAMP, _BASE_FEE = 5, 7, 8, 12, 15
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSnapshot:
+    """The head tipset of a snapshot: its blocks, and what their headers say. Unix seconds, attoFIL per gas."""
+
+    version: int
+    blocks: tuple[Cid, ...]
+    height: ChainEpoch
+    parents: tuple[Cid, ...]
+    state: Cid
+    timestamp: int
+    base_fee: TokenAmount
+
+
+def read_chain_snapshot(store: Blockstore, roots: Sequence[Cid]) -> ChainSnapshot:
+    """The head of a snapshot whose blocks are in a store. Raises InvalidInput for what is no snapshot of a chain."""
+    version, blocks = 1, tuple(roots)
+    try:
+        first = get_object(store, roots[0]) if roots else None
+        if isinstance(first, dict):
+            version, blocks = int(first["Version"]), tuple(unlink(block) for block in first["HeadTipsetKey"])
+        headers = [_header(get_object(store, block)) for block in blocks]
+    except (BlockNotFound, CodecError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"this is not a snapshot of a chain: {error}") from None
+    if not headers or version not in (1, 2):
+        raise InvalidInput(f"a snapshot of version {version} with {len(headers)} blocks at its head cannot be read")
+    head = headers[0]
+    if any(header[:3] != head[:3] for header in headers):
+        raise InvalidInput("the blocks at the snapshot's head are of different tipsets")
+    height, parents, state, _, base_fee = head
+    timestamp = min(header[3] for header in headers)
+    return ChainSnapshot(version, blocks, ChainEpoch(height), parents, state, timestamp, TokenAmount(base_fee))
+
+
+def _header(fields: Any) -> tuple[int, tuple[Cid, ...], Cid, int, int]:
+    if not isinstance(fields, list) or len(fields) != _HEADER_FIELDS:
+        raise ValueError(f"a block's header has {_HEADER_FIELDS} fields")
+    height, timestamp = fields[_HEIGHT], fields[_TIMESTAMP]
+    if not isinstance(height, int) or not isinstance(timestamp, int):
+        raise ValueError("a header's height and timestamp are numbers")
+    parents = tuple(unlink(parent) for parent in fields[_PARENTS])
+    return height, parents, unlink(fields[_STATE]), timestamp, decode_bigint(fields[_BASE_FEE])
+
+
+def network_of(store: Store, snapshot: ChainSnapshot) -> int:
+    """The newest network version with the actors of a snapshot's state. Raises InvalidInput for unknown actors."""
+    manifest = Hypervisor.at(store, snapshot.state, MachineContext(), evm=AUTO).manifest
+    release = release_of(manifest.root)
+    if release is None:
+        raise InvalidInput(
+            f"the actors of manifest {show(manifest.root)} are no known release: name the network version"
+        )
+    found = newest_with_actors(release.version)
+    if found is None:
+        raise InvalidInput(
+            f"the snapshot's actors are of version {release.version}, which no known network version has"
+        )
+    return found.number
+
+
+def check_empty(store: Store) -> None:
+    """InvalidInput for a folder that holds a state already: no other network can begin there."""
+    if store.metadata(HEAD) is not None:
+        raise InvalidInput("the folder holds a state already: name another one")
+
+
+def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: int | None = None) -> ForkPoint:
+    """Let a folder's network begin with the state of a snapshot, behind the parent of its head.
+
+    `network` is its version, which no block tells; the chain id follows from its name where that has one. Its first
+    tipset stands one epoch below the head: the head's messages are not executed. What vests outside the state is not
+    known, and counts as nothing. Raises InvalidInput for a folder that holds a state already.
+    """
+    check_empty(store)
+    name = StateTree(store, snapshot.state).init_state().network_name
+    rules = rules_named("filecoin")
+    height = ChainEpoch(max(0, snapshot.height - 1))
+    point = ForkPoint(
+        url="",
+        epoch=height,
+        height=height,
+        blocks=snapshot.parents or snapshot.blocks,
+        timestamp=snapshot.timestamp - 1,
+        base_fee=snapshot.base_fee,
+        next_base_fee=snapshot.base_fee,
+        state=snapshot.state,
+        network=network,
+        chain_id=chain_id or CHAIN_IDS.get(name, rules.chain_id),
+        name=name,
+        vested=TokenAmount(0),
+    )
+    for block in point.blocks:
+        if not store.has(block):
+            raise InvalidInput(f"the snapshot lacks the header {show(block)} of its last executed tipset")
+    begin_fork(store, point)
+    return point

@@ -1,0 +1,172 @@
+"""One epoch's work on a machine: null rounds before it, a block's messages, and what the rules put around them.
+
+The same functions execute a new tipset and replay an old one. Rules: lotus chain/consensus/compute_state.go; what
+depends on the set of rules is that object's (`localnet.rules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+from bridge.addresses import to_ethereum
+from hypervisor.address import Address
+from hypervisor.events import StampedEvent
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import network_version
+from hypervisor.types import (
+    ChainEpoch,
+    TokenAmount,
+)
+from localnet.chain.block_settings import BlockSettings
+from localnet.chain.candidates import Candidate
+from localnet.chain.genesis import NetworkRecord
+from localnet.chain.records import IMPERSONATED, Emitted, Execution, Tipset
+from localnet.chain.supply import supply_of
+from localnet.chain.upgrades import upgrade_machine
+from localnet.errors import TransactionRefused
+from localnet.rules import rules_of
+
+
+def begin_epoch(
+    machine: Hypervisor,
+    record: NetworkRecord,
+    parent: Tipset,
+    height: int,
+    timestamp: int,
+    settings: BlockSettings,
+    circulating: TokenAmount | None = None,
+) -> None:
+    """Enter the context of a tipset after `parent`, with its block's settings.
+
+    Null rounds between them have theirs first, upgrades are done. `circulating` is the supply in the state that the
+    machine has, in attoFIL, where it is known.
+    """
+    machine.advance(base_fee=parent.next_base_fee)
+    enter_settings(machine, settings)
+    rules = rules_of(machine)
+    for epoch in range(parent.height, height):
+        if epoch > parent.height:
+            _enter(machine, record, epoch, parent.timestamp, circulating)
+            rules.null_round(machine)
+            circulating = None
+        upgrade = record.upgrades.at(epoch)
+        if upgrade is not None:
+            upgrade_machine(machine, upgrade)
+            circulating = None
+    _enter(machine, record, height, timestamp, circulating)
+    rules.start_block(machine, parent.hash)
+
+
+def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
+    """Let a machine execute blocks with these settings."""
+    machine.advance(chain_id=settings.chain_id)
+    rules_of(machine).apply_settings(machine, settings)
+
+
+def _enter(
+    machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int, circulating: TokenAmount | None
+) -> None:
+    if circulating is None:
+        circulating = supply_of(machine, record.vested).circulating
+    machine.advance(
+        epoch=ChainEpoch(epoch),
+        timestamp=timestamp,
+        circulating_supply=circulating,
+        network=network_version(record.upgrades.version_at(epoch)),
+    )
+
+
+def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
+    """What follows a tipset's messages by the rules, which paid so many attoFIL as tips."""
+    rules_of(machine).end_block(machine, producer, tips)
+
+
+def execute(
+    machine: Hypervisor,
+    candidates: Iterable[Candidate],
+    refuse: Callable[[Candidate, TransactionRefused], None] = lambda _, __: None,
+) -> Iterator[tuple[Execution, int]]:
+    """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal.
+
+    `refuse` is called with one that no block may hold any more: the settings have changed since it was taken.
+    """
+    for candidate in candidates:
+        if is_admissible(machine, candidate, machine.context.base_fee):
+            try:
+                executed = execute_one(machine, candidate)
+            except TransactionRefused as error:
+                refuse(candidate, error)
+            else:
+                yield executed
+
+
+def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
+    """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal.
+
+    With `simulated`, nonces and fees are of no account where the rules allow it (`Rules.try_out`).
+    """
+    result = rules_of(machine).try_out(machine, candidate) if simulated else apply(machine, candidate)
+    if result.fatal is not None:
+        raise result.fatal
+    return _execution(machine, candidate, result), result.gas.miner_tip
+
+
+def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
+    """Whether the sender's nonce and funds, and the fee cap, let the message be executed now.
+
+    So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
+    """
+    actor, message = machine.actor(candidate.bare.from_), candidate.bare
+    if actor is None:
+        return False
+    sender = rules_of(machine).standing(machine, actor)
+    if sender.nonce != message.nonce:
+        return False
+    if not sender.sends:
+        return candidate.kind == IMPERSONATED and sender.balance >= message.value
+    return message.gas_fee_cap >= base_fee and sender.balance >= candidate.most
+
+
+def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    """Apply an admissible message; in the name of an actor that sends none, it is without fees.
+
+    Raises TransactionRefused.
+    """
+    rules = rules_of(machine)
+    if candidate.kind == IMPERSONATED:
+        sender = machine.actor(candidate.bare.from_)
+        if sender is not None and not rules.standing(machine, sender).sends:
+            return rules.apply_unpaid(machine, candidate.bare)
+    return rules.apply(machine, candidate)
+
+
+def apply_waiting(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
+    """Apply what waits before something that is asked; what no block may hold is left out. Raises Fatal."""
+    for candidate in candidates:
+        with suppress(TransactionRefused):
+            result = apply(machine, candidate)
+            if result.fatal is not None:
+                raise result.fatal
+
+
+def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
+    gas = result.gas
+    return Execution(
+        hash=candidate.hash,
+        kind=candidate.kind,
+        message=candidate.message,
+        sender=candidate.sender,
+        to=candidate.to,
+        receipt=result.receipt,
+        paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
+        events=tuple(_emitted(machine, event) for event in result.events),
+        words=result.reason or result.message,
+    )
+
+
+def _emitted(machine: Hypervisor, event: StampedEvent) -> Emitted:
+    actor = machine.state_tree.get_actor(event.emitter)
+    address = to_ethereum(event.emitter, None if actor is None else actor.delegated_address)
+    return Emitted(event.emitter, address, event.entries)

@@ -1,0 +1,77 @@
+"""The chain's answers to the machine: tickets, beacon entries, tipset CIDs.
+
+A null round takes the ticket of the tipset after it and the key of the one before it. Rules: lotus chain/rand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from hypervisor.externs import ExternError
+from hypervisor.types import ChainEpoch
+from localnet.chain.blocks import beacon_digest, ticket
+from localnet.chain.index import ChainIndex
+from localnet.chain.records import NullRound
+from localnet.fork.forking import Origin
+from store.cid import Cid
+
+
+class ChainExterns:
+    """Answers from the index; `executing` is the height of the tipset that is being executed above the head."""
+
+    def __init__(self) -> None:
+        self._index: ChainIndex | None = None
+        self._origin: Origin | None = None
+        self.executing = 0
+
+    def attach(self, index: ChainIndex, origin: Origin | None = None) -> None:
+        """Answer from this index, and where a fork begins or before that as its origin answers.
+
+        The machine, which needs externs, exists before them.
+        """
+        self._index, self._origin = index, origin
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Blake2b-256 of the ticket."""
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.chain_randomness(epoch)
+        found = self._chain().at(max(0, epoch))
+        if found is None:
+            height = self._above_head(epoch)
+        else:
+            height = found.after if isinstance(found, NullRound) else found.height
+        return _digest(ticket(height))
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Blake2b-256 of the beacon's entry; every epoch has one, null or not."""
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.beacon_randomness(epoch)
+        return beacon_digest(ChainEpoch(max(0, epoch)))
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """The tipset key's CID."""
+        if (origin := self._origin_of(epoch)) is not None:
+            return origin.tipset_cid(epoch)
+        chain = self._chain()
+        found = chain.tipset_before(min(epoch, chain.head))
+        if found is None:
+            raise ExternError(f"no tipset at or before epoch {epoch}")
+        return found.key
+
+    def _origin_of(self, epoch: int) -> Origin | None:
+        """The node that knows an epoch in the place of this chain."""
+        return self._origin if self._origin is not None and epoch <= self._chain().first else None
+
+    def _above_head(self, epoch: int) -> int:
+        if epoch > self.executing:
+            raise ExternError(f"epoch {epoch} is in the future")
+        return self.executing
+
+    def _chain(self) -> ChainIndex:
+        if self._index is None:
+            raise ExternError("there is no chain yet")
+        return self._index
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=32).digest()

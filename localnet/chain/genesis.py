@@ -1,0 +1,153 @@
+"""The first state of a local network, and what its folder remembers of it.
+
+Singletons and reserves are the machine's genesis (`hypervisor.genesis`); here come the accounts: each key's f1 and
+f410 addresses with funds, and the Ethereum account of the zero address, which the network has since FIP-0055.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.addresses import ZERO_ADDRESS, to_filecoin
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.genesis import Genesis
+from hypervisor.opening import OFFICIAL_EVM
+from hypervisor.rules import FILECOIN
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
+from localnet.accounts import Account
+from localnet.chain.upgrades import Upgrade, Upgrades
+from localnet.given import whole_number
+from store.cid import Cid, show
+from store.codec import CodecError, decode_strict, encode, link, unlink
+
+NETWORK_NAME: Final = "localnet"
+DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
+LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
+"""Actors handle amounts in 128 bits with a sign."""
+
+LONGEST_NAME: Final = 100
+"""Of a network, in letters."""
+
+OTHER_FOLDER: Final = "or name another folder"
+"""What else somebody can do who asks for what a folder's network is not."""
+
+_FORMAT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a new network has besides the funds of its accounts.
+
+    `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
+    bytes of DataCap of clients, 256 at least; `miners`: for each of the first accounts a storage miner with so many
+    sectors, which come in the first blocks (on an official bundle after a day of null rounds for each).
+    """
+
+    name: str = NETWORK_NAME
+    balances: Mapping[Address, TokenAmount] = field(default_factory=dict)
+    verified: Mapping[Address, int] = field(default_factory=dict)
+    miners: Sequence[int] = ()
+
+
+NOTHING_MORE: Final = Beginning()
+
+
+def network_genesis(
+    accounts: Sequence[Account], balance: TokenAmount, beginning: Beginning = NOTHING_MORE
+) -> tuple[Genesis, TokenAmount]:
+    """The genesis with `balance` attoFIL under each of the accounts' addresses, and the sum of all funds.
+
+    Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have, and for no name.
+    """
+    if not (0 < len(beginning.name) <= LONGEST_NAME and beginning.name.isprintable()):
+        raise InvalidInput(f"{beginning.name!r:.40} cannot be a network's name: expected 1 to {LONGEST_NAME} letters")
+    funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
+    funds.update((account.delegated, balance) for account in accounts)
+    funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))
+    funds.update(beginning.balances)
+    for amount in funds.values():
+        whole_number(amount, "a balance", None, unit="attoFIL")
+    supply = TokenAmount(sum(funds.values()))
+    if min(funds.values()) < 0 or supply > LARGEST_BALANCE:
+        raise InvalidInput(
+            f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected 0 or more each, and "
+            "at most 2^127 - 1"
+        )
+    return Genesis(network_name=beginning.name, accounts=funds), supply
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecord:
+    """What holds for the whole life of a network and the machine does not record.
+
+    Its name, the attoFIL that are vested (from the first, and for ever: the accounts' funds at genesis), the network
+    versions, who runs contracts, the manifest (data CID) of the built-in actors at genesis, the rules' name, and their
+    fork of Ethereum where they have one.
+    """
+
+    name: str
+    vested: TokenAmount
+    upgrades: Upgrades
+    evm: str
+    actors: Cid
+    rules: str = FILECOIN
+    hardfork: str = ""
+
+    def manifests(self) -> tuple[Cid, ...]:
+        """The manifests of the network's life, by data CID: the first, and those of its upgrades."""
+        return (self.actors, *(upgrade.actors for upgrade in self.upgrades.planned if upgrade.actors is not None))
+
+    def encode(self) -> bytes:
+        """The record as the folder keeps it."""
+        supply, upgrades = self.vested.to_bytes(16, "big"), self.upgrades
+        planned = [upgrade.fields() for upgrade in upgrades.planned]
+        names = self.evm, link(self.actors), self.rules, self.hardfork
+        return encode([_FORMAT, self.name, supply, upgrades.first, planned, *names])
+
+    @classmethod
+    def decode(cls, data: bytes) -> NetworkRecord:
+        """The inverse of `encode`; InvalidInput for another program's or version's record."""
+        try:
+            version, *fields = decode_strict(data)
+            if version != _FORMAT:
+                raise InvalidInput(
+                    f"the folder's network has record format {version!r:.40}, this program reads {_FORMAT}: go on with "
+                    f"the release that wrote it, {OTHER_FOLDER} (--load-state takes what anvil_dumpState gives there)"
+                )
+            name, supply, first, planned, evm, actors, rules, hardfork = fields
+            upgrades = Upgrades(first, tuple(Upgrade.from_fields(upgrade) for upgrade in planned))
+            vested = TokenAmount(int.from_bytes(supply, "big"))
+            return cls(name, vested, upgrades, evm, unlink(actors), rules, hardfork)
+        except (CodecError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidInput):
+                raise
+            raise InvalidInput(f"the folder's record of its network cannot be read: {error}") from None
+
+
+def check_same(
+    record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, name: str | None, now: int
+) -> None:
+    """InvalidInput if somebody asks for something else than what a folder's network is; None asks for nothing.
+
+    What it was at genesis and what it is by now (version `now`) are both right.
+    """
+    if name not in (None, record.name):
+        raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': leave the name out, {OTHER_FOLDER}")
+    if network not in (None, record.upgrades.first, now):
+        raise InvalidInput(
+            f"the folder's state is of network version {now}, not of {network}: leave the network out, {OTHER_FOLDER}"
+        )
+    if bundle is not None and bundle.manifest.data not in record.manifests():
+        raise InvalidInput(
+            f"the folder's state was made with the bundle of manifest data {show(record.actors)}, not with "
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {OTHER_FOLDER}"
+        )
+    if evm is not None and OFFICIAL_EVM in {evm, record.evm} != {OFFICIAL_EVM}:
+        raise InvalidInput(
+            f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: leave the evm out, "
+            f"{OTHER_FOLDER}"
+        )

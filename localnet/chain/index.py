@@ -1,0 +1,219 @@
+"""The chain's index: heights, block hashes, transaction hashes, executions, all in the store beside the blocks.
+
+Every height up to the head has an entry, a null round too. Going back to an earlier tipset only moves the head: what
+lies above it, and hashes that lead to a tipset which is no longer there, count as absent, so nothing has to be deleted
+and reverting costs the same at any depth.
+
+    head              the head's height
+    first             the height of the first tipset, where the network is a fork; else it is 0
+    retained          the height from which on states are kept, where older ones were collected
+    network           `NetworkRecord`
+    chain ids         the ids that the chain has had, the first one first, where there has been more than one
+    miners            the sectors of each miner that the first blocks are to make, until they all have
+    h HEIGHT          `Tipset` or `NullRound`
+    b BLOCK-HASH      height
+    t TX-HASH         height, place in the tipset
+    x HEIGHT PLACE    `Execution`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Final
+
+from localnet.bounded_cache import BoundedCache
+from localnet.chain.genesis import NetworkRecord
+from localnet.chain.kept_logs import KeptLogs
+from localnet.chain.records import (
+    GENESIS_PARENT,
+    Execution,
+    FoundLog,
+    NullRound,
+    Tipset,
+    TransactionReceipt,
+    decode_height,
+)
+from store.blockstore import Store, StoreCorrupt
+from store.codec import decode, encode
+
+MOST_DECODED: Final = 32 << 20
+"""Bytes that the decoded entries of heights may take: 9,000 small blocks, more than a question about logs spans."""
+_OBJECTS: Final = 1_500
+"""Bytes that the objects of a tipset take beside what grows with its entry."""
+_DECODED: Final = 4
+"""Bytes of memory for a byte of an entry, the entry itself included: Python's objects are larger than their data."""
+
+_HEAD = b"head"
+_FIRST = b"first"
+_RETAINED = b"retained"
+_NETWORK = b"network"
+_CHAIN_IDS = b"chain ids"
+_MINERS = b"miners"
+
+
+class ChainIndex:
+    """Reads of the index. `head` is the head's height, -1 before the first tipset."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        recorded = store.index(_HEAD)
+        self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
+        self._decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]](MOST_DECODED)
+        self._logs = KeptLogs()
+        recorded = store.index(_CHAIN_IDS)
+        self.chain_ids: list[int] = [] if recorded is None else decode(recorded)
+        """The ids that the chain has had, the first one first; `Chain` fills in the only one, which is not recorded."""
+
+    @cached_property
+    def first(self) -> int:
+        """The height of the first tipset."""
+        return int.from_bytes(self._store.index(_FIRST) or b"", "big")
+
+    @property
+    def retained(self) -> int:
+        """The height of the oldest tipset whose state is kept."""
+        return int.from_bytes(self._store.index(_RETAINED) or b"", "big")
+
+    def network(self) -> NetworkRecord | None:
+        """The record of the network, None in a folder that has none yet."""
+        data = self._store.index(_NETWORK)
+        return None if data is None else NetworkRecord.decode(data)
+
+    def chain_id_of(self, tipset: Tipset) -> int:
+        """The chain id of a tipset; one that was recorded without its own has the chain's first."""
+        return tipset.settings.chain_id or self.chain_ids[0]
+
+    def miners_to_come(self) -> list[int]:
+        """The sectors of the miners that the chain begins with, as long as not all of them are made."""
+        data = self._store.index(_MINERS)
+        return [] if data is None else decode(data)
+
+    def at(self, height: int) -> Tipset | NullRound | None:
+        """What is at a height; None outside the chain."""
+        if not self.first <= height <= self.head:
+            return None
+        data = self._store.index(_height_key(height))
+        if data is None:
+            raise StoreCorrupt(f"the chain's index has no entry for height {height}")
+        kept = self._decoded.get(height)
+        if kept is not None and kept[0] == data:  # by what it says: heights are made anew, and changed by hand
+            return kept[1]
+        decoded = decode_height(data)
+        self._decoded.keep(height, (data, decoded), _OBJECTS + _DECODED * len(data))
+        return decoded
+
+    def tipset(self, height: int) -> Tipset:
+        """The tipset at a height that must have one."""
+        found = self.at(height)
+        if not isinstance(found, Tipset):
+            raise StoreCorrupt(f"the chain's index has no tipset at height {height}")
+        return found
+
+    def tipset_before(self, height: int) -> Tipset | None:
+        """The tipset at a height, or the last one before it where the round was null."""
+        found = self.at(height)
+        return self.tipset(found.before) if isinstance(found, NullRound) else found
+
+    def by_hash(self, block_hash: bytes) -> Tipset | None:
+        """The tipset with this Ethereum block hash."""
+        data = self._store.index(b"b" + block_hash)
+        found = None if data is None else self.at(int.from_bytes(data, "big"))
+        return found if isinstance(found, Tipset) and found.hash == block_hash else None
+
+    def receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction with this hash."""
+        data = self._store.index(b"t" + transaction_hash)
+        if data is None:
+            return None
+        tipset, place = self.at(int.from_bytes(data[:8], "big")), int.from_bytes(data[8:], "big")
+        if not isinstance(tipset, Tipset) or tipset.transactions[place : place + 1] != (transaction_hash,):
+            return None
+        return self.receipt_at(tipset, place)
+
+    def receipt_at(self, tipset: Tipset, place: int) -> TransactionReceipt:
+        """The execution at a place of a tipset."""
+        data = self._store.index(_execution_key(tipset.height, place))
+        if data is None:
+            raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
+        execution, first_log, gas_before = Execution.decode(data)
+        return TransactionReceipt(execution, tipset, place, first_log, self.chain_id_of(tipset), gas_before)
+
+    def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
+        """The executions of a tipset, in order."""
+        for place in range(len(tipset.transactions)):
+            yield self.receipt_at(tipset, place)
+
+    def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
+        """The logs of a tipset, in order. Those that were asked for lately are not read again."""
+        found = self._logs.get(tipset)
+        if found is None:
+            found = tuple(
+                (receipt, place, emitted)
+                for receipt in self.receipts(tipset)
+                for place, emitted in enumerate(receipt.logs)
+            )
+            self._logs.keep(tipset, found)
+        return found
+
+
+# --- changes, to be committed with the blocks that they speak of ------------------------------------------------------
+
+
+def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
+    """The entry of the network's record."""
+    return {_NETWORK: record.encode()}
+
+
+def chain_ids_entries(chain_ids: Sequence[int]) -> dict[bytes, bytes | None]:
+    """The entry of the ids that a chain has had, the first one first."""
+    return {_CHAIN_IDS: encode(list(chain_ids))}
+
+
+def miners_entries(miners: Sequence[int]) -> dict[bytes, bytes | None]:
+    """The entry of miners that are to come, none where there are none (any more)."""
+    return {_MINERS: encode(list(miners)) if miners else None}
+
+
+def head_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry that moves the head."""
+    return {_HEAD: height.to_bytes(8, "big")}
+
+
+def first_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry of a chain that begins at another height than 0."""
+    return {_FIRST: height.to_bytes(8, "big")}
+
+
+def retained_entries(height: int) -> dict[bytes, bytes | None]:
+    """The entry of a chain whose states below a height may be collected."""
+    return {_RETAINED: height.to_bytes(8, "big")}
+
+
+def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, bytes | None]:
+    """The entries of a new head: itself, the null rounds before it, its executions, the hashes that lead to them."""
+    entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
+    entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
+    if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
+        null = NullRound(tipset.parent, tipset.height).encode()
+        entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
+    logs = gas = 0
+    for place, execution in enumerate(executions):
+        entries[_execution_key(tipset.height, place)] = execution.encode(logs, gas)
+        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + place.to_bytes(4, "big")
+        logs += len(execution.logs())
+        gas += execution.receipt.gas_used
+    return entries
+
+
+def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
+    """The entry of a tipset whose state was changed by hand."""
+    return {_height_key(tipset.height): tipset.encode()}
+
+
+def _height_key(height: int) -> bytes:
+    return b"h" + height.to_bytes(8, "big")
+
+
+def _execution_key(height: int, place: int) -> bytes:
+    return b"x" + height.to_bytes(8, "big") + place.to_bytes(4, "big")

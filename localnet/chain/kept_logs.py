@@ -1,0 +1,44 @@
+"""The logs of tipsets that were asked for lately, decoded, within a bound of memory.
+
+A tipset's logs follow from its block, and from the network version that executes it: the receipts' root, which commits
+to the events, names both. So a height that is made anew after the chain went back is another entry.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from localnet.bounded_cache import BoundedCache
+from localnet.chain.records import FoundLog, Tipset
+from store.cid import Cid
+
+MOST_BYTES: Final = 32 << 20
+"""What the kept logs may weigh, with the transactions that they come from."""
+_OBJECTS: Final = 2_000
+"""Bytes that the objects of a log and its receipt take beside their data."""
+
+_Name = tuple[Cid, Cid]
+
+
+class KeptLogs:
+    """Logs by tipset; the longest kept go first."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](most)
+
+    def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
+        """The logs of a tipset, None if they are not kept."""
+        return self._kept.get(_name(tipset))
+
+    def keep(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
+        """Keep the logs of a tipset, in place of others where there is no room."""
+        self._kept.keep(_name(tipset), logs, sum(_weight(found) for found in logs))
+
+
+def _name(tipset: Tipset) -> _Name:
+    return tipset.block, tipset.receipts
+
+
+def _weight(found: FoundLog) -> int:
+    receipt, _, emitted = found
+    return _OBJECTS + len(receipt.execution.message.message.params) + len(emitted.log.data)

@@ -1,0 +1,111 @@
+"""Messages that wait for a block: by sender in the order of their nonces, replaced by a higher premium only.
+
+A message whose nonce is ahead waits for those before it. Nothing here survives the process: a message has a receipt,
+or it may be lost, as on every node. Rules: lotus chain/messagepool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from hypervisor.address import Address
+from localnet.chain.candidates import Candidate
+from localnet.errors import TransactionRefused
+
+MAX_WAITING: Final = 10_000
+MAX_NONCE_GAP: Final = 1_000
+_REPLACEMENT_PERCENT: Final = 110
+
+NonceOf = Callable[[Address], int]
+
+
+class Mempool:
+    """Candidates by sender and nonce, and by hash."""
+
+    def __init__(self) -> None:
+        self._by_sender: dict[Address, dict[int, Candidate]] = {}
+        self._by_hash: dict[bytes, Candidate] = {}
+        self.first_come = False
+        """Whether blocks take what came first, in place of the dearest premiums first."""
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._by_hash.values())
+
+    def get(self, transaction_hash: bytes) -> Candidate | None:
+        """The waiting message with this hash."""
+        return self._by_hash.get(transaction_hash)
+
+    def add(self, candidate: Candidate, next_nonce: int) -> None:
+        """Let a candidate wait; its sender's next nonce on the chain is `next_nonce`. Raises TransactionRefused."""
+        message = candidate.bare
+        other = self._by_sender.get(message.from_, {}).get(message.nonce)
+        if candidate.hash in self._by_hash:
+            raise TransactionRefused("known", "already known")
+        least = 0 if other is None else other.bare.gas_premium * _REPLACEMENT_PERCENT // 100 + 1
+        if message.gas_premium < least:
+            raise TransactionRefused(
+                "underpriced",
+                f"replacement transaction underpriced: the premium must be at least {least}, not {message.gas_premium}",
+            )
+        if message.nonce > next_nonce + MAX_NONCE_GAP:
+            raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
+        if other is None and len(self._by_hash) >= MAX_WAITING:
+            raise TransactionRefused("full", f"txpool is full: {MAX_WAITING} transactions are waiting")
+        if other is not None:
+            del self._by_hash[other.hash]
+        self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
+        self._by_hash[candidate.hash] = candidate
+
+    def drop(self, candidate: Candidate) -> None:
+        """Forget a candidate."""
+        if self._by_hash.pop(candidate.hash, None) is not None:
+            waiting = self._by_sender[candidate.bare.from_]
+            del waiting[candidate.bare.nonce]
+            if not waiting:
+                del self._by_sender[candidate.bare.from_]
+
+    def clear(self) -> None:
+        """Forget every candidate."""
+        self._by_sender.clear()
+        self._by_hash.clear()
+
+    def drop_passed(self, nonce_of: NonceOf) -> None:
+        """Forget what the chain has passed by."""
+        for sender in list(self._by_sender):
+            next_nonce = nonce_of(sender)
+            for candidate in [entry for nonce, entry in self._by_sender[sender].items() if nonce < next_nonce]:
+                self.drop(candidate)
+
+    def pending_nonce(self, sender: Address, next_nonce: int) -> int:
+        """The nonce after the sender's waiting messages without a gap."""
+        waiting = self._by_sender.get(sender, {})
+        while next_nonce in waiting:
+            next_nonce += 1
+        return next_nonce
+
+    def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
+        """The sender's waiting messages without a gap, in order."""
+        waiting = self._by_sender.get(sender, {})
+        return [waiting[nonce] for nonce in range(next_nonce, self.pending_nonce(sender, next_nonce))]
+
+    def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
+        """What the next block takes: the dearest premiums first, or what came first (`first_come`), nonces in order.
+
+        The gas limits of all of them make at most `room`.
+        """
+        came = {hash_: -place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
+        queues = [self.ready_of(sender, nonce_of(sender)) for sender in self._by_sender]
+        chosen: list[Candidate] = []
+        while queues := [queue for queue in queues if queue and queue[0].bare.gas_fee_cap >= base_fee]:
+            queue = max(queues, key=lambda entries: came[entries[0].hash] if came else entries[0].bare.gas_premium)
+            candidate = queue.pop(0)
+            if candidate.bare.gas_limit > room:
+                queue.clear()
+                continue
+            room -= candidate.bare.gas_limit
+            chosen.append(candidate)
+        return chosen

@@ -1,0 +1,364 @@
+"""A network's blocks: transactions that are taken, blocks that are made of them, snapshots, upgrades.
+
+`Network` gives it accounts and words (`localnet.network`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.addresses import Target, filecoin_address
+from localnet.calls.contract_state import nonce_of
+from localnet.chain import admission
+from localnet.chain.blocks import NOBODY
+from localnet.chain.candidates import Candidate, candidate_of
+from localnet.chain.chain import Chain
+from localnet.chain.clock import ChainClock
+from localnet.chain.execution import is_admissible
+from localnet.chain.mempool import Mempool
+from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.chain.tips import suggested_premium
+from localnet.chain.upgrades import Upgrades, planned
+from localnet.errors import TransactionRefused, UnknownBlock
+from localnet.given import octets, whole_number
+from localnet.rules import Rules
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    tipset: Tipset
+    upgrades: Upgrades
+    producer: Address
+    time_offset: int
+
+
+class Producing:
+    """A chain, what waits for its next block, and the clock that says when that is."""
+
+    def __init__(self, chain: Chain, clock: ChainClock) -> None:
+        self.chain = chain
+        self.mempool = Mempool()
+        self.automine = True
+        self._clock = clock
+        self._snapshots: list[_Snapshot] = []
+
+    # --- facts ------------------------------------------------------------------------------------------------
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+        return self.chain.machine
+
+    @property
+    def chain_id(self) -> int:
+        """Ethereum's chain id."""
+        return self.machine.context.chain_id
+
+    @property
+    def rules(self) -> Rules:
+        """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
+        return self.chain.rules
+
+    @property
+    def version(self) -> int:
+        """The number of the network version."""
+        return self.machine.context.network.number
+
+    @property
+    def head(self) -> Tipset:
+        """The newest tipset, executed."""
+        return self.chain.head
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
+        return self.chain.settled
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The head's height."""
+        return self.chain.head.height
+
+    @property
+    def base_fee(self) -> TokenAmount:
+        """attoFIL per gas in the next tipset."""
+        return self.chain.head.next_base_fee
+
+    @property
+    def next_timestamp(self) -> int:
+        """The time that a block would have that were made now."""
+        return self._clock.after(self.head.timestamp)
+
+    @property
+    def least_fee(self) -> TokenAmount:
+        """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
+        return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
+
+    @property
+    def suggested_premium(self) -> TokenAmount:
+        """What a transaction should offer above the base fee, so that the least fee is reached."""
+        return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
+
+    @property
+    def usual_premium(self) -> TokenAmount:
+        """What the node itself offers above the base fee."""
+        return max(self.rules.premium, self.least_premium)
+
+    @property
+    def least_premium(self) -> TokenAmount:
+        """What the least fee asks for above the base fee; nothing unless one is set (`set_min_gas_price`).
+
+        Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
+        both propose this much, every such cap is at least the least fee.
+        """
+        return TokenAmount(self.least_fee - self.base_fee)
+
+    @property
+    def gas_price(self) -> TokenAmount:
+        """What a transaction should offer: the next base fee and a premium."""
+        return TokenAmount(self.base_fee + self.suggested_premium)
+
+    def block(self, number: int) -> Tipset:
+        """The tipset at a height. Raises UnknownBlock, also for a null round."""
+        found = self.chain.index.at(whole_number(number, "a block's number", None))
+        if not isinstance(found, Tipset):
+            what = "is a null round" if found else f"is above the head, {self.head.height}"
+            raise UnknownBlock(f"block {number} {what}")
+        return found
+
+    @property
+    def producer(self) -> Address:
+        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
+        return self.chain.producer
+
+    # --- transactions -----------------------------------------------------------------------------------------
+
+    def submit(self, raw: bytes) -> bytes:
+        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
+        return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
+
+    def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
+        """Take signed Ethereum transactions that somebody sends at once; for each its hash, or why there is none.
+
+        Where each transaction gets a block at once, these share one. What only those before it make possible is taken
+        behind a block of them, so that the answers are those of `submit` for one after the other.
+        """
+        automine, self.automine = self.automine, False
+        answers: list[bytes | Exception] = []
+        failed: dict[bytes, Exception] = {}
+        try:
+            for raw in raws:
+                try:
+                    answers.append(self.submit(raw))
+                except TransactionRefused as refused:
+                    answers.append(self._behind_a_block(raw, refused, failed) if automine else refused)
+            if automine:
+                self._mine_all(failed)
+                failed |= self._refused_now(answers)
+        finally:
+            self.automine = automine
+        return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
+
+    def _refused_now(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
+        """What was taken, still waits, and would be refused behind the blocks that are made now; it waits no more."""
+        refused: dict[bytes, Exception] = {}
+        waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
+        for candidate in filter(None, waiting):
+            try:
+                admission.check(self.machine, candidate, self.base_fee)
+                admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
+            except TransactionRefused as error:
+                refused[candidate.hash] = error
+                self.mempool.drop(candidate)
+        return refused
+
+    def _behind_a_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
+        """Take a transaction again behind a block of what waits; `refused` where there is none, or it does not help."""
+        if not self._mine_all(failed):
+            return refused
+        try:
+            return self.submit(raw)
+        except TransactionRefused as again:
+            return again
+
+    def _mine_all(self, failed: dict[bytes, Exception]) -> bool:
+        """Blocks of what waits, until nothing can be executed; whether there was one. Notes whose execution broke."""
+        made = False
+        while True:
+            chosen = self.chosen()
+            if not any(is_admissible(self.machine, candidate, self.least_fee) for candidate in chosen):
+                return made
+            try:
+                if not self._produce(chosen).transactions:
+                    return True
+                made = True
+            except Exception as error:
+                broken = self.chain.executing  # it waits no more
+                if broken is None:
+                    raise
+                failed[broken.hash] = error
+
+    def submit_native(self, signed: SignedMessage) -> bytes:
+        """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
+        return self._take(admission.from_native(self.machine, signed))
+
+    def submit_unsigned(self, message: Message) -> bytes:
+        """Take a message in anybody's name, without a signature; its hash. Raises TransactionRefused.
+
+        An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
+        nonce all the same.
+        """
+        return self._take(admission.impersonated(self.machine, message))
+
+    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction, None where its receipt is not known (yet)."""
+        receipt = self.chain.index.receipt(transaction_hash)
+        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
+
+    def waiting(self, transaction_hash: bytes) -> Candidate | None:
+        """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
+        waiting = self.mempool.get(transaction_hash)
+        executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
+        if executed is None or executed.block_number <= self.settled.height:
+            return waiting
+        return candidate_of(executed.execution)
+
+    def pending_nonce(self, sender: Address) -> int:
+        """The nonce after everything of the sender's that waits."""
+        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
+
+    def _take(self, candidate: Candidate) -> bytes:
+        admission.check(self.machine, candidate, self.base_fee)
+        admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
+        if self.chain.index.receipt(candidate.hash) is not None:
+            raise TransactionRefused("known", "already known")
+        self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
+        for watcher in tuple(self.chain.watchers):
+            watcher.waits(candidate)
+        if self.automine:
+            self._mine_ready(candidate.bare.from_)
+        return candidate.hash
+
+    def _mine_ready(self, sender: Address) -> None:
+        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
+        for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
+            if not is_admissible(self.machine, candidate, self.least_fee):
+                return
+            try:
+                self._produce([candidate])
+            except BaseException:
+                self.mempool.drop(candidate)
+                raise
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
+        """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
+        whole_number(blocks, "a number of blocks", None)
+        if whole_number(null_rounds, "a number of null rounds", None) < 0 or blocks < 0:
+            raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
+        for _ in range(blocks):
+            self._produce(self.chosen(), null_rounds)
+        return self.head
+
+    def chosen(self) -> list[Candidate]:
+        """What the next block takes of what waits."""
+        limit = self.chain.rules.block_gas_limit
+        return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.least_fee, limit)
+
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
+        try:
+            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
+        except Exception:
+            if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
+                self.mempool.drop(self.chain.executing)
+            raise
+        for candidate, refused in self.chain.refused:
+            self.mempool.drop(candidate)
+            _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
+        self._clock.block_made(tipset.timestamp)
+        self.mempool.drop_passed(lambda sender: nonce_of(self.machine, sender))
+        if _LOG.isEnabledFor(logging.INFO):
+            for receipt in self.chain.index.receipts(tipset):
+                _LOG.info("%s", receipt)
+        return tipset
+
+    def set_producer(self, miner: Target) -> None:
+        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NOBODY` ends that.
+
+        Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
+        code may run in the lane of the system's messages.
+        """
+        address = filecoin_address(miner)
+        actor = self.machine.actor(address)
+        kind = None if actor is None else self.machine.manifest.name_of(actor.code)
+        if kind != "storageminer" and address != NOBODY:
+            raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
+        self.chain.producer = address
+
+    def upgrade(
+        self, version: int, bundle: Bundle | str | Path | None = None, streams: StreamSettings | None = None
+    ) -> Tipset:
+        """Upgrade the network after the head, and make an empty block, the first of the new version.
+
+        Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
+        they stay as they are and only the rules change. Network version 29 writes states anew: it comes with our own
+        actors v19 unless a bundle is named, and with `streams`, else with the network's own. Raises InvalidInput where
+        that is no upgrade, where layouts of states would have to change in a way that is not known, or where this
+        state cannot be upgraded.
+        """
+        whole_number(version, "a network version", None)
+        before = self.chain.record.upgrades
+        self.chain.plan(*planned({self.head.height: version if bundle is None else (version, bundle)}, before, streams))
+        try:
+            return self._produce([])
+        except BaseException:
+            self.chain.forget_plan(before)
+            raise
+
+    @property
+    def remembered(self) -> tuple[Tipset, ...]:
+        """The tipsets of the snapshots."""
+        return tuple(snapshot.tipset for snapshot in self._snapshots)
+
+    # --- going back -------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> int:
+        """Remember the chain as it is now; the number is for `revert`."""
+        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
+        return len(self._snapshots)
+
+    def revert(self, snapshot: int) -> bool:
+        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot.
+
+        Waiting transactions are no part of it, and are forgotten.
+        """
+        if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
+            return False
+        remembered = self._snapshots[snapshot - 1]
+        self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
+        del self._snapshots[snapshot - 1 :]
+        self.chain.producer = remembered.producer
+        return True
+
+    def go_back(self, tipset: Tipset, time_offset: int | None = None, upgrades: Upgrades | None = None) -> None:
+        """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
+
+        The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
+        """
+        self.chain.go_back(tipset, upgrades)
+        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
+        self.mempool.clear()
+        self._clock.go_back(self._clock.offset if time_offset is None else time_offset)

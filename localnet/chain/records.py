@@ -1,0 +1,298 @@
+"""What the chain's index keeps of a tipset and of an executed message: DAG-CBOR tuples with a format of their own.
+
+Values are stored as the machine made them; what Ethereum's tools see is derived when they ask (`TransactionReceipt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.events import entries_to_log
+from bridge.receipts import EmittedLog, created_contract, effective_gas_price, return_bytes
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.message import Receipt, SignedMessage
+from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.chain.blocks import block_hash
+from store.cid import Cid
+from store.codec import decode, encode, link, unlink
+
+if TYPE_CHECKING:
+    from localnet.traces.trace import Trace
+
+GENESIS_PARENT: Final = -1
+"""The parent height of the first tipset."""
+
+NATIVE: Final = 0x100
+"""The kind of a message that was sent as no transaction; transactions have their type, which is one byte."""
+
+IMPERSONATED: Final = 0x101
+"""The kind of a message that nobody signed: this network lets people act as any actor."""
+
+UNTYPED: Final = (NATIVE, IMPERSONATED)
+"""The kinds that are no type of transaction: Ethereum's tools are shown type 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tipset:
+    """A tipset and what came of it.
+
+    `before` is the state that its execution began with, `state` the one after it (and after what the controls changed
+    by hand since). `next_base_fee` is the base fee of the tipset after it. Fees in attoFIL per gas. `settings` are the
+    block's own, `next_settings` those of the tipset after it.
+    """
+
+    height: ChainEpoch
+    key: Cid
+    block: Cid
+    parent: int
+    timestamp: int
+    base_fee: TokenAmount
+    next_base_fee: TokenAmount
+    before: Cid
+    state: Cid
+    receipts: Cid
+    gas_used: Gas
+    bloom: bytes
+    transactions: tuple[bytes, ...]
+    settings: BlockSettings = DEFAULT_SETTINGS
+    next_settings: BlockSettings = DEFAULT_SETTINGS
+
+    @property
+    def hash(self) -> bytes:
+        """The Ethereum block hash."""
+        return block_hash(self.key)
+
+    def encode(self) -> bytes:
+        """The index entry."""
+        settings = [self.settings, self.next_settings]
+        return encode([
+            self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
+            _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
+            self.bloom, list(self.transactions),
+            *(of.fields() for of in settings if settings != [DEFAULT_SETTINGS] * 2),
+        ])  # fmt: skip
+
+    @classmethod
+    def from_fields(cls, fields: list[Any]) -> Tipset:
+        """Read the decoded entry."""
+        height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields[:13]
+        settings, next_settings = map(BlockSettings.from_fields, fields[13:] or [DEFAULT_SETTINGS.fields()] * 2)
+        return cls(
+            height=ChainEpoch(height),
+            key=unlink(key),
+            block=unlink(block),
+            parent=parent,
+            timestamp=timestamp,
+            base_fee=TokenAmount(_number(fee)),
+            next_base_fee=TokenAmount(_number(next_fee)),
+            before=unlink(before),
+            state=unlink(state),
+            receipts=unlink(receipts),
+            gas_used=Gas(gas),
+            bloom=bloom,
+            transactions=tuple(hashes),
+            settings=settings,
+            next_settings=next_settings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NullRound:
+    """A height without a tipset: the heights of the tipsets around it."""
+
+    before: int
+    after: int
+
+    def encode(self) -> bytes:
+        """The index entry."""
+        return encode([self.before, self.after])
+
+
+def decode_height(data: bytes) -> Tipset | NullRound:
+    """What the index says of a height."""
+    fields = decode(data)
+    return NullRound(*fields) if len(fields) == 2 else Tipset.from_fields(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An event of a receipt, with the Ethereum address that its emitter had."""
+
+    emitter: ActorID
+    address: EthAddress
+    entries: tuple[EventEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An executed message: who sent what under which hash, its receipt, and what it paid for gas.
+
+    `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
+    None where a contract was to be created. `paid` in attoFIL; `words` is the machine's account of a failure.
+    """
+
+    hash: bytes
+    kind: int
+    message: SignedMessage
+    sender: EthAddress
+    to: EthAddress | None
+    receipt: Receipt
+    paid: TokenAmount
+    events: tuple[Emitted, ...]
+    words: str
+
+    def logs(self) -> list[EmittedLog]:
+        """The events that have a log's shape."""
+        shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
+        return [EmittedLog(address, log) for address, log in shaped if log is not None]
+
+    def encode(self, first_log: int, gas_before: int) -> bytes:
+        """The index entry; `first_log` and `gas_before` are the logs and the gas of those before it in the tipset."""
+        events = [
+            [event.emitter, event.address, [[e.flags, e.key, e.codec, e.value] for e in event.entries]]
+            for event in self.events
+        ]
+        return encode([
+            self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(),
+            _big(self.paid), events, self.words, first_log, gas_before,
+        ])  # fmt: skip
+
+    @classmethod
+    def decode(cls, data: bytes) -> tuple[Execution, int, int]:
+        """The inverse of `encode`."""
+        hash_, kind, message, sender, to, receipt, paid, events, words, first_log, gas_before = decode(data)
+        execution = cls(
+            hash=hash_,
+            kind=kind,
+            message=SignedMessage.from_cbor(message),
+            sender=EthAddress(sender),
+            to=None if to is None else EthAddress(to),
+            receipt=_receipt(receipt),
+            paid=TokenAmount(_number(paid)),
+            events=tuple(_emitted(event) for event in events),
+            words=words,
+        )
+        return execution, first_log, gas_before
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReceipt:
+    """An executed message in its place on the chain.
+
+    `chain_id` is the one that its block was executed with, and its signature is for. `tracer` executes it again, where
+    a network gave the receipt.
+    """
+
+    execution: Execution
+    tipset: Tipset
+    index: int
+    first_log: int
+    chain_id: int
+    gas_before: int = 0
+    """Gas of the messages before it in the tipset."""
+    tracer: Callable[[TransactionReceipt], Trace] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def trace(self) -> Trace:
+        """The call tree, by executing the message again. Raises InvalidInput for a receipt that no network gave."""
+        if self.tracer is None:
+            raise InvalidInput("this receipt is a record only: ask `Network.receipt` for one that can be traced")
+        return self.tracer(self)
+
+    @property
+    def hash(self) -> bytes:
+        """The transaction's hash."""
+        return self.execution.hash
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The height of the tipset that holds it."""
+        return self.tipset.height
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code; 0 is success."""
+        return self.execution.receipt.exit_code
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the execution exited with 0."""
+        return self.exit_code == ExitCode.OK
+
+    @property
+    def gas_used(self) -> Gas:
+        """Gas, in the rules' own."""
+        return self.execution.receipt.gas_used
+
+    @property
+    def gas_price(self) -> TokenAmount:
+        """attoFIL that the sender paid for each gas used."""
+        return effective_gas_price(self.execution.paid, self.gas_used)
+
+    @property
+    def contract_address(self) -> EthAddress | None:
+        """The contract that the message created."""
+        return created_contract(self.execution.message.message, self.execution.receipt)
+
+    @property
+    def return_data(self) -> bytes:
+        """What an Ethereum caller sees returned; of a failed execution, the revert data."""
+        return return_bytes(self.execution.message.message, self.execution.receipt)
+
+    @property
+    def logs(self) -> list[EmittedLog]:
+        """The logs, in order."""
+        return self.execution.logs()
+
+    @property
+    def words(self) -> str:
+        """The machine's own account of a failure."""
+        return self.execution.words
+
+    @property
+    def from_(self) -> Address:
+        """The sender as the message has it."""
+        return self.execution.message.message.from_
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return self.line(self.contract_address, exit_name(self.exit_code))
+
+    def line(self, created: EthAddress | None, failure: str) -> str:
+        """One line for people, with the contract that was to be created, and how the execution failed if it did."""
+        to = self.execution.to
+        receiver = (
+            f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
+        )
+        end = "ok" if self.succeeded else f"failed: {failure}"
+        sender = self.execution.sender.hex()
+        return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
+
+
+def _receipt(fields: list[Any]) -> Receipt:
+    exit_code, return_data, gas_used, root = fields
+    return Receipt(exit_code, return_data, Gas(gas_used), None if root is None else unlink(root))
+
+
+def _emitted(fields: list[Any]) -> Emitted:
+    emitter, address, entries = fields
+    return Emitted(ActorID(emitter), EthAddress(address), tuple(EventEntry(*entry) for entry in entries))
+
+
+def _big(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+FoundLog = tuple[TransactionReceipt, int, EmittedLog]
+"""A log with its receipt and its place there."""

@@ -1,0 +1,106 @@
+"""A chain executed again, tipset by tipset: each begins at the state that the index names, so any of them can be
+executed anywhere, in any order, by whoever has the blocks.
+
+That makes a range of tipsets a parallel job by itself (`hypervisor replay`): the state is shared by CID, nothing is
+handed from one tipset to the next, and the results are those of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
+from hypervisor.proofs import AcceptProofs
+from localnet.chain.blocks import producer_of, put_receipts
+from localnet.chain.candidates import candidate_of
+from localnet.chain.chain import Chain
+from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.externs import ChainExterns
+from localnet.chain.index import ChainIndex
+from localnet.chain.records import GENESIS_PARENT, Tipset
+from localnet.fork.forking import Origin, recorded_fork
+from localnet.rules import rules_named
+from store.buffered import BufferedStore
+from store.cid import show
+from store.memory import MemoryStore
+from store.rocks import RocksStore
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A tipset that was executed again: how many messages it has, and what came otherwise (empty: nothing)."""
+
+    height: int
+    messages: int
+    difference: str
+
+
+def heights(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
+    """The heights of a folder's tipsets that execute something, from `first` to `last` (None: from end to end).
+
+    Raises InvalidInput for a folder without a chain, and where there is none of them.
+    """
+    with RocksStore.open(folder, read_only=True) as store:
+        index = ChainIndex(store)
+        if index.head < 0:
+            raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
+        lowest = max(first or 0, index.retained)
+        found: list[int] = [tipset.height for tipset in _tipsets(index, index.head if last is None else last, lowest)]
+        if not found:
+            raise InvalidInput(
+                f"the chain in {folder} executes nothing there: its states reach from {lowest} to {index.head}"
+            )
+        return found[::-1]
+
+
+def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
+    """Those with a parent whose state is kept, newest first."""
+    tipset = index.tipset_before(min(last, index.head))
+    while tipset is not None and tipset.height >= first and tipset.parent != GENESIS_PARENT:
+        yield tipset
+        tipset = index.tipset(tipset.parent)
+
+
+def replay(folder: Path, height: int) -> Replayed:
+    """Execute the tipset at a height again, null rounds before it and cron behind it included. Changes nothing.
+
+    A state that somebody has changed by hand comes out otherwise. The folder stays open in this process.
+    """
+    chain = _chain(folder)
+    tipset = chain.index.tipset(height)
+    machine = chain.machine_before(tipset)
+    parent = chain.index.tipset(tipset.parent)
+    begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
+    candidates = [candidate_of(receipt.execution) for receipt in chain.index.receipts(tipset)]
+    executed = list(execute(machine, candidates))
+    end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
+    receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution, _ in executed])
+    machine.state_tree.flush()
+    difference = ""
+    if receipts != tipset.receipts:
+        difference = f"receipts {show(receipts)}, the chain has {show(tipset.receipts)}"
+    elif machine.root != tipset.state:
+        difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
+    return Replayed(height, len(tipset.transactions), difference)
+
+
+@lru_cache(maxsize=1)
+def _chain(folder: Path) -> Chain:
+    """The chain in a folder, for reading, beside whoever writes."""
+    store = RocksStore.open(folder, read_only=True)
+    index, externs = ChainIndex(store), ChainExterns()
+    record = index.network()
+    if record is None:
+        raise InvalidInput(f"{folder} holds no chain")
+    rules = rules_named(record.rules, record.hardfork)
+    evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
+    machine = Hypervisor.open(store=store, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs())
+    rules.prepare(machine)
+    fork = recorded_fork(store)
+    # What a fork has asked its origin is kept in the folder: to execute that again, nobody is asked.
+    return Chain(machine, externs, record, 0, None if fork is None else Origin(replace(fork, url=""), store))

@@ -1,0 +1,137 @@
+"""A network's state in one file: a CAR, compressed with gzip, whose root names the state, its epoch and its time.
+
+The built-in actors' code is left out: the network that takes the state has the same bundle.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from hypervisor.errors import InvalidInput
+from hypervisor.state_tree import StateTree
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch
+from localnet.chain.clock import LATEST_TIME
+from store.blockstore import BlockNotFound, StoreCorrupt, get_object, put_object
+from store.buffered import BufferedStore
+from store.car import CarError, read_car
+from store.cid import Cid, show
+from store.codec import CodecError, link, unlink
+from store.overlay import OverlayStore
+from store.transfer import write_blocks
+from store.walk import blocks_below
+
+if TYPE_CHECKING:
+    from localnet.chain.chain import Chain
+    from localnet.chain.records import Tipset
+
+LARGEST_STATE: Final = 1 << 30
+"""Bytes that a state may have once it is decompressed."""
+
+_FORMAT: Final = 2
+_WITHOUT_RULES: Final = 1
+"""The older format, which does not name the rules."""
+_OF_ANVIL: Final = (
+    "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node "
+    "of this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
+)
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP_MARK: Final = b"\x1f\x8b"
+_FURTHEST: Final = 1_100_000
+"""Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
+
+
+def dump_state(chain: Chain) -> bytes:
+    """The head's state, as `load_state` takes it."""
+    head, machine = chain.head, chain.machine
+    outside = OverlayStore(machine.base)
+    root = put_object(outside, [_FORMAT, head.height, head.timestamp, link(head.state), chain.rules.name])
+    code = set(machine.manifest.codes)
+    blocks = ((cid, data) for cid, data in blocks_below(outside, [root]) if cid not in code)
+    file = io.BytesIO()
+    write_blocks(file, [root], blocks)
+    packer = zlib.compressobj(level=6, wbits=_GZIP)
+    return packer.compress(file.getbuffer()) + packer.flush()
+
+
+def load_state(chain: Chain, packed: bytes) -> Tipset:
+    """Put a state in place of the head's, in a block of its own, at the state's epoch or behind the head.
+
+    Raises InvalidInput for what is no such file, and for a state of another bundle, with nothing changed.
+    """
+    blocks = BufferedStore(chain.machine.base)
+    try:
+        reader = read_car(io.BytesIO(_unpacked(packed)))
+        for cid, data in reader:
+            blocks.put(cid, data)
+        (root,) = reader.roots
+        version, *fields = get_object(blocks, root)
+        if version not in (_FORMAT, _WITHOUT_RULES):
+            raise InvalidInput(
+                f"the file has format {version!r:.40}, this program reads {_WITHOUT_RULES} and {_FORMAT}"
+            )
+        height, timestamp, state_link, rules = (*fields, chain.rules.name) if version == _WITHOUT_RULES else fields
+        _check_rules(chain, rules)
+        state = unlink(state_link)
+        _check_bundle(chain, blocks, state)
+        for _ in blocks_below(blocks, [state]):
+            pass  # every block is there
+        _check_numbers(chain.head.height, height, timestamp)
+        _check_version(chain, height)
+    except InvalidInput:
+        raise
+    except (CarError, BlockNotFound, StoreCorrupt, CodecError, TypeError, ValueError) as error:
+        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
+    return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    if packed.lstrip()[:1] == b"{":
+        raise InvalidInput(_OF_ANVIL)
+    if not packed.startswith(_GZIP_MARK):
+        raise InvalidInput("this is not a state that a network has dumped: it is not compressed with gzip")
+    reader = zlib.decompressobj(wbits=_GZIP)
+    try:
+        data = reader.decompress(packed, LARGEST_STATE)
+    except zlib.error as error:
+        raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
+    if not reader.eof:
+        raise InvalidInput(f"the state is cut off, or has more than {LARGEST_STATE} bytes")
+    if data.lstrip()[:1] == b"{":
+        raise InvalidInput(_OF_ANVIL)
+    return data
+
+
+def _check_rules(chain: Chain, rules: object) -> None:
+    if rules != chain.rules.name:
+        raise InvalidInput(
+            f"the state is of a network under the rules {rules!r:.40}, this one is under '{chain.rules.name}': take it "
+            "to a network of its own rules (--rules)"
+        )
+
+
+def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
+    system = StateTree(blocks, state).get_actor(SYSTEM_ACTOR)
+    own = chain.machine.state_tree.get_actor(SYSTEM_ACTOR)
+    assert own is not None, "a machine's state has a system actor"
+    if system is None or system.head != own.head:
+        there = "no system actor" if system is None else show(system.head)
+        raise InvalidInput(f"the state is of other built-in actors ({there}) than this network's ({show(own.head)})")
+
+
+def _check_version(chain: Chain, height: int) -> None:
+    """An upgrade comes with the block behind its epoch: this block, which executes nothing, may not take its place."""
+    head = chain.head.height
+    versions = {chain.record.upgrades.version_at(epoch) for epoch in (head, max(height, head + 1))}
+    if len(versions) > 1:
+        raise InvalidInput(
+            f"the state of epoch {height} would come behind an upgrade that this network has not done yet: mine first"
+        )
+
+
+def _check_numbers(head: int, height: object, timestamp: object) -> None:
+    if not (type(height) is int and 0 <= height <= head + _FURTHEST):
+        raise InvalidInput(f"the state is of epoch {height!r:.40}, at most {_FURTHEST} after this network's {head}")
+    if not (type(timestamp) is int and 0 <= timestamp <= LATEST_TIME):
+        raise InvalidInput(f"the state's time is not a time: {timestamp!r:.40}")

@@ -1,0 +1,27 @@
+"""What the messages of a block paid above its base fee, and what is proposed from that, in attoFIL per gas."""
+
+from __future__ import annotations
+
+from hypervisor.types import TokenAmount
+from localnet.chain.index import ChainIndex
+from localnet.chain.records import Tipset
+from localnet.rules import Rules
+
+
+def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
+    """(tip, gas used) of each message of a tipset, the smallest tip first."""
+    paid: list[tuple[int, int]] = []
+    for receipt in index.receipts(tipset):
+        message = receipt.execution.message.message
+        tip = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
+        paid.append((tip, receipt.gas_used))
+    return sorted(paid)
+
+
+def suggested_premium(index: ChainIndex, head: Tipset, rules: Rules) -> TokenAmount:
+    """The rules' premium, or the smallest tip of the head's messages where they count and it is more.
+
+    Source: anvil's answers to eth_maxPriorityFeePerGas, which fall back to the usual premium after an empty block.
+    """
+    paid = tips_of(index, head) if rules.follows_tips else []
+    return max(rules.premium, TokenAmount(paid[0][0])) if paid else rules.premium

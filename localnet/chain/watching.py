@@ -1,0 +1,53 @@
+"""Watching what happens on a network: blocks that come and go, transactions that begin to wait.
+
+A watcher is called on the thread that the network belongs to, after the fact, and must not raise. Without watchers
+nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from hypervisor.errors import HypervisorError
+from localnet.chain.candidates import Candidate
+from localnet.chain.records import Tipset
+
+
+class GiveWay(HypervisorError):
+    """Work in the background stops because a request waits; it is done again from its beginning."""
+
+
+class Background(Protocol):
+    """Does work on the network's thread while no request waits."""
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do work behind the requests, in the order in which it was given. It may raise GiveWay, and nothing else."""
+
+    def must_give_way(self) -> bool:
+        """Whether the work that runs now is to raise GiveWay."""
+
+
+class AtOnce:
+    """A `Background` where no requests come: work is done at once."""
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it."""
+        work()
+
+    def must_give_way(self) -> bool:
+        """Never."""
+        return False
+
+
+class Watcher(Protocol):
+    """Is called when the network changes."""
+
+    def applied(self, tipset: Tipset) -> None:
+        """A tipset is the new head, and committed."""
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """The chain goes back to a head behind these tipsets, newest first; they can be read during the call only."""
+
+    def waits(self, candidate: Candidate) -> None:
+        """A transaction has been taken, and waits for a block."""

@@ -1,0 +1,1 @@
+"""Contracts and native actors by their interfaces, as Python calls them."""

@@ -1,0 +1,154 @@
+"""Compiled contracts in a project's folders: found by name, and by the code that runs on a network.
+
+Foundry leaves them under `out/`, Hardhat under `artifacts/`; both are looked through when somebody asks, and read
+again where files have changed. They are strangers': each is read within bounds, and what is no artifact is left out.
+Source maps are `localnet.traces.debug_info`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.abi import ContractInterface
+from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.contract import Artifact
+from localnet.traces.code_patterns import CodePattern, without_metadata
+from localnet.traces.debug_info import DebugInfo, debug_info
+from store.json_text import parse_json
+
+DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))
+MOST_FILES: Final = 10_000
+"""Files and folders that are looked at below one folder."""
+LARGEST_FILE: Final = 16 << 20
+MOST_BYTES: Final = 256 << 20
+"""Bytes of artifacts that are read in all."""
+
+_DEEPEST: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledContract:
+    """A contract as a compiler left it: its name, its file, its interface, what its code looks like."""
+
+    name: str
+    file: Path
+    interface: ContractInterface
+    creation: CodePattern
+    runtime: CodePattern
+    content: Mapping[str, Any]
+    folder: Path
+
+    def debug(self) -> DebugInfo:
+        """Its source maps, as far as they are there."""
+        return debug_info(self.content, self.file, self.folder, self.name)
+
+
+class ArtifactFolders:
+    """The compiled contracts below some folders. `contracts` and `named` look whether files have changed."""
+
+    def __init__(self, folders: Sequence[Path] | None = None) -> None:
+        """Without folders: `out` and `artifacts` of the working directory."""
+        self.folders = tuple(DEFAULT_FOLDERS if folders is None else folders)
+        self._known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] | None = None
+
+    def contracts(self) -> list[CompiledContract]:
+        """All of them, by the paths of their files."""
+        before = self._known or {}
+        known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
+        room = MOST_BYTES
+        for folder in self.folders:
+            for file, stamp in _files(folder):
+                room -= stamp[1]
+                if room < 0:
+                    break
+                same = before.get(file)
+                known[file] = same if same is not None and same[0] == stamp else (stamp, _read(file, folder))
+        self._known = dict(sorted(known.items()))
+        return self._found()
+
+    def _found(self) -> list[CompiledContract]:
+        """Those that were found when somebody looked last."""
+        if self._known is None:
+            return self.contracts()
+        return [found for _, found in self._known.values() if found is not None]
+
+    def running(self, code: bytes) -> CompiledContract | None:
+        """The contract whose runtime code this is, but for metadata and what a deployment fills in (as last looked)."""
+        bare = without_metadata(code)
+        same = (found for found in self._found() if len(found.runtime.code) == len(bare))
+        return next((found for found in same if found.runtime.begins(bare)), None)
+
+    def creating(self, init_code: bytes) -> CompiledContract | None:
+        """The contract whose creation code this begins with (as last looked)."""
+        fitting = [found for found in self._found() if found.creation.begins(init_code)]
+        return max(fitting, key=lambda found: len(found.creation.code), default=None)
+
+    def named(self, name: str) -> CompiledContract:
+        """A contract by its name, or by `File.sol:Name` where several have the name. Raises InvalidInput."""
+        source, _, wanted = name.rpartition(":")
+        fitting = [
+            found
+            for found in self.contracts()
+            if found.name == wanted and (not source or found.file.parent.name == Path(source).name)
+        ]
+        if len(fitting) == 1:
+            return fitting[0]
+        if not fitting:
+            where = ", ".join(str(folder) for folder in self.folders)
+            raise InvalidInput(f"there is no compiled contract '{name}' in {where}: compile it, or name its file")
+        files = ", ".join(str(found.file) for found in fitting[:5])
+        raise InvalidInput(f"several contracts are called '{name}': name one of the files {files}")
+
+
+def find_artifact(name: str, folders: Sequence[Path] | None = None) -> Artifact:
+    """The artifact in a file (`.json`), or of a contract's name. Raises InvalidInput."""
+    if name.endswith(".json"):
+        return Artifact.load(name)
+    return Artifact.load(ArtifactFolders(folders).named(name).file)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """The JSON files below a folder that may be artifacts, each with its time and size. Links are not followed."""
+    todo, seen = [(folder, 0)], 0
+    while todo:
+        place, depth = todo.pop()
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError:
+            continue  # not there (yet), or nobody's to read
+        for entry in entries:
+            seen += 1
+            if seen > MOST_FILES:
+                return
+            if entry.is_dir(follow_symlinks=False):
+                if depth < _DEEPEST and entry.name not in ("build-info", "cache"):
+                    todo.append((Path(entry.path), depth + 1))
+            elif entry.is_file(follow_symlinks=False) and entry.name.endswith(".json"):
+                found = entry.stat(follow_symlinks=False)
+                if found.st_size <= LARGEST_FILE and not entry.name.endswith((".dbg.json", ".metadata.json")):
+                    yield Path(entry.path), (found.st_mtime_ns, found.st_size)
+
+
+def _read(file: Path, folder: Path) -> CompiledContract | None:
+    """The contract in a file, None where it holds none."""
+    try:
+        content = parse_json(file.read_bytes())
+        creation, runtime = (CodePattern.of(_hex(content.get(key))) for key in ("bytecode", "deployedBytecode"))
+        name = content.get("contractName", content.get("contract", file.stem))
+        interface = readable_interface(content["abi"])
+    except (InvalidInput, OSError, KeyError, AttributeError, TypeError, ValueError):
+        return None
+    return CompiledContract(str(name), file, interface, creation, runtime, content, folder)
+
+
+def _hex(code: Any) -> str:
+    """A compiler's code: hex text, or an object with the field `object`."""
+    text = code.get("object", "") if isinstance(code, Mapping) else code or ""
+    if not isinstance(text, str):
+        raise TypeError("code is text")
+    return text

@@ -1,0 +1,140 @@
+"""Contracts by their ABI: what a compiler left (solc, forge, Hardhat), and calls by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.abi import ContractInterface, DecodedLog
+from bridge.addresses import EthAddress
+from bridge.receipts import failure_text
+from bridge.reverts import error_text
+from hypervisor.errors import InvalidInput
+from localnet.errors import CallFailed, TransactionFailed
+from store.json_text import parse_json
+
+if TYPE_CHECKING:
+    from localnet.addresses import Target
+    from localnet.chain.records import TransactionReceipt
+    from localnet.network import Network
+
+
+_PLACEHOLDER: Final = re.compile(r"__.{36}__")
+"""Where the address of a library belongs: 40 signs, which newer compilers make of the hash of its name."""
+_MOST_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract: its interface, its init code without arguments, and its name where that is known."""
+
+    interface: ContractInterface
+    bytecode: bytes
+    name: str = ""
+
+    @classmethod
+    def load(cls, source: str | Path | Mapping[str, Any]) -> Artifact:
+        """Read a compiler's JSON: a file, or what it holds. Raises InvalidInput.
+
+        `abi` and `bytecode` must be there, the latter as hex text or as an object with the field `object`.
+        """
+        if isinstance(source, Mapping):
+            return cls._read(source, "the artifact", "")
+        try:
+            content = parse_json(Path(source).read_bytes())
+        except OSError as error:
+            raise InvalidInput(f"the artifact {source} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InvalidInput(f"{source} is not valid JSON: {error}") from None
+        return cls._read(content, str(source), Path(source).stem)
+
+    @classmethod
+    def _read(cls, content: Mapping[str, Any], place: str, name: str) -> Artifact:
+        try:
+            code = content["bytecode"]
+            text = code["object"] if isinstance(code, Mapping) else code
+            name = str(content.get("contractName", name))
+            return cls(ContractInterface(content["abi"]), bytes.fromhex(text.removeprefix("0x")), name)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"{place} is not an artifact with `abi` and `bytecode`: {error}") from None
+        except ValueError:
+            raise InvalidInput(f"{place} {_no_code(content, text)}") from None
+
+
+def _no_code(content: Mapping[str, Any], text: str) -> str:
+    """What is wrong with bytecode that is no hex: libraries that the compiler left out of it, or something else."""
+    if not _PLACEHOLDER.search(text):
+        return f"has bytecode that is not hex: {text[:20]!r}"
+    code = content["bytecode"]
+    references = (code if isinstance(code, Mapping) else content).get("linkReferences")
+    by_file = references.values() if isinstance(references, Mapping) else ()
+    names = sorted({str(name) for libraries in by_file if isinstance(libraries, Mapping) for name in libraries})
+    missing = ", ".join(names or sorted(set(_PLACEHOLDER.findall(text)))[:_MOST_NAMED])
+    return f"is not linked: deploy {missing}, and put the address into the bytecode (or let the compiler, --libraries)"
+
+
+@contextmanager
+def named_errors(interface: ContractInterface) -> Iterator[None]:
+    """What fails inside tells a custom error of the contract by its name, where the network has only its bytes."""
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as failure:
+        if failure.data and error_text(failure.data) is None:
+            reason = interface.decode_revert(failure.data)
+            failure.args = (failure_text(failure.exit_code, failure.data, failure.words, reason),)
+        raise
+
+
+class Contract:
+    """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction."""
+
+    def __init__(self, network: Network, address: EthAddress, interface: ContractInterface) -> None:
+        self._network = network
+        self.address = address
+        self.interface = interface
+
+    def call(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> Any:
+        """What a function answers, with nothing kept: one value bare, several as a tuple.
+
+        `value` in attoFIL. Raises CallFailed, AbiMismatch.
+        """
+        data = self.interface.encode_call(function, *arguments)
+        with named_errors(self.interface):
+            return self.interface.decode_answer(data, self._network.call(self.address, data, value, sender=sender))
+
+    def send(
+        self,
+        function: str,
+        *arguments: Any,
+        value: int = 0,
+        sender: Target | None = None,
+        gas_limit: int | None = None,
+    ) -> TransactionReceipt:
+        """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`.
+
+        What fails already fails as the estimate of its gas (CallFailed, no transaction); with a `gas_limit` it comes
+        into a block (TransactionFailed).
+        """
+        data = self.interface.encode_call(function, *arguments)
+        with named_errors(self.interface):
+            return self._network.send(self.address, value, data, sender=sender, gas_limit=gas_limit)
+
+    def events(self, receipt: TransactionReceipt) -> list[DecodedLog]:
+        """This contract's events in a receipt, by the ABI."""
+        own = (emitted.log for emitted in receipt.logs if emitted.address == self.address)
+        decoded = (self.interface.decode_log(log) for log in own)
+        return [event for event in decoded if event is not None]
+
+    def reason(self, data: bytes) -> str:
+        """Revert data in words, custom errors of this contract by their names."""
+        return self.interface.decode_revert(data)
+
+    def __str__(self) -> str:
+        return f"0x{self.address.hex()}"
+
+    def __repr__(self) -> str:
+        return f"Contract({self})"

@@ -1,0 +1,203 @@
+"""Native actors by their interface: a user's own, whose schema is kept with its code, and built-in ones.
+
+    code = network.actors.install("tip_jar.wasm", "interface.ipldsch")
+    jar = network.actors.create(code, {"owner": network.accounts[0].native})
+    jar.send("Tip", {"note": "thanks"}, value=10**18)
+    assert jar.call("Total").tips == 1
+
+Methods, parameters and answers are typed by the IPLD schema (`bridge.interfaces`). The network has no way to install
+users' code yet, so code and actors come in by hand, without a message (`Hypervisor.install`, `Hypervisor.create`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.interfaces import Interface, typed
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import TokenAmount
+from hypervisor.user_files import read_bounded
+from localnet.addresses import Target, filecoin_address
+from localnet.chain.genesis import LARGEST_BALANCE
+from localnet.errors import CallFailed
+from localnet.given import whole_number
+from store.blockstore import Store, get_object
+from store.cid import Cid, show
+from store.schema import SchemaError
+
+if TYPE_CHECKING:
+    from localnet.accounts import Account
+    from localnet.chain.records import TransactionReceipt
+    from localnet.network import Network
+
+MAX_MODULE: Final = 8 << 20
+"""The longest file that is read as a module, in bytes: a block can be no longer."""
+
+_INTERFACE_PREFIX: Final = b"interface/"
+"""The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
+
+
+class NativeActor:
+    """An actor on a network. Methods by name: `call` reads, `send` makes a message."""
+
+    def __init__(self, network: Network, address: Address, interface: Interface) -> None:
+        self._network = network
+        self.address = address
+        self.interface = interface
+
+    def call(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> Any:
+        """What a method answers, typed, with nothing kept; `params` as `Interface.params` takes them.
+
+        `value` in attoFIL. Raises CallFailed, InvalidInput.
+        """
+        return self.interface.answer(method, self.try_out(method, params, value=value, sender=sender))
+
+    def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
+        """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
+        from_ = (sender or self._network.accounts[0]).native
+        number, data = self.interface.number(method), self.interface.params(method, params)
+        whole_number(value, "a value", None, unit="attoFIL")
+        limit = self._network.rules.call_gas_limit
+        message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
+        result = self._network.machine.call(message)
+        if result.fatal is not None:
+            raise result.fatal
+        if result.exit_code:
+            raise CallFailed(result.exit_code, result.return_data, result.reason or result.message)
+        return result.return_data
+
+    def send(
+        self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None
+    ) -> TransactionReceipt:
+        """A message of an account's native address that calls a method; `answer` reads what it returned.
+
+        `value` in attoFIL. Raises InvalidInput, and the errors of `Network.send_native`.
+        """
+        data = self.interface.params(method, params)
+        return self._network.send_native(
+            self.address,
+            self.interface.number(method),
+            data,
+            value=value,
+            sender=sender,
+            gas_limit=self._network.rules.generous_gas,
+        )
+
+    def answer(self, method: str, receipt: TransactionReceipt) -> Any:
+        """What a message to a method returned, typed. Raises InvalidInput for what the schema does not say."""
+        return self.interface.answer(method, returned(receipt))
+
+    @property
+    def state(self) -> Any:
+        """The actor's state by the schema's type `State`. Raises InvalidInput where it is not what the schema says."""
+        machine, schema = self._network.machine, self.interface.schema
+        actor = existing_actor(machine, self.address)
+        machine.state_tree.flush()
+        try:
+            return typed(schema, "State", schema.read("State", get_object(machine.store, actor.head)))
+        except SchemaError as error:
+            raise InvalidInput(f"the state of {self.address}: {error}") from None
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def __repr__(self) -> str:
+        return f"NativeActor({self})"
+
+
+def returned(receipt: TransactionReceipt) -> bytes:
+    """What an actor returned, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
+    return receipt.execution.receipt.return_data
+
+
+class NativeActors:
+    """The native actors of a network (`Network.actors`)."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def install(self, module: str | Path | bytes, interface: str | Path | None = None) -> Cid:
+        """Keep a user's WASM module (a file, or its bytes) and the schema's file of its interface; its code CID.
+
+        Raises InvalidInput for files that cannot be read and a schema that is none, InvalidModule where the machine's
+        rules refuse the module; nothing has changed then.
+        """
+        text = None if interface is None else _schema(interface)
+        machine = self._network.machine
+        code = machine.install(module if isinstance(module, bytes) else read_module(module))
+        self._network.chain.keep_changes()
+        if text is not None:
+            machine.base.commit((), {_INTERFACE_PREFIX + code: text.encode()})
+        return code
+
+    def create(self, code: Cid, params: Any = None, *, value: int = 0) -> NativeActor:
+        """Create an actor with installed code: `params` are its constructor's, typed by the schema.
+
+        `value` in attoFIL comes from nowhere. Raises InvalidInput, CreationFailed; nothing has changed then.
+        """
+        machine = self._network.machine
+        interface = kept_interface(machine.base, code)
+        if interface is None:
+            raise InvalidInput(
+                f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
+                "`hypervisor actor install WASM --schema FILE` does"
+            )
+        data = interface.params("Constructor", params)
+        whole_number(value, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
+        created = machine.create(code, data, TokenAmount(value))
+        self._network.chain.keep_changes()
+        return NativeActor(self._network, created.address, interface)
+
+    def at(self, target: Target, interface: str | Path | None = None) -> NativeActor:
+        """An actor that is there, built-in or a user's, by a schema's file or the one that is known of it.
+
+        Raises AddressError, InvalidInput.
+        """
+        address, machine = filecoin_address(target), self._network.machine
+        actor = existing_actor(machine, address)
+        if interface is not None:
+            return NativeActor(self._network, address, read_interface(interface))
+        name = machine.manifest.name_of(actor.code)
+        known = kept_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
+        if known is None:
+            raise InvalidInput(f"the interface of {address} is not known: name its schema")
+        return NativeActor(self._network, address, known)
+
+
+def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
+    """The actor behind an address; InvalidInput if there is none."""
+    actor = machine.actor(address)
+    if actor is None:
+        raise InvalidInput(f"there is no actor {address}")
+    return actor
+
+
+def kept_interface(store: Store, code: Cid) -> Interface | None:
+    """The interface that a module was installed with, None if it was installed without."""
+    text = store.metadata(_INTERFACE_PREFIX + code)
+    return None if text is None else Interface.parse(text.decode(), f"the schema of {show(code)}")
+
+
+def read_interface(path: str | Path) -> Interface:
+    """The interface in a schema's file. Raises InvalidInput."""
+    return Interface.parse(_schema(path), str(path))
+
+
+def read_module(path: str | Path) -> bytes:
+    """The bytes of a module's file. Raises InvalidInput for one that cannot be read."""
+    return read_bounded(Path(path), MAX_MODULE, "the module")
+
+
+def _schema(path: str | Path) -> str:
+    """The text of a schema's file, which is an interface."""
+    try:
+        text = read_bounded(Path(path), MAX_MODULE, "the schema").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the schema {path} is not text: {error}") from None
+    Interface.parse(text, str(path))
+    return text

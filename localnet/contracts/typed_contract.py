@@ -1,0 +1,233 @@
+"""What the typed wrappers of contracts stand on: `hypervisor bindings` writes a subclass of `TypedContract` each.
+
+    vault = Vault.deploy(network, most=100)
+    receipt = vault.put(5).send(value=5)
+    assert vault.events(receipt, Stored) == [Stored(who=network.accounts[0].address, amount=5)]
+
+A method of a wrapper makes a call, which `call` asks and `send` sends. Wrappers work on a `Network` and on whatever
+else is a `Chain`: `localnet.testing.web3_chain` makes one of a `Web3` object. `Contract` is the same without types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
+
+from bridge.abi import AbiMismatch, ContractInterface, signature
+from bridge.addresses import EthAddress
+from bridge.receipts import EmittedLog
+from localnet.contracts.contract import named_errors
+from localnet.contracts.typed_values import Structs, from_abi, from_topic, to_abi
+from localnet.errors import CallFailed, NetworkError, TransactionFailed
+
+if TYPE_CHECKING:
+    from localnet.addresses import Target
+
+T = TypeVar("T", covariant=True)
+E = TypeVar("E", bound="ContractEvent")
+
+
+class Sent(Protocol):
+    """What every chain's receipt says; `Network` gives a `TransactionReceipt`."""
+
+    @property
+    def hash(self) -> bytes:
+        """The transaction's hash."""
+
+    @property
+    def block_number(self) -> int:
+        """The number of its block."""
+
+    @property
+    def gas_used(self) -> int:
+        """Gas of the chain."""
+
+    @property
+    def contract_address(self) -> EthAddress | None:
+        """The contract that it created."""
+
+    @property
+    def logs(self) -> Sequence[EmittedLog]:
+        """The logs, in order."""
+
+
+class Chain(Protocol):
+    """Where a contract is. What fails raises CallFailed or TransactionFailed, or another NetworkError."""
+
+    def address(self, target: Target, /) -> EthAddress:
+        """The Ethereum address of a target. Raises AddressError."""
+
+    def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
+        """What a call returns, with nothing kept; value in attoFIL."""
+
+    def send(
+        self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
+    ) -> Sent:
+        """A transaction, executed; value in attoFIL."""
+
+
+class ContractEvent:
+    """An event that a contract declares; subclasses are dataclasses of its arguments."""
+
+    __slots__ = ()
+
+
+class ContractError:
+    """An error that a contract declares; subclasses are dataclasses of its arguments."""
+
+    __slots__ = ()
+
+
+class Reading(Generic[T]):
+    """A call of a function that changes nothing. `function` is its signature, `data` the calldata."""
+
+    __slots__ = ("contract", "data", "function")
+
+    def __init__(self, contract: TypedContract, function: str, *arguments: Any) -> None:
+        """Encode the arguments. Raises AbiMismatch, AddressError."""
+        entry = contract.interface.function(function)
+        self.contract, self.function = contract, function
+        self.data = contract.interface.encode_call(function, *_plain(contract.chain, entry["inputs"], arguments))
+
+    def call(self, *, sender: Target | None = None) -> T:
+        """What the function answers. Raises CallFailed, AbiMismatch."""
+        return self._asked(0, sender)
+
+    def answer(self, data: bytes) -> T:
+        """What data that the function returned say. Raises AbiMismatch."""
+        answer: T = self.contract.read_answer(self.function, data)
+        return answer
+
+    def _asked(self, value: int, sender: Target | None) -> T:
+        with named_errors(self.contract.interface):
+            return self.answer(self.contract.chain.call(self.contract.address, self.data, value, sender=sender))
+
+    def _sent(self, value: int, sender: Target | None, gas_limit: int | None) -> Sent:
+        contract = self.contract
+        with named_errors(contract.interface):
+            return contract.chain.send(contract.address, value, self.data, sender=sender, gas_limit=gas_limit)
+
+
+class Sending(Reading[T]):
+    """A call of a function that takes no value."""
+
+    __slots__ = ()
+
+    def send(self, *, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
+        """A transaction that calls the function. Raises what `Contract.send` does."""
+        return self._sent(0, sender, gas_limit)
+
+
+class Paying(Reading[T]):
+    """A call of a function that takes a value, in attoFIL."""
+
+    __slots__ = ()
+
+    def call(self, *, sender: Target | None = None, value: int = 0) -> T:
+        """What the function answers, with nothing kept. Raises CallFailed, AbiMismatch."""
+        return self._asked(value, sender)
+
+    def send(self, *, value: int = 0, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
+        """A transaction that calls the function. Raises what `Contract.send` does."""
+        return self._sent(value, sender, gas_limit)
+
+
+EventTypes = Mapping[str, type[ContractEvent]]
+"""The class of each event by its signature."""
+ErrorTypes = Mapping[str, type[ContractError]]
+"""The class of each error by its signature."""
+Results = Mapping[str, type[Any]]
+"""The class of several named answers by their function's signature."""
+Overloads = Mapping[str, Sequence[tuple[str, Sequence[str], type[Reading[Any]]]]]
+"""Of a method that stands for several functions: their signatures, parameters and kinds."""
+
+
+class TypedContract:
+    """A contract at an address of a chain. Subclasses have its functions, and below the classes of its ABI."""
+
+    interface: ClassVar[ContractInterface]
+    bytecode: ClassVar[bytes] = b""
+    structs: ClassVar[Structs] = {}
+    event_types: ClassVar[EventTypes] = {}
+    error_types: ClassVar[ErrorTypes] = {}
+    results: ClassVar[Results] = {}
+    overloads: ClassVar[Overloads] = {}
+
+    def __init__(self, chain: Chain, address: Target) -> None:
+        """The contract that is at an address already. Raises AddressError."""
+        self.chain = chain
+        self.address = chain.address(address)
+
+    @overload
+    def events(self, receipt: Sent) -> list[ContractEvent]: ...
+
+    @overload
+    def events(self, receipt: Sent, kind: type[E]) -> list[E]: ...
+
+    def events(self, receipt: Sent, kind: type[E] | None = None) -> list[Any]:
+        """This contract's events in a receipt, in order; with `kind`, those of a class."""
+        own = [self._event(emitted) for emitted in receipt.logs if emitted.address == self.address]
+        return [event for event in own if isinstance(event, ContractEvent if kind is None else kind)]
+
+    def error(self, failure: CallFailed | TransactionFailed) -> ContractError | None:
+        """The error of this contract's with which a call or a transaction failed; None for any other failure."""
+        found = self.interface.read_error(failure.data)
+        if found is None:
+            return None
+        entry, values = found
+        return self.error_types[signature(entry)](*self._typed(entry["inputs"], values))
+
+    def read_answer(self, function: str, data: bytes) -> Any:
+        """What data that a function returned say, typed; the function by its signature. Raises AbiMismatch."""
+        entry = self.interface.function(function)
+        found = self._typed(entry["outputs"], self.interface.read_result(entry, data))
+        if function in self.results:
+            return self.results[function](*found)
+        return found[0] if len(found) == 1 else found or None
+
+    def _overloaded(self, name: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """The call of the function of a name that takes so many arguments."""
+        count = len(arguments) + len(named)
+        for function, parameters, kind in self.overloads[name]:
+            rest = parameters[len(arguments) :]
+            if len(parameters) == count and set(rest) == set(named):
+                return kind(self, function, *arguments, *(named[each] for each in rest))
+        known = ", ".join(function for function, _, _ in self.overloads[name])
+        raise AbiMismatch(f"no function '{name}' takes these {count} arguments: there is {known}")
+
+    @classmethod
+    def _deployed(
+        cls, chain: Chain, arguments: Sequence[Any], value: int, sender: Target | None, gas_limit: int | None
+    ) -> Self:
+        inputs = next((entry["inputs"] for entry in cls.interface.abi if entry["type"] == "constructor"), ())
+        plain = _plain(chain, inputs, arguments)
+        with named_errors(cls.interface):
+            receipt = chain.send(
+                None, value, cls.interface.encode_constructor(cls.bytecode, *plain), sender=sender, gas_limit=gas_limit
+            )
+        if receipt.contract_address is None:
+            raise NetworkError(f"the transaction 0x{receipt.hash.hex()} created no contract")
+        return cls(chain, receipt.contract_address)
+
+    def _event(self, emitted: EmittedLog) -> ContractEvent | None:
+        found = self.interface.read_log(emitted.log)
+        if found is None:
+            return None
+        entry, values = found
+        parts = zip(entry["inputs"], values, strict=True)
+        return self.event_types[signature(entry)](*(from_topic(item, value, self.structs) for item, value in parts))
+
+    def _typed(self, items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(from_abi(item, value, self.structs) for item, value in zip(items, values, strict=True))
+
+    def __str__(self) -> str:
+        return f"0x{self.address.hex()}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
+
+
+def _plain(chain: Chain, items: Sequence[Mapping[str, Any]], arguments: Sequence[Any]) -> list[Any]:
+    if len(items) != len(arguments):
+        raise AbiMismatch(f"{len(arguments)} arguments, {len(items)} expected")
+    return [to_abi(item, value, chain.address) for item, value in zip(items, arguments, strict=True)]

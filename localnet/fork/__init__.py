@@ -1,0 +1,1 @@
+"""Networks that begin where another one is."""

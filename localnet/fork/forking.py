@@ -1,0 +1,314 @@
+"""Networks that begin where another one is: the fork point, read from a node, and what is asked of that node later.
+
+State is read block by block (`Filecoin.ChainReadObj`) when something touches it; so a fork of a network with hundreds
+of gigabytes of state takes seconds. Everything used here is a method of lotus nodes. A block cannot be forged: its
+bytes are checked against its CID. What else a node says (its head, its fees, its randomness of the past) is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.externs import ExternError
+from hypervisor.network_versions import network_version
+from hypervisor.opening import MACHINE, machine_record
+from hypervisor.rules import FILECOIN
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.blocks import tipset_key
+from localnet.chain.index import first_entries
+from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from store.blockstore import Store
+from store.cid import Cid, parse_cid, show
+from store.codec import decode, encode, link, unlink
+from store.remote import RemoteStore, RemoteUnavailable
+from store.roots import HEAD
+
+_PATIENCE: Final = 20
+"""Seconds that a message waits for its network's origin."""
+_FORK: Final = b"fork"
+_ANSWER: Final = b"fork/"
+_NO_BLOCK: Final = ("could not find", "not found")
+"""How nodes say that they do not have a block."""
+_DIGEST: Final = 32
+"""Bytes of a randomness digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The fork that is asked for: the URL of a node, and the epoch whose state it begins with (None: the head)."""
+
+    url: str
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPoint:
+    """The tipset that a fork begins behind, and the state after it; without a URL it came from a snapshot.
+
+    Times in Unix seconds, fees in attoFIL per gas; `vested` attoFIL are in circulation besides what the state tells.
+    """
+
+    url: str
+    epoch: int
+    """What was asked for: the height, or that of a null round after it."""
+    height: ChainEpoch
+    blocks: tuple[Cid, ...]
+    timestamp: int
+    base_fee: TokenAmount
+    next_base_fee: TokenAmount
+    state: Cid
+    network: int
+    chain_id: int
+    name: str
+    vested: TokenAmount
+
+    @property
+    def key(self) -> Cid:
+        """The CID of the tipset's key."""
+        return tipset_key(self.blocks)
+
+    def entries(self) -> dict[bytes, bytes | None]:
+        """The entry of the index that remembers the fork."""
+        amounts = [str(amount) for amount in (self.base_fee, self.next_base_fee, self.vested)]
+        fields = [self.url, self.epoch, self.height, [link(block) for block in self.blocks], self.timestamp, *amounts]
+        return {_FORK: encode([*fields, link(self.state), self.network, self.chain_id, self.name])}
+
+
+def recorded_fork(store: Store) -> ForkPoint | None:
+    """Where a folder's network was forked, None if it was not."""
+    data = store.index(_FORK)
+    if data is None:
+        return None
+    url, epoch, height, blocks, timestamp, fee, next_fee, vested, state, network, chain_id, name = decode(data)
+    return ForkPoint(
+        url=url,
+        epoch=epoch,
+        height=ChainEpoch(height),
+        blocks=tuple(unlink(block) for block in blocks),
+        timestamp=timestamp,
+        base_fee=TokenAmount(int(fee)),
+        next_base_fee=TokenAmount(int(next_fee)),
+        state=unlink(state),
+        network=network,
+        chain_id=chain_id,
+        name=name,
+        vested=TokenAmount(int(vested)),
+    )
+
+
+def open_fork(store: Store, asked: Fork | None) -> tuple[Store, Origin | None]:
+    """The store of a network that is a fork, or is to become one, with the node behind it; else the store as it is.
+
+    Raises NodeError, InvalidInput.
+    """
+    point = recorded_fork(store)
+    if asked is not None and point is None and store.metadata(HEAD) is None:
+        point = find_fork_point(asked)
+        begin_fork(store, point)
+    elif asked is not None:
+        _check_same(point, asked)
+    if point is None:
+        return store, None
+    origin = Origin(point if asked is None else replace(point, url=asked.url), store)
+    return RemoteStore(store, origin) if origin.point.url else store, origin  # a snapshot brought all that there is
+
+
+def begin_fork(store: Store, point: ForkPoint) -> None:
+    """Let a folder without a state be a fork: the state's root, the machine's context and the point, in one step."""
+    version = network_version(point.network)
+    context = MachineContext(version, point.height, point.timestamp, chain_id=point.chain_id, rules=FILECOIN)
+    entries = {**point.entries(), **first_entries(point.height)}
+    store.commit((), {HEAD: bytes(point.state), MACHINE: machine_record(context)}, entries)
+
+
+def _check_same(found: ForkPoint | None, asked: Fork) -> None:
+    """InvalidInput if a folder's network is not the fork that is asked for; the node may have moved."""
+    if found is None:
+        raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
+    if asked.epoch not in (None, found.epoch, found.height):
+        raise InvalidInput(
+            f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: leave the epoch out, or "
+            "name another folder"
+        )
+
+
+def find_fork_point(asked: Fork) -> ForkPoint:
+    """Ask a node for its tipset at an epoch (a null round: the one before it) and the state after it.
+
+    Raises NodeError, and InvalidInput for an epoch that the node has not reached.
+    """
+    with NodeClient(asked.url) as client:
+        try:
+            return _found(client, asked)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidInput):
+                raise
+            raise NodeError(
+                f"{shown_url(asked.url)} answers what no Filecoin node would ({error!r}): is it one?"
+            ) from None
+
+
+def _found(client: NodeClient, asked: Fork) -> ForkPoint:
+    head = tipset = _head(client, asked)
+    if asked.epoch is not None:
+        if not 0 <= asked.epoch <= head["Height"]:
+            raise InvalidInput(
+                f"epoch {asked.epoch} cannot be forked: {shown_url(asked.url)} is at epoch {head['Height']}"
+            )
+        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", asked.epoch, head["Cids"])
+    height, cids, block = _number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
+    if height == head["Height"]:
+        state = client.ask("Filecoin.StateCompute", height, None, cids)["Root"]
+        next_fee = _quantity(client.ask("eth_feeHistory", "0x1", hex(height), [])["baseFeePerGas"][-1])
+    else:
+        child = client.ask("Filecoin.ChainGetTipSetAfterHeight", height + 1, head["Cids"])["Blocks"][0]
+        state, next_fee = child["ParentStateRoot"], _amount(child["ParentBaseFee"])
+    return ForkPoint(
+        url=client.url,
+        epoch=height if asked.epoch is None else asked.epoch,
+        height=ChainEpoch(height),
+        blocks=_blocks(tipset),
+        timestamp=_number(block["Timestamp"]),
+        base_fee=_amount(block["ParentBaseFee"]),
+        next_base_fee=TokenAmount(next_fee),
+        state=_cid(state),
+        network=_number(client.ask("Filecoin.StateNetworkVersion", cids)),
+        chain_id=_number(_quantity(client.ask("eth_chainId"))),
+        name=_text(client.ask("Filecoin.StateNetworkName")),
+        vested=_amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
+    )
+
+
+def _head(client: NodeClient, asked: Fork) -> Any:
+    try:
+        return client.ask("Filecoin.ChainHead")
+    except NodeError as error:
+        if not error.is_unknown_method:
+            raise
+        raise NodeError(
+            f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork needs a "
+            "Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors to read",
+            error.data,
+            code=error.code,
+            answered=True,
+        ) from None
+
+
+class Origin:
+    """The node that a network was forked from, as its fork asks it: for blocks, and for the past.
+
+    Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again
+    what it has executed without the node.
+    """
+
+    def __init__(self, point: ForkPoint, store: Store) -> None:
+        self.point = point
+        self._store = store
+        self._name = shown_url(point.url)
+        self._client = NodeClient(point.url, seconds=_PATIENCE) if point.url else None
+
+    def block(self, cid: Cid) -> bytes | None:
+        """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+        if self._client is None:
+            return None
+        try:
+            return b64decode(self._client.ask("Filecoin.ChainReadObj", _json(cid)), validate=True)
+        except NodeError as error:
+            if error.answered and any(words in str(error) for words in _NO_BLOCK):
+                return None
+            raise RemoteUnavailable(f"block {show(cid)} is not here, and {error}") from None
+        except (Base64Error, TypeError, ValueError):
+            raise RemoteUnavailable(f"block {show(cid)} is not here, and {self._name} answers no base64") from None
+
+    def tipset_cid(self, epoch: int) -> Cid:
+        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        kept = self._kept("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", _key_of)
+        return Cid(kept)
+
+    def chain_randomness(self, epoch: int) -> bytes:
+        """The tickets' digest of an epoch. Raises ExternError."""
+        return self._kept("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", _digest)
+
+    def beacon_randomness(self, epoch: int) -> bytes:
+        """The beacon's digest of an epoch. Raises ExternError."""
+        return self._kept("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", _digest)
+
+    def _kept(self, kind: str, epoch: int, method: str, read: Any) -> bytes:
+        key = _ANSWER + f"{kind}/{epoch}".encode()
+        known = self._store.index(key)
+        if known is not None:
+            return known
+        if self._client is None:
+            raise ExternError(f"epoch {epoch} is before this network began, and there is no node that could be asked")
+        try:
+            answer = bytes(read(self._client.ask(method, epoch, [_json(block) for block in self.point.blocks])))
+        except (NodeError, KeyError, TypeError, ValueError) as error:
+            raise ExternError(f"epoch {epoch} is before the fork, and its origin does not answer: {error}") from None
+        self._store.commit((), {}, {key: answer})
+        return answer
+
+    def close(self) -> None:
+        """Release the connection."""
+        if self._client is not None:
+            self._client.close()
+
+
+# --- what nodes answer: everything else is a ValueError, TypeError or KeyError ----------------------------------------
+
+
+def _key_of(tipset: Mapping[str, Any]) -> Cid:
+    return tipset_key(_blocks(tipset))
+
+
+def _blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
+    cids = tipset["Cids"]
+    if not isinstance(cids, list) or not cids:
+        raise ValueError(f"a tipset of the blocks {cids!r:.60}")
+    return tuple(_cid(cid) for cid in cids)
+
+
+def _cid(value: Mapping[str, Any]) -> Cid:
+    return parse_cid(_text(value["/"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} in the place of text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r:.60} in the place of a number")
+    return value
+
+
+def _amount(value: Any) -> TokenAmount:
+    """attoFIL, decimal digits in text."""
+    if not re.fullmatch(r"[0-9]{1,78}", _text(value)):
+        raise ValueError(f"{value!r:.60} in the place of an amount")
+    return TokenAmount(int(value))
+
+
+def _quantity(value: Any) -> int:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", _text(value)):
+        raise ValueError(f"{value!r:.60} in the place of a quantity")
+    return int(value, 16)
+
+
+def _digest(value: Any) -> bytes:
+    digest = b64decode(_text(value), validate=True)
+    if len(digest) != _DIGEST:
+        raise ValueError(f"a digest of {len(digest)} bytes")
+    return digest
+
+
+def _json(cid: Cid) -> dict[str, str]:
+    return {"/": show(cid)}

@@ -1,0 +1,94 @@
+"""DataCap on a local network: who gets it, and allocations for pieces that nobody has.
+
+The registry's root key (f080) is nobody's here, so the grant is made by hand on the head's state, as `set_balance` is;
+allocations are the client's own messages. Rules: builtin-actors verifreg and datacap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from bridge.binding import Call
+from bridge.bindings import datacap, verifiedregistry
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
+from localnet.accounts import BLS_ACCOUNT, Account
+from localnet.chain.chain import Chain
+from localnet.given import whole_number
+from localnet.miners.onboarding import PROVING_PERIOD, Piece, unsealed_cid
+from store.codec import encode
+
+if TYPE_CHECKING:
+    from localnet.network import Network
+
+DATACAP_PER_BYTE: Final = 10**18
+"""Units of the token for each byte."""
+
+_SHORTEST_TERM: Final = 180 * PROVING_PERIOD
+_LONGEST_TERM: Final = 5 * 1_051_897
+_PATIENCE: Final = 60 * PROVING_PERIOD
+"""Epochs: how long a piece is to be stored at least and at most, and how long an allocation may wait for it."""
+
+_REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
+
+
+def grant(chain: Chain, client: Address, size: int) -> None:
+    """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
+
+    Raises InvalidInput where the registry refuses; nothing has changed then.
+    """
+    grant_on(chain.machine, client, size)
+    chain.keep_changes()
+
+
+def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
+    """The same on a machine's state alone, within a message as well."""
+    whole_number(size, "DataCap", None, unit="bytes")
+    root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
+    mark = machine.state_tree.begin()
+    try:
+        _implicit(machine, root, verifiedregistry.add_verifier(verifier, size))
+        _implicit(machine, verifier, verifiedregistry.add_verified_client(client, size))
+    except BaseException:
+        machine.state_tree.rollback(mark)
+        raise
+    machine.state_tree.commit()
+
+
+def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
+    result = machine.apply_implicit(Message(_REGISTRY, sender, method=call.method, params=call.params))
+    if result.exit_code == ExitCode.USR_FORBIDDEN:  # its root and its verifier may do all that is not frozen
+        raise InvalidInput(
+            f"DataCap is frozen on this network of nv{machine.context.network.number}, where every new sector counts "
+            "tenfold (FIP-0118): begin one of nv28 to grant any"
+        )
+    if result.exit_code:
+        raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
+
+
+def allocate(network: Network, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
+    """Allocations of a client's DataCap for pieces of so many padded bytes that a provider is to store.
+
+    The client gets the DataCap that they take. Raises TransactionFailed, InvalidInput.
+    """
+    grant(network.chain, client.native, sum(sizes))
+    now = network.block_number
+    actor = network.machine.state_tree.lookup_id(client.native)
+    assert actor is not None, "a client that was granted DataCap exists"
+    cids = [unsealed_cid(encode([int(actor), provider, now, place])) for place in range(len(sizes))]
+    terms = (ChainEpoch(_SHORTEST_TERM), ChainEpoch(_LONGEST_TERM), ChainEpoch(now + _PATIENCE))
+    requests = tuple(
+        verifiedregistry.AllocationRequest(ActorID(provider), cid, size, *terms)
+        for cid, size in zip(cids, sizes, strict=True)
+    )
+    wanted = verifiedregistry.AllocationRequests(requests, ()).encode()
+    transfer = datacap.transfer(_REGISTRY, sum(sizes) * DATACAP_PER_BYTE, wanted)
+    answer = network.invoke(Address.id(DATACAP_ACTOR), transfer, sender=client)
+    ids = verifiedregistry.AllocationsResponse.decode(answer.recipient_data).new_allocations
+    return [Piece(cid, size, actor, number) for cid, size, number in zip(cids, sizes, ids, strict=True)]

@@ -1,0 +1,259 @@
+"""`Miner`: a storage miner of a local network, with sectors that nobody had to seal.
+
+On this project's own bundle they come from the development-only methods of its miner actor; on an official bundle from
+the network's own messages (`localnet.miners.onboarding`), with proofs that this network takes unseen. Either way
+sectors stay well only while they are proven once a day: `prove`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.binding import Call, R
+from bridge.bindings import storageminer, storagepower
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from localnet.accounts import BLS_ACCOUNT, Account
+from localnet.chain.index import miners_entries
+from localnet.given import whole_number
+from localnet.miners import onboarding
+from localnet.miners.datacap import allocate
+from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
+from store.blockstore import get_object
+from store.codec import encode
+
+if TYPE_CHECKING:
+    from localnet.network import Network
+
+WINDOW_PROOF: Final = 10
+SECTOR_SIZE: Final = 2048
+"""Sectors of 2 KiB, which all development networks have."""
+
+LIFETIME: Final = 540 * PROVING_PERIOD
+"""Epochs for which sectors are committed if nothing else is asked for."""
+
+FUNDS: Final = TokenAmount(10**18)
+"""attoFIL that a miner brings: its deposit and its sectors' pledge are far less."""
+
+_LOCKED: Final = 2
+_PERIOD_START: Final = 10
+"""Fields of a miner's state."""
+_MOST_PARTITIONS: Final = 3
+"""In one proof."""
+
+_MOST_SECTORS: Final = 256
+"""In one message: as many as the network takes (builtin-actors miner, policy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectorState:
+    """How a sector is (`dead`, `active` or `faulty`), and where; both places are -1 for one that is nowhere."""
+
+    status: str
+    deadline: int
+    partition: int
+
+
+class Miner:
+    """A miner on a network, and the sectors that it was made with."""
+
+    def __init__(self, network: Network, actor: ActorID, owner: Account) -> None:
+        self.network, self.id, self.owner = network, actor, owner
+        self.sectors: tuple[int, ...] = ()
+
+    @property
+    def address(self) -> Address:
+        """The f0 address."""
+        return Address.id(self.id)
+
+    def sector(self, number: int) -> SectorState:
+        """A sector as the miner actor describes it."""
+        answer = self._ask(storageminer.generate_sector_location(number))
+        place = storageminer.SectorLocation.decode(answer.aux_data)
+        return SectorState(("dead", "active", "faulty")[answer.status], place.deadline, place.partition)
+
+    def power(self) -> tuple[int, int]:
+        """Bytes that the miner claims: raw, and adjusted by quality."""
+        claim = self.network.ask(Address.id(POWER_ACTOR), storagepower.miner_power(self.id))
+        return claim.raw_byte_power, claim.quality_adj_power
+
+    def pledge(self) -> TokenAmount:
+        """attoFIL that its sectors bind."""
+        return self._ask(storageminer.initial_pledge())
+
+    def invoke(self, call: Call[R], value: int = 0) -> R:
+        """A message of the owner's to a method of the miner. Raises TransactionFailed, TransactionRefused."""
+        return self.network.invoke(self.address, call, value=value, sender=self.owner)
+
+    def prove(self) -> None:
+        """Prove all sectors once: mines null rounds up to a day until each of their deadlines has been open."""
+        for deadline, partitions in self._due():
+            opening = self.opening(deadline)
+            if opening - 1 > self.network.block_number:
+                self.network.mine(null_rounds=opening - 2 - self.network.block_number)
+            if self._has(storageminer.DEVELOPMENT_ONLY_PROVE_DEADLINE):
+                self.invoke(storageminer.development_only_prove_deadline())
+                continue
+            for first in range(0, len(partitions), _MOST_PARTITIONS):
+                before = ChainEpoch(self.network.block_number)
+                ticket = self.network.machine.externs.chain_randomness(before)
+                chosen = partitions[first : first + _MOST_PARTITIONS]
+                self.invoke(onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket))
+
+    def declare_faults(self, *numbers: int) -> None:
+        """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it.
+
+        And InvalidInput for a sector that is not there (any more).
+        """
+        places = {number: self.sector(number) for number in numbers}
+        dead = [number for number, place in places.items() if place.status == "dead"]
+        if dead:
+            raise InvalidInput(f"{self.address} has no sector {dead[0]}")
+        faults = [
+            storageminer.SectorDeclaration(place.deadline, place.partition, onboarding.bitfield([number]))
+            for number, place in places.items()
+        ]
+        self.invoke(storageminer.declare_faults(faults))
+
+    # --- bringing sectors in ------------------------------------------------------------------------------------
+
+    def commit(self, count: int, *, claims: bool = False, expiration: int | None = None) -> None:
+        """Add sectors with power; with `claims` each holds a piece of the owner's, as a verified client.
+
+        `expiration` is an epoch; an official actor takes 180 to 1278 days from now. Mines as far as it must: on an
+        official bundle until each sector has been proven, a day at most. Raises InvalidInput for less than one sector.
+        """
+        if whole_number(count, "a number of sectors", None) < 1:
+            raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")
+        until = self.network.block_number + LIFETIME if expiration is None else expiration
+        whole_number(until, "the epoch at which sectors expire", None)
+        groups = [self._pieces(min(_MOST_SECTORS, count - done), claims) for done in range(0, count, _MOST_SECTORS)]
+        if not self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
+            self._onboard(groups, until)
+            return
+        for pieces in groups:
+            wanted = [(_allocation(piece),) if piece else () for piece in pieces]
+            self.sectors += self.invoke(storageminer.development_only_commit_sectors(wanted, until))
+
+    def _pieces(self, count: int, claims: bool) -> Sequence[Piece | None]:
+        """What the next sectors hold."""
+        return allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
+
+    def _onboard(self, groups: Sequence[Sequence[Piece | None]], until: int) -> None:
+        """Bring sectors in by the network's own messages, one for each group."""
+        promised, first = [], len(self.sectors)
+        for pieces in groups:
+            promised.append([NewSector(first + place, piece) for place, piece in enumerate(pieces)])
+            first += len(pieces)
+        for sectors in promised:
+            self.invoke(onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, self.network.block_number, until))
+        self.network.mine(null_rounds=onboarding.PROVE_COMMIT_DELAY)
+        for sectors in promised:
+            self.invoke(onboarding.prove_commit(sectors))
+            self.sectors += tuple(sector.number for sector in sectors)
+        self.network.mine(null_rounds=DEADLINE)
+        self.prove()
+
+    def _due(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Deadlines with live sectors and their partitions, soonest first."""
+        places: dict[int, set[int]] = {}
+        for number in self.sectors:
+            place = self.sector(number)
+            if place.status != "dead":
+                places.setdefault(place.deadline, set()).add(place.partition)
+        for deadline in sorted(places, key=self.opening):
+            yield deadline, sorted(places[deadline])
+
+    def opening(self, deadline: int) -> int:
+        """The first epoch of a deadline's next window; the next epoch, if the window is open."""
+        start = int(_state(self.network, self.address)[_PERIOD_START])
+        return onboarding.next_opening(start, deadline, self.network.block_number + 1)
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def _ask(self, call: Call[R]) -> R:
+        return self.network.ask(self.address, call, sender=self.owner)
+
+    def _has(self, method: MethodNumber) -> bool:
+        """Whether the miner actor knows a method: it refuses parameters of the wrong kind, not the number."""
+        probe = Message(self.address, self.owner.native, method=method, params=encode("no parameters of any method"))
+        return self.network.machine.call(probe).exit_code != ExitCode.USR_UNHANDLED_MESSAGE
+
+
+def create_miner(
+    network: Network, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
+) -> Miner:
+    """A new miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
+    whole_number(sectors, "a number of sectors")
+    if expiration is not None:
+        whole_number(expiration, "the epoch at which sectors expire")
+    network.send_native(BLS_ACCOUNT, sender=owner)
+    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
+    created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS, sender=owner)
+    actor = created.id_address.actor_id()
+    assert actor is not None, "the power actor answers an f0 address"
+    miner = Miner(network, actor, owner)
+    _report_deposit(network, miner)
+    if sectors:
+        miner.commit(sectors, claims=claims, expiration=expiration)
+    return miner
+
+
+def create_first_miners(network: Network) -> None:
+    """The miners that a network begins with, of its first accounts: in its first blocks, all of them or none.
+
+    Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
+    does, with the network closed.
+    """
+    chain, miners = network.chain, network.chain.index.miners_to_come()
+    first = chain.index.tipset(chain.index.first)
+    try:
+        if chain.head != first:
+            chain.go_back(first)
+        for owner, sectors in zip(network.accounts, miners, strict=False):
+            create_miner(network, owner, sectors)
+        network.machine.base.commit((), {}, miners_entries(()))
+    except BaseException:
+        network.close()
+        raise
+
+
+def _state(network: Network, actor: Address) -> list[Any]:
+    return _state_on(network.machine, actor)
+
+
+def _state_on(machine: Hypervisor, actor: Address) -> list[Any]:
+    state = machine.actor(actor)
+    assert state is not None, "miners are never deleted"
+    fields: list[Any] = get_object(machine.store, state.head)
+    return fields
+
+
+def _report_deposit(network: Network, miner: Miner) -> None:
+    """Add a new miner's deposit to power's total of pledges, by hand.
+
+    The actors take it out as it vests but never put it in: on a network that binds little else the total would become
+    negative, and the miner's events would fail and cost it its claim.
+    """
+    report_deposit(network.machine, miner.address)
+    network.chain.keep_changes()
+
+
+def report_deposit(machine: Hypervisor, miner: Address) -> None:
+    """The same on a machine's state alone. Raises InvalidInput."""
+    call = storagepower.update_pledge_total(decode_bigint(_state_on(machine, miner)[_LOCKED]))
+    report = Message(Address.id(POWER_ACTOR), miner, method=call.method, params=call.params)
+    result = machine.apply_implicit(report)
+    if result.exit_code:
+        raise InvalidInput(f"power refuses a deposit with exit code {result.exit_code}: {result.message}")
+
+
+def _allocation(piece: Piece) -> storageminer.SectorAllocation:
+    return storageminer.SectorAllocation(piece.client, piece.allocation, piece.cid, piece.size)

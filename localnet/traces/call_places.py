@@ -1,0 +1,224 @@
+"""Where in their code contracts made their calls, and where they ended: for whoever has their sources.
+
+A transaction is executed again, instruction by instruction, on our own EVM runtime. What comes of it is plain data
+beside the call tree of `localnet.traces.trace`: program counters and the codes that they count in, no lines. `placed`
+makes lines of them, with the compiled contracts of some folders: the node may be elsewhere, the sources are here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bridge.cbor import ParamsError
+from bridge.evm_steps import EvmStep
+from bridge.params import ConstructorParams
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
+from hypervisor.registry import Registry
+from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
+from hypervisor.types import METHOD_CONSTRUCTOR
+from localnet.calls.contract_state import code_that_runs
+from localnet.chain.chain import Chain
+from localnet.chain.records import TransactionReceipt
+from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
+from localnet.traces.source_maps import CodeMap
+from localnet.traces.time_limit import OutOfTime, TimeLimit
+from localnet.traces.trace import Replay
+from localnet.traces.trace_words import NamedInterface
+from store.blockstore import BlockNotFound
+from store.cid import Cid
+
+LONGEST: Final = 3.0
+"""Seconds that listening to the instructions may take when a client asks for the places."""
+
+_LAST: Final = 4_096
+"""Program counters that are kept of a frame: the compiler's own helpers, which have no line, are shorter."""
+
+
+class Counters(CallTrees):
+    """Keeps the calls, and of each the last program counters: of its caller when it was made, its own when it failed.
+
+    Raises what its limit does.
+    """
+
+    def __init__(self, limit: TimeLimit) -> None:
+        super().__init__()
+        self.made: dict[int, tuple[int, ...]] = {}
+        self.failed: dict[int, tuple[int, ...]] = {}
+        self._limit = limit
+        self._frames: list[deque[int]] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Keep track of the calls."""
+        ended = self._open[-1] if isinstance(event, CallEnded) else None
+        super().event(event)
+        if isinstance(event, CallStarted):
+            if self._frames:
+                self.made[id(self._open[-1])] = _newest(self._frames[-1])
+            self._frames.append(deque(maxlen=_LAST))
+        elif ended is not None:
+            counters = self._frames.pop()
+            if not ended.succeeded:
+                self.failed[id(ended)] = _newest(counters)
+        if ended is None:  # calls end, too, when the limit has ended them
+            self._limit.check()
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Keep an instruction's place."""
+        if isinstance(event, EvmStep) and self._frames:
+            self._limit.check()
+            self._frames[-1].append(event.pc)
+
+
+def _newest(counters: deque[int]) -> tuple[int, ...]:
+    """The counters, newest first, each once: what a loop repeats says nothing more."""
+    return tuple(dict.fromkeys(reversed(counters)))
+
+
+class Instructions:
+    """Machines whose contracts run on our own EVM runtime, which tells its instructions, unlike the official actor."""
+
+    def __init__(self) -> None:
+        self._registries: dict[Cid, Registry] = {}
+
+    def told_by(self, machine: Hypervisor) -> Hypervisor:
+        """The machine, or a fork of it on which our own runtime runs the contracts."""
+        if machine.registry.options["evm"] != OFFICIAL_EVM:
+            return machine
+        own = machine.fork()
+        known = self._registries.get(own.manifest.data)
+        if known is None:
+            known = self._registries[own.manifest.data] = registry_factory(OWN_EVM, {})(own.manifest, own.store)
+        own.registry = known
+        return own
+
+
+def call_places(chain: Chain, receipt: TransactionReceipt, instructions: Instructions) -> dict[str, Any] | None:
+    """Where the calls of a transaction were made and ended; None where executing it again takes too long.
+
+    `codes` are codes in hex; `calls` the calls as `localnet.traces.trace` has them: `code` (a place in `codes`, None
+    where no contract's code ran), `creation` (whether it is init code), `made` (program counters of the caller, newest
+    first), `ended` (its own, where it failed) and `calls`.
+    """
+    limit = TimeLimit(LONGEST)
+    listener = Counters(limit)
+    try:
+        replay = Replay(chain, receipt.tipset, receipt.index, limit)
+        replay.machine = instructions.told_by(replay.machine)
+        replay.rehearse(listener, lambda: None)
+    except OutOfTime:
+        return None
+    codes: dict[bytes, int] = {}
+    nodes = list(listener.roots)
+    for node in nodes:  # without recursion: calls go 1,024 deep
+        nodes.extend(node.calls)
+    written: dict[int, dict[str, Any]] = {}
+    for node in reversed(nodes):
+        creation, code = code_of_call(replay.machine, node)
+        written[id(node)] = {
+            "code": codes.setdefault(code, len(codes)) if code else None,
+            "creation": creation,
+            "made": list(listener.made.get(id(node), ())),
+            "ended": list(listener.failed.get(id(node), ())),
+            "calls": [written.pop(id(below)) for below in node.calls],
+        }
+    return {"codes": [f"0x{code.hex()}" for code in codes], "calls": [written[id(node)] for node in listener.roots]}
+
+
+def code_of_call(machine: Hypervisor, call: CallNode) -> tuple[bool, bytes]:
+    """Whether a call creates a contract, and the code that it runs: of a contract, init code, nothing of others."""
+    try:
+        if call.runtime == "evm" and call.start.method == METHOD_CONSTRUCTOR:
+            return True, ConstructorParams.decode(call.start.params).init_code
+        if call.actor is not None:
+            return False, code_that_runs(machine, Address.id(call.actor), call.start.method, call.start.params)
+    except (ParamsError, BlockNotFound):
+        pass  # what no compiler made
+    return False, b""
+
+
+def line_of_code(artifacts: ArtifactFolders, creation: bool, code: bytes, counters: Iterable[int]) -> str | None:
+    """`file.sol:line` of the newest of the counters that has one; None where the source is not known."""
+    compiled = compiled_code(artifacts, creation, code)
+    if compiled is None:
+        return None
+    code_map = compiled.debug().creation if creation else compiled.debug().runtime
+    return None if code_map is None else code_map.line(counters)
+
+
+def compiled_code(artifacts: ArtifactFolders, creation: bool, code: bytes) -> CompiledContract | None:
+    """The compiled contract that a code is of."""
+    if not code:
+        return None
+    return artifacts.creating(code) if creation else artifacts.running(code)
+
+
+def placed(
+    found: Mapping[str, Any], places: Mapping[str, Any], artifacts: ArtifactFolders
+) -> tuple[dict[str, Any], list[NamedInterface]]:
+    """A trace whose calls have `line` (where their caller made them), `failedAt`, and the interfaces of its contracts.
+
+    The places must be those of the trace's transaction; calls without their like there have no lines.
+    """
+    lines = _Lines(artifacts, [bytes.fromhex(code[2:]) for code in places["codes"]])
+    top: list[dict[str, Any]] = []
+    named: dict[tuple[str, str], NamedInterface] = {}
+    todo = [(top, None, call, place) for call, place in reversed(_pairs(found, places))]
+    while todo:  # without recursion: calls go 1,024 deep
+        above, caller, call, place = todo.pop()
+        compiled = lines.compiled(place)
+        if compiled is not None and call["address"] is not None:
+            interface = NamedInterface(compiled.name, compiled.interface, call["address"])
+            named.setdefault((call["address"], compiled.name), interface)
+        inner: list[dict[str, Any]] = []
+        made, failed = lines.line(caller, place, "made"), lines.line(place, place, "ended")
+        above.append({**call, "line": made, "failedAt": failed, "calls": inner})
+        todo.extend((inner, place, below, at) for below, at in reversed(_pairs(call, place)))
+    return {**found, "calls": top}, list(named.values())
+
+
+def failure_line(told: Mapping[str, Any]) -> str | None:
+    """`file.sol:line` of the innermost contract on the way to what explains a failure; of a trace `placed` and told."""
+    calls, found = told["calls"], None
+    for place in told["why"]["path"] if told["why"] else ():
+        found, calls = calls[place].get("failedAt") or found, calls[place]["calls"]
+    return found
+
+
+def _pairs(
+    call: Mapping[str, Any], place: Mapping[str, Any] | None
+) -> list[tuple[dict[str, Any], Mapping[str, Any] | None]]:
+    """Calls under a call with their places, where there are as many."""
+    calls, places = call["calls"], place["calls"] if place is not None else []
+    return list(zip(calls, places if len(places) == len(calls) else [None] * len(calls), strict=True))
+
+
+class _Lines:
+    """Lines of counters, each contract looked for once."""
+
+    def __init__(self, artifacts: ArtifactFolders, codes: Sequence[bytes]) -> None:
+        self._artifacts, self._codes = artifacts, codes
+        self._maps: dict[tuple[int, bool], tuple[CompiledContract | None, CodeMap | None]] = {}
+
+    def compiled(self, place: Mapping[str, Any] | None) -> CompiledContract | None:
+        """The contract whose code a call ran."""
+        return self._known(place)[0]
+
+    def line(self, frame: Mapping[str, Any] | None, place: Mapping[str, Any] | None, which: str) -> str | None:
+        """The line of a call's counters in the code of a frame."""
+        code_map = self._known(frame)[1]
+        return None if code_map is None or place is None else code_map.line(place[which])
+
+    def _known(self, place: Mapping[str, Any] | None) -> tuple[CompiledContract | None, CodeMap | None]:
+        if place is None or place["code"] is None:
+            return None, None
+        number, creation = place["code"], place["creation"]
+        if (number, creation) not in self._maps:
+            compiled = compiled_code(self._artifacts, creation, self._codes[number])
+            debug = None if compiled is None else compiled.debug()
+            code_map = None if debug is None else debug.creation if creation else debug.runtime
+            self._maps[number, creation] = compiled, code_map
+        return self._maps[number, creation]

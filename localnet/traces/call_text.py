@@ -1,0 +1,135 @@
+"""How a call is printed: runtime, who is called, method, value, exit and gas, in one line wherever calls are shown.
+
+Lines are rich's `Text`, so no word of a stranger is taken for markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from hypervisor.exit_codes import exit_name
+from hypervisor.types import ATTO_PER_FIL
+from localnet.traces.console_log import is_log, line_of
+
+GUIDE_STYLE = "dim"
+EVENT_STYLE = "yellow"
+LOG_STYLE = "bold"
+LINE_STYLE = "blue"
+_RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
+_WIDTH = 1_000_000
+MOST_CALLS: Final = 5_000
+"""So many calls of a tree are shown as lines; nobody reads more."""
+DEEPEST: Final = 32
+"""Calls that are deeper than this are told one below the other: indented, 1,024 of them would be megabytes."""
+_DECIMALS = len(str(ATTO_PER_FIL)) - 1
+
+
+def tree_console() -> Console:
+    """A console for call trees: a call has one line, however long and deep; a terminal folds it, nothing cuts it."""
+    return Console(highlight=False, soft_wrap=True, width=_WIDTH)
+
+
+def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
+    """Told calls as plain lines."""
+    console = tree_console()
+    with console.capture() as captured:
+        console.print(call_lines(calls))
+    return captured.get().rstrip("\n")
+
+
+def call_line(
+    runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int, end: str = ""
+) -> Text:
+    """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began.
+
+    `end` says how the call ended where the rules have words of their own for it (`Rules.end_words`).
+    """
+    failed = bool(exit_code or error)
+    line = Text()
+    line.append(f"{runtime or '-':<5}", style=_RUNTIMES.get(runtime, "green"))
+    line.append(f"{callee} ", style="bold")
+    line.append(f"{method}  ")
+    line.append(f"value {show_fil(value)}  ", style="green" if value else "dim")
+    line.append(end or f"exit {error or _exit(exit_code)}", style="red" if failed else "dim")
+    line.append(f"  gas {gas:,}", style="dim")
+    return line
+
+
+def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
+    """Told calls (`localnet.traces.trace_report`), each with those under it, its events and its result.
+
+    What contracts log is a line. From `DEEPEST` on lines are not moved further to the right, but say how deep they
+    are. Without recursion, for calls go 1,024 deep.
+    """
+    tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
+    room = MOST_CALLS
+    todo: list[tuple[Tree, int, Text | Mapping[str, Any]]] = [(tree, 0, call) for call in reversed(calls)]
+    while todo:
+        above, depth, item = todo.pop()
+        if isinstance(item, Text):
+            above.add(_deep(depth, item))
+        elif room > 0:
+            room -= 1
+            if is_log(item["to"]):
+                above.add(_deep(depth, Text(f"console.log: {line_of(item)}", style=LOG_STYLE)))
+                continue
+            node = above.add(_deep(depth, _line_of(item)))
+            below = node if depth < DEEPEST else above
+            todo.extend((below, depth + 1, part) for part in reversed([*item["calls"], *_notes(item)]))
+        else:
+            room -= _size(item)
+    if room < 0:
+        tree.add(Text(f"... and {-room:,} calls more, which --json has", style=GUIDE_STYLE))
+    return tree
+
+
+def _deep(depth: int, line: Text) -> Text:
+    """A line with its depth in front, where the tree does not show it."""
+    return line if depth <= DEEPEST else Text.assemble((f"[{depth}] ", GUIDE_STYLE), line)
+
+
+def _line_of(call: Mapping[str, Any]) -> Text:
+    decoded = call["decoded"]
+    callee, method = f"{call['to']} {decoded['callee']}", f"{decoded['function']}{decoded['arguments']}"
+    line = call_line(
+        call["runtime"], callee, method, int(call["value"]), call["exitCode"], call["error"], call["gas"],
+        call.get("end", ""),
+    )  # fmt: skip
+    if call.get("line"):
+        line.append(f"  from {call['line']}", style=LINE_STYLE)
+    return line
+
+
+def _notes(call: Mapping[str, Any]) -> list[Text]:
+    """The lines under a call's: events and result."""
+    decoded, failed = call["decoded"], bool(call["exitCode"] or call["error"])
+    notes = [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]
+    if decoded["result"]:
+        notes.append(Text(f"-> {decoded['result']}", style="red" if failed else "green"))
+    return notes
+
+
+def _size(call: Mapping[str, Any]) -> int:
+    calls = [call]
+    for item in calls:
+        calls.extend(item["calls"])
+    return len(calls)
+
+
+def show_fil(amount: int) -> str:
+    """attoFIL in FIL, exactly: `1.5 FIL`, `0.000000000000000001 FIL`, and `0` for nothing."""
+    if not amount:
+        return "0"
+    whole, atto = divmod(abs(amount), ATTO_PER_FIL)
+    fraction = f"{atto:0{_DECIMALS}}".rstrip("0")
+    return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction} FIL"
+
+
+def _exit(code: int) -> str:
+    name = exit_name(code)
+    return str(code) if name == str(code) or not code else f"{code} {name}"

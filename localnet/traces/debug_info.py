@@ -1,0 +1,92 @@
+"""The source maps of a compiled contract: in its own file (Foundry), or in the build info beside it (Hardhat)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from localnet.traces.code_patterns import CodePattern
+from localnet.traces.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
+from localnet.traces.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
+from store.json_text import parse_json
+
+
+@dataclass(frozen=True, slots=True)
+class DebugInfo:
+    """Maps of creation and runtime code, where they are there."""
+
+    creation: CodeMap | None = None
+    runtime: CodeMap | None = None
+
+
+_NOTHING: Final = DebugInfo()
+
+
+def debug_info(content: Mapping[str, Any], file: Path, folder: Path, name: str) -> DebugInfo:
+    """The maps of the contract that an artifact's content describes; nothing where they are not there or unreadable."""
+    try:
+        if isinstance(content.get("deployedBytecode"), Mapping):
+            return _foundry(content, file, folder)
+        return _hardhat(content, file, folder, name)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError):
+        return _NOTHING
+
+
+def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
+    """Foundry's: the number of the contract's own source is `id`, those of others are the run's that made it.
+
+    Where the run is not known, a source has a number if all runs that may have made it agree.
+    """
+    ((own, _),) = content["metadata"]["settings"]["compilationTarget"].items()
+    number, builds = int(content["id"]), ForgeBuilds(folder, folder.parent / "cache")
+    build = builds.build(file)
+    paths = {} if build is None else builds.numbers(build)
+    if paths.get(number) != own:
+        paths = builds.agreed(number, str(own))
+    read = folder_reader(folder.parent)
+    return DebugInfo(_map(content["bytecode"], paths, read), _map(content["deployedBytecode"], paths, read))
+
+
+def _hardhat(content: Mapping[str, Any], file: Path, folder: Path, name: str) -> DebugInfo:
+    """Hardhat's: version 3 names its build info by `buildInfoId`, version 2 in a file beside the artifact."""
+    if "buildInfoId" in content:
+        inputs = _below(folder, folder / "build-info" / f"{content['buildInfoId']}.json")
+        outputs = inputs.with_name(f"{inputs.stem}.output.json")
+    else:
+        pointer = _json(file.with_name(f"{file.stem}.dbg.json"))
+        inputs = outputs = _below(folder, file.parent / str(pointer["buildInfo"]))
+    given = _json(inputs)["input"]["sources"]
+    made = _json(outputs)["output"]
+    source = str(content.get("inputSourceName", content.get("sourceName")))
+    code = made["contracts"][source][name]["evm"]
+    paths = {int(entry["id"]): str(path) for path, entry in made["sources"].items()}
+
+    def read(path: str) -> bytes | None:
+        text = given.get(path, {}).get("content")
+        return text.encode() if isinstance(text, str) and len(text) <= LARGEST_SOURCE else None
+
+    return DebugInfo(_map(code["bytecode"], paths, read), _map(code["deployedBytecode"], paths, read))
+
+
+def _map(code: Mapping[str, Any], paths: Mapping[int, str], read: Callable[[str], bytes | None]) -> CodeMap | None:
+    """The map of a compiler's code; None where there is none, or the code lacks addresses of libraries."""
+    text, source_map = code.get("object"), code.get("sourceMap")
+    if not isinstance(text, str) or not isinstance(source_map, str) or not source_map:
+        return None
+    return CodeMap(CodePattern.of(text).code, source_map, paths, read)
+
+
+def _below(folder: Path, file: Path) -> Path:
+    """A file that an artifact names, if it lies below the folder of artifacts. Raises ValueError."""
+    found = file.resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise ValueError(f"{file} is outside {folder}")
+    return found
+
+
+def _json(file: Path) -> Any:
+    if file.stat().st_size > LARGEST_BUILD_INFO:
+        raise ValueError(f"{file} is too long")
+    return parse_json(file.read_bytes())

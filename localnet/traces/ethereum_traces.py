@@ -1,0 +1,231 @@
+"""Transactions and calls traced in the forms of Ethereum's tools, by executing them again
+(`localnet.traces.trace.Replay`).
+
+The forms are `bridge.traces`; here they meet the machine, which knows who the actors are and what code they have.
+Instructions are listened to in a rehearsal, which ends where the log is as long as wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.traces.call_tracer import call_trace
+from bridge.traces.frames import EthereumFrame, ethereum_frames
+from bridge.traces.parity import flat_traces
+from bridge.traces.selectors import selectors
+from bridge.traces.struct_logs import EnoughLogged, StructLogger, StructLogOptions, struct_log_trace
+from bridge.traces.touched import Touched
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import Recorder, Tracer
+from hypervisor.types import ActorID
+from localnet.calls.call_request import CallRequest
+from localnet.calls.contract_state import code_of
+from localnet.calls.overrides import NONE, Overrides, supposed
+from localnet.calls.simulate import listened
+from localnet.chain.chain import Chain
+from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.errors import NotReproduced
+from localnet.traces.prestate import changes, state_of
+from localnet.traces.trace import Replay
+from store.cid import Cid
+
+STRUCT_LOGS: Final = ""
+CALL_TRACER: Final = "callTracer"
+FLAT_CALL_TRACER: Final = "flatCallTracer"
+PRESTATE_TRACER: Final = "prestateTracer"
+SELECTOR_TRACER: Final = "4byteTracer"
+MUX_TRACER: Final = "muxTracer"
+TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, SELECTOR_TRACER, MUX_TRACER)
+"""The forms by geth's names; the first, without one, is the log of instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceOptions:
+    """The form, and what goes into it. `room` is how many characters the logs of instructions may take in all.
+
+    `several` are the forms that `muxTracer` gives together, by their names.
+    """
+
+    tracer: str = STRUCT_LOGS
+    struct_logs: StructLogOptions = field(default_factory=StructLogOptions)
+    only_top_call: bool = False
+    with_log: bool = False
+    diff_mode: bool = False
+    room: int = 1 << 24
+    several: Mapping[str, TraceOptions] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionTraces:
+    """A transaction's calls as Parity lists them."""
+
+    receipt: TransactionReceipt
+    traces: list[dict[str, Any]]
+
+    def placed(self) -> Iterator[dict[str, Any]]:
+        """The traces, each with the block and the transaction that it belongs to."""
+        receipt = self.receipt
+        for trace in self.traces:
+            yield trace | {
+                "blockHash": f"0x{receipt.tipset.hash.hex()}",
+                "blockNumber": receipt.tipset.height,
+                "transactionHash": f"0x{receipt.hash.hex()}",
+                "transactionPosition": receipt.index,
+            }
+
+
+def trace_transaction(chain: Chain, receipt: TransactionReceipt, options: TraceOptions) -> Any:
+    """A transaction's trace. Raises LogTooLong, NotReproduced."""
+    if options.tracer == MUX_TRACER:
+        return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
+    return _traced(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
+
+
+def trace_block(chain: Chain, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
+    """The trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
+    if options.tracer == MUX_TRACER:
+        each = [trace_block(chain, tipset, one) for one in options.several.values()]
+        for receipt in chain.index.receipts(tipset):
+            yield receipt, {name: next(traces)[1] for name, traces in zip(options.several, each, strict=True)}
+        return
+    replay = Replay(chain, tipset)
+    for receipt in chain.index.receipts(tipset):
+        logger = _logger(options)
+        yield receipt, _traced(replay, receipt, options, logger)
+        options = replace(options, room=logger.room)
+
+
+def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
+    """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `supposed`."""
+    with supposed(machine, overrides):
+        return _call_traced(machine, request, options)
+
+
+def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
+    if options.tracer == MUX_TRACER:
+        return {name: _call_traced(machine, request, one) for name, one in options.several.items()}
+    logger, recorder = _logger(options), Recorder()
+    if options.tracer == PRESTATE_TRACER:
+        touched = Touched()
+        accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+        before = state_of(machine, accounts)
+        if not options.diff_mode:
+            return before
+        return changes(before, listened(machine, request, recorder, lambda: state_of(machine, accounts)))
+    if options.tracer == STRUCT_LOGS:
+        with suppress(EnoughLogged):
+            listened(machine, request, logger, lambda: None)
+    return listened(machine, request, recorder, lambda: _written(machine, recorder, options, logger))
+
+
+def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
+    """The accounts and slots that a call touches, in order; not its sender, nor a receiver whose storage it leaves.
+
+    Rules: EIP-2930, as go-ethereum's AccessListTracer leaves out what is warm anyway. Raises LogTooLong.
+    """
+    touched = Touched()
+    accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    warm = {request.sender, request.to}
+    found = {
+        address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
+    }
+    return [(address, sorted(found[address])) for address in sorted(found)]
+
+
+def _is_low(address: EthAddress) -> bool:
+    """Whether it is the address of a precompile, of Ethereum's or Filecoin's."""
+    return any(address.startswith(prefix) and address[19] > 0 for prefix in (bytes(19), b"\xfe" + bytes(18)))
+
+
+def parity_traces(chain: Chain, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:
+    """The traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
+    replay = Replay(chain, tipset, only or 0)
+    for receipt in chain.index.receipts(tipset):
+        if only is None or receipt.index == only:
+            recorder = Recorder()
+            _execute(replay, receipt, recorder)
+            yield TransactionTraces(receipt, flat_traces(_top(replay.machine, recorder)))
+
+
+def _logger(options: TraceOptions) -> StructLogger:
+    return StructLogger(options.struct_logs, options.room)
+
+
+def _traced(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
+    recorder = Recorder()
+    if options.tracer == PRESTATE_TRACER:
+        return _prestate(replay, receipt, options)
+    if options.tracer == STRUCT_LOGS:
+        with suppress(EnoughLogged):
+            replay.rehearse(logger, lambda: None)
+    _execute(replay, receipt, recorder)
+    return _written(replay.machine, recorder, options, logger, receipt)
+
+
+def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions) -> Any:
+    touched, machine = Touched(), replay.machine
+    accounts = replay.rehearse(touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    before = state_of(machine, accounts)
+    _execute(replay, receipt, Recorder())
+    return changes(before, state_of(machine, accounts)) if options.diff_mode else before
+
+
+def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> None:
+    if replay.next(tracer) is None:
+        raise NotReproduced(f"transaction 0x{receipt.hash.hex()} cannot be executed on the state as it is now")
+
+
+def _written(
+    machine: Hypervisor,
+    recorder: Recorder,
+    options: TraceOptions,
+    logger: StructLogger,
+    receipt: TransactionReceipt | None = None,
+) -> Any:
+    """The answer; the machine is in the state that was left. In geth's forms a transaction's gas is all of it."""
+    code_at: Callable[[EthAddress], bytes] = lambda address: code_of(machine, to_filecoin(address))  # noqa: E731
+    top = _top(machine, recorder)
+    if options.tracer == SELECTOR_TRACER:
+        return selectors(top)
+    if options.tracer == FLAT_CALL_TRACER:
+        traces = flat_traces(top)
+        return traces if receipt is None else list(TransactionTraces(receipt, traces).placed())
+    if receipt is not None:
+        top.gas, top.gas_used = receipt.execution.message.message.gas_limit, receipt.gas_used
+    if options.tracer == CALL_TRACER:
+        return call_trace(top, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
+    returned = code_at(top.to) if top.creates and top.to is not None else top.output
+    return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
+
+
+def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
+    frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
+    if not frames:
+        raise NotReproduced("the message ends before it reaches anybody: there is no call to show")
+    return frames[0]
+
+
+class _MachineDirectory:
+    """What a machine knows of its actors."""
+
+    def __init__(self, machine: Hypervisor) -> None:
+        self._tree = machine.state_tree
+        self._evm = machine.manifest.code("evm")
+
+    def lookup(self, address: Address) -> ActorID | None:
+        """The actor that has an address."""
+        return self._tree.lookup_id(address)
+
+    def delegated_address(self, actor: ActorID) -> Address | None:
+        """An actor's f4 address."""
+        state = self._tree.get_actor(actor)
+        return None if state is None else state.delegated_address
+
+    def is_contract(self, code: Cid) -> bool:
+        """Whether code is the EVM actor's."""
+        return code == self._evm

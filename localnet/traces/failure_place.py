@@ -1,0 +1,75 @@
+"""The line of Solidity where a transaction failed: found by executing it once more, instruction by instruction.
+
+Only our own EVM runtime has instructions to listen to. Where the official EVM actor runs contracts, the transaction is
+executed on ours, which makes the same calls; there is no line if it ends otherwise there, as at the edge of its gas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import CallNode
+from localnet.calls.call_request import CallRequest
+from localnet.calls.simulate import listened
+from localnet.chain.chain import Chain
+from localnet.chain.records import TransactionReceipt
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.traces.call_places import Counters, Instructions, code_of_call, line_of_code
+from localnet.traces.console_log import is_log
+from localnet.traces.time_limit import TimeLimit
+from localnet.traces.trace import Replay
+
+
+class FailurePlaces:
+    """Finds the lines where transactions of a chain failed, with the compiled contracts of some folders."""
+
+    def __init__(self, chain: Chain, artifacts: ArtifactFolders) -> None:
+        self._chain, self._artifacts = chain, artifacts
+        self._instructions = Instructions()
+
+    def of(self, receipt: TransactionReceipt, path: Sequence[int], limit: TimeLimit) -> str | None:
+        """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
+
+        `path` has the place of each call among its siblings (`localnet.traces.trace_report`), those to `console.log`
+        left out. Raises what the limit does.
+        """
+        if not self._artifacts.contracts():
+            return None  # no source is known
+        listener = Counters(limit)
+        replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
+        replay.machine = self._instructions.told_by(replay.machine)
+        replay.rehearse(listener, lambda: None)
+        return self._found(replay.machine, listener, receipt.exit_code, path)
+
+    def of_call(
+        self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
+    ) -> str | None:
+        """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
+        if not self._artifacts.contracts():
+            return None
+        listener, machine = Counters(limit), self._instructions.told_by(machine)
+        listened(machine, request, listener, lambda: None)
+        return self._found(machine, listener, exit_code, path)
+
+    def _found(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
+        ends = [call.end.exit_code for call in listener.roots if call.end is not None]
+        if ends[-1:] != [exit_code]:
+            return None  # our own runtime's gas differs from the official actor's
+        for call in reversed(_on_path(listener.roots, path)):
+            counters = listener.failed.get(id(call), ())
+            found = line_of_code(self._artifacts, *code_of_call(machine, call), counters) if counters else None
+            if found is not None:
+                return found
+        return None
+
+
+def _on_path(roots: Sequence[CallNode], path: Sequence[int]) -> list[CallNode]:
+    calls, found = roots, list[CallNode]()
+    for place in path:
+        own = [call for call in calls if not is_log(str(call.start.to))]
+        if place >= len(own):
+            break
+        found.append(own[place])
+        calls = own[place].calls
+    return found

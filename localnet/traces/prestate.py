@@ -1,0 +1,64 @@
+"""geth's prestateTracer: the accounts that a transaction touches, as they were before it, in diff mode after it too.
+
+Shapes: go-ethereum eth/tracers/native/prestate.go. Native actors are accounts like others, under their masked IDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from hypervisor.machine import Hypervisor
+from localnet.calls.contract_state import code_of, nonce_of_actor, storage_of
+
+State = dict[str, dict[str, Any]]
+_NOBODY: Final[Mapping[str, Any]] = {"balance": "0x0"}
+_ZERO: Final = "0x" + "00" * 32
+
+
+def state_of(machine: Hypervisor, touched: Mapping[EthAddress, set[int]]) -> State:
+    """The touched accounts and slots as they are now: balance, and nonce, code and storage where there are any."""
+    return {f"0x{address.hex()}": _account(machine, address, slots) for address, slots in touched.items()}
+
+
+def changes(before: State, after: State) -> dict[str, State]:
+    """What is different: `pre` has the changed accounts as they were, `post` the changed fields as they are.
+
+    An account that was not there is in `post` alone. Slots are there where they changed, with the value that is not 0.
+    """
+    pre: State = {}
+    post: State = {}
+    for address, old in before.items():
+        new = after[address]
+        if old == new:
+            continue
+        slots = [slot for slot, word in old.get("storage", {}).items() if new.get("storage", {}).get(slot) != word]
+        if old != _NOBODY:
+            kept = {name: value for name, value in old.items() if name != "storage"}
+            pre[address] = kept | _storage(old, slots)
+        changed = {name: value for name, value in new.items() if name != "storage" and old.get(name) != value}
+        post[address] = changed | _storage(new, slots)
+    return {"pre": pre, "post": post}
+
+
+def _account(machine: Hypervisor, address: EthAddress, slots: set[int]) -> dict[str, Any]:
+    place = to_filecoin(address)
+    actor = machine.actor(place)
+    if actor is None:
+        return dict(_NOBODY)
+    nonce, code = nonce_of_actor(machine, actor), code_of(machine, place)
+    account: dict[str, Any] = {"balance": hex(actor.balance)}
+    if nonce:
+        account["nonce"] = nonce
+    if code:
+        account["code"] = f"0x{code.hex()}"
+    if slots:
+        account["storage"] = {f"0x{slot:064x}": f"0x{storage_of(machine, place, slot).hex()}" for slot in sorted(slots)}
+    return account
+
+
+def _storage(account: dict[str, Any], slots: list[str]) -> dict[str, Any]:
+    words = {slot: account.get("storage", {}).get(slot, _ZERO) for slot in slots}
+    left = {slot: word for slot, word in words.items() if word != _ZERO}
+    return {"storage": left} if left else {}

@@ -1,0 +1,76 @@
+"""How long an execution again may take, and whether it is to end because a request waits for the network.
+
+A tracer looks at both with each event: engines charge their gas in slices, so there are events in loops, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hypervisor.errors import HypervisorError
+from hypervisor.tracing import CallEnded, TraceEvent, Tracer
+from localnet.chain.watching import GiveWay
+
+SHORTEST: Final = 1.0
+"""Seconds that an explanation may always take."""
+
+
+class OutOfTime(HypervisorError):
+    """An execution again has taken as long as it may: its words are `after 1.0 s`, behind what was given up.
+
+    Nothing between here and the message's end handles it.
+    """
+
+
+def explaining_time(run: float) -> float:
+    """Seconds that the explanation of an execution may take, which took `run`: twice that, at least `SHORTEST`."""
+    return max(SHORTEST, 2 * run)
+
+
+def _never() -> bool:
+    return False
+
+
+class TimeLimit:
+    """Seconds for work that may begin several times: what each beginning takes counts."""
+
+    def __init__(self, seconds: float, must_give_way: Callable[[], bool] = _never) -> None:
+        """`must_give_way` says whether the work is to stop now, and to begin again later."""
+        self.seconds = seconds
+        self._rest = seconds
+        self._end = time.monotonic() + seconds
+        self._must_give_way = must_give_way
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The time inside counts, and no other."""
+        self._end = time.monotonic() + self._rest
+        try:
+            yield
+        finally:
+            self._rest = self._end - time.monotonic()
+
+    def check(self) -> None:
+        """Raise OutOfTime once the seconds are over, GiveWay where the work is to stop."""
+        if time.monotonic() > self._end:
+            raise OutOfTime(f"after {self.seconds:.1f} s")
+        if self._must_give_way():
+            raise GiveWay("a request waits")
+
+    def on(self, tracer: Tracer | None) -> Tracer:
+        """A tracer that passes on all events but instructions, and checks with each."""
+        return _Limited(self, tracer)
+
+
+class _Limited:
+    def __init__(self, limit: TimeLimit, tracer: Tracer | None) -> None:
+        self._limit, self._tracer = limit, tracer
+
+    def event(self, event: TraceEvent, /) -> None:
+        if self._tracer is not None:
+            self._tracer.event(event)
+        if not isinstance(event, CallEnded):  # calls end, too, when the limit has ended them
+            self._limit.check()

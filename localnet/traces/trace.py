@@ -1,0 +1,275 @@
+"""The call tree of a transaction, across both runtimes, by executing it again where it was executed.
+
+The tree is plain data: bytes as hex, numbers as they are. Names and decoded values are `localnet.traces.trace_words`'
+work, so that a client that knows ABIs can do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bridge.addresses import to_ethereum
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt
+from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
+from hypervisor.types import ActorID, ChainEpoch
+from localnet.chain.blocks import producer_of
+from localnet.chain.candidates import candidate_of
+from localnet.chain.chain import Chain
+from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.rules import rules_of
+from localnet.traces.time_limit import TimeLimit
+
+if TYPE_CHECKING:
+    from localnet.traces.trace_words import NamedInterface
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A transaction's call tree; `same` says whether executing it again gave the recorded receipt.
+
+    `interfaces` are those of the contracts that the network knows. `print` shows the tree.
+    """
+
+    receipt: TransactionReceipt
+    calls: tuple[dict[str, Any], ...]
+    same: bool
+    interfaces: tuple[NamedInterface, ...] = ()
+
+    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The same as `as_json`, decoded, and why the transaction failed; with more interfaces where they are given."""
+        from localnet.traces.trace_report import told
+
+        return told(self.as_json(), (*interfaces, *self.interfaces))
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """Why the transaction failed: from its call to the innermost one that explains it; nothing where it did not."""
+        why = self.told()["why"]
+        return () if why is None else tuple(why["calls"])
+
+    def save_flame(self, file: str | Path) -> None:
+        """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""
+        from localnet.traces.trace_report import save_flame
+
+        save_flame(self.told(), Path(file))
+
+    def __str__(self) -> str:
+        """The tree as lines."""
+        from localnet.traces.call_text import tree_text
+
+        return tree_text(self.told()["calls"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: the transaction, and its calls as `call_json` writes them."""
+        receipt = self.receipt
+        return {
+            "transactionHash": f"0x{receipt.hash.hex()}",
+            "blockNumber": receipt.block_number,
+            "exitCode": receipt.exit_code,
+            "exit": exit_name(receipt.exit_code),
+            "gasUsed": receipt.gas_used,
+            "words": receipt.words,
+            "reproduced": self.same,
+            "calls": list(self.calls),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTrace:
+    """The calls of what the rules do behind a tipset's messages: the block's reward, and cron.
+
+    They are implicit messages: no block has them, and no receipt their events. `same` says whether executing the tipset
+    again gave the recorded state.
+    """
+
+    epoch: ChainEpoch
+    calls: tuple[dict[str, Any], ...]
+    same: bool
+    interfaces: tuple[NamedInterface, ...] = ()
+
+    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The same as `as_json`, decoded."""
+        from localnet.traces.trace_report import told_calls
+
+        return {**self.as_json(), "calls": told_calls(self.calls, (*interfaces, *self.interfaces))}
+
+    def __str__(self) -> str:
+        """The tree as lines."""
+        from localnet.traces.call_text import tree_text
+
+        return tree_text(self.told()["calls"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: the epoch, and its calls as `call_json` writes them."""
+        return {"epoch": self.epoch, "reproduced": self.same, "calls": list(self.calls)}
+
+
+def epoch_trace(chain: Chain, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
+    """Execute a tipset's messages again, and what the rules do behind them with a tracer."""
+    replay, trees = Replay(chain, tipset, len(tipset.transactions)), CallTrees()
+    replay.end(trees)
+    calls = tuple(call_json(replay.machine, call) for call in trees.roots)
+    replay.machine.state_tree.flush()
+    return EpochTrace(tipset.height, calls, replay.machine.root == tipset.state, interfaces)
+
+
+def trace(
+    chain: Chain,
+    receipt: TransactionReceipt,
+    interfaces: tuple[NamedInterface, ...] = (),
+    limit: TimeLimit | None = None,
+) -> Trace:
+    """Execute a tipset's messages again up to a transaction, and that one with a tracer.
+
+    Raises what `limit` does.
+    """
+    trees = CallTrees()
+    replay = Replay(chain, receipt.tipset, receipt.index, limit)
+    same = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
+    return Trace(receipt, tuple(call_json(replay.machine, call) for call in trees.roots), same, interfaces)
+
+
+class Replay:
+    """A tipset's messages, executed again on a machine of its own, from the one with the number `first` on.
+
+    Those before it are executed within `limit`, and raise what it does.
+    """
+
+    def __init__(self, chain: Chain, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
+        self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
+        self.machine = chain.machine_before(tipset)
+        if tipset.parent >= 0:
+            parent = chain.index.tipset(tipset.parent)
+            begin_epoch(self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
+        while self._place < first:
+            self.next(None if limit is None else limit.on(None))
+
+    def next(self, tracer: Tracer | None) -> Receipt | None:
+        """Execute the next message with a tracer; its receipt, or None where it cannot be executed any more.
+
+        The machine is then in the state that the message left.
+        """
+        receipt = self._execute(tracer)
+        self._place += 1
+        return receipt
+
+    def end(self, tracer: Tracer | None) -> None:
+        """What the rules do behind the last message, with a tracer: the block's reward and cron."""
+        assert self._place == len(self._tipset.transactions), "every message comes first"
+        producer = producer_of(self.machine.base, self._tipset.block)
+        with self._heard(tracer):
+            end_epoch(self.machine, producer, self._tips)
+
+    def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
+        """Execute the next message with a tracer that may raise, and take it back; what `read` answers before that."""
+        with self.machine.trial():
+            self._execute(tracer)
+            return read()
+
+    def _execute(self, tracer: Tracer | None) -> Receipt | None:
+        execution = self._chain.index.receipt_at(self._tipset, self._place).execution
+        with self._heard(tracer):
+            again = list(execute(self.machine, [candidate_of(execution)]))
+        self._tips += sum(tip for _, tip in again)
+        return again[0][0].receipt if again else None
+
+    @contextmanager
+    def _heard(self, tracer: Tracer | None) -> Iterator[None]:
+        self.machine.tracer = None if tracer is None else rules_of(self.machine).heard(tracer)
+        try:
+            yield
+        finally:
+            self.machine.tracer = None
+
+
+def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
+    """A call with the calls under it. Gas in gas, its own charges in milligas, value in attoFIL (decimal text)."""
+    nodes = [call]
+    for node in nodes:  # without recursion: calls go 1,024 deep
+        nodes.extend(node.calls)
+    written: dict[int, dict[str, Any]] = {}
+    for node in reversed(nodes):
+        inner = [written.pop(id(below)) for below in node.calls]
+        written[id(node)] = {**_call(machine, node), "calls": inner}
+    return written[id(call)]
+
+
+def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
+    """A call by itself."""
+    start, end = call.start, call.end
+    actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
+    code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
+    return {
+        "runtime": call.runtime,
+        "from": f"f0{start.from_}",
+        "to": str(start.to) if actor is None else f"f0{actor}",
+        "address": None if actor is None else _address_of(machine, call, actor),
+        "actor": _kind(machine, call, actor),
+        "method": start.method,
+        "value": str(start.value),
+        "params": f"0x{start.params.hex()}",
+        "paramsCodec": start.params_codec,
+        "readOnly": start.read_only,
+        "exitCode": code,
+        "end": rules_of(machine).end_words(code),
+        "error": end.error if end else "FATAL",
+        "words": end.message if end else "",
+        "plain": end.is_plain if end else False,
+        "return": f"0x{end.return_data.hex()}" if end else "0x",
+        "returnCodec": end.return_codec if end else 0,
+        "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
+        "charges": _charges(call),
+        "events": [_event(machine, event) for event in call.events],
+    }
+
+
+def _charges(call: CallNode) -> dict[str, int]:
+    """What was charged in a call itself, milligas by name. Of the charge that found too little, what there was."""
+    charges = dict(call.charges)
+    used = call.end.gas_used if call.end else 0
+    excess = sum(charges.values()) - used + sum(below.end.gas_used for below in call.calls if below.end)
+    if charges and excess > 0:
+        last = next(reversed(charges))
+        charges[last] = max(0, charges[last] - excess)
+    return charges
+
+
+def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:
+    entries = [
+        {"flags": flags, "key": key, "codec": codec, "value": f"0x{value.hex()}"}
+        for flags, key, codec, value in event.entries
+    ]
+    return {"emitter": f"f0{event.emitter}", "address": _ethereum(machine, event.emitter), "entries": entries}
+
+
+def _ethereum(machine: Hypervisor, actor: ActorID) -> str:
+    state = machine.state_tree.get_actor(actor)
+    return f"0x{to_ethereum(actor, None if state is None else state.delegated_address).hex()}"
+
+
+def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
+    """The called actor's address in Ethereum's form, also of one whose creation was taken back."""
+    if call.delegated is not None:
+        return f"0x{to_ethereum(actor, call.delegated).hex()}"
+    return _ethereum(machine, actor)
+
+
+def _kind(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> str:
+    """The built-in actor's name by the code that ran; `actor` for other code, nothing where there is no actor."""
+    code = call.code
+    if code is None:
+        state = None if actor is None else machine.state_tree.get_actor(actor)
+        if state is None:
+            return ""
+        code = state.code
+    return machine.manifest.name_of(code) or "actor"

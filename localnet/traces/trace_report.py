@@ -1,0 +1,226 @@
+"""A trace told for people: decoded calls, gas by part, why it failed, and the flame view. Pure functions.
+
+They work on the plain trees of `localnet.traces.trace`, so that the command can tell what a node answered. What is
+decoded comes from `localnet.traces.trace_words`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.params import unwrap_return
+from bridge.printable import printable
+from bridge.reverts import panic_code
+from bridge.traces.flame import FlameBox, flame_html, flame_svg
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode, exit_meaning
+from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.traces.call_text import show_fil
+from localnet.traces.console_log import is_log
+from localnet.traces.trace_words import NamedInterface, describe
+
+_PARTS: Final = {
+    "instructions": "wasm_exec OnEvmGas",
+    "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
+    "calls": "OnSyscall OnMethodInvocation OnMethodReturn OnReturnValue OnValueTransfer OnFacade",
+    "actors": "OnActorLookup OnActorUpdate OnCreateActor",
+    "blocks": "OnGetRoot OnSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink OnScanIpldLinks"
+    " OnEvmNode",
+    "events": "OnActorEvent OnActorEventValidate OnActorEventAccept",
+    "cryptography": "OnHashing OnVerifySignature OnRecoverSecpPublicKey OnVerifyBlsAggregate OnEvmPrecompile"
+    " OnComputeUnsealedSectorCid OnVerifyPost OnVerifyAggregateSeals OnVerifyReplicaUpdate OnVerifySeals"
+    " OnVerifyConsensusFault",
+    "history": "OnGetRandomness OnTipsetCid",
+}
+PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
+"""The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
+
+_HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
+
+
+def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+    """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
+    why = _path(found)
+    top = told_calls(found["calls"], interfaces)
+    return {
+        **found,
+        "why": None if why is None else _why(top, why, found["words"]),
+        "milligas": _by_part(found, _every(found["calls"])),
+        "calls": top,
+    }
+
+
+def told_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
+    """Calls with those under them, `decoded` in each."""
+    written: dict[int, dict[str, Any]] = {}
+    for call in reversed(_every(calls)):
+        inner = [written[id(below)] for below in call["calls"]]
+        written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
+    return [written[id(call)] for call in calls]
+
+
+def _every(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls and those under them, each before its own; without recursion: calls go 1,024 deep."""
+    every = list(calls)
+    for call in every:
+        every.extend(call["calls"])
+    return every
+
+
+def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The gas of the whole transaction, largest part first; what no call has used carried the message."""
+    parts = Counter[str]()
+    for call in every:
+        parts.update(_parts_of(call))
+    parts["message"] = max(0, found["gasUsed"] * MILLIGAS_PER_GAS - parts.total())
+    return dict(parts.most_common())
+
+
+def _parts_of(call: Mapping[str, Any]) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for name, milligas in call["charges"].items():
+        part = PART_OF.get(name, "other")
+        parts[part] = parts.get(part, 0) + milligas
+    return parts
+
+
+def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
+    own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
+    words = describe(call, [*own, *interfaces])
+    return {
+        "callee": words.callee,
+        "function": words.function,
+        "arguments": words.arguments,
+        "result": words.result,
+        "events": list(words.events),
+        "value": show_fil(int(call["value"])),
+        "exit": _ended(call),
+        "milligas": _parts_of(call),
+    }
+
+
+def _ended(call: dict[str, Any]) -> str:
+    """How a call ended: `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`, or in the rules' own words."""
+    if call["error"] == "FATAL":
+        return "exit FATAL, the machine could not go on"
+    if call["error"] not in ("", "OUT_OF_GAS"):
+        return f"exit {call['error']}, which the caller was told in place of an exit code"
+    return call.get("end") or f"exit {exit_meaning(call['exitCode'])}"
+
+
+def gas_words(trace: Mapping[str, Any]) -> str:
+    """The gas of a told trace by part: `blocks 41%, instructions 30%, ...`."""
+    parts = trace["milligas"]
+    whole = max(1, sum(parts.values()))
+    return ", ".join(f"{part} {100 * milligas / whole:.0f}%" for part, milligas in parts.items() if milligas)
+
+
+# --- why it failed ----------------------------------------------------------------------------------------------------
+
+
+def _failed(call: Mapping[str, Any]) -> bool:
+    return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # to whom nobody is: nobody minds
+
+
+def _path(found: Mapping[str, Any]) -> list[int] | None:
+    """From the top to the innermost call that explains a failure, the place of each among its siblings."""
+    if found["exitCode"] == ExitCode.OK:
+        return None
+    path: list[int] = []
+    calls = found["calls"]
+    place = len(calls) - 1 if calls and _failed(calls[-1]) else None
+    while place is not None:
+        path.append(place)
+        place, calls = _explained_by(calls[place]), calls[place]["calls"]
+    return path
+
+
+def _explained_by(call: Mapping[str, Any]) -> int | None:
+    """Which of a failed call's own calls made it fail: the last one if it failed too, or one whose revert it passed on.
+
+    Not where the contract itself ran out of gas, halted or met a check of its compiler.
+    """
+    calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
+    for place in reversed(range(len(calls))):
+        if own and _failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
+            return place
+    halted = call["actor"] == "evm" and call["exitCode"] in _HALTS  # a native actor has such a code from below
+    if not calls or not _failed(calls[-1]) or halted or panic_code(own) is not None:
+        return None
+    if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:
+        return None
+    return len(calls) - 1
+
+
+def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> dict[str, Any]:
+    failed = []
+    for place in path:
+        failed.append(calls[place])
+        calls = failed[-1]["calls"]
+    reasons = [call["decoded"]["result"] for call in failed]
+    lines = []
+    for place, (call, reason) in enumerate(zip(failed, reasons, strict=True)):
+        repeats = place + 1 < len(failed) and (reason == reasons[place + 1] or _blames(reason, failed[place + 1]))
+        lines.append(f"{name(call)}: {call['decoded']['exit']}{'' if repeats or not reason else f': {reason}'}")
+    return {"path": list(path), "calls": lines or [printable(words)]}
+
+
+def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
+    """Whether a reason says no more than that a callee failed: its last word is the callee's exit code."""
+    return reason.rpartition(" ")[2] == str(callee["exitCode"])
+
+
+def name(call: Mapping[str, Any]) -> str:
+    """A told call's short name: `f0102 Vault.pay`."""
+    decoded = call["decoded"]
+    return f"{call['to']} {decoded['callee']}.{decoded['function']}"
+
+
+# --- the flame view ---------------------------------------------------------------------------------------------------
+
+
+def flame(trace: Mapping[str, Any], *, html: bool) -> str:
+    """The flame view of a told trace: an SVG, or a page that also says why it failed."""
+    title = f"transaction {trace['transactionHash']}: exit {trace['exit']}"
+    boxes = _boxes(trace)
+    if not html:
+        return flame_svg(title, boxes, trace["gasUsed"])
+    why = trace["why"]
+    return flame_html(title, boxes, trace["gasUsed"], why["calls"] if why else ())
+
+
+def save_flame(trace: Mapping[str, Any], file: Path) -> None:
+    """Write the flame view of a told trace; raises InvalidInput unless the name ends with .svg or .html."""
+    if file.suffix not in (".svg", ".html"):
+        raise InvalidInput(f"the flame view {file} must be a .svg or .html file")
+    file.write_text(flame(trace, html=file.suffix == ".html"), encoding="utf-8")
+
+
+def _boxes(trace: Mapping[str, Any]) -> tuple[FlameBox, ...]:
+    cause: Mapping[str, Any] | None = None
+    calls = trace["calls"]
+    for place in trace["why"]["path"] if trace["why"] else ():
+        cause, calls = calls[place], calls[place]["calls"]
+    every = list(trace["calls"])
+    for call in every:
+        every.extend(call["calls"])
+    made: dict[int, FlameBox] = {}
+    for call in reversed(every):
+        inner = tuple(made[id(below)] for below in call["calls"])
+        made[id(call)] = FlameBox(
+            name(call), tuple(_details(call)), call["gas"], call["runtime"], _failed(call), call is cause, inner
+        )
+    return tuple(made[id(call)] for call in trace["calls"])
+
+
+def _details(call: Mapping[str, Any]) -> Iterator[str]:
+    decoded = call["decoded"]
+    yield f"{call['runtime'] or '-'} {name(call)}{decoded['arguments']}"
+    if decoded["result"]:
+        yield f"-> {decoded['result']}"
+    yield f"value {decoded['value']}, {decoded['exit']}, gas {call['gas']:,}"
+    for part, milligas in decoded["milligas"].items():
+        yield f"  {part}: {milligas // MILLIGAS_PER_GAS:,} gas of its own"

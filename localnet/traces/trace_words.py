@@ -1,0 +1,241 @@
+"""A call tree in words: functions and arguments by contracts' ABIs, native methods and values by the actors' schemas.
+
+A pure function of the tree that `localnet.traces.trace` makes; what nobody knows stays as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch, ContractInterface
+from bridge.actor_events import EventValue, native_event
+from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
+from bridge.cbor import ParamsError
+from bridge.events import entries_to_log
+from bridge.facade import interface
+from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams, calldata_of, unwrap_return
+from bridge.printable import printable
+from bridge.reverts import revert_reason, reverted_with
+from hypervisor.events import EventEntry
+from hypervisor.exit_codes import ExitCode
+from store.cid import show
+from store.codec import CodecError, decode_strict, kind_of, unlink
+from store.schema import Schema, SchemaError
+from store.schema.types import Enum, Struct, Term, Union
+
+_DELEGATE: Final = 6
+_MAX_SHOWN: Final = 96
+MOST_WORDS: Final = 2_000
+"""Characters of arguments, of a result, of an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInterface:
+    """A contract's interface with the contract's name, and its address (`0x` and hex) where one contract has it."""
+
+    name: str
+    interface: ContractInterface
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a call says: who is called, the function, arguments, what came back, and events."""
+
+    callee: str
+    function: str
+    arguments: str
+    result: str
+    events: tuple[str, ...]
+
+
+def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+    """A call of a tree in words, each of them printable and cut short: they are what strangers wrote."""
+    words = _described(call, interfaces)
+    return Words(
+        printable(words.callee),
+        printable(words.function),
+        printable(words.arguments, MOST_WORDS),
+        printable(words.result, MOST_WORDS),
+        tuple(printable(event, MOST_WORDS) for event in words.events),
+    )
+
+
+def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+    data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
+    events = tuple(_event(call["actor"], event, interfaces) for event in call["events"])
+    calldata = _calldata(call, data)
+    if calldata is not None:
+        return _contract_call(call, calldata, answer, _known(call, interfaces), events)
+    method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
+    arguments = _typed(call["actor"], method.params, data)
+    failed = call["exitCode"] != ExitCode.OK or call["error"]
+    result = _failure(call, answer, interfaces) if failed else _typed(call["actor"], method.answer, answer)
+    return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
+
+
+def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
+    """The calldata of a call to a contract's code, or to an actor as if it were one; None of every other call."""
+    if call["actor"] == "evm":
+        is_call = call["method"] in (INVOKE_EVM, _DELEGATE)
+    else:
+        is_call = call["method"] == INVOKE_EVM and interface(call["actor"]) is not None and bool(data)
+    if not is_call:
+        return None
+    try:
+        if call["method"] == _DELEGATE:
+            return DelegateCallParams.decode(data).calldata
+        return calldata_of(call["paramsCodec"], data) if data else b""
+    except ParamsError:
+        return None
+
+
+def _known(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
+    """The interfaces that a call may be read by: of a built-in actor its own."""
+    offered = interface(call["actor"])
+    return interfaces if offered is None else [NamedInterface(call["actor"], offered)]
+
+
+def _contract_call(
+    call: dict[str, Any],
+    calldata: bytes,
+    answer: bytes,
+    interfaces: Sequence[NamedInterface],
+    events: tuple[str, ...],
+) -> Words:
+    returned = unwrap_return(answer)
+    for named in interfaces:
+        try:
+            decoded = named.interface.decode_call(calldata)
+            if decoded is None:
+                continue
+            arguments = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+            if call["exitCode"] == ExitCode.OK and not call["error"]:
+                result = _shown(named.interface.decode_answer(calldata, returned))
+            else:
+                result = _revert(call, (named, *interfaces), returned) if returned else _own_words(call)
+        except AbiMismatch:
+            continue
+        return Words(named.name, decoded.function, f"({arguments})", result, events)
+    result = _failure(call, answer, interfaces) if call["exitCode"] or call["error"] else _bytes(returned)
+    return Words("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
+
+
+def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: bytes) -> str:
+    """Revert data by the first interface that has its error (it may have come from below), else in the rules' words."""
+    unknown = revert_reason(data)
+    reasons = (known.interface.decode_revert(data) for known in interfaces)
+    plain = reverted_with(data) or "" if call.get("end") else unknown
+    return next((reason for reason in reasons if reason != unknown), plain)
+
+
+def _own_words(call: dict[str, Any]) -> str:
+    """What the machine says of a failure, where that is more than how it ended."""
+    return "" if call.get("plain") or call.get("end") else str(call["words"])
+
+
+def _selector(calldata: bytes) -> str:
+    if calldata[:4] == HANDLE_FILECOIN_METHOD:
+        return "handle_filecoin_method"
+    return f"0x{calldata[:4].hex()}" if len(calldata) >= 4 else "fallback"
+
+
+def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInterface]) -> str:
+    """What a failed call says of itself: the reason of a revert, other data, or the actor's own words."""
+    if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
+        data = unwrap_return(answer)
+        return _revert(call, interfaces, data) if data else _own_words(call)
+    return _bytes(answer) or _own_words(call)
+
+
+def _typed(actor: str, type_: str | None, data: bytes) -> str:
+    """Parameters or an answer by the type that they have in the actor's schema; as bytes where they have none."""
+    if type_ is None or not data:
+        return _bytes(data)
+    schema = actor_schema(actor)
+    try:
+        value = schema.read(type_, decode_strict(data))
+    except (CodecError, SchemaError):
+        return _bytes(data)
+    words = _value(schema, type_, value)
+    return words[1:-1] if isinstance(schema.type_of(type_), Struct) else words
+
+
+def _value(schema: Schema, term: Term, value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bytes():
+            found = meaning(schema, term, value)
+            return (_bytes(found) or "0x") if isinstance(found, bytes) else str(found)
+        case str():
+            return f'"{value}"'
+        case dict() if isinstance(schema.type_of(term), Union):
+            ((member, inner),) = value.items()
+            return _value(schema, member, inner)
+        case dict():
+            items = (f"{name}={_value(schema, term_below(schema, term, name), item)}" for name, item in value.items())
+            return f"{{{', '.join(items)}}}"
+        case list():
+            return f"[{', '.join(_value(schema, term_below(schema, term, ''), item) for item in value)}]"
+        case _:
+            return show(unlink(value)) if kind_of(value) == "link" else str(value)
+
+
+def _event(actor: str, event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
+    entries = [
+        EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
+        for entry in event["entries"]
+    ]
+    log = entries_to_log(entries)
+    if log is not None:
+        for named in interfaces:
+            decoded = named.interface.decode_log(log)
+            if decoded is not None:
+                values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
+                return f"{decoded.event}({values})"
+    return native_words(actor, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
+
+
+def native_words(actor: str, entries: Sequence[EventEntry]) -> str | None:
+    """A native actor's event in words, by the actor's name: `claim-payout(stream-id=2, recipient=103, amount=5)`.
+
+    Without a kind the values alone; None for entries that are not CBOR. The words are a stranger's: see `printable`.
+    """
+    event = native_event(actor, entries)
+    if event is None:
+        return None
+    schema = actor_schema(actor)
+    values = ", ".join(f"{each.key}={_event_value(schema, each)}" for each in event.values)
+    return values if event.kind is None else f"{event.kind}({values})"
+
+
+def _event_value(schema: Schema, each: EventValue) -> str:
+    """A value of an event; the name of one of a few stands without quotes."""
+    if isinstance(schema.type_of(each.type), Enum):
+        return str(each.value)
+    return _value(schema, each.type, each.value)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bytes():
+            return _bytes(value)
+        case str():
+            return f'"{value}"' if not value.startswith(("0x", "f0", "f1", "f2", "f3", "f4")) else value
+        case list() | tuple():
+            return f"[{', '.join(_shown(item) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def _bytes(data: bytes) -> str:
+    """Hex, cut short."""
+    text = f"0x{data.hex()}" if data else ""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}... ({len(data)} bytes)"
