@@ -15,7 +15,7 @@ import typer
 from devtools.cli.node_upgrades import PANEL, Orchestrator, Ramp, Sra, Swa, Timelock, Upgrades, Version
 from devtools.cli.node_upgrades import planned as planned_upgrades
 from devtools.cli.node_upgrades import streams as asked_streams
-from devtools.cli.options import Engines, engine_there, parsed_network
+from devtools.cli.options import Engines, checked_rules, engine_there, parsed_network
 
 if TYPE_CHECKING:
     from localnet import Network
@@ -28,7 +28,9 @@ _FOLDER = "Keep the chain in this folder, and go on with what it holds (default:
 _LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
 _HOST = "The address to listen at. Beyond this machine the node signs for no account, unless --unlock is given."
 _DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
-_RULES = "Whose gas, fees and blocks (default: filecoin, or the folder's)."
+_RULES = (
+    "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
+)
 _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
 _KEEP = "Keep the states of this many blocks and collect older ones as garbage (default: all). Needs --state."
 _FORK = "Begin as the network of another node: its state is read block by block when something touches it."
@@ -163,7 +165,10 @@ def node(
         ),
     ] = 0.0,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
-    rules: Annotated[Literal["filecoin", "ethereum"] | None, typer.Option(rich_help_panel=_CHAIN, help=_RULES)] = None,
+    rules: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=checked_rules),
+    ] = None,
     hardfork: Annotated[
         str,
         typer.Option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.ethereum_block import EthereumBlock
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from localnet.chain.records import Tipset, TransactionReceipt
 
 ETHEREUM = "ethereum"
-RULES = (FILECOIN, ETHEREUM)
+ENTRY_POINT_GROUP = "hypervisor.network_rules"
+"""A name, and what makes the rules of a fork and a block gas limit (`rules_named`). Another set registers here and its
+machine part under `hypervisor.rules`, by the same name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,20 +212,18 @@ def rules_of(machine: Hypervisor) -> Rules:
     return rules_named(machine.context.rules)
 
 
+def rule_names() -> tuple[str, ...]:
+    """The names of the sets of rules that are installed, the network's own first."""
+    return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+
+
 @lru_cache
 def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> Rules:
     """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput.
 
     `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
     """
-    if name == FILECOIN and not hardfork:
-        from localnet.rules.filecoin import FilecoinRules
-
-        return FilecoinRules()
-    if name == ETHEREUM:
-        from localnet.rules.ethereum import EthereumRules
-
-        return EthereumRules(hardfork, gas_limit)
-    if name == FILECOIN:
-        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum")
-    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(RULES)}")
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        rules: Rules = entry_point.load()(hardfork, gas_limit)
+        return rules
+    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")

@@ -88,6 +88,13 @@ class FilecoinRules:
     keeps_all_reasons = True
     gas_advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
 
+    def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:
+        """The network fixes the gas limit of its blocks. Raises InvalidInput for a fork."""
+        if hardfork:
+            raise InvalidInput(
+                f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum"
+            )
+
     # --- blocks -----------------------------------------------------------------------------------------------
 
     def prepare(self, machine: Hypervisor) -> None:

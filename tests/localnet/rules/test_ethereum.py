@@ -231,3 +231,20 @@ def test_words_of_a_revert_are_geths(network: Network) -> None:
     assert rules.failure_text(33, b"", "") == "execution reverted"
     assert rules.failure_text(33, b"\xde\xad\xbe\xef", "") == "execution reverted: custom error 0xdeadbeef"
     assert rules.failure_text(7, b"", "") == "out of gas"
+
+
+def test_rules_that_are_registered_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    from localnet import rules
+
+    installed = rules.entry_points(group=rules.ENTRY_POINT_GROUP)
+    assert rules.rule_names() == ("filecoin", "ethereum")
+    added = EntryPoint("cheap", "localnet.rules.filecoin:FilecoinRules", rules.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(rules, "entry_points", lambda **given: EntryPoints((*installed, added)).select(**given))
+    assert rules.rule_names() == ("filecoin", "cheap", "ethereum")
+    rules.rules_named.cache_clear()
+    assert type(rules.rules_named("cheap")).__name__ == "FilecoinRules"
+    with pytest.raises(InvalidInput, match="rules 'dear' are not known: choose one of filecoin, cheap, ethereum"):
+        rules.rules_named("dear")
+    rules.rules_named.cache_clear()
