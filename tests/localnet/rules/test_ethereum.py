@@ -234,11 +234,11 @@ def test_words_of_a_revert_are_geths(network: Network) -> None:
 
 
 def test_rules_that_are_registered_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
     from localnet import rules
 
-    installed = rules.entry_points(group=rules.ENTRY_POINT_GROUP)
+    installed = entry_points(group=rules.ENTRY_POINT_GROUP)
     assert rules.rule_names() == ("filecoin", "ethereum")
     added = EntryPoint("cheap", "localnet.rules.filecoin:FilecoinRules", rules.ENTRY_POINT_GROUP)
     monkeypatch.setattr(rules, "entry_points", lambda **given: EntryPoints((*installed, added)).select(**given))
