@@ -217,7 +217,7 @@ def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> No
 
 def test_a_call_that_failed_tells_its_calls_and_the_contracts_error(network: Network) -> None:
     facts = network.deploy(MINER_FACTS)
-    with pytest.raises(CallFailed, match=r"revert reason=\[Refused\(7, 'MinerRawPower', 16\)\]") as failed:
+    with pytest.raises(CallFailed, match=r"revert reason=\[Refused\(7, "MinerRawPower", 16\)\]") as failed:
         facts.call("facts", 7)
     trace = failed.value.trace
     assert trace is not None
