@@ -217,14 +217,14 @@ def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> No
 
 def test_a_call_that_failed_tells_its_calls_and_the_contracts_error(network: Network) -> None:
     facts = network.deploy(MINER_FACTS)
-    with pytest.raises(CallFailed, match=r"revert reason=\[Refused\(7, "MinerRawPower", 16\)\]") as failed:
+    with pytest.raises(CallFailed, match=r'revert reason=\[Refused\(7, "MinerRawPower", 16\)\]') as failed:
         facts.call("facts", 7)
     trace = failed.value.trace
     assert trace is not None
     assert [call["actor"] for call in trace.calls[0]["calls"]] == ["storagepower"]
     assert "facts(miner=7)" in str(trace)
     assert "exit 16 USR_ILLEGAL_ARGUMENT" in str(trace)
-    assert "Refused(7, 'MinerRawPower', 16)" in trace.why[0]
+    assert 'Refused(7, "MinerRawPower", 16)' in trace.why[0]
 
 
 def test_a_transaction_that_fails_comes_into_a_block_with_a_gas_limit_only(network: Network) -> None:
