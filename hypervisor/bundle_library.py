@@ -28,7 +28,7 @@ from store.cid import Cid, CidError, parse_cid, show
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
 OWN: Final = "own"
 _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
-_WHOLE_NAME: Final = re.compile(r"v([0-9]{1,4})-([a-z0-9-]+)", re.ASCII)
+_WHOLE_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
 _NAMED: Final = "named.json"
 """In the folder: the manifest roots of releases that are not pinned in this package, by their names."""
 

@@ -48,14 +48,16 @@ Estimate = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What reward and power actor say of the network. `ramp_age`: epochs since the ramp began, of `ramp_epochs`."""
+    """What reward and power actor say of the network.
+
+    `ramp`: epochs since the ramp began, and how many it has; None before FIP-0081, whose power actor has no ramp.
+    """
 
     reward: Estimate
     power: Estimate
     baseline: int
     supply: int
-    ramp_age: int
-    ramp_epochs: int
+    ramp: tuple[int, int] | None
 
 
 def sector_power(size: int, duration: int, verified: int) -> int:
@@ -78,11 +80,10 @@ def initial_pledge(network: Conditions, power: int) -> TokenAmount:
 
 
 def _skew(network: Conditions) -> int:
-    if network.ramp_age < 0:
+    if network.ramp is None or network.ramp[0] < 0:
         return 0
-    if network.ramp_epochs == 0 or network.ramp_age >= network.ramp_epochs:
-        return _RAMP
-    return network.ramp_age * _RAMP // network.ramp_epochs
+    age, epochs = network.ramp
+    return _RAMP if epochs == 0 or age >= epochs else age * _RAMP // epochs
 
 
 def _expected_reward(reward: Estimate, network: Estimate, power: int) -> int:

@@ -5,19 +5,21 @@ Shape and names: lotus api/types.go, `NetworkParams`; the height of version 29 i
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any, Final
 
-from hypervisor.network_versions import NETWORK_VERSIONS
+from hypervisor.network_versions import LATEST, NetworkVersion, versions_passed
 from localnet.chain.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 
-_BEFORE: Final = (
-    "Smoke", "Breeze", "Ignition", "Liftoff", "Assembly", "Refuel", "Tape", "Kumquat", "Calico", "Persian", "Orange",
-    "Claus", "Trust", "Norwegian", "Turbo", "Hyperdrive", "Chocolate", "OhSnap", "Skyr", "Shark",
-)  # fmt: skip
-"""Upgrades before the first version of this machine."""
+_BEFORE: Final = {
+    "Breeze": -1, "Smoke": -1, "Ignition": -2, "Refuel": -3, "Tape": -4, "Assembly": -5, "Liftoff": -6, "Kumquat": -7,
+    "Calico": -9, "Persian": -10, "Orange": -11, "Claus": -12, "Trust": -13, "Norwegian": -14, "Turbo": -15,
+    "Hyperdrive": -16, "Chocolate": -17, "OhSnap": -18, "Skyr": -19, "Shark": -20,
+}  # fmt: skip
+"""Heights of the upgrades before the first version of this machine, on lotus' development network (params_2k.go)."""
 _BESIDE: Final = {"Dragon": "Phoenix"}
 """Upgrades that changed the beacon of a network alone, behind those of the version before them."""
 _TAMPING: Final = "BreezeGasTampingDuration"
@@ -52,16 +54,17 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
 
 def heights(upgrades: Upgrades) -> dict[str, int]:
     """The epoch of each upgrade, by lotus' name for it."""
-    past = [*_BEFORE]
-    for row in NETWORK_VERSIONS.values():
-        if row.number <= upgrades.first:
-            past += [row.name, *([_BESIDE[row.name]] if row.name in _BESIDE else [])]
-    found = {_key(name): -place for place, name in enumerate(past, 1)}
-    for row in NETWORK_VERSIONS.values():
-        if row.number > upgrades.first:
-            epoch = next((each.epoch for each in upgrades.planned if each.version >= row.number), _NEVER)
-            found |= {_key(name): int(epoch) for name in (row.name, _BESIDE.get(row.name)) if name is not None}
+    found = {_key(name): height for name, height in _BEFORE.items()}
+    past = [name for row in versions_passed(0, upgrades.first) for name in _names(row)]
+    found |= {_key(name): height for name, height in zip(past, count(min(_BEFORE.values()) - 1, -1), strict=False)}
+    for row in versions_passed(upgrades.first, LATEST.number):
+        epochs = (each.epoch for each in upgrades.planned if row in versions_passed(upgrades.first, each.version))
+        found |= dict.fromkeys(map(_key, _names(row)), int(next(epochs, _NEVER)))
     return found | {_TAMPING: 0}
+
+
+def _names(row: NetworkVersion) -> list[str]:
+    return [row.name, *([_BESIDE[row.name]] if row.name in _BESIDE else [])]
 
 
 def _key(name: str) -> str:

@@ -39,14 +39,15 @@ def state_initial_pledge(node: Node, duration: int, size: int, verified: int, ke
 def _conditions(node: Node, key: TipsetKey) -> Conditions:
     machine = machine_at(node, key)
     reward, power = (state_fields(machine, actor_of(machine, Address.id(of))) for of in (REWARD_ACTOR, POWER_ACTOR))
-    start, epochs = power.get("ramp_start_epoch", 0), power.get("ramp_duration_epochs", 0)
+    ramp = None  # actors v15 brought it
+    if "ramp_start_epoch" in power:
+        ramp = machine.context.epoch - power["ramp_start_epoch"], power["ramp_duration_epochs"]
     return Conditions(
         reward=_estimate(reward["this_epoch_reward_smoothed"]),
         power=_estimate(power["this_epoch_qa_power_smoothed"]),
         baseline=decode_bigint(reward["this_epoch_baseline_power"]),
         supply=supply_of(machine, node.network.chain.record.vested).circulating,
-        ramp_age=machine.context.epoch - start,
-        ramp_epochs=epochs,
+        ramp=ramp,
     )
 
 

@@ -204,6 +204,7 @@ def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_p
         (first, "v19-testing", "is that of v19-devnet, not of v19-testing"),
         (second, "newest", "'newest' is not the name of a release: expected one like v19-devnet"),
         (second, "v19", "'v19' is not the name of a release"),
+        (second, "v020-devnet", "'v020-devnet' is not the name of a release"),
     ):
         with pytest.raises(BundleError, match=words):
             add(file, name)

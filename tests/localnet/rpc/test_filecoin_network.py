@@ -7,6 +7,14 @@ from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.conftest import Client
 
+LOTUS = {
+    "Breeze": -1, "Smoke": -1, "Ignition": -2, "Refuel": -3, "Tape": -4, "Assembly": -5, "Liftoff": -6, "Kumquat": -7,
+    "Calico": -9, "Persian": -10, "Orange": -11, "Claus": -12, "Trust": -13, "Norwegian": -14, "Turbo": -15,
+    "Hyperdrive": -16, "Chocolate": -17, "OhSnap": -18, "Skyr": -19, "Shark": -20, "Hygge": -21, "Lightning": -22,
+    "Thunder": -23, "Watermelon": -24, "Dragon": -25, "Phoenix": -26, "Waffle": -27, "Tuktuk": -28, "Teep": -29,
+    "Tock": -30, "GoldenWeek": -31,
+}  # fmt: skip
+"""The heights of lotus build/buildconstants/params_2k.go at network version 27."""
 NEVER = 9_999_999_999
 
 
@@ -23,11 +31,9 @@ def test_the_next_upgrade_is_at_its_epoch_and_those_before_the_chain_are_negativ
         "GenesisTimestamp": START,
     }
     assert (heights["UpgradeFireHorseHeight"], heights["UpgradeSolsticeHeight"]) == (5, 9)
-    assert (heights["UpgradeSmokeHeight"], heights["UpgradeHyggeHeight"], heights["UpgradeDragonHeight"]) == (
-        -1, -21, -25,
-    )  # fmt: skip
-    assert (heights["UpgradePhoenixHeight"], heights["UpgradeGoldenWeekHeight"]) == (-26, -31)
-    assert len(heights) == len(set(heights.values())) == 34
+    assert heights.pop("BreezeGasTampingDuration") == 0
+    assert [(name, heights[f"Upgrade{name}Height"]) for name in LOTUS] == [*LOTUS.items()]
+    assert len(heights) == len(LOTUS) + 2
 
 
 def test_an_upgrade_that_is_not_planned_never_comes() -> None:
