@@ -120,7 +120,7 @@ class CallManager:
         mark = self._begin()
         self.backtrace.clear()
         try:
-            result = self._limited(call)
+            result = self._within_limit(call)
         except BaseException as error:
             self._rollback(mark)
             if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
@@ -135,14 +135,14 @@ class CallManager:
             self.backtrace.push_frame(Frame(call.to, result.exit_code, result.message, returned, result.is_plain))
         return result
 
-    def _limited(self, call: Call) -> CallResult:
+    def _within_limit(self, call: Call) -> CallResult:
         """The call within its own gas limit, if it has one: running out of that one is an exit, not the end."""
         if call.gas_limit is not None:
             self.gas.push(call.gas_limit)
-            if self.machine.context.network.rules.refused_depth_keeps_limit:
-                self._check_depth()  # before anything closes the limit's frame: that generation's oversight
+            if self.depth >= self.max_depth and self.machine.context.network.rules.refused_depth_keeps_limit:
+                raise self._too_deep()  # before anything closes the limit's frame: that generation's oversight
         try:
-            return self._deeper(call)
+            return self._nest(call)
         except OutOfGas as error:
             exhausted = error
         finally:
@@ -152,28 +152,27 @@ class CallManager:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(exhausted))
         raise exhausted
 
-    def _check_depth(self) -> None:
-        if self.depth >= self.max_depth:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
+    def _too_deep(self) -> SyscallError:
+        return SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
 
-    def _deeper(self, call: Call) -> CallResult:
+    def _nest(self, call: Call) -> CallResult:
         if self.depth >= self.max_depth:
-            self._check_depth()
+            raise self._too_deep()
         memory = self.memory.used
         self.depth += 1
         try:
-            return self._resolved(call)
+            return self._send_unresolved(call)
         finally:
             self.depth -= 1
             self.memory.used = memory
 
-    def _resolved(self, call: Call) -> CallResult:
+    def _send_unresolved(self, call: Call) -> CallResult:
         actor = self.tree.lookup_id(call.to)
         if actor is None:
             actor = self._create_from_send(call)
-        return self._call_actor(call, actor)
+        return self._send_resolved(call, actor)
 
-    def _call_actor(self, call: Call, actor: ActorID) -> CallResult:
+    def _send_resolved(self, call: Call, actor: ActorID) -> CallResult:
         """Value, then code: the call once its receiver is known."""
         state = self.get_actor(actor)
         if state is None:
@@ -307,7 +306,7 @@ class CallManager:
             # The constructor runs at the depth of the send, and its exit code is ignored: the network's rule.
             params = Block(CBOR, encode(address.to_bytes()))
             constructor = Call(SYSTEM_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params)
-            self._call_actor(constructor, actor)
+            self._send_resolved(constructor, actor)
         return actor
 
     # --- transactions -----------------------------------------------------------------------------------------

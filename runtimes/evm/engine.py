@@ -49,7 +49,23 @@ class TreeMode(Enum):
     WAITING = "waiting"
     """It waits where something stands between frames that answers a call."""
     SEEN = "seen"
-    """It waits at each call that it makes: somebody wants to see them."""
+    """It waits at each call that it makes: a tracer or an interceptor wants to see them."""
+
+
+class TreeRules(Protocol):
+    """What an engine that runs whole trees (`runtimes.evm.tree_engine`) must know of a set of rules besides."""
+
+    @property
+    def precompiles(self) -> Mapping[EthAddress, str]:
+        """The functions at fixed addresses."""
+
+    @property
+    def delegations(self) -> bool:
+        """Whether accounts lend themselves code (EIP-7702)."""
+
+    @property
+    def bounded_modexp(self) -> bool:
+        """Whether the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
 
 
 class EngineRules(Protocol):
@@ -69,6 +85,10 @@ class EngineRules(Protocol):
     @property
     def opcodes(self) -> Mapping[int, Opcode]:
         """Every opcode with its flat price."""
+
+    @property
+    def tree(self) -> TreeRules | None:
+        """What a whole tree of calls needs to know; None where each frame runs by itself."""
 
 
 class Frame(NamedTuple):

@@ -104,6 +104,10 @@ class Rules:
     reserved: frozenset[EthAddress] = field(default=frozenset())
     """Addresses outside the pattern that count as precompiles."""
 
+    @property
+    def tree(self) -> None:
+        """Each frame runs by itself: a call is the machine's."""
+
     def copy_gas(self, size: int) -> int:
         """What copying so many bytes within memory costs, in EVM gas."""
         return size // self.copied_bytes_per_gas

@@ -6,7 +6,7 @@ left, and its first frame runs by itself (`runtimes.evm.engine.Engine`): nothing
 stands between frames (`TreeMode`) the first frame waits instead, and what the tree has done until then is written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from bridge.addresses import EthAddress
@@ -18,22 +18,6 @@ from store.cid import Cid
 
 if TYPE_CHECKING:
     from hypervisor.runtime import Runtime
-
-
-class TreeRules(EngineRules, Protocol):
-    """What such an engine must know of a set of rules besides."""
-
-    @property
-    def precompiles(self) -> Mapping[EthAddress, str]:
-        """The functions at fixed addresses."""
-
-    @property
-    def delegations(self) -> bool:
-        """Whether accounts lend themselves code (EIP-7702)."""
-
-    @property
-    def bounded_modexp(self) -> bool:
-        """Whether the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
 
 
 class AccountView(NamedTuple):
@@ -62,7 +46,7 @@ class TreeAccounts(Protocol):
         """What an account holds; None for an actor that is neither a contract nor an account."""
 
     def balance(self, actor: ActorID | None) -> int:
-        """The balance, 0 for nobody."""
+        """The balance, 0 where there is no actor."""
 
     def code(self, actor: ActorID | None) -> bytes:
         """An account's code."""
@@ -86,7 +70,7 @@ class TreeAccounts(Protocol):
         """Count a refund, which may be negative."""
 
     def bring_into_being(self, address: EthAddress) -> ActorID:
-        """An empty account at an address where nobody is."""
+        """A new, empty account at an address that has none."""
 
     def warm(self, address: EthAddress) -> bool:
         """Note that an address was looked at; whether it was before."""
@@ -159,10 +143,10 @@ class TreeHost(Protocol):
 
     @property
     def listens(self) -> bool:
-        """Whether anybody is told of logs that will not be kept."""
+        """Whether logs that will not be kept are reported (`tell`)."""
 
     def tell(self, event: StampedEvent) -> None:
-        """Tell those who listen of a log that will not be kept."""
+        """Report a log that will not be kept."""
 
 
 class TreeFrameHost(Host, TreeHost, Protocol):

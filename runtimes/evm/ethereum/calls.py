@@ -134,7 +134,7 @@ class EthereumCalls(CallManager):
         self._creation = call
         return call
 
-    def _resolved(self, call: Call) -> CallResult:
+    def _send_unresolved(self, call: Call) -> CallResult:
         address = ethereum_address(call.to)
         name = None if address is None else self._precompiles.get(address)
         if address is not None and name is not None:
@@ -147,11 +147,11 @@ class EthereumCalls(CallManager):
             self.accounts.create(actor)
         elif actor is None:
             if address is None:
-                return super()._resolved(call)
+                return super()._send_unresolved(call)
             if call.value == 0:
                 return CallResult(ExitCode.OK)  # nobody there, and nobody comes into being (EIP-161)
             actor = self.accounts.bring_into_being(address)
-        return self._call_actor(call, actor)
+        return self._send_resolved(call, actor)
 
     def _precompile(self, call: Call, address: EthAddress, name: str) -> CallResult:
         """Take the money, run the function; a failure uses up all gas of the call."""

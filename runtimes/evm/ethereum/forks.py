@@ -70,6 +70,11 @@ class Fork:
     family: str = "ethereum"
     """Which forms of the opcodes engines use."""
 
+    @property
+    def tree(self) -> "Fork":
+        """The fork itself: a tree knows all that its calls may meet."""
+        return self
+
     def copy_gas(self, size: int) -> int:
         """What copying so many bytes within memory costs."""
         return COPY_WORD * words(size)

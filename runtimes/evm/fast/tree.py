@@ -18,7 +18,7 @@ from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.storage import EMPTY_KAMT
-from runtimes.evm.tree_engine import AccountView, TreeHost, TreeRules
+from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """The same where it holds an account."""
 _ZERO: Final = bytes(32)
-_ETHEREUM: Final = "ethereum"
-"""The family of rules under which the guest knows all that a tree may meet."""
 _Told = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
 key, whose code it lends, the storage's root."""
@@ -151,9 +149,9 @@ def _put(
 
 def features(rules: EngineRules) -> tuple[int, int]:
     """A bit for each precompile at a low address, and what else the guest must know of a fork; zeros for others."""
-    if rules.family != _ETHEREUM:
+    fork = rules.tree
+    if fork is None:
         return 0, 0
-    fork = cast(TreeRules, rules)
     precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
     has_p256 = P256_ADDRESS in fork.precompiles
     more = (_DELEGATIONS, fork.delegations), (_P256, has_p256), (_BOUNDED_MODEXP, fork.bounded_modexp)
