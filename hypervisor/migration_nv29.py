@@ -16,6 +16,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.bundle import Manifest
 from hypervisor.errors import InvalidInput
+from hypervisor.given import whole_number
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_ACTOR, SYSTEM_ACTOR, ActorID
 from store.blockstore import put_object
@@ -31,6 +32,8 @@ _ALLOCATIONS: Final = 11
 """The place of the market's field that goes: allocations of deals that are not active yet."""
 _KEPT_REWARD_FIELDS: Final = 9
 _UNGOVERNED_REWARD_FIELDS: Final = 11
+_LONGEST: Final = (1 << 62) - 1
+"""Epochs of a timelock or a ramp: added to a chain's they have 64 bits with a sign."""
 _MINERS_STREAM, _SECOND_STREAM = 1, 2
 
 
@@ -63,8 +66,7 @@ class StreamSettings:
     def check(self) -> None:
         """InvalidInput for epochs that cannot be."""
         for name, epochs in (("timelock", self.timelock), ("ramp", self.ramp)):
-            if not 0 <= epochs < 1 << 62:
-                raise InvalidInput(f"the {name} of streams is a number of epochs from 0 on, not {epochs}")
+            whole_number(epochs, f"the {name} of streams", 0, _LONGEST, unit="epochs")
 
 
 def _contract(text: str) -> Address:

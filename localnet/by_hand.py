@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
+from hypervisor.given import octets, whole_number
 from hypervisor.types import Gas, TokenAmount
 from localnet import controls
 from localnet.addresses import Target, filecoin_address, given_address
@@ -20,7 +21,6 @@ from localnet.chain.candidates import Candidate
 from localnet.chain.genesis import LARGEST_BALANCE
 from localnet.chain.producing import Producing
 from localnet.chain.records import Tipset
-from localnet.given import octets, whole_number
 from localnet.opening import LARGEST_CHAIN_ID
 from localnet.rules import ETHEREUM
 

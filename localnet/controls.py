@@ -13,12 +13,12 @@ from typing import Final
 from bridge.addresses import EthAddress, from_delegated, to_filecoin
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.given import octets, whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from localnet.calls.contract_state import ContractState, contract_state, put_contract_state
 from localnet.chain.genesis import LARGEST_BALANCE
-from localnet.given import octets, whole_number
 from localnet.rules import rules_of
 from store.blockstore import put_object
 

@@ -23,6 +23,7 @@ from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.given import octets, whole_number
 from hypervisor.message import Message
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY
@@ -41,7 +42,6 @@ from localnet.chain.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
 from localnet.fork.forking import Fork
-from localnet.given import octets, whole_number
 from localnet.opening import Opening
 from localnet.traces.failed_call import failed_call
 from localnet.traces.trace import EpochTrace, Trace, epoch_trace, trace

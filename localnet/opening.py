@@ -11,6 +11,7 @@ from typing import Final
 from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
+from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
@@ -26,7 +27,6 @@ from localnet.chain.index import ChainIndex, miners_entries
 from localnet.chain.upgrades import UpgradePlan, Upgrades, planned
 from localnet.controls import set_balance
 from localnet.fork.forking import Fork, open_fork
-from localnet.given import whole_number
 from localnet.miners.datacap import grant_on
 from localnet.miners.streams import begin_streams, check_streams, has_streams
 from localnet.preinstalled import preinstall

@@ -221,10 +221,10 @@ def node(
     from devtools.cli.node_banner import config
     from devtools.cli.progress import words_line
     from hypervisor.errors import InvalidInput
+    from hypervisor.given import whole_number
     from hypervisor.opening import AUTO, IN_MEMORY
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
-    from localnet.given import whole_number
     from localnet.network import Network
     from localnet.rpc.interval import Interval
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from localnet.given import whole_number
+from hypervisor.given import whole_number
 
 Clock = Callable[[], float]
 

@@ -15,12 +15,12 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
+from hypervisor.given import whole_number
 from hypervisor.opening import OFFICIAL_EVM
 from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.upgrades import Upgrade, Upgrades
-from localnet.given import whole_number
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
 

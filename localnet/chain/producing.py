@@ -13,6 +13,7 @@ from pathlib import Path
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.given import octets, whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.migration_nv29 import StreamSettings
@@ -30,7 +31,6 @@ from localnet.chain.records import Tipset, TransactionReceipt
 from localnet.chain.tips import suggested_premium
 from localnet.chain.upgrades import Upgrades, planned
 from localnet.errors import TransactionRefused, UnknownBlock
-from localnet.given import octets, whole_number
 from localnet.rules import Rules
 
 _LOG = logging.getLogger(__name__)

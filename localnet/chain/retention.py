@@ -14,9 +14,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import InvalidInput
+from hypervisor.given import whole_number
 from localnet.chain.index import ChainIndex, retained_entries
 from localnet.chain.records import Tipset
-from localnet.given import whole_number
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink

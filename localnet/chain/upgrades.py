@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from hypervisor.bundle import Bundle, Manifest
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
+from hypervisor.given import whole_number
 from hypervisor.migration import check_migration, rehearse, written_anew
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_passed
 from hypervisor.types import ChainEpoch
-from localnet.given import whole_number
 from store.cid import Cid
 from store.codec import link, unlink
 from store.roots import PIN_PREFIX

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.interfaces import Interface, typed
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -25,7 +26,6 @@ from hypervisor.user_files import read_bounded
 from localnet.addresses import Target, filecoin_address
 from localnet.chain.genesis import LARGEST_BALANCE
 from localnet.errors import CallFailed
-from localnet.given import whole_number
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError

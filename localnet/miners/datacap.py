@@ -15,12 +15,12 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.chain import Chain
-from localnet.given import whole_number
 from localnet.miners.onboarding import PROVING_PERIOD, Piece, unsealed_cid
 from store.codec import encode
 

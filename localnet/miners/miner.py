@@ -17,12 +17,12 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
+from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.index import miners_entries
-from localnet.given import whole_number
 from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
 from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece

@@ -199,7 +199,7 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
         (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv29@1000"),
         (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
         (["--swa", "0x12"], 2, "0x12"),
-        (["--ramp", "-1"], 2, "the ramp of streams is a number of epochs from 0 on, not -1"),
+        (["--ramp", "-1"], 2, "-1 epochs cannot be the ramp of streams: expected a whole number, 0 to 2^62 - 1"),
         (["--network", "nv28", "--timelock", "5"], 2, "come with network version nv29, this network is of nv28"),
         (["--network", "nv28", "--upgrade", "nv29@9", "--sra", "f04242"], 2, "no actor has the address f04242"),
         (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),

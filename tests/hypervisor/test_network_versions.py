@@ -27,8 +27,12 @@ from tests.localnet.conftest import ARTIFACTS, Clock
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("store", "hypervisor", "runtimes", "bridge", "localnet", "devtools", "actors")
 TABLE = PROJECT / "hypervisor" / "network_versions.py"
-A_VERSION = re.compile(r"(^|[._])(network|nv|network_?version|NV\d+)(\.number|\(\))?$", re.IGNORECASE)
-"""How an expression ends that is a network version, or the number of one."""
+A_VERSION = re.compile(
+    r"(^|[._])(network|nv|network_?version|NV\d+)(\.number|\(\))?$|"
+    r"(^|[._])(row\.number|upgrades\.first|(upgrade|each|before|after)\.version)$",
+    re.IGNORECASE,
+)
+"""How an expression ends that is a network version, or the number of one: also in a row of the table, or a plan."""
 ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 NUMBERS = range(min(NETWORK_VERSIONS), max(NETWORK_VERSIONS) + 2)
 IN_A_NUMBER = re.compile(r"(^|[._])(network|version|nv)\b|\.number\b", re.IGNORECASE)
@@ -92,6 +96,8 @@ def test_no_module_but_the_table_compares_network_versions() -> None:
         "if NV28.number <= row.number:\n    pass",
         "new = 28 <= upgrade.version",
         "if network_version >= other:\n    pass",
+        "if row.number <= upgrades.first:\n    pass",
+        "epochs = (each.epoch for each in planned if each.version >= number)",
     ],
 )
 def test_a_planted_comparison_is_noticed(planted: str) -> None:

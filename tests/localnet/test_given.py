@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hypervisor.errors import InvalidInput
-from localnet import Network
+from hypervisor.given import octets, whole_number
+from hypervisor.migration_nv29 import DEVELOPMENT
+from localnet import Network, stream_settings
 from localnet.chain.genesis import Beginning
 from localnet.chain.retention import Housekeeper
-from localnet.given import octets, whole_number
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
@@ -41,6 +43,7 @@ WRONG_NUMBERS: dict[str, Callable[[Network, Any], object]] = {
     "call": lambda network, number: network.call(network.accounts[1], value=number),
     "estimate_gas": lambda network, number: network.estimate_gas(network.accounts[1], value=number),
     "deploy": lambda network, number: network.deploy(COUNTER, value=number),
+    "upgrade, ramp": lambda network, number: network.upgrade(29, streams=stream_settings(ramp=number)),
     "create_miner": lambda network, number: network.create_miner(sectors=number),
     "create_miner, expiration": lambda network, number: network.create_miner(expiration=number),
 }
@@ -50,6 +53,13 @@ OPENINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "chain id": lambda number: {"chain_id": number},
     "upgrades": lambda number: {"upgrades": {number: 28}},
     "a version": lambda number: {"upgrades": {3: number}},
+    "a timelock": lambda number: {"streams": stream_settings(timelock=number)},
+    "a ramp, unchecked": lambda number: {"streams": replace(DEVELOPMENT, ramp=number)},
+    "a ramp of an upgrade": lambda number: {
+        "network": 28,
+        "upgrades": {5: 29},
+        "streams": replace(DEVELOPMENT, ramp=number),
+    },
     "other balances": lambda number: {"beginning": Beginning(balances={Network().accounts[0].native: number})},
 }
 

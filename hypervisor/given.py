@@ -10,7 +10,7 @@ from typing import Any, Final
 from hypervisor.errors import InvalidInput
 
 _SHOWN: Final = 60
-_POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 63, 64, 127, 256)}
+_POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 62, 63, 64, 127, 256)}
 
 
 def whole_number(value: Any, what: str, least: int | None = 0, most: int | None = None, *, unit: str = "") -> int:
