@@ -10,7 +10,7 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
-.PHONY: help demo test lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -18,8 +18,11 @@ help:
 demo: environment ## a contract and a native actor call each other on one machine
 	@$(RUN)/hypervisor demo $(ARGS)
 
-test: environment ## all tests but the long ones, on every core
+test: environment ## all tests but the long ones and those of `make oracles`, on every core
 	@$(RUN)/python -m pytest -n logical --dist loadfile $(ARGS)
+
+oracles: environment ## what `make test` leaves out for its length but a merge needs: planted defects, endless programs, kills
+	@$(RUN)/python -m pytest -n logical --dist worksteal -m "oracle and not long" $(ARGS)
 
 lint: environment ## format, lint, types, layers
 	@$(RUN)/ruff format --check

@@ -325,6 +325,7 @@ def test_payments_run_to_the_end(market: Market, twins: Twins, paid_often: bool)
     market.settle(0, 1, 2, 5)
 
 
+@pytest.mark.oracle
 def test_cron_looks_at_each_deal_in_its_epoch(market: Market, twins: Twins) -> None:
     """Deals that nobody activates are removed there, and the provider pays for it. The others stay in a cycle of
     thirty days if somebody has settled them before."""

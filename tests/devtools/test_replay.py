@@ -53,6 +53,7 @@ def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
     assert run("replay", chain, "--dask", "local", "--workers", 2, "--json").stdout == serial
 
 
+@pytest.mark.oracle
 def test_vectors_on_dask_answer_as_in_one_process() -> None:
     vectors = sorted(data_file("vectors/fvm-nv18").rglob("*.json"))[:4]
     serial = run("conformance", *vectors, "--json", "--workers", 1)
@@ -60,6 +61,7 @@ def test_vectors_on_dask_answer_as_in_one_process() -> None:
     assert run("conformance", *vectors, "--json", "--dask", "local", "--workers", 2).stdout == serial.stdout
 
 
+@pytest.mark.oracle
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"no scheduler of Dask answers at tcp://127\.0\.0\.1:9"):
         list(run_all(str, [1, 2], 1, "numbers", "tcp://127.0.0.1:9"))

@@ -123,5 +123,6 @@ def defects() -> list[str]:
 
 @pytest.mark.beside_official
 @pytest.mark.parametrize("defect", defects())
+@pytest.mark.oracle
 def test_a_planted_defect_is_found(defect: str) -> None:
     assert compare(seed=1, count=250, workers=1, plant=defect).findings

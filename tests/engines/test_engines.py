@@ -33,12 +33,14 @@ def test_the_engines_agree_on_generated_programs() -> None:
 
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])
+@pytest.mark.oracle
 def test_one_gas_too_much_in_an_engine_is_found_under_every_set_of_rules(defect: str) -> None:
     found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
     assert set(found) == set(RULES)
 
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if "trees" in name])
+@pytest.mark.oracle
 def test_what_trees_of_calls_do_not_know_is_found_where_there_are_trees(defect: str) -> None:
     found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
     assert found

@@ -36,6 +36,7 @@ def test_two_hundred_clients_are_answered_and_lose_nothing_when_the_node_is_kill
     assert len(load.receipts) >= 1_900
 
 
+@pytest.mark.oracle
 def test_few_clients_lose_a_receipt_to_a_node_that_writes_late() -> None:
     load, lost = load_run.play(count=100, seed=4, defect="write-behind")
     assert load.failures == []

@@ -457,6 +457,7 @@ def test_the_public_names_are_these() -> None:
 
 
 @pytest.mark.parametrize(("bundle", "version"), [("v16-testing-fake-proofs", 26), ("v10-mainnet", 18)])
+@pytest.mark.oracle
 def test_older_networks_run_too(bundle: str, version: int) -> None:
     with Network(bundle=data_file(f"bundles/{bundle}.car"), network=version, clock=Clock()) as network:
         counter = network.deploy(COUNTER)

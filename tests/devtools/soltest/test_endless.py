@@ -109,6 +109,7 @@ def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["testLoops()", "setUp()"])
+@pytest.mark.oracle
 def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp_path: Path) -> None:
     looped = looping(name)
     looped["abi"].append({**looped["abi"][0], "name": "testOther"})  # nothing in the code: it reverts

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
@@ -20,6 +21,7 @@ X = "600435"
 STORE_ONE = ["60015f5500"]
 
 
+@pytest.mark.oracle
 def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
     run_contracts: Run, tmp_path: Path
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contra
     assert test.shrunk_from > 10
 
 
+@pytest.mark.oracle
 def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_contracts: Run, tmp_path: Path) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "6001")

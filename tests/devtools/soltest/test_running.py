@@ -66,6 +66,7 @@ def test_a_constructor_that_fails_is_a_failure_of_its_contract_only(run_contract
     assert found["Whole"]["testRuns()"].status is Status.SUCCESS
 
 
+@pytest.mark.oracle
 def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run) -> None:
     bodies = {"testAfter()": PASS, "testLoops()": LOOP, "testZ()": PASS}
     found = run_contracts({"Endless": bodies, "Other": {"testRuns()": PASS}}, timeout=6.0)
@@ -74,6 +75,7 @@ def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run)
     assert found["Other"]["testRuns()"].status is Status.SUCCESS
 
 
+@pytest.mark.oracle
 def test_memory_without_bound_is_out_of_gas(run_contracts: Run) -> None:
     huge = ["600160ff1b51"]  # looks at memory at 2^255
     found = run_contracts({"Memory": {"testGrows()": ["again:", "60015952", "@again", "56"], "testHuge()": huge}})
@@ -182,6 +184,7 @@ def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rul
     assert test.status is Status.SUCCESS, test.reason
 
 
+@pytest.mark.oracle
 def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contracts: Run) -> None:
     bodies = {"testAfter()": PASS, "testLoops()": LOOP}
     found = run_contracts({"Endless": bodies}, evm="fast", timeout=60.0, verbosity=3)["Endless"]
@@ -192,6 +195,7 @@ def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contract
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.oracle
 def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contracts: Run, evm: str) -> None:
     gas = 10**11  # the network's block has 10^10: FIP-0115 and lotus, BlockGasLimit
     bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
@@ -200,6 +204,7 @@ def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contrac
     assert found["testAfter()"].status is Status.SUCCESS
 
 
+@pytest.mark.oracle
 def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(run_contracts: Run) -> None:
     again = {"setUp()": PASS, "testAfter()": PASS, "testLoops()": LOOP}
     suites: list[SuiteResult] = []

@@ -105,6 +105,7 @@ def test_a_revert_leaves_nothing_but_its_bill(done: Counter[str]) -> None:
     ],
     ids=["long", "precompile", "question", "failure"],
 )
+@pytest.mark.oracle
 def test_what_cannot_be_done_at_once_takes_the_usual_way(done: Counter[str], meets: str) -> None:
     both(f"4 4 SSTORE {CALL_CALLEE} POP {meets}", "4 4 SSTORE 0 0 0 LOG1")
     assert (done["at once"], done["not"]) == (0, 2)

@@ -310,6 +310,7 @@ def test_one_bad_module_among_several_is_said(folder: Path) -> None:
     modules.compile_all({})
 
 
+@pytest.mark.oracle
 def test_a_machine_prepares_its_bundle_and_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     with Hypervisor.open() as machine:
@@ -325,6 +326,7 @@ def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> No
         assert run(other, MODULE).receipt == first.receipt
 
 
+@pytest.mark.oracle
 def test_a_machine_may_keep_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     with Hypervisor.open(options={"module_cache": "off"}) as machine:

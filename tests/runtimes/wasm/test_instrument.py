@@ -45,6 +45,7 @@ def test_official_actors_come_out_as_the_plain_passes_write_them(bundle: str, pl
 
 
 @pytest.mark.parametrize("bundle", with_data(*BUNDLES) or ["own"])
+@pytest.mark.oracle
 def test_every_module_of_an_official_bundle_is_still_valid_webassembly(bundle: str) -> None:
     engine = Engine()
     modules = list(bundle_modules(bundle_file(f"bundles/{bundle}.car")))
