@@ -21,9 +21,9 @@ _MARGIN: Final = (110, 100)
 
 
 def state_initial_pledge(node: Node, duration: int, size: int, verified: int, key: TipsetKey = HEAD) -> str:
-    """The attoFIL that a sector of so many bytes binds, and a tenth more: of its duration, size and verified bytes.
+    """The attoFIL that a sector binds, and a tenth more: `verified` is all of its size from network version 29 on.
 
-    From version 29 on a new sector counts tenfold, so name its size as that of its verified pieces.
+    A new sector counts tenfold then. Before, these are the bytes of its verified pieces.
     """
     for wrong, words in (
         (duration <= 0, "sector duration must greater than 0"),

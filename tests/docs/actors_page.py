@@ -1,9 +1,10 @@
-"""Writes the table of docs/actors.md: each method of each built-in actor, and whether our bundle offers it.
+"""Writes the table of docs/actors.md: each method of each built-in actor, and whether our bundles offer it.
 
     python -m tests.docs.actors_page     make the table anew (`make actors-page`)
 
 Names and numbers are those of the schemas; whether an actor has a method is asked of the actor itself: one that has not
-answers 22. The official actors are asked too, so that no method of theirs can be missing here.
+answers 22, and one that is frozen 18 to every caller, which it did not before. The official actors of v18 are asked
+too, so that no method of theirs can be missing here.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundle import ACTOR_NAMES, Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.state_tree import ActorState
-from hypervisor.types import SYSTEM_ACTOR, ActorID, MethodNumber
+from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
 from tests.actors.bad_forms import bad_forms
-from tests.actors.examples import CALLERS, of_actor
+from tests.actors.examples import CALLERS, Example, of_actor
 from tests.conftest import data_file
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "actors.md"
@@ -51,6 +52,12 @@ HELD: Final = {
 }
 """Beside each actor the scripts and random sequences that hold it against the official one."""
 
+HELD_NEW: Final = {
+    "storageminer": ("actors/test_sector_quality.py",),
+    "reward": ("conformance/test_actor_cases.py", "streams/test_bad_input.py"),
+}
+"""What holds the methods that v19 brought, of which no official bundle could be had."""
+
 TAKES_ANYTHING: Final = {
     "account": ("AuthenticateMessage",),
     "ethaccount": (),
@@ -60,30 +67,40 @@ TAKES_ANYTHING: Final = {
 }
 """Actors that let any exported number pass, and the exported methods that they have of their own."""
 
+SINGLETONS: Final = (*map(ActorID, range(8)), EAM_ACTOR)
 _SMALL_NUMBERS: Final = range(1, 64)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A method, with the one or two numbers that it goes by, and who has it."""
+    """A method, with the one or two numbers that it goes by, who has it, and what v19 says of it."""
 
     actor: str
     method: str
     numbers: tuple[int, ...]
     official: bool
     own: bool
+    later: str
+
+    @property
+    def new(self) -> bool:
+        """Whether v19 brought it."""
+        return not self.official and not self.own
 
     def line(self) -> str:
         numbers = ", ".join(str(number) for number in self.numbers)
         offered = "yes" if self.own else "no: 22"
-        if not self.own:
+        if self.new:
+            against = f"none; {', '.join(f'`{test}`' for test in HELD_NEW[self.actor])}"
+        elif not self.own:
             against = ""
         elif self.official:
             against = ", ".join(f"`{test}`" for test in HELD[self.actor])
         else:
             against = "no official actor has it"
         callers, forms = self.steps()
-        return f"| {self.actor} | {self.method} | {numbers} | {offered} | {against} | {callers} | {forms} |\n"
+        cells = self.actor, self.method, numbers, offered, self.later, against, callers, forms
+        return f"| {' | '.join(cells)} |\n"
 
     def steps(self) -> tuple[str, str]:
         """How many callers and how many bad forms of parameters the table of examples has for the method."""
@@ -108,27 +125,47 @@ class Probe:
     def has(self, actor: str, number: int) -> bool:
         """Whether the method is known: asked by f00, which may call internal numbers too."""
         params = encode("parameters of no method")
-        to, sender = Address.id(self.ids[actor]), Address.id(SYSTEM_ACTOR)
-        result = self.machine.call(Message(to, sender, method=MethodNumber(number), params=params))
-        return result.exit_code != ExitCode.USR_UNHANDLED_MESSAGE
+        return self._answer(SYSTEM_ACTOR, actor, number, params) != ExitCode.USR_UNHANDLED_MESSAGE
+
+    def is_forbidden(self, example: Example, number: int) -> bool:
+        """Whether a method refuses singletons and actors of every kind."""
+        params = example.encoded(self.machine.manifest)
+        callers = (*SINGLETONS, *self.ids.values())
+        return {self._answer(one, example.actor, number, params) for one in callers} == {ExitCode.USR_FORBIDDEN}
+
+    def _answer(self, caller: ActorID, actor: str, number: int, params: bytes) -> ExitCode:
+        to, sender = Address.id(self.ids[actor]), Address.id(caller)
+        return self.machine.call(Message(to, sender, method=MethodNumber(number), params=params)).exit_code
 
 
-def rows(official: Probe, own: Probe) -> Iterator[Row]:
+def says(before: Probe, probe: Probe, method: str, actor: str, numbers: list[int]) -> str:
+    """What a set of actors says of a method, which another set had before it."""
+    if not any(probe.has(actor, number) for number in numbers):
+        return "no: 22"
+    for example in of_actor(actor):
+        if example.method == method:
+            forbidden = [{each.is_forbidden(example, number) for number in numbers} for each in (before, probe)]
+            return "frozen: 18" if forbidden == [{False}, {True}] else "yes"
+    return "yes"
+
+
+def rows(official: Probe, own: Probe, later: Probe) -> Iterator[Row]:
     """All methods, by actor in the manifest's order, then by number."""
     for actor in ACTOR_NAMES:
         by_name: dict[str, list[int]] = {}
-        for number in sorted(numbers_of(actor, official, own)):
+        for number in sorted(numbers_of(actor, official, own, later)):
             method = methods(actor).get(MethodNumber(number))
             assert method is not None, f"{actor}: {number} has no name in the schemas"
             by_name.setdefault(method.name, []).append(number)
         for name, numbers in by_name.items():
             answers = [{probe.has(actor, number) for number in numbers} for probe in (official, own)]
             assert all(len(answer) == 1 for answer in answers), f"{actor}.{name}: one of {numbers} is unlike the others"
-            yield Row(actor, name, tuple(numbers), answers[0] == {True}, answers[1] == {True})
+            told = says(own, later, name, actor, numbers)
+            yield Row(actor, name, tuple(numbers), answers[0] == {True}, answers[1] == {True}, told)
 
 
-def numbers_of(actor: str, official: Probe, own: Probe) -> Iterator[int]:
-    """The numbers that either of the two actors knows; of those that take anything, the ones that mean something."""
+def numbers_of(actor: str, *probes: Probe) -> Iterator[int]:
+    """The numbers that any of the actors knows; of those that take anything, the ones that mean something."""
     if actor in TAKES_ANYTHING:
         named = {int(row.split()[0]) for row in OWN_NUMBERS.get(actor, "").split(", ") if row}
         yield from {1, *named} if actor != "placeholder" else ()
@@ -136,23 +173,24 @@ def numbers_of(actor: str, official: Probe, own: Probe) -> Iterator[int]:
         return
     exported = (number for number in methods(actor) if number >= FIRST_EXPORTED_METHOD)
     for number in {*_SMALL_NUMBERS, *exported}:
-        if official.has(actor, number) or own.has(actor, number):
+        if any(probe.has(actor, number) for probe in probes):
             yield number
 
 
 def table(found: list[Row]) -> str:
     """The rows as Markdown."""
     head = (
-        "| actor | method | number | offered | held against the official one by, in `tests/` | callers | bad forms |\n"
-        "|---|---|---|---|---|---|---|\n"
+        "| actor | method | number | v18 | v19 | held against the official one by, in `tests/` "
+        "| callers | bad forms |\n"
+        "|---|---|---|---|---|---|---|---|\n"
     )
     return head + "".join(row.line() for row in found)
 
 
 def found_rows() -> list[Row]:
-    """Ask the actors of both bundles. Needs the outside test data."""
+    """Ask the actors of the bundles. Needs the outside test data."""
     official = Probe(Bundle.open(data_file(OFFICIAL)), "official")
-    return list(rows(official, Probe(Bundle.embedded(), "py-evm")))
+    return list(rows(official, Probe(Bundle.embedded(), "py-evm"), Probe(Bundle.embedded("v19"), "py-evm")))
 
 
 def main() -> None:

@@ -217,7 +217,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.WalletValidateAddress": ["f01"],
     "Filecoin.StateMinerInfo": ["$MINER", None],
     "Filecoin.StateMinerPower": ["$MINER", None],
-    "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 0, None],
+    "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
     "Filecoin.StateMinerAvailableBalance": ["$MINER", None],
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
     "Filecoin.StateMarketBalance": ["$F1_ALICE", None],

@@ -9,7 +9,7 @@ import pytest
 
 from actors import loader
 from bridge.method_numbers import method_number
-from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
+from tests.docs.actors_page import BEGIN, END, HELD, HELD_NEW, PAGE, Row, found_rows, table
 from tests.lane.attacks import ATTACKS
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -27,8 +27,8 @@ def test_the_table_is_what_the_actors_answer(found: list[Row]) -> None:
 
 
 def test_only_the_miner_leaves_methods_out_and_only_it_has_methods_of_its_own(found: list[Row]) -> None:
-    assert {row.actor for row in found if not row.own} == {"storageminer"}
-    assert {(row.actor, row.method) for row in found if not row.official} == {
+    assert {row.actor for row in found if not row.own and not row.new} == {"storageminer"}
+    assert {(row.actor, row.method) for row in found if not row.official and row.own} == {
         ("storageminer", "DevelopmentOnlyCommitSectors"),
         ("storageminer", "DevelopmentOnlyProveDeadline"),
     }
@@ -36,15 +36,43 @@ def test_only_the_miner_leaves_methods_out_and_only_it_has_methods_of_its_own(fo
 
 def test_the_methods_of_the_official_miner_that_are_left_out_are_those_of_proofs(found: list[Row]) -> None:
     """Against the facts of actors.md 4.15, not against the actor."""
-    assert {number for row in found if not row.own for number in row.numbers} == {
+    assert {number for row in found if not row.own and not row.new for number in row.numbers} == {
         5, 9, 11, 15, 17, 19, 20, 24, 28, 32, 34, 35, 36,
     }  # fmt: skip
+
+
+def test_what_version_29_brings_ends_and_freezes_is_in_the_table(found: list[Row]) -> None:
+    """FIP-0118: nine methods of f02 and one of miners; two of the market gone; DataCap and registry can be read."""
+    assert [row.numbers for row in found if row.new and row.actor == "storageminer"] == [(37,)]
+    assert sorted(row.method for row in found if row.new and row.actor == "reward") == [
+        "CancelPending", "Claim", "RegisterStream", "RemoveStream", "ReplaceAddress", "SetDistribution", "SetShares",
+        "SetWeightRecords", "StepWeightRecords",
+    ]  # fmt: skip
+    assert {row.later for row in found if row.new} == {"yes"}
+    assert [(row.actor, row.numbers) for row in found if row.own and row.later == "no: 22"] == [
+        ("storagemarket", (5,)), ("storagemarket", (6,)),
+    ]  # fmt: skip
+    frozen = {actor: {row.method for row in found if (row.actor, row.later) == (actor, "frozen: 18")} for actor in HELD}
+    assert frozen.pop("verifiedregistry") == {
+        "AddVerifier", "RemoveVerifier", "AddVerifiedClient", "RemoveVerifiedClientDataCap", "RemoveExpiredAllocations",
+        "ClaimAllocations", "ExtendClaimTerms", "RemoveExpiredClaims", "Receive",
+    }  # fmt: skip
+    assert frozen.pop("datacap") == {
+        "Mint", "Destroy", "Transfer", "TransferFrom", "IncreaseAllowance", "DecreaseAllowance", "RevokeAllowance",
+        "Burn", "BurnFrom",
+    }  # fmt: skip
+    assert not any(frozen.values())
 
 
 def test_every_method_that_both_have_has_an_example(found: list[Row]) -> None:
     """Contracts are held against the official EVM actor elsewhere."""
     without = {row.actor for row in found if row.own and row.official and row.steps() == ("", "")}
     assert without == {"evm"}
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in HELD_NEW.values() for test in tests}))
+def test_the_tests_of_new_methods_exist(test: str) -> None:
+    assert (TESTS / test).is_file()
 
 
 @pytest.mark.parametrize("test", sorted({test for tests in HELD.values() for test in tests}))
