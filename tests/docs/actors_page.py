@@ -133,7 +133,7 @@ class Probe:
         callers = (*SINGLETONS, *self.ids.values())
         return {self._answer(one, example.actor, number, params) for one in callers} == {ExitCode.USR_FORBIDDEN}
 
-    def _answer(self, caller: ActorID, actor: str, number: int, params: bytes) -> ExitCode:
+    def _answer(self, caller: ActorID, actor: str, number: int, params: bytes) -> int:
         to, sender = Address.id(self.ids[actor]), Address.id(caller)
         return self.machine.call(Message(to, sender, method=MethodNumber(number), params=params)).exit_code
 
