@@ -63,6 +63,16 @@ class StreamSettings:
         authority, writer, recipient = map(Address.from_bytes, roles)
         return cls(timelock, ramp, authority, writer, recipient)
 
+    def named(self) -> dict[str, int | Address]:
+        """By the names under which they are asked for."""
+        return {
+            "swa": self.authority,
+            "sra": self.writer,
+            "orchestrator": self.recipient,
+            "ramp": self.ramp,
+            "timelock": self.timelock,
+        }
+
     def check(self) -> None:
         """InvalidInput for epochs that cannot be."""
         for name, epochs in (("timelock", self.timelock), ("ramp", self.ramp)):

@@ -24,11 +24,12 @@ from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
 from localnet.chain.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
 from localnet.chain.index import ChainIndex, miners_entries
-from localnet.chain.upgrades import UpgradePlan, Upgrades, planned
+from localnet.chain.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.controls import set_balance
 from localnet.fork.forking import Fork, open_fork
 from localnet.miners.datacap import grant_on
-from localnet.miners.streams import begin_streams, check_streams, has_streams
+from localnet.miners.streams import begin_streams, has_streams
+from localnet.planning import plan_upgrades
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
 from store.blockstore import Store
@@ -85,10 +86,7 @@ class Opening:
                 genesis.network_name, supply, first, evm, machine.manifest.data, rules.name, rules.hardfork
             )
             chain = Chain(machine, externs, fresh, timestamp, origin)
-            upgrades, bundles = planned(plan, chain.record.upgrades, self.streams)
-            if self.streams is not None and all(upgrade.streams is None for upgrade in upgrades):
-                check_streams(machine, self.streams)
-            chain.plan(upgrades, bundles)
+            plan_upgrades(chain, plan, self.streams)
             undo.pop_all()
         return chain
 
@@ -126,6 +124,8 @@ class Opening:
         network, evm, record = self.network, self.evm, index.network()
         if record is None and self.fork is None and network is not None:
             _check_own(bundle, network)
+            if bundle is not None:
+                check_not_ahead(bundle, network)
         rules = rules_named(self.rules or FILECOIN, self.hardfork) if record is None else self._recorded_rules(record)
         if self.chain_id is not None:
             whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)

@@ -29,8 +29,9 @@ from localnet.chain.execution import is_admissible
 from localnet.chain.mempool import Mempool
 from localnet.chain.records import Tipset, TransactionReceipt
 from localnet.chain.tips import suggested_premium
-from localnet.chain.upgrades import Upgrades, planned
+from localnet.chain.upgrades import Upgrades
 from localnet.errors import TransactionRefused, UnknownBlock
+from localnet.planning import plan_upgrades
 from localnet.rules import Rules
 
 _LOG = logging.getLogger(__name__)
@@ -321,7 +322,7 @@ class Producing:
         """
         whole_number(version, "a network version", None)
         before = self.chain.record.upgrades
-        self.chain.plan(*planned({self.head.height: version if bundle is None else (version, bundle)}, before, streams))
+        plan_upgrades(self.chain, {self.head.height: version if bundle is None else (version, bundle)}, streams)
         try:
             return self._produce([])
         except BaseException:

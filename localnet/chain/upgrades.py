@@ -62,6 +62,24 @@ class Upgrade:
         streams = [] if self.streams is None else [self.streams.fields()]
         return [self.epoch, self.version, None if self.actors is None else link(self.actors), *streams]
 
+    def check_same(self, streams: StreamSettings | None, actors: Cid | None = None) -> None:
+        """InvalidInput where other streams or actors are asked for than this is planned with; None asks for nothing."""
+        others = [] if actors in (None, self.actors) else ["other built-in actors than are asked for"]
+        if streams is not None and self.streams is None:
+            others.append("the network's own streams, not with those that are asked for")
+        elif streams is not None and self.streams is not None:
+            asked = streams.named()
+            others += [
+                f"{name} {is_} and not {asked[name]}"
+                for name, is_ in self.streams.named().items()
+                if is_ != asked[name]
+            ]
+        if others:
+            raise InvalidInput(
+                f"the upgrade to nv{self.version} at epoch {self.epoch} is planned with {', '.join(others)}: leave "
+                "that out, or ask for the same"
+            )
+
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> Upgrade:
         """The inverse of `fields`. Raises TypeError, ValueError."""
@@ -82,6 +100,12 @@ class Upgrades:
     def version_at(self, epoch: int) -> int:
         """The network version whose rules an epoch's messages follow."""
         return [self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)][-1]
+
+    def of_streams(self) -> Upgrade | None:
+        """The upgrade with which the block reward gets streams."""
+        versions = [self.first, *(upgrade.version for upgrade in self.planned)]
+        passed = [written_anew(versions_passed(*both)) for both in pairwise(versions)]
+        return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
 
     def at(self, epoch: int) -> Upgrade | None:
         """The upgrade with which an epoch ends."""
@@ -116,7 +140,8 @@ def planned(
     """A plan's upgrades on a network that has some already, and the bundles that they need.
 
     An upgrade that writes actors' states anew comes with this project's actors where the plan names none, and with
-    `streams`. Raises BundleError, and InvalidInput for a bundle that could not read the states.
+    `streams`. One that the network has already stays as it is, with the bundle of its planning. Raises BundleError, and
+    InvalidInput for a bundle that could not read the states.
     """
     upgrades, bundles = list[Upgrade](), list[Bundle]()
     for epoch, wanted in plan.items():
@@ -126,38 +151,47 @@ def planned(
         version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
         known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
         passed = versions_passed(Upgrades(before.first, tuple(known)).version_at(epoch), version)
-        bundle = _bundle_for(named, passed, written_anew(versions_passed(version, LATEST.number)))
+        same, asked = before.at(epoch), streams if written_anew(passed) else None
+        if same is not None and same.version == version:
+            same.check_same(asked, None if named is None else _opened(named).manifest.data)
+            upgrades.append(same)
+            continue
+        bundle = _bundle_for(named, passed, version)
         if bundle is not None:
             bundles.append(bundle)
         actors = None if bundle is None else bundle.manifest.data
-        settings = streams if written_anew(passed) else None
-        upgrades.append(Upgrade(ChainEpoch(epoch), version, actors, settings))
+        upgrades.append(Upgrade(ChainEpoch(epoch), version, actors, asked))
     return upgrades, bundles
 
 
-def _bundle_for(
-    named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], ahead: NetworkVersion | None
-) -> Bundle | None:
-    """The actors that come with an upgrade past some versions. Raises BundleError, InvalidInput.
-
-    `ahead` is the next version that writes states anew, None where there is none.
-    """
+def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int) -> Bundle | None:
+    """The actors that come with an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
     anew = written_anew(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors)
-    bundle = named if isinstance(named, Bundle) else Bundle.open(named)
+    bundle = _opened(named)
     version = actors_version(bundle.manifest)
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: take actors "
             f"v{anew.actors}, or leave the bundle out for own-v{anew.actors}"
         )
+    check_not_ahead(bundle, number)
+    return bundle
+
+
+def check_not_ahead(bundle: Bundle, number: int) -> None:
+    """InvalidInput for actors that read states of another layout than a network version has: a later one's."""
+    version, ahead = actors_version(bundle.manifest), written_anew(versions_passed(number, LATEST.number))
     if ahead is not None and version is not None and version >= ahead.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: take older "
-            f"actors, or upgrade to nv{ahead.number}"
+            f"actors, or nv{ahead.number} instead of nv{number}"
         )
-    return bundle
+
+
+def _opened(bundle: Bundle | str | Path) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
 
 
 def bundle_pins(bundles: Iterable[Bundle]) -> dict[bytes, bytes | None]:

@@ -1,0 +1,28 @@
+"""Plans a network's upgrades, with the streams of the block reward that are asked for.
+
+What an upgrade is and does is `localnet.chain.upgrades`', what streams a network may have `localnet.miners.streams`'.
+"""
+
+from __future__ import annotations
+
+from hypervisor.migration_nv29 import StreamSettings
+from localnet.chain.chain import Chain
+from localnet.chain.upgrades import UpgradePlan, planned
+from localnet.miners.streams import check_streams, has_streams
+
+
+def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | None) -> None:
+    """Plan upgrades at the head of a chain or after it.
+
+    `streams` are those of the upgrade that brings them, or what the network has or has planned already. Raises
+    BundleError, and InvalidInput where nothing here takes them.
+    """
+    before = chain.record.upgrades
+    upgrades, bundles = planned(plan, before, streams)
+    if streams is not None and all(upgrade.streams is None for upgrade in upgrades):
+        to_come = None if has_streams(chain.machine) else before.of_streams()
+        if to_come is None:
+            check_streams(chain.machine, streams)
+        else:
+            to_come.check_same(streams)
+    chain.plan(upgrades, bundles)
