@@ -35,7 +35,8 @@ Swa = Annotated[
     typer.Option(
         metavar="ADDRESS",
         rich_help_panel=PANEL,
-        help="Let this address govern the streams of the block reward, from nv29 on (default: f00).",
+        help="Let this address govern the streams of the block reward, from nv29 on (default: f00). An account's 0x "
+        "address sends with `hypervisor send`; its f1 address is another actor, that of `hypervisor actor call`.",
     ),
 ]
 Sra = Annotated[
@@ -43,7 +44,7 @@ Sra = Annotated[
     typer.Option(
         metavar="ADDRESS",
         rich_help_panel=PANEL,
-        help="Let this address set the shares of the second stream (default: f00).",
+        help="Let this address set the shares of the second stream (default: f00); its form counts as with --swa.",
     ),
 ]
 Orchestrator = Annotated[
@@ -59,13 +60,16 @@ Ramp = Annotated[
     typer.Option(
         metavar="EPOCHS",
         rich_help_panel=PANEL,
-        help="Epochs in which the miners' stream would fall from 95 % to 50 % (default: 900); 0: it is the only one.",
+        help="Epochs in which the miners' stream would fall from 95 % to 50 %; 0: it is the only one (default: 900 "
+        "with another of these options or behind an upgrade; a new chain of nv29 without any has one stream).",
     ),
 ]
 Timelock = Annotated[
     int | None,
     typer.Option(
-        metavar="EPOCHS", rich_help_panel=PANEL, help="Epochs from a write of --swa to its effect (default: 50)."
+        metavar="EPOCHS",
+        rich_help_panel=PANEL,
+        help="Epochs from a write of --swa to its effect (default: as with --ramp: 50, else 0).",
     ),
 ]
 

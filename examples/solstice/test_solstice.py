@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from bridge.actor_schemas import actor_schema
-from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.addresses import EthAddress, create_address
 from examples.conftest import Refused, actor_id, masked
 from hypervisor.bigint import decode_bigint
-from hypervisor.migration_nv29 import STREAM_SETTINGS, StreamSettings
 from hypervisor.types import REWARD_ACTOR
-from localnet import Contract, Network
+from localnet import Contract, Network, stream_settings
 from store.blockstore import get_object
 
 HERE = Path(__file__).parent
@@ -31,13 +30,11 @@ def governed() -> Iterator[Network]:
 
     The second one has risen to its 10 % after ten epochs; after ten more, 5 % are nobody's.
     """
-    with Network(network=28) as network, pytest.MonkeyPatch.context() as patch:
+    with Network(network=28) as network:
         council = network.deploy(HERE / "StreamCouncil.json", *(one.address for one in network.accounts[1:3]))
-        own = to_filecoin(council.address)
-        settings = StreamSettings(TIMELOCK, RAMP, own, own, network.accounts[9].native)
-        patch.setitem(STREAM_SETTINGS, network.machine.state_tree.init_state().network_name, settings)
         network.set_producer(network.create_miner(sectors=1).address)
-        network.upgrade(29, "own-v19")
+        orchestrator = network.accounts[9].native
+        network.upgrade(29, streams=stream_settings(council, council, orchestrator, ramp=RAMP, timelock=TIMELOCK))
         yield network
 
 
@@ -153,7 +150,7 @@ def test_one_owner_alone_and_strangers_govern_nothing(
     record = (WHOLE // 2, 0, 0, WHOLE // 2, WHOLE // 2)
     assert (
         refused(council, "setWeight", MINERS, record, sender=stranger).reason
-        == f"NotAnOwner('0x{stranger.address.hex()}')"
+        == "NotAnOwner(0x14dC79964da2C08b23698B3D3cc7Ca32193d9955)"
     )
     for _ in range(2):
         receipt = council.send("setWeight", MINERS, record, sender=network.accounts[1])

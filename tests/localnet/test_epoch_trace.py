@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.bindings import reward
-from hypervisor.migration_nv29 import STREAM_SETTINGS, StreamSettings
 from hypervisor.types import ChainEpoch
-from localnet import Network
+from localnet import Network, stream_settings
 from localnet.accounts import TEST_MNEMONIC, accounts
 from localnet.errors import UnknownBlock
 from tests.localnet.conftest import Clock
@@ -23,11 +22,10 @@ WHOLE = 10**18
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     """ALICE is the authority with a timelock of three epochs, BOB writes the shares of stream 2, which CAROL has."""
-    settings = StreamSettings(3, 900, ALICE.native, BOB.native, CAROL.native)
-    with pytest.MonkeyPatch.context() as patch, Network(network=28, clock=Clock()) as opened:
-        patch.setitem(STREAM_SETTINGS, opened.machine.state_tree.init_state().network_name, settings)
+    roles = ALICE.native, BOB.native, CAROL.native
+    with Network(network=28, clock=Clock()) as opened:
         opened.set_producer(opened.create_miner().address)
-        opened.upgrade(29, "own-v19")
+        opened.upgrade(29, streams=stream_settings(*roles, timelock=3))
         yield opened
 
 
