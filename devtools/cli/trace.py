@@ -19,6 +19,7 @@ _NOT_REPRODUCED = (
 )
 _OTHER_STATE = "executed again, it gave another state: it was changed by hand, or by another version of this program"
 _SHORTEST_HASH = 64
+_HASH_BYTES = 32
 
 Traced = tuple[dict[str, Any], dict[str, Any] | None]
 """A call tree, and where its calls were made, as far as that is known."""
@@ -26,7 +27,10 @@ Traced = tuple[dict[str, Any], dict[str, Any] | None]
 
 def trace(
     transaction: Annotated[
-        str, typer.Argument(metavar="TXHASH", help="The transaction's hash; or an epoch, for its reward and cron.")
+        str,
+        typer.Argument(
+            metavar="TXHASH", help="The transaction's hash, or its message's CID; or an epoch, for its reward and cron."
+        ),
     ],
     rpc: RpcUrl = URL,
     state: Annotated[
@@ -63,7 +67,7 @@ def trace(
     if transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH:
         _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
         return
-    wanted, interfaces = _hash(transaction), [_interface(path) for path in abi or []]
+    wanted, interfaces = _wanted(transaction), [_interface(path) for path in abi or []]
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.traces.call_places import placed
     from localnet.traces.call_text import call_lines, tree_console
@@ -128,33 +132,54 @@ def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
     return ask_epoch_trace(url, epoch)
 
 
-def _hash(text: str) -> bytes:
+def _wanted(text: str) -> bytes | str:
+    """A transaction's hash; or the CID of a message, as text."""
     from hypervisor.errors import InvalidInput
+    from store.cid import CidError, parse_cid, show
 
     try:
         found = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         found = b""
-    if len(found) != 32:
-        raise InvalidInput(f"'{text}' is not a transaction hash: expected 0x and 64 hex digits")
-    return found
+    if len(found) == _HASH_BYTES:
+        return found
+    try:
+        return show(parse_cid(text))
+    except CidError:
+        raise InvalidInput(
+            f"'{text}' is not a transaction hash: expected 0x and 64 hex digits, or the CID of a message"
+        ) from None
 
 
-def _of_folder(folder: Path, evm: str | None, transaction: bytes, places: bool) -> Traced:
+def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool) -> Traced:
     from devtools.cli.folders import open_chain
+    from localnet.rpc.filecoin_chain import hash_of
+    from localnet.rpc.node import Node
     from localnet.traces.call_places import Instructions, call_places
+    from store.cid import parse_cid
 
     with open_chain(folder, evm=evm) as network:
+        transaction = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted
+        if transaction is None:
+            raise _no_message(str(wanted))
         receipt = network.receipt(transaction)
         found = receipt.trace.as_json()
         return found, call_places(network.chain, receipt, Instructions()) if places else None
 
 
-def _of_node(url: str, transaction: bytes, places: bool) -> Traced:
-    from devtools.cli.trace_client import ask_places, ask_trace
+def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
+    from devtools.cli.trace_client import ask_hash, ask_places, ask_trace
 
-    text = f"0x{transaction.hex()}"
+    text = ask_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
+    if text is None:
+        raise _no_message(str(wanted))
     return ask_trace(url, text), ask_places(url, text) if places else None
+
+
+def _no_message(cid: str) -> Exception:
+    from localnet.errors import UnknownTransaction
+
+    return UnknownTransaction(f"no message has the CID {cid}: it is not in a block, or of another chain")
 
 
 def _interface(path: Path) -> NamedInterface:

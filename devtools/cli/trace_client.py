@@ -22,6 +22,14 @@ def ask_trace(url: str, transaction: str) -> dict[str, Any]:
     return _checked(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
+def ask_hash(url: str, message: str) -> str | None:
+    """The transaction's hash of a message by its CID; None where the node knows no such message. Raises NodeError."""
+    answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
+    if answer is not None and not isinstance(answer, str):
+        raise NodeError(f"{url} answered what is no transaction's hash")
+    return answer
+
+
 def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     """What `hypervisor_traceEpoch` answers for an epoch. Raises NodeError, also for what is no call tree."""
     return _checked(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)

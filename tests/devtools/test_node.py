@@ -31,6 +31,7 @@ ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidi
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 START = 60.0
 NO_HASH = "0x" + "12" * 32
+NO_MESSAGE = "bafy2bzaceastk5qjmpnaqeeq6whogrlcymyurzyq6jawkntdzwedaznw7amvy"
 """No transaction's hash."""
 
 
@@ -109,6 +110,11 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
         assert shown.returncode == 0, shown.stderr
         assert "eam CreateExternal(" in shown.stdout
         assert re.search(r"gas [0-9,]+ \([a-z ]+ [0-9]+%, ", shown.stdout)
+        message = ask(url, "Filecoin.EthGetMessageCidByTransactionHash", sent)["/"]
+        by_cid = run("trace", message, "--rpc", url)
+        assert (by_cid.returncode, by_cid.stdout) == (0, shown.stdout), by_cid.stderr
+        unknown = run("trace", NO_MESSAGE, "--rpc", url)
+        assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
         behind = run("trace", "1", "--rpc", url)
         assert behind.returncode == 0, behind.stderr
         for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
@@ -130,6 +136,9 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     assert other.returncode == 2
     assert other.stderr.startswith("error: the folder's state is of network version 29")
     assert run("trace", "1", "--state", state).stdout == behind.stdout
+    assert run("trace", message, "--state", state).stdout == shown.stdout
+    unknown = run("trace", NO_MESSAGE, "--state", state)
+    assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]
@@ -225,7 +234,7 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["0x12"], 2, "'0x12' is not a transaction hash: expected 0x and 64 hex digits"),
+        (["0x12"], 2, "'0x12' is not a transaction hash: expected 0x and 64 hex digits, or the CID of"),
         ([NO_HASH, "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
         ([NO_HASH, "--rpc", "http://127.0.0.1:1"], 1, "no node answers at http://127.0.0.1:1"),
         ([NO_HASH, "--state", "absent"], 2, "there is no folder absent"),
