@@ -22,13 +22,14 @@ DEFAULT_NETWORK: Final = "mainnet"
 class Release:
     """One file of a release: the actors of a version with the constants of a network.
 
-    `manifest_root` is the CID, as text, that its CAR must have as its root; `url` is where its makers publish it.
+    `manifest_root` is the CID, as text, that its CAR must have as its root; `url` is where its makers publish it, None
+    where that is not known here.
     """
 
     version: int
     network: str
     manifest_root: str
-    url: str
+    url: str | None
 
     @property
     def name(self) -> str:
@@ -38,7 +39,7 @@ class Release:
     @property
     def published_as(self) -> str:
         """The name of the file that its makers publish."""
-        return self.url.rsplit("/", 1)[1]
+        return _file(self.network)
 
 
 @cache
@@ -54,12 +55,16 @@ def releases() -> Mapping[str, Release]:
 
 def release_elsewhere(version: int, network: str, manifest_root: str) -> Release:
     """A release whose root is not pinned here: somebody who has its file says that it is one."""
-    return Release(version, network, manifest_root, _url(f"v{version}.0.0", network))
+    return Release(version, network, manifest_root, None)
 
 
 def _url(tag: str, network: str) -> str:
     url: str = _pinned()["download"].format(tag=tag, network=network)
     return url
+
+
+def _file(network: str) -> str:
+    return _url("", network).rsplit("/", 1)[1]
 
 
 @cache

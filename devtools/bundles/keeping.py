@@ -40,6 +40,9 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
     Only the pinned manifest counts, wherever the file is from. Raises BundleError for another content (nothing of it
     is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
     """
+    source = url or release.url
+    if source is None:
+        raise BundleError(f"where {release.name} is published is not known here: name it with --from URL")
     path = release_file(release)
     part = path.with_name(path.name + ".part")
     with _writing(path.parent):
@@ -50,11 +53,11 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
             return None
         resumed = part.exists()
         try:
-            _download(release, url or release.url, part, progress)
+            _download(release, source, part, progress)
         except BundleError:
             if not resumed:
                 raise
-            _download(release, url or release.url, part, progress)  # the first part may have been of another file
+            _download(release, source, part, progress)  # the first part may have been of another file
         os.replace(part, path)
     return path
 

@@ -98,6 +98,8 @@ def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str
         return "none: the whole reward is the miners'"
     streams, tombstones, pending = read(unlink(reward[_STREAMS]))
     words = [_stream_in_words(stream, epoch) for stream in streams]
+    rest = DENOM - sum(weight_at(weight, epoch) for _, weight, _ in streams)
+    words += [f"{rest / _PERCENT:.4g} % is burnt"] if rest > 0 else []
     words += [f"{len(tombstones)} removed with something to claim"] if tombstones else []
     words += [f"{len(pending)} writes waiting"] if pending else []
     authority = Address.from_bytes(reward[_AUTHORITY])
@@ -110,7 +112,8 @@ def _stream_in_words(stream: list[Any], epoch: int) -> str:
     if distribution is None:
         return f"{share} to miners"
     writer, shares, *_ = distribution
-    return f"{share} to {len(shares)} recipients (writer {Address.from_bytes(writer)})"
+    recipients = f"{len(shares)} recipient{'' if len(shares) == 1 else 's'}"
+    return f"{share} to {recipients} (writer {Address.from_bytes(writer)})"
 
 
 def weight_at(record: list[int], epoch: int) -> int:

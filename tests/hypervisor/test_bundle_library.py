@@ -56,7 +56,7 @@ def test_a_version_alone_means_mainnet_unless_a_network_is_named() -> None:
     assert find_release("v18").name == "v18-mainnet"
     assert find_release("v18", "devnet").name == "v18-devnet"
     assert find_release("v16-testing", "testing").name == "v16-testing"
-    assert find_release("v16").url.endswith("/v16.0.1/builtin-actors-mainnet.car")
+    assert str(find_release("v16").url).endswith("/v16.0.1/builtin-actors-mainnet.car")
 
 
 @pytest.mark.parametrize(

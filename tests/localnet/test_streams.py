@@ -263,8 +263,11 @@ def test_a_stream_in_words() -> None:
         read = lambda cid: get_object(network.machine.store, cid)  # noqa: E731
         swa, sra = (Address.from_bytes(id_bytes(network, to(account))) for account in (SWA, SRA))
         assert streams_in_words(reward_state(network), read, 5) == (
-            f"1: 93 % to miners, 2: 7 % to 1 recipients (writer {sra}); governed by {swa}, timelock 5 epochs"
+            f"1: 93 % to miners, 2: 7 % to 1 recipient (writer {sra}); governed by {swa}, timelock 5 epochs"
         )
+        # Of 90 epochs 45 %: at epoch 21 miners have 85 %, the second stream has stopped at 10 %.
+        assert "1: 85 % to miners, 2: 10 % to 1 recipient" in streams_in_words(reward_state(network), read, 21)
+        assert ", 5 % is burnt; governed by" in streams_in_words(reward_state(network), read, 21)
     with Network(network=28, clock=Clock()) as network:
         assert streams_in_words(reward_state(network), read, 5) == "none: the whole reward is the miners'"
     with pytest.raises(InvalidInput, match="not one that is known here"):

@@ -191,6 +191,19 @@ def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tm
     assert find_release("v19", "devnet") == release
 
 
+def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: Path, official: bytes) -> None:
+    """Its tag is not known: v19 was released as v19.0.1, not as v19.0.0."""
+    (tmp_path / "known.car").write_bytes(official)
+    write_stand_in(tmp_path / "known.car", tmp_path / "newer.car")
+    release, path = add(tmp_path / "newer.car", "v19-devnet")
+    path.unlink()
+    assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
+    with pytest.raises(BundleError, match=r"not on this machine: get builtin-actors-devnet.car .* from where it came"):
+        Bundle.open("v19-devnet")
+    with pytest.raises(BundleError, match=r"where v19-devnet is published is not known here: name it with --from URL"):
+        fetch(release)
+
+
 def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_path: Path, official: bytes) -> None:
     known, first, second = tmp_path / "known.car", tmp_path / "first.car", tmp_path / "second.car"
     known.write_bytes(official)
