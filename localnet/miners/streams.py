@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from bridge.actor_schemas import actor_schema
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
@@ -22,12 +23,10 @@ from localnet.controls import set_balance
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
+from store.schema.types import SchemaError
 
-_FIELDS: Final = 15
-_FIELDS_BEFORE: Final = 11
-"""Of the reward actor's state that has streams, and of the one before."""
-_TIMELOCK, _AUTHORITY, _STREAMS = 11, 12, 14
-"""Places of fields; nothing changes the first two."""
+_LAYOUT, _LAYOUT_BEFORE = "StateV19", "State"
+"""The types in the schema of the reward actor whose state has streams, and of the one before."""
 _PERCENT: Final = DENOM // 100
 
 
@@ -47,8 +46,7 @@ def stream_settings(
 
 def has_streams(machine: Hypervisor) -> bool:
     """Whether a machine's reward actor has streams, which the actors of network version 29 brought."""
-    fields = _reward(machine)
-    return isinstance(fields, list) and len(fields) == _FIELDS
+    return _read(_LAYOUT, _reward(machine)) is not None
 
 
 def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
@@ -71,14 +69,14 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
 
     The rest of the settings changes in a network's life.
     """
-    if not has_streams(machine):
+    fields = _read(_LAYOUT, _reward(machine))
+    if fields is None:
         first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
         raise InvalidInput(
             f"streams of the block reward come with network version nv{first}, this network is of "
             f"nv{machine.context.network.number}: plan an upgrade to it, or leave the streams out"
         )
-    fields = _reward(machine)
-    timelock, authority = fields[_TIMELOCK], Address.from_bytes(fields[_AUTHORITY])
+    timelock, authority = fields["swa_timelock_epochs"], Address.from_bytes(fields["swa_actor"])
     asked = machine.state_tree.lookup_id(settings.authority)
     if timelock != settings.timelock or asked is None or Address.id(ActorID(asked)) != authority:
         raise InvalidInput(
@@ -92,18 +90,19 @@ def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str
 
     Weights in per cent of the reward. Raises InvalidInput for a state that is not of any version.
     """
-    if not isinstance(reward, list) or len(reward) not in (_FIELDS_BEFORE, _FIELDS):
+    fields = _read(_LAYOUT, reward)
+    if fields is None and _read(_LAYOUT_BEFORE, reward) is None:
         raise InvalidInput("the state of the reward actor (f02) is not one that is known here")
-    if len(reward) == _FIELDS_BEFORE:
+    if fields is None:
         return "none: the whole reward is the miners'"
-    streams, tombstones, pending = read(unlink(reward[_STREAMS]))
+    streams, tombstones, pending = read(unlink(fields["streams_root"]))
     words = [_stream_in_words(stream, epoch) for stream in streams]
     rest = DENOM - sum(weight_at(weight, epoch) for _, weight, _ in streams)
     words += [f"{rest / _PERCENT:.4g} % is burnt"] if rest > 0 else []
     words += [f"{len(tombstones)} removed with something to claim"] if tombstones else []
     words += [f"{len(pending)} writes waiting"] if pending else []
-    authority = Address.from_bytes(reward[_AUTHORITY])
-    return f"{', '.join(words)}; governed by {authority}, timelock {reward[_TIMELOCK]} epochs"
+    authority = Address.from_bytes(fields["swa_actor"])
+    return f"{', '.join(words)}; governed by {authority}, timelock {fields['swa_timelock_epochs']} epochs"
 
 
 def _stream_in_words(stream: list[Any], epoch: int) -> str:
@@ -122,7 +121,15 @@ def weight_at(record: list[int], epoch: int) -> int:
     return min(max(start + slope * (epoch - since), floor), cap)
 
 
-def _reward(machine: Hypervisor) -> list[Any]:
+def _reward(machine: Hypervisor) -> Any:
     state = machine.state_tree.get_actor(REWARD_ACTOR)
-    fields: list[Any] = [] if state is None else get_object(machine.store, state.head)
+    return None if state is None else get_object(machine.store, state.head)
+
+
+def _read(layout: str, state: Any) -> dict[str, Any] | None:
+    """The fields of a state by their names; None for a state of another layout."""
+    try:
+        fields: dict[str, Any] = actor_schema("reward").read(layout, state)
+    except SchemaError:
+        return None
     return fields
