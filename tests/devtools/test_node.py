@@ -278,7 +278,7 @@ def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request).start()
-        with pytest.raises(NodeError, match="answers what is not JSON-RPC"):
+        with pytest.raises(NodeError, match="answered what is not JSON-RPC"):
             ask(f"http://127.0.0.1:{server.server_port}", "eth_chainId")
 
 
