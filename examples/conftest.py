@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.addresses import EthAddress, checksummed, masked_id, to_filecoin
 from hypervisor import Address
 from hypervisor.bundle_library import kept_releases
 from localnet import Account, Contract, Network, TransactionFailed
@@ -101,3 +101,8 @@ def actor_id(network: Network, who: Account | Contract | Address) -> int:
 def masked(actor: int) -> EthAddress:
     """The address by which contracts know a native actor."""
     return EthAddress(masked_id(actor))
+
+
+def shown(address: EthAddress) -> str:
+    """An address as the arguments of errors have it."""
+    return checksummed(address)

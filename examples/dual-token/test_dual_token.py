@@ -11,7 +11,7 @@ import pytest
 from bridge.binding import Call
 from bridge.bindings import datacap
 from bridge.method_numbers import method_number
-from examples.conftest import Refused, actor_id, masked
+from examples.conftest import Refused, actor_id, masked, shown
 from hypervisor import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.types import MethodNumber, TokenAmount
@@ -173,16 +173,16 @@ def test_erc20_transfers_tell_nobody(scene: Scene) -> None:
 
 
 def test_nobody_spends_more_than_there_is(scene: Scene, refused: Refused) -> None:
-    seen = masked(actor_id(scene.network, scene.native.native)).hex()
+    seen = shown(masked(actor_id(scene.network, scene.native.native)))
     scene.give(scene.native, 10)
     to = scene.network.accounts[5].delegated
-    words = f"ERC20InsufficientBalance('0x{seen}', 10, 11)"
+    words = f"ERC20InsufficientBalance({seen}, 10, 11)"
     assert scene.fails(datacap.transfer(to, 11, b"")) == (33, words)
     assert scene.fails(datacap.burn(11)) == (33, words)
     spender = scene.network.accounts[5]
     refusal = refused(scene.token, "transferFrom", scene.owner.address, spender.address, 1, sender=spender)
-    assert refusal.reason == f"ERC20InsufficientAllowance('0x{spender.address.hex()}', 0, 1)"
-    words = f"ERC20InsufficientAllowance('0x{seen}', 0, 1)"
+    assert refusal.reason == f"ERC20InsufficientAllowance({shown(spender.address)}, 0, 1)"
+    words = f"ERC20InsufficientAllowance({seen}, 0, 1)"
     assert scene.fails(datacap.transfer_from(scene.owner.delegated, to, 1, b"")) == (33, words)
 
 

@@ -41,7 +41,7 @@ def test_an_actor_that_is_no_miner_is_refused_with_the_power_actors_exit_code(
     account = actor_id(network, network.accounts[1].native)
     for stranger in (account, 5, 999_999):
         refusal = refused(facts, "facts", stranger)
-        assert refusal.reason == f"Refused({stranger}, 'MinerRawPower', 16)"
+        assert refusal.reason == f'Refused({stranger}, "MinerRawPower", 16)'
         assert refusal.exits == [("evm", 33), ("storagepower", 16)]
 
 

@@ -11,7 +11,7 @@ from eth_hash.auto import keccak
 
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
-from examples.conftest import Refused, actor_id, masked
+from examples.conftest import Refused, actor_id, masked, shown
 from hypervisor.machine import CreationFailed
 from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode
@@ -130,12 +130,12 @@ def test_nobody_but_the_oracle_updates_the_contract(scene: Scene, refused: Refus
     """Neither an Ethereum account nor a reporter's own native account."""
     thief, reporter = scene.network.accounts[7], scene.reporters[0]
     refusal = refused(scene.feed, "update", 1, 1, sender=thief)
-    assert refusal.reason == f"NotTheOracle('0x{thief.address.hex()}')"
+    assert refusal.reason == f"NotTheOracle({shown(thief.address)})"
     call = invoke_params(scene.feed.interface.encode_call("update", 1, 1))
     with pytest.raises(TransactionFailed) as failed:
         scene.network.send_native(scene.feed.address, INVOKE_EVM, call, sender=reporter)
     seen = masked(actor_id(scene.network, reporter.native))
-    assert scene.feed.reason(failed.value.data) == f"NotTheOracle('0x{seen.hex()}')"
+    assert scene.feed.reason(failed.value.data) == f"NotTheOracle({shown(seen)})"
 
 
 def test_strangers_report_and_subscribe_nothing(scene: Scene) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from examples.conftest import Refused, actor_id
+from examples.conftest import Refused, actor_id, shown
 from localnet import Contract, Miner, Network
 
 HERE = Path(__file__).parent
@@ -75,7 +75,7 @@ def test_nobody_else_can_end_a_plan(network: Network, payments: Contract, miner:
     payments.send("open", miner.id, FIL, value=100 * FIL)
     thief = network.accounts[4]
     refusal = refused(payments, "close", 0, sender=thief)
-    assert refusal.reason == f"NotTheClient('0x{thief.address.hex()}')"
+    assert refusal.reason == f"NotTheClient({shown(thief.address)})"
     payments.send("close", 0)
     assert refused(payments, "close", 0).reason.startswith("NotTheClient")  # nobody is the client of a closed plan
 

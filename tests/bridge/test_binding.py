@@ -31,11 +31,13 @@ CID = cid_of(b"cid", CBOR)
 U64, I64, U32 = (0, 2**64 - 1), (-(2**63), 2**63 - 1), (0, 2**32 - 1)
 RUST = {
     **dict.fromkeys(
-        ("ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize", "StreamID"), U64
+        ("ActorID", "SectorNumber", "DealID", "AllocationID", "MethodNum", "PaddedPieceSize", "StreamID", "Fraction"),
+        U64,
     ),
-    **dict.fromkeys(("DeadlineIndex", "PartitionIndex"), U64),
-    **dict.fromkeys(("ChainEpoch", "TxnID", "RegisteredProof"), I64),
+    **dict.fromkeys(("DeadlineIndex", "PartitionIndex", "ReplaceOutcome"), U64),
+    **dict.fromkeys(("ChainEpoch", "TxnID", "RegisteredProof", "Slope"), I64),
     "ExitCode": U32,
+    "OperationNumber": (0, (1 << 8) - 1),
 }
 """The least and the largest number of types that are Rust's integers in fvm_shared and the official actors."""
 

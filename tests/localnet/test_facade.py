@@ -60,7 +60,7 @@ def test_an_ethereum_transaction_is_a_signer_s_approval(network: Network) -> Non
     with pytest.raises(CallFailed) as refused:  # nothing waits for an approval any more
         network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
     words = interface.decode_revert(refused.value.data)
-    assert words == f"ActorError({actor}, 3, {int(ExitCode.USR_NOT_FOUND)}, b'')"
+    assert words == f"ActorError({actor}, 3, {int(ExitCode.USR_NOT_FOUND)}, 0x)"
 
 
 def test_the_streams_of_the_reward_actor_have_an_interface() -> None:
@@ -72,7 +72,7 @@ def test_the_streams_of_the_reward_actor_have_an_interface() -> None:
         with pytest.raises(CallFailed) as refused:
             network.call(f02, interface.encode_call("claim", 1, [mine]))  # the miners' stream
         words = interface.decode_revert(refused.value.data)
-        assert words == f"ActorError(2, 4045527845, {int(ExitCode.USR_ILLEGAL_ARGUMENT)}, b'')"
+        assert words == f"ActorError(2, 4045527845, {int(ExitCode.USR_ILLEGAL_ARGUMENT)}, 0x)"
 
 
 def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) -> None:
@@ -95,4 +95,4 @@ def test_a_trace_says_what_was_called_and_why_it_failed() -> None:
     actor = wallet(network, network.accounts[1].delegated, network.accounts[2].delegated)
     told = str(network.trace(typed.send("approve", actor, 0).hash))
     assert "multisig approve(id=0, proposalHash=)" in told
-    assert f"ActorError({actor}, 3, 18, b'')" in told
+    assert f"ActorError({actor}, 3, 18, 0x)" in told

@@ -245,7 +245,7 @@ def test_a_wallet_of_ethereum_proposes_and_approves_as_a_signer_of_a_multisig(st
     assert interface.decode_result("propose", invoke_return(proposed.return_data)) == (1, False, 0, b"")
     again = apply("approve", 1, b"")
     error = ERRORS.decode_revert(invoke_return(again.return_data))
-    assert error == f"ActorError({wallet}, 3, {int(ExitCode.USR_FORBIDDEN)}, b'')"
+    assert error == f"ActorError({wallet}, 3, {int(ExitCode.USR_FORBIDDEN)}, 0x)"
 
 
 def test_a_contract_that_signs_for_a_multisig_gets_the_actor_s_own_refusal(
