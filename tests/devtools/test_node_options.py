@@ -125,7 +125,7 @@ def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> N
             share = 5 + (epoch - begin) / 2 if later else 5
             found = streams(url)
             assert re.match(
-                rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipients \(writer f0\d+\)", found
+                rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipient \(writer f0\d+\)", found
             )
             assert found.endswith(", timelock 5 epochs")
             process.terminate()

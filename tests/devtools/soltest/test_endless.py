@@ -80,7 +80,8 @@ def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> N
     ((test,),) = (suite.tests for suite in run_suites(job, suites, 1, watch=lambda running: seen.append(running)))
     assert "no end after 2.5 seconds" in (test.reason or "")
     named = [running for running in seen if running]
-    assert {name for running in named for name, _ in running} == {"Endless.testLoops()"}
+    names = {name for running in named for name, _ in running}
+    assert {"Endless.testLoops()"} <= names <= {"Endless.testLoops()", "Endless.setUp()"}  # on a slow machine that, too
     assert all(seconds >= 1 for running in named for _, seconds in running)
     assert not seen[-1]
 
