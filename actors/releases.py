@@ -54,7 +54,7 @@ def releases() -> Mapping[str, Release]:
 
 
 def release_elsewhere(version: int, network: str, manifest_root: str) -> Release:
-    """A release whose root is not pinned here: somebody who has its file says that it is one."""
+    """A release whose root is not pinned here: the person who added its file named it."""
     return Release(version, network, manifest_root, None)
 
 

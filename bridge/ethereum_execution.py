@@ -78,7 +78,7 @@ class EthereumExecution(Protocol):
         """Apply a message in anybody's name, at any nonce and without fees. Raises RefusedTransaction."""
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or transaction, whoever sends it.
+        """Whether a block with this base fee may hold a message or transaction, whatever its sender.
 
         Nonce and funds are not looked at. Raises RefusedTransaction.
         """

@@ -129,10 +129,10 @@ def actors_version(manifest: Manifest) -> int | None:
 
 def own_of(version: int) -> str | None:
     """The name of this project's own set that has the newest methods of actors of a version."""
-    record = bundle_record()
-    variants = [f"{OWN}-{name}" for name, variant in record.variants.items() if name == f"v{variant.version}"]
-    found = {record.version: OWN} | {int(name.removeprefix(f"{OWN}-v")): name for name in variants}
-    return found.get(version)
+    record, variant = bundle_record(), f"v{version}"
+    if variant in record.variants:
+        return f"{OWN}-{variant}"
+    return OWN if version == record.version else None
 
 
 def release_file(release: Release) -> Path:

@@ -46,6 +46,7 @@ class ActorState:
     def fields(self) -> list[Any]:
         """The tuple of five that the tree holds."""
         delegated = None if self.delegated_address is None else self.delegated_address.to_bytes()
+        # what `store.codec.link` makes, without its call: every actor that a message changes passes here
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
         return [code, head, self.nonce, encode_bigint(self.balance), delegated]
 

@@ -10,7 +10,7 @@ from shutil import get_terminal_size
 
 @contextmanager
 def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
-    """What to tell the bytes that are done; None where nobody watches."""
+    """What to tell the bytes that are done; None where the output is not watched."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -24,7 +24,7 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], N
 
 
 def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
-    """What to tell the names and seconds of what runs, none to take the line away; None where nobody watches."""
+    """Shows the names and seconds of what runs, for none takes the line away; None where the output is not watched."""
     if not sys.stderr.isatty():
         return None
     shown = ""
@@ -46,7 +46,7 @@ def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
 
 @contextmanager
 def words_line(what: str) -> Iterator[Callable[[str], None] | None]:
-    """What to tell how far work of unknown length has got; None where nobody watches."""
+    """What to tell how far work of unknown length has got; None where the output is not watched."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""The call tree of a transaction or an epoch, asked of a node and looked at before anything is told of it.
+"""The call tree of a transaction or an epoch, asked of a node and checked before it is shown.
 
 A node is another program, and may be somebody else's: an answer of another shape is an error in one sentence, and names
 that a terminal would obey are none. What contracts and actors say is let pass here, since whoever shows it makes it

@@ -72,7 +72,7 @@ def estimate(
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
-        first = _with_reason(machine, lambda: _trial_run(machine, request, highest))
+        first = _with_reason(machine, lambda: rules.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         _succeed(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
@@ -115,12 +115,12 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> Answere
 
 
 def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
-    """How an execution ends. A revert without a word is executed once more, call by call, for what a callee failed of.
+    """How an execution, taken back, ends. A silent revert is executed once more, call by call, for a callee's reason.
 
     That takes no longer than any explanation may; the answer is then without the reason.
     """
     rules, begin = rules_of(machine), time.monotonic()
-    with machine.trial():  # the second one begins at the same state
+    with machine.trial():
         answered = run()
     result = answered.result
     is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
@@ -128,7 +128,8 @@ def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
         return answered
     machine.tracer = rules.heard(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
     try:
-        return run()
+        with machine.trial():
+            return run()
     except OutOfTime:
         return answered
     finally:

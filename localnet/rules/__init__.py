@@ -166,7 +166,7 @@ class Rules(Protocol):
         """The message that carries a transaction. Raises TransactionError where none does."""
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """Whether a block may hold a message, whoever sends it. Raises TransactionRefused."""
+        """Whether a block may hold a message, whatever its sender. Raises TransactionRefused."""
 
     def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
         """What an actor is as a sender."""

@@ -244,7 +244,7 @@ class EthereumRules:
             raise _refused(error) from None
 
     def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As a transaction that costs nothing, whoever sends it. Raises TransactionRefused."""
+        """As a transaction that costs nothing, whatever its sender. Raises TransactionRefused."""
         return self.apply_unpaid(machine, candidate.bare)
 
     def end_words(self, exit_code: int) -> str:

@@ -145,7 +145,7 @@ class EthereumExecutor:
         return self._told(transaction, sender, lambda: self._whole(application.ask))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or transaction, whoever sends it.
+        """Whether a block with this base fee may hold a message or transaction, whatever its sender.
 
         Raises InvalidTransaction.
         """
