@@ -12,7 +12,7 @@ from localnet import Network
 from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
-from tests.conftest import bundle_file
+from tests.conftest import data_file
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -82,7 +82,7 @@ def test_it_is_what_the_miner_actor_binds(miner: Miner, power: int, velocity: in
 
 def test_before_fip_0081_there_is_no_ramp() -> None:
     """By hand: 10^20 attoFIL an epoch for 20 days, 2 KiB of 2^66; three tenths of 2 * 10^23, 2 KiB of 2^69."""
-    with Network(network=23, bundle=bundle_file("bundles/v14-testing-fake-proofs.car"), clock=Clock()) as network:
+    with Network(network=23, bundle=data_file("bundles/v14-testing-fake-proofs.car"), clock=Clock()) as network:
         change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 0)})
         baseline = encode_bigint(1 << 69)
         change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, 0), BASELINE: baseline})
