@@ -25,7 +25,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.chain import admission
 from localnet.chain.execution import execute
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 
 BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")

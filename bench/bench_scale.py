@@ -24,9 +24,9 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.chain.genesis import Beginning
-from localnet.chain.index import tipset_entries
-from localnet.chain.records import Emitted, Execution
+from localnet.ledger.genesis import Beginning
+from localnet.ledger.index import tipset_entries
+from localnet.ledger.records import Emitted, Execution
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from store.buffered import BufferedStore

@@ -52,7 +52,7 @@ MACHINE_V4 = MachineRules(
 
 
 class BaseFee(Enum):
-    """What the base fee of the next tipset follows (`localnet.chain.base_fee` has the arithmetic)."""
+    """What the base fee of the next tipset follows (`localnet.rules.base_fee` has the arithmetic)."""
 
     FULLNESS = "how full the blocks are"
     PREMIUM = "the premium that the dearest four fifths of a block's gas pay at least (FIP-0115)"

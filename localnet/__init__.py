@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
-    from localnet.chain.genesis import Beginning
-    from localnet.chain.records import TransactionReceipt
+    from localnet.chain.streams import stream_settings
     from localnet.contracts.contract import Artifact, Contract
     from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.ledger.genesis import Beginning
+    from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
-    from localnet.miners.streams import stream_settings
     from localnet.network import Network
 
 _HOMES = {
     "Account": "localnet.accounts",
     "Artifact": "localnet.contracts.contract",
-    "Beginning": "localnet.chain.genesis",
+    "Beginning": "localnet.ledger.genesis",
     "CallFailed": "localnet.errors",
     "Contract": "localnet.contracts.contract",
     "Miner": "localnet.miners.miner",
@@ -29,9 +29,9 @@ _HOMES = {
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
     "TransactionFailed": "localnet.errors",
-    "TransactionReceipt": "localnet.chain.records",
+    "TransactionReceipt": "localnet.ledger.records",
     "TransactionRefused": "localnet.errors",
-    "stream_settings": "localnet.miners.streams",
+    "stream_settings": "localnet.chain.streams",
 }
 
 __all__ = [

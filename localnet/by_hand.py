@@ -1,6 +1,6 @@
 """What a development network's owner does without a transaction: time, fees, states, whole states.
 
-The changes themselves are `localnet.controls`; here they become the head's.
+The changes themselves are `localnet.state.controls`; here they become the head's.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 from hypervisor.given import octets, whole_number
 from hypervisor.types import Gas, TokenAmount
-from localnet import controls
 from localnet.addresses import Target, filecoin_address, given_address
-from localnet.chain.block_settings import BlockSettings
-from localnet.chain.candidates import Candidate
-from localnet.chain.genesis import LARGEST_BALANCE
 from localnet.chain.producing import Producing
-from localnet.chain.records import Tipset
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.records import Tipset
 from localnet.opening import LARGEST_CHAIN_ID
 from localnet.rules import ETHEREUM
+from localnet.state import controls
 
 _LOG = logging.getLogger(__name__)
 

@@ -25,19 +25,19 @@ from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import code_of, code_that_runs
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.simulate import listened
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.watching import AtOnce, Background, GiveWay
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
+from localnet.rules.call_request import CallRequest
+from localnet.state.contract_state import code_of, code_that_runs
 from localnet.traces.call_text import call_lines, tree_console
 from localnet.traces.console_log import MARK, without_logs
 from localnet.traces.failure_place import FailurePlaces
-from localnet.traces.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.traces.trace import call_json, trace
 from localnet.traces.trace_command import DEFAULT_URL, trace_command
 from localnet.traces.trace_report import told

@@ -20,7 +20,7 @@ from hypervisor.errors import HypervisorError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localnet.chain.records import TransactionReceipt
+    from localnet.ledger.records import TransactionReceipt
     from localnet.traces.failed_call import FailedCall
 
 

@@ -32,17 +32,17 @@ from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.by_hand import ByHand
 from localnet.calls import simulate
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import nonce_of
 from localnet.chain import admission
 from localnet.chain.clock import ChainClock, Clock
-from localnet.chain.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
-from localnet.chain.records import GENESIS_PARENT, TransactionReceipt
-from localnet.chain.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
 from localnet.fork.forking import Fork
+from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
+from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
+from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.opening import Opening
+from localnet.rules.call_request import CallRequest
+from localnet.state.contract_state import nonce_of
 from localnet.traces.failed_call import failed_call
 from localnet.traces.trace import EpochTrace, Trace, epoch_trace, trace
 from localnet.traces.trace_words import NamedInterface
@@ -99,7 +99,7 @@ class Network(ByHand):
         `localnet.preinstalled` unless it is `bare`; `beginning` says what else it begins with. A new network may begin
         as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version and chain id;
         accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
-        version 29 on, and how fast it is split (`localnet.miners.streams`): at the genesis, or at the planned upgrade
+        version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the planned upgrade
         to that version.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or

@@ -22,16 +22,16 @@ from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
-from localnet.chain.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
-from localnet.chain.index import ChainIndex, miners_entries
-from localnet.chain.upgrades import UpgradePlan, Upgrades, check_not_ahead
-from localnet.controls import set_balance
+from localnet.chain.planning import plan_upgrades
+from localnet.chain.streams import begin_streams, has_streams
 from localnet.fork.forking import Fork, open_fork
+from localnet.ledger.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.ledger.index import ChainIndex, miners_entries
+from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.miners.datacap import grant_on
-from localnet.miners.streams import begin_streams, has_streams
-from localnet.planning import plan_upgrades
 from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
+from localnet.state.controls import set_balance
 from store.blockstore import Store
 
 LARGEST_CHAIN_ID: Final = (1 << 53) - 1

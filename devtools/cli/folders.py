@@ -51,7 +51,7 @@ def open_chain(folder: Path, *, evm: str | None = None) -> Network:
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO
     from localnet import Network
-    from localnet.chain.index import ChainIndex
+    from localnet.ledger.index import ChainIndex
 
     with open_folder(folder) as store:
         if ChainIndex(store).head < 0:  # a network would begin a chain there

@@ -15,7 +15,7 @@ from store.cid import show
 
 if TYPE_CHECKING:
     from localnet import Network
-    from localnet.chain.upgrades import Upgrade
+    from localnet.ledger.upgrades import Upgrade
 
 _LINE = "=================="
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from bridge.printable import printable
 from devtools.cli.rpc_client import ask
+from localnet.chain.streams import streams_in_words
 from localnet.fork.node_client import NodeError
-from localnet.miners.streams import streams_in_words
 from store.cid import Cid, parse_cid, show
 from store.codec import decode
 

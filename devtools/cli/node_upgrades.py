@@ -96,7 +96,7 @@ def streams(**given: str | int | None) -> StreamSettings | None:
 
     Raises InvalidInput.
     """
-    from localnet.miners.streams import stream_settings
+    from localnet.chain.streams import stream_settings
 
     asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return stream_settings(**asked) if asked else None

@@ -2,7 +2,7 @@
 
 Forge's artifacts name the hash of every source that went into them (the compiler's metadata): a source's are taken if
 every contract that it declares is there and every hash is that of the source. The number of a source in source maps
-holds in one run of the compiler (localnet/traces/forge_builds.py): an artifact whose run is not known is not taken.
+holds in one run of the compiler (localnet/contracts/forge_builds.py): an artifact whose run is not known is not taken.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
-from localnet.traces.forge_builds import ForgeBuilds
+from localnet.contracts.forge_builds import ForgeBuilds
 
 
 def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:

@@ -21,7 +21,7 @@ from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import Project
 from devtools.soltest.sources import Sources
 from devtools.soltest.xxh3 import xxh3_64
-from localnet.traces.forge_builds import FORGE_CACHE
+from localnet.contracts.forge_builds import FORGE_CACHE
 
 _PROFILE: Final = "default"
 

@@ -25,7 +25,7 @@ from devtools.soltest.stage import Stage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, types
 from devtools.soltest.world import CallOutcome, Handle
-from localnet.traces.code_patterns import CodePattern, without_metadata
+from localnet.contracts.code_patterns import CodePattern, without_metadata
 
 _SELECTORS = "(address,bytes4[])[]"
 _READING = ("view", "pure")

@@ -18,7 +18,7 @@ from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact, Pla
 from devtools.soltest.frames import Frame
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
-from localnet.traces.source_maps import instruction_numbers, spans
+from localnet.contracts.source_maps import instruction_numbers, spans
 
 _ADDRESS: Final = 20
 _SELECTOR: Final = 4

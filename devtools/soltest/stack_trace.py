@@ -19,8 +19,8 @@ from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.trace_text import VM, Names
 from hypervisor.exit_codes import exit_name
+from localnet.contracts.source_maps import LARGEST_SOURCE
 from localnet.traces.console_log import CONSOLE
-from localnet.traces.source_maps import LARGEST_SOURCE
 
 MOST_FRAMES: Final = 64
 _SILENT: Final = frozenset((VM, CONSOLE))

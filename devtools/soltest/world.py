@@ -27,7 +27,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet.chain.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import Account, install
 from runtimes.evm.ethereum.application import Application, block_of

@@ -13,8 +13,8 @@ from typing import Final
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.controls import set_balance, set_code, set_nonce, set_storage
 from localnet.rules import rules_of
+from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from bridge.evm_state import EvmState
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
-from localnet.calls.contract_state import contract_state, nonce_of, storage_of
+from localnet.state.contract_state import contract_state, nonce_of, storage_of
 from store.cid import Cid, split_cid
 from store.paths import Path, Step, prove
 

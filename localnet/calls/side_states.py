@@ -27,11 +27,11 @@ from hypervisor.network_versions import network_version
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.chain.base_fee import BLOCK_GAS_LIMIT
 from localnet.chain.chain import Chain
-from localnet.chain.records import Tipset
 from localnet.chain.supply import supply_of
-from localnet.controls import set_balance, set_code
+from localnet.ledger.records import Tipset
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.state.controls import set_balance, set_code
 from store.blockstore import BlockNotFound
 from store.cid import Cid, show
 from store.codec import encode

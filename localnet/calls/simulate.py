@@ -16,13 +16,13 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
-from localnet.calls.call_request import CallRequest
 from localnet.calls.overrides import NONE, Overrides, supposed
-from localnet.chain.candidates import Candidate
+from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
+from localnet.ledger.candidates import Candidate
 from localnet.rules import Answered, Rules, rules_of
-from localnet.traces.time_limit import OutOfTime, TimeLimit, explaining_time
+from localnet.rules.call_request import CallRequest
 
 T = TypeVar("T")
 

@@ -23,17 +23,17 @@ from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.calls.contract_state import nonce_of
 from localnet.calls.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
 from localnet.chain.admission import impersonated
-from localnet.chain.block_settings import BlockSettings
-from localnet.chain.candidates import Candidate
 from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one
-from localnet.chain.records import Execution, Tipset
 from localnet.errors import TransactionRefused
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Execution, Tipset
 from localnet.rules import rules_of
 from localnet.rules.filecoin import sender_of
+from localnet.state.contract_state import nonce_of
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
 

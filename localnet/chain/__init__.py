@@ -1,1 +1,1 @@
-"""A chain of tipsets: how blocks are made, executed, kept and found again."""
+"""A chain of tipsets: how messages are taken, blocks made and executed, states kept, upgrades planned."""

@@ -18,9 +18,9 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR, TokenAmount
 from localnet.addresses import shown_address
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import IMPERSONATED, NATIVE
 from localnet.errors import TransactionRefused
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import IMPERSONATED, NATIVE
 from localnet.rules import rules_of
 from store.cid import show
 

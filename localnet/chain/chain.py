@@ -21,14 +21,17 @@ from hypervisor.network_versions import network_version
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.bounded_cache import BoundedCache
-from localnet.chain.base_fee import GasBid
-from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.chain.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
-from localnet.chain.candidates import Candidate
 from localnet.chain.execution import begin_epoch, end_epoch, enter_settings, execute
 from localnet.chain.externs import ChainExterns
-from localnet.chain.genesis import NetworkRecord
-from localnet.chain.index import (
+from localnet.chain.supply import supply_of
+from localnet.chain.watching import Watcher
+from localnet.errors import TransactionRefused
+from localnet.fork.forking import ForkPoint, Origin
+from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.ledger.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.index import (
     ChainIndex,
     chain_ids_entries,
     changed_entries,
@@ -36,13 +39,10 @@ from localnet.chain.index import (
     network_entries,
     tipset_entries,
 )
-from localnet.chain.records import GENESIS_PARENT, Execution, Tipset
-from localnet.chain.supply import supply_of
-from localnet.chain.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
-from localnet.chain.watching import Watcher
-from localnet.errors import TransactionRefused
-from localnet.fork.forking import ForkPoint, Origin
+from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
+from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
 from localnet.rules import Rules, rules_of
+from localnet.rules.base_fee import GasBid
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid

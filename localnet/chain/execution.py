@@ -19,13 +19,13 @@ from hypervisor.types import (
     ChainEpoch,
     TokenAmount,
 )
-from localnet.chain.block_settings import BlockSettings
-from localnet.chain.candidates import Candidate
-from localnet.chain.genesis import NetworkRecord
-from localnet.chain.records import IMPERSONATED, Emitted, Execution, Tipset
 from localnet.chain.supply import supply_of
-from localnet.chain.upgrades import upgrade_machine
 from localnet.errors import TransactionRefused
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.records import IMPERSONATED, Emitted, Execution, Tipset
+from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules import rules_of
 
 

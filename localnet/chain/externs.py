@@ -9,10 +9,10 @@ import hashlib
 
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch
-from localnet.chain.blocks import beacon_digest, ticket
-from localnet.chain.index import ChainIndex
-from localnet.chain.records import NullRound
 from localnet.fork.forking import Origin
+from localnet.ledger.blocks import beacon_digest, ticket
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import NullRound
 from store.cid import Cid
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from bridge.addresses import EthAddress
 from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom_bits
-from localnet.chain.index import ChainIndex
-from localnet.chain.records import FoundLog, Tipset
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import FoundLog, Tipset
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hypervisor.address import Address
-from localnet.chain.candidates import Candidate
 from localnet.errors import TransactionRefused
+from localnet.ledger.candidates import Candidate
 
 MAX_WAITING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
-from localnet.chain.block_settings import BlockSettings
 from localnet.chain.execution import begin_epoch, end_epoch, execute
-from localnet.chain.genesis import NetworkRecord
 from localnet.chain.producing import Producing
-from localnet.chain.records import Execution, Tipset, TransactionReceipt
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
 

@@ -19,20 +19,20 @@ from hypervisor.message import Message, SignedMessage
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.addresses import Target, filecoin_address
-from localnet.calls.contract_state import nonce_of
 from localnet.chain import admission
-from localnet.chain.blocks import NOBODY
-from localnet.chain.candidates import Candidate, candidate_of
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
 from localnet.chain.execution import is_admissible
 from localnet.chain.mempool import Mempool
-from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.chain.planning import plan_upgrades
 from localnet.chain.tips import suggested_premium
-from localnet.chain.upgrades import Upgrades
 from localnet.errors import TransactionRefused, UnknownBlock
-from localnet.planning import plan_upgrades
+from localnet.ledger.blocks import NOBODY
+from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.upgrades import Upgrades
 from localnet.rules import Rules
+from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
 

@@ -16,14 +16,14 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
-from localnet.chain.blocks import producer_of, put_receipts
-from localnet.chain.candidates import candidate_of
 from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
-from localnet.chain.index import ChainIndex
-from localnet.chain.records import GENESIS_PARENT, Tipset
 from localnet.fork.forking import Origin, recorded_fork
+from localnet.ledger.blocks import producer_of, put_receipts
+from localnet.ledger.candidates import candidate_of
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rules import rules_named
 from store.buffered import BufferedStore
 from store.cid import show

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.given import whole_number
-from localnet.chain.index import ChainIndex, retained_entries
-from localnet.chain.records import Tipset
+from localnet.ledger.index import ChainIndex, retained_entries
+from localnet.ledger.records import Tipset
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink

@@ -24,7 +24,7 @@ from store.walk import blocks_below
 
 if TYPE_CHECKING:
     from localnet.chain.chain import Chain
-    from localnet.chain.records import Tipset
+    from localnet.ledger.records import Tipset
 
 LARGEST_STATE: Final = 1 << 30
 """Bytes that a state may have once it is decompressed."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.types import TokenAmount
-from localnet.chain.index import ChainIndex
-from localnet.chain.records import Tipset
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset
 from localnet.rules import Rules
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hypervisor.errors import HypervisorError
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import Tipset
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset
 
 
 class GiveWay(HypervisorError):

@@ -1,1 +1,1 @@
-"""Contracts and native actors by their interfaces, as Python calls them."""
+"""Contracts and native actors by their interfaces, as Python calls them, and what compilers say of their code."""

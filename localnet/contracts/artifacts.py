@@ -2,7 +2,7 @@
 
 Foundry leaves them under `out/`, Hardhat under `artifacts/`; both are looked through when somebody asks, and read
 again where files have changed. They are strangers': each is read within bounds, and what is no artifact is left out.
-Source maps are `localnet.traces.debug_info`'s.
+Source maps are `localnet.contracts.debug_info`'s.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Final
 from bridge.abi import ContractInterface
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.code_patterns import CodePattern, without_metadata
 from localnet.contracts.contract import Artifact
-from localnet.traces.code_patterns import CodePattern, without_metadata
-from localnet.traces.debug_info import DebugInfo, debug_info
+from localnet.contracts.debug_info import DebugInfo, debug_info
 from store.json_text import parse_json
 
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))

@@ -19,7 +19,7 @@ from store.json_text import parse_json
 
 if TYPE_CHECKING:
     from localnet.addresses import Target
-    from localnet.chain.records import TransactionReceipt
+    from localnet.ledger.records import TransactionReceipt
     from localnet.network import Network
 
 

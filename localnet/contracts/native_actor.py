@@ -24,15 +24,15 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
 from hypervisor.user_files import read_bounded
 from localnet.addresses import Target, filecoin_address
-from localnet.chain.genesis import LARGEST_BALANCE
 from localnet.errors import CallFailed
+from localnet.ledger.genesis import LARGEST_BALANCE
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
-    from localnet.chain.records import TransactionReceipt
+    from localnet.ledger.records import TransactionReceipt
     from localnet.network import Network
 
 MAX_MODULE: Final = 8 << 20

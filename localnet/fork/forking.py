@@ -21,9 +21,9 @@ from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.rules import FILECOIN
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.chain.blocks import tipset_key
-from localnet.chain.index import first_entries
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.ledger.blocks import tipset_key
+from localnet.ledger.index import first_entries
 from store.blockstore import Store
 from store.cid import Cid, parse_cid, show
 from store.codec import decode, encode, link, unlink

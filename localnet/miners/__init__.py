@@ -1,1 +1,1 @@
-"""Storage miners, deals' DataCap, pledge and the streams of the block reward on a local network."""
+"""Storage miners, deals' DataCap and pledge on a local network."""

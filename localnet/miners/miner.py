@@ -22,7 +22,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT, Account
-from localnet.chain.index import miners_entries
+from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
 from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece

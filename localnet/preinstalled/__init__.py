@@ -13,7 +13,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.machine import Hypervisor
-from localnet.controls import set_code
+from localnet.state.controls import set_code
 
 MULTICALL3: Final = EthAddress(bytes.fromhex("ca11bde05977b3631167028862be2a173976ca11"))
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))

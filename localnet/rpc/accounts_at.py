@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.calls.contract_state import code_of, nonce_of, storage_of
 from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
+from localnet.state.contract_state import code_of, nonce_of, storage_of
 
 _MOST_SLOTS: Final = 1_024
 _NO_STORAGE: Final = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localnet.chain.pending import has_pending
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import PENDING, BlockRef, block, find, number_or_tag
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node

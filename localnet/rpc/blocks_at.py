@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from localnet.chain.records import NullRound, Tipset
+from localnet.ledger.records import NullRound, Tipset
 from localnet.network import Network
 from localnet.rpc.errors import NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.values import field, fields, hash32, quantity, shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.chain.records import Tipset
 from localnet.chain.tips import tips_of
+from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional

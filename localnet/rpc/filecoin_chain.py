@@ -17,7 +17,7 @@ from hypervisor.blocks import scan_links
 from hypervisor.errors import MessageError
 from hypervisor.events import EVENTS_AMT_BIT_WIDTH
 from hypervisor.message import Message, SignatureType, SignedMessage
-from localnet.chain.records import NullRound, Tipset, TransactionReceipt
+from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import (

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from hypervisor.migration_nv29 import StreamSettings
-from localnet.miners.streams import stream_settings
+from localnet.chain.streams import stream_settings
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node

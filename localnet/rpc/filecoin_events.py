@@ -8,7 +8,7 @@ from typing import Any, Final
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
 from hypervisor.types import ActorID
-from localnet.chain.records import Emitted, Tipset
+from localnet.ledger.records import Emitted, Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, key_json
 from localnet.rpc.lotus_values import (

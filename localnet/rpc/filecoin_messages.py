@@ -18,7 +18,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import Gas
-from localnet.chain.records import TransactionReceipt
+from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 from hypervisor.network_versions import LATEST, NetworkVersion, versions_passed
-from localnet.chain.upgrades import Upgrades
+from localnet.ledger.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

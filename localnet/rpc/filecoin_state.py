@@ -16,8 +16,8 @@ from hypervisor.kernel.chain import draw
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, ChainEpoch
-from localnet.chain.blocks import beacon_entry
 from localnet.chain.supply import Supply, supply_of
+from localnet.ledger.blocks import beacon_entry
 from localnet.rpc.actor_states import go_state
 from localnet.rpc.errors import ACTOR_NOT_FOUND, LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import actor_json, address_json, bytes_json, cid_json

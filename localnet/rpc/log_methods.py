@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from localnet.chain.logs import logs_between, logs_in
-from localnet.chain.records import FoundLog, Tipset
+from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, Filter

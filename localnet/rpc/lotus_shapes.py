@@ -14,7 +14,7 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.message import Message, Receipt, SignedMessage
 from hypervisor.state_tree import ActorState
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from localnet.network import Network
 from store.blockstore import get_object
 from store.cid import Cid, show

@@ -16,8 +16,8 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import Gas, MethodNumber, TokenAmount
-from localnet.chain.blocks import block_hash, tipset_key
-from localnet.chain.records import Tipset
+from localnet.ledger.blocks import block_hash, tipset_key
+from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.values import Reader, field, fields, shown

@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
-from localnet.calls.call_request import CallRequest
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.side_states import SideStates
 from localnet.chain.pending import PendingBlocks, has_pending
@@ -24,6 +23,7 @@ from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.subscriptions import Subscriptions
+from localnet.rules.call_request import CallRequest
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
-from localnet.calls.contract_state import nonce_of
-from localnet.chain.candidates import Candidate
+from localnet.ledger.candidates import Candidate
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.shapes import transaction_json, waiting_json
 from localnet.rpc.values import address, as_data, as_quantity, quantity
+from localnet.state.contract_state import nonce_of
 
 Shown = Callable[[Candidate], Any]
 

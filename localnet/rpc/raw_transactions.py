@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.transaction_messages import from_signed_message
 from hypervisor.message import SignatureType, SignedMessage
-from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag, resolve
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

@@ -8,12 +8,12 @@ from typing import Any
 from bridge.addresses import EthAddress
 from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
-from localnet.calls.call_request import CallRequest
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
 from localnet.rules import Rules
+from localnet.rules.call_request import CallRequest
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000

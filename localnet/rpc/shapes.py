@@ -19,9 +19,9 @@ from bridge.transactions import (
     Authorization,
     SignedTransaction,
 )
-from localnet.chain.candidates import Candidate, candidate_of
-from localnet.chain.index import ChainIndex
-from localnet.chain.records import UNTYPED, Tipset, TransactionReceipt
+from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
 from localnet.rules import Rules
 

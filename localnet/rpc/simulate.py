@@ -17,7 +17,7 @@ from localnet.calls.simulation import (
     SimulationRefused,
     simulate_blocks,
 )
-from localnet.chain.records import Execution, TransactionReceipt
+from localnet.ledger.records import Execution, TransactionReceipt
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from localnet.chain.candidates import Candidate
 from localnet.chain.logs import LogFilter, logs_in
-from localnet.chain.records import Tipset
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from localnet.rpc.lotus_shapes import message_json, tipset_json

@@ -10,13 +10,13 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from localnet.calls import simulate
-from localnet.calls.call_request import CallRequest
 from localnet.calls.overrides import AccountOverride, Overrides
 from localnet.errors import CallFailed
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, as_data, number
+from localnet.rules.call_request import CallRequest
 from localnet.traces.ethereum_traces import access_list
 
 MOST_SLOTS: Final = 100

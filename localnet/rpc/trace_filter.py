@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method

@@ -11,7 +11,7 @@ from typing import Any
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
 from localnet.calls.overrides import NONE, SAME_BLOCK, Overrides
-from localnet.chain.records import GENESIS_PARENT, Tipset
+from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.transaction_messages import message_from
 from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
 from localnet.accounts import Account
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from hypervisor.state_tree import ActorState
     from hypervisor.tracing import Tracer
     from hypervisor.types import Gas, TokenAmount
-    from localnet.calls.call_request import CallRequest
     from localnet.calls.overrides import BlockOverride
-    from localnet.chain.base_fee import GasBid
-    from localnet.chain.block_settings import BlockSettings
-    from localnet.chain.candidates import Candidate
-    from localnet.chain.records import Tipset, TransactionReceipt
+    from localnet.ledger.block_settings import BlockSettings
+    from localnet.ledger.candidates import Candidate
+    from localnet.ledger.records import Tipset, TransactionReceipt
+    from localnet.rules.base_fee import GasBid
+    from localnet.rules.call_request import CallRequest
 
 ETHEREUM = "ethereum"
 ENTRY_POINT_GROUP = "hypervisor.network_rules"

@@ -35,18 +35,18 @@ from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import StepTracer, Tracer
 from hypervisor.types import Gas, TokenAmount
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.calls.overrides import BlockOverride
-from localnet.chain.base_fee import GasBid
-from localnet.chain.block_settings import BlockSettings
-from localnet.chain.blocks import beacon_digest
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import Tipset, TransactionReceipt
-from localnet.controls import set_code
 from localnet.errors import TransactionRefused
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.blocks import beacon_digest
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules import ETHEREUM, Answered, Standing
+from localnet.rules.base_fee import GasBid
+from localnet.rules.call_request import CallRequest
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
+from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
+from localnet.state.controls import set_code
 
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)

@@ -36,16 +36,16 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import nonce_of_actor
 from localnet.calls.overrides import BlockOverride
-from localnet.chain.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import Tipset, TransactionReceipt
-from localnet.controls import set_nonce
 from localnet.errors import TransactionRefused
+from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules import Answered, Standing
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
+from localnet.rules.call_request import CallRequest
+from localnet.state.contract_state import nonce_of_actor
+from localnet.state.controls import set_nonce
 from store.codec import encode
 
 LARGEST_MESSAGE: Final = 64 << 10
@@ -143,7 +143,7 @@ class FilecoinRules:
         _cron(machine)
 
     def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
-        """By the version's rule (`localnet.chain.base_fee`)."""
+        """By the version's rule (`localnet.rules.base_fee`)."""
         return next_base_fee(network_version(version).base_fee, base_fee, bids)
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from localnet.chain.candidates import Candidate
-    from localnet.chain.records import Tipset
+    from localnet.ledger.candidates import Candidate
+    from localnet.ledger.records import Tipset
     from localnet.network import Network
 
 GAS_TOLERANCE: Final = 0.01

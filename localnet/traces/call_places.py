@@ -20,12 +20,12 @@ from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
 from hypervisor.registry import Registry
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
-from localnet.calls.contract_state import code_that_runs
+from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.chain import Chain
-from localnet.chain.records import TransactionReceipt
 from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
-from localnet.traces.source_maps import CodeMap
-from localnet.traces.time_limit import OutOfTime, TimeLimit
+from localnet.contracts.source_maps import CodeMap
+from localnet.ledger.records import TransactionReceipt
+from localnet.state.contract_state import code_that_runs
 from localnet.traces.trace import Replay
 from localnet.traces.trace_words import NamedInterface
 from store.blockstore import BlockNotFound

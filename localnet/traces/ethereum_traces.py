@@ -23,13 +23,13 @@ from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Recorder, Tracer
 from hypervisor.types import ActorID
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import code_of
 from localnet.calls.overrides import NONE, Overrides, supposed
 from localnet.calls.simulate import listened
 from localnet.chain.chain import Chain
-from localnet.chain.records import Tipset, TransactionReceipt
 from localnet.errors import NotReproduced
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rules.call_request import CallRequest
+from localnet.state.contract_state import code_of
 from localnet.traces.prestate import changes, state_of
 from localnet.traces.trace import Replay
 from store.cid import Cid

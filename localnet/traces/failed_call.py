@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
-from localnet.calls.call_request import CallRequest
 from localnet.calls.simulate import listened
+from localnet.rules.call_request import CallRequest
 from localnet.traces.trace import call_json
 
 if TYPE_CHECKING:

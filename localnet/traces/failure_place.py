@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallNode
-from localnet.calls.call_request import CallRequest
 from localnet.calls.simulate import listened
+from localnet.calls.time_limit import TimeLimit
 from localnet.chain.chain import Chain
-from localnet.chain.records import TransactionReceipt
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.ledger.records import TransactionReceipt
+from localnet.rules.call_request import CallRequest
 from localnet.traces.call_places import Counters, Instructions, code_of_call, line_of_code
 from localnet.traces.console_log import is_log
-from localnet.traces.time_limit import TimeLimit
 from localnet.traces.trace import Replay
 
 

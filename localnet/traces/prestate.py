@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from hypervisor.machine import Hypervisor
-from localnet.calls.contract_state import code_of, nonce_of_actor, storage_of
+from localnet.state.contract_state import code_of, nonce_of_actor, storage_of
 
 State = dict[str, dict[str, Any]]
 _NOBODY: Final[Mapping[str, Any]] = {"balance": "0x0"}

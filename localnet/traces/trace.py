@@ -19,13 +19,13 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID, ChainEpoch
-from localnet.chain.blocks import producer_of
-from localnet.chain.candidates import candidate_of
+from localnet.calls.time_limit import TimeLimit
 from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute
-from localnet.chain.records import Tipset, TransactionReceipt
+from localnet.ledger.blocks import producer_of
+from localnet.ledger.candidates import candidate_of
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules import rules_of
-from localnet.traces.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from localnet.traces.trace_words import NamedInterface

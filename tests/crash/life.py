@@ -14,7 +14,7 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.addresses import filecoin_address
-from localnet.chain.upgrades import NO_UPGRADES, UpgradePlan
+from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from store.cid import Cid
 from tests.localnet.conftest import ARTIFACTS, Clock
 from tests.localnet.kill_run import write_behind

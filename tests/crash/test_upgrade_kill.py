@@ -17,7 +17,7 @@ import pytest
 from hypervisor.bundle import Bundle
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from store.blockstore import get_object
 from tests.crash import life
 from tests.localnet.conftest import Clock

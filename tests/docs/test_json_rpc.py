@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from localnet.accounts import TEST_MNEMONIC
-from localnet.chain.base_fee import BLOCK_GAS_LIMIT
 from localnet.rpc import errors
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS
@@ -14,6 +13,7 @@ from localnet.rpc.methods import OptionalReader
 from localnet.rpc.node import Limits
 from localnet.rpc.refused import REASONS
 from localnet.rpc.subscriptions import MOST_REVERTED
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from tests.docs.json_rpc_examples import EXAMPLES
 from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
 from tests.docs.page_shell import run_page

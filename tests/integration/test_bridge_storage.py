@@ -20,7 +20,7 @@ from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber
-from localnet.calls.contract_state import storage_of
+from localnet.state.contract_state import storage_of
 from runtimes.evm.ethereum.alloc import Account, accounts, install
 from store.cid import CBOR, RAW
 from store.codec import decode, encode

@@ -19,9 +19,9 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
-from localnet.calls.contract_state import code_of, storage_of
-from localnet.chain.records import TransactionReceipt
+from localnet.ledger.records import TransactionReceipt
 from localnet.miners.miner import FUNDS, WINDOW_PROOF
+from localnet.state.contract_state import code_of, storage_of
 from store.blockstore import get_object
 from store.cid import CBOR
 from store.codec import decode, encode, link

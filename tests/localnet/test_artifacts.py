@@ -13,12 +13,12 @@ import pytest
 from bridge.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.calls.contract_state import code_of
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.artifacts import ArtifactFolders, find_artifact
+from localnet.contracts.code_patterns import CodePattern
 from localnet.contracts.contract import Artifact
-from localnet.traces.code_patterns import CodePattern
-from localnet.traces.source_maps import CodeMap, folder_reader
+from localnet.contracts.source_maps import CodeMap, folder_reader
+from localnet.state.contract_state import code_of
 
 PROJECT = Path(__file__).resolve().parent / "projects" / "foundry"  # compiled by forge 1.7 with solc
 SOURCES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in ("src/Lib.sol", "src/Vault.sol")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.network_versions import NV27, NV28, NV29, BaseFee
-from localnet.chain.base_fee import GasBid, by_premium, next_base_fee, percentile_premium
+from localnet.rules.base_fee import GasBid, by_premium, next_base_fee, percentile_premium
 
 LIMIT = 10_000_000_000
 

@@ -7,7 +7,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.chain.blocks import NOBODY, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
+from localnet.ledger.blocks import NOBODY, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
 from store.amt import Amt
 from store.blockstore import get_object, put_object
 from store.cid import cid_of, parse_cid, show

@@ -13,11 +13,11 @@ from hypervisor.externs import ExternError
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
-from localnet.chain.blocks import put_receipts, tipset_key
 from localnet.chain.execution import begin_epoch
 from localnet.chain.externs import ChainExterns
-from localnet.chain.records import NullRound
 from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.ledger.blocks import put_receipts, tipset_key
+from localnet.ledger.records import NullRound
 from store.blockstore import StoreCorrupt, get_object
 from store.codec import unlink
 from store.memory import MemoryStore
@@ -217,7 +217,7 @@ class TestTime:
         # Init code that stores NUMBER and TIMESTAMP: 43 5f 55 42 60 01 55, and returns nothing.
         network.set_next_timestamp(START + 777)
         receipt = network.send(None, 0, bytes.fromhex("435f5542600155"))
-        from localnet.calls.contract_state import storage_of
+        from localnet.state.contract_state import storage_of
 
         address = network.address(receipt.contract_address or b"")
         target = Address.delegated(10, address)
@@ -428,7 +428,7 @@ class TestFolders:
         # A process may be killed between the genesis state and the first tipset.
         from hypervisor import Hypervisor
         from localnet.accounts import accounts
-        from localnet.chain.genesis import DEFAULT_BALANCE, network_genesis
+        from localnet.ledger.genesis import DEFAULT_BALANCE, network_genesis
 
         Hypervisor.open(tmp_path / "chain", genesis=network_genesis(accounts(), DEFAULT_BALANCE)[0]).close()
         with Network(tmp_path / "chain") as network:

@@ -12,8 +12,8 @@ from devtools.cli.main import app
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
-from localnet.chain.genesis import Beginning
 from localnet.chain.retention import Housekeeper
+from localnet.ledger.genesis import Beginning
 from store.blockstore import put_object
 from store.car import read_car, write_car
 from store.cid import Cid

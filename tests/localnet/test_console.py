@@ -14,14 +14,15 @@ import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
 from localnet import Artifact, Network, TransactionFailed
-from localnet.calls.call_request import CallRequest
-from localnet.calls.contract_state import code_of
+from localnet.calls import time_limit
 from localnet.calls.overrides import AccountOverride, Overrides
+from localnet.calls.time_limit import explaining_time
 from localnet.chain.watching import GiveWay
 from localnet.console import Console
 from localnet.rpc.node import Node
-from localnet.traces import failure_place, time_limit
-from localnet.traces.time_limit import explaining_time
+from localnet.rules.call_request import CallRequest
+from localnet.state.contract_state import code_of
+from localnet.traces import failure_place
 from localnet.traces.trace_command import DEFAULT_URL
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed

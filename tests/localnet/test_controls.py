@@ -21,8 +21,8 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.types import ActorID
 from localnet import Network
-from localnet.calls.contract_state import code_of, storage_of
 from localnet.errors import TransactionFailed, TransactionRefused
+from localnet.state.contract_state import code_of, storage_of
 from store.car import read_car
 from store.cid import cid_of
 from store.codec import decode, encode

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.chain.candidates import Candidate
-from localnet.chain.records import Tipset
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset
 from store.blockstore import StoreFull
 from tests.localnet.conftest import Clock
 

@@ -14,8 +14,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
 from localnet import Account, Beginning, Network
-from localnet.chain.blocks import NOBODY
 from localnet.chain.chain import Chain
+from localnet.ledger.blocks import NOBODY
 from store.blockstore import get_object
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds

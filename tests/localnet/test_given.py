@@ -13,8 +13,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.given import octets, whole_number
 from hypervisor.migration_nv29 import DEVELOPMENT
 from localnet import Network, stream_settings
-from localnet.chain.genesis import Beginning
 from localnet.chain.retention import Housekeeper
+from localnet.ledger.genesis import Beginning
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"

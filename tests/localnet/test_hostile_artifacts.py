@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.contracts.debug_info import debug_info
+from localnet.contracts.source_maps import CodeMap
 from localnet.traces.console_log import log_line
-from localnet.traces.debug_info import debug_info
-from localnet.traces.source_maps import CodeMap
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

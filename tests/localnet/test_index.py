@@ -9,8 +9,8 @@ import pytest
 
 from localnet import Network
 from localnet.bounded_cache import BoundedCache
-from localnet.chain import index
-from localnet.chain.index import ChainIndex
+from localnet.ledger import index
+from localnet.ledger.index import ChainIndex
 
 
 def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from bridge.addresses import EthAddress
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom, bloom_bits
 from localnet import Contract, Network
-from localnet.chain.kept_logs import KeptLogs
 from localnet.chain.logs import LogFilter, logs_between, logs_in
-from localnet.chain.records import Execution, decode_height
+from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.records import Execution, decode_height
 from tests.localnet.conftest import ARTIFACTS
 
 GREETED = keccak(b"Greeted(address,uint256,string,uint256)")
@@ -114,7 +114,7 @@ class Counted:
             self.hashes += 1
             return bloom_bits(item)
 
-        monkeypatch.setattr("localnet.chain.index.decode_height", height)
+        monkeypatch.setattr("localnet.ledger.index.decode_height", height)
         monkeypatch.setattr(Execution, "decode", staticmethod(execution))
         monkeypatch.setattr("localnet.chain.logs.bloom_bits", mask)
 

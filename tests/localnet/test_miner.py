@@ -16,10 +16,10 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
 from localnet import CallFailed, Contract, Network, TransactionFailed
-from localnet.calls.call_request import CallRequest
 from localnet.calls.simulate import call
 from localnet.miners.miner import Miner, SectorState
 from localnet.miners.onboarding import PROVING_PERIOD, bitfield
+from localnet.rules.call_request import CallRequest
 from store.blockstore import get_object
 from store.codec import encode
 from tests.conftest import data_file

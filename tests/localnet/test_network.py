@@ -16,9 +16,9 @@ from hypervisor.errors import AddressError, Fatal, InvalidInput
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
-from localnet.calls.contract_state import code_of, storage_of
 from localnet.contracts.contract import Artifact
 from localnet.errors import UnknownTransaction
+from localnet.state.contract_state import code_of, storage_of
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
@@ -230,7 +230,7 @@ def test_a_contract_that_does_not_tell_its_storage_is_a_defect(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counter = network.deploy(COUNTER)
-    monkeypatch.setattr("localnet.calls.contract_state._GET_STORAGE_AT", 6)
+    monkeypatch.setattr("localnet.state.contract_state._GET_STORAGE_AT", 6)
     with pytest.raises(Fatal, match=r"exited with .* when asked for slot 0x7"):
         storage_of(network.machine, to_filecoin(counter.address), 7)
 

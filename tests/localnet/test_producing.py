@@ -14,8 +14,8 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import REWARD_ACTOR
 from localnet import Account, Network
-from localnet.chain.blocks import NOBODY
 from localnet.chain.mempool import Mempool
+from localnet.ledger.blocks import NOBODY
 from store.blockstore import get_object
 from tests.alarm import alarm_clock
 from tests.conftest import data_file, kinds

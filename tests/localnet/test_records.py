@@ -9,9 +9,9 @@ import pytest
 from hypervisor.errors import InvalidInput
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.chain.genesis import NetworkRecord
-from localnet.chain.records import Execution, NullRound, Tipset, decode_height
-from localnet.chain.upgrades import Upgrade, Upgrades
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.records import Execution, NullRound, Tipset, decode_height
+from localnet.ledger.upgrades import Upgrade, Upgrades
 from store.cid import cid_of
 from store.codec import encode, link
 from tests.localnet.conftest import ARTIFACTS

@@ -11,9 +11,9 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.index import changed_entries
 from localnet.chain.replay import heights, replay
 from localnet.chain.retention import chain_roots, forget_states
+from localnet.ledger.index import changed_entries
 from store.cid import show
 from store.collector import Collector
 from store.rocks import RocksStore

@@ -8,8 +8,8 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.index import ChainIndex
 from localnet.chain.retention import Housekeeper, Turn, chain_roots, forget_states
+from localnet.ledger.index import ChainIndex
 from store.blockstore import BlockNotFound, get_object
 from store.codec import unlink
 from store.collector import Collected, Collector

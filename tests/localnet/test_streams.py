@@ -19,8 +19,8 @@ from hypervisor.migration_nv29 import DENOM, StreamSettings
 from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network, stream_settings
 from localnet.accounts import accounts
-from localnet.chain.upgrades import UpgradePlan
-from localnet.miners.streams import streams_in_words, weight_at
+from localnet.chain.streams import streams_in_words, weight_at
+from localnet.ledger.upgrades import UpgradePlan
 from store.blockstore import get_object
 from store.codec import encode, unlink
 from tests.localnet.conftest import ARTIFACTS, Clock

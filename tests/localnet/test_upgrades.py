@@ -14,9 +14,9 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet import CallFailed, Network
-from localnet.chain.blocks import NOBODY
 from localnet.chain.retention import chain_roots
-from localnet.chain.upgrades import UpgradePlan
+from localnet.ledger.blocks import NOBODY
+from localnet.ledger.upgrades import UpgradePlan
 from localnet.traces.trace import trace
 from store.blockstore import get_object
 from store.codec import unlink
@@ -214,7 +214,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
 
 def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("hypervisor.state_tree._PROGRESS", 10)
-    monkeypatch.setattr("localnet.chain.upgrades._ACTORS_A_LINE", 20)
+    monkeypatch.setattr("localnet.ledger.upgrades._ACTORS_A_LINE", 20)
     with Network(network=28, clock=Clock()) as network:
         network.upgrade(29, "own-v19")
     assert caplog.messages[0] == "the upgrade to nv29 has looked at 20 actors"

@@ -31,11 +31,11 @@ from hypervisor.rules import FILECOIN
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
-from localnet.chain.base_fee import BLOCK_GAS_LIMIT
-from localnet.controls import set_balance
 from localnet.miners.datacap import grant_on
 from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.rules.filecoin import FilecoinRules
+from localnet.state.controls import set_balance
 from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.rules import CodeLimit

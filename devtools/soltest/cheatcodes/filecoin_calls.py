@@ -27,7 +27,7 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
-from localnet.calls.contract_state import nonce_of
+from localnet.state.contract_state import nonce_of
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, CallKind
 from store.cid import CBOR

@@ -131,7 +131,7 @@ class Cheatcodes:
                 CREATE2_DEPLOYER: Account(0, 1, CREATE2_DEPLOYER_CODE),
             })  # fmt: skip
         else:
-            from localnet.controls import set_code
+            from localnet.state.controls import set_code
 
             for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
                 set_code(machine, Address.delegated(10, address), code)

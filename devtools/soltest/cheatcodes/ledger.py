@@ -12,8 +12,8 @@ from hypervisor.call_manager import CallManager
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID, TokenAmount
-from localnet.calls.contract_state import code_of, contract_state, nonce_of
-from localnet.controls import set_balance, set_code, set_nonce, set_storage
+from localnet.state.contract_state import code_of, contract_state, nonce_of
+from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.rules import filecoin_rules

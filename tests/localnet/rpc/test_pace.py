@@ -15,7 +15,7 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.records import Tipset
+from localnet.ledger.records import Tipset
 from localnet.rpc.interval import Interval
 from localnet.rpc.node import Node
 from localnet.rpc.server import Server

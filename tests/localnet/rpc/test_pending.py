@@ -10,9 +10,9 @@ import pytest
 from hypervisor.machine import Hypervisor
 from localnet import Network
 from localnet.chain import pending
-from localnet.chain.candidates import Candidate
 from localnet.chain.execution import execute
-from localnet.chain.records import Execution
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Execution
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY

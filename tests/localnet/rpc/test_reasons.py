@@ -11,10 +11,9 @@ import pytest
 from bridge.addresses import EthAddress
 from hypervisor.types import Gas
 from localnet import Network
-from localnet.calls import simulate
-from localnet.calls.call_request import CallRequest
+from localnet.calls import simulate, time_limit
 from localnet.errors import CallFailed
-from localnet.traces import time_limit
+from localnet.rules.call_request import CallRequest
 
 LARGE = bytes.fromhex("6160015ff3")
 """Init code that returns 24,577 bytes: one more than EIP-170 allows."""

@@ -19,7 +19,7 @@ from hypervisor.migration_nv29 import DENOM, DEVELOPMENT, StreamSettings, begin_
 from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.types import REWARD_ACTOR, ActorID, TokenAmount
 from localnet.addresses import Target, filecoin_address
-from localnet.controls import set_balance
+from localnet.state.controls import set_balance
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from localnet.traces.code_patterns import CodePattern
-from localnet.traces.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
-from localnet.traces.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
+from localnet.contracts.code_patterns import CodePattern
+from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
+from localnet.contracts.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
 from store.json_text import parse_json
 
 

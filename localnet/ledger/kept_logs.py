@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from localnet.bounded_cache import BoundedCache
-from localnet.chain.records import FoundLog, Tipset
+from localnet.ledger.records import FoundLog, Tipset
 from store.cid import Cid
 
 MOST_BYTES: Final = 32 << 20

@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress
 from bridge.transaction_messages import from_signed_message
 from bridge.transactions import SignedTransaction
 from hypervisor.message import Message, SignedMessage
-from localnet.chain.records import UNTYPED, Execution
+from localnet.ledger.records import UNTYPED, Execution
 
 
 @dataclass(frozen=True)  # no slots: what is looked up again and again is kept

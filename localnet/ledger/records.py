@@ -18,8 +18,8 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.chain.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.chain.blocks import block_hash
+from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
+from localnet.ledger.blocks import block_hash
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
 

@@ -23,9 +23,9 @@ from functools import cached_property
 from typing import Final
 
 from localnet.bounded_cache import BoundedCache
-from localnet.chain.genesis import NetworkRecord
-from localnet.chain.kept_logs import KeptLogs
-from localnet.chain.records import (
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.records import (
     GENESIS_PARENT,
     Execution,
     FoundLog,

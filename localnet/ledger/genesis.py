@@ -20,7 +20,7 @@ from hypervisor.opening import OFFICIAL_EVM
 from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
-from localnet.chain.upgrades import Upgrade, Upgrades
+from localnet.ledger.upgrades import Upgrade, Upgrades
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, link, unlink
 

@@ -17,9 +17,9 @@ from hypervisor.given import octets, whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
-from localnet.calls.contract_state import ContractState, contract_state, put_contract_state
-from localnet.chain.genesis import LARGEST_BALANCE
+from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.rules import rules_of
+from localnet.state.contract_state import ContractState, contract_state, put_contract_state
 from store.blockstore import put_object
 
 _LARGEST_NONCE: Final = (1 << 64) - 2

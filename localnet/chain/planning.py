@@ -1,14 +1,14 @@
 """Plans a network's upgrades, with the streams of the block reward that are asked for.
 
-What an upgrade is and does is `localnet.chain.upgrades`', what streams a network may have `localnet.miners.streams`'.
+What an upgrade is and does is `localnet.ledger.upgrades`', what streams a network may have `localnet.chain.streams`'.
 """
 
 from __future__ import annotations
 
 from hypervisor.migration_nv29 import StreamSettings
 from localnet.chain.chain import Chain
-from localnet.chain.upgrades import UpgradePlan, planned
-from localnet.miners.streams import check_streams, has_streams
+from localnet.chain.streams import check_streams, has_streams
+from localnet.ledger.upgrades import UpgradePlan, planned
 
 
 def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | None) -> None:

@@ -1,0 +1,1 @@
+"""What a chain keeps: tipsets, executions, candidates, settings, planned upgrades, and the index that finds them."""

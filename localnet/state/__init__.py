@@ -1,0 +1,1 @@
+"""Actors in a machine's state, read and changed without a message."""
