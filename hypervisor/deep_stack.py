@@ -6,14 +6,16 @@ large stack, a fresh one every few levels, and whoever asked waits on a lock (an
 running thread as finished on 3.11 and 3.12). The first level is off the caller's thread too: on the main thread a
 signal handler may raise between any two instructions, inside a callback from WASM too.
 
-Threads are parked and used again: starting one takes some 100 microseconds, waking one 15.
+Threads are parked and used again: starting one takes some 100 microseconds, waking one 15. A thread that has a large
+stack already may `settle`: what it executes begins on its own stack, and no other thread is woken.
 """
 
 import os
 import threading
 import weakref
-from _thread import get_ident, start_new_thread
-from collections.abc import Callable
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -30,12 +32,76 @@ def needs_fresh_stack(level: int) -> bool:
     return level % LEVELS_PER_STACK == 0
 
 
+@contextmanager
+def large_stacks() -> Iterator[None]:
+    """Threads that are started meanwhile get a large stack."""
+    with _stack_size:
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            yield
+        finally:
+            threading.stack_size(before)
+
+
+class Home:
+    """A thread with a large stack, on which executions begin one after the other. `interrupt` is for other threads."""
+
+    __slots__ = ("_end", "_interrupted")
+
+    def __init__(self) -> None:
+        self._end: Callable[[], None] | None = None
+        """What ends the execution that runs."""
+        self._interrupted = False
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether an execution runs: it alone may be ended by `interrupt`, and by nothing that raises in its midst."""
+        return self._end is not None
+
+    def settle(self) -> None:
+        """Let executions of the calling thread begin on its own stack from now on."""
+        _here.home = self
+
+    def interrupt(self) -> None:
+        """Let nothing begin any more, and what runs end: in this order, so that none slips through between."""
+        self._interrupted = True
+        end = self._end
+        if end is not None:
+            end()
+
+    def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
+        """Execute on the calling thread, whose home this is. Raises KeyboardInterrupt where that was interrupted."""
+        _here.home = None  # an execution within this one begins on a stack of its own
+        self._end = interrupted
+        try:
+            self._check()
+            try:
+                return work()
+            finally:
+                self._check()
+        finally:
+            self._end, _here.home = None, self
+
+    def _check(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+
+class _Here(threading.local):
+    """What holds for the calling thread."""
+
+    home: Home | None = None
+    """Its home, while no execution runs there."""
+
+
+_here = _Here()
+
+
 class Stacks:
     """Parked threads with large stacks. Nothing of an execution stays in them."""
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
-        self._home: _Home | None = None
         self._process = os.getpid()
         weakref.finalize(self, _dismiss, self._workers)
 
@@ -43,11 +109,11 @@ class Stacks:
         """Run `work` on a stack of its own and return or raise what it does; MemoryError where there is none to be had.
 
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
-        interrupt is raised once it has. What runs `at_home` has its stack already, for one piece of work at a time.
+        interrupt is raised once it has. A thread that has settled (`Home`) runs the work itself.
         """
-        home = self._home
-        if home is not None and home.thread == get_ident():
-            return self._on_this_stack(home, work, interrupted)
+        home = _here.home
+        if home is not None:
+            return home.run(work, interrupted)
         job = _Job(work)
         interrupt = self._idle_worker().run(job, interrupted)
         try:
@@ -67,29 +133,18 @@ class Stacks:
         runs, which raises KeyboardInterrupt in `work`, and so does each that would begin; it is raised once `work` has
         ended, however it did.
         """
-        home = _Home()
+        if _here.home is not None:
+            return work()
+        home = Home()
 
         def settled() -> T:
-            around, self._home = self._home, home
-            home.thread = get_ident()
+            home.settle()
             try:
                 return work()
             finally:
-                self._home = around
+                _here.home = None
 
         return self.run(settled, home.interrupt)
-
-    def _on_this_stack(self, home: "_Home", work: Callable[[], T], interrupted: Callable[[], None]) -> T:
-        self._home = None  # an execution within this one begins on a stack of its own
-        home.end = interrupted
-        try:
-            home.check()
-            try:
-                return work()
-            finally:
-                home.check()
-        finally:
-            home.end, self._home = None, home
 
     def dismiss(self) -> None:
         """End the parked threads; the next run starts new ones."""
@@ -106,30 +161,6 @@ class Stacks:
         worker = _Worker()
         self._workers.append(worker)
         return worker
-
-
-class _Home:
-    """A stack on which several executions begin, one after the other. `interrupt` is another thread's to call."""
-
-    __slots__ = ("end", "interrupted", "thread")
-
-    def __init__(self) -> None:
-        self.thread = 0
-        self.end: Callable[[], None] | None = None
-        """What ends the execution that runs."""
-        self.interrupted = False
-
-    def interrupt(self) -> None:
-        """Let nothing begin any more, and what runs end: in this order, so that none slips through between."""
-        self.interrupted = True
-        end = self.end
-        if end is not None:
-            end()
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where somebody wants an end."""
-        if self.interrupted:
-            raise KeyboardInterrupt
 
 
 class _Job:
@@ -152,16 +183,11 @@ class _Worker:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._job: _Job | None = None
-        with _stack_size:
-            before = threading.stack_size(STACK_BYTES)
-            try:
+        try:
+            with large_stacks():
                 start_new_thread(_live, (self._jobs,))  # `Thread.start` cannot bear an interrupt
-            except RuntimeError as error:  # the process has a limit of its own, on memory or on threads
-                raise MemoryError(
-                    f"no thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}"
-                ) from None
-            finally:
-                threading.stack_size(before)
+        except RuntimeError as error:  # the process has a limit of its own, on memory or on threads
+            raise MemoryError(f"no thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}") from None
 
     def is_idle(self) -> bool:
         return self._job is None or self._job.finished

@@ -1,4 +1,6 @@
-"""The one thread that a served network belongs to; the event loop waits for it without standing still.
+"""A thread that executes what a server is asked; the event loop waits for it without standing still.
+
+Its stack is large, so an execution begins on it: a request changes threads once, and once again for its answer.
 
 Work in the background (`localnet.chain.watching.Background`) is done there while no request waits.
 """
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
+from hypervisor.deep_stack import Home, large_stacks
 from localnet.chain.watching import GiveWay
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 
@@ -30,7 +33,10 @@ class Worker:
     """Runs functions on a thread of its own, one after the other."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._home = Home()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network", initializer=self._home.settle)
+        with large_stacks():
+            self._thread.submit(int)  # starts the thread
         self._working: int | None = None
         self._ending = self._stopping = False
         self._in_background = False
@@ -57,8 +63,9 @@ class Worker:
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more: a message that runs leaves no trace."""
         self._ending = True
-        if self._working is not None:
-            # As Ctrl-C on the main thread: the machine takes the gas away, and raises once the actor has ended.
+        self._home.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
+        if self._working is not None and not self._home.is_executing:
+            # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
             raised = ctypes.py_object(KeyboardInterrupt)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._working), raised)
 

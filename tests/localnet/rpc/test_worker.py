@@ -11,10 +11,12 @@ from contextlib import contextmanager
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
+from hypervisor.deep_stack import Stacks
 from localnet import Network, console
 from localnet.chain.watching import GiveWay
 from localnet.console import Console
 from localnet.fork.node_client import NodeClient
+from localnet.rpc.errors import RpcError
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, Worker
 from localnet.traces.trace import trace
@@ -129,6 +131,43 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     worker.stop()
     assert time.monotonic() - started < 5
     assert threads == {"network"}
+
+
+def test_an_execution_begins_on_the_worker_itself() -> None:
+    """No other thread is woken for it; one within it has a stack of its own."""
+    worker, stacks = Worker(), Stacks()
+
+    def work() -> tuple[int, int, int]:
+        nested = stacks.run(lambda: stacks.run(threading.get_ident, lambda: None), lambda: None)
+        return threading.get_ident(), stacks.run(threading.get_ident, lambda: None), nested
+
+    here, execution, nested = asyncio.run(worker.run(work))
+    worker.stop()
+    assert here == execution != nested
+
+
+def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
+    """Nothing is raised in its midst, where an actor may be at work: it is asked to end."""
+    worker, begun, ended = Worker(), threading.Event(), threading.Event()
+
+    def execution() -> None:
+        begun.set()
+        assert ended.wait(_SOON)
+        for _ in range(1_000):  # an interrupt of Python's own would come here
+            pass
+        seen.append("whole")
+
+    async def ask() -> None:
+        answer = asyncio.create_task(worker.run(lambda: Stacks().run(execution, ended.set)))
+        await asyncio.to_thread(begun.wait, _SOON)
+        worker.interrupt()
+        with pytest.raises(RpcError, match="stopping"):
+            await answer
+
+    seen = list[str]()
+    asyncio.run(ask())
+    worker.stop()
+    assert seen == ["whole"]
 
 
 @contextmanager
