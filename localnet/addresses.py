@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
-from localnet.accounts import Account
-from localnet.contracts.contract import Contract
-from localnet.contracts.typed_contract import TypedContract
 
-Target = Account | Contract | TypedContract | Address | bytes | str
+
+class Addressed(Protocol):
+    """What has an address: an account, a contract, a native actor, a miner."""
+
+    @property
+    def address(self) -> EthAddress | Address:
+        """The address of it."""
+
+
+Target = Addressed | Address | bytes | str
 """How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
@@ -28,8 +34,6 @@ def filecoin_address(target: Target) -> Address:
 def given_address(target: Target) -> EthAddress | Address:
     """The address of a target in the form in which it was given. Raises AddressError."""
     match target:
-        case Account() | Contract() | TypedContract():
-            return target.address
         case Address():
             return target
         case bytes():
@@ -38,6 +42,8 @@ def given_address(target: Target) -> EthAddress | Address:
             return _from_hex(target)
         case str():
             return _from_text(target)
+        case _:
+            return _of(target)
 
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
@@ -64,6 +70,13 @@ def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
         return ethereum_address(machine, address)
     except AddressError:
         return UNRESOLVED  # on the network it is shown so, too
+
+
+def _of(target: Addressed) -> EthAddress | Address:
+    address = getattr(target, "address", None)
+    if not isinstance(address, Address | bytes):
+        raise AddressError(f"{target!r:.66} is not an address: expected text, 20 bytes, or what has an address")
+    return target.address
 
 
 def _from_text(text: str) -> Address:

@@ -18,9 +18,8 @@ from localnet.addresses import Target, filecoin_address, given_address
 from localnet.chain.producing import Producing
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
 from localnet.ledger.records import Tipset
-from localnet.opening import LARGEST_CHAIN_ID
 from localnet.rules import ETHEREUM
 from localnet.state import controls
 
@@ -76,7 +75,7 @@ class ByHand(Producing):
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
         """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
-        controls.set_storage(self.machine, given_address(target), slots)
+        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.has_bare_storage)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:

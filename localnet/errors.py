@@ -12,16 +12,12 @@ NetworkError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from localnet.ledger.records import TransactionReceipt
-    from localnet.traces.failed_call import FailedCall
+from localnet.ledger.call_tree import CallTree
+from localnet.ledger.records import TransactionReceipt
 
 
 class NetworkError(HypervisorError):
@@ -45,10 +41,10 @@ class CallFailed(NetworkError):
         self.exit_code = exit_code
         self.data = data
         self.words = words
-        self.again: Callable[[CallFailed], FailedCall] | None = None
+        self.again: Callable[[CallFailed], CallTree] | None = None
 
     @property
-    def trace(self) -> FailedCall | None:
+    def trace(self) -> CallTree | None:
         """Its call tree, made anew on the state as it is now; None where it was no call of `Network`'s."""
         return None if self.again is None else self.again(self)
 

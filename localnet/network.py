@@ -381,7 +381,7 @@ class Network(ByHand):
 
     def trace(self, transaction_hash: bytes) -> Trace:
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
-        return self.receipt(transaction_hash).trace
+        return self._trace(self.receipt(transaction_hash))
 
     def epoch_trace(self, epoch: int) -> EpochTrace:
         """The calls behind the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.errors import InvalidInput
@@ -25,7 +24,15 @@ from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.streams import begin_streams, has_streams
 from localnet.fork.forking import Fork, open_fork
-from localnet.ledger.genesis import NOTHING_MORE, OTHER_FOLDER, Beginning, NetworkRecord, check_same, network_genesis
+from localnet.ledger.genesis import (
+    LARGEST_CHAIN_ID,
+    NOTHING_MORE,
+    OTHER_FOLDER,
+    Beginning,
+    NetworkRecord,
+    check_same,
+    network_genesis,
+)
 from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.miners.datacap import grant_on
@@ -33,9 +40,6 @@ from localnet.preinstalled import preinstall
 from localnet.rules import Rules, rules_named, rules_of
 from localnet.state.controls import set_balance
 from store.blockstore import Store
-
-LARGEST_CHAIN_ID: Final = (1 << 53) - 1
-"""JavaScript's tools take no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
-from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from hypervisor.types import TokenAmount
 from localnet.rules import rules_of
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 
 
@@ -26,24 +27,6 @@ class AccountOverride:
     code: bytes | None = None
     state: Mapping[int, int] | None = None
     state_diff: Mapping[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BlockOverride:
-    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas.
-
-    Gas limit, recipient of fees and randomness are of blocks under Ethereum's rules only.
-    """
-
-    number: ChainEpoch | None = None
-    time: int | None = None
-    base_fee: TokenAmount | None = None
-    gas_limit: Gas | None = None
-    coinbase: EthAddress | None = None
-    randomness: bytes | None = None
-
-
-SAME_BLOCK: Final = BlockOverride()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +51,19 @@ def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]
         block = overrides.block
         try:
             machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
-            rules_of(machine).suppose(machine, block)
-            override_accounts(machine, overrides.accounts)
+            rules = rules_of(machine)
+            rules.suppose(machine, block)
+            override_accounts(machine, overrides.accounts, bare=rules.has_bare_storage)
             yield
         finally:
             machine.context, machine.externs = context, externs
 
 
-def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride]) -> None:
-    """Change the accounts on a machine's state. Raises AddressError, InvalidInput."""
+def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride], *, bare: bool) -> None:
+    """Change the accounts on a machine's state; `bare` is the rules' `has_bare_storage`.
+
+    Raises AddressError, InvalidInput.
+    """
     for owner, override in accounts.items():
         if override.code is not None:
             set_code(machine, owner, override.code)
@@ -85,6 +72,6 @@ def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, Account
         if override.balance is not None:
             set_balance(machine, owner, override.balance)
         if override.state is not None:
-            set_storage(machine, owner, override.state, only=True)
+            set_storage(machine, owner, override.state, only=True, bare=bare)
         if override.state_diff is not None:
-            set_storage(machine, owner, override.state_diff)
+            set_storage(machine, owner, override.state_diff, bare=bare)

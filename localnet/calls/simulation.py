@@ -23,7 +23,7 @@ from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.calls.overrides import SAME_BLOCK, AccountOverride, BlockOverride, override_accounts
+from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.chain.admission import impersonated
 from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one
@@ -32,6 +32,7 @@ from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset
 from localnet.rules import rules_of
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
 from localnet.state.contract_state import nonce_of
 from store.buffered import BufferedStore
@@ -109,7 +110,7 @@ def simulate_blocks(
         parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.suppose(machine, block.block)
-        override_accounts(machine, block.accounts or {})
+        override_accounts(machine, block.accounts or {}, bare=chain.rules.has_bare_storage)
         room = room if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow

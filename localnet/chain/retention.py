@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.given import whole_number
+from localnet.chain.producing import Producing
 from localnet.ledger.index import ChainIndex, retained_entries
 from localnet.ledger.records import Tipset
 from store.blockstore import Store, get_object
@@ -23,9 +24,6 @@ from store.codec import unlink
 from store.collector import Collected, Collector
 from store.rocks import RocksStore
 from store.roots import Roots
-
-if TYPE_CHECKING:
-    from localnet.network import Network
 
 _MESSAGES = 10
 """The place of the messages in a block header."""
@@ -98,7 +96,7 @@ class Turn:
 class Housekeeper:
     """Collects a network's folder in turns, between which the network goes on. On the network's thread."""
 
-    def __init__(self, network: Network, states: int | None = None) -> None:
+    def __init__(self, network: Producing, states: int | None = None) -> None:
         """`states`: of how many tipsets the states are kept when a collection begins by itself (None: none does).
 
         Raises InvalidInput for a network that is not in a folder of its own, and for less than one state.

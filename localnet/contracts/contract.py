@@ -7,21 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
 from bridge.receipts import failure_text
 from bridge.reverts import error_text
 from hypervisor.errors import InvalidInput
+from localnet.addresses import Target
+from localnet.contracts.network import Transactions
 from localnet.errors import CallFailed, TransactionFailed
+from localnet.ledger.records import TransactionReceipt
 from store.json_text import parse_json
-
-if TYPE_CHECKING:
-    from localnet.addresses import Target
-    from localnet.ledger.records import TransactionReceipt
-    from localnet.network import Network
-
 
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
 """Where the address of a library belongs: 40 signs, which newer compilers make of the hash of its name."""
@@ -92,7 +89,7 @@ def named_errors(interface: ContractInterface) -> Iterator[None]:
 class Contract:
     """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction."""
 
-    def __init__(self, network: Network, address: EthAddress, interface: ContractInterface) -> None:
+    def __init__(self, network: Transactions, address: EthAddress, interface: ContractInterface) -> None:
         self._network = network
         self.address = address
         self.interface = interface

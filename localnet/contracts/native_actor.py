@@ -12,7 +12,7 @@ users' code yet, so code and actors come in by hand, without a message (`Hypervi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.interfaces import Interface, typed
 from hypervisor.address import Address
@@ -23,17 +23,15 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
 from hypervisor.user_files import read_bounded
+from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
+from localnet.contracts.network import Messages
 from localnet.errors import CallFailed
 from localnet.ledger.genesis import LARGEST_BALANCE
+from localnet.ledger.records import TransactionReceipt
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
-
-if TYPE_CHECKING:
-    from localnet.accounts import Account
-    from localnet.ledger.records import TransactionReceipt
-    from localnet.network import Network
 
 MAX_MODULE: Final = 8 << 20
 """The longest file that is read as a module, in bytes: a block can be no longer."""
@@ -45,7 +43,7 @@ _INTERFACE_PREFIX: Final = b"interface/"
 class NativeActor:
     """An actor on a network. Methods by name: `call` reads, `send` makes a message."""
 
-    def __init__(self, network: Network, address: Address, interface: Interface) -> None:
+    def __init__(self, network: Messages, address: Address, interface: Interface) -> None:
         self._network = network
         self.address = address
         self.interface = interface
@@ -118,7 +116,7 @@ def returned(receipt: TransactionReceipt) -> bytes:
 class NativeActors:
     """The native actors of a network (`Network.actors`)."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Messages) -> None:
         self._network = network
 
     def install(self, module: str | Path | bytes, interface: str | Path | None = None) -> Cid:

@@ -11,17 +11,15 @@ else is a `Chain`: `localnet.testing.web3_chain` makes one of a `Web3` object. `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
 
 from bridge.abi import AbiMismatch, ContractInterface, signature
 from bridge.addresses import EthAddress
 from bridge.receipts import EmittedLog
+from localnet.addresses import Target
 from localnet.contracts.contract import named_errors
 from localnet.contracts.typed_values import Structs, from_abi, from_topic, to_abi
 from localnet.errors import CallFailed, NetworkError, TransactionFailed
-
-if TYPE_CHECKING:
-    from localnet.addresses import Target
 
 T = TypeVar("T", covariant=True)
 E = TypeVar("E", bound="ContractEvent")

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.abi import AbiMismatch
 from bridge.addresses import EthAddress
-
-if TYPE_CHECKING:
-    from localnet.addresses import Target
+from localnet.addresses import Target
 
 Structs = Mapping[str, type[Any]]
 """The dataclass of each struct, by `struct_key`."""

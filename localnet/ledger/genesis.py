@@ -29,6 +29,9 @@ DEFAULT_BALANCE: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
+LARGEST_CHAIN_ID: Final = (1 << 53) - 1
+"""JavaScript's tools take no more."""
+
 LONGEST_NAME: Final = 100
 """Of a network, in letters."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import entries_to_log
@@ -20,11 +20,9 @@ from hypervisor.message import Receipt, SignedMessage
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import block_hash
+from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
 from store.codec import decode, encode, link, unlink
-
-if TYPE_CHECKING:
-    from localnet.traces.trace import Trace
 
 GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
@@ -197,10 +195,10 @@ class TransactionReceipt:
     chain_id: int
     gas_before: int = 0
     """Gas of the messages before it in the tipset."""
-    tracer: Callable[[TransactionReceipt], Trace] | None = field(default=None, compare=False, repr=False)
+    tracer: Callable[[TransactionReceipt], TransactionTree] | None = field(default=None, compare=False, repr=False)
 
     @property
-    def trace(self) -> Trace:
+    def trace(self) -> TransactionTree:
         """The call tree, by executing the message again. Raises InvalidInput for a receipt that no network gave."""
         if self.tracer is None:
             raise InvalidInput("this receipt is a record only: ask `Network.receipt` for one that can be traced")

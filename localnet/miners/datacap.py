@@ -7,7 +7,7 @@ allocations are the client's own messages. Rules: builtin-actors verifreg and da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.binding import Call
 from bridge.bindings import datacap, verifiedregistry
@@ -21,11 +21,9 @@ from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.chain import Chain
+from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import PROVING_PERIOD, Piece, unsealed_cid
 from store.codec import encode
-
-if TYPE_CHECKING:
-    from localnet.network import Network
 
 DATACAP_PER_BYTE: Final = 10**18
 """Units of the token for each byte."""
@@ -72,7 +70,7 @@ def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
         raise InvalidInput(f"the verified registry refuses with exit code {result.exit_code}: {result.message}")
 
 
-def allocate(network: Network, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
+def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
     """Allocations of a client's DataCap for pieces of so many padded bytes that a provider is to store.
 
     The client gets the DataCap that they take. Raises TransactionFailed, InvalidInput.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.binding import Call, R
 from bridge.bindings import storageminer, storagepower
@@ -25,12 +25,10 @@ from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
+from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
 from store.blockstore import get_object
 from store.codec import encode
-
-if TYPE_CHECKING:
-    from localnet.network import Network
 
 WINDOW_PROOF: Final = 10
 SECTOR_SIZE: Final = 2048
@@ -64,7 +62,7 @@ class SectorState:
 class Miner:
     """A miner on a network, and the sectors that it was made with."""
 
-    def __init__(self, network: Network, actor: ActorID, owner: Account) -> None:
+    def __init__(self, network: MinerNetwork, actor: ActorID, owner: Account) -> None:
         self.network, self.id, self.owner = network, actor, owner
         self.sectors: tuple[int, ...] = ()
 
@@ -188,7 +186,7 @@ class Miner:
 
 
 def create_miner(
-    network: Network, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
+    network: MinerNetwork, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
 ) -> Miner:
     """A new miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
     whole_number(sectors, "a number of sectors")
@@ -206,7 +204,7 @@ def create_miner(
     return miner
 
 
-def create_first_miners(network: Network) -> None:
+def create_first_miners(network: MinerNetwork) -> None:
     """The miners that a network begins with, of its first accounts: in its first blocks, all of them or none.
 
     Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
@@ -225,7 +223,7 @@ def create_first_miners(network: Network) -> None:
         raise
 
 
-def _state(network: Network, actor: Address) -> list[Any]:
+def _state(network: MinerNetwork, actor: Address) -> list[Any]:
     return _state_on(network.machine, actor)
 
 
@@ -236,7 +234,7 @@ def _state_on(machine: Hypervisor, actor: Address) -> list[Any]:
     return fields
 
 
-def _report_deposit(network: Network, miner: Miner) -> None:
+def _report_deposit(network: MinerNetwork, miner: Miner) -> None:
     """Add a new miner's deposit to power's total of pledges, by hand.
 
     The actors take it out as it vests but never put it in: on a network that binds little else the total would become

@@ -21,7 +21,7 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
-from localnet.calls.overrides import BlockOverride, Overrides, supposed
+from localnet.calls.overrides import Overrides, supposed
 from localnet.chain.execution import apply_waiting
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
@@ -43,6 +43,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import anything, listed
+from localnet.rules.call_request import BlockOverride
 from localnet.state.contract_state import nonce_of, nonce_of_actor
 
 _OVERESTIMATION: Final = (5, 4)

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.calls.overrides import AccountOverride, BlockOverride
+from localnet.calls.overrides import AccountOverride
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, quantity, shown
+from localnet.rules.call_request import BlockOverride
 
 Accounts = Mapping[EthAddress, AccountOverride]
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 from bridge.addresses import ZERO_ADDRESS
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.exit_codes import ExitCode
-from localnet.calls.overrides import SAME_BLOCK
 from localnet.calls.simulation import (
     MOST_BLOCKS,
     BlockCalls,
@@ -27,6 +26,7 @@ from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
 from localnet.rules import Rules
+from localnet.rules.call_request import SAME_BLOCK
 
 _MAX_CALLS: Final = 1_000
 _EXECUTION_ERROR: Final = -32015

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
 from localnet.calls import simulate
-from localnet.calls.overrides import SAME_BLOCK, BlockOverride, Overrides
+from localnet.calls.overrides import Overrides
 from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
@@ -17,6 +17,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
 from localnet.rpc.values import address, as_data, as_quantity, word
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 from localnet.traces import ethereum_traces
 

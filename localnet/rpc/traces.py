@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
-from localnet.calls.overrides import NONE, SAME_BLOCK, Overrides
+from localnet.calls.overrides import NONE, Overrides
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
@@ -19,6 +19,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
+from localnet.rules.call_request import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import FLAT_CALL_TRACER, MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 

@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from hypervisor.state_tree import ActorState
     from hypervisor.tracing import Tracer
     from hypervisor.types import Gas, TokenAmount
-    from localnet.calls.overrides import BlockOverride
     from localnet.ledger.block_settings import BlockSettings
     from localnet.ledger.candidates import Candidate
     from localnet.ledger.records import Tipset, TransactionReceipt
     from localnet.rules.base_fee import GasBid
-    from localnet.rules.call_request import CallRequest
+    from localnet.rules.call_request import BlockOverride, CallRequest
 
 ETHEREUM = "ethereum"
 ENTRY_POINT_GROUP = "hypervisor.network_rules"

@@ -1,12 +1,13 @@
-"""A call as somebody asks for it, whatever the rules are."""
+"""A call as it is asked for, and the block that it supposes, whatever the rules are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.transactions import AccessList, Authorization
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,21 @@ class CallRequest:
     max_priority_fee: int = 0
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOverride:
+    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas.
+
+    Gas limit, recipient of fees and randomness are of blocks under Ethereum's rules only.
+    """
+
+    number: ChainEpoch | None = None
+    time: int | None = None
+    base_fee: TokenAmount | None = None
+    gas_limit: Gas | None = None
+    coinbase: EthAddress | None = None
+    randomness: bytes | None = None
+
+
+SAME_BLOCK: Final = BlockOverride()

@@ -35,7 +35,6 @@ from hypervisor.message import Message, SignedMessage
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import StepTracer, Tracer
 from hypervisor.types import Gas, TokenAmount
-from localnet.calls.overrides import BlockOverride
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest
@@ -43,7 +42,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules import ETHEREUM, Answered, Standing
 from localnet.rules.base_fee import GasBid
-from localnet.rules.call_request import CallRequest
+from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.state.controls import set_code

@@ -36,14 +36,13 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet.calls.overrides import BlockOverride
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules import Answered, Standing
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.rules.call_request import CallRequest
+from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
 from store.codec import encode

@@ -18,7 +18,6 @@ from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from localnet.ledger.genesis import LARGEST_BALANCE
-from localnet.rules import rules_of
 from localnet.state.contract_state import ContractState, contract_state, put_contract_state
 from store.blockstore import put_object
 
@@ -75,10 +74,12 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
     _change(machine, owner, changed)
 
 
-def set_storage(machine: Hypervisor, owner: Owner, slots: Mapping[int, int], *, only: bool = False) -> None:
+def set_storage(
+    machine: Hypervisor, owner: Owner, slots: Mapping[int, int], *, only: bool = False, bare: bool = False
+) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    Under Ethereum's rules an address without code may have slots, too. Raises InvalidInput for an
+    With `bare`, an address without code may have slots, too (`Rules.has_bare_storage`). Raises InvalidInput for an
     actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():
@@ -89,7 +90,7 @@ def set_storage(machine: Hypervisor, owner: Owner, slots: Mapping[int, int], *, 
         state = contract_state(machine, actor)
         if state is None:
             kind = machine.manifest.name_of(actor.code)
-            if not rules_of(machine).has_bare_storage or kind not in _ETHEREUM:
+            if not bare or kind not in _ETHEREUM:
                 raise InvalidInput(
                     f"{shown(owner)} is not a contract and has no storage: give it code first, as by anvil_setCode"
                 )

@@ -7,17 +7,15 @@ gas by part.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import listened
+from localnet.errors import CallFailed
 from localnet.rules.call_request import CallRequest
 from localnet.traces.trace import call_json
-
-if TYPE_CHECKING:
-    from localnet.errors import CallFailed
-    from localnet.traces.trace_words import NamedInterface
+from localnet.traces.trace_words import NamedInterface
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,19 @@ DAY = 2880
 
 
 @pytest.fixture
-def miner() -> Iterator[Miner]:
-    """One with two sectors of 2 KiB from before the upgrade, which count once."""
+def network() -> Iterator[Network]:
     with Network(network=28) as network:
-        made = network.create_miner(sectors=2)
-        network.mine()
-        network.upgrade(29, "own-v19")
-        assert made.power() == (2 * SIZE, 2 * SIZE)
-        yield made
+        yield network
+
+
+@pytest.fixture
+def miner(network: Network) -> Miner:
+    """One with two sectors of 2 KiB from before the upgrade, which count once."""
+    made = network.create_miner(sectors=2)
+    network.mine()
+    network.upgrade(29, "own-v19")
+    assert made.power() == (2 * SIZE, 2 * SIZE)
+    return made
 
 
 def upgrade(miner: Miner, *numbers: int, until: int | None = None, deadline: int | None = None) -> None:
@@ -40,8 +45,8 @@ def upgrade(miner: Miner, *numbers: int, until: int | None = None, deadline: int
     miner.invoke(storageminer.upgrade_sector_quality([wanted]))
 
 
-def test_new_sectors_count_tenfold(miner: Miner) -> None:
-    other = miner.network.create_miner(sectors=2)
+def test_new_sectors_count_tenfold(network: Network, miner: Miner) -> None:
+    other = network.create_miner(sectors=2)
     assert other.power() == (2 * SIZE, 20 * SIZE)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from hypervisor.address import Address
 from hypervisor.errors import AddressError
+from localnet import Network
 from localnet.addresses import filecoin_address, known_address
 
 
@@ -15,3 +18,15 @@ from localnet.addresses import filecoin_address, known_address
 def test_a_refusal_names_both_forms(read: Callable[[str], object], text: str) -> None:
     with pytest.raises(AddressError, match=r"expected 0x and 40 hex digits, or f0\.\.\. to f4"):
         read(text)
+
+
+@pytest.mark.parametrize("target", [5, None, ["0x00"], Network])
+def test_what_has_no_address_is_refused(target: Any) -> None:
+    with pytest.raises(AddressError, match="is not an address: expected text, 20 bytes, or what has an address"):
+        filecoin_address(target)
+
+
+def test_what_has_an_address_stands_for_it() -> None:
+    with Network() as network:
+        assert filecoin_address(network.accounts[0]) == network.accounts[0].delegated
+        assert filecoin_address(network.actors.at("f04")) == Address.id(4)

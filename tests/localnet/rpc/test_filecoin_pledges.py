@@ -24,9 +24,14 @@ REWARD_SMOOTHED, BASELINE = 5, 6
 
 
 @pytest.fixture
-def miner() -> Iterator[Miner]:
+def network() -> Iterator[Network]:
     with Network(network=28, clock=Clock()) as network:
-        yield network.create_miner(sectors=1)
+        yield network
+
+
+@pytest.fixture
+def miner(network: Network) -> Miner:
+    return network.create_miner(sectors=1)
 
 
 def pledge(network: Network, verified: int = 0, size: int = SIZE, duration: int = LIFE) -> int:
@@ -49,10 +54,10 @@ def estimate(position: int, velocity: int) -> list[bytes]:
     return [encode_bigint(position), encode_bigint(velocity)]
 
 
-def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(miner: Miner) -> None:
-    assert pledge(miner.network) == CAP * 110 // 100
-    assert pledge(miner.network, SIZE) == 10 * CAP * 110 // 100
-    assert pledge(miner.network, SIZE // 2) == CAP * 11 // 2 * 110 // 100
+def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(network: Network, miner: Miner) -> None:
+    assert pledge(network) == CAP * 110 // 100
+    assert pledge(network, SIZE) == 10 * CAP * 110 // 100
+    assert pledge(network, SIZE // 2) == CAP * 11 // 2 * 110 // 100
 
 
 @pytest.mark.parametrize(
@@ -66,9 +71,10 @@ def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(miner
     ],
     ids=["still", "slow", "in the ramp", "falling, before the ramp", "behind the ramp"],
 )
-def test_it_is_what_the_miner_actor_binds(miner: Miner, power: int, velocity: int, ramp: tuple[int, int]) -> None:
+def test_it_is_what_the_miner_actor_binds(
+    network: Network, miner: Miner, power: int, velocity: int, ramp: tuple[int, int]
+) -> None:
     """Our actor's pledge is held against the official one's; here a network with more power than a test can make."""
-    network = miner.network
     change(network, POWER_ACTOR, {SMOOTHED: estimate(power, velocity), RAMP_START: ramp[0], RAMP_EPOCHS: ramp[1]})
     baseline = encode_bigint(1 << 69)
     change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, -(10**8) << 128), BASELINE: baseline})
@@ -89,8 +95,7 @@ def test_before_fip_0081_there_is_no_ramp() -> None:
         assert pledge(network) == (159_872_115 + 208_166) * 110 // 100
 
 
-def test_at_version_29_the_whole_sector_stands_for_a_new_one(miner: Miner) -> None:
-    network = miner.network
+def test_at_version_29_the_whole_sector_stands_for_a_new_one(network: Network, miner: Miner) -> None:
     network.upgrade(29, "own-v19")
     change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 5 << 128)})
     change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, 1 << 128)})
@@ -109,13 +114,14 @@ def test_at_version_29_the_whole_sector_stands_for_a_new_one(miner: Miner) -> No
         ((LIFE, -1, 0), "not an unsigned number"),
     ],
 )
-def test_what_cannot_be_a_sector_is_refused(miner: Miner, arguments: tuple[int, int, int], words: str) -> None:
+def test_what_cannot_be_a_sector_is_refused(
+    network: Network, miner: Miner, arguments: tuple[int, int, int], words: str
+) -> None:
     with pytest.raises(Failed, match=words):
-        Client(Node(miner.network))("Filecoin.StateMinerInitialPledgeForSector", *arguments, None)
+        Client(Node(network))("Filecoin.StateMinerInitialPledgeForSector", *arguments, None)
 
 
-def test_the_mined_part_of_the_supply_is_the_ninth_field_before_and_after(miner: Miner) -> None:
-    network = miner.network
+def test_the_mined_part_of_the_supply_is_the_ninth_field_before_and_after(network: Network, miner: Miner) -> None:
     network.set_producer(miner.address)
     network.mine(2)
 

@@ -17,11 +17,11 @@ from bridge.ethereum_block import BLOCK_HASHES, HARDFORKS
 from hypervisor.errors import InvalidInput
 from hypervisor.types import ChainEpoch, Gas
 from localnet import Network
-from localnet.calls.overrides import BlockOverride, Overrides
+from localnet.calls.overrides import Overrides
 from localnet.calls.simulate import call
 from localnet.errors import TransactionRefused
 from localnet.rules import rules_named
-from localnet.rules.call_request import CallRequest
+from localnet.rules.call_request import BlockOverride, CallRequest
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import FORKS
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -1,0 +1,58 @@
+"""What contracts and native actors need of the network that they are on; `localnet.Network` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hypervisor.machine import Hypervisor
+from localnet.accounts import Account
+from localnet.addresses import Target
+from localnet.chain.chain import Chain
+from localnet.ledger.records import TransactionReceipt
+from localnet.rules import Rules
+
+
+class Transactions(Protocol):
+    """Calls and transactions of Ethereum's kind."""
+
+    def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
+        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
+
+    def send(
+        self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
+    ) -> TransactionReceipt:
+        """A transaction, executed; value in attoFIL. Raises the errors of `Network.send`."""
+
+
+class Messages(Protocol):
+    """Messages to native actors, and the state that these are in."""
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """The unlocked accounts."""
+
+    @property
+    def chain(self) -> Chain:
+        """The chain, which keeps what is changed by hand."""
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+
+    @property
+    def rules(self) -> Rules:
+        """The set of rules."""
+
+    def send_native(
+        self,
+        to: Target,
+        method: int,
+        params: bytes,
+        /,
+        *,
+        value: int,
+        sender: Target | None,
+        gas_limit: int | None,
+    ) -> TransactionReceipt:
+        """A message, executed; value in attoFIL. Raises the errors of `Network.send_native`."""

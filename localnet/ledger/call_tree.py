@@ -1,0 +1,35 @@
+"""What a call tree offers those who hold a receipt or a failure; `localnet.traces` makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class CallTree(Protocol):
+    """The calls of an execution, and why it failed. `print` shows them as lines."""
+
+    @property
+    def calls(self) -> tuple[dict[str, Any], ...]:
+        """The calls from outside, as plain data, each with those under it."""
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """Why the execution failed: from its call to the innermost one that explains it; nothing where it did not."""
+
+
+class TransactionTree(CallTree, Protocol):
+    """The calls of a transaction of the chain."""
+
+    @property
+    def same(self) -> bool:
+        """Whether executing the transaction again gave the recorded receipt."""
+
+    def told(self) -> dict[str, Any]:
+        """The same as `as_json`, decoded, and why the transaction failed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: the transaction, and its calls."""
+
+    def save_flame(self, file: str | Path) -> None:
+        """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""

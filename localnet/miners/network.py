@@ -1,0 +1,49 @@
+"""What a storage miner needs of the network that it is on; `localnet.Network` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bridge.binding import Call, R
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch
+from localnet.accounts import Account
+from localnet.addresses import Target
+from localnet.chain.chain import Chain
+from localnet.ledger.records import Tipset, TransactionReceipt
+
+
+class MinerNetwork(Protocol):
+    """Messages to built-in actors, and blocks that pass."""
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """The unlocked accounts."""
+
+    @property
+    def chain(self) -> Chain:
+        """The chain, which keeps what is changed by hand."""
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The head's height."""
+
+    def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
+        """Make blocks, each after N null rounds; the new head."""
+
+    def send_native(self, to: Target, /, *, sender: Target | None) -> TransactionReceipt:
+        """A message that carries nothing, executed. Raises the errors of `Network.send_native`."""
+
+    def invoke(self, to: Target, call: Call[R], *, value: int = 0, sender: Account | None = None) -> R:
+        """What an actor's method answers to a message; value in attoFIL. Raises the errors of `Network.invoke`."""
+
+    def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
+        """What an actor's method would answer, with nothing kept. Raises CallFailed, ValueError."""
+
+    def close(self) -> None:
+        """Release the folder."""
