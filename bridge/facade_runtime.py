@@ -56,7 +56,7 @@ class FacadeRuntime:
         """Run a method of a native actor; a call of a function of its interface as the method that it means."""
         if kernel.context.method != INVOKE_EVM:
             return self._behind.invoke(kernel, code, params)
-        name = kernel.calls.machine.manifest.name_of(code) or ""
+        name = kernel.machine.manifest.name_of(code) or ""
         functions = facade(name)
         calldata = _calldata(kernel.ipld.find(params)) if functions else b""
         function = functions.get(calldata[:SELECTOR])

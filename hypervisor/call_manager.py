@@ -1,15 +1,22 @@
-"""One message's calls: depth, value, accounts that come into being, transactions, and the way to a runtime.
+"""One message's calls: depth, value, transactions, and the way to a runtime.
 
-A call is a transaction over everything that may be taken back: the state tree, events, state accesses and the journal.
-Gas, written blocks and the count of created actors are not taken back. Rules: ref-fvm
-fvm/src/call_manager/default.rs.
+The life of a call, in the order of the steps:
+
+    send              the interceptor may answer it; a tracer hears of it
+    with_transaction  what may be taken back is: the state tree, events, state accesses, the journal
+    send_unresolved   the rules find the receiver's actor, or bring it into being
+    send_resolved     the value moves
+    invoke            the runtime of the receiver's code runs it
+
+Gas, written blocks and the count of created actors are not taken back. What differs between sets of rules is
+`CallRules`. Source: ref-fvm fvm/src/call_manager/default.rs.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hypervisor.access import AccessTracker
-from hypervisor.address import Address, Protocol, is_eth_namespace
+from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace, Frame
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
@@ -19,36 +26,44 @@ from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
+from hypervisor.interception import Interceptor
 from hypervisor.journal import Journal
 from hypervisor.kernel import Kernel
+from hypervisor.machine_state import MachineState
 from hypervisor.memory import MemoryBudget
-from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
-from hypervisor.tracing import ActorCreated, CallEnded, CallStarted, Dispatched
-from hypervisor.types import (
-    METHOD_CONSTRUCTOR,
-    METHOD_SEND,
-    NO_BLOCK,
-    SYSTEM_ACTOR,
-    ActorID,
-    TokenAmount,
-)
-from store.cid import CBOR, Cid
-from store.codec import encode
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted
+from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
+from store.cid import Cid
 
 MAX_CALL_DEPTH = 1024
-_ZERO_BLS_KEY = b"\xc0" + bytes(47)
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Mark:
+    """Where a transaction began."""
+
     tree: tuple[int, int]
     events: int
     access: int
     journal: int
+
+
+class CallRules(Protocol):
+    """What a set of rules decides in the life of a call: who is called, and what runs its code.
+
+    Filecoin's are `hypervisor.call_rules`. What calls and looks at actors cost are the call manager's `prices` and
+    `charges_access`, which rules may change while a call lasts.
+    """
+
+    def resolve(self, calls: "CallManager", call: Call) -> ActorID | CallResult:
+        """The receiver's actor, which may come into being now; or the result of a call that reaches none.
+
+        Raises SyscallError.
+        """
+
+    def invoke(self, calls: "CallManager", call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        """Run the receiver's code (`CallManager.invoke`), or answer in its place."""
 
 
 class CallManager:
@@ -56,33 +71,38 @@ class CallManager:
 
     def __init__(
         self,
-        machine: "Hypervisor",
+        machine: MachineState,
+        rules: CallRules,
         gas: GasTracker,
         origin: ActorID,
         origin_address: Address,
         receiver: ActorID | None,
         nonce: int = 0,
         gas_premium: TokenAmount = TokenAmount(0),
+        journal: Journal | None = None,
     ) -> None:
         self.machine = machine
+        self.rules = rules
         self.tree = machine.state_tree
         self.prices = machine.context.network.prices
         self.max_depth = MAX_CALL_DEPTH
         self.tracer = machine.tracer
-        self.interceptor = machine.interceptor
+        self.interceptor: Interceptor[CallManager] | None = machine.interceptor
         self.gas = gas
         self.origin = origin
         self.origin_address = origin_address
         self.nonce = nonce
         self.gas_premium = gas_premium
         self.events: list[StampedEvent] = []
-        self.journal = Journal()
+        self.journal = Journal() if journal is None else journal
         self.memory = MemoryBudget()
         self.actors_created = 0
         self.invocations = 0
         self.depth = 0
         self.backtrace = Backtrace()
         """The last failure in the call in force, which may explain it if that fails, too; empty after a success."""
+        self.charges_access = True
+        """Whether looks at actors and changes of them have their price now."""
         self._access = AccessTracker(self.prices, origin, receiver)
 
     # --- calls ------------------------------------------------------------------------------------------------
@@ -117,12 +137,13 @@ class CallManager:
         return result
 
     def with_transaction(self, call: Call) -> CallResult:
-        mark = self._begin()
+        """Make a call that is taken back unless it exits with 0."""
+        mark = self.begin()
         self.backtrace.clear()
         try:
-            result = self._within_limit(call)
+            result = self._with_limits(call)
         except BaseException as error:
-            self._rollback(mark)
+            self.rollback(mark)
             if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
                 self.backtrace.set_cause(f"{call.to}: {error.message}")
             raise
@@ -130,49 +151,40 @@ class CallManager:
             self.tree.commit()
             self.backtrace.clear()
         else:
-            self._rollback(mark)
+            self.rollback(mark)
             returned = b"" if result.block is None else result.block.data
             self.backtrace.push_frame(Frame(call.to, result.exit_code, result.message, returned, result.is_plain))
         return result
 
-    def _within_limit(self, call: Call) -> CallResult:
-        """The call within its own gas limit, if it has one: running out of that one is an exit, not the end."""
-        if call.gas_limit is not None:
-            self.gas.push(call.gas_limit)
-            if self.depth >= self.max_depth and self.machine.context.network.rules.refused_depth_keeps_limit:
-                raise self._too_deep()  # before anything closes the limit's frame: that generation's oversight
+    def _with_limits(self, call: Call) -> CallResult:
+        """The call a level deeper, within its own gas limit if it has one: running out of that is an exit, no end."""
+        limit, memory = call.gas_limit, self.memory.used
+        if self.depth >= self.max_depth:
+            if limit is not None and self.machine.context.network.rules.refused_depth_keeps_limit:
+                self.gas.push(limit)  # and nothing closes the limit's frame: that generation's oversight
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
+        if limit is not None:
+            self.gas.push(limit)
+        self.depth += 1
         try:
-            return self._nest(call)
+            return self.send_unresolved(call)
         except OutOfGas as error:
             exhausted = error
         finally:
-            if call.gas_limit is not None:
+            self.depth -= 1
+            self.memory.used = memory
+            if limit is not None:
                 self.gas.pop()
         if self.gas.available > 0:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(exhausted))
         raise exhausted
 
-    def _too_deep(self) -> SyscallError:
-        return SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
+    def send_unresolved(self, call: Call) -> CallResult:
+        """Find the receiver, then send."""
+        receiver = self.rules.resolve(self, call)
+        return receiver if isinstance(receiver, CallResult) else self.send_resolved(call, receiver)
 
-    def _nest(self, call: Call) -> CallResult:
-        if self.depth >= self.max_depth:
-            raise self._too_deep()
-        memory = self.memory.used
-        self.depth += 1
-        try:
-            return self._send_unresolved(call)
-        finally:
-            self.depth -= 1
-            self.memory.used = memory
-
-    def _send_unresolved(self, call: Call) -> CallResult:
-        actor = self.tree.lookup_id(call.to)
-        if actor is None:
-            actor = self._create_from_send(call)
-        return self._send_resolved(call, actor)
-
-    def _send_resolved(self, call: Call, actor: ActorID) -> CallResult:
+    def send_resolved(self, call: Call, actor: ActorID) -> CallResult:
         """Value, then code: the call once its receiver is known."""
         state = self.get_actor(actor)
         if state is None:
@@ -184,38 +196,13 @@ class CallManager:
             return CallResult(ExitCode.OK)
         links = len(call.params.links) if call.params else 0
         self.gas.charge("OnMethodInvocation", self.prices.invoke.of(links))
-        return self._invoke(call, actor, state)
+        return self.rules.invoke(self, call, actor, state)
 
-    def _invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+    def invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Dispatch by code CID, run, and take over what came back."""
         self.invocations += 1
         code = state.code
-        kernel = Kernel(self, self._context(call, actor))
-        params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
-        name, runtime = self.machine.registry.runtime_for(code)
-        if self.tracer is not None:
-            self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
-        if needs_fresh_stack(self.depth - 1):
-            outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
-        else:
-            outcome = runtime.invoke(kernel, code, params)
-        block, code_ = self._returned(kernel, outcome)
-        if block is not None:
-            if self.depth == 1:
-                self.gas.charge("OnReturnValue", self.prices.storage_per_byte * len(block.data))
-            else:
-                self.gas.charge("OnMethodReturn", self.prices.return_per_link * len(block.links))
-        return CallResult(code_, block, outcome.message, outcome.is_plain)
-
-    @staticmethod
-    def _returned(kernel: Kernel, outcome: Outcome) -> tuple[Block | None, int]:
-        try:
-            return kernel.ipld.find(outcome.block), outcome.exit_code
-        except SyscallError:
-            return None, ExitCode.SYS_MISSING_RETURN
-
-    def _context(self, call: Call, actor: ActorID) -> InvocationContext:
-        return InvocationContext(
+        context = InvocationContext(
             origin=self.origin,
             origin_address=self.origin_address,
             nonce=self.nonce,
@@ -226,12 +213,31 @@ class CallManager:
             gas_premium=self.gas_premium,
             read_only=call.read_only,
         )
+        kernel = Kernel(self, context)
+        params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
+        name, runtime = self.machine.registry.runtime_for(code)
+        if self.tracer is not None:
+            self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
+        if needs_fresh_stack(self.depth - 1):
+            outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
+        else:
+            outcome = runtime.invoke(kernel, code, params)
+        try:
+            block = kernel.ipld.find(outcome.block)
+        except SyscallError:
+            return CallResult(ExitCode.SYS_MISSING_RETURN, None, outcome.message, outcome.is_plain)
+        if block is not None:
+            if self.depth == 1:
+                self.gas.charge("OnReturnValue", self.prices.storage_per_byte * len(block.data))
+            else:
+                self.gas.charge("OnMethodReturn", self.prices.return_per_link * len(block.links))
+        return CallResult(outcome.exit_code, block, outcome.message, outcome.is_plain)
 
     # --- actors, each access paid for -------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """Look an actor up."""
-        if self._access.level(actor) is not None:
+        if not self.charges_access or self._access.level(actor) is not None:
             return self.tree.get_actor(actor)
         self._access.charge_read(actor, self.gas)
         state = self.tree.get_actor(actor)
@@ -240,7 +246,8 @@ class CallManager:
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
         """Change or create an actor."""
-        self._access.charge_update(actor, self.gas)
+        if self.charges_access:
+            self._access.charge_update(actor, self.gas)
         self.tree.set_actor(actor, state)
 
     def delete_actor(self, actor: ActorID) -> None:
@@ -284,37 +291,25 @@ class CallManager:
         self.set_actor(actor, state)
         self.actors_created += 1
 
-    def _create_from_send(self, call: Call) -> ActorID:
-        """An account or a placeholder for an address that nobody has yet."""
-        address = call.to
-        is_key = address.protocol in (Protocol.SECP256K1, Protocol.BLS)
-        if not is_key and not is_eth_namespace(address):
-            raise SyscallError(ErrorNumber.NOT_FOUND, f"nobody has the address {address}")
-        if call.read_only:
-            raise SyscallError(ErrorNumber.READ_ONLY, f"a read-only call cannot create {address}")
-        if address.protocol is Protocol.BLS and address.payload == _ZERO_BLS_KEY:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "the zero BLS key cannot have an account")
-        prices = self.prices
-        cost = prices.actor_create + prices.address_assignment + prices.address_lookup
-        self.gas.charge("OnCreateActor", cost)
-        actor = self.tree.register_address(address)
-        code = self.machine.manifest.code("account" if is_key else "placeholder")
-        self.set_actor(actor, ActorState(code, delegated_address=None if is_key else address))
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def add_event(self, event: StampedEvent) -> None:
+        """Keep an actor's event, unless the call that it is of fails; interceptor and tracer hear of it now."""
+        self.events.append(event)
+        if self.interceptor is not None:
+            self.interceptor.emitted(self, event)
         if self.tracer is not None:
-            self.tracer.event(ActorCreated(actor, address))
-        if is_key:
-            # The constructor runs at the depth of the send, and its exit code is ignored: the network's rule.
-            params = Block(CBOR, encode(address.to_bytes()))
-            constructor = Call(SYSTEM_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params)
-            self._send_resolved(constructor, actor)
-        return actor
+            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
+            self.tracer.event(EventEmitted(event.emitter, listed))
 
     # --- transactions -----------------------------------------------------------------------------------------
 
-    def _begin(self) -> _Mark:
-        return _Mark(self.tree.begin(), len(self.events), self._access.mark(), self.journal.mark())
+    def begin(self) -> Mark:
+        """Begin a transaction: `tree.commit` keeps what happens from now on, `rollback` takes it back."""
+        return Mark(self.tree.begin(), len(self.events), self._access.mark(), self.journal.mark())
 
-    def _rollback(self, mark: _Mark) -> None:
+    def rollback(self, mark: Mark) -> None:
+        """Take back what happened since the mark."""
         self.tree.rollback(mark.tree)
         del self.events[mark.events :]
         self._access.rollback(mark.access)

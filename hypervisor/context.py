@@ -1,13 +1,15 @@
 """What holds for every message of one epoch, and what holds for one invocation."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hypervisor.address import Address
 from hypervisor.network_versions import LATEST, NetworkVersion
-from hypervisor.rules import FILECOIN
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 
 DEVNET_CHAIN_ID = 31_415_926
+FILECOIN: Final = "filecoin"
+"""The name of the machine's own set of rules."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,25 +5,23 @@ the miner, not the sender.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from hypervisor.address import is_eth_namespace
 from hypervisor.blocks import Block
 from hypervisor.call import Call
 from hypervisor.call_manager import CallManager
+from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
 from hypervisor.gas_outputs import GasOutputs, gas_outputs
+from hypervisor.machine_state import MachineState
 from hypervisor.message import Message, Receipt
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
 from store.cid import CBOR, RAW
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
 
 _MAX_I64 = (1 << 63) - 1
 _LAST_NONCE = (1 << 64) - 1
@@ -80,7 +78,7 @@ class _Refused(Exception):
 class Executor:
     """Applies messages to a machine's state tree."""
 
-    def __init__(self, machine: "Hypervisor") -> None:
+    def __init__(self, machine: MachineState) -> None:
         self._machine = machine
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
@@ -177,7 +175,16 @@ class Executor:
         gas = GasTracker(min(message.gas_limit * MILLIGAS_PER_GAS, _MAX_I64), tracer=tracer)
         premium = max(0, min(message.gas_premium, message.gas_fee_cap - context.base_fee))
         receiver = self._machine.state_tree.lookup_id(message.to)
-        calls = CallManager(self._machine, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium))
+        calls = CallManager(
+            self._machine,
+            FILECOIN_CALLS,
+            gas,
+            sender,
+            message.from_,
+            receiver,
+            message.nonce,
+            TokenAmount(premium),
+        )
         try:
             if inclusion:
                 gas.charge("OnChainMessage", inclusion)

@@ -10,16 +10,16 @@ and contracts see it at once, under Ethereum's rules after `EthereumCalls.renew_
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from hypervisor.call import Call, CallResult
 from hypervisor.events import StampedEvent
 
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
+Calls = TypeVar("Calls", contravariant=True)
+"""`hypervisor.call_manager.CallManager`, which imports this module."""
 
 
-class Interceptor(Protocol):
+class Interceptor(Protocol[Calls]):
     """What stands between callers and callees."""
 
     @property
@@ -33,11 +33,11 @@ class Interceptor(Protocol):
     def watched(self) -> frozenset[bytes]:
         """The 20-byte addresses that it answers for."""
 
-    def send(self, calls: "CallManager", call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+    def send(self, calls: Calls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Answer the call, or let it proceed, as it is or changed, any number of times.
 
         Raises what `CallManager.send` raises.
         """
 
-    def emitted(self, calls: "CallManager", event: StampedEvent) -> None:
+    def emitted(self, calls: Calls, event: StampedEvent) -> None:
         """An actor has emitted an event; the call that it did so in may still fail."""

@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from hypervisor.bundle import Bundle, Manifest, marked_runtime
-from hypervisor.context import MachineContext
+from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.registry import Registry
-from hypervisor.rules import FILECOIN
 from hypervisor.runtime import RuntimeServices
 from hypervisor.types import ChainEpoch
 from store.blockstore import BlockNotFound, Blockstore, Store

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from hypervisor.executor import ApplyResult
-    from hypervisor.machine import Hypervisor
-    from hypervisor.message import Message
+from hypervisor.executor import ApplyResult, Executor
+from hypervisor.machine_state import MachineState
+from hypervisor.message import Message
 
 ENTRY_POINT_GROUP = "hypervisor.rules"
-FILECOIN = "filecoin"
 
 
 class MessageExecutor(Protocol):
@@ -29,15 +27,13 @@ class MessageExecutor(Protocol):
         """Apply one message."""
 
 
-ExecutorFactory = Callable[["Hypervisor"], MessageExecutor]
+ExecutorFactory = Callable[[MachineState], MessageExecutor]
 
 
 @lru_cache
 def executor_factory(rules: str) -> ExecutorFactory:
     """What makes the executor of a set of rules; InvalidInput names those that are installed."""
     if rules == FILECOIN:
-        from hypervisor.executor import Executor
-
         return Executor
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=rules):
         factory: ExecutorFactory = entry_point.load()

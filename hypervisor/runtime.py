@@ -6,13 +6,11 @@ else of the kernel of the invocation. Runtimes register under the entry-point gr
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from hypervisor.kernel import Kernel
 from hypervisor.types import NO_BLOCK, BlockId
 from store.cid import Cid
-
-if TYPE_CHECKING:
-    from hypervisor.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class RuntimeServices:
 class Runtime(Protocol):
     """Executes invocations of actors."""
 
-    def invoke(self, kernel: "Kernel", code: Cid, params: BlockId) -> Outcome:
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method of `kernel.context` with the block `params` (0 = none).
 
         The module is `kernel.load_code(code)`. Every result of the guest is an Outcome: a return, an exit, a trap

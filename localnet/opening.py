@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hypervisor.bundle import Bundle, marked_runtime
+from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.given import whole_number
@@ -16,7 +17,6 @@ from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
-from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain

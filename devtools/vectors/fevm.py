@@ -19,6 +19,7 @@ from hypervisor.blocks import Block
 from hypervisor.bundle import Bundle
 from hypervisor.call import Call
 from hypervisor.call_manager import CallManager
+from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent
@@ -323,7 +324,9 @@ def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, code
     """A message that no executor applies: its block has another codec, or its premium moves no money."""
     gas = GasTracker(to_milligas(message.gas_limit))
     receiver = machine.state_tree.lookup_id(message.to)
-    calls = CallManager(machine, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium))
+    calls = CallManager(
+        machine, FILECOIN_CALLS, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium)
+    )
     block = Block(codec, message.params) if message.params else None
     try:
         result = calls.send(Call(sender, message.to, message.method, block, message.value))

@@ -41,7 +41,8 @@ from devtools.vectors.files import files_of
 from devtools.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
-from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount

@@ -11,16 +11,16 @@ opcode reaches the world through the same ones. The parts mirror the syscall mod
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
 from hypervisor.call import Call
-from hypervisor.context import InvocationContext, MachineContext
+from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.journal import Journal
 from hypervisor.kernel.actors import Actors
+from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.chain import Network, Randomness
 from hypervisor.kernel.crypto import Crypto
 from hypervisor.kernel.events import Events
@@ -33,9 +33,6 @@ from hypervisor.tracing import DebugLog, KernelSend, Tracer
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from store.blockstore import BlockNotFound
 from store.cid import Cid
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,10 @@ class Kernel:
         "tracer",
     )
 
-    def __init__(self, calls: "CallManager", context: InvocationContext) -> None:
+    def __init__(self, calls: Calls, context: InvocationContext) -> None:
         self.calls = calls
         self.context = context
-        self.machine: MachineContext = calls.machine.context
+        self.machine = calls.machine
         self.prices: PriceList = calls.prices
         self.gas: GasTracker = calls.gas
         self.journal: Journal = calls.journal
@@ -126,12 +123,12 @@ class Kernel:
     @property
     def debug_enabled(self) -> bool:
         """Whether actors should log. It changes what they charge, so it is an option of the machine, off by default."""
-        return self.calls.machine.actor_debugging
+        return self.machine.actor_debugging
 
     def load_code(self, code: Cid) -> bytes:
         """The module behind a code CID, without charge: for runtimes, not for guests. Fatal if the store has none."""
         try:
-            return self.calls.machine.store.get(code)
+            return self.machine.store.get(code)
         except BlockNotFound as error:
             raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
 

@@ -1,18 +1,14 @@
 """Other actors: addresses, code, balances, creation. Rules: ref-fvm kernel/default.rs."""
 
-from typing import TYPE_CHECKING
-
 from hypervisor.address import Address
 from hypervisor.context import InvocationContext
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.calls import Calls
 from hypervisor.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from store.cid import Cid, show
 from store.codec import encode
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 
 class Actors:
@@ -20,7 +16,7 @@ class Actors:
 
     __slots__ = ("_calls", "_context")
 
-    def __init__(self, calls: "CallManager", context: InvocationContext) -> None:
+    def __init__(self, calls: Calls, context: InvocationContext) -> None:
         self._calls = calls
         self._context = context
 

@@ -5,16 +5,13 @@ Rules: ref-fvm kernel/default.rs; FIP-0075 for the prices by look-back.
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
+from hypervisor.kernel.calls import Calls
 from hypervisor.types import ChainEpoch, TokenAmount
 from store.cid import Cid
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 _U64_MASK = (1 << 64) - 1
 _MAX_I64 = (1 << 63) - 1
@@ -25,7 +22,7 @@ class Randomness:
 
     __slots__ = ("_calls",)
 
-    def __init__(self, calls: "CallManager") -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def chain(self, epoch: ChainEpoch) -> bytes:
@@ -76,20 +73,17 @@ def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
 
 
 class Network:
-    """Facts of the chain that are not in `kernel.machine`."""
+    """Facts of the chain that are not in the machine's context."""
 
     __slots__ = ("_calls",)
 
-    def __init__(self, calls: "CallManager") -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """The CID of the tipset at a past epoch. Errors: ILLEGAL_ARGUMENT for other epochs."""
-        now, rules, prices = (
-            self._calls.machine.context.epoch,
-            self._calls.machine.context.network.rules,
-            self._calls.prices,
-        )
+        context, prices = self._calls.machine.context, self._calls.prices
+        now, rules = context.epoch, context.network.rules
         # check
         if epoch < 0 or epoch >= now:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is not before the current epoch {now}")

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from eth_hash.auto import keccak
 
@@ -12,10 +11,8 @@ from hypervisor import signatures
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.calls import Calls
 from hypervisor.message import SignatureType
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 
 def ripemd160(data: bytes | memoryview) -> bytes:
@@ -45,7 +42,7 @@ class Crypto:
 
     __slots__ = ("_calls",)
 
-    def __init__(self, calls: "CallManager") -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def hash(self, code: int, data: bytes | memoryview) -> bytes:

@@ -1,7 +1,7 @@
 """Events of actors. Rules: ref-fvm kernel/default.rs `emit_event`; FIP-0049, FIP-0072."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.context import InvocationContext
@@ -15,12 +15,9 @@ from hypervisor.events import (
     StampedEvent,
 )
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.tracing import EventEmitted
+from hypervisor.kernel.calls import Calls
 from store.cid import CBOR, RAW
 from store.codec import CodecError, decode_strict
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 _ALL_FLAGS = int(EventFlags.INDEXED_KEY | EventFlags.INDEXED_VALUE)  # an int: `~` of a Flag knows its own bits only
 _MAX_ENTRIES_V3 = 256
@@ -35,7 +32,7 @@ class Events:
 
     __slots__ = ("_calls", "_context")
 
-    def __init__(self, calls: "CallManager", context: InvocationContext) -> None:
+    def __init__(self, calls: Calls, context: InvocationContext) -> None:
         self._calls = calls
         self._context = context
 
@@ -94,13 +91,7 @@ class Events:
             raise SyscallError(ErrorNumber.READ_ONLY, "no event can be emitted in a read-only call")
 
     def _append(self, entries: list[EventEntry]) -> None:
-        event = StampedEvent(self._context.receiver, tuple(entries))
-        self._calls.events.append(event)
-        if self._calls.interceptor is not None:
-            self._calls.interceptor.emitted(self._calls, event)
-        if self._calls.tracer is not None:
-            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
-            self._calls.tracer.event(EventEmitted(self._context.receiver, listed))
+        self._calls.add_event(StampedEvent(self._context.receiver, tuple(entries)))
 
 
 def _utf8(keys: bytes) -> bytes:

@@ -3,17 +3,13 @@
 Rules: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (machine version 4 only).
 """
 
-from typing import TYPE_CHECKING
-
 from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat, scan_links
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.calls import Calls
 from hypervisor.types import BlockId
 from store.blockstore import BlockNotFound
 from store.cid import BLAKE2B_256, Cid, cid_of, codec_of, show
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 _DIGEST_SIZE = 32
 _MAX_I32 = (1 << 31) - 1
@@ -24,7 +20,7 @@ class Ipld:
 
     __slots__ = ("_calls", "_reachable", "_registry", "_tracks")
 
-    def __init__(self, calls: "CallManager") -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._registry = BlockRegistry()
         self._reachable: set[Cid] = set()

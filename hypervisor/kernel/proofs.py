@@ -5,11 +5,12 @@ Rules: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
+from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.proof_inputs import Kind, Shape, read_proof_input
 from hypervisor.proofs import ConsensusFault
 from hypervisor.sector_commitments import (
@@ -21,9 +22,6 @@ from hypervisor.sector_commitments import (
 )
 from store.cid import Cid
 from store.codec import CodecError
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 _Answer = TypeVar("_Answer")
 
@@ -60,7 +58,7 @@ class Proofs:
 
     __slots__ = ("_calls",)
 
-    def __init__(self, calls: "CallManager") -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def compute_unsealed_sector_cid(self, proof_type: int, pieces: bytes) -> Cid:

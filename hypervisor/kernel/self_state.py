@@ -1,18 +1,14 @@
 """The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; FIP-0073."""
 
-from typing import TYPE_CHECKING
-
 from hypervisor.address import Address
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.ipld import Ipld
 from hypervisor.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, TokenAmount
 from store.cid import Cid, show
-
-if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
 
 
 class SelfState:
@@ -20,7 +16,7 @@ class SelfState:
 
     __slots__ = ("_calls", "_context", "_ipld")
 
-    def __init__(self, calls: "CallManager", context: InvocationContext, ipld: Ipld) -> None:
+    def __init__(self, calls: Calls, context: InvocationContext, ipld: Ipld) -> None:
         self._calls = calls
         self._context = context
         self._ipld = ipld

@@ -15,7 +15,8 @@ from bridge.receipts import EMPTY_BLOOM, bloom
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent, put_events
-from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message, SignatureType
 from hypervisor.network_versions import network_version
 from hypervisor.opening import learn_actors

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hypervisor.context import MachineContext
+from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
-from hypervisor.rules import FILECOIN
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
 from localnet.ledger.blocks import tipset_key

@@ -13,11 +13,11 @@ from typing import Final
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
+from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.given import whole_number
 from hypervisor.opening import OFFICIAL_EVM
-from hypervisor.rules import FILECOIN
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.ledger.upgrades import Upgrade, Upgrades

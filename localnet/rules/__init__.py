@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.ethereum_block import EthereumBlock
+from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
-from hypervisor.rules import FILECOIN
 
 if TYPE_CHECKING:
     from bridge.addresses import EthAddress

@@ -17,6 +17,7 @@ from bridge.transaction_messages import message_from, signed_message
 from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
+from hypervisor.context import FILECOIN
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
@@ -24,7 +25,6 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.network_versions import network_version
-from hypervisor.rules import FILECOIN
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (

@@ -119,7 +119,7 @@ class Contract:
 
     def _code_limit(self) -> int | None:
         kernel = self._syscalls.kernel
-        usual, limit = self._rules.max_code_size, kernel.machine.block
+        usual, limit = self._rules.max_code_size, kernel.machine.context.block
         if not isinstance(limit, CodeLimit):
             return usual
         if kernel.context.receiver == limit.exempt:

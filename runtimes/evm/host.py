@@ -37,7 +37,7 @@ class FilecoinHost:
         self.inspector = Inspector(syscalls, contract, rules)
         self._memory = 0
         self._tx_context: TxContext | None = None
-        self._tx_context_of = syscalls.kernel.machine
+        self._tx_context_of = syscalls.kernel.machine.context
         self._prev_randao: bytes | None = None
 
     @property
@@ -95,17 +95,18 @@ class FilecoinHost:
 
     def get_tx_context(self) -> TxContext:
         """Block and message."""
-        machine, context = self.syscalls.kernel.calls.machine.context, self.syscalls.kernel.context
-        if self._tx_context is None or machine is not self._tx_context_of:
-            self._tx_context_of = machine
+        kernel = self.syscalls.kernel
+        now = kernel.machine.context
+        if self._tx_context is None or now is not self._tx_context_of:
+            self._tx_context_of = now
             self._tx_context = TxContext(
-                gas_price=machine.base_fee + context.gas_premium,
+                gas_price=now.base_fee + kernel.context.gas_premium,
                 coinbase=ZERO_ADDRESS,
-                number=machine.epoch,
-                timestamp=machine.timestamp,
+                number=now.epoch,
+                timestamp=now.timestamp,
                 gas_limit=self.rules.block_gas_limit,
-                chain_id=machine.chain_id,
-                base_fee=machine.base_fee,
+                chain_id=now.chain_id,
+                base_fee=now.base_fee,
             )
         return self._tx_context
 
@@ -125,7 +126,7 @@ class FilecoinHost:
 
     def get_block_hash(self, number: int) -> bytes:
         """The first 32 bytes of the digest of a recent tipset's CID."""
-        epoch = self.syscalls.kernel.calls.machine.context.epoch
+        epoch = self.syscalls.kernel.machine.context.epoch
         if not max(epoch - _BLOCK_HASHES, 0) <= number < epoch:
             return bytes(32)
         return split_cid(self.syscalls.tipset_cid(number)).digest[:32].ljust(32, b"\0")

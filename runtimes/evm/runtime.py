@@ -34,7 +34,7 @@ class EvmRuntime:
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of the EVM actor; OutOfGas and Fatal propagate."""
-        if kernel.machine.rules == ETHEREUM:
+        if kernel.machine.context.rules == ETHEREUM:
             return self._invoke_ethereum(kernel, params)
         rules = self._rules_of(kernel)
         syscalls = Syscalls(kernel, rules.gas_rate)
@@ -59,7 +59,7 @@ class EvmRuntime:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
     def _rules_of(self, kernel: Kernel) -> Rules:
-        network = kernel.machine.network
+        network = kernel.machine.context.network
         rules = self._rules.get(network.number)
         if rules is None:
             rules = self._rules[network.number] = filecoin_rules(network)

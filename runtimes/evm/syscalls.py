@@ -182,8 +182,9 @@ class Syscalls:
 
     def drawn_beacon(self, tag: int, entropy: bytes) -> bytes:
         """Randomness of the current epoch, bound to a use by tag and entropy."""
-        epoch = self.kernel.machine.epoch
-        if not self.kernel.machine.network.rules.host_draws_randomness:
+        now = self.kernel.machine.context
+        epoch = now.epoch
+        if not now.network.rules.host_draws_randomness:
             return draw(tag, self.beacon(epoch), epoch, entropy)
         with self._paid as kernel:
             return kernel.random.beacon_drawn(tag, epoch, entropy)

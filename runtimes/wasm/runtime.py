@@ -70,7 +70,7 @@ class WasmRuntime:
             module.linked.end(invocation)
 
     def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
-        revision = kernel.machine.network.rules.abi
+        revision = kernel.machine.context.network.rules.abi
         module = self._modules.find(code, revision)
         if module is None:
             try:

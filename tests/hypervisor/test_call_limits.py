@@ -124,7 +124,7 @@ def test_a_future_epochs_randomness_uses_up_only_the_limit_of_the_call() -> None
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, _params: BlockId) -> None:
-        kernel.random.chain(ChainEpoch(kernel.machine.epoch + 1))
+        kernel.random.chain(ChainEpoch(kernel.machine.context.epoch + 1))
 
     child_at = world.actor(child)
 

@@ -98,5 +98,5 @@ def test_events_are_told_when_they_are_emitted_even_if_their_call_fails() -> Non
 
 
 def test_the_watcher_is_an_interceptor() -> None:
-    interceptor: Interceptor = Watcher()
+    interceptor: Interceptor[CallManager] = Watcher()
     assert interceptor.armed

@@ -15,6 +15,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.bundle import ACTOR_NAMES, Manifest
 from hypervisor.call_manager import CallManager
+from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.context import InvocationContext, MachineContext
 from hypervisor.errors import ActorExit, InvalidModule, SyscallError
 from hypervisor.executor import ApplyResult
@@ -23,6 +24,7 @@ from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.calls import Calls
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
@@ -159,7 +161,7 @@ class World:
 
     def calls(self, limit: int = _LIMIT, receiver: ActorID | None = None, nonce: int = 0) -> CallManager:
         """A call manager of a message from `SENDER`, outside any message; `limit` in milligas."""
-        return CallManager(self.machine, GasTracker(limit), SENDER_ID, SENDER, receiver, nonce)
+        return CallManager(self.machine, FILECOIN_CALLS, GasTracker(limit), SENDER_ID, SENDER, receiver, nonce)
 
     def kernel(
         self,
@@ -167,7 +169,7 @@ class World:
         *,
         read_only: bool = False,
         limit: int = _LIMIT,
-        calls: CallManager | None = None,
+        calls: Calls | None = None,
         nonce: int = 0,
         origin: Address = SENDER,
     ) -> Kernel:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import Place
+from devtools.soltest.cheatcodes.console import Console
 from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
+from hypervisor.address import Address
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
-from runtimes.evm.engine import CreateAsk
+from hypervisor.types import ActorID
+from runtimes.evm.engine import Answer, Ask, CreateAsk
 from runtimes.evm.ethereum.calls import EthereumCalls
-
-if TYPE_CHECKING:
-    from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-    from runtimes.evm.ethereum.host import EthereumHost
-
+from runtimes.evm.ethereum.host import EthereumHost
 
 Libraries = Mapping[tuple[str, str], bytes]
 """The addresses of libraries by file and name."""
@@ -67,11 +67,44 @@ class Settings:
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
 
 
+class Cheats(Protocol):
+    """The cheatcodes of one run of tests, as single ones see them: `interceptor.Cheatcodes`."""
+
+    machine: Hypervisor
+    settings: Settings
+    state: State
+    console: Console
+    test: Address | None
+    unused: int
+
+    @property
+    def armed(self) -> bool:
+        """Whether calls between contracts have to be seen."""
+
+    def answer(self, context: Context, data: bytes) -> Answer:
+        """Carry out a cheatcode."""
+
+    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+        """Answer what a frame asks for."""
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Messages inside are no part of the test."""
+
+    def renew(self, calls: CallManager) -> None:
+        """Let contracts see the block and the transaction as they are set."""
+
+    def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
+        """Let contracts see another sender of the message."""
+
+    def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
+        """An actor's Ethereum address."""
+
+
 @dataclass(slots=True)
 class Context:
     """One call of a cheatcode. `depth` is that of the frame that calls, 1 for the test's own."""
 
-    cheats: Cheatcodes
+    cheats: Cheats
     calls: CallManager
     caller: EthAddress
     depth: int
@@ -91,7 +124,7 @@ class Context:
     @property
     def machine(self) -> Hypervisor:
         """The machine."""
-        return self.calls.machine
+        return self.cheats.machine
 
     @property
     def precompiles(self) -> Collection[EthAddress]:

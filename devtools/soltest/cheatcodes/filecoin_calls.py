@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
 from devtools.soltest.cheatcodes.attempts import Around, Attempt, attempt
-from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.context import Cheats, Context
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.ledger import FilecoinLedger
 from devtools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
@@ -32,9 +31,6 @@ from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, CallKind
 from store.cid import CBOR
 
-if TYPE_CHECKING:
-    from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-
 
 def shown(address: bytes) -> str:
     """An address as people read it."""
@@ -47,7 +43,7 @@ def ethereum_address_of(calls: CallManager, actor: ActorID) -> EthAddress:
     return masked_id(actor) if state is None else to_ethereum(actor, state.delegated_address)
 
 
-def send(cheats: Cheatcodes, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
     """A call between actors below the test itself."""
     actor = calls.tree.lookup_id(call.to)
     target = _target(calls, call, actor)
@@ -56,7 +52,7 @@ def send(cheats: Cheatcodes, calls: CallManager, call: Call, proceed: Callable[[
     data = b"" if call.params is None else _calldata(call)
     if target == VM_ADDRESS:
         context = Context(
-            cheats, calls, ethereum_address_of(calls, call.from_), calls.depth, FilecoinLedger(calls.machine), None
+            cheats, calls, ethereum_address_of(calls, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
         )
         return calls.answered(call, _result(cheats.answer(context, data)))
     if target == CONSOLE_ADDRESS:
@@ -94,13 +90,13 @@ def _calldata(call: Call) -> bytes:
 
 
 def _attempted(
-    cheats: Cheatcodes, calls: CallManager, call: Call, target: EthAddress, data: bytes,
+    cheats: Cheats, calls: CallManager, call: Call, target: EthAddress, data: bytes,
     proceed: Callable[[Call], CallResult],
 ) -> CallResult:  # fmt: skip
-    ledger = FilecoinLedger(calls.machine)
+    ledger = FilecoinLedger(cheats.machine)
     kind, caller = _kind_of(call), ethereum_address_of(calls, call.from_)
     if kind is None:
-        target = create_address(caller, nonce_of(calls.machine, Address.id(call.from_)))
+        target = create_address(caller, nonce_of(cheats.machine, Address.id(call.from_)))
     made: list[tuple[Answer, CallResult]] = []
 
     def make(sender: EthAddress | None, code: EthAddress | None) -> Answer:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams
 from devtools.soltest.cheatcodes.attempts import Around, Attempt
+from devtools.soltest.cheatcodes.context import Cheats
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.ledger import EthereumLedger
 from hypervisor.address import Address
@@ -20,9 +19,6 @@ from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
 from runtimes.evm.ethereum import answers, prices
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import DAG_CBOR, RAW
-
-if TYPE_CHECKING:
-    from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 
 
 def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
@@ -43,7 +39,7 @@ def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
     return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second)
 
 
-def around_ask(cheats: Cheatcodes, host: EthereumHost, ask: Ask) -> Around:
+def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
     """What carries the attempt out."""
     accounts, calls = host.accounts, host.calls
 
@@ -81,7 +77,7 @@ def _paid(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
     return True
 
 
-def _give_back(cheats: Cheatcodes, host: EthereumHost) -> None:
+def _give_back(cheats: Cheats, host: EthereumHost) -> None:
     """Give the frame what its call had left when it failed."""
     host.gas.settle()
     host.calls.gas.used -= cheats.unused

@@ -25,7 +25,7 @@ from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, passed
-from devtools.soltest.cheatcodes.ledger import EthereumLedger, ledger_of
+from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
 from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
 from devtools.soltest.cheatcodes.state import (
@@ -107,8 +107,11 @@ class TestExterns:
 class Cheatcodes:
     """The cheatcodes of one run of tests; an interceptor of a machine's calls (`install`).
 
-    `state` is what a test has set; `snapshot` and `restore` copy it, with the block, beside the machine's own.
+    `machine` is the one that they are installed in. `state` is what a test has set; `snapshot` and `restore` copy it,
+    with the block, beside the machine's own.
     """
+
+    machine: Hypervisor
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -123,6 +126,7 @@ class Cheatcodes:
 
     def install(self, machine: Hypervisor) -> None:
         """Stand between the machine's calls, and put code where Solidity looks for it before it calls."""
+        self.machine = machine
         machine.interceptor = self
         machine.externs = TestExterns(machine.externs, machine, self)
         if machine.context.rules == "ethereum":
@@ -176,7 +180,7 @@ class Cheatcodes:
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
             result = self._measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
-            self.unused = 0 if result.exit_code in _RETURNING else calls.exhausted
+            self.unused = 0 if result.exit_code in _RETURNING else calls.rules.exhausted
             return result
         return filecoin_calls.send(self, calls, call, proceed)
 
@@ -352,7 +356,7 @@ class Cheatcodes:
         if isinstance(calls, EthereumCalls):
             calls.surroundings = replace(calls.surroundings, origin=origin)
         else:
-            calls.origin = ledger_of(calls).touch(origin)
+            calls.origin = FilecoinLedger(self.machine).touch(origin)
             calls.origin_address = Address.id(calls.origin)
 
     def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:

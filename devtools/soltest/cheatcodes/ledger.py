@@ -8,14 +8,12 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress, checksummed, to_filecoin
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.address import Protocol as AddressProtocol
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.contract_state import code_of, contract_state, nonce_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.rules import filecoin_rules
 from store.kamt import Kamt
 
@@ -57,11 +55,6 @@ class Ledger(Protocol):
 
     def slots(self, address: EthAddress) -> list[int]:
         """The slots that hold something."""
-
-
-def ledger_of(calls: CallManager) -> Ledger:
-    """The accounts of a message under its rules."""
-    return EthereumLedger(calls.accounts) if isinstance(calls, EthereumCalls) else FilecoinLedger(calls.machine)
 
 
 class EthereumLedger:

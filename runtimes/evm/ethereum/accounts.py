@@ -10,7 +10,7 @@ before the message alone.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eth_hash.auto import keccak
 
@@ -19,6 +19,7 @@ from bridge.evm_state import EvmState
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
+from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
@@ -30,9 +31,6 @@ from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
 from store.kamt import Kamt
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
 NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
@@ -60,7 +58,7 @@ class Accounts:
 
     def __init__(
         self,
-        machine: "Hypervisor",
+        machine: MachineState,
         journal: Journal,
         filecoin_addresses: bool,
         trees: dict[Cid, Kamt] | None = None,

@@ -6,7 +6,7 @@ back. Other actors (the machine's own, accounts of Filecoin's keys) are no part 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eth_hash.auto import keccak
 
@@ -16,6 +16,7 @@ from bridge.evm_state import EvmState
 from bridge.patricia import EMPTY_ROOT, secure_root
 from hypervisor.address import Address
 from hypervisor.journal import Journal
+from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
 from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
@@ -24,9 +25,6 @@ from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, cid_of
 from store.hamt import Hamt
 from store.kamt import Kamt
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
 
 _WORD: Final = 32
 
@@ -53,7 +51,7 @@ def state_root(accounts: Mapping[EthAddress, Account]) -> bytes:
     return secure_root({bytes(address): account.rlp() for address, account in accounts.items()})
 
 
-def install(machine: "Hypervisor", accounts: Mapping[EthAddress, Account]) -> None:
+def install(machine: MachineState, accounts: Mapping[EthAddress, Account]) -> None:
     """Write accounts into a machine's state; none of the addresses may be there yet."""
     tree, store = machine.state_tree, machine.store
     form = Accounts(machine, Journal(), filecoin_addresses=False)
@@ -68,7 +66,7 @@ def install(machine: "Hypervisor", accounts: Mapping[EthAddress, Account]) -> No
     tree.set_init_state(replace(init, address_map=addresses.flush(), next_id=actor))
 
 
-def accounts(machine: "Hypervisor") -> Iterator[tuple[EthAddress, Account]]:
+def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, Account]]:
     """Every account of the machine's flushed state, in the order of the actors' tree."""
     evm_code = machine.manifest.code("evm")
     machine.state_tree.flush()
@@ -78,7 +76,7 @@ def accounts(machine: "Hypervisor") -> Iterator[tuple[EthAddress, Account]]:
             yield address, _account(machine, state, state.code == evm_code)
 
 
-def _contract(machine: "Hypervisor", account: Account) -> EvmState:
+def _contract(machine: MachineState, account: Account) -> EvmState:
     """The account's state as a contract, its blocks put into the store."""
     code, code_hash, storage = EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT
     if account.code:
@@ -92,7 +90,7 @@ def _contract(machine: "Hypervisor", account: Account) -> EvmState:
     return replace(NEW_CONTRACT, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=account.nonce)
 
 
-def _account(machine: "Hypervisor", state: ActorState, is_contract: bool) -> Account:
+def _account(machine: MachineState, state: ActorState, is_contract: bool) -> Account:
     if not is_contract:
         return Account(state.balance, state.nonce)
     contract = EvmState.decode(machine.store.get(state.head))

@@ -5,7 +5,7 @@ Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.addresses import EthAddress, create_address
 from bridge.cbor import byte_string
@@ -20,6 +20,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
 from hypervisor.gas_outputs import GasOutputs
+from hypervisor.machine_state import MachineState
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_CONSTRUCTOR,
@@ -36,10 +37,6 @@ from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal
 from store.cid import RAW
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
-
 
 SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
 
@@ -70,7 +67,7 @@ class Application:
 
     def __init__(
         self,
-        machine: "Hypervisor",
+        machine: MachineState,
         transaction: Transaction,
         sender: EthAddress,
         limits: BlockLimits | None = None,
@@ -346,7 +343,7 @@ def _in_cbor(block: Block | None) -> bytes:
     return byte_string(block.data) if block.codec == RAW else block.data
 
 
-def block_of(machine: "Hypervisor") -> EthereumBlock:
+def block_of(machine: MachineState) -> EthereumBlock:
     """The block's own part of the machine's context; defaults where it has none."""
     block = machine.context.block
     return block if isinstance(block, EthereumBlock) else EthereumBlock()
@@ -362,7 +359,7 @@ def _blob_base_fee(excess: int, fraction: int) -> int:
     return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
 
 
-def block_limits(machine: "Hypervisor") -> BlockLimits:
+def block_limits(machine: MachineState) -> BlockLimits:
     """What a block offers its first transaction."""
     block = block_of(machine)
     fork = fork_named(block.fork)

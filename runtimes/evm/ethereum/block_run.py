@@ -8,7 +8,7 @@ hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eth_hash.auto import keccak
 
@@ -18,14 +18,12 @@ from bridge.ethereum_block import BLOCK_HASHES
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
 from bridge.transactions import LEGACY, SignedTransaction
+from hypervisor.machine_state import MachineState
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of
 from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.validation import BlockLimits, blob_gas
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
 WITHDRAWAL_REQUESTS: Final = EthAddress(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002"))
@@ -80,7 +78,7 @@ class Applied:
 class BlockRun:
     """A block on its way: `start`, then transactions, then `finish`."""
 
-    machine: "Hypervisor"
+    machine: MachineState
     applied: list[Applied] = field(default_factory=list)
     gas_used: int = 0
     blob_gas_used: int = 0

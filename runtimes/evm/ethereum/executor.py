@@ -6,7 +6,7 @@ fees, its gas limit in Ethereum's gas.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT
@@ -21,6 +21,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.journal import Journal
+from hypervisor.machine_state import MachineState
 from hypervisor.message import Message, Receipt
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
@@ -39,9 +40,6 @@ from runtimes.evm.runtime import ETHEREUM
 from store.cid import Cid
 from store.kamt import Kamt
 
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
-
 _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
 
@@ -59,7 +57,7 @@ class InvalidBlock(InvalidInput):
 class EthereumExecutor:
     """Applies transactions to the state tree of a machine whose context is of these rules, else raises InvalidInput."""
 
-    def __init__(self, machine: "Hypervisor") -> None:
+    def __init__(self, machine: MachineState) -> None:
         if machine.context.rules != ETHEREUM:
             raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine

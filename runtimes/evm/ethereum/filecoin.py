@@ -33,7 +33,7 @@ class Door:
 
     def __init__(self, kernel: Kernel) -> None:
         self.syscalls = Syscalls(kernel, DEFAULT_RATE)
-        self.rules = filecoin_rules(kernel.machine.network)
+        self.rules = filecoin_rules(kernel.machine.context.network)
         self.contract = self
 
     def send(
@@ -63,7 +63,7 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
     host.gas.settle()
     try:
         with calls.as_one():  # what the actor did is taken back where its answer cannot be paid for
-            with calls.in_milligas(limit):
+            with calls.rules.in_milligas(calls, limit):
                 door = Door(Kernel(calls, kernel.context))
                 output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # of a host, this
                 door.syscalls.gas.settle()

@@ -6,7 +6,6 @@ parameters paid for like calldata.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bridge.addresses import EthAddress, masked_id
 from bridge.cbor import ParamsError, read_byte_string
@@ -15,14 +14,12 @@ from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.blocks import Block
+from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
 from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.ethereum.validation import InvalidTransaction, Refusal
 from store.cid import CBOR, RAW
-
-if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Entry:
     params: Block | None
 
 
-def transaction_of(machine: "Hypervisor", message: Message) -> tuple[EthAddress, Transaction, Entry | None]:
+def transaction_of(machine: MachineState, message: Message) -> tuple[EthAddress, Transaction, Entry | None]:
     """The sender and the transaction that a message is, and its first call where Ethereum has none like it.
 
     Raises InvalidTransaction for a sender that does not exist.
@@ -62,7 +59,7 @@ def transaction_of(machine: "Hypervisor", message: Message) -> tuple[EthAddress,
     return sender, transaction, entry
 
 
-def _address(machine: "Hypervisor", address: Address) -> EthAddress | None:
+def _address(machine: MachineState, address: Address) -> EthAddress | None:
     known = ethereum_address(address)
     if known is not None:
         return known

@@ -10,14 +10,14 @@ from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Cal
 def context(call: Caller) -> bytes:
     """Epoch, timestamp, base fee, chain ID and network version."""
     # do
-    machine = call.kernel.machine
+    now = call.kernel.machine.context
     # return
     try:
         return NETWORK_CONTEXT.pack(
-            machine.epoch, machine.timestamp, token_amount(machine.base_fee), machine.chain_id, machine.network.number
+            now.epoch, now.timestamp, token_amount(now.base_fee), now.chain_id, now.network.number
         )
     except struct.error:  # a test may choose an epoch and a time that only contracts can see
-        raise Fatal(f"epoch {machine.epoch} at {machine.timestamp} s cannot be told to an actor") from None
+        raise Fatal(f"epoch {now.epoch} at {now.timestamp} s cannot be told to an actor") from None
 
 
 def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:

@@ -6,7 +6,7 @@ from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.world import Setting, World
-from hypervisor.rules import FILECOIN
+from hypervisor.context import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""

@@ -14,7 +14,8 @@ from typing import Any
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
 from hypervisor.types import TokenAmount
 from store.codec import CodecError, decode_strict, encode

@@ -12,7 +12,8 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from hypervisor.address import Address
 from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import Gas, TokenAmount

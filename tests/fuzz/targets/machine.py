@@ -11,7 +11,8 @@ from functools import cache
 from random import Random
 
 from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor, Snapshot
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.state_tree import StateTree
 from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, changed, guest, operation, read, write
 from tests.fuzz.target import MACHINE, Target

@@ -1,0 +1,218 @@
+"""The state that messages are executed on, at an epoch, with what executes them: what ref-fvm calls the machine.
+
+`Hypervisor` (`hypervisor.machine`) opens one and applies messages to it; a message's calls read and change it. It keeps
+writes in a buffer and commits, on `flush`, what the new state root links to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.blocks import ScannedBlocks
+from hypervisor.bundle import Manifest
+from hypervisor.context import MachineContext
+from hypervisor.deep_stack import Stacks
+from hypervisor.errors import BundleError, Fatal
+from hypervisor.externs import DevelopmentExterns, Externs
+from hypervisor.interception import Interceptor
+from hypervisor.migration import migrated
+from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.network_versions import NetworkVersion, versions_passed
+from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
+from hypervisor.proofs import ProofVerifier, RefuseProofs
+from hypervisor.registry import Registry
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.tracing import Flushed, Tracer
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from store.blockstore import NOTHING, BlockNotFound, Store, get_object
+from store.buffered import BufferedStore
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
+from store.codec import CodecError, unlink
+from store.roots import HEAD, INSTALLED
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state to come back to; holds the blocks that are not in the store yet."""
+
+    root: Cid
+    pending: Mapping[Cid, bytes]
+
+
+class MachineState:
+    """A state tree over a store, its context, and the runtimes of its actors."""
+
+    def __init__(
+        self,
+        base: Store,
+        root: Cid,
+        context: MachineContext,
+        *,
+        registry: Callable[[Manifest, BufferedStore], Registry],
+        externs: Externs | None = None,
+        proofs: ProofVerifier | None = None,
+        tracer: Tracer | None = None,
+        actor_debugging: bool = False,
+        pending: Mapping[Cid, bytes] | None = None,
+        installed: tuple[Cid, ...] = (),
+    ) -> None:
+        self.base = base
+        self.store = BufferedStore(base)
+        self._hold(pending or {})
+        self.context = context
+        self.externs: Externs = externs or DevelopmentExterns()
+        self.proofs: ProofVerifier = proofs or RefuseProofs()
+        self.tracer = tracer
+        self.interceptor: Interceptor[Any] | None = None
+        """It is handed the `CallManager` of the message, which stands above this."""
+        self.actor_debugging = actor_debugging
+        self.blocks = ScannedBlocks()
+        self.stacks = Stacks()
+        self.state_tree = StateTree(self.store, root)
+        self.manifest = self._load_manifest()
+        self.registry = registry(self.manifest, self.store)
+        self._installed = installed
+
+    def _load_manifest(self) -> Manifest:
+        system = self.state_tree.get_actor(SYSTEM_ACTOR)
+        if system is None:
+            raise Fatal("the state tree has no system actor (f00)")
+        try:
+            (manifest,) = get_object(self.store, system.head)
+            return Manifest.load(self.store, unlink(manifest))
+        except (CodecError, BlockNotFound, BundleError, TypeError, ValueError) as error:
+            raise Fatal(f"the state of the system actor (f00) names no manifest that can be read: {error}") from error
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def actor(self, address: Address) -> ActorState | None:
+        """The state of the actor behind an address, None if there is none."""
+        actor = self.state_tree.lookup_id(address)
+        return None if actor is None else self.state_tree.get_actor(actor)
+
+    def balance(self, address: Address) -> TokenAmount:
+        """The balance in attoFIL behind an address, 0 if there is no actor."""
+        state = self.actor(address)
+        return TokenAmount(0) if state is None else state.balance
+
+    @property
+    def root(self) -> Cid:
+        """The state root with everything applied so far."""
+        return self.state_tree.flush()
+
+    # --- changing ---------------------------------------------------------------------------------------------
+
+    def flush(self, chain: Iterable[tuple[Cid, bytes]] = (), index: Mapping[bytes, bytes | None] = NOTHING) -> Cid:
+        """Commit the state: the blocks that the new root links, and the root as head, in one durable step.
+
+        A chain around the machine gives blocks of its own (headers, messages, receipts) and changes of its index, which
+        are committed in the same step.
+        """
+        root = self.state_tree.flush()
+        blocks = dict(self.store.reachable(root))
+        blocks.update(chain)
+        if self._installed:  # without those that were taken back
+            self._installed = tuple(code for code in self._installed if self.store.has(code))
+        for cid in (EMPTY_ARRAY_CID, *self._installed):
+            if cid in self.store.pending:
+                blocks[cid] = self.store.pending[cid]
+        self.base.commit(
+            blocks.items(),
+            {
+                HEAD: root,
+                MACHINE: machine_record(self.context),
+                INSTALLED: installed_record(self._installed),
+            },
+            index,
+        )
+        self.store.clear()
+        if self.tracer is not None:
+            self.tracer.event(Flushed(root, len(blocks)))
+        return root
+
+    def advance(
+        self,
+        *,
+        epoch: ChainEpoch | None = None,
+        timestamp: int | None = None,
+        base_fee: TokenAmount | None = None,
+        circulating_supply: TokenAmount | None = None,
+        chain_id: int | None = None,
+        network: NetworkVersion | None = None,
+        block: object | None = None,
+    ) -> None:
+        """Change the context for the messages to come; what is not named stays. Units as in `MachineContext`."""
+        now = self.context
+        self.context = MachineContext(
+            rules=now.rules,
+            epoch=now.epoch if epoch is None else epoch,
+            timestamp=now.timestamp if timestamp is None else timestamp,
+            base_fee=now.base_fee if base_fee is None else base_fee,
+            circulating_supply=now.circulating_supply if circulating_supply is None else circulating_supply,
+            chain_id=now.chain_id if chain_id is None else chain_id,
+            network=network or now.network,
+            block=now.block if block is None else block,
+        )
+
+    def upgrade(
+        self,
+        network: NetworkVersion,
+        manifest: Manifest | None = None,
+        streams: StreamSettings | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Turn the state into one of another network version, and run it by that version's rules from now on.
+
+        `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
+        upgraded to what is `migration.check_migration`'s to say. `streams`: what the reward actor begins with at
+        network version 29, in the place of the network's own values. `progress` is told now and then how many actors
+        were looked at. Raises InvalidInput for actors among which none runs contracts, and for a state that cannot be
+        migrated, with all as it was.
+        """
+        if manifest is not None:
+            learn_actors(self.registry, manifest, self.store)
+            passed = versions_passed(self.context.network.number, network.number)
+            before, epoch = self.state_tree, self.context.epoch
+            root = migrated(before, self.manifest, manifest, passed, epoch, streams, progress)
+            self.state_tree = StateTree(self.store, root)
+            self.manifest = manifest
+        self.advance(network=network)
+
+    # --- going back -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Whatever is applied inside is taken back at the end, the blocks that it wrote included."""
+        mark = self.state_tree.begin()
+        written = len(self.store.pending)
+        try:
+            yield
+        finally:
+            self.state_tree.rollback(mark)
+            self.store.forget_after(written)
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now, to come back to with `restore`."""
+        return Snapshot(self.state_tree.flush(), dict(self.store.pending))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot's state; the context (epoch, base fee) stays as it is."""
+        self.store.clear()
+        self._hold(snapshot.pending)
+        self.state_tree = StateTree(self.store, snapshot.root)
+        self._use(self._load_manifest())
+
+    def _use(self, manifest: Manifest) -> None:
+        """Go on with a manifest's actors."""
+        if manifest.data != self.manifest.data:
+            learn_actors(self.registry, manifest, self.store)
+            self.manifest = manifest
+
+    def _hold(self, pending: Mapping[Cid, bytes]) -> None:
+        self.store.put_many(pending.items())
+        if not self.store.has(EMPTY_ARRAY_CID):  # the state of every new actor: a foreign state need not have it
+            self.store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)

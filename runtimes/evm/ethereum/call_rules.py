@@ -1,0 +1,160 @@
+"""Ethereum's rules of calls: what is at an address, what stands for code, and the two units of gas.
+
+A precompile answers itself, an account without code takes the money, a contract is dispatched to the runtime of its
+code, in Ethereum's gas and at no price of the machine's. A native actor runs on a tracker of its own, in the network's
+milligas: the gas it is given times the exchange rate, and its caller pays what it used, rounded up; a contract that it
+calls gets back to Ethereum's gas the same way.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.gas import DEFAULT_RATE
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.call_rules import FILECOIN_CALLS
+from hypervisor.errors import OutOfGas
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import MAX_MILLIGAS, GasTracker
+from hypervisor.network_versions import LATEST
+from hypervisor.prices import Price, PriceList
+from hypervisor.state_tree import ActorState
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.cid import RAW
+
+FREE: Final = LATEST.prices.successor(
+    "free",
+    storage_per_byte=0,
+    transfer=0,
+    invoke=Price(),
+    return_per_link=0,
+    actor_lookup=0,
+    actor_update=0,
+    actor_create=0,
+    address_lookup=0,
+    address_assignment=0,
+)
+"""What the call manager charges between contracts: the work of the machine costs nothing in Ethereum's gas."""
+
+
+class EthereumCallRules:
+    """See `hypervisor.call_manager.CallRules`; of one transaction.
+
+    While a native actor is at work, looks at actors have their price (`CallManager.charges_access`).
+    """
+
+    def __init__(self, fork: Fork, accounts: Accounts, network_prices: PriceList) -> None:
+        self._fork = fork
+        self._precompiles = fork.precompiles
+        self._accounts = accounts
+        self._network_prices = network_prices
+        self.creation: Call | None = None
+        """The call that makes the contract which it constructs. Else only the init actor may construct one."""
+        self.exhausted = 0
+        """What was left of its gas when the last frame that failed without reverting did so."""
+
+    def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
+        """The actor at an address, which money or a creation brings into being; a precompile's answer."""
+        address, accounts = ethereum_address(call.to), self._accounts
+        if address is None:
+            return FILECOIN_CALLS.resolve(calls, call)
+        name = self._precompiles.get(address)
+        if name is not None:
+            return self._precompile(calls, call, address, name)
+        accounts.touch(address)
+        actor = accounts.find(address)
+        if call is self.creation:
+            actor = accounts.bring_into_being(address) if actor is None else actor
+            accounts.create(actor)
+        elif actor is None:
+            if call.value == 0:
+                return CallResult(ExitCode.OK)  # nobody there, and nobody comes into being (EIP-161)
+            actor = accounts.bring_into_being(address)
+        return actor
+
+    def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        """Run code in the unit that it counts in; an account has none."""
+        code, accounts, is_native = state.code, self._accounts, calls.charges_access
+        if code in accounts.account_codes and call.method == INVOKE_EVM:
+            return CallResult(ExitCode.OK)
+        is_contract = code == accounts.evm_code
+        constructs = is_contract and call.method == METHOD_CONSTRUCTOR
+        if constructs and call is not self.creation and call.from_ != INIT_ACTOR:
+            # as on the network: whoever could do this would run code of their own in the contract's name
+            return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
+        if is_contract and is_native:
+            with self._in_ethereum_gas(calls):
+                return calls.invoke(call, actor, state)
+        if is_contract or is_native:
+            return calls.invoke(call, actor, state)
+        try:
+            with self.in_milligas(calls, calls.gas.available):
+                return calls.invoke(call, actor, state)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+
+    # --- precompiles ------------------------------------------------------------------------------------------
+
+    def _precompile(self, calls: CallManager, call: Call, address: EthAddress, name: str) -> CallResult:
+        """Take the money, run the function; a failure uses up all gas of the call."""
+        if call.value:
+            actor = self._accounts.find(address)
+            calls.transfer(call.from_, self._accounts.bring_into_being(address) if actor is None else actor, call.value)
+        if calls.charges_access:
+            with self._in_ethereum_gas(calls):
+                return self._run_precompile(calls, call, name)
+        return self._run_precompile(calls, call, name)
+
+    def _run_precompile(self, calls: CallManager, call: Call, name: str) -> CallResult:
+        data = call.params.data if call.params else b""
+        try:
+            output = run_precompile(self._fork, name, data, calls.gas)
+        except (PrecompileFailure, OutOfGas) as error:
+            self.exhaust(calls)
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=f"{name}: {error}")
+        return CallResult(ExitCode.OK, Block(RAW, output))
+
+    def exhaust(self, calls: CallManager) -> None:
+        """Use up what is left in the gas frame in force."""
+        self.exhausted = calls.gas.available
+        calls.gas.charge("OnFailure", self.exhausted)
+
+    # --- between the two units --------------------------------------------------------------------------------
+
+    @contextmanager
+    def in_milligas(self, calls: CallManager, given: int) -> Iterator[None]:
+        """What runs inside has `given` gas, on the network's tracker and at its prices; what it uses is rounded up."""
+        gas = GasTracker(min(given * DEFAULT_RATE, MAX_MILLIGAS), tracer=calls.tracer)
+        try:
+            with _counting(calls, gas, self._network_prices, is_native=True):
+                yield
+        finally:
+            calls.gas.charge("OnNativeCall", min(given, -(-gas.used // DEFAULT_RATE)))
+
+    @contextmanager
+    def _in_ethereum_gas(self, calls: CallManager) -> Iterator[None]:
+        """What a native actor calls runs inside with all that is left, in whole Ethereum gas."""
+        gas = GasTracker(calls.gas.available // DEFAULT_RATE, tracer=calls.tracer, per_gas=1)
+        try:
+            with _counting(calls, gas, FREE, is_native=False):
+                yield
+        finally:
+            calls.gas.charge("OnContractCall", gas.used * DEFAULT_RATE)
+
+
+@contextmanager
+def _counting(calls: CallManager, gas: GasTracker, prices: PriceList, is_native: bool) -> Iterator[None]:
+    outer = calls.gas, calls.charges_access, calls.prices
+    calls.gas, calls.charges_access, calls.prices = gas, is_native, prices
+    try:
+        yield
+    finally:
+        calls.gas, calls.charges_access, calls.prices = outer
