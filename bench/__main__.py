@@ -25,7 +25,7 @@ PREFIX = "bench_"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BenchTarget:
     """What a row must reach: at most `limit`, in `unit`; `peer` is what a ratio compares with.
 
     `due` names what the row waits for: until that is there, it is measured and shown, and missing it is no failure.
@@ -40,10 +40,10 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TargetOutcome:
     """A target with what was measured for it."""
 
-    target: Target
+    target: BenchTarget
     row: Row
 
     @property
@@ -85,13 +85,13 @@ def areas() -> list[str]:
     return sorted(name.removeprefix(PREFIX) for name in modules if name.startswith(PREFIX))
 
 
-def targets() -> list[Target]:
+def targets() -> list[BenchTarget]:
     """The rows of targets.toml, in its order."""
     table = tomllib.loads(Path(__file__).with_name("targets.toml").read_text())
-    return [Target(area, **row) for area, rows in table.items() for row in rows]
+    return [BenchTarget(area, **row) for area, rows in table.items() for row in rows]
 
 
-def measure(chosen: list[str]) -> Iterator[Outcome]:
+def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
     """Runs the chosen areas; every target of theirs comes out once, a missing row as one that says so."""
     due = targets()
     for area in chosen:
@@ -103,18 +103,18 @@ def measure(chosen: list[str]) -> Iterator[Outcome]:
                     f"bench_{area} measured '{row.name}', which has no (or no second) target in targets.toml"
                 )
             print(f"{area}: {row.name}", file=sys.stderr)
-            yield Outcome(target, row)
+            yield TargetOutcome(target, row)
         for target in waiting.values():
-            yield Outcome(target, Row(target.name, None, note=f"bench_{area} did not measure it"))
+            yield TargetOutcome(target, Row(target.name, None, note=f"bench_{area} did not measure it"))
     for area in sorted({target.area for target in due} - set(areas())):
         raise LookupError(f"targets.toml names the area '{area}', which has no module bench_{area}")
 
 
-def as_json(outcome: Outcome) -> dict[str, object]:
+def as_json(outcome: TargetOutcome) -> dict[str, object]:
     return asdict(outcome.target) | asdict(outcome.row) | {"met": outcome.met}
 
 
-def show(outcomes: list[Outcome]) -> None:
+def show(outcomes: list[TargetOutcome]) -> None:
     """One line a row; the parts of a row below it."""
     table = Table("area", "row", "measured", "limit", "peer", "")
     for outcome in outcomes:

@@ -22,7 +22,7 @@ from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, ActorID, Gas, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.cid import CBOR, RAW
 
 FRAMES: Final = 20
@@ -87,7 +87,7 @@ class Chains:
     def __init__(self) -> None:
         self.machine = Hypervisor.open()
         self.relay = self.machine.create(self.machine.install(bytes(wat2wasm(RELAY)))).id
-        accounts = {SENDER: Account(10**18)}
+        accounts = {SENDER: AllocAccount(10**18)}
         for place in range(FRAMES + 1):
             last = place == FRAMES
             accounts[_one(place)] = _caller(b"" if last else CALLDATA, CALL, _one(place + 1))
@@ -139,14 +139,14 @@ def _relayed(to: Address, params: bytes = b"") -> bytes:
     return bytes([len(address)]) + address + params
 
 
-def _caller(data: bytes, opcode: int, to: bytes) -> Account:
+def _caller(data: bytes, opcode: int, to: bytes) -> AllocAccount:
     """A contract that makes one call with fixed data, or does nothing without data."""
     size = len(data).to_bytes(2, "big")
     value = "5f" if opcode == CALL else ""
     # CODECOPY the data behind the code to memory; call with it, and with all the gas there is
     call = bytes.fromhex(f"5f5f61{size.hex()}5f{value}73{to.hex()}5a{opcode:02x}00")
     copy = bytes.fromhex(f"61{size.hex()}60") + bytes([7 + len(call)]) + bytes.fromhex("5f39")
-    return Account(0, 1, copy + call + data if data else b"\x00")
+    return AllocAccount(0, 1, copy + call + data if data else b"\x00")
 
 
 _CALL_INPUT: Final = encode_abi(

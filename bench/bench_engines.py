@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from bench.bench_evm import PyEvmCalling
 from bench.bench_node import node
-from bench.peers import Connection, Running, anvil
+from bench.peers import PeerConnection, Running, anvil
 from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from runtimes.evm.ethereum.application import Application
@@ -37,7 +37,7 @@ REVM: Final = "pyrevm is not there"
 
 def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
-    module, fast = pyrevm(), Timed("fast")
+    module, fast = pyrevm(), TimedMachine("fast")
     if module is not None:
         revm = Revm(module, accounts())
         yield from beside_revm(fast, revm)
@@ -53,7 +53,7 @@ def rows() -> Iterator[Row]:
     yield Row("memory of an instance", size, f"the largest of {len(instances)}, behind all workloads")
 
 
-def beside_revm(fast: Timed, revm: Revm) -> Iterator[Row]:
+def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
     """Our time as multiples of revm's."""
     ratios = {work.name: fast.beside(revm, work) for work in compute()}
     told = {name: timed.ratio for name, timed in ratios.items()}
@@ -80,8 +80,8 @@ def beside_anvil() -> Row:
     return Row(name, mean(ratios.values()), "geometric mean of eth_call", ratios)
 
 
-def _with_accounts(running: Running) -> tuple[Running, Connection]:
-    connection = Connection(running.port)
+def _with_accounts(running: Running) -> tuple[Running, PeerConnection]:
+    connection = PeerConnection(running.port)
     for address, account in accounts().items():
         place = f"0x{address.hex()}"
         connection.ask("anvil_setBalance", place, hex(account.balance))
@@ -92,13 +92,13 @@ def _with_accounts(running: Running) -> tuple[Running, Connection]:
     return running, connection
 
 
-def _asked(running: Running, connection: Connection, call: Call) -> float:
+def _asked(running: Running, connection: PeerConnection, call: Call) -> float:
     assert call.to is not None
     fields = {"from": f"0x{SENDER.hex()}", "to": f"0x{call.to.hex()}", "data": f"0x{call.data.hex()}", "gas": _RPC_GAS}
     return seconds(lambda: connection.ask("eth_call", fields, "latest"), clock=running.processor_time)
 
 
-def beside_py_evm(fast: Timed) -> Row:
+def beside_py_evm(fast: TimedMachine) -> Row:
     """Our time as multiples of py-evm's own, on its own state: of the workloads that are one contract's."""
     ratios = {}
     for work in compute():
@@ -131,7 +131,7 @@ class Compared:
         return f"{self.name}: {times}; {self.gas:,} gas"
 
 
-class Timed:
+class TimedMachine:
     """A machine whose transactions' calls are timed."""
 
     def __init__(self, engine: str) -> None:

@@ -35,7 +35,7 @@ from hypervisor.network_versions import LATEST
 from hypervisor.types import EAM_ACTOR, MethodNumber, TokenAmount
 from runtimes.evm import actor
 from runtimes.evm.code import analyse
-from runtimes.evm.contract import Contract
+from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import Frame
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import filecoin_rules
@@ -53,7 +53,7 @@ PEER_CALLER, PEER_CONTRACT = EthAddressBytes(b"\x01" * 20), EthAddressBytes(b"\x
 
 def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
-    counting = Counting()
+    counting = CountingComputation()
     call = seconds(counting.increment, calls=CALLS)
     parts = counting.parts()
     yield Row("warm call of a Solidity contract (increment)", call * 1e6, "one explicit message", parts)
@@ -81,7 +81,7 @@ def state_tests() -> Row:
     return Row(name, ours / theirs, note)
 
 
-class Counting:
+class CountingComputation:
     """The example counter, deployed, and a way to let it count."""
 
     def __init__(self) -> None:
@@ -101,9 +101,9 @@ class Counting:
         """Microseconds of one call by part."""
         loading, running, writing, frame = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
         with (
-            timed(Contract, "_load", loading),
+            timed(EvmContract, "_load", loading),
             timed(actor, "execute", running),
-            timed(Contract, "flush", writing),
+            timed(EvmContract, "flush", writing),
             timed(EvmRuntime, "invoke", frame),
         ):
             whole = seconds(self.increment, calls=CALLS)

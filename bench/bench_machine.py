@@ -68,7 +68,7 @@ def tracer_rows() -> Iterator[Row]:
     there is a tracer, as long as the one of the gas tracker.
     """
     recorder = Recorder()
-    without, recorded = Counting(None), Counting(recorder)
+    without, recorded = EventCounter(None), EventCounter(recorder)
     recorder.events.clear()
     recorded.count()
     looks = len(recorder.events)
@@ -79,7 +79,7 @@ def tracer_rows() -> Iterator[Row]:
     yield Row("what an absent tracer costs a message", looks * one_look() / plain * 100, f"{looks} looks at no tracer")
 
 
-class Counting:
+class EventCounter:
     """A machine with the example counter and an account that calls it."""
 
     def __init__(self, tracer: Tracer | None) -> None:

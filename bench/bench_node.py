@@ -17,7 +17,7 @@ from threading import Event, Thread
 from time import perf_counter, process_time
 
 from bench.data import BUNDLES
-from bench.peers import TRANSFERS, Connection, Costs, Running, anvil, hardhat, titanoboa, transfer
+from bench.peers import TRANSFERS, Costs, PeerConnection, Running, anvil, hardhat, titanoboa, transfer
 from bench.rows import Row, seconds
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
@@ -105,9 +105,9 @@ def waiting_row(folder: Path) -> Row:
     The call is a contract's endless loop, on the EVM runtime; it ends when its gas does, after more than five seconds.
     """
     with node(folder, folder / "looping", "--evm", "py-evm") as running:
-        connection, contract = Connection(running.port), f"0x{bytes(19).hex()}77"
+        connection, contract = PeerConnection(running.port), f"0x{bytes(19).hex()}77"
         connection.ask("anvil_setCode", contract, ENDLESS)
-        calling = Thread(target=lambda: Connection(running.port).answer("eth_call", {"to": contract}, "latest"))
+        calling = Thread(target=lambda: PeerConnection(running.port).answer("eth_call", {"to": contract}, "latest"))
         calling.start()
         time.sleep(0.5)
         worst = [_ninety_ninth(connection) for _ in range(5)]
@@ -122,12 +122,12 @@ def waiting_row_native(folder: Path) -> Row:
     """The same beside the official EVM actor, a native guest that makes no syscall: its loop takes a call's ten billion
     gas in a second or two, and is called again and again."""
     with node(folder, folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official") as running:
-        connection, contract = Connection(running.port), f"0x{bytes(19).hex()}77"
+        connection, contract = PeerConnection(running.port), f"0x{bytes(19).hex()}77"
         connection.ask("anvil_setCode", contract, ENDLESS)
         over = Event()
 
         def call() -> None:
-            calls = Connection(running.port)
+            calls = PeerConnection(running.port)
             while not over.is_set():
                 calls.answer("eth_call", {"to": contract}, "latest")
 
@@ -140,7 +140,7 @@ def waiting_row_native(folder: Path) -> Row:
     return Row(WAITING_NATIVE, min(worst), note="the official EVM actor computes meanwhile")
 
 
-def _ninety_ninth(connection: "Connection") -> float:
+def _ninety_ninth(connection: "PeerConnection") -> float:
     taken = []
     for _ in range(100):
         start = perf_counter()

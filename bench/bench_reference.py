@@ -36,7 +36,7 @@ OFFICIAL_MESSAGE = "a message of the official vectors (network version 18), medi
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ReferencePair:
     """One message: its variant, our microseconds and the reference's."""
 
     name: str
@@ -78,20 +78,20 @@ def sampled() -> Wanted:
     return wanted
 
 
-def measure_messages() -> list[Pair]:
+def measure_messages() -> list[ReferencePair]:
     """The sample on both machines in turns; raises NoReference."""
     pairs = []
     with Reference(BUNDLES, find_vectors([GOLDEN]), f"@{NEWEST}:", MILLISECONDS) as reference:
         for variant in variants(find_vectors([GOLDEN]), BUNDLES, sampled()):
             theirs = reference.microseconds(name_of(variant))
             ours = microseconds(variant, MILLISECONDS)
-            pairs += [Pair(name_of(variant), *both) for both in zip(ours, theirs, strict=True)]
+            pairs += [ReferencePair(name_of(variant), *both) for both in zip(ours, theirs, strict=True)]
     return pairs
 
 
-def message_row(pairs: list[Pair]) -> Row:
+def message_row(pairs: list[ReferencePair]) -> Row:
     """The median ratio; the parts say how it depends on how long the reference takes."""
-    bands: list[tuple[str, Callable[[Pair], bool]]] = [
+    bands: list[tuple[str, Callable[[ReferencePair], bool]]] = [
         ("of those under 20 us at the reference", lambda pair: pair.theirs < 20),
         ("of those of 20 to 100 us", lambda pair: 20 <= pair.theirs < 100),
         ("of those of 100 us to 1 ms", lambda pair: 100 <= pair.theirs < LONG),
@@ -107,7 +107,7 @@ def message_row(pairs: list[Pair]) -> Row:
     return Row(MESSAGE, median(pair.ratio for pair in pairs), note, parts)
 
 
-def worst_row(pairs: list[Pair]) -> Row:
+def worst_row(pairs: list[ReferencePair]) -> Row:
     """The greatest ratio among long messages, and the next ones."""
     long = sorted((pair for pair in pairs if pair.theirs >= LONG), key=lambda pair: -pair.ratio)
     parts = {f"{pair.name}: {pair.ours:.0f} us, reference {pair.theirs:.0f} us": pair.ratio for pair in long[:5]}

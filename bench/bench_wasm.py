@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import wasmtime
 
 from actors.loader import bundle_bytes
-from bench.bench_machine import Counting
+from bench.bench_machine import EventCounter
 from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from hypervisor.bundle import Bundle
@@ -119,12 +119,12 @@ def warm_call() -> Row:
     """A message that lets the example counter count, in microseconds."""
     clock = Clock()
     with clock.watching():
-        watched = Counting(None)
+        watched = EventCounter(None)
         watched.count()
         clock.clear()
         for _ in range(CALLS):
             watched.count()
-    whole = seconds(Counting(None).count, calls=CALLS) * 1e6
+    whole = seconds(EventCounter(None).count, calls=CALLS) * 1e6
     invoke, instances, inside, host = (clock.microseconds(part, CALLS) for part in Clock.PARTS)
     parts = {
         "make and drop the instance": instances,

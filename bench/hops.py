@@ -38,7 +38,7 @@ from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmou
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
-from localnet.rpc.worker import Worker
+from localnet.rpc.worker import ChainWorker
 from store.cid import RAW, cid_of
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -78,7 +78,7 @@ class Way:
         return self.calls - self.epoch_work
 
 
-class Counting:
+class CallCounter:
     """Counts on every thread that starts inside `watching`, while `counted` lasts."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Counting:
         self._depth = 0
 
     @contextmanager
-    def watching(self) -> Iterator[Counting]:
+    def watching(self) -> Iterator[CallCounter]:
         """Let threads that start meanwhile be counted, this one, too."""
         plain = deep_stack._live
 
@@ -148,17 +148,17 @@ def _way(seen: list[tuple[CodeType, int, bool]]) -> Way:
 
 def ways() -> Iterator[tuple[str, Way]]:
     """Each standard way, by its name in hops.toml."""
-    with Counting().watching() as counting:
+    with CallCounter().watching() as counting:
         for rules in ("filecoin", "ethereum"):
             yield from _requests(counting, rules)
         yield "a native message", _native_message(counting)
         yield "a WASM syscall", _syscall(counting)
 
 
-def _requests(counting: Counting, rules: str) -> Iterator[tuple[str, Way]]:
+def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
     """A transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
     with Network(rules=rules) as network:
-        worker = Worker()
+        worker = ChainWorker()
         try:
             dispatcher = Dispatcher(Node(network), worker.run)
             yield f"eth_sendRawTransaction, {rules}", _transaction(counting, network, dispatcher)
@@ -168,7 +168,7 @@ def _requests(counting: Counting, rules: str) -> Iterator[tuple[str, Way]]:
             worker.stop()
 
 
-def _transaction(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
     contract = _deployed(network, STORES)
     requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
     for request in requests[:-1]:  # what is found once is found
@@ -177,7 +177,7 @@ def _transaction(counting: Counting, network: Network, dispatcher: Dispatcher) -
     return counting.count(lambda: _answer(dispatcher, last))
 
 
-def _call(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
     to = f"0x{_deployed(network, EMPTY).hex()}"
     request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
     for _ in range(3):
@@ -185,7 +185,7 @@ def _call(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
     return counting.count(lambda: _answer(dispatcher, request))
 
 
-def _store(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
+def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
     """The part of one of many, beside a message with one."""
     found = []
     for stores in (1, 1 + _MANY):
@@ -197,7 +197,7 @@ def _store(counting: Counting, network: Network, dispatcher: Dispatcher) -> Way:
     return _of_one(*found)
 
 
-def _native_message(counting: Counting) -> Way:
+def _native_message(counting: CallCounter) -> Way:
     """An empty message from one account to another, applied and flushed."""
     with Network() as network:
         machine, (sender, receiver) = network.machine, network.accounts[:2]
@@ -215,13 +215,13 @@ def _native_message(counting: Counting) -> Way:
         return way
 
 
-def _syscall(counting: Counting) -> Way:
+def _syscall(counting: CallCounter) -> Way:
     """One call of gas.available among many."""
     with Hypervisor.open() as machine:
         return _of_one(*(_guest_run(counting, machine, calls) for calls in (1, 1 + _MANY)))
 
 
-def _guest_run(counting: Counting, machine: Hypervisor, calls: int) -> Way:
+def _guest_run(counting: CallCounter, machine: Hypervisor, calls: int) -> Way:
     module = bytes(wat2wasm(_GUEST.format(calls=calls)))
     code = cid_of(module, RAW)
     machine.store.put(code, module)

@@ -22,7 +22,7 @@ from typing import Any
 from bench.data import BUNDLES, PROJECT
 from bench.reference import Reference
 from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import Variant, apply_message, find_vectors, open_vector, read_message
+from devtools.vectors.conformance import VectorVariant, apply_message, find_vectors, open_vector, read_message
 from hypervisor.errors import MessageError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -34,12 +34,12 @@ FEWEST_ROUNDS = 3
 GOLDEN = PROJECT / "tests" / "golden"
 
 
-def name_of(variant: Variant) -> str:
+def name_of(variant: VectorVariant) -> str:
     """The variant as the reference is asked for it."""
     return f"{variant.vector}:{variant.name}"
 
 
-def microseconds(variant: Variant, milliseconds: float = 20) -> list[float]:
+def microseconds(variant: VectorVariant, milliseconds: float = 20) -> list[float]:
     """The least time of each message over rounds that take so long together."""
     messages = [read_message(applied) for applied in variant.messages]
     stacks = variant.machine.stacks
@@ -69,7 +69,7 @@ def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> l
     return times
 
 
-def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[Variant]:
+def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[VectorVariant]:
     """The variants of vectors that are wanted."""
     folder = BundleFolder(bundles)
     for path in files:

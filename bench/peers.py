@@ -33,7 +33,7 @@ EMPTY = (
 NOTHING = "0x448f30a3"
 
 
-class Connection:
+class PeerConnection:
     """A kept connection, as thin as the client of a measurement must be."""
 
     def __init__(self, port: int) -> None:
@@ -137,7 +137,7 @@ class Costs:
     @classmethod
     def of(cls, node: "Running") -> Self:
         """Of a node that mines every transaction at once."""
-        connection = Connection(node.port)
+        connection = PeerConnection(node.port)
         contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
         connection.ask("hardhat_setCode", contract["to"], EMPTY)
         assert connection.ask("eth_call", contract, "latest") == "0x"
@@ -153,7 +153,7 @@ class Costs:
         )
 
 
-def _each(connection: Connection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
+def _each(connection: PeerConnection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
     """Microseconds for one transfer of a hundred that are sent in a way, till the last one has its receipt."""
     sender, best = accounts()[0], float("inf")
     chain_id = int(connection.ask("eth_chainId"), 16)

@@ -45,7 +45,7 @@ _BN254_G2: Final = (
 Case = tuple[str, int, bytes, str]
 
 
-class Guest:
+class PrecompileGuest:
     """The precompiles in WASM."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ def _modexp(base: bytes, exponent: bytes, modulus: bytes) -> bytes:
 
 def main() -> None:
     """Print a row of the table for each case."""
-    guest, fork = Guest(), fork_named("Osaka")
+    guest, fork = PrecompileGuest(), fork_named("Osaka")
     print("| precompile | input | in WASM, us | the host's, us |\n|---|---|---|---|")
     for name, address, data, size in cases():
 

@@ -42,7 +42,7 @@ from devtools.vectors.statetest import (
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, accounts, install, state_root
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.validation import InvalidTransaction
 
@@ -50,7 +50,7 @@ STATE_TESTS = VECTORS / "GeneralStateTests"
 FORK = "Cancun"
 MOST_GAS = 5_000_000
 CASES_A_TEST = 3
-Accounts = Mapping[EthAddress, Account]
+Accounts = Mapping[EthAddress, AllocAccount]
 
 
 class BareCancunState(CancunState):
@@ -66,7 +66,7 @@ def our_machine() -> Hypervisor:
     return base_machine("py-evm")
 
 
-class Pair:
+class PyEvmPair:
     """One transaction on both sides."""
 
     def __init__(
@@ -141,7 +141,7 @@ def _written(state: StateAPI) -> Hash32:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedCase:
     """A case's best times, in seconds."""
 
     name: str
@@ -149,7 +149,7 @@ class Timed:
     theirs: float
 
 
-def time_pair(name: str, pair: Pair, expected: bytes | None = None, rounds: int = 3) -> Timed | None:
+def time_pair(name: str, pair: PyEvmPair, expected: bytes | None = None, rounds: int = 3) -> TimedCase | None:
     """The best of some rounds, the sides in turns; None where one of them does not reach the expected root."""
     ours: list[float] = []
     theirs: list[float] = []
@@ -159,10 +159,10 @@ def time_pair(name: str, pair: Pair, expected: bytes | None = None, rounds: int 
             if expected is not None and root != expected:
                 return None
             times.append(seconds)
-    return Timed(name, min(ours), min(theirs))
+    return TimedCase(name, min(ours), min(theirs))
 
 
-def sampled(step: int) -> Iterator[Timed]:
+def sampled(step: int) -> Iterator[TimedCase]:
     """Cases of every so many files under Cancun, timed: legacy transactions of at most five million gas.
 
     The curve of precompiles 6 to 8 is left out, which py-evm does in Python.
@@ -177,7 +177,7 @@ def sampled(step: int) -> Iterator[Timed]:
                     yield timed
 
 
-def _time_case(name: str, test: Any, case: Case) -> Timed | None:
+def _time_case(name: str, test: Any, case: Case) -> TimedCase | None:
     """None where the case is not to be timed, or py-evm alone cannot run it."""
     transaction = None if case.exception else read_transaction(test["transaction"], case.indexes)
     if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MOST_GAS:
@@ -187,7 +187,9 @@ def _time_case(name: str, test: Any, case: Case) -> Timed | None:
     context = read_context(env, test.get("config", {}), FORK)
     try:
         pre = read_accounts(test["pre"], "pre")
-        return time_pair(name, Pair(pre, context, random, transaction, read_sender(test["transaction"])), case.root)
+        return time_pair(
+            name, PyEvmPair(pre, context, random, transaction, read_sender(test["transaction"])), case.root
+        )
     except (VMError, ValidationError, InvalidTransaction):
         return None
 
@@ -204,7 +206,7 @@ CALL_HEAVY = {
 """500 times in a loop: call a contract and drop the result. Called is one that returns a word, or one that counts."""
 
 
-def call_heavy() -> Iterator[Timed]:
+def call_heavy() -> Iterator[TimedCase]:
     """A transaction of 500 calls for each way to call."""
     block = EthereumBlock(fork=FORK, gas_limit=10**9, filecoin_addresses=False)
     context = MachineContext(
@@ -212,11 +214,11 @@ def call_heavy() -> Iterator[Timed]:
     )
     for name, (caller, callee) in CALL_HEAVY.items():
         pre = {
-            CALLER: Account(code=bytes.fromhex(caller)),
-            CALLEE: Account(code=bytes.fromhex(callee)),
-            SENDER: Account(balance=10**24),
+            CALLER: AllocAccount(code=bytes.fromhex(caller)),
+            CALLEE: AllocAccount(code=bytes.fromhex(callee)),
+            SENDER: AllocAccount(balance=10**24),
         }
-        pair = Pair(pre, context, bytes(32), Transaction(LEGACY, None, 0, CALLER, 0, b"", 10**8, 10, 0), SENDER)
+        pair = PyEvmPair(pre, context, bytes(32), Transaction(LEGACY, None, 0, CALLER, 0, b"", 10**8, 10, 0), SENDER)
         timed = time_pair(name, pair, pair.theirs()[1])
         if timed is None:
             raise RuntimeError(f"{name}: the two sides do not reach one state root")

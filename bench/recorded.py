@@ -38,7 +38,7 @@ class RecordError(ValueError):
 
 
 @dataclass(slots=True)
-class Record:
+class RunRecord:
     """What a run has come to.
 
     `stages`: how many of the `count` inputs got how far, in the order in which an input passes them. `planted_defect`:
@@ -57,7 +57,7 @@ class Record:
     duration_seconds: float = 0.0
 
     @classmethod
-    def read(cls, file: Path) -> Record:
+    def read(cls, file: Path) -> RunRecord:
         """Raises RecordError."""
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def options(description: str | None, count: int) -> argparse.ArgumentParser:
     return parser
 
 
-def finish(record: Record, chosen: argparse.Namespace, started: float) -> int:
+def finish(record: RunRecord, chosen: argparse.Namespace, started: float) -> int:
     """Complete the record (command, commit, duration since `started` by time.monotonic) and write it; the exit code."""
     record.command = shlex.join(["python", "-m", _module(), *_without_record(sys.argv[1:], record)])
     record.commit = _commit()
@@ -126,7 +126,7 @@ def _module() -> str:
     return specification.name.removesuffix(".__main__")
 
 
-def _without_record(arguments: list[str], record: Record) -> list[str]:
+def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
     """The arguments that say what was run, count and seed first, also where they were left to their defaults."""
     parser = argparse.ArgumentParser(add_help=False)
     for name in ("--count", "--seed", "--record"):
@@ -149,7 +149,7 @@ def _commit() -> str:
 def replay(name: str) -> Iterator[str]:
     """Play one per cent of a record again; what is not as it was, in sentences."""
     try:
-        old = Record.read(RECORDS / f"{name}.json")
+        old = RunRecord.read(RECORDS / f"{name}.json")
     except RecordError as error:
         yield str(error)
         return
@@ -164,13 +164,13 @@ def replay(name: str) -> Iterator[str]:
         if not file.exists():
             yield f"`{old.command}` no longer runs: exit code {process.returncode}, no record"
             return
-        new = Record.read(file)
+        new = RunRecord.read(file)
     yield from old.problems()
     yield from new.problems()
     yield from differences(old, new)
 
 
-def replay_command(old: Record, file: Path) -> list[str]:
+def replay_command(old: RunRecord, file: Path) -> list[str]:
     """The command of a record, shortened; with this interpreter."""
     python, *arguments = shlex.split(old.command)
     if python != "python" or "--count" not in arguments:
@@ -179,7 +179,7 @@ def replay_command(old: Record, file: Path) -> list[str]:
     return [sys.executable, *arguments, "--record", str(file)]
 
 
-def differences(old: Record, new: Record) -> Iterator[str]:
+def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
     """Stages that another share of the inputs has passed than before, and defects that are no longer planted."""
     if [*old.stages] != [*new.stages]:
         yield f"the stages were {', '.join(old.stages)}, they are {', '.join(new.stages)}"

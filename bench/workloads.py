@@ -16,7 +16,7 @@ from eth_hash.auto import keccak
 
 from bench.data import PROJECT
 from bridge.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.generator import SENDER
 from tests.differential.scenarios import Artifacts
 from tests.engines.scenes import Batch, Call
@@ -50,15 +50,15 @@ def artifacts() -> Artifacts:
 
 
 @cache
-def accounts() -> dict[EthAddress, Account]:
+def accounts() -> dict[EthAddress, AllocAccount]:
     """The sender, the contracts, and the sender's money of the token."""
     balance = int.from_bytes(keccak(bytes(12) + SENDER + bytes(32)), "big")
     work = _runtime("Work")
     return {
-        SENDER: Account(_RICH),
-        WORK: Account(0, 1, work),
-        OTHER: Account(0, 1, work),
-        TOKEN: Account(0, 1, _runtime("WorkToken"), {balance: _RICH}),
+        SENDER: AllocAccount(_RICH),
+        WORK: AllocAccount(0, 1, work),
+        OTHER: AllocAccount(0, 1, work),
+        TOKEN: AllocAccount(0, 1, _runtime("WorkToken"), {balance: _RICH}),
     }
 
 
@@ -114,6 +114,6 @@ def _runtime(name: str) -> bytes:
     """The code that a creation leaves."""
     creation = Call(None, artifacts().bytecode(name, {}), 0, GAS)
     world = EthereumWorld("fast", RULES)
-    world.begin(Batch(name, RULES, False, {SENDER: Account(_RICH)}, ()))
+    world.begin(Batch(name, RULES, False, {SENDER: AllocAccount(_RICH)}, ()))
     made = world.after(creation, creation.gas_limit)
     return next(account.code for account in made.values() if account.code)

@@ -20,7 +20,7 @@ class ParamsError(ValueError):
     """Parameters or a return value that do not have the shape asked for (exit 21 where an actor reads them)."""
 
 
-class Reader:
+class CborReader:
     """Reads values one after the other; every method raises ParamsError where the next value has another shape."""
 
     def __init__(self, data: bytes) -> None:
@@ -122,7 +122,7 @@ def read_byte_string(data: bytes) -> bytes:
         return data[1:]
     if first == 0x58 and len(data) > 1 and len(data) == data[1] + 2:
         return data[2:]
-    reader = Reader(data)
+    reader = CborReader(data)
     content = reader.byte_string()
     reader.end()
     return content

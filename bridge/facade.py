@@ -1,7 +1,7 @@
 """Built-in actors in Solidity's terms: a function for each method, its calldata and its answer.
 
     function = facade("storageminer")[selector]
-    params = function.params(calldata)          # CBOR for the actor; Refusal carries what a call of it reverts with
+    params = function.params(calldata)          # CBOR for the actor; a FacadeRefusal carries the revert data
     data = function.answer(actor, returned)     # ABI for the contract
 
 Everything is a function of its arguments; who calls whom, with what gas, is `bridge.facade_runtime`. The types are
@@ -54,7 +54,7 @@ ERRORS: Final[Mapping[str, tuple[tuple[Coder, str], ...]]] = MappingProxyType({
 """The errors of the facade, with the types and names of what they carry."""
 
 
-class Refusal(Exception):
+class FacadeRefusal(Exception):
     """A call that ends in a revert; `data` is one of `ERRORS`, encoded."""
 
     def __init__(self, error: str, *values: Any) -> None:
@@ -63,7 +63,7 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FacadeFunction:
     """A method as a function.
 
     `inputs` and `outputs` by name: the fields of a struct (`takes_tuple`, `gives_tuple`), or the one value that stands
@@ -93,19 +93,19 @@ class Function:
         return self.mutability == PAYABLE
 
     def params(self, calldata: bytes) -> bytes:
-        """The actor's parameters in CBOR, nothing where the method takes none. Refusal for calldata not canonical."""
+        """The actor's parameters in CBOR, nothing where the method takes none. Raises FacadeRefusal."""
         try:
             values = read_all(self.arguments, calldata, SELECTOR)
             if not self.inputs and not self.takes_tuple:
                 return b""
             return encode(values if self.takes_tuple else values[0])
         except NotCanonical as error:
-            raise Refusal("BadCalldata", error.at, error.why) from None
+            raise FacadeRefusal("BadCalldata", error.at, error.why) from None
         except (CodecError, MessageError) as error:
-            raise Refusal("BadCalldata", SELECTOR, str(error)) from None
+            raise FacadeRefusal("BadCalldata", SELECTOR, str(error)) from None
 
     def answer(self, actor: ActorID, data: bytes | None) -> bytes:
-        """What a contract gets for the actor's answer (None: it gave none). Refusal for one that does not fit."""
+        """What a contract gets for the actor's answer (None: it gave none). Raises FacadeRefusal."""
         try:
             if data is None:
                 values: Any = []
@@ -114,7 +114,7 @@ class Function:
                 values = found if self.gives_tuple else [found]
             return self.results.write(values)
         except (NotEncodable, CodecError) as error:
-            raise Refusal("BadAnswer", actor, self.method, str(error)) from None
+            raise FacadeRefusal("BadAnswer", actor, self.method, str(error)) from None
 
 
 @cache
@@ -127,7 +127,7 @@ def interface(actor: str) -> ContractInterface | None:
 
 
 @cache
-def facade(actor: str) -> Mapping[bytes, Function]:
+def facade(actor: str) -> Mapping[bytes, FacadeFunction]:
     """The functions of a built-in actor by selector; none of an actor that has no interface."""
     types = SolidityTypes(actor)
     found = {}
@@ -138,7 +138,7 @@ def facade(actor: str) -> Mapping[bytes, Function]:
         outputs, gives_tuple = _parameters(types, terms.answer)
         arguments, results = (sequence([part.coder for _, part in parts]) for parts in (inputs, outputs))
         selector = bytes(keccak((name + arguments.name).encode())[:SELECTOR])
-        found[selector] = Function(
+        found[selector] = FacadeFunction(
             actor, name, method.number, method.mutability, inputs, outputs, selector, arguments, results,
             takes_tuple, gives_tuple,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.cbor import ParamsError, byte_string
-from bridge.facade import SELECTOR, Function, Refusal, facade
+from bridge.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import calldata_of
 from hypervisor.blocks import Block
@@ -64,16 +64,18 @@ class FacadeRuntime:
             return self._behind.invoke(kernel, code, params)
         try:
             if function is None:
-                raise Refusal("UnknownFunction", kernel.context.receiver, calldata[:SELECTOR].ljust(SELECTOR, b"\0"))
+                raise FacadeRefusal(
+                    "UnknownFunction", kernel.context.receiver, calldata[:SELECTOR].ljust(SELECTOR, b"\0")
+                )
             return self._translated(kernel, code, function, calldata)
-        except Refusal as refusal:
+        except FacadeRefusal as refusal:
             return _reverted(kernel, refusal)
 
-    def _translated(self, kernel: Kernel, code: Cid, function: Function, calldata: bytes) -> Outcome:
+    def _translated(self, kernel: Kernel, code: Cid, function: FacadeFunction, calldata: bytes) -> Outcome:
         # check
         receiver = kernel.context.receiver
         if kernel.context.value and not function.payable:
-            raise Refusal("NotPayable", receiver, function.selector)
+            raise FacadeRefusal("NotPayable", receiver, function.selector)
         # charge
         kernel.gas.charge("OnFacade", PRICE_PER_BYTE * len(calldata))
         # do
@@ -87,9 +89,9 @@ class FacadeRuntime:
             return Outcome(ExitCode.SYS_MISSING_RETURN, message=outcome.message)
         if outcome.exit_code != ExitCode.OK:
             data = b"" if block is None else block.data
-            raise Refusal("ActorError", receiver, function.method, outcome.exit_code, data)
+            raise FacadeRefusal("ActorError", receiver, function.method, outcome.exit_code, data)
         if block is not None and block.codec not in (CBOR, DAG_CBOR):
-            raise Refusal("BadAnswer", receiver, function.method, f"codec 0x{block.codec:x}")
+            raise FacadeRefusal("BadAnswer", receiver, function.method, f"codec 0x{block.codec:x}")
         answer = function.answer(receiver, None if block is None else block.data)
         # return
         kernel.gas.charge("OnFacade", PRICE_PER_BYTE * len(answer))
@@ -104,14 +106,14 @@ def _calldata(block: Block | None) -> bytes:
         return b""
 
 
-def _block(kernel: Kernel, answer: bytes, function: Function) -> BlockId:
+def _block(kernel: Kernel, answer: bytes, function: FacadeFunction) -> BlockId:
     try:
         return kernel.ipld.create(CBOR, byte_string(answer))
     except SyscallError as error:  # the ABI's words make it larger than a block may be
-        raise Refusal("BadAnswer", kernel.context.receiver, function.method, str(error)) from None
+        raise FacadeRefusal("BadAnswer", kernel.context.receiver, function.method, str(error)) from None
 
 
-def _reverted(kernel: Kernel, refusal: Refusal) -> Outcome:
+def _reverted(kernel: Kernel, refusal: FacadeRefusal) -> Outcome:
     try:
         block = kernel.ipld.create(CBOR, byte_string(refusal.data))
     except SyscallError:  # an exit with so much data that it cannot be handed on within an error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
-from bridge.cbor import ParamsError, Reader, byte_string, read_byte_string
+from bridge.cbor import CborReader, ParamsError, byte_string, read_byte_string
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import MessageError
 from hypervisor.types import ActorID, TokenAmount
@@ -36,7 +36,7 @@ class ConstructorParams:
     @classmethod
     def decode(cls, data: bytes) -> "ConstructorParams":
         """The inverse of `encode`; ParamsError."""
-        reader = Reader(data)
+        reader = CborReader(data)
         reader.array(2)
         params = cls(EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH)), reader.byte_string())
         reader.end()
@@ -59,7 +59,7 @@ class DelegateCallParams:
     @classmethod
     def decode(cls, data: bytes) -> "DelegateCallParams":
         """The inverse of `encode`; ParamsError."""
-        reader = Reader(data)
+        reader = CborReader(data)
         reader.array(4)
         code, calldata = reader.link(), reader.byte_string()
         caller = EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH))
@@ -110,7 +110,7 @@ class CreateReturn:
     @classmethod
     def decode(cls, data: bytes) -> "CreateReturn":
         """The inverse of `encode`; ParamsError."""
-        reader = Reader(data)
+        reader = CborReader(data)
         reader.array(3)
         answer = cls(
             ActorID(reader.unsigned()),
@@ -168,8 +168,8 @@ def _word(key: bytes) -> int:
     return int.from_bytes(key, "big")
 
 
-def _one_item(data: bytes, read: Callable[[Reader], int]) -> int:
-    reader = Reader(data)
+def _one_item(data: bytes, read: Callable[[CborReader], int]) -> int:
+    reader = CborReader(data)
     reader.array(1)
     item = read(reader)
     reader.end()

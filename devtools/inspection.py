@@ -31,18 +31,18 @@ from store.cid import Cid, show
 from store.codec import kind_of, unlink
 from store.layouts import Layout
 from store.paths import load
-from store.recorder import Recorder
+from store.recorder import RecordingBlockstore
 from store.schema import Schema, SchemaError
 from store.schema.types import Advanced, Link, List, Map, Term, Type
 from store.varint import VarintError, read_uvarint, write_uvarint
 
 
-class NothingThere(HypervisorError):
+class NothingAtPath(HypervisorError):
     """A path that leads to nothing; the text says at which step, and what there is instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StatePlace:
     """A value that a path led to: its type, and the schema that the type is from.
 
     A map or a list that is spread over blocks is not read yet: then `layout` is its name and `value` its root's CID.
@@ -54,7 +54,7 @@ class Place:
     layout: str | None = None
 
 
-class Inspector:
+class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged.
 
     `interfaces` knows the interface of users' actors by their code CID, where there is one.
@@ -63,7 +63,7 @@ class Inspector:
     def __init__(
         self, store: Blockstore, root: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
     ) -> None:
-        self._store = Recorder(store)
+        self._store = RecordingBlockstore(store)
         self._interfaces = interfaces
         self._tree = StateTree(self._store, root)
         system = StateTree(store, root).get_actor(SYSTEM_ACTOR)  # for names alone, so no part of a proof
@@ -75,7 +75,7 @@ class Inspector:
     def look(self, path: str, most: int = 100) -> Any:
         """What is at a path, ready for JSON; of maps and lists that are spread over blocks `most` entries at most.
 
-        Raises NothingThere, InvalidInput.
+        Raises NothingAtPath, InvalidInput.
         """
         steps = [step for step in path.split("/") if step]
         if not steps:
@@ -86,14 +86,14 @@ class Inspector:
         if steps[1] != "state":
             fields = self._describe(actor, state)
             if steps[1] not in fields or len(steps) > 2:
-                raise NothingThere(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
+                raise NothingAtPath(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
             return fields[steps[1]]
         place = self._state(state)
         for number, step in enumerate(steps[2:], 3):
             try:
                 place = self._enter(place, step)
-            except NothingThere as error:
-                raise NothingThere(f"{'/'.join(steps[: number - 1])}: {error}") from None
+            except NothingAtPath as error:
+                raise NothingAtPath(f"{'/'.join(steps[: number - 1])}: {error}") from None
         return self._shown(self._behind(place), most)
 
     def proof(self) -> list[tuple[Cid, bytes]]:
@@ -113,7 +113,7 @@ class Inspector:
         actor = self._tree.lookup_id(address)
         state = None if actor is None else self._tree.get_actor(actor)
         if actor is None or state is None:
-            raise NothingThere(f"there is no actor {text}")
+            raise NothingAtPath(f"there is no actor {text}")
         return actor, state
 
     def _type(self, code: Cid) -> str:
@@ -131,7 +131,7 @@ class Inspector:
         }
 
     def interface(self, actor: str) -> Interface | None:
-        """What is known of an actor's methods. Raises NothingThere, InvalidInput."""
+        """What is known of an actor's methods. Raises NothingAtPath, InvalidInput."""
         _, state = self._actor(actor)
         name = self._manifest and self._manifest.name_of(state.code)
         return Interface.built_in(name) if name else self._interfaces(state.code)
@@ -143,22 +143,22 @@ class Inspector:
         interface = self._interfaces(code)
         return None if interface is None else interface.schema
 
-    def _state(self, actor: ActorState) -> Place:
+    def _state(self, actor: ActorState) -> StatePlace:
         data = load(self._store, actor.head)
         schema = self._schema(actor.code)
         if schema is None:
-            return Place(_plain(), ANY, data)
+            return StatePlace(_plain(), ANY, data)
         version = None if self._manifest is None else actors_version(self._manifest)
         for layout in state_types(schema, version):
             try:
-                return Place(schema, layout, schema.read(layout, data))
+                return StatePlace(schema, layout, schema.read(layout, data))
             except SchemaError:  # another version's layout
                 continue
-        return Place(_plain(), ANY, data)
+        return StatePlace(_plain(), ANY, data)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def _behind(self, place: Place) -> Place:
+    def _behind(self, place: StatePlace) -> StatePlace:
         """What a link leads to, if the place is one; a layout's root stays unread."""
         if place.layout is not None or kind_of(place.value) != "link":
             return place
@@ -167,32 +167,32 @@ class Inspector:
         cid = unlink(place.value)
         layout = _layout(place.schema.type_of(expected))
         if layout is not None:
-            return Place(place.schema, expected, cid, layout)
-        return Place(place.schema, expected, place.schema.read(expected, load(self._store, cid)))
+            return StatePlace(place.schema, expected, cid, layout)
+        return StatePlace(place.schema, expected, place.schema.read(expected, load(self._store, cid)))
 
-    def _enter(self, place: Place, step: str) -> Place:
+    def _enter(self, place: StatePlace, step: str) -> StatePlace:
         place = self._behind(place)
         kind = place.schema.type_of(place.term)
         if place.layout is not None:
             assert isinstance(kind, Map | List)
             found, value = Layout(place.layout).get(self._store, place.value, _key_from_text(place.schema, kind, step))
             if not found:
-                raise NothingThere(f"there is no entry {step}")
+                raise NothingAtPath(f"there is no entry {step}")
             return _entry(place.schema, kind, value)
         value = place.value
         if isinstance(value, dict):
             if step not in value:
-                raise NothingThere(f"there is no '{step}', only {_names(value)}")
-            return Place(place.schema, term_below(place.schema, place.term, step), value[step])
+                raise NothingAtPath(f"there is no '{step}', only {_names(value)}")
+            return StatePlace(place.schema, term_below(place.schema, place.term, step), value[step])
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
-                raise NothingThere(f"there is no entry {step} in a list of {len(value)}")
-            return Place(place.schema, term_below(place.schema, place.term, step), value[int(step)])
-        raise NothingThere(f"there is no '{step}' in {_article(kind_of(value))}")
+                raise NothingAtPath(f"there is no entry {step} in a list of {len(value)}")
+            return StatePlace(place.schema, term_below(place.schema, place.term, step), value[int(step)])
+        raise NothingAtPath(f"there is no '{step}' in {_article(kind_of(value))}")
 
     # --- values -----------------------------------------------------------------------------------------------
 
-    def _shown(self, place: Place, most: int) -> Any:
+    def _shown(self, place: StatePlace, most: int) -> Any:
         if place.layout is None:
             return as_json(place.schema, place.term, place.value)
         kind = place.schema.type_of(place.term)
@@ -227,11 +227,11 @@ def _layout(kind: Type) -> str | None:
     return kind.advanced if isinstance(kind, List) else None
 
 
-def _entry(schema: Schema, kind: Map | List, value: Any) -> Place:
+def _entry(schema: Schema, kind: Map | List, value: Any) -> StatePlace:
     """An entry of a layout, by the type of its values."""
     if isinstance(kind.value, str):
         value = schema.read(kind.value, value)
-    return Place(schema, kind.value, value)
+    return StatePlace(schema, kind.value, value)
 
 
 # --- keys and values by the names of their types ----------------------------------------------------------------------

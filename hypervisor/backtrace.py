@@ -28,7 +28,7 @@ _NO_DATA: Final = (b"", encode(b""))
 """What a contract returns that reverts without data: no block, or a byte string of none."""
 
 
-class Frame(NamedTuple):
+class BacktraceFrame(NamedTuple):
     """An actor's exit with another code than 0. `returned` is the block that it gave its caller.
 
     `is_plain` if the message says no more than the exit code, as EVM contracts' messages do.
@@ -50,7 +50,7 @@ class Backtrace:
     __slots__ = ("cause", "frames")
 
     def __init__(self) -> None:
-        self.frames: list[Frame] = []
+        self.frames: list[BacktraceFrame] = []
         self.cause = ""
 
     @property
@@ -75,14 +75,14 @@ class Backtrace:
         self.clear()
         self.cause = words
 
-    def push_frame(self, frame: Frame) -> None:
+    def push_frame(self, frame: BacktraceFrame) -> None:
         """Add an exit, on top of its own last call's failure where that explains it; else the backtrace begins anew."""
         if not self._explains(frame):
             self.clear()
         if not self.is_empty or not (frame.is_plain or not frame.message or frame.code == ExitCode.SYS_OUT_OF_GAS):
             self.frames.append(frame)
 
-    def _explains(self, frame: Frame) -> bool:
+    def _explains(self, frame: BacktraceFrame) -> bool:
         if frame.code in _OWN_FAULTS:
             return False
         if frame.code == ExitCode.SYS_OUT_OF_GAS:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from hypervisor.access import AccessTracker
 from hypervisor.address import Address
-from hypervisor.backtrace import Backtrace, Frame
+from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
@@ -153,7 +153,9 @@ class CallManager:
         else:
             self.rollback(mark)
             returned = b"" if result.block is None else result.block.data
-            self.backtrace.push_frame(Frame(call.to, result.exit_code, result.message, returned, result.is_plain))
+            self.backtrace.push_frame(
+                BacktraceFrame(call.to, result.exit_code, result.message, returned, result.is_plain)
+            )
         return result
 
     def _with_limits(self, call: Call) -> CallResult:

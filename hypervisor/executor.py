@@ -66,7 +66,7 @@ class _Sender:
     state: ActorState
 
 
-class _Refused(Exception):
+class _PreflightFailure(Exception):
     """A preflight check failed."""
 
     def __init__(self, code: ExitCode, message: str, penalty: int) -> None:
@@ -110,7 +110,7 @@ class Executor:
         inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
         try:
             sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
-        except _Refused as refused:
+        except _PreflightFailure as refused:
             penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
             return ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
         result = self._execute(message, sender, inclusion)
@@ -123,7 +123,7 @@ class Executor:
     def _implicit_sender(self, message: Message) -> ActorID:
         sender = self._machine.state_tree.lookup_id(message.from_)
         if sender is None:
-            raise _Refused(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", 0)
+            raise _PreflightFailure(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", 0)
         return sender
 
     def _preflight(self, message: Message, inclusion: int) -> ActorID:
@@ -132,20 +132,20 @@ class Executor:
         needed = -(-inclusion // MILLIGAS_PER_GAS)
         if needed > message.gas_limit:
             text = f"gas limit {message.gas_limit} does not cover the inclusion of the message: {needed}"
-            raise _Refused(ExitCode.SYS_OUT_OF_GAS, text, base_fee * needed)
+            raise _PreflightFailure(ExitCode.SYS_OUT_OF_GAS, text, base_fee * needed)
         penalty = base_fee * message.gas_limit
         sender = self._valid_sender(message, penalty)
         state = sender.state
         if message.nonce != state.nonce:
             text = f"nonce {message.nonce} of {message.from_} is not the next one, {state.nonce}"
-            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+            raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         if state.nonce == _LAST_NONCE:
             text = f"{message.from_} has used all its nonces"
-            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+            raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         cost = message.gas_fee_cap * message.gas_limit
         if state.balance < cost:
             text = f"{message.from_} has {state.balance} attoFIL, and gas may cost {cost}"
-            raise _Refused(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
+            raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         left = TokenAmount(state.balance - cost)
         paid = ActorState(state.code, state.head, state.nonce + 1, left, state.delegated_address)
         self._machine.state_tree.set_actor(sender.id, paid)
@@ -156,7 +156,7 @@ class Executor:
         sender = tree.lookup_id(message.from_)
         state = None if sender is None else tree.get_actor(sender)
         if sender is None or state is None:
-            raise _Refused(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
+            raise _PreflightFailure(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
         name = manifest.name_of(state.code)
         if name in ("account", "ethaccount"):
             return _Sender(sender, state)
@@ -164,7 +164,7 @@ class Executor:
         if name == "placeholder" and state.nonce == 0 and delegated is not None and is_eth_namespace(delegated):
             # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
             return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
-        raise _Refused(
+        raise _PreflightFailure(
             ExitCode.SYS_SENDER_INVALID, f"{message.from_} is not an account that may send messages", penalty
         )
 

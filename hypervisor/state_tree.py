@@ -18,7 +18,7 @@ from hypervisor.errors import Fatal
 from hypervisor.leb128 import encode_uleb128
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
-from store.blockstore import BlockNotFound, Blockstore, NodeError, get_object, put_object
+from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_object, put_object
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.codec import LINK_TAG, CodecError, link, unlink
 from store.hamt import Hamt
@@ -29,7 +29,7 @@ HAMT_BIT_WIDTH = 5
 NODES_HELD = 1 << 13
 """Nodes that a flushed tree holds decoded; of a large state some 20 KB each. Beyond that it lets go of all."""
 
-_MALFORMED = (BlockNotFound, NodeError, CodecError, TypeError, ValueError)
+_MALFORMED = (BlockNotFound, TreeNodeError, CodecError, TypeError, ValueError)
 """What reading a state raises that is not as the machine writes it; a failing disk is another matter, and raised."""
 
 

@@ -36,7 +36,7 @@ from localnet.chain import admission
 from localnet.chain.clock import ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
-from localnet.fork.forking import Fork
+from localnet.fork.forking import ForkSource
 from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
@@ -80,7 +80,7 @@ class Network(ByHand):
         chain_id: int | None = None,
         bare: bool = False,
         beginning: Beginning = NOTHING_MORE,
-        fork: Fork | None = None,
+        fork: ForkSource | None = None,
         streams: StreamSettings | None = None,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
@@ -133,7 +133,7 @@ class Network(ByHand):
 
         Raises the errors of `Network`; NodeError where the node does not answer.
         """
-        return cls(path, fork=Fork(url, epoch), **options)
+        return cls(path, fork=ForkSource(url, epoch), **options)
 
     # --- facts ------------------------------------------------------------------------------------------------
 

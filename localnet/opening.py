@@ -23,7 +23,7 @@ from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.streams import begin_streams, has_streams
-from localnet.fork.forking import Fork, open_fork
+from localnet.fork.forking import ForkSource, open_fork
 from localnet.ledger.genesis import (
     LARGEST_CHAIN_ID,
     NOTHING_MORE,
@@ -37,7 +37,7 @@ from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.miners.datacap import grant_on
 from localnet.preinstalled import preinstall
-from localnet.rules import Rules, rules_named, rules_of
+from localnet.rules import NetworkRules, rules_named, rules_of
 from localnet.state.controls import set_balance
 from store.blockstore import Store
 
@@ -57,7 +57,7 @@ class Opening:
     bare: bool = False
     rules: str | None = None
     hardfork: str = ""
-    fork: Fork | None = None
+    fork: ForkSource | None = None
     streams: StreamSettings | None = None
     funded: bool = False
     """Whether this balance is asked for, or this number of accounts (`counted`)."""
@@ -177,7 +177,7 @@ class Opening:
                 f"accounts: leave their number out, {OTHER_FOLDER}"
             )
 
-    def _recorded_rules(self, record: NetworkRecord) -> Rules:
+    def _recorded_rules(self, record: NetworkRecord) -> NetworkRules:
         """A folder's rules; InvalidInput if others are asked for."""
         if self.rules not in (None, record.rules):
             raise InvalidInput(

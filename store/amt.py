@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from store.blockstore import Blockstore, NodeError
+from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
 from store.nodes import child_cid, link_bytes, load_value
@@ -20,11 +20,11 @@ MAX_BIT_WIDTH: Final = 18
 DEFAULT_BIT_WIDTH: Final = 3
 
 
-class AmtError(NodeError):
+class AmtError(TreeNodeError):
     """A block that is no AMT root or node."""
 
 
-class _Node:
+class _AmtNode:
     """A decoded node: slot to value at height 0, slot to loaded node or link (CBORTag) above."""
 
     __slots__ = ("cid", "slots")
@@ -52,7 +52,7 @@ class Amt:
             self._bit_width = DEFAULT_BIT_WIDTH if bit_width is None else bit_width
             if not 1 <= self._bit_width <= MAX_BIT_WIDTH:
                 raise ValueError(f"bit width {bit_width} is not between 1 and {MAX_BIT_WIDTH}")
-            self._height, self.count, self._root = 0, 0, _Node({}, None)
+            self._height, self.count, self._root = 0, 0, _AmtNode({}, None)
         else:
             self._open(load_value(store, root, AmtError), bit_width)
 
@@ -76,7 +76,7 @@ class Amt:
         _check_index(index)
         width = self._bit_width
         while index >> (width * (self._height + 1)):
-            self._root = _Node({0: self._root} if self._root.slots else {}, None)
+            self._root = _AmtNode({0: self._root} if self._root.slots else {}, None)
             self._height += 1
         node = self._root
         mask = (1 << width) - 1
@@ -86,7 +86,7 @@ class Amt:
             if slot in node.slots:
                 node = self._child(node, slot, height - 1)
             else:
-                node.slots[slot] = node = _Node({}, None)
+                node.slots[slot] = node = _AmtNode({}, None)
         node.cid = None
         slot = index & mask
         self.count += slot not in node.slots
@@ -115,7 +115,7 @@ class Amt:
         """Write the changed nodes to the store, children first; returns the root."""
         if self._cid is not None:
             return self._cid
-        written: list[tuple[_Node, Cid, bytes]] = []
+        written: list[tuple[_AmtNode, Cid, bytes]] = []
         head = b"\x84" + encode(self._bit_width) + encode(self._height) + encode(self.count)
         data = head + self._encode(self._root, self._height, written)
         cid = cid_of(data)
@@ -154,7 +154,7 @@ class Amt:
         slot = index & mask
         return slot in node.slots, node.slots.get(slot)
 
-    def _delete(self, node: _Node, height: int, index: int) -> bool:
+    def _delete(self, node: _AmtNode, height: int, index: int) -> bool:
         slot = index >> (self._bit_width * height) & ((1 << self._bit_width) - 1)
         if slot not in node.slots:
             return False
@@ -169,7 +169,7 @@ class Amt:
         node.cid = None
         return True
 
-    def _walk(self, node: _Node, height: int, base: int) -> Iterator[tuple[int, Any]]:
+    def _walk(self, node: _AmtNode, height: int, base: int) -> Iterator[tuple[int, Any]]:
         for slot in sorted(node.slots):
             pointer = node.slots[slot]
             index = base + (slot << (self._bit_width * height))
@@ -177,23 +177,23 @@ class Amt:
                 yield index, pointer
             else:
                 # Nodes met for the first time are not kept: a walk over a large array stays small.
-                child = pointer if type(pointer) is _Node else self._load(pointer, height - 1)
+                child = pointer if type(pointer) is _AmtNode else self._load(pointer, height - 1)
                 yield from self._walk(child, height - 1, index)
 
-    def _child(self, node: _Node, slot: int, height: int) -> _Node:
+    def _child(self, node: _AmtNode, slot: int, height: int) -> _AmtNode:
         pointer = node.slots[slot]
-        if type(pointer) is not _Node:
+        if type(pointer) is not _AmtNode:
             pointer = node.slots[slot] = self._load(pointer, height)
         return pointer
 
-    def _load(self, pointer: Any, height: int) -> _Node:
+    def _load(self, pointer: Any, height: int) -> _AmtNode:
         cid = child_cid(pointer, AmtError)
         node = self._node(load_value(self._store, cid, AmtError), height, cid)
         if not node.slots:
             raise AmtError("an empty node below the root")
         return node
 
-    def _node(self, value: Any, height: int, cid: Cid | None) -> _Node:
+    def _node(self, value: Any, height: int, cid: Cid | None) -> _AmtNode:
         if (
             type(value) is not list
             or len(value) != 3
@@ -214,15 +214,15 @@ class Amt:
         if height:
             for pointer in held:
                 child_cid(pointer, AmtError)
-        return _Node(dict(zip(_set_bits(bitmap), held, strict=True)), cid)
+        return _AmtNode(dict(zip(_set_bits(bitmap), held, strict=True)), cid)
 
-    def _encode(self, node: _Node, height: int, written: list[tuple[_Node, Cid, bytes]]) -> bytes:
+    def _encode(self, node: _AmtNode, height: int, written: list[tuple[_AmtNode, Cid, bytes]]) -> bytes:
         bitmap = 0
         items: list[bytes] = []
         for slot in sorted(node.slots):
             bitmap |= 1 << slot
             pointer = node.slots[slot]
-            if height and type(pointer) is _Node:
+            if height and type(pointer) is _AmtNode:
                 items.append(link_bytes(self._encode_child(pointer, height - 1, written)))
             else:
                 items.append(encode(pointer))
@@ -231,7 +231,7 @@ class Amt:
         lists = body + b"\x80" if height else b"\x80" + body
         return b"\x83" + bytes_head(length) + bitmap.to_bytes(length, "little") + lists
 
-    def _encode_child(self, node: _Node, height: int, written: list[tuple[_Node, Cid, bytes]]) -> Cid:
+    def _encode_child(self, node: _AmtNode, height: int, written: list[tuple[_AmtNode, Cid, bytes]]) -> Cid:
         if node.cid is None:
             data = self._encode(node, height, written)
             cid = cid_of(data)

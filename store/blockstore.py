@@ -4,7 +4,7 @@
     ├── BlockNotFound     no block under this CID
     ├── StoreCorrupt      stored bytes that cannot be what they claim
     │   ├── BlockCorrupt  a block without the hash of its CID
-    │   └── NodeError     a block that is no node of the collection read (HamtError, AmtError, KamtError)
+    │   └── TreeNodeError a block that is no node of the collection read (HamtError, AmtError, KamtError)
     ├── StoreFormatError  a folder of another program, format or version
     ├── StoreLocked       another process writes to the folder
     ├── StoreReadOnly     a write where only reading is possible: a store opened for reading, a read-only disk
@@ -62,7 +62,7 @@ class BlockCorrupt(StoreCorrupt):
         return f"block {_text(self.cid)} is damaged: what is stored under this CID does not have its hash"
 
 
-class NodeError(StoreCorrupt):
+class TreeNodeError(StoreCorrupt):
     """A block is not a node of the collection that was to be read from it."""
 
 

@@ -24,7 +24,7 @@ BATCH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectionResult:
     """What a collection came to: blocks kept and dropped, bytes of the folder before and after."""
 
     kept: int
@@ -33,7 +33,7 @@ class Collected:
     size_after: int
 
 
-class Collector:
+class GarbageCollector:
     """A collection in steps: `step` until nothing is left, then `finish`; or `run`, which does both."""
 
     def __init__(self, store: RocksStore, roots: Callable[[], Roots] = Roots, batch: int = BATCH) -> None:
@@ -73,16 +73,16 @@ class Collector:
             raise
         return True
 
-    def finish(self) -> Collected:
+    def finish(self) -> CollectionResult:
         """Forget the marks, and let RocksDB return the space of what was dropped."""
         last = self._collection
         self._store.end_collection()
         self._store.compact()
-        return Collected(last.kept, last.dropped, self._size, self._store.size())
+        return CollectionResult(last.kept, last.dropped, self._size, self._store.size())
 
     def run(
         self, progress: Callable[[Collection], None] | None = None, seconds: float | None = None
-    ) -> Collected | None:
+    ) -> CollectionResult | None:
         """Step to the end and finish; None if the time is over before the end."""
         until = None if seconds is None else monotonic() + seconds
         while self.step():

@@ -13,7 +13,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
 
-from store.blockstore import Blockstore, NodeError
+from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, encode
 from store.links import Revised
@@ -35,11 +35,11 @@ BUCKET_SIZE: Final = 3
 _key_of = itemgetter(0)
 
 
-class HamtError(NodeError):
+class HamtError(TreeNodeError):
     """A block that is no HAMT node, or a tree deeper than the hash of a key allows."""
 
 
-class _Node:
+class _HamtNode:
     """A decoded node. A pointer is a bucket (list of [key, value] lists), a loaded node, or an encoded link (bytes)."""
 
     __slots__ = ("bitfield", "changed", "cid", "parts", "pointers")
@@ -54,7 +54,7 @@ class _Node:
         self.changed = cid is None
 
 
-_Written = tuple[_Node, Cid, bytes, list[Any]]
+_Written = tuple[_HamtNode, Cid, bytes, list[Any]]
 """A node, its block, and its pointers encoded."""
 
 
@@ -69,7 +69,7 @@ class Hamt:
         self._store = store
         self._bit_width = bit_width
         self._levels = path_levels(bit_width)
-        self._root = _Node(0, [], [], None) if root is None else self._load(root, is_root=True)
+        self._root = _HamtNode(0, [], [], None) if root is None else self._load(root, is_root=True)
         self.held = 0
         """Nodes below the root that were read or made so far."""
 
@@ -126,10 +126,10 @@ class Hamt:
                     if entry[0] == key:
                         return entry
                 return None
-            node = pointer if type(pointer) is _Node else self._child(node, index)
+            node = pointer if type(pointer) is _HamtNode else self._child(node, index)
         raise self._too_deep()
 
-    def _insert(self, node: _Node, level: int, path: int, key: bytes, value: Any) -> None:
+    def _insert(self, node: _HamtNode, level: int, path: int, key: bytes, value: Any) -> None:
         for shift, mask in self._levels[level:]:
             level += 1
             bit = 1 << (path >> shift & mask)
@@ -145,19 +145,19 @@ class Hamt:
                 if not _put(pointer, key, value):
                     node.pointers[index] = self._split(pointer, level, path, key, value)
                 return
-            node = pointer if type(pointer) is _Node else self._child(node, index)
+            node = pointer if type(pointer) is _HamtNode else self._child(node, index)
         raise self._too_deep()
 
-    def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _Node:
+    def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _HamtNode:
         """A node one level deeper with the entries of a full bucket and a new one."""
-        node = _Node(0, [], [], None)
+        node = _HamtNode(0, [], [], None)
         self.held += 1
         for old_key, old_value in bucket:
             self._insert(node, level, _path(old_key), old_key, old_value)
         self._insert(node, level, path, key, value)
         return node
 
-    def _delete(self, node: _Node, level: int, path: int, key: bytes) -> bool:
+    def _delete(self, node: _HamtNode, level: int, path: int, key: bytes) -> bool:
         if level == len(self._levels):
             raise self._too_deep()
         shift, mask = self._levels[level]
@@ -174,14 +174,14 @@ class Hamt:
                 node.bitfield ^= bit
                 del node.pointers[index], node.parts[index]
         else:
-            child = pointer if type(pointer) is _Node else self._child(node, index)
+            child = pointer if type(pointer) is _HamtNode else self._child(node, index)
             if not self._delete(child, level + 1, path, key):
                 return False
             node.pointers[index], node.parts[index] = _folded(child), None
         node.changed = True
         return True
 
-    def _walk(self, node: _Node, level: int) -> Iterator[tuple[bytes, Any]]:
+    def _walk(self, node: _HamtNode, level: int) -> Iterator[tuple[bytes, Any]]:
         if level == len(self._levels):
             raise self._too_deep()
         for pointer in node.pointers:
@@ -190,10 +190,10 @@ class Hamt:
                     yield entry[0], entry[1]
             else:
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
-                child = pointer if type(pointer) is _Node else self._load(linked(pointer))
+                child = pointer if type(pointer) is _HamtNode else self._load(linked(pointer))
                 yield from self._walk(child, level + 1)
 
-    def _rewrite(self, node: _Node, level: int, change: Callable[[bytes, Any], Any | None]) -> Cid:
+    def _rewrite(self, node: _HamtNode, level: int, change: Callable[[bytes, Any], Any | None]) -> Cid:
         if level == len(self._levels):
             raise self._too_deep()
         if node.cid is None or node.changed:
@@ -211,7 +211,7 @@ class Hamt:
                 if parts[index] is None:
                     parts[index] = _bucket_bytes(pointer)
             else:
-                child = pointer if type(pointer) is _Node else self._load(linked(pointer))
+                child = pointer if type(pointer) is _HamtNode else self._load(linked(pointer))
                 cid = self._rewrite(child, level + 1, change)
                 if cid != child.cid:
                     same, parts[index] = False, link_bytes(cid)
@@ -222,16 +222,16 @@ class Hamt:
         self._store.put(cid, data)
         return cid
 
-    def _child(self, node: _Node, index: int) -> _Node:
+    def _child(self, node: _HamtNode, index: int) -> _HamtNode:
         child = node.pointers[index] = self._load(linked(node.pointers[index]))
         self.held += 1
         return child
 
-    def _load(self, cid: Cid, is_root: bool = False) -> _Node:
+    def _load(self, cid: Cid, is_root: bool = False) -> _HamtNode:
         data = self._store.get(cid)
         links = read_link_node(data, self._bit_width, HamtError)
         if links is not None:
-            return _Node(links[0], [*links[1]], [*links[1]], cid)
+            return _HamtNode(links[0], [*links[1]], [*links[1]], cid)
         bitfield, pointers = read_bitfield_node(decode_node(cid, data, HamtError), self._bit_width, HamtError)
         if not pointers and not is_root:
             raise HamtError("an empty node below the root")
@@ -241,16 +241,16 @@ class Hamt:
                 _check_bucket(pointer)
             else:
                 pointers[index] = parts[index] = link_bytes(child_cid(pointer, HamtError))
-        return _Node(bitfield, pointers, parts, cid)
+        return _HamtNode(bitfield, pointers, parts, cid)
 
-    def _encode(self, node: _Node, written: list[_Written]) -> Cid:
+    def _encode(self, node: _HamtNode, written: list[_Written]) -> Cid:
         if not node.changed and node.cid is not None:
             return node.cid
         parts, fresh = node.parts.copy(), []  # a copy: should the store fail, the node is as it was
         for index, part in enumerate(parts):
             if part is None:
                 pointer = node.pointers[index]
-                is_node = type(pointer) is _Node
+                is_node = type(pointer) is _HamtNode
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
                 fresh.append(parts[index])
         data = Revised.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
@@ -300,7 +300,7 @@ def _remove(bucket: list[Any], key: bytes) -> bool:
     return False
 
 
-def _folded(child: _Node) -> _Node | list[Any]:
+def _folded(child: _HamtNode) -> _HamtNode | list[Any]:
     """What stands in the parent for a child that lost an entry: a bucket, where all that is left fits into one."""
     if not child.pointers:
         raise HamtError("a node below the root lost its last entry: it held too few")

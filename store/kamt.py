@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from store.blockstore import Blockstore, NodeError
+from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
 from store.links import Revised
@@ -30,11 +30,11 @@ _LONGEST: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 _Entry = tuple[int, int]
 
 
-class KamtError(NodeError):
+class KamtError(TreeNodeError):
     """A block that is no KAMT node, or nodes that do not fit together."""
 
 
-class _Node:
+class _KamtNode:
     """A decoded node. A pointer is an entry (key, value) or a link."""
 
     __slots__ = ("bitfield", "changed", "cid", "parts", "pointers")
@@ -61,13 +61,13 @@ class _Link:
 
     __slots__ = ("length", "path", "target")
 
-    def __init__(self, length: int, path: int, target: _Node | Cid) -> None:
+    def __init__(self, length: int, path: int, target: _KamtNode | Cid) -> None:
         self.length = length
         self.path = path
         self.target = target
 
 
-_Written = tuple[_Node, Cid, bytes, list[bytes | None]]
+_Written = tuple[_KamtNode, Cid, bytes, list[bytes | None]]
 """A node with the block that it becomes, and its pointers as they stand in it."""
 
 
@@ -80,7 +80,7 @@ class Kamt:
     def __init__(self, store: Blockstore, root: Cid | None = None) -> None:
         """Open the tree at `root`, or start an empty one. Raises KamtError, BlockNotFound."""
         self._store = store
-        self._root = _Node(0, [], None) if root is None else self._load(root, 0)
+        self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
     @property
     def is_empty(self) -> bool:
@@ -106,7 +106,7 @@ class Kamt:
             if pointer.length and _bits(slot, start, pointer.length) != pointer.path:
                 return 0
             target = pointer.target
-            node = target if type(target) is _Node else self._child(pointer, start)
+            node = target if type(target) is _KamtNode else self._child(pointer, start)
 
     def set(self, slot: int, value: int) -> None:
         """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
@@ -155,9 +155,9 @@ class Kamt:
                 node.pointers[index] = _split(pointer, (key, value), start - pointer.length)
                 return
             target = pointer.target
-            node = target if type(target) is _Node else self._child(pointer, start)
+            node = target if type(target) is _KamtNode else self._child(pointer, start)
 
-    def _delete(self, node: _Node, start: int, key: int) -> bool:
+    def _delete(self, node: _KamtNode, start: int, key: int) -> bool:
         shift, bit = _step(key, start)
         if not node.bitfield & bit:
             return False
@@ -183,7 +183,7 @@ class Kamt:
             node.touch(index)
         return True
 
-    def _walk(self, node: _Node, start: int) -> Iterator[_Entry]:
+    def _walk(self, node: _KamtNode, start: int) -> Iterator[_Entry]:
         for pointer in node.pointers:
             if type(pointer) is tuple:
                 yield pointer
@@ -192,24 +192,24 @@ class Kamt:
                 after = start + BIT_WIDTH + pointer.length
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
                 target = pointer.target
-                child = target if isinstance(target, _Node) else self._load(target, after)
+                child = target if isinstance(target, _KamtNode) else self._load(target, after)
                 yield from self._walk(child, after)
 
-    def _child(self, pointer: _Link, start: int) -> _Node:
+    def _child(self, pointer: _Link, start: int) -> _KamtNode:
         target = pointer.target
-        if not isinstance(target, _Node):
+        if not isinstance(target, _KamtNode):
             target = pointer.target = self._load(target, start)
         return target
 
-    def _load(self, cid: Cid, start: int) -> _Node:
+    def _load(self, cid: Cid, start: int) -> _KamtNode:
         """The node whose slots are chosen by the path bits from `start` on."""
         taken = min(BIT_WIDTH, PATH_BITS - start)
         bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
         if start and not pointers:
             raise KamtError("an empty node below the root")
-        return _Node(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
+        return _KamtNode(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
-    def _encode(self, node: _Node, written: list[_Written]) -> Cid:
+    def _encode(self, node: _KamtNode, written: list[_Written]) -> Cid:
         if not node.changed and node.cid is not None:
             return node.cid
         # Nothing of the node changes here: should the store fail, all is to be written again.
@@ -236,7 +236,7 @@ class Kamt:
             return _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
         assert type(pointer) is _Link
         target = pointer.target
-        cid = self._encode(target, written) if isinstance(target, _Node) else target
+        cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
         return b"\xa1\x61l\x83" + link_bytes(cid) + encode(pointer.length) + _path_bytes(pointer)
 
 
@@ -253,9 +253,9 @@ def _bits(key: int, end: int, length: int) -> int:
     return key >> (PATH_BITS - end) & ((1 << length) - 1)
 
 
-def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_bit: int) -> _Node:
+def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_bit: int) -> _KamtNode:
     pointers = [first, second] if first_bit < second_bit else [second, first]
-    return _Node(first_bit | second_bit, pointers, None)
+    return _KamtNode(first_bit | second_bit, pointers, None)
 
 
 def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
@@ -280,7 +280,7 @@ def _split(link: _Link, new: _Entry, start: int) -> _Link:
     return _Link(head, link.path >> (link.length - head), node)
 
 
-def _folded(link: _Link, child: _Node) -> _Entry | _Link:
+def _folded(link: _Link, child: _KamtNode) -> _Entry | _Link:
     """What stands in the parent for a child that lost an entry: its last pointer, where only one is left."""
     if not child.pointers:
         raise KamtError("a node below the root lost its last entry: it held too few")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cbor2 import CBORTag
 
-from store.blockstore import Blockstore, NodeError
+from store.blockstore import Blockstore, TreeNodeError
 from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, codec_of, show
 from store.codec import LINK_HEAD, LINK_TAG, CodecError, array_head, bytes_head, decode, encode, link, unlink
 
@@ -44,12 +44,12 @@ def path_levels(bit_width: int) -> tuple[tuple[int, int], ...]:
     return tuple(levels)
 
 
-def load_value(store: Blockstore, cid: Cid, error: type[NodeError]) -> Any:
+def load_value(store: Blockstore, cid: Cid, error: type[TreeNodeError]) -> Any:
     """The decoded block; `error` if it is not CBOR, BlockNotFound if it is missing."""
     return decode_node(cid, store.get(cid), error)
 
 
-def decode_node(cid: Cid, data: bytes, error: type[NodeError]) -> Any:
+def decode_node(cid: Cid, data: bytes, error: type[TreeNodeError]) -> Any:
     """A block's value; `error`, naming the block, if it is not CBOR."""
     try:
         return decode(data)
@@ -57,7 +57,7 @@ def decode_node(cid: Cid, data: bytes, error: type[NodeError]) -> Any:
         raise error(f"node {show(cid)}: {problem}") from None
 
 
-def child_cid(pointer: Any, error: type[NodeError]) -> Cid:
+def child_cid(pointer: Any, error: type[TreeNodeError]) -> Cid:
     """The CID of a child node; `error` unless the pointer is a link to a DAG-CBOR block."""
     raw = pointer.value if type(pointer) is CBORTag and pointer.tag == LINK_TAG else None
     if type(raw) is bytes and len(raw) == _TAGGED_LENGTH and raw.startswith(_USUAL_LINK):
@@ -90,7 +90,7 @@ def bitfield_bytes(bitfield: int) -> bytes:
     return bytes_head(length) + bitfield.to_bytes(length, "big")
 
 
-def read_bitfield_node(value: Any, bit_width: int, error: type[NodeError]) -> tuple[int, list[Any]]:
+def read_bitfield_node(value: Any, bit_width: int, error: type[TreeNodeError]) -> tuple[int, list[Any]]:
     """Bitfield and pointers of a decoded HAMT or KAMT node; `error` unless they fit each other and the width."""
     if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not list:
         raise error("a node is an array of a bitfield and its pointers")
@@ -121,7 +121,7 @@ def _links(count: int) -> Struct:
     return Struct(f"{len(LINK_START)}s{LINK_LENGTH - len(LINK_START)}s" * count)
 
 
-def read_link_node(data: bytes, bit_width: int, error: type[NodeError]) -> tuple[int, list[bytes]] | None:
+def read_link_node(data: bytes, bit_width: int, error: type[TreeNodeError]) -> tuple[int, list[bytes]] | None:
     """Bitfield and encoded links of a node of nothing but links, without a decoder; None for any other block.
 
     Raises `error` as `read_bitfield_node`.
@@ -187,7 +187,7 @@ _LONGER: Final = {
 """The least number that needs 1, 2, 4 or 8 bytes after its first one, by that one."""
 
 
-def _bitfield(raw: bytes, count: int, bit_width: int, error: type[NodeError]) -> int:
+def _bitfield(raw: bytes, count: int, bit_width: int, error: type[TreeNodeError]) -> int:
     bitfield = int.from_bytes(raw, "big")
     if raw[:1] == b"\x00" or bitfield >> (1 << bit_width):
         raise error(f"bitfield {raw.hex()[:80]} is not a trimmed field of {1 << bit_width} slots")

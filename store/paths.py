@@ -20,7 +20,7 @@ from store.cid import Cid, has_digest, show
 from store.codec import CodecError, decode, kind_of, unlink
 from store.layouts import Layout, LayoutError
 from store.memory import MemoryStore
-from store.recorder import Recorder
+from store.recorder import RecordingBlockstore
 
 
 class PathError(ValueError):
@@ -44,7 +44,7 @@ class ProofError(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One step: into the data model (`layout` None, `key` the text), or into a layout by key."""
 
     key: str | bytes | int
@@ -56,7 +56,7 @@ class Step:
         return f"{self.layout}:{'0x' + self.key.hex() if isinstance(self.key, bytes) else self.key}"
 
     @classmethod
-    def parse(cls, text: str) -> Step:
+    def parse(cls, text: str) -> PathStep:
         """A step from its text; `~1` stands for a slash and `~0` for a tilde in a name. PathError."""
         name, sign, key = text.partition(":")
         if not sign or not name.rstrip("0123456789").isupper():
@@ -72,18 +72,18 @@ class Step:
 class Path:
     """A sequence of steps."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PathStep, ...] = ()
 
     def __str__(self) -> str:
         return "/".join(str(step) for step in self.steps)
 
-    def __truediv__(self, step: Step) -> Path:
+    def __truediv__(self, step: PathStep) -> Path:
         return Path((*self.steps, step))
 
     @classmethod
     def parse(cls, text: str) -> Path:
         """A path from its text; slashes at the ends and doubled ones are nothing. PathError."""
-        return cls(tuple(Step.parse(part) for part in text.split("/") if part))
+        return cls(tuple(PathStep.parse(part) for part in text.split("/") if part))
 
 
 def resolve(store: Blockstore, root: Cid, path: Path) -> Any:
@@ -111,7 +111,7 @@ def prove(store: Blockstore, root: Cid, path: Path) -> list[tuple[Cid, bytes]]:
 
     What a link at the end of the path leads to is not among them. Raises as `resolve` does, but for PathAbsent.
     """
-    recorder = Recorder(store)
+    recorder = RecordingBlockstore(store)
     with suppress(PathAbsent):
         resolve(recorder, root, path)
     return recorder.take()
@@ -128,7 +128,7 @@ def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
         if not has_digest(cid, data):
             raise ProofError(f"the proof's block {show(cid)} does not have that hash")
         proof.put(cid, data)
-    recorder = Recorder(proof)
+    recorder = RecordingBlockstore(proof)
     absent = None
     try:
         value = resolve(recorder, root, path)
@@ -154,7 +154,7 @@ def load(store: Blockstore, cid: Cid) -> Any:
         raise StoreCorrupt(f"block {show(cid)}: {error}") from None
 
 
-def _take(store: Blockstore, at: Cid, value: Any, step: Step) -> tuple[bool, Any]:
+def _take(store: Blockstore, at: Cid, value: Any, step: PathStep) -> tuple[bool, Any]:
     """Whether there is something one step further, and what."""
     if step.layout is not None:
         assert not isinstance(step.key, str)

@@ -8,7 +8,7 @@ from store.blockstore import Blockstore
 from store.cid import Cid
 
 
-class Recorder:
+class RecordingBlockstore:
     """A read-only view of a store; each block is remembered when it is read for the first time."""
 
     def __init__(self, store: Blockstore) -> None:

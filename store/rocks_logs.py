@@ -19,7 +19,7 @@ HEADER: Final = 7
 NOTHING, FULL, FIRST, MIDDLE, LAST = range(5)
 
 
-class Piece(NamedTuple):
+class LogFragment(NamedTuple):
     """A piece: where it starts, its kind, and where the next one starts if its length is right."""
 
     start: int
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     end: int
 
 
-def pieces(log: bytes) -> Iterator[Piece]:
+def pieces(log: bytes) -> Iterator[LogFragment]:
     """The pieces of a log, in order, as their lengths say; the last one may reach beyond the end."""
     at = 0
     while at + HEADER <= len(log):
@@ -37,7 +37,7 @@ def pieces(log: bytes) -> Iterator[Piece]:
         if room < HEADER or kind == length == 0:  # the rest of the block is not used
             at += room
             continue
-        yield Piece(at, kind, at + HEADER + length)
+        yield LogFragment(at, kind, at + HEADER + length)
         at += HEADER + length
 
 

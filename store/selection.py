@@ -15,7 +15,7 @@ from store.cid import RAW, Cid, codec_of
 from store.codec import kind_of, unlink
 from store.layouts import Layout
 from store.paths import load
-from store.recorder import Recorder
+from store.recorder import RecordingBlockstore
 from store.selectors import (
     All,
     AnyOf,
@@ -50,7 +50,7 @@ def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NOD
 
     Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError, and a layout's NodeError.
     """
-    return _Walk(store, most, once=False).walk(_Node.of_block(store, root), selector)
+    return _SelectorWalk(store, most, once=False).walk(_SelectedNode.of_block(store, root), selector)
 
 
 def covered(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[tuple[Cid, bytes]]:
@@ -58,15 +58,15 @@ def covered(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NO
 
     A link that the same selector has followed before is not followed again. Raises as `select` does.
     """
-    recorder = Recorder(store)
-    walk = _Walk(recorder, most, once=True)
-    for _ in walk.walk(_Node.of_block(recorder, root), selector):
+    recorder = RecordingBlockstore(store)
+    walk = _SelectorWalk(recorder, most, once=True)
+    for _ in walk.walk(_SelectedNode.of_block(recorder, root), selector):
         yield from recorder.take()
     yield from recorder.take()
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class _SelectedNode:
     """A node: a value, the block that it is the root of (if it is), the layout that it was opened as (if it was)."""
 
     value: Any
@@ -78,13 +78,13 @@ class _Node:
         return cls(store.get(cid) if codec_of(cid) == RAW else load(store, cid), cid)
 
 
-class _Walk:
+class _SelectorWalk:
     def __init__(self, store: Blockstore, most: int, once: bool) -> None:
         self._store = store
         self._left = most
         self._followed: set[tuple[Cid, Selector]] | None = set() if once else None
 
-    def walk(self, node: _Node, selector: Selector) -> Iterator[Visit]:
+    def walk(self, node: _SelectedNode, selector: Selector) -> Iterator[Visit]:
         path: list[Segment] = []
         node, selector = self._opened(node, selector)
         yield self._visit(node, selector, path)
@@ -102,7 +102,7 @@ class _Walk:
             yield self._visit(node, selector, path)
             todo.append(self._children(node, selector))
 
-    def _visit(self, node: _Node, selector: Selector, path: list[Segment]) -> Visit:
+    def _visit(self, node: _SelectedNode, selector: Selector, path: list[Segment]) -> Visit:
         self._left -= 1
         if self._left < 0:
             raise SelectorError("the walk visits more nodes than it may")
@@ -115,19 +115,19 @@ class _Walk:
                 value = node.value
         return Visit(tuple(path), value, matcher is not None, None if matcher is None else matcher.label)
 
-    def _opened(self, node: _Node, selector: Selector) -> tuple[_Node, Selector]:
+    def _opened(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:
         """The node as the layout that the selector says it is."""
         current = selector.current if isinstance(selector, Recursive) else selector
         if not isinstance(current, InterpretAs):
             return node, selector
         if node.block is None:
             raise SelectorError(f"{current.layout} begins at a block, and this is none")
-        opened = _Node(None, node.block, Layout(current.layout))
+        opened = _SelectedNode(None, node.block, Layout(current.layout))
         if isinstance(selector, Recursive):
             return opened, Recursive(selector.sequence, current.next, selector.depth, selector.stop_at)
         return opened, current.next
 
-    def _children(self, node: _Node, selector: Selector) -> Iterator[tuple[Segment, _Node, Selector]]:
+    def _children(self, node: _SelectedNode, selector: Selector) -> Iterator[tuple[Segment, _SelectedNode, Selector]]:
         interests = _interests(selector)
         entries = self._entries(node) if interests is None else self._chosen(node, interests)
         for segment, value in entries:
@@ -135,19 +135,19 @@ class _Walk:
             if below is None:
                 continue
             if kind_of(value) != "link":
-                yield segment, _Node(value), below
+                yield segment, _SelectedNode(value), below
                 continue
             cid = unlink(value)
             if self._followed is not None:
                 if (cid, below) in self._followed:
                     continue
                 self._followed.add((cid, below))
-            yield segment, _Node.of_block(self._store, cid), below
+            yield segment, _SelectedNode.of_block(self._store, cid), below
 
-    def _is_list(self, node: _Node) -> bool:
+    def _is_list(self, node: _SelectedNode) -> bool:
         return type(node.value) is list if node.layout is None else node.layout.is_list
 
-    def _entries(self, node: _Node) -> Iterator[tuple[Segment, Any]]:
+    def _entries(self, node: _SelectedNode) -> Iterator[tuple[Segment, Any]]:
         if node.layout is not None:
             assert node.block is not None
             for key, value in node.layout.items(self._store, node.block):
@@ -157,7 +157,7 @@ class _Walk:
         elif type(node.value) is dict:
             yield from node.value.items()
 
-    def _chosen(self, node: _Node, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
+    def _chosen(self, node: _SelectedNode, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
         for interest in interests:
             if isinstance(interest, str):
                 yield from self._named(node, interest)
@@ -169,7 +169,7 @@ class _Walk:
                 for index in range(interest.start, min(interest.stop, len(node.value))):
                     yield index, node.value[index]
 
-    def _named(self, node: _Node, name: str) -> Iterator[tuple[Segment, Any]]:
+    def _named(self, node: _SelectedNode, name: str) -> Iterator[tuple[Segment, Any]]:
         if node.layout is not None:
             assert node.block is not None
             try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.addresses import EthAddress, from_delegated, masked_id
-from bridge.cbor import ParamsError, Reader
+from bridge.cbor import CborReader, ParamsError
 from bridge.events import Log, entries_to_log
 from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
@@ -262,7 +262,7 @@ class _Fold:
         if actor is None or exec4 is None:
             return
         try:
-            reader = Reader(exec4.start.params)
+            reader = CborReader(exec4.start.params)
             reader.array(3)
             reader.link(), reader.byte_string()
             self._names[actor] = EthAddress(reader.byte_string())
@@ -307,7 +307,7 @@ def _init_code(creation: CallNode) -> bytes:
     start = creation.start
     if start.method == CREATE_EXTERNAL_METHOD:
         return _payload(start.params_codec, start.params)
-    reader = Reader(start.params)
+    reader = CborReader(start.params)
     reader.array(2)
     return reader.byte_string()
 

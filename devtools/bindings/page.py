@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.exported_methods import INTERFACES, NONPAYABLE
-from bridge.facade import Function, facade
+from bridge.facade import FacadeFunction, facade
 from bridge.facade_types import AbiType
 
 PATH: Final = Path("docs/bridge.md")
@@ -25,7 +25,7 @@ def _table() -> str:
     return "| function | method | selector | answers |\n|---|---|---|---|\n" + "".join(rows)
 
 
-def _row(function: Function) -> str:
+def _row(function: FacadeFunction) -> str:
     mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
     call = f"{INTERFACES[function.actor]}.{function.name}({_listed(function.inputs)}){mutability}"
     answers = f"`{_listed(function.outputs)}`" if function.outputs else ""

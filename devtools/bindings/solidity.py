@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bridge.actor_schemas import methods
 from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
-from bridge.facade import ERRORS, Function, facade
+from bridge.facade import ERRORS, FacadeFunction, facade
 from bridge.facade_types import AbiType, SolidityTypes
 from devtools.bindings.schemas import UNITS, remarks
 from store.schema.types import Struct
@@ -95,7 +95,7 @@ def _types_file() -> str:
     return f"{_HEAD}\n{structs}\n{about}interface {ERRORS_INTERFACE} {{\n{errors}\n}}\n\n{_LIBRARY}"
 
 
-def _interface(actor: str, functions: list[Function]) -> str:
+def _interface(actor: str, functions: list[FacadeFunction]) -> str:
     structs = _structs(functions)
     imported = [name for name, part in structs.items() if part.shared]
     own = [part for part in structs.values() if not part.shared]
@@ -118,7 +118,7 @@ def _struct(part: AbiType) -> str:
     return f"struct {part.source} {{\n{fields}}}\n"
 
 
-def _function(actor: str, function: Function) -> str:
+def _function(actor: str, function: FacadeFunction) -> str:
     inputs = [_parameter(part, name, "calldata") for name, part in function.inputs]
     outputs = ", ".join(_parameter(part, name, "memory") for name, part in function.outputs)
     mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
@@ -131,7 +131,7 @@ def _function(actor: str, function: Function) -> str:
     return f"    /// {_note(actor, function)}\n{line}\n"
 
 
-def _note(actor: str, function: Function) -> str:
+def _note(actor: str, function: FacadeFunction) -> str:
     """The method's number, and the units of what it takes and gives."""
     types, terms = SolidityTypes(actor), methods(actor)[function.method]
     notes = []
@@ -157,7 +157,7 @@ def _source(part: AbiType) -> str:
     return part.source + "[]" * part.brackets
 
 
-def _structs(functions: Iterable[Function]) -> dict[str, AbiType]:
+def _structs(functions: Iterable[FacadeFunction]) -> dict[str, AbiType]:
     """The structs of functions by name, each after those that it contains."""
     found: dict[str, AbiType] = {}
     for function in functions:

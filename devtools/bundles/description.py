@@ -11,7 +11,7 @@ from hypervisor.bundle_library import release_of
 from hypervisor.errors import BundleError, InvalidModule
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
-from runtimes.wasm.module import Kind, parse
+from runtimes.wasm.module import ExternKind, parse
 from store.cid import show
 
 
@@ -53,7 +53,7 @@ def _module(name: str, code: bytes) -> dict[str, Any]:
     except InvalidModule as error:
         raise BundleError(f"the code of {name} is not a WASM module: {error}") from None
     imports = [f"{entry.module}.{entry.name}" for entry in module.imported_functions]
-    exports = [export.name for export in module.exports if export.kind == Kind.FUNCTION]
+    exports = [export.name for export in module.exports if export.kind == ExternKind.FUNCTION]
     return {
         "size": len(code),
         "runtime": marked_runtime(code) or NATIVE,

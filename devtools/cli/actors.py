@@ -158,12 +158,12 @@ def inspect(
     """
     from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
-    from devtools.inspection import Inspector
+    from devtools.inspection import StateInspector
     from localnet.contracts.native_actor import kept_interface, read_interface
 
     given = None if schema is None else read_interface(schema)
     with open_folder(state) as store:
-        inspector = Inspector(store, head_of(store), lambda code: given or kept_interface(store, code))
+        inspector = StateInspector(store, head_of(store), lambda code: given or kept_interface(store, code))
         interface = inspector.interface(address)
         found = inspector.look(address) | {
             "state": inspector.look(f"{address}/state"),

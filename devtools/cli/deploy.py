@@ -40,7 +40,7 @@ def deploy(
     """
     from bridge.addresses import eth_address, to_filecoin
     from devtools.cli.amounts import payment
-    from devtools.cli.node_client import Sending, await_node, ended, ethereum, sent, told_failure
+    from devtools.cli.node_client import SendOptions, await_node, ended, ethereum, sent, told_failure
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import constructed
     from localnet.contracts.artifacts import find_artifact
@@ -51,7 +51,7 @@ def deploy(
     if wait:
         await_node(rpc_url, timeout)
     init_code = constructed(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
-    sending = Sending(rpc_url, sender, private_key, gas_limit, timeout)
+    sending = SendOptions(rpc_url, sender, private_key, gas_limit, timeout)
     try:
         receipt = sent(sending, None, init_code, money)
     except NodeError as error:

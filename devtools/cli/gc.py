@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from store.collector import Collected
+    from store.collector import CollectionResult
 
 _UNFINISHED = 3
 
@@ -75,13 +75,13 @@ def gc(
 
 def _in_folder(
     folder: Path, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
-) -> Collected | None:
+) -> CollectionResult | None:
     from devtools.cli.folders import open_folder
     from hypervisor.errors import InvalidInput
     from localnet.chain.retention import chain_roots, forget_states
     from localnet.fork.forking import recorded_fork
     from store.blockstore import StoreLocked
-    from store.collector import Collector
+    from store.collector import GarbageCollector
 
     try:
         opened = open_folder(folder, read_only=False)
@@ -96,15 +96,15 @@ def _in_folder(
             raise InvalidInput(f"{folder} holds a fork, which has only the blocks that were read: nothing is collected")
         if states is not None:
             forget_states(store, states)
-        collector = Collector(store, lambda: chain_roots(store))
+        collector = GarbageCollector(store, lambda: chain_roots(store))
         return collector.run(lambda found: progress(found.phase, found.kept, found.dropped), seconds)
 
 
 def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
-) -> Collected | None:
+) -> CollectionResult | None:
     from localnet.fork.node_client import NodeClient, NodeError
-    from store.collector import Collected
+    from store.collector import CollectionResult
 
     until = None if seconds is None else monotonic() + seconds
     params: list[int] = [] if states is None else [states]
@@ -118,7 +118,7 @@ def _at_node(
                     "sizeBefore": int(before),
                     "sizeAfter": int(after),
                 }:
-                    return Collected(kept, dropped, before, after)
+                    return CollectionResult(kept, dropped, before, after)
                 case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
                     progress(phase, kept, dropped)
                 case _:

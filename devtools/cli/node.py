@@ -19,7 +19,7 @@ from devtools.cli.options import Engines, checked_rules, engine_there, parsed_ne
 
 if TYPE_CHECKING:
     from localnet import Network
-    from localnet.fork.forking import Fork
+    from localnet.fork.forking import ForkSource
     from localnet.rpc.interval import Interval
 
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
@@ -313,13 +313,13 @@ def _set_gas_limit(network: Network, limit: int | None) -> None:
     network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
 
 
-def _fork(url: str | None, epoch: int | None) -> Fork | None:
+def _fork(url: str | None, epoch: int | None) -> ForkSource | None:
     from hypervisor.errors import InvalidInput
-    from localnet.fork.forking import Fork
+    from localnet.fork.forking import ForkSource
 
     if url is None and epoch is not None:
         raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")
-    return None if url is None else Fork(url, epoch)
+    return None if url is None else ForkSource(url, epoch)
 
 
 def _serve(

@@ -23,7 +23,7 @@ _QUICK, _SLOW = 0.02, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SendOptions:
     """Who sends how: a node's account, or a key of one's own; seconds to wait."""
 
     url: str
@@ -83,7 +83,7 @@ def await_node(url: str, timeout: float) -> None:
             pause = min(2 * pause, _SLOW)
 
 
-def sent(sending: Sending, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+def sent(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
     """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
     request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
     if sending.gas_limit is not None:
@@ -159,7 +159,7 @@ def _account(url: str, sender: str) -> str:
     return str(accounts[int(sender)])
 
 
-def _signed(sending: Sending, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
+def _signed(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
     """A transaction, signed with a key, in hex."""
     from bridge.addresses import eth_address
     from bridge.transactions import DYNAMIC_FEE, Transaction

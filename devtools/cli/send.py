@@ -59,7 +59,7 @@ def send(
     """
     from devtools.cli.amounts import payment
     from devtools.cli.call import contract_name, interface_of
-    from devtools.cli.node_client import Sending, ended, ethereum, sent, told_failure
+    from devtools.cli.node_client import SendOptions, ended, ethereum, sent, told_failure
     from devtools.cli.reverts import explained
     from devtools.cli.signatures import encoded
     from hypervisor.errors import InvalidInput
@@ -79,7 +79,7 @@ def send(
     elif function is not None:
         interface, name = interface_of(function, abi, artifacts)
         data = encoded(interface, name, arguments or [], read)
-    sending, money = Sending(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
+    sending, money = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
     receiver = read(address)
     if interface is not None and not force:
         _check_receiver(rpc_url, receiver, data)

@@ -17,7 +17,7 @@ from devtools.cli.vectors import CORES
 if TYPE_CHECKING:
     from devtools.soltest.project import Project
     from devtools.soltest.results import SuiteResult
-    from devtools.soltest.session import Session
+    from devtools.soltest.session import SuiteSession
 
 _FILTERS = "Which tests"
 _FUZZ = "Fuzz and invariant tests"
@@ -107,9 +107,9 @@ def run_tests(
     Example: hypervisor test --match-contract Counter -vvv
     """
     from devtools.cli.progress import running_line
-    from devtools.soltest.discovery import Filter
+    from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.project import find_root, load_project
-    from devtools.soltest.session import Options, Session
+    from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
 
     if not isfinite(timeout):
@@ -126,7 +126,7 @@ def run_tests(
     root = find_root(place if place.is_dir() else place.parent)
     project = load_project(root, profile)
     match = project.match
-    wanted = Filter(
+    wanted = SuiteFilter(
         test=match_test or match.get("match_test"),
         no_test=no_match_test or match.get("no_match_test"),
         contract=match_contract or match.get("match_contract"),
@@ -144,7 +144,7 @@ def run_tests(
         gas_snapshot_emit=project.gas_snapshot_emit if gas_snapshot_emit is None else gas_snapshot_emit == "true",
     )
     options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
-    session = Session(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
+    session = SuiteSession(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
     session.prepare()
     if lists:
         _list(session, as_json)
@@ -162,7 +162,7 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
     return "gas" if gas else "coverage" if coverage else ""
 
 
-def _list(session: Session, as_json: bool) -> None:
+def _list(session: SuiteSession, as_json: bool) -> None:
     """Print the names of the tests by file and contract, as forge does."""
     files: dict[str, dict[str, list[str]]] = {}
     for suite in sorted(session.suites, key=lambda suite: (suite.file, suite.contract)):
@@ -176,12 +176,12 @@ def _list(session: Session, as_json: bool) -> None:
             typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
 
 
-def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None, fail_fast: bool) -> int:
+def _run(session: SuiteSession, network: int | None, as_json: bool, lcov: Path | None, fail_fast: bool) -> int:
     """Run and print; the exit status."""
     from time import perf_counter
 
     from devtools.soltest import report
-    from devtools.soltest.results import Status
+    from devtools.soltest.results import CaseStatus
 
     begin = perf_counter()
     suites: list[SuiteResult] = []
@@ -191,7 +191,7 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
             suites.append(suite)
             if not as_json:
                 typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
-            if fail_fast and suite.count(Status.FAILURE):
+            if fail_fast and suite.count(CaseStatus.FAILURE):
                 break
     except KeyboardInterrupt:  # what is known by then is told
         is_interrupted = True
@@ -206,10 +206,10 @@ def _run(session: Session, network: int | None, as_json: bool, lcov: Path | None
     if session.options.report:
         _tell_collected(session, suites, as_json, lcov)
     is_same = _keep_snapshots(session, suites)
-    return int(any(suite.count(Status.FAILURE) for suite in suites) or not is_same)
+    return int(any(suite.count(CaseStatus.FAILURE) for suite in suites) or not is_same)
 
 
-def _keep_snapshots(session: Session, suites: list[SuiteResult]) -> bool:
+def _keep_snapshots(session: SuiteSession, suites: list[SuiteResult]) -> bool:
     """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
     from devtools.soltest.gas_snapshots import differences, measured, write
 
@@ -225,13 +225,13 @@ def _keep_snapshots(session: Session, suites: list[SuiteResult]) -> bool:
     return not lines
 
 
-def _as_filtered(session: Session) -> str:
+def _as_filtered(session: SuiteSession) -> str:
     words = session.wanted.text()
     hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
     return f" by {words}{hint}" if words else ""
 
 
-def _tell_collected(session: Session, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
+def _tell_collected(session: SuiteSession, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
     """Print the report; with --json as one more object, on a line of its own."""
     from devtools.soltest import coverage, gas_report
     from devtools.soltest.collecting import together
@@ -249,11 +249,11 @@ def _tell_collected(session: Session, suites: list[SuiteResult], as_json: bool, 
             sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
 
 
-def _compare(session: Session, numbers: list[int], as_json: bool) -> int:
+def _compare(session: SuiteSession, numbers: list[int], as_json: bool) -> int:
     """Run under each network version and print what differs; the exit status."""
     from devtools.soltest import report
     from devtools.soltest.compare import column, compare_lines, differences
-    from devtools.soltest.results import Status
+    from devtools.soltest.results import CaseStatus
 
     found = {f"nv{number}": list(session.run(number)) for number in numbers}
     columns = {name: column(suites) for name, suites in found.items()}
@@ -261,7 +261,7 @@ def _compare(session: Session, numbers: list[int], as_json: bool) -> int:
         typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
     else:
         typer.echo("\n".join(compare_lines(columns, session.options.verbosity)))
-    failed = any(suite.count(Status.FAILURE) for suites in found.values() for suite in suites)
+    failed = any(suite.count(CaseStatus.FAILURE) for suites in found.values() for suite in suites)
     return int(failed or bool(differences(columns)))
 
 

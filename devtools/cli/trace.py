@@ -155,7 +155,7 @@ def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool)
     from devtools.cli.folders import open_chain
     from localnet.rpc.filecoin_chain import hash_of
     from localnet.rpc.node import Node
-    from localnet.traces.call_places import Instructions, call_places
+    from localnet.traces.call_places import InstructionPlaces, call_places
     from store.cid import parse_cid
 
     with open_chain(folder, evm=evm) as network:
@@ -164,7 +164,7 @@ def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool)
             raise _no_message(str(wanted))
         receipt = network.receipt(transaction)
         found = receipt.trace.as_json()
-        return found, call_places(network.chain, receipt, Instructions()) if places else None
+        return found, call_places(network.chain, receipt, InstructionPlaces()) if places else None
 
 
 def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devtools.contract_bindings.declared import Declared, declared
+from devtools.contract_bindings.declared import DeclaredContract, declared
 from devtools.contract_bindings.names import snake
 from devtools.contract_bindings.natspec import Notes, notes
 from devtools.contract_bindings.source import source
@@ -65,4 +65,4 @@ def _content(artifact: str, folders: Sequence[Path] | None) -> tuple[Any, str]:
     return content, named if isinstance(named, str) else path.name.split(".")[0]
 
 
-__all__ = ["Declared", "Module", "Notes", "module", "modules"]
+__all__ = ["DeclaredContract", "Module", "Notes", "module", "modules"]

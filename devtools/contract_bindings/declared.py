@@ -35,7 +35,7 @@ _ITEM_KEYS: Final = ("name", "type", "internalType", "indexed")
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class DeclaredFunction:
     """A function: its signature, its method's name, its arguments' names, and the class of several named answers."""
 
     entry: Item
@@ -52,7 +52,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DeclaredRecord:
     """A struct, an event or an error: its class, and the names of its fields."""
 
     entry: Item
@@ -62,27 +62,27 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredContract:
     """A contract. `structs` by `struct_key`, each after those that it contains; without init code none is deployed."""
 
     name: str
     abi: Sequence[Item]
     bytecode: bytes
-    structs: Mapping[str, Record]
-    events: Sequence[Record]
-    errors: Sequence[Record]
-    functions: Sequence[Function]
+    structs: Mapping[str, DeclaredRecord]
+    events: Sequence[DeclaredRecord]
+    errors: Sequence[DeclaredRecord]
+    functions: Sequence[DeclaredFunction]
     constructor: Item
 
 
-def declared(content: Any, name: str) -> Declared:
+def declared(content: Any, name: str) -> DeclaredContract:
     """The contract of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
     abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
     own = class_name(checked(name))
     names = [*MODULE_NAMES, own]
     structs = _structs(abi, name, names)
     nothing: Item = {"inputs": [], "outputs": []}
-    return Declared(
+    return DeclaredContract(
         name=own,
         abi=abi,
         bytecode=_bytecode(content),
@@ -145,7 +145,7 @@ def _bytecode(content: Any) -> bytes:
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, Record]:
+def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, DeclaredRecord]:
     """The structs, each after those that it contains. The contract's own come first where names are given."""
     found: dict[str, Item] = {}
     for entry in abi:
@@ -156,7 +156,7 @@ def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, Recor
     for key in sorted(found, key=lambda key: not key.startswith(f"{own}.")):
         named[key] = _struct_name(found[key], names)
         names.append(named[key])
-    return {key: Record(item, key, named[key], _fields(item["components"])) for key, item in found.items()}
+    return {key: DeclaredRecord(item, key, named[key], _fields(item["components"])) for key, item in found.items()}
 
 
 def _within(item: Item) -> Iterator[Item]:
@@ -181,17 +181,17 @@ def _fields(items: Sequence[Item]) -> list[str]:
     return members(item["name"] for item in items)
 
 
-def _records(entries: Sequence[Item], suffix: str, names: list[str]) -> list[Record]:
+def _records(entries: Sequence[Item], suffix: str, names: list[str]) -> list[DeclaredRecord]:
     found = []
     for entry in entries:
         bare = class_name(entry["name"])
         name = unique(f"{bare}{suffix}" if bare in names else bare, names)
         names.append(name)
-        found.append(Record(entry, signature(entry), name, _fields(entry["inputs"])))
+        found.append(DeclaredRecord(entry, signature(entry), name, _fields(entry["inputs"])))
     return found
 
 
-def _functions(entries: Sequence[Item], names: list[str]) -> list[Function]:
+def _functions(entries: Sequence[Item], names: list[str]) -> list[DeclaredFunction]:
     """Functions of one name share a method where their numbers of arguments differ; else types name them, too."""
     alike = Counter((entry["name"], len(entry["inputs"])) for entry in entries)
     methods: dict[str, str] = {}
@@ -205,7 +205,7 @@ def _functions(entries: Sequence[Item], names: list[str]) -> list[Function]:
         result = _result(entry, methods[base], names)
         taken = TYPE_NAMES | {"self"}
         arguments = members((item["name"] for item in entry["inputs"]), taken)
-        found.append(Function(entry, signature(entry), methods[base], arguments, result))
+        found.append(DeclaredFunction(entry, signature(entry), methods[base], arguments, result))
     return found
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from devtools.contract_bindings.declared import Item, Record
+from devtools.contract_bindings.declared import DeclaredRecord, Item
 from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 
-def taken(item: Item, structs: Mapping[str, Record]) -> str:
+def taken(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """The type of an argument."""
     kind = item["type"]
     if kind.endswith("]"):
@@ -20,7 +20,7 @@ def taken(item: Item, structs: Mapping[str, Record]) -> str:
     return "Target" if kind == "address" else given(item, structs)
 
 
-def given(item: Item, structs: Mapping[str, Record]) -> str:
+def given(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
     """The type of an answer, or of a dataclass's field."""
     kind: str = item["type"]
     if is_hashed(item):

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from devtools.contract_bindings.declared import OF_A_DEPLOYMENT, OF_A_TUPLE, Declared, Function, Item, Record
+from devtools.contract_bindings.declared import (
+    OF_A_DEPLOYMENT,
+    OF_A_TUPLE,
+    DeclaredContract,
+    DeclaredFunction,
+    DeclaredRecord,
+    Item,
+)
 from devtools.contract_bindings.names import members
 from devtools.contract_bindings.natspec import Notes
 from devtools.contract_bindings.python_types import given, taken
@@ -36,7 +43,7 @@ _IMPORTS = (
 )  # fmt: skip
 
 
-def source(contract: Declared, told: Notes) -> str:
+def source(contract: DeclaredContract, told: Notes) -> str:
     """A module's text."""
     body = "\n".join([*_records(contract, told), *_results(contract), *_contract(contract, told)])
     used = set(re.findall(r"\w+", body))
@@ -67,7 +74,7 @@ def _imported(module: str, names: Sequence[str]) -> str:
 # --- structs, events, errors ------------------------------------------------------------------------------------------
 
 
-def _records(contract: Declared, told: Notes) -> Iterator[str]:
+def _records(contract: DeclaredContract, told: Notes) -> Iterator[str]:
     for record in contract.structs.values():
         yield from _record(contract, record, "", [f"The struct `{record.key}`."], record.entry["components"])
     for record in contract.events:
@@ -79,7 +86,7 @@ def _records(contract: Declared, told: Notes) -> Iterator[str]:
 
 
 def _record(
-    contract: Declared, record: Record, base: str, about: Sequence[str], items: Sequence[Item]
+    contract: DeclaredContract, record: DeclaredRecord, base: str, about: Sequence[str], items: Sequence[Item]
 ) -> Iterator[str]:
     yield "@dataclass(frozen=True, slots=True)"
     yield f"class {record.name}{base}:"
@@ -91,7 +98,7 @@ def _record(
     yield "\n"
 
 
-def _results(contract: Declared) -> Iterator[str]:
+def _results(contract: DeclaredContract) -> Iterator[str]:
     for function in contract.functions:
         if function.result is not None:
             outputs = function.entry["outputs"]
@@ -107,7 +114,7 @@ def _results(contract: Declared) -> Iterator[str]:
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
-def _contract(contract: Declared, told: Notes) -> Iterator[str]:
+def _contract(contract: DeclaredContract, told: Notes) -> Iterator[str]:
     yield from _constant("_ABI", json.dumps(list(contract.abi), separators=(",", ":")))
     if contract.bytecode:
         yield from _constant("_BYTECODE", contract.bytecode.hex())
@@ -157,12 +164,12 @@ def _table(name: str, kind: str, rows: Sequence[tuple[str, str]]) -> Iterator[st
         yield "    }"
 
 
-def _by_method(contract: Declared) -> list[list[Function]]:
+def _by_method(contract: DeclaredContract) -> list[list[DeclaredFunction]]:
     ordered = sorted(contract.functions, key=lambda function: function.method)
     return [list(group) for _, group in groupby(ordered, key=lambda function: function.method)]
 
 
-def _overloads(groups: Sequence[Sequence[Function]]) -> Iterator[str]:
+def _overloads(groups: Sequence[Sequence[DeclaredFunction]]) -> Iterator[str]:
     if not groups:
         return
     yield "    overloads: ClassVar[Overloads] = {"
@@ -176,7 +183,7 @@ def _overloads(groups: Sequence[Sequence[Function]]) -> Iterator[str]:
     yield "    }"
 
 
-def _deployment(contract: Declared, told: Notes) -> Iterator[str]:
+def _deployment(contract: DeclaredContract, told: Notes) -> Iterator[str]:
     inputs = contract.constructor["inputs"]
     names = members((item["name"] for item in inputs), OF_A_DEPLOYMENT)
     payable = contract.constructor.get("stateMutability") == "payable"
@@ -193,7 +200,7 @@ def _deployment(contract: Declared, told: Notes) -> Iterator[str]:
     yield f"        return cls._deployed(chain, {arguments}, {'value' if payable else '0'}, sender, gas_limit)"
 
 
-def _method(contract: Declared, function: Function, told: Notes, *, overloaded: bool) -> Iterator[str]:
+def _method(contract: DeclaredContract, function: DeclaredFunction, told: Notes, *, overloaded: bool) -> Iterator[str]:
     inputs = zip(function.arguments, function.entry["inputs"], strict=True)
     parameters = ["self", *(f"{name}: {taken(item, contract.structs)}" for name, item in inputs)]
     yield ""
@@ -214,7 +221,7 @@ def _method(contract: Declared, function: Function, told: Notes, *, overloaded: 
             yield "        )"
 
 
-def _answer(contract: Declared, function: Function) -> str:
+def _answer(contract: DeclaredContract, function: DeclaredFunction) -> str:
     parts = [given(item, contract.structs) for item in function.entry["outputs"]]
     if function.result is not None:
         return function.result

@@ -10,7 +10,7 @@ from typing import Any
 from bridge.abi import ContractInterface
 from bridge.events import entries_to_log
 from devtools.demo.artifacts import contract
-from devtools.demo.stage import DemoFailed, Stage
+from devtools.demo.stage import DemoFailed, DemoStage
 from hypervisor import call_tree
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.events import StampedEvent
@@ -28,7 +28,7 @@ REFUSAL = "not today"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DemoStep:
     """One step: what it shows, what came of it, the calls under it, all it traced, and the state root after it."""
 
     name: str
@@ -44,20 +44,20 @@ class Demo:
     """The finished demonstration; `names` says who is behind an actor ID."""
 
     folder: Path
-    steps: list[Step] = field(default_factory=list)
+    steps: list[DemoStep] = field(default_factory=list)
     names: dict[ActorID, str] = field(default_factory=dict)
 
 
-def run(folder: Path, on_step: Callable[[Demo, Step], None] | None = None) -> Demo:
+def run(folder: Path, on_step: Callable[[Demo, DemoStep], None] | None = None) -> Demo:
     """Play the whole demonstration in a state folder that does not exist yet. Raises DemoFailed at a broken promise."""
-    stage = Stage(folder)
+    stage = DemoStage(folder)
     demo = Demo(folder, names=stage.names)
     try:
         for name, title, act in STEPS:
             facts = act(stage)
             root = stage.machine.flush()
             trace = stage.take_trace()
-            step = Step(name, title, facts, call_tree(trace), trace, root)
+            step = DemoStep(name, title, facts, call_tree(trace), trace, root)
             demo.steps.append(step)
             if on_step is not None:
                 on_step(demo, step)
@@ -66,7 +66,7 @@ def run(folder: Path, on_step: Callable[[Demo, Step], None] | None = None) -> De
     return demo
 
 
-def deploy(stage: Stage) -> dict[str, Any]:
+def deploy(stage: DemoStage) -> dict[str, Any]:
     """The Ethereum address manager creates two contracts; the machine creates an actor of a user's module."""
     bridge, inbox = stage.deploy("Bridge"), stage.deploy("Inbox")
     counter = stage.create_counter()
@@ -74,7 +74,7 @@ def deploy(stage: Stage) -> dict[str, Any]:
     return {"bridge": bridge, "inbox": inbox, "counter": counter, "addresses": addresses}
 
 
-def solidity_calls_native(stage: Stage) -> dict[str, Any]:
+def solidity_calls_native(stage: DemoStage) -> dict[str, Any]:
     """Solidity -> native, with value."""
     total, result = stage.call_contract("Bridge", "deposit", stage.counter, value=DEPOSIT)
     _promise(total == DEPOSIT, f"the native actor holds {total} attoFIL of deposits, {DEPOSIT} were sent")
@@ -83,7 +83,7 @@ def solidity_calls_native(stage: Stage) -> dict[str, Any]:
     return {"deposited": total, "balance": balance, "events": _events(stage, result)}
 
 
-def native_calls_solidity(stage: Stage) -> dict[str, Any]:
+def native_calls_solidity(stage: DemoStage) -> dict[str, Any]:
     """Native -> Solidity, with value from the native actor's balance."""
     exit_code, data, result = _call_through(stage, "greet", ["from native code"], GIFT)
     greetings = contract("Inbox").interface.decode_result("greet", data)
@@ -93,7 +93,7 @@ def native_calls_solidity(stage: Stage) -> dict[str, Any]:
     return {"exit_code": exit_code, "greetings": greetings, "balance": balance, "events": _events(stage, result)}
 
 
-def two_borders_deep(stage: Stage) -> dict[str, Any]:
+def two_borders_deep(stage: DemoStage) -> dict[str, Any]:
     """Contract -> native -> contract, in one message."""
     inbox = contract("Inbox").interface
     calldata = inbox.encode_call("greet", "from a contract, through native code")
@@ -105,7 +105,7 @@ def two_borders_deep(stage: Stage) -> dict[str, Any]:
     return {"exit_code": exit_code, "greetings": greetings, "events": _events(stage, result)}
 
 
-def native_abort_caught(stage: Stage) -> dict[str, Any]:
+def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
     """A native actor writes state, takes money and aborts; Solidity catches it, and nothing of it is left."""
     before_balance = _balance(stage, stage.counter)
     (exit_code, _, before, after), result = stage.call_contract(
@@ -119,7 +119,7 @@ def native_abort_caught(stage: Stage) -> dict[str, Any]:
     return {"exit_code": exit_code, "count_before": before, "count_after": after, "events": events}
 
 
-def solidity_revert_seen(stage: Stage) -> dict[str, Any]:
+def solidity_revert_seen(stage: DemoStage) -> dict[str, Any]:
     """A contract changes its state and reverts; the native actor sees exit code and reason, and nothing is left."""
     exit_code, data, result = _call_through(stage, "refuse", [REFUSAL], GIFT)
     reason = contract("Inbox").interface.decode_revert(data)
@@ -130,7 +130,7 @@ def solidity_revert_seen(stage: Stage) -> dict[str, Any]:
     return {"exit_code": exit_code, "reason": reason, "greetings": greetings, "events": _events(stage, result)}
 
 
-def events_of_both(stage: Stage) -> dict[str, Any]:
+def events_of_both(stage: DemoStage) -> dict[str, Any]:
     """One message in which a native actor and a contract each emit an event."""
     count, result = stage.call_contract("Bridge", "increment", stage.counter, 5)
     total, second = stage.call_contract("Bridge", "deposit", stage.counter, value=GIFT)
@@ -141,7 +141,7 @@ def events_of_both(stage: Stage) -> dict[str, Any]:
     return {"count": count, "deposited": total, "events": events}
 
 
-def reopen(stage: Stage) -> dict[str, Any]:
+def reopen(stage: DemoStage) -> dict[str, Any]:
     """Close the folder, open it again, and read the state back."""
     before = stage.machine.root
     stage.reopen()
@@ -153,7 +153,7 @@ def reopen(stage: Stage) -> dict[str, Any]:
     return {"count": count, "deposits": deposits, "greetings": greetings, "root_kept": True}
 
 
-STEPS: tuple[tuple[str, str, Callable[[Stage], dict[str, Any]]], ...] = (
+STEPS: tuple[tuple[str, str, Callable[[DemoStage], dict[str, Any]]], ...] = (
     ("deploy", "Deploy two contracts and a native actor", deploy),
     ("solidity_calls_native", "Solidity calls native, with value", solidity_calls_native),
     ("native_calls_solidity", "Native calls Solidity, with value", native_calls_solidity),
@@ -165,7 +165,7 @@ STEPS: tuple[tuple[str, str, Callable[[Stage], dict[str, Any]]], ...] = (
 )
 
 
-def _call_through(stage: Stage, function: str, arguments: list[Any], value: int) -> tuple[int, bytes, ApplyResult]:
+def _call_through(stage: DemoStage, function: str, arguments: list[Any], value: int) -> tuple[int, bytes, ApplyResult]:
     """Let the native actor call the Inbox contract; its exit code, data and the result."""
     calldata = contract("Inbox").interface.encode_call(function, *arguments)
     params = encode([bytes(stage.contracts["Inbox"]), calldata, encode_bigint(value)])
@@ -174,16 +174,16 @@ def _call_through(stage: Stage, function: str, arguments: list[Any], value: int)
     return exit_code, data, result
 
 
-def _balance(stage: Stage, actor: ActorID) -> int:
+def _balance(stage: DemoStage, actor: ActorID) -> int:
     state = stage.machine.state_tree.get_actor(actor)
     return 0 if state is None else state.balance
 
 
-def _events(stage: Stage, result: ApplyResult) -> list[dict[str, Any]]:
+def _events(stage: DemoStage, result: ApplyResult) -> list[dict[str, Any]]:
     return [_event(stage, event) for event in result.events]
 
 
-def _event(stage: Stage, event: StampedEvent) -> dict[str, Any]:
+def _event(stage: DemoStage, event: StampedEvent) -> dict[str, Any]:
     """An event in words: a log by the contract's ABI, a native one by its CBOR values."""
     emitter = stage.names.get(event.emitter, f"f0{event.emitter}")
     log = entries_to_log(event.entries)

@@ -27,7 +27,7 @@ class DemoFailed(HypervisorError):
     """A step did not do what the demonstration promises."""
 
 
-class Stage:
+class DemoStage:
     """A machine, an Ethereum account, a native account with its key, and what they have deployed."""
 
     def __init__(self, folder: Path) -> None:

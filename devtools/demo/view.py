@@ -12,7 +12,7 @@ from rich.tree import Tree
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import unwrap_return
 from devtools.demo.artifacts import contract
-from devtools.demo.scenario import Demo, Step
+from devtools.demo.scenario import Demo, DemoStep
 from hypervisor.tracing import CallNode
 from hypervisor.types import ActorID
 from localnet.traces.call_text import EVENT_STYLE, GUIDE_STYLE, call_line
@@ -25,7 +25,7 @@ _EAM_METHODS = {2: "Create", 3: "Create2", 4: "CreateExternal"}
 _INIT_METHODS = {2: "Exec", 3: "Exec4"}
 
 
-def print_step(console: Console, demo: Demo, step: Step) -> None:
+def print_step(console: Console, demo: Demo, step: DemoStep) -> None:
     """One step: its title, the call tree of each message, events, state root."""
     number = len(demo.steps)
     console.print(f"\n[bold]{number}. {escape(step.title)}[/bold]")

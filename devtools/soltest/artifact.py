@@ -90,7 +90,7 @@ class ContractArtifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ArtifactPlace:
     """Where an artifact is kept. `build` names the run of the compiler that made it, which numbered its sources."""
 
     file: str
@@ -105,20 +105,20 @@ class Artifacts:
     `sources` are, for each build, the sources' paths by their numbers in its source maps.
     """
 
-    def __init__(self, root: Path, places: Sequence[Place], sources: Mapping[str, Mapping[int, str]]) -> None:
+    def __init__(self, root: Path, places: Sequence[ArtifactPlace], sources: Mapping[str, Mapping[int, str]]) -> None:
         self.root = root
         self.places = tuple(places)
         self.sources = sources
-        self._read: dict[Place, ContractArtifact] = {}
+        self._read: dict[ArtifactPlace, ContractArtifact] = {}
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Place]]:
-        found: dict[str, list[Place]] = {}
+    def _by_name(self) -> dict[str, list[ArtifactPlace]]:
+        found: dict[str, list[ArtifactPlace]] = {}
         for place in self.places:
             found.setdefault(place.name, []).append(place)
         return found
 
-    def load(self, place: Place) -> ContractArtifact:
+    def load(self, place: ArtifactPlace) -> ContractArtifact:
         """A contract. Raises InvalidInput for a file that is corrupt or not there."""
         known = self._read.get(place)
         if known is None:

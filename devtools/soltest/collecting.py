@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from devtools.soltest.frames import Frame, FrameTracer, TooLong
+from devtools.soltest.frames import CallFrame, FrameTracer, TooLong
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.stack_trace import function_name
 from devtools.soltest.trace_text import Names
@@ -35,14 +35,14 @@ class GasUse:
 
 
 @dataclass(slots=True)
-class Collected:
+class SuiteCoverage:
     """Of one suite, or of several. `visits` count instructions by program counter; `cut` names what was too long."""
 
     gas: dict[Place, GasUse] = field(default_factory=dict)
     visits: dict[Code, Counter[int]] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
 
-    def add(self, other: Collected, times: int = 1) -> None:
+    def add(self, other: SuiteCoverage, times: int = 1) -> None:
         """Take over what another one has, so many times."""
         self.cut += other.cut
         for place, use in other.gas.items():
@@ -75,7 +75,7 @@ class GasTracer(FrameTracer):
         if not self._open:
             self.roots.clear()
 
-    def _note(self, frame: Frame) -> None:
+    def _note(self, frame: CallFrame) -> None:
         if frame.is_native:
             method = self._names.method(frame)
             use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
@@ -134,7 +134,7 @@ class VisitTracer:
             self._here[event.pc] += 1
 
 
-class Collector:
+class CoverageCollector:
     """What a suite's tests do, for reports: `set_up_tracer` once, `test_tracer` for each test, then `collected`."""
 
     def __init__(self, names: Names, rules: str, *, gas: bool) -> None:
@@ -161,7 +161,7 @@ class Collector:
         """What is run to its end without a listener; what it did before is counted."""
         self._cut.append(name)
 
-    def collected(self) -> Collected:
+    def collected(self) -> SuiteCoverage:
         """Of the suite."""
         whole = _plain(self._test, self._names.known)
         whole.cut += self._cut
@@ -169,21 +169,21 @@ class Collector:
         return whole
 
 
-def _plain(tracer: GasTracer | VisitTracer, known: KnownCode) -> Collected:
+def _plain(tracer: GasTracer | VisitTracer, known: KnownCode) -> SuiteCoverage:
     if isinstance(tracer, GasTracer):
-        return Collected(gas=tracer.found)
+        return SuiteCoverage(gas=tracer.found)
     visits: dict[Code, Counter[int]] = {}
     for (code, creates), counts in tracer.found.items():
         contract = known.find(code, creates)
         if contract is not None:
             counted = visits.setdefault((contract.artifact.file, contract.name, creates), Counter())
             counted.update({counter: count for counter, count in enumerate(counts) if count})
-    return Collected(visits=visits)
+    return SuiteCoverage(visits=visits)
 
 
-def together(parts: Iterable[Collected]) -> Collected:
+def together(parts: Iterable[SuiteCoverage]) -> SuiteCoverage:
     """What several suites have collected."""
-    whole = Collected()
+    whole = SuiteCoverage()
     for part in parts:
         whole.add(part)
     return whole

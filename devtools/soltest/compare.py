@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from devtools.soltest.report import lines_of, seed_lines
-from devtools.soltest.results import Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
 
 Column = Mapping[tuple[str, str], TestResult]
 
@@ -34,7 +34,9 @@ def compare_lines(columns: Mapping[str, Column], verbosity: int = 0) -> Iterator
             status, reason, gas = _figures(found.get((suite, signature)))
             yield f"    {name}: {status}{f' ({reason})' if reason else ''}, gas {gas}"
     first = next(iter(columns.values()), {})
-    failing = {key: test for key, test in first.items() if test.status is Status.FAILURE and key not in set(different)}
+    failing = {
+        key: test for key, test in first.items() if test.status is CaseStatus.FAILURE and key not in set(different)
+    }
     for (suite, _), test in failing.items():
         yield f"{suite}, in each of them:"
         yield from lines_of(test, verbosity)

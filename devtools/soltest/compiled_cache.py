@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from devtools.soltest.artifact import Place
+from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.sources import Sources
 
 _FORMAT: Final = 3
@@ -27,7 +27,7 @@ class CompiledSource:
     """The contracts of a source. `numbers` are the paths of sources by their numbers in the contracts' source maps."""
 
     build: str
-    places: tuple[Place, ...]
+    places: tuple[ArtifactPlace, ...]
     numbers: Mapping[int, str]
 
 
@@ -65,7 +65,7 @@ class CompiledCache:
                 path = folder / f"{number}.json"
                 if path.stat().st_size != size:
                     return None
-                places.append(Place(file, name, path, key))
+                places.append(ArtifactPlace(file, name, path, key))
             numbers = {int(number): path for path, number in content["sources"].items()}
             return CompiledSource(key, tuple(places), numbers)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from devtools.soltest.collecting import Collected
-from devtools.soltest.coverage_items import Item, Kind, Node, items_of
+from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.coverage_items import Item, ItemKind, Node, items_of
 from devtools.soltest.known_code import KnownCode, KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.stack_trace import SourceTexts
@@ -46,26 +46,26 @@ class FileCoverage:
         """How often each line that can be covered was: as often as what ran most often of it."""
         hits: dict[int, int] = {}
         for found in self.items:
-            if found.item.kind is not Kind.BRANCH:
+            if found.item.kind is not ItemKind.BRANCH:
                 hits[found.line] = max(found.hits, hits.get(found.line, 0))
         for found in self.items:
             hits.setdefault(found.line, found.hits)
         return dict(sorted(hits.items()))
 
-    def of(self, kind: Kind) -> list[Covered]:
+    def of(self, kind: ItemKind) -> list[Covered]:
         """The items of a kind."""
         return [found for found in self.items if found.item.kind is kind]
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Covered and all: lines, statements, branches, functions."""
         found = {"lines": [*self.lines.values()]}
-        names = {Kind.STATEMENT: "statements", Kind.BRANCH: "branches", Kind.FUNCTION: "functions"}
+        names = {ItemKind.STATEMENT: "statements", ItemKind.BRANCH: "branches", ItemKind.FUNCTION: "functions"}
         found |= {name: [item.hits for item in self.of(kind)] for kind, name in names.items()}
         return {name: (sum(map(bool, hits)), len(hits)) for name, hits in found.items()}
 
 
 def coverage(
-    collected: Collected, known: KnownCode, trees: Mapping[str, Node], sources: SourceTexts
+    collected: SuiteCoverage, known: KnownCode, trees: Mapping[str, Node], sources: SourceTexts
 ) -> list[FileCoverage]:
     """The coverage of each source that has a tree, by path. `trees` are solc's, of the same sources."""
     items = {file: items_of(tree) for file, tree in sorted(trees.items())}
@@ -186,12 +186,12 @@ def _lcov(found: FileCoverage) -> Iterator[str]:
     counts = found.counts()
     yield "TN:"
     yield f"SF:{found.file}"
-    functions = found.of(Kind.FUNCTION)
+    functions = found.of(ItemKind.FUNCTION)
     yield from (f"FN:{function.line},{function.item.name}" for function in functions)
     yield from (f"FNDA:{function.hits},{function.item.name}" for function in functions)
     yield f"FNF:{counts['functions'][1]}"
     yield f"FNH:{counts['functions'][0]}"
-    for way in found.of(Kind.BRANCH):
+    for way in found.of(ItemKind.BRANCH):
         taken = str(way.hits) if way.hits or found.lines.get(way.line) else "-"
         yield f"BRDA:{way.line},{way.item.branch},{way.item.way},{taken}"
     yield f"BRF:{counts['branches'][1]}"

@@ -16,7 +16,7 @@ from typing import Any, Final
 Node = Mapping[str, Any]
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     """Of what kind an item is."""
 
     FUNCTION = "function"
@@ -32,7 +32,7 @@ class Item:
     are those of the last conditional jump in the span, else the way begins with the first instruction of `first`.
     """
 
-    kind: Kind
+    kind: ItemKind
     start: int
     end: int
     name: str = ""
@@ -56,10 +56,10 @@ def items_of(tree: Node) -> list[Item]:
     Functions that share a name are numbered.
     """
     found = list(_Visitor().source(tree))
-    times = Counter(item.name for item in found if item.kind is Kind.FUNCTION)
+    times = Counter(item.name for item in found if item.kind is ItemKind.FUNCTION)
     seen: Counter[str] = Counter()
     for place, item in enumerate(found):
-        if item.kind is Kind.FUNCTION and times[item.name] > 1:
+        if item.kind is ItemKind.FUNCTION and times[item.name] > 1:
             found[place] = replace(item, name=f"{item.name}.{seen[item.name]}")
             seen[item.name] += 1
     return found
@@ -74,7 +74,7 @@ class _Visitor:
         for node in tree.get("nodes", ()):
             if node["nodeType"] == "ContractDefinition":
                 found = [item for part in node["nodes"] for item in self._function(part, f"{node['name']}.")]
-                if not any(_is_test(item.name) for item in found if item.kind is Kind.FUNCTION):
+                if not any(_is_test(item.name) for item in found if item.kind is ItemKind.FUNCTION):
                     yield from found
             else:
                 yield from self._function(node, "")
@@ -87,7 +87,7 @@ class _Visitor:
         if empty and (kind in _SPECIAL or kind == "modifier"):
             return
         self._contract = contract
-        yield Item(Kind.FUNCTION, *_span(node), name=contract + (node["name"] or kind))
+        yield Item(ItemKind.FUNCTION, *_span(node), name=contract + (node["name"] or kind))
         yield from self._statement(node["body"])
 
     # --- statements -----------------------------------------------------------------------------------------------
@@ -100,10 +100,10 @@ class _Visitor:
                 for part in node["statements"]:
                     yield from self._statement(part)
             case "Return":
-                yield Item(Kind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *_span(node))
                 yield from self._expression(node.get("expression"))
             case "VariableDeclarationStatement":
-                yield Item(Kind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *_span(node))
                 yield from self._expression(node.get("initialValue"))
             case "ExpressionStatement":
                 yield from self._expression(node["expression"])
@@ -122,7 +122,7 @@ class _Visitor:
             case "InlineAssembly":
                 yield from self._yul(node["AST"])
             case kind if kind in _PLAIN:
-                yield Item(Kind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *_span(node))
             case _:
                 pass
 
@@ -130,10 +130,10 @@ class _Visitor:
         branch, self._branches = self._branches, self._branches + 1
         then, other = node["trueBody"], node.get("falseBody")
         if _has_statements(then) or (other is not None and _has_statements(other)):
-            yield Item(Kind.BRANCH, *_span(then), branch=branch, first=_span(then))
+            yield Item(ItemKind.BRANCH, *_span(then), branch=branch, first=_span(then))
             if other is not None:
                 first = _span(other) if _has_statements(other) else None
-                yield Item(Kind.BRANCH, *_span(node), branch=branch, way=1, by_jump=first is None, first=first)
+                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, way=1, by_jump=first is None, first=first)
         yield from self._expression(node["condition"])
         yield from self._statement(then)
         yield from self._statement(other)
@@ -145,10 +145,10 @@ class _Visitor:
             start, end = _span(clause)
             if way == 0 or _has_statements(clause["block"]):
                 begin = _span(node)[0] if way == 0 else start
-                yield Item(Kind.BRANCH, begin, end, branch=branch, way=way, first=_span(clause["block"]))
+                yield Item(ItemKind.BRANCH, begin, end, branch=branch, way=way, first=_span(clause["block"]))
                 way += 1
             elif clause.get("parameters"):
-                yield Item(Kind.STATEMENT, start, end)
+                yield Item(ItemKind.STATEMENT, start, end)
         yield from self._expression(node["externalCall"])
         for clause in node["clauses"]:
             yield from self._statement(clause["block"])
@@ -160,18 +160,18 @@ class _Visitor:
             return
         kind = node["nodeType"]
         if kind in _OPERATORS:
-            yield Item(Kind.STATEMENT, *_span(node))
+            yield Item(ItemKind.STATEMENT, *_span(node))
         if kind == "BinaryOperation":
             yield from self._expression(node["leftExpression"])
             yield from self._expression(node["rightExpression"])
         elif kind == "FunctionCall":
             if node["kind"] == "functionCall":
-                yield Item(Kind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *_span(node))
             callee = node["expression"]
             if callee["nodeType"] == "Identifier" and callee["name"] == "require":
                 branch, self._branches = self._branches, self._branches + 1
                 for way in range(2):
-                    yield Item(Kind.BRANCH, *_span(node), branch=branch, way=way, by_jump=True)
+                    yield Item(ItemKind.BRANCH, *_span(node), branch=branch, way=way, by_jump=True)
 
     # --- assembly ---------------------------------------------------------------------------------------------------
 
@@ -182,25 +182,25 @@ class _Visitor:
                     yield from self._yul(part)
             case "YulIf":
                 branch, self._branches = self._branches, self._branches + 1
-                yield Item(Kind.BRANCH, *_span(node), branch=branch, by_jump=True)
+                yield Item(ItemKind.BRANCH, *_span(node), branch=branch, by_jump=True)
                 yield from _yul_call(node["condition"])
                 yield from self._yul(node["body"])
             case "YulForLoop":
-                yield Item(Kind.STATEMENT, *_span(node["body"]))
+                yield Item(ItemKind.STATEMENT, *_span(node["body"]))
                 yield from _yul_call(node["condition"])
                 for part in ("pre", "post", "body"):
                     yield from self._yul(node[part])
             case "YulSwitch":
                 yield from _yul_call(node["expression"])
                 for case in node["cases"]:
-                    yield Item(Kind.STATEMENT, *_span(case))
-                    yield Item(Kind.STATEMENT, *_span(case["body"]))
+                    yield Item(ItemKind.STATEMENT, *_span(case))
+                    yield Item(ItemKind.STATEMENT, *_span(case["body"]))
                     yield from self._yul(case["body"])
             case "YulFunctionDefinition":
-                yield Item(Kind.FUNCTION, *_span(node), name=self._contract + node["name"])
+                yield Item(ItemKind.FUNCTION, *_span(node), name=self._contract + node["name"])
                 yield from self._yul(node["body"])
             case kind if kind in _YUL_PLAIN:
-                yield Item(Kind.STATEMENT, *_span(node))
+                yield Item(ItemKind.STATEMENT, *_span(node))
             case _:
                 pass
 
@@ -208,7 +208,7 @@ class _Visitor:
 def _yul_call(node: Node) -> Iterator[Item]:
     """A condition's call; literals and names are none."""
     if node["nodeType"] == "YulFunctionCall":
-        yield Item(Kind.STATEMENT, *_span(node))
+        yield Item(ItemKind.STATEMENT, *_span(node))
 
 
 def _span(node: Node) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
-from devtools.soltest.results import Kind
+from devtools.soltest.results import CaseKind
 from hypervisor.errors import InvalidInput
 
 
@@ -26,12 +26,12 @@ class TestFunction:
     name: str
     signature: str
     entry: Mapping[str, Any]
-    kind: Kind
+    kind: CaseKind
     should_fail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class SuiteFilter:
     """Regular expressions of tests and contracts, globs of paths; None where there is none."""
 
     test: str | None = None
@@ -122,17 +122,17 @@ def tests_of(artifact: ContractArtifact) -> list[TestFunction]:
     return sorted(found, key=lambda test: test.signature)
 
 
-def _kind(entry: Mapping[str, Any]) -> Kind | None:
+def _kind(entry: Mapping[str, Any]) -> CaseKind | None:
     name = str(entry.get("name", ""))
     if name.startswith(("invariant", "statefulFuzz")):
-        return Kind.INVARIANT
+        return CaseKind.INVARIANT
     if name.startswith("test"):
-        return Kind.FUZZ if entry.get("inputs") else Kind.UNIT
+        return CaseKind.FUZZ if entry.get("inputs") else CaseKind.UNIT
     return None
 
 
 def find_suites(
-    artifacts: Artifacts, own: Iterable[str], wanted: Filter
+    artifacts: Artifacts, own: Iterable[str], wanted: SuiteFilter
 ) -> tuple[list[Suite], list[tuple[str, str, str]]]:
     """The suites that somebody wants, and the artifacts that cannot be read: file, contract, reason."""
     mine = frozenset(own)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import process_time
 from typing import Final
 
-from devtools.soltest.frames import Frame, PlacedFrameTracer, TooLong
+from devtools.soltest.frames import CallFrame, PlacedFrameTracer, TooLong
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 
@@ -27,7 +27,7 @@ class LoopTracer(PlacedFrameTracer):
 
     def __init__(self, rules: str, within: int | None = None, seconds: float = LONGEST_WATCHED) -> None:
         super().__init__(rules)
-        self.cut: tuple[Frame, ...] = ()
+        self.cut: tuple[CallFrame, ...] = ()
         self._within = within
         self._inside = within is None
         self._watched = self._seen = 0
@@ -49,7 +49,7 @@ class LoopTracer(PlacedFrameTracer):
         super().step(event)
         self._count()
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: CallFrame) -> None:
         super()._begin(frame)
         self._inside = self._inside or frame.number == self._within
 
@@ -76,7 +76,7 @@ class LoopTracer(PlacedFrameTracer):
         raise TooLong("watched for long enough")
 
 
-def used_up(path: Sequence[Frame]) -> Frame | None:
+def used_up(path: Sequence[CallFrame]) -> CallFrame | None:
     """The innermost call of those that explain a failure, if it is a contract's that used up its gas unwatched."""
     last = path[-1] if path else None
     if last is None or last.end is None or last.is_native or last.counters:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from eth_hash.auto import keccak
 
-from devtools.soltest.artifact import Place
+from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
@@ -53,7 +53,7 @@ class _Out:
         numbers = self._builds.numbers(build)
         if not all(_has_number(content, numbers, name) and self._is_current(name, content) for _, content in found):
             return None
-        return CompiledSource(build, tuple(Place(name, _name(path), path, build) for path, _ in found), numbers)
+        return CompiledSource(build, tuple(ArtifactPlace(name, _name(path), path, build) for path, _ in found), numbers)
 
     def _of_source(self, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
         """The artifacts of a source. Where several have a name, forge adds folders before it: the target is sure."""

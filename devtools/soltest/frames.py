@@ -66,7 +66,7 @@ class SlotChange:
 
 
 @dataclass(slots=True)
-class Frame:
+class CallFrame:
     """One call, with what happened in it in order: calls, events, changed slots.
 
     `address` is who was called, `acts_as` in whose name the code ran (another one of a delegate call); `code` is empty
@@ -83,13 +83,13 @@ class Frame:
     actor: ActorID | None = None
     actor_code: Cid | None = None
     end: CallEnded | None = None
-    items: list[Frame | EventEmitted | SlotChange | PrecompileRefusal] = field(default_factory=list)
+    items: list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal] = field(default_factory=list)
     counters: array[int] = field(default_factory=lambda: array("I"))
     called_at: int = 0
     dropped: int = 0
     number: int = 0
 
-    def counters_before(self, call: Frame | None) -> array[int]:
+    def counters_before(self, call: CallFrame | None) -> array[int]:
         """The program counters before a call that it made; all of them where there is none."""
         return self.counters if call is None else self.counters[: max(0, call.called_at - self.dropped)]
 
@@ -102,9 +102,9 @@ class Frame:
             self.dropped += half
 
     @property
-    def calls(self) -> list[Frame]:
+    def calls(self) -> list[CallFrame]:
         """The calls that it made."""
-        return [item for item in self.items if isinstance(item, Frame)]
+        return [item for item in self.items if isinstance(item, CallFrame)]
 
     @property
     def succeeded(self) -> bool:
@@ -135,8 +135,8 @@ class Frame:
     @property
     def refusal(self) -> PrecompileRefusal | None:
         """What a precompile refused last, with no call behind it."""
-        last = next((item for item in reversed(self.items) if isinstance(item, Frame | PrecompileRefusal)), None)
-        return None if isinstance(last, Frame) else last
+        last = next((item for item in reversed(self.items) if isinstance(item, CallFrame | PrecompileRefusal)), None)
+        return None if isinstance(last, CallFrame) else last
 
     @property
     def exit_words(self) -> str:
@@ -197,7 +197,7 @@ def log_of(event: EventEmitted) -> Log | None:
     return entries_to_log([EventEntry(*entry) for entry in event.entries])
 
 
-def walk(roots: Sequence[Frame]) -> Iterator[Frame]:
+def walk(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
     """Every frame, callers before what they call. Without recursion: calls go 1,024 deep."""
     todo = list(reversed(roots))
     while todo:
@@ -206,7 +206,7 @@ def walk(roots: Sequence[Frame]) -> Iterator[Frame]:
         todo.extend(reversed(frame.calls))
 
 
-def by_end(roots: Sequence[Frame]) -> Iterator[Frame]:
+def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
     """Every frame in the order in which they ended: what a frame calls before itself."""
     todo, found = list(roots), []
     while todo:
@@ -230,8 +230,8 @@ class FrameTracer:
     """A tracer that builds frames under a set of rules; `roots` has one for each message."""
 
     def __init__(self, rules: str) -> None:
-        self.roots: list[Frame] = []
-        self._open: list[Frame] = []
+        self.roots: list[CallFrame] = []
+        self._open: list[CallFrame] = []
         self._begun = 0
         self._units = InThousandths(_Taker(self._take)) if rules == "ethereum" else _Taker(self._take)
 
@@ -242,7 +242,7 @@ class FrameTracer:
     def _take(self, event: TraceEvent) -> None:
         match event:
             case CallStarted():
-                self._begin(Frame(event, _address(event.to)))
+                self._begin(CallFrame(event, _address(event.to)))
             case CallEnded():
                 self._end(event)
             case _ if not self._open:
@@ -260,7 +260,7 @@ class FrameTracer:
             case _:
                 pass
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: CallFrame) -> None:
         if self._open:
             frame.called_at = len(self._open[-1].counters) + self._open[-1].dropped
         frame.number = self._begun
@@ -302,7 +302,7 @@ class PlacedFrameTracer(FrameTracer):
         if isinstance(event, EvmStep):
             self.place(event.pc)
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: CallFrame) -> None:
         super()._begin(frame)
         self._note = frame.note
 
@@ -335,7 +335,7 @@ class SlotFrameTracer(FrameTracer):
             if before != word:
                 frame.items.append(SlotChange(slot, before, word))
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: CallFrame) -> None:
         self._loading = None
         super()._begin(frame)
 
@@ -348,7 +348,7 @@ def _nowhere(_: int) -> None:
     """No frame is open."""
 
 
-def _folded(frame: Frame, caller: Frame | None) -> list[Frame]:
+def _folded(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
     """The frames that stand for a call: its own, a creation under it, or none."""
     start = frame.start
     to_eam, to_init = start.to == Address.id(EAM_ACTOR), start.to == Address.id(INIT_ACTOR)

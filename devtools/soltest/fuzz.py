@@ -17,8 +17,8 @@ from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.discovery import TestFunction
 from devtools.soltest.frames import FrameTracer, by_end
 from devtools.soltest.project import FuzzSettings
-from devtools.soltest.results import CounterExample, Kind, Status, TestResult
-from devtools.soltest.stage import Stage, is_rejected, selector
+from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from devtools.soltest.stage import SuiteStage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, simpler, types
 from devtools.soltest.world import CallOutcome, Handle
@@ -52,7 +52,7 @@ class Due:
 class FuzzRun:
     """A fuzz test on its way. `ready` is the state after `setUp`."""
 
-    stage: Stage
+    stage: SuiteStage
     test: TestFunction
     settings: FuzzSettings
     seed: int
@@ -69,25 +69,25 @@ class FuzzRun:
         due = Due(self.settings.timeout)
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
-                self.progress(self._result(Status.SUCCESS, None))
+                self.progress(self._result(CaseStatus.SUCCESS, None))
             arguments = values.arguments(self.test.entry["inputs"])
             outcome = self._call(arguments)
             if is_rejected(outcome):
                 self.rejects += 1
                 if self.rejects > self.settings.max_test_rejects:
                     return self._result(
-                        Status.FAILURE,
+                        CaseStatus.FAILURE,
                         f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
                     )
                 continue
             status, reason = self._verdict(arguments, outcome)
-            if status is Status.FAILURE:
+            if status is CaseStatus.FAILURE:
                 return self._failed(arguments, outcome, reason)
-            if status is Status.SKIPPED:
+            if status is CaseStatus.SKIPPED:
                 return self._result(status, reason)
             self.gases.append(outcome.gas_used)
             self.dictionary.add_output(outcome.output)
-        return self._result(Status.SUCCESS, None)
+        return self._result(CaseStatus.SUCCESS, None)
 
     def calldata(self, arguments: list[Any]) -> bytes:
         """What the test is called with."""
@@ -97,12 +97,12 @@ class FuzzRun:
         self.stage.world.restore(self.ready)
         return self.stage.call(self.calldata(arguments), kept=False)
 
-    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[Status, str | None]:
+    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
         """How a run ended. Without `fail_on_revert` one in which others reverted first is a success, as in forge."""
         status, reason = self.stage.verdict(outcome, self.test.should_fail)
         strict = self.settings.fail_on_revert or self.test.should_fail or outcome.success
-        if status is Status.FAILURE and not strict and self._others_reverted(arguments):
-            return Status.SUCCESS, None
+        if status is CaseStatus.FAILURE and not strict and self._others_reverted(arguments):
+            return CaseStatus.SUCCESS, None
         return status, reason
 
     def _others_reverted(self, arguments: list[Any]) -> bool:
@@ -121,7 +121,7 @@ class FuzzRun:
         simple, outcome, reason = self._shrunk(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
         example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
-        return self._result(Status.FAILURE, reason, outcome.gas_used, (example,))
+        return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
 
     def _shrunk(
         self, arguments: list[Any], outcome: CallOutcome, reason: str | None
@@ -133,16 +133,16 @@ class FuzzRun:
             if is_rejected(tried):
                 return None
             status, why = self._verdict(list(candidate), tried)
-            return (tried, why) if status is Status.FAILURE else None
+            return (tried, why) if status is CaseStatus.FAILURE else None
 
         best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))
         return list(best), *last
 
     def _result(
-        self, status: Status, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
     ) -> TestResult:
         return TestResult(
-            self.test.signature, Kind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
+            self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
             rejects=self.rejects, seed=self.seed, counterexample=example,
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from devtools.soltest.collecting import Collected, GasUse
+from devtools.soltest.collecting import GasUse, SuiteCoverage
 from devtools.soltest.text_table import table
 
 _HEAD = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")
@@ -21,7 +21,7 @@ def figures(gas: Sequence[int]) -> tuple[int, int, int, int, int]:
     return min(gas), sum(gas) // len(gas), int(median(gas)), max(gas), len(gas)
 
 
-def gas_lines(found: Collected) -> Iterator[str]:
+def gas_lines(found: SuiteCoverage) -> Iterator[str]:
     """A table for each contract."""
     for (file, name), use in sorted(found.gas.items()):
         yield ""
@@ -34,7 +34,7 @@ def gas_lines(found: Collected) -> Iterator[str]:
             yield from table(_HEAD, rows)
 
 
-def gas_json(found: Collected) -> dict[str, Any]:
+def gas_json(found: SuiteCoverage) -> dict[str, Any]:
     """The documented object: contracts by `file:name` (actors by `native:name`)."""
     return {f"{file or 'native'}:{name}": _json(use) for (file, name), use in sorted(found.gas.items())}
 

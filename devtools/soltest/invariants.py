@@ -19,9 +19,9 @@ from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.discovery import TestFunction, signature
 from devtools.soltest.fuzz import Due
 from devtools.soltest.project import InvariantSettings
-from devtools.soltest.results import CounterExample, Kind, Status, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.shrinking import shortened
-from devtools.soltest.stage import Stage, is_rejected, selector
+from devtools.soltest.stage import SuiteStage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import Dictionary, Values, types
 from devtools.soltest.world import CallOutcome, Handle
@@ -38,7 +38,7 @@ _STRANGERS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class FuzzTarget:
     """A function that sequences may call."""
 
     address: EthAddress
@@ -49,11 +49,11 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SequenceStep:
     """One call of a sequence."""
 
     sender: EthAddress
-    target: Target
+    target: FuzzTarget
     arguments: tuple[Any, ...]
 
     @property
@@ -77,9 +77,9 @@ class NoTargets(Exception):
     """There is nothing that sequences could call."""
 
 
-def find_targets(stage: Stage) -> list[Target]:
+def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
     """The functions that sequences may call, by what the test contract says. Raises NoTargets."""
-    said = Said(stage)
+    said = TargetFilters(stage)
     excluded = {*said.addresses("excludeContracts")}
     chosen = said.addresses("targetContracts")
     selectors = dict(said.selectors("targetSelectors"))
@@ -88,7 +88,7 @@ def find_targets(stage: Stage) -> list[Target]:
     wanted = chosen or [] if chosen or selectors else [
         address for address in known if address != stage.address and address not in stage.libraries.values()
     ]  # fmt: skip
-    targets: list[Target] = []
+    targets: list[FuzzTarget] = []
     for address in dict.fromkeys([*wanted, *selectors]):
         artifact = None if address in excluded else _running(stage, known.get(address, b""))
         if artifact is None:
@@ -98,7 +98,7 @@ def find_targets(stage: Stage) -> list[Target]:
             if short in refused.get(address, ()) or (address in selectors and short not in selectors[address]):
                 continue
             targets.append(
-                Target(address, f"{artifact.file}:{artifact.name}", entry, short, tuple(types(entry["inputs"])))
+                FuzzTarget(address, f"{artifact.file}:{artifact.name}", entry, short, tuple(types(entry["inputs"])))
             )
     if not targets:
         raise NoTargets
@@ -113,7 +113,7 @@ def _callable(artifact: ContractArtifact) -> list[Mapping[str, Any]]:
     ]
 
 
-def _running(stage: Stage, code: bytes) -> ContractArtifact | None:
+def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
     """The contract whose runtime code this is."""
     bare = without_metadata(code)
     for artifact in stage.artifacts.all():
@@ -124,10 +124,10 @@ def _running(stage: Stage, code: bytes) -> ContractArtifact | None:
     return None
 
 
-class Said:
+class TargetFilters:
     """What the test contract answers to forge's questions about targets."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: SuiteStage) -> None:
         self._stage = stage
         self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
 
@@ -154,7 +154,9 @@ class Said:
         return answer
 
 
-def call_sequence(stage: Stage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]) -> bool:
+def call_sequence(
+    stage: SuiteStage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]
+) -> bool:
     """Make the calls of a sequence that failed, and ask the invariant once, at the end; whether it fails again."""
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
@@ -166,7 +168,7 @@ def call_sequence(stage: Stage, test: TestFunction, fails_on_revert: bool, steps
     return False
 
 
-def _has_end(stage: Stage) -> bool:
+def _has_end(stage: SuiteStage) -> bool:
     return any(entry.get("name") == "afterInvariant" for entry in stage.artifact.abi)
 
 
@@ -174,7 +176,7 @@ def _has_end(stage: Stage) -> bool:
 class InvariantRun:
     """An invariant test on its way. `ready` is the state after `setUp`."""
 
-    stage: Stage
+    stage: SuiteStage
     test: TestFunction
     settings: InvariantSettings
     seed: int
@@ -184,7 +186,7 @@ class InvariantRun:
     runs: int = 0
     calls: int = 0
     reverts: int = 0
-    _targets: list[Target] = field(default_factory=list)
+    _targets: list[FuzzTarget] = field(default_factory=list)
     _senders: list[EthAddress] = field(default_factory=list)
     _strangers: float = 0.0
     _due: Due = field(default_factory=Due)
@@ -195,8 +197,10 @@ class InvariantRun:
         try:
             self._targets = find_targets(stage)
         except NoTargets:
-            return self._result(Status.FAILURE, "failed to set up invariant testing environment: No contracts to fuzz.")
-        said = Said(stage)
+            return self._result(
+                CaseStatus.FAILURE, "failed to set up invariant testing environment: No contracts to fuzz."
+            )
+        said = TargetFilters(stage)
         self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
@@ -209,7 +213,7 @@ class InvariantRun:
             self.ready = stage.world.snapshot()
         broken = self._broken()
         if broken is not None:
-            return self._result(Status.FAILURE, broken)
+            return self._result(CaseStatus.FAILURE, broken)
         self._due = Due(self.settings.timeout)
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
@@ -217,14 +221,16 @@ class InvariantRun:
             self.runs += 1
             if failure is not None:
                 return self._failed(*failure)
-        return self._result(Status.SUCCESS, None)
+        return self._result(CaseStatus.SUCCESS, None)
 
-    def _sequence(self, rng: Random, values: Values, excluded: set[EthAddress]) -> tuple[list[Step], str] | None:
-        steps: list[Step] = []
+    def _sequence(
+        self, rng: Random, values: Values, excluded: set[EthAddress]
+    ) -> tuple[list[SequenceStep], str] | None:
+        steps: list[SequenceStep] = []
         rejects = 0
         while len(steps) < self.settings.depth and not self._due.over():
             if self._due.now():
-                self.progress(self._result(Status.SUCCESS, None))
+                self.progress(self._result(CaseStatus.SUCCESS, None))
             step = self._step(rng, values, excluded)
             outcome = self._take(step)
             if is_rejected(outcome):
@@ -243,14 +249,14 @@ class InvariantRun:
         why = self._end()
         return None if why is None else (steps, why)
 
-    def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> Step:
+    def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> SequenceStep:
         target = rng.choice(self._targets)
         sender = values.address() if rng.random() < self._strangers else rng.choice(self._senders)
         while sender in excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
-        return Step(sender, target, tuple(values.arguments(target.entry["inputs"])))
+        return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
 
-    def _take(self, step: Step) -> CallOutcome:
+    def _take(self, step: SequenceStep) -> CallOutcome:
         return self.stage.world.call(step.sender, step.target.address, step.calldata)
 
     def _after(self, outcome: CallOutcome) -> str | None:
@@ -268,7 +274,7 @@ class InvariantRun:
         try:
             outcome = self.stage.call(selector(name or self.test.signature), kept=False)
             status, reason = self.stage.verdict(outcome)
-            return reason or _FAILED if status is Status.FAILURE else None
+            return reason or _FAILED if status is CaseStatus.FAILURE else None
         finally:
             world.drop(here)
 
@@ -278,11 +284,11 @@ class InvariantRun:
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
-    def _failed(self, steps: list[Step], reason: str) -> TestResult:
+    def _failed(self, steps: list[SequenceStep], reason: str) -> TestResult:
         best, why = shortened(steps, reason, self._replayed, self.settings.shrink_run_limit)
-        return self._result(Status.FAILURE, why, tuple(step.example() for step in best), len(steps))
+        return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
-    def _replayed(self, steps: Sequence[Step]) -> tuple[int, str] | None:
+    def _replayed(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """After how many steps a sequence fails when it is run again, and why; None where it does not."""
         self.stage.world.restore(self.ready)
         for number, step in enumerate(steps, 1):
@@ -296,9 +302,9 @@ class InvariantRun:
         return None if why is None else (len(steps), why)
 
     def _result(
-        self, status: Status, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0
+        self, status: CaseStatus, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0
     ) -> TestResult:
         return TestResult(
-            self.test.signature, Kind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
+            self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps,
         )  # fmt: skip

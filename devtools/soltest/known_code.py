@@ -14,8 +14,8 @@ from typing import Any, Final
 from eth_hash.auto import keccak
 
 from bridge.abi import ContractInterface, signature
-from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact, Place
-from devtools.soltest.frames import Frame
+from devtools.soltest.artifact import ArtifactPlace, Artifacts, Bytecode, ContractArtifact
+from devtools.soltest.frames import CallFrame
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.source_maps import instruction_numbers, spans
@@ -207,7 +207,7 @@ class KnownCode:
     def _by_name(self) -> dict[tuple[str, str], KnownContract]:
         return {(found.artifact.file, found.name): found for found in self.contracts}
 
-    def of(self, frame: Frame) -> KnownContract | None:
+    def of(self, frame: CallFrame) -> KnownContract | None:
         """The contract whose code a frame ran."""
         return self.find(frame.code, frame.creates) if frame.code else None
 
@@ -218,7 +218,7 @@ class KnownCode:
             self._found[key] = self._creating(code) if creates else self._running(code)
         return self._found[key]
 
-    def place(self, code: bytes, creates: bool) -> Place | None:
+    def place(self, code: bytes, creates: bool) -> ArtifactPlace | None:
         """Where the artifact of the contract is that `find` finds."""
         found = self.find(code, creates)
         named = None if found is None else (found.artifact.file, found.name)

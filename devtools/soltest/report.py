@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from devtools.soltest.results import Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
 
-_TAGS = {Status.SUCCESS: "PASS", Status.FAILURE: "FAIL", Status.SKIPPED: "SKIP"}
+_TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
 
 
 def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
@@ -49,7 +49,9 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
     yield from (f"Warning: {warning}" for warning in suite.warnings)
     for test in sorted(suite.tests, key=lambda test: test.signature):
         yield from lines_of(test, verbosity)
-    passed, failed, skipped = (suite.count(status) for status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED))
+    passed, failed, skipped = (
+        suite.count(status) for status in (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
+    )
     verdict = "FAILED" if failed else "ok"
     yield (
         f"Suite result: {verdict}. {passed} passed; {failed} failed; {skipped} skipped; "
@@ -60,7 +62,8 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
 def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
     """The last lines: figures of all, and once more what failed."""
     passed, failed, skipped = (
-        sum(suite.count(status) for suite in suites) for status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED)
+        sum(suite.count(status) for suite in suites)
+        for status in (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
     )
     total = passed + failed + skipped
     yield ""
@@ -73,7 +76,7 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
     yield ""
     yield "Failing tests:"
     for suite in sorted(suites, key=lambda suite: suite.name):
-        broken = [test for test in suite.tests if test.status is Status.FAILURE]
+        broken = [test for test in suite.tests if test.status is CaseStatus.FAILURE]
         if broken:
             count = len(broken)
             yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {suite.name}"
@@ -86,7 +89,7 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
 
 def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:
     """What repeats the fuzz and invariant tests that failed, if any did: all tests of a run have one seed."""
-    seeds = {test.seed for test in tests if test.status is Status.FAILURE and test.seed is not None}
+    seeds = {test.seed for test in tests if test.status is CaseStatus.FAILURE and test.seed is not None}
     yield from (f"\nFuzz seed: {seed:#x} (use `--fuzz-seed` to reproduce)" for seed in seeds)
 
 

@@ -12,7 +12,7 @@ from statistics import mean, median
 from typing import Any
 
 
-class Status(Enum):
+class CaseStatus(Enum):
     """How a test ended."""
 
     SUCCESS = "Success"
@@ -20,7 +20,7 @@ class Status(Enum):
     SKIPPED = "Skipped"
 
 
-class Kind(Enum):
+class CaseKind(Enum):
     """Of what kind a test is."""
 
     UNIT = "unit"
@@ -62,8 +62,8 @@ class TestResult:
     __test__ = False  # for pytest, which takes the name for one of its own
 
     signature: str
-    kind: Kind
-    status: Status
+    kind: CaseKind
+    status: CaseStatus
     reason: str | None = None
     gas: int = 0
     gases: tuple[int, ...] = ()
@@ -86,20 +86,20 @@ class TestResult:
 
     def figures(self) -> str:
         """What it took, as forge writes it."""
-        if self.kind is Kind.FUZZ:
+        if self.kind is CaseKind.FUZZ:
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
-        if self.kind is Kind.INVARIANT:
+        if self.kind is CaseKind.INVARIANT:
             return f"(runs: {self.runs}, calls: {self.calls}, reverts: {self.reverts})"
         return f"(gas: {self.gas})"
 
     def json(self) -> dict[str, Any]:
         """The documented object."""
         kind: dict[str, Any] = {"Unit": {"gas": self.gas}}
-        if self.kind is Kind.FUZZ:
+        if self.kind is CaseKind.FUZZ:
             gases = self.gases or (0,)
             kind = {"Fuzz": {"runs": self.runs, "mean_gas": int(mean(gases)), "median_gas": int(median(gases))}}
-        elif self.kind is Kind.INVARIANT:
+        elif self.kind is CaseKind.INVARIANT:
             kind = {"Invariant": {"runs": self.runs, "calls": self.calls, "reverts": self.reverts}}
         return {
             "status": self.status.value,
@@ -131,7 +131,7 @@ class SuiteResult:
         """`file:contract`, by which it is known."""
         return f"{self.file}:{self.contract}"
 
-    def count(self, status: Status) -> int:
+    def count(self, status: CaseStatus) -> int:
         """How many of its tests ended so."""
         return sum(test.status is status for test in self.tests)
 

@@ -18,8 +18,8 @@ from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
 from devtools.soltest.literals import own_literals
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
-from devtools.soltest.results import Kind, Status, TestResult
-from devtools.soltest.stage import SetUpFailed, Stage, is_skip, selector
+from devtools.soltest.results import CaseKind, CaseStatus, TestResult
+from devtools.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
 from devtools.soltest.values import Dictionary, pushed
 from devtools.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -41,17 +41,17 @@ class Viewer(Protocol):
     def set_up_tracer(self) -> Tracer | None:
         """A listener for the constructor and `setUp`; None where nobody wants to see them."""
 
-    def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with trace and stack."""
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
 
-    def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
+    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
         """Where that is, as a stack."""
 
 
-class Collector(Protocol):
+class CaseCollector(Protocol):
     """Who collects what all tests do, for reports."""
 
     def set_up_tracer(self) -> Tracer:
@@ -80,7 +80,7 @@ class SuiteRun:
     started: Callable[[str], None] = lambda _: None
     known: Callable[[TestResult], None] = lambda _: None
     viewer: Viewer | None = None
-    collector: Collector | None = None
+    collector: CaseCollector | None = None
     progress: Callable[[TestResult], None] = lambda _: None
 
     def run(self) -> Iterator[TestResult]:
@@ -91,7 +91,7 @@ class SuiteRun:
         try:
             try:
                 artifact = self.artifacts.get(self.suite.file, self.suite.contract)
-                stage = Stage(world, self.artifacts, artifact)
+                stage = SuiteStage(world, self.artifacts, artifact)
                 world.cheatcodes.settings = replace(
                     world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
                     contract=self.suite.contract,
@@ -103,14 +103,14 @@ class SuiteRun:
                     self._made_ready(stage, self.collector.set_up_tracer() if self.collector else seen)
                 except TooLong:
                     self._stop_listening("setUp()", base)
-                    stage = Stage(world, self.artifacts, artifact)
+                    stage = SuiteStage(world, self.artifacts, artifact)
                     self._made_ready(stage, None)
             except SetUpFailed as failure:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
                     yield replace(self._viewed_set_up(base, artifact, result), gas=0)  # as forge
                 return
             except (HypervisorError, KeyError, ValueError) as error:
-                yield _broken("setUp()", Kind.UNIT, error)
+                yield _broken("setUp()", CaseKind.UNIT, error)
                 return
             yield from self._tests(stage, seen)
         finally:
@@ -120,10 +120,10 @@ class SuiteRun:
         """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where nobody can say."""
         test = next((test for test in self.suite.tests if test.signature == name), None)
         tracer = None if self.viewer is None else self.viewer.loop_tracer()
-        if self.viewer is None or tracer is None or (test is not None and test.kind is not Kind.UNIT):
+        if self.viewer is None or tracer is None or (test is not None and test.kind is not CaseKind.UNIT):
             return ()
         base = self.world.snapshot()
-        stage = Stage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
+        stage = SuiteStage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
         try:
             with suppress(TooLong, SetUpFailed):
                 self._made_ready(stage, tracer if test is None else None)
@@ -135,7 +135,7 @@ class SuiteRun:
             self.world.machine.tracer = None
             self.world.drop(base)
 
-    def _made_ready(self, stage: Stage, tracer: Tracer | None) -> None:
+    def _made_ready(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.world.machine
         machine.tracer = tracer
         try:
@@ -151,13 +151,13 @@ class SuiteRun:
             return result
         self.known(result)
         self.world.restore(base)
-        stage, tracer = Stage(self.world, self.artifacts, artifact), viewer.tracer(result)
+        stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.tracer(result)
         try:
             try:
                 self._made_ready(stage, tracer)
             except TooLong:
                 self.world.restore(base)
-                stage, tracer = Stage(self.world, self.artifacts, artifact), viewer.calls_tracer()
+                stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.calls_tracer()
                 self._made_ready(stage, tracer)
         except SetUpFailed:
             shown = viewer.show(stage, None, tracer, result)
@@ -166,13 +166,13 @@ class SuiteRun:
         loop = viewer.loop_tracer(tracer, result)
         if loop is not None:
             self.world.restore(base)
-            stage = Stage(self.world, self.artifacts, artifact)
+            stage = SuiteStage(self.world, self.artifacts, artifact)
             with suppress(TooLong, SetUpFailed):
                 self._made_ready(stage, loop)
             shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
         return shown
 
-    def _tests(self, stage: Stage, seen: Tracer | None) -> Iterator[TestResult]:
+    def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
         settings = inline_settings(self._text(), self.suite.contract)
         ready = self.world.snapshot()
         words: tuple[int, ...] | None = None
@@ -182,7 +182,7 @@ class SuiteRun:
                 self.started(test.signature)
                 begin = perf_counter()
                 self.world.restore(ready)
-                if test.kind is not Kind.UNIT and words is None:
+                if test.kind is not CaseKind.UNIT and words is None:
                     words, numbers = self._words(stage), own_literals(self.project, self.suite.file)
                 self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
                 try:
@@ -217,39 +217,39 @@ class SuiteRun:
         self.world.restore(ready)
 
     def _way(
-        self, stage: Stage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
+        self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
         words: tuple[int, ...], numbers: tuple[int, ...],
     ) -> Callable[[], TestResult]:  # fmt: skip
         """How a test of this kind is run."""
-        if test.kind is Kind.UNIT:
+        if test.kind is CaseKind.UNIT:
             return lambda: self._unit(stage, test)
-        if test.kind is Kind.FUZZ:
+        if test.kind is CaseKind.FUZZ:
             return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words, numbers), self.progress).run()
         return lambda: InvariantRun(
             stage, test, invariant, self.seed, ready, Dictionary(words, numbers), self.progress
         ).run()
 
-    def _unit(self, stage: Stage, test: TestFunction) -> TestResult:
+    def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))
         status, reason = stage.verdict(outcome, test.should_fail)
-        gas = 0 if status is Status.SKIPPED else outcome.gas_used
-        return TestResult(test.signature, Kind.UNIT, status, reason, gas)
+        gas = 0 if status is CaseStatus.SKIPPED else outcome.gas_used
+        return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
 
     def _viewed(
-        self, stage: Stage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
+        self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
         """Run a test that somebody wants to see once more: with its counterexample, if it has one."""
         viewer = self.viewer
-        if viewer is None or result.status is Status.SKIPPED:
+        if viewer is None or result.status is CaseStatus.SKIPPED:
             return result
         again = partial(self._again, stage, test, ready, result, fails_on_revert)
         if not viewer.wants(result):
-            used_up = result.status is Status.FAILURE and result.gas > self.world.gas_limit * 9 // 10
+            used_up = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if used_up else None
             return result if loop is None else self._placed(stage, result, loop, again)
-        never_held = result.kind is Kind.INVARIANT and result.status is Status.FAILURE and not result.calls
-        if result.kind is not Kind.UNIT and not result.counterexample and not never_held:
+        never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
+        if result.kind is not CaseKind.UNIT and not result.counterexample and not never_held:
             return result  # no run of many stands for them all
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
         tracer = viewer.tracer(result)
@@ -265,7 +265,7 @@ class SuiteRun:
         return shown if loop is None else self._placed(stage, shown, loop, again)
 
     def _again(
-        self, stage: Stage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
+        self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
         """Run a test once more for somebody who listens; False where it did not end as it had."""
@@ -273,7 +273,7 @@ class SuiteRun:
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
-            if result.kind is Kind.INVARIANT:
+            if result.kind is CaseKind.INVARIANT:
                 return call_sequence(stage, test, fails_on_revert, result.counterexample)
             stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
             return True
@@ -281,7 +281,7 @@ class SuiteRun:
             machine.tracer = before
 
     def _placed(
-        self, stage: Stage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
+        self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
     ) -> TestResult:
         """The result with the place at which the test used up its gas."""
         assert self.viewer is not None
@@ -290,7 +290,7 @@ class SuiteRun:
         place = self.viewer.place(stage, loop)
         return replace(result, stack=place, note="") if place else result
 
-    def _not_set_up(self, stage: Stage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
+    def _not_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):
             status, reason = stage.verdict(failure.outcome)
             for test in self.suite.tests:
@@ -299,10 +299,16 @@ class SuiteRun:
         reason = stage.reason(failure.outcome)
         logs = tuple(self.world.cheatcodes.console.lines)
         yield TestResult(
-            failure.step, Kind.UNIT, Status.FAILURE, reason, failure.outcome.gas_used, logs=logs, duration=duration
+            failure.step,
+            CaseKind.UNIT,
+            CaseStatus.FAILURE,
+            reason,
+            failure.outcome.gas_used,
+            logs=logs,
+            duration=duration,
         )
 
-    def _words(self, stage: Stage) -> tuple[int, ...]:
+    def _words(self, stage: SuiteStage) -> tuple[int, ...]:
         words: dict[int, None] = {}
         for address, code in self.world.contracts(stage.first_actor):
             words[int.from_bytes(address, "big")] = None
@@ -317,7 +323,7 @@ class SuiteRun:
             return ""  # artifacts without their sources carry no settings
 
 
-def _broken(signature: str, kind: Kind, error: Exception) -> TestResult:
+def _broken(signature: str, kind: CaseKind, error: Exception) -> TestResult:
     """A failure of ours or of the artifacts, not of the test."""
     words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
-    return TestResult(signature, kind, Status.FAILURE, words)
+    return TestResult(signature, kind, CaseStatus.FAILURE, words)

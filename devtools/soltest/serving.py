@@ -30,7 +30,7 @@ _EARLIEST = next(iter(_FORKS.values()))
 """Code of earlier versions runs by these rules, too: forge lets accounts lend themselves code in all of them."""
 
 
-class Server:
+class SuiteServer:
     """One world, and what suites need of it."""
 
     def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:

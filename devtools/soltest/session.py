@@ -13,16 +13,16 @@ from devtools.soltest.collecting import together
 from devtools.soltest.compiler import choose_solc, wanted_version
 from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.coverage import FileCoverage, coverage
-from devtools.soltest.discovery import Filter, Suite, find_suites
+from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
 from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.sources import Sources, own_sources, read_sources
 from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.syntax_trees import syntax_trees
-from devtools.soltest.workers import Job, Watch, Worker, run_suites
+from devtools.soltest.workers import Job, SuiteWorker, Watch, run_suites
 from hypervisor.errors import InvalidInput
 
 
@@ -44,14 +44,14 @@ class Options:
 
 
 @dataclass(slots=True)
-class Session:
+class SuiteSession:
     """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there.
 
     `watch` is told what runs for long (`run_suites`).
     """
 
     project: Project
-    wanted: Filter
+    wanted: SuiteFilter
     options: Options
     tell: Callable[[str], None] = lambda _: None
     watch: Watch | None = None
@@ -59,12 +59,12 @@ class Session:
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
-    _early: Worker | None = None
+    _early: SuiteWorker | None = None
 
     def prepare(self) -> None:
         """Compile and find the tests, while a worker makes itself ready. Raises InvalidInput, CompileError."""
         self.wanted.check()
-        self._early = Worker()
+        self._early = SuiteWorker()
         chosen = self.project.fuzz.seed
         self.seed = secrets.randbits(64) if chosen is None else chosen
         sources = self._sources()
@@ -111,7 +111,7 @@ class Session:
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:
         """Results as suites end; what could not be read comes first."""
         for file, contract, reason in self.corrupt:
-            broken = TestResult("setUp()", Kind.UNIT, Status.FAILURE, reason)
+            broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
             yield SuiteResult(file, contract, [broken])
         if self.suites:
             early, self._early = self._early, None

@@ -14,7 +14,7 @@ from typing import Final
 
 from bridge.addresses import checksummed
 from bridge.method_numbers import INVOKE_EVM
-from devtools.soltest.frames import Frame
+from devtools.soltest.frames import CallFrame
 from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.trace_text import VM, Names
@@ -45,7 +45,7 @@ class SourceTexts:
         return self._read[path]
 
 
-def stack_trace(root: Frame, names: Names, sources: SourceTexts) -> tuple[str, ...]:
+def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[str, ...]:
     """The lines `Contract.function (file:line)` of a failed call, innermost first; empty for one that succeeded."""
     lines: list[str] = []
     path = failing_path(root)
@@ -55,7 +55,7 @@ def stack_trace(root: Frame, names: Names, sources: SourceTexts) -> tuple[str, .
     return tuple(lines[:MOST_FRAMES])
 
 
-def open_stack(path: Sequence[Frame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
+def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
     """The same of calls that have not ended, each within the one before it: where they are, innermost first."""
     lines: list[str] = []
     for frame in path:
@@ -63,21 +63,21 @@ def open_stack(path: Sequence[Frame], names: Names, sources: SourceTexts) -> tup
     return tuple(lines[:MOST_FRAMES])
 
 
-def failing_path(root: Frame) -> list[Frame]:
+def failing_path(root: CallFrame) -> list[CallFrame]:
     """From a failed call to the innermost one that explains it.
 
     A call's failure is explained by its last call where that failed too and its words were passed on, or was an
     actor's: libraries tell an actor's exit code in words of their own.
     """
-    path: list[Frame] = []
-    frame: Frame | None = None if root.succeeded else root
+    path: list[CallFrame] = []
+    frame: CallFrame | None = None if root.succeeded else root
     while frame is not None:
         path.append(frame)
         frame = _explaining(frame)
     return path
 
 
-def _explaining(frame: Frame) -> Frame | None:
+def _explaining(frame: CallFrame) -> CallFrame | None:
     calls = [call for call in frame.calls if call.address not in _SILENT]
     output = frame.output
     for call in reversed(calls):
@@ -89,7 +89,7 @@ def _explaining(frame: Frame) -> Frame | None:
     return last if last.is_native or last.is_refused or frame.is_native or not output else None
 
 
-def _frame_lines(frame: Frame, below: Frame | None, names: Names, sources: SourceTexts) -> list[str]:
+def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
     """The lines of one frame, innermost function first."""
     names.learn_frame(frame)
     if frame.is_native or frame.is_refused:
@@ -103,7 +103,7 @@ def _frame_lines(frame: Frame, below: Frame | None, names: Names, sources: Sourc
     return [*refused, *lines]
 
 
-def _contract_lines(frame: Frame, below: Frame | None, names: Names, sources: SourceTexts) -> list[str]:
+def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
     contract = names.known.of(frame)
     outer = f"{names.callee(frame)}.{function_name(frame, contract)}"
     if contract is None:
@@ -168,7 +168,7 @@ def internal_stack(
     return found
 
 
-def function_name(frame: Frame, contract: KnownContract | None) -> str:
+def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
     """The function of a call from outside, by its selector."""
     if frame.creates:
         return "constructor"
@@ -181,13 +181,13 @@ def function_name(frame: Frame, contract: KnownContract | None) -> str:
     return "fallback" if contract is not None else f"0x{data[:4].hex()}"
 
 
-def _native_line(frame: Frame, names: Names) -> str:
+def _native_line(frame: CallFrame, names: Names) -> str:
     asks_contract = frame.is_refused and frame.start.method == INVOKE_EVM
     method = function_name(frame, names.known.of(frame)) if asks_contract else names.method(frame)
     return f"{names.callee(frame)}.{method} ({_ended(frame)})"
 
 
-def _ended(frame: Frame) -> str:
+def _ended(frame: CallFrame) -> str:
     """The exit of a call with the actor's words."""
     end = frame.end
     if end is None:

@@ -16,7 +16,7 @@ from devtools.soltest.cheatcodes.files import asks_for_code
 from devtools.soltest.cheatcodes.metering import asks_for_gas
 from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from devtools.soltest.errors import KnownErrors
-from devtools.soltest.results import Status
+from devtools.soltest.results import CaseStatus
 from devtools.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -36,7 +36,7 @@ class SetUpFailed(Exception):
         self.outcome = outcome
 
 
-class Stage:
+class SuiteStage:
     """The test contract on its world. `first_actor` is the ID from which on actors are the suite's."""
 
     def __init__(self, world: World, artifacts: Artifacts, artifact: ContractArtifact) -> None:
@@ -125,16 +125,16 @@ class Stage:
         self._sound = state.head
         return False
 
-    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[Status, str | None]:
+    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
         """Whether a test's call is a success, and if not, why."""
         if is_skip(outcome):
-            return Status.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
+            return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
         ok = outcome.success and not self.has_failed()
         if should_fail:
-            return (Status.FAILURE, "the test was expected to fail") if ok else (Status.SUCCESS, None)
+            return (CaseStatus.FAILURE, "the test was expected to fail") if ok else (CaseStatus.SUCCESS, None)
         if ok:
-            return Status.SUCCESS, None
-        return Status.FAILURE, None if outcome.success else self.reason(outcome)
+            return CaseStatus.SUCCESS, None
+        return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
 
     def reason(self, outcome: CallOutcome) -> str:
         """Why a call failed, in words; of one that did not, where the test has said so itself, forge's for `setUp`."""

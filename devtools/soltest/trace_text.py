@@ -21,7 +21,7 @@ from bridge.printable import printable
 from devtools.soltest.cheatcodes.console import log_interface
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.frames import Frame, SlotChange, log_of
+from devtools.soltest.frames import CallFrame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.value_text import arguments_text, plain, value_text
 from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
@@ -71,7 +71,7 @@ class Names:
             if contract is not None:
                 self._seen[address] = contract.name
 
-    def learn_frame(self, frame: Frame) -> None:
+    def learn_frame(self, frame: CallFrame) -> None:
         """Remember whose code a frame ran."""
         if not frame.is_delegated:
             self.learn(frame.address, frame.code, frame.creates)
@@ -81,7 +81,7 @@ class Names:
         name = self.labels.get(address) or self._seen.get(address) or _SENDERS.get(address)
         return f"{name}: [{checksummed(address)}]" if name else checksummed(address)
 
-    def callee(self, frame: Frame) -> str:
+    def callee(self, frame: CallFrame) -> str:
         """Who is called."""
         if frame.address in self.labels:
             return self.labels[frame.address]
@@ -100,17 +100,17 @@ class Names:
             return "PRECOMPILES"
         return self._seen.get(frame.address) or checksummed(frame.address)
 
-    def actor(self, frame: Frame) -> str:
+    def actor(self, frame: CallFrame) -> str:
         """The name of the built-in actor that was called, `actor` for a user's."""
         if frame.actor_code is None:
             return ""
         return self.manifest.name_of(frame.actor_code) or "actor"
 
-    def method(self, frame: Frame) -> str:
+    def method(self, frame: CallFrame) -> str:
         """The name of a native call's method."""
         return describe(self.told(frame), []).function
 
-    def told(self, frame: Frame) -> dict[str, Any]:
+    def told(self, frame: CallFrame) -> dict[str, Any]:
         """A native call as `localnet.traces.trace_words` reads it."""
         start, end = frame.start, frame.end
         return {
@@ -136,7 +136,7 @@ class Names:
         """Interfaces by the selectors of their functions: what code is called by that nobody knows."""
         return self._interfaces(lambda contract: contract.functions)
 
-    def interface(self, frame: Frame) -> ContractInterface | None:
+    def interface(self, frame: CallFrame) -> ContractInterface | None:
         """The interface that a contract is called by."""
         if frame.address == VM:
             return self.cheatcodes
@@ -171,10 +171,10 @@ def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
     return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
 
 
-def trace_text(roots: Sequence[Frame], names: Names) -> str:
+def trace_text(roots: Sequence[CallFrame], names: Names) -> str:
     """The lines of call trees, each indented by two."""
     lines: list[str] = []
-    todo: list[tuple[Frame | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    todo: list[tuple[CallFrame | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MOST_LINES:
         item, first, rest = todo.pop()
         if isinstance(item, str):
@@ -192,13 +192,13 @@ def trace_text(roots: Sequence[Frame], names: Names) -> str:
     return "\n".join(lines)
 
 
-def _parts(frame: Frame, names: Names) -> list[Frame | str]:
+def _parts(frame: CallFrame, names: Names) -> list[CallFrame | str]:
     """What happened in a frame, in order; the slots that it changed come last."""
-    parts: list[Frame | str] = []
+    parts: list[CallFrame | str] = []
     slots: dict[int, tuple[int | None, int]] = {}
     for item in frame.items:
         match item:
-            case Frame():
+            case CallFrame():
                 parts.append(item)
             case EventEmitted():
                 parts.append(_event(item, frame, names))
@@ -216,7 +216,7 @@ def _parts(frame: Frame, names: Names) -> list[Frame | str]:
     return parts
 
 
-def _head(frame: Frame, names: Names) -> str:
+def _head(frame: CallFrame, names: Names) -> str:
     gas = f"[{frame.gas_used}] "
     if frame.creates:
         contract = names.known.of(frame)
@@ -229,7 +229,7 @@ def _head(frame: Frame, names: Names) -> str:
     return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){kind}"
 
 
-def _call(frame: Frame, names: Names) -> tuple[str, str]:
+def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
     """Function and arguments."""
     if frame.is_actors:
         words = describe(names.told(frame), [])
@@ -277,7 +277,7 @@ def _logged(data: bytes) -> str:
     return _hex(data) if read is None else arguments_text(entries, read[1])
 
 
-def _event(event: EventEmitted, frame: Frame, names: Names) -> str:
+def _event(event: EventEmitted, frame: CallFrame, names: Names) -> str:
     log = log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
@@ -304,7 +304,7 @@ def _field(item: Mapping[str, Any], value: Any, names: Names) -> str:
     return value_text(item, value, names.address)
 
 
-def _result(frame: Frame, names: Names) -> str:
+def _result(frame: CallFrame, names: Names) -> str:
     """What came back, behind the arrow."""
     contract = names.known.of(frame)
     data = frame.output
@@ -334,7 +334,7 @@ def _result(frame: Frame, names: Names) -> str:
     return f"[Return] {_hex(data)}"
 
 
-def _failure(frame: Frame, names: Names, contract: KnownContract | None, data: bytes) -> str:
+def _failure(frame: CallFrame, names: Names, contract: KnownContract | None, data: bytes) -> str:
     end = frame.end
     if end is None:
         return "[FATAL] the machine could not go on"

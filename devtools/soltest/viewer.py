@@ -10,13 +10,13 @@ from bridge.abi import ContractInterface
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import split
-from devtools.soltest.collecting import Collector
+from devtools.soltest.collecting import CoverageCollector
 from devtools.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
 from devtools.soltest.known_code import KnownCode
-from devtools.soltest.results import Kind, Status, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, TestResult
 from devtools.soltest.stack_trace import SourceTexts, failing_path, open_stack, stack_trace
-from devtools.soltest.stage import Stage
+from devtools.soltest.stage import SuiteStage
 from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
@@ -47,9 +47,9 @@ class TestViewer:
 
         One that took long is not, but for its trace: of many runs or sequences only one is repeated.
         """
-        if result.status is not Status.FAILURE:
+        if result.status is not CaseStatus.FAILURE:
             return shows_trace(self._verbosity, failed=False)
-        short = result.kind is not Kind.UNIT or result.duration <= LONGEST_REPEATED
+        short = result.kind is not CaseKind.UNIT or result.duration <= LONGEST_REPEATED
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:
@@ -70,15 +70,15 @@ class TestViewer:
             return None
         return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
 
-    def collector(self, machine: Hypervisor, report: str) -> Collector:
+    def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
         """Who collects what all tests do for a report, `gas` or `coverage`."""
         names = Names(self._known, machine.manifest, cheatcode_interface())
-        return Collector(names, self._rules, gas=report == "gas")
+        return CoverageCollector(names, self._rules, gas=report == "gas")
 
-    def show(self, stage: Stage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with its trace, if it is wanted, and its stack, if it failed."""
         names = self._names(stage)
-        failed = result.status is Status.FAILURE
+        failed = result.status is CaseStatus.FAILURE
         shown = (
             [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
         )
@@ -104,11 +104,11 @@ class TestViewer:
         seconds = LONGEST_WATCHED if result is None else _watched(result)
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
-    def place(self, stage: Stage, tracer: LoopTracer) -> tuple[str, ...]:
+    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
         """Where what does not end was left, as a stack; empty where it has ended."""
         return open_stack(tracer.cut, self._names(stage), self._sources)
 
-    def _names(self, stage: Stage) -> Names:
+    def _names(self, stage: SuiteStage) -> Names:
         world = stage.world
         names = Names(self._known, world.machine.manifest, cheatcode_interface(), dict(world.cheatcodes.state.labels))
         for address, code in world.contracts(stage.first_actor):

@@ -20,11 +20,11 @@ from threading import Thread
 from time import monotonic
 from typing import Final
 
-from devtools.soltest.artifact import Place
+from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.programs import end_programs
 from devtools.soltest.project import Project
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
@@ -43,7 +43,7 @@ class Job:
     """What every worker needs: the project, its artifacts, and how tests are run. `timeout` in seconds for a test."""
 
     project: Project
-    places: Sequence[Place]
+    places: Sequence[ArtifactPlace]
     sources: Mapping[str, Mapping[int, str]]
     rules: str = "ethereum"
     network: int | None = None
@@ -61,7 +61,7 @@ class Job:
 
 
 def run_suites(
-    job: Job, suites: Sequence[Suite], workers: int, early: Worker | None = None, watch: Watch | None = None
+    job: Job, suites: Sequence[Suite], workers: int, early: SuiteWorker | None = None, watch: Watch | None = None
 ) -> Iterator[SuiteResult]:
     """Results as suites end. `early`: a worker that was started while there was nothing to run; it is ended here.
 
@@ -71,12 +71,12 @@ def run_suites(
     Raises InvalidInput where no world can be made as the job wants it.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
-    running: dict[Connection, Worker] = {}
+    running: dict[Connection, SuiteWorker] = {}
     tell, beat = (_unwatched, inf) if watch is None else (watch, BEAT)
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
-                worker = early or Worker()
+                worker = early or SuiteWorker()
                 early = None
                 running[worker.pipe] = worker
             for worker in running.values():
@@ -105,7 +105,7 @@ def _unwatched(_: Sequence[tuple[str, float]]) -> None:
     """Nobody watches."""
 
 
-def _long(workers: Iterable[Worker]) -> list[tuple[str, float]]:
+def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
     """The tests that have been running for longer than a beat."""
     now = monotonic()
     busy = ((worker, worker.suite, now - worker.since) for worker in workers)
@@ -117,7 +117,7 @@ def _long(workers: Iterable[Worker]) -> list[tuple[str, float]]:
     return sorted(found, key=lambda one: -one[1])
 
 
-def _ready(running: Mapping[Connection, Worker], timeout: float, longest: float) -> list[Worker]:
+def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: float) -> list[SuiteWorker]:
     """Those that have something to say, and those whose time is over, after `longest` seconds at the latest."""
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
@@ -127,7 +127,7 @@ def _ready(running: Mapping[Connection, Worker], timeout: float, longest: float)
     return [*heard, *(late - heard)]
 
 
-def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Iterator[SuiteResult]:
+def _heard(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
     suite, now = worker.suite, monotonic()
     try:
         while suite is not None and worker.pipe.poll():
@@ -168,7 +168,7 @@ def _heard(worker: Worker, running: dict[Connection, Worker], job: Job) -> Itera
 
 
 def _lost(
-    worker: Worker, running: dict[Connection, Worker], job: Job, reason: str, *, is_late: bool = False
+    worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, is_late: bool = False
 ) -> Iterator[SuiteResult]:
     """Blame the test that ran; the rest of its suite goes to another worker, with what is known so far.
 
@@ -180,21 +180,21 @@ def _lost(
     if suite is None:
         return
     blamed = next((test for test in suite.tests if test.signature == worker.test), None)
-    kind = Kind.UNIT if blamed is None else blamed.kind
+    kind = CaseKind.UNIT if blamed is None else blamed.kind
     result = worker.result
     known = worker.known  # the test had ended: what is lost was to show why
-    begun = worker.progress or TestResult(worker.test or "setUp()", kind, Status.FAILURE)
+    begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
-        replace(begun, status=Status.FAILURE, reason=reason)
+        replace(begun, status=CaseStatus.FAILURE, reason=reason)
         if known is None
         else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
     )
-    looks = is_late and known is None and kind is Kind.UNIT
+    looks = is_late and known is None and kind is CaseKind.UNIT
     left = _left(suite, result) if blamed is not None else ()
     if not left and not looks:
         yield result
         return
-    again = Worker()
+    again = SuiteWorker()
     running[again.pipe] = again
     if looks:
         again.look(suite if blamed is not None else replace(suite, tests=()), worker.test or "setUp()", job, result)
@@ -202,7 +202,7 @@ def _lost(
         again.give(replace(suite, tests=left), job, result)
 
 
-def _placed(worker: Worker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
+def _placed(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
     """The stopped test's place is known; the rest of the suite goes on."""
     suite, result = worker.suite, worker.result
     assert suite is not None
@@ -215,7 +215,7 @@ def _placed(worker: Worker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteR
         yield worker.take()
 
 
-def _not_placed(worker: Worker, running: dict[Connection, Worker], job: Job) -> Iterator[SuiteResult]:
+def _not_placed(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
     """Nobody found the stopped test's place; the rest of the suite goes on in another worker."""
     suite, result = worker.suite, worker.result
     assert suite is not None
@@ -223,7 +223,7 @@ def _not_placed(worker: Worker, running: dict[Connection, Worker], job: Job) -> 
     worker.end()
     left = _left(suite, result)
     if left:
-        again = Worker()
+        again = SuiteWorker()
         running[again.pipe] = again
         again.give(replace(suite, tests=left), job, result)
     else:
@@ -236,30 +236,30 @@ def _left(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
     return tuple(test for test in suite.tests if test.signature not in done)
 
 
-def _interrupted(workers: Iterable[Worker]) -> Iterator[SuiteResult]:
+def _interrupted(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
     """What is known of suites whose workers were stopped: the tests that have ended, and those that ran."""
     for worker in workers:
         if worker.suite is None:
             continue
         result, test = worker.result, worker.test or "setUp()"
         if not worker.looking:
-            kind = next((known.kind for known in worker.suite.tests if known.signature == test), Kind.UNIT)
-            begun = worker.known or worker.progress or TestResult(test, kind, Status.FAILURE)
+            kind = next((known.kind for known in worker.suite.tests if known.signature == test), CaseKind.UNIT)
+            begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
             if worker.known is None:
-                begun = replace(begun, status=Status.FAILURE, reason="interrupted (Ctrl-C)")
+                begun = replace(begun, status=CaseStatus.FAILURE, reason="interrupted (Ctrl-C)")
             result.tests.append(replace(begun, duration=max(0.0, monotonic() - worker.since)))
         yield result
 
 
-def _remedy(worker: Worker) -> str:
+def _remedy(worker: SuiteWorker) -> str:
     """What else a user may change where a test has many runs."""
     kind = None if worker.progress is None else worker.progress.kind
-    if kind is Kind.INVARIANT:
+    if kind is CaseKind.INVARIANT:
         return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
-    return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is Kind.FUZZ else ""
+    return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is CaseKind.FUZZ else ""
 
 
-class Worker:
+class SuiteWorker:
     """A process and what it is doing. It makes itself ready before it is given anything."""
 
     def __init__(self) -> None:
@@ -336,10 +336,10 @@ def _serve(pipe: Connection) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: _leave())
     Thread(target=_leave_with_parent, daemon=True).start()
-    from devtools.soltest.serving import Server
+    from devtools.soltest.serving import SuiteServer
 
     try:
-        server = Server(pipe.recv(), lambda kind, said: pipe.send((kind, said)))
+        server = SuiteServer(pipe.recv(), lambda kind, said: pipe.send((kind, said)))
         while True:
             todo: Suite | tuple[Suite, str] = pipe.recv()
             if isinstance(todo, Suite):

@@ -29,7 +29,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.application import Application, block_of
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
@@ -117,7 +117,9 @@ class World:
     def _bring_people(self) -> None:
         people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
         if self._is_ethereum:
-            accounts = {who: Account(money, 1 if who == self.setting.sender else 0) for who, money in people.items()}
+            accounts = {
+                who: AllocAccount(money, 1 if who == self.setting.sender else 0) for who, money in people.items()
+            }
             install(self.machine, accounts)
             return
         tree, code = self.machine.state_tree, self.machine.manifest.code("ethaccount")

@@ -138,7 +138,7 @@ def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VectorVariant:
     """One variant of a vector, ready to run: a machine at the state before, the messages, and what comes after."""
 
     vector: str
@@ -153,7 +153,7 @@ def open_vector(
     bundles: BundleFolder,
     tracer: Tracer | None = None,
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
-) -> Iterator[Variant]:
+) -> Iterator[VectorVariant]:
     """The variants of a file's vectors, all or those that are wanted by `<vector>:<variant>` and what comes after.
 
     The state names the bundle that it was made with.
@@ -170,7 +170,7 @@ def variants_of(
     bundles: BundleFolder,
     tracer: Tracer | None = None,
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
-) -> Iterator[Variant]:
+) -> Iterator[VectorVariant]:
     """The variants of one vector of a file, as `open_vector` gives them."""
     try:
         variants = list(vector["preconditions"]["variants"])
@@ -196,7 +196,7 @@ def variants_of(
         store = OverlayStore(bundle)
         store.put_many(blocks.items())
         machine = Hypervisor.at(store, root, context, evm=AUTO, externs=externs, proofs=proofs, tracer=tracer)
-        yield Variant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
+        yield VectorVariant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
 
 
 def name_of(vector: Mapping[str, Any]) -> str:
@@ -229,7 +229,7 @@ def _check(own: Mapping[str, Any]) -> None:
     parse_cid(after["state_tree"]["root_cid"]["/"])
 
 
-def run_variant(variant: Variant) -> VectorResult:
+def run_variant(variant: VectorVariant) -> VectorResult:
     """Apply a variant's messages, and compare."""
     differences: list[str] = []
     receipts = []

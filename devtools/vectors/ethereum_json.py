@@ -14,7 +14,7 @@ from typing import Any
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.transactions import Authorization
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from store.json_text import parse_json
 
 _BIG = "0x:bigint "
@@ -103,12 +103,12 @@ def read_address(value: Any, name: str) -> EthAddress:
     return EthAddress(read_bytes(value, name, ETH_ADDRESS_LENGTH))
 
 
-def read_account(fields: Any) -> Account:
+def read_account(fields: Any) -> AllocAccount:
     """An account with balance, nonce, code and storage, each of which may be absent."""
     account = read_object(fields, "account")
     storage = read_object(account.get("storage") or {}, "storage")
     slots = {read_number(key, "storage"): read_number(word, "storage") for key, word in storage.items()}
-    return Account(
+    return AllocAccount(
         balance=read_number(account.get("balance", 0), "balance"),
         nonce=read_number(account.get("nonce", 0), "nonce", 64),
         code=read_bytes(account.get("code", ""), "code"),
@@ -116,7 +116,7 @@ def read_account(fields: Any) -> Account:
     )
 
 
-def read_accounts(fields: Any, name: str) -> dict[EthAddress, Account]:
+def read_accounts(fields: Any, name: str) -> dict[EthAddress, AllocAccount]:
     """Accounts by address."""
     accounts = {}
     for address, account in read_object(fields, name).items():

@@ -10,7 +10,7 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
-from runtimes.evm.ethereum.alloc import Account, state_root
+from runtimes.evm.ethereum.alloc import AllocAccount, state_root
 from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, logs_hash, requests_hash
 from runtimes.evm.ethereum.validation import gas_price
 
@@ -18,7 +18,7 @@ from runtimes.evm.ethereum.validation import gas_price
 def result(
     run: BlockRun,
     rejected: list[dict[str, Any]],
-    after: Mapping[EthAddress, Account],
+    after: Mapping[EthAddress, AllocAccount],
     withdrawals: Sequence[Withdrawal] | None,
 ) -> dict[str, Any]:
     """The result of a block: `rejected` as it stands, `withdrawals` where the environment named any."""
@@ -77,12 +77,12 @@ def _log(applied: Applied, index: int, number: int, emitted: EmittedLog) -> dict
     }
 
 
-def alloc(accounts: Mapping[EthAddress, Account]) -> dict[str, Any]:
+def alloc(accounts: Mapping[EthAddress, AllocAccount]) -> dict[str, Any]:
     """Accounts by address."""
     return {_hex(address): _account(account) for address, account in accounts.items()}
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _account(account: AllocAccount) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if account.code:
         fields["code"] = _hex(account.code)

@@ -19,14 +19,14 @@ from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.journal import Journal
-from hypervisor.kernel.actors import Actors
+from hypervisor.kernel.actors import ActorOps
 from hypervisor.kernel.calls import Calls
-from hypervisor.kernel.chain import Network, Randomness
-from hypervisor.kernel.crypto import Crypto
-from hypervisor.kernel.events import Events
-from hypervisor.kernel.ipld import Ipld
-from hypervisor.kernel.proofs import Proofs
-from hypervisor.kernel.self_state import SelfState
+from hypervisor.kernel.chain import NetworkOps, RandomnessOps
+from hypervisor.kernel.crypto import CryptoOps
+from hypervisor.kernel.events import EventOps
+from hypervisor.kernel.ipld import IpldBlockOps
+from hypervisor.kernel.proofs import ProofOps
+from hypervisor.kernel.self_state import SelfOps
 from hypervisor.memory import MemoryBudget
 from hypervisor.prices import PriceList
 from hypervisor.tracing import DebugLog, KernelSend, Tracer
@@ -77,14 +77,14 @@ class Kernel:
         self.journal: Journal = calls.journal
         self.memory: MemoryBudget = calls.memory
         self.tracer: Tracer | None = calls.tracer
-        self.ipld = Ipld(calls)
-        self.self_ = SelfState(calls, context, self.ipld)
-        self.actors = Actors(calls, context)
-        self.crypto = Crypto(calls)
-        self.events = Events(calls, context)
-        self.proofs = Proofs(calls)
-        self.random = Randomness(calls)
-        self.network = Network(calls)
+        self.ipld = IpldBlockOps(calls)
+        self.self_ = SelfOps(calls, context, self.ipld)
+        self.actors = ActorOps(calls, context)
+        self.crypto = CryptoOps(calls)
+        self.events = EventOps(calls, context)
+        self.proofs = ProofOps(calls)
+        self.random = RandomnessOps(calls)
+        self.network = NetworkOps(calls)
 
     def send(
         self,

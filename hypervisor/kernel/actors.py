@@ -11,7 +11,7 @@ from store.cid import Cid, show
 from store.codec import encode
 
 
-class Actors:
+class ActorOps:
     """What an invocation may learn of other actors."""
 
     __slots__ = ("_calls", "_context")

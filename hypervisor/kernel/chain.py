@@ -17,7 +17,7 @@ _U64_MASK = (1 << 64) - 1
 _MAX_I64 = (1 << 63) - 1
 
 
-class Randomness:
+class RandomnessOps:
     """The two sources of randomness. Digests have 32 bytes."""
 
     __slots__ = ("_calls",)
@@ -72,7 +72,7 @@ def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
-class Network:
+class NetworkOps:
     """Facts of the chain that are not in the machine's context."""
 
     __slots__ = ("_calls",)

@@ -34,7 +34,7 @@ HASH_FUNCTIONS: Mapping[int, Callable[[bytes | memoryview], bytes]] = MappingPro
 """The hash functions an actor may use, by multihash code."""
 
 
-class Crypto:
+class CryptoOps:
     """Cryptography for one invocation.
 
     Of what may be long, a view of the guest's memory will do: nothing is copied before it is paid for.

@@ -27,7 +27,7 @@ EntryHeader = tuple[int, int, int, int]
 """One entry as the guest lays it out: flags, codec, key length, value length."""
 
 
-class Events:
+class EventOps:
     """Emits events for one invocation."""
 
     __slots__ = ("_calls", "_context")

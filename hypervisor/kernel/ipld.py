@@ -15,7 +15,7 @@ _DIGEST_SIZE = 32
 _MAX_I32 = (1 << 31) - 1
 
 
-class Ipld:
+class IpldBlockOps:
     """The block registry of one invocation, and the set of CIDs that it may open or link."""
 
     __slots__ = ("_calls", "_reachable", "_registry", "_tracks")

@@ -14,7 +14,7 @@ from store.cid import Cid, CidError, read_cid
 from store.codec import LINK_TAG, CodecError
 
 
-class Kind(Enum):
+class InputKind(Enum):
     """What is no array: integers by their range, byte strings, and links, of which the first CID counts."""
 
     UNSIGNED = "an integer of 64 bits"
@@ -24,7 +24,7 @@ class Kind(Enum):
     LINK = "a link"
 
 
-Shape = Kind | list[Any] | tuple[Any, ...]
+Shape = InputKind | list[Any] | tuple[Any, ...]
 """A kind; [the shape of every item] of an array; or the shapes of all items of an array of that length."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
@@ -62,20 +62,20 @@ class _Reader:
                 raise CodecError(f"an array of {length} items, expected {len(shape)}")
             return [self.value(item, depth + 1) for item in shape]
         match shape:
-            case Kind.UNSIGNED:
+            case InputKind.UNSIGNED:
                 return self._integer(shape, 8)
-            case Kind.OCTET:
+            case InputKind.OCTET:
                 return self._integer(shape, 1)
-            case Kind.SIGNED:
+            case InputKind.SIGNED:
                 return self._signed()
-            case Kind.BYTES:
+            case InputKind.BYTES:
                 return self._bytes(depth)
-            case Kind.LINK:
+            case InputKind.LINK:
                 return self._link(depth)
             case _:
                 assert_never(shape)
 
-    def _integer(self, kind: Kind, widest: int) -> int:
+    def _integer(self, kind: InputKind, widest: int) -> int:
         head = self._take(1)[0]
         if head >> 5 != _UNSIGNED:
             raise CodecError(f"expected {kind.value}, found byte {head:#04x}")
@@ -85,7 +85,7 @@ class _Reader:
         head = self._take(1)[0]
         major = head >> 5
         if major not in (_UNSIGNED, _NEGATIVE):
-            raise CodecError(f"expected {Kind.SIGNED.value}, found byte {head:#04x}")
+            raise CodecError(f"expected {InputKind.SIGNED.value}, found byte {head:#04x}")
         number = self._argument(head & 0x1F, 8)
         if number >= _SIGNED_LIMIT:
             raise CodecError(f"{number} is more than a signed integer of 64 bits holds")

@@ -11,7 +11,7 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
-from hypervisor.kernel.proof_inputs import Kind, Shape, read_proof_input
+from hypervisor.kernel.proof_inputs import InputKind, Shape, read_proof_input
 from hypervisor.proofs import ConsensusFault
 from hypervisor.sector_commitments import (
     data_commitment,
@@ -31,14 +31,19 @@ _AGGREGATE_TYPES = range(2)
 _UPDATE_TYPES = range(5)
 _RANDOMNESS_LENGTH = 32
 
-_SEAL = (Kind.SIGNED, (Kind.UNSIGNED, Kind.UNSIGNED), [Kind.UNSIGNED], Kind.BYTES, Kind.BYTES, Kind.BYTES,
-         Kind.LINK, Kind.LINK)  # fmt: skip
-_PIECES = [(Kind.UNSIGNED, Kind.LINK)]
-_WINDOW_PROOF = (Kind.BYTES, [(Kind.SIGNED, Kind.BYTES)], [(Kind.SIGNED, Kind.UNSIGNED, Kind.LINK)], Kind.UNSIGNED)
-_AGGREGATED = (Kind.UNSIGNED, Kind.BYTES, Kind.BYTES, Kind.LINK, Kind.LINK)
-_AGGREGATE = (Kind.UNSIGNED, Kind.SIGNED, Kind.SIGNED, Kind.BYTES, [_AGGREGATED])
+_SEAL = (InputKind.SIGNED, (InputKind.UNSIGNED, InputKind.UNSIGNED), [InputKind.UNSIGNED],
+         InputKind.BYTES, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)  # fmt: skip
+_PIECES = [(InputKind.UNSIGNED, InputKind.LINK)]
+_WINDOW_PROOF = (
+    InputKind.BYTES,
+    [(InputKind.SIGNED, InputKind.BYTES)],
+    [(InputKind.SIGNED, InputKind.UNSIGNED, InputKind.LINK)],
+    InputKind.UNSIGNED,
+)
+_AGGREGATED = (InputKind.UNSIGNED, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)
+_AGGREGATE = (InputKind.UNSIGNED, InputKind.SIGNED, InputKind.SIGNED, InputKind.BYTES, [_AGGREGATED])
 # The proof of an update is a list of numbers: the network's rule.
-_REPLICA_UPDATE = (Kind.SIGNED, Kind.LINK, Kind.LINK, Kind.LINK, [Kind.OCTET])
+_REPLICA_UPDATE = (InputKind.SIGNED, InputKind.LINK, InputKind.LINK, InputKind.LINK, [InputKind.OCTET])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Seals:
     fields: list[Any]
 
 
-class Proofs:
+class ProofOps:
     """Proofs of storage and faults for one invocation.
 
     CBOR of another shape is ILLEGAL_ARGUMENT, without charge. So is, after the charge, what cannot be a proof of its

@@ -5,18 +5,18 @@ from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
-from hypervisor.kernel.ipld import Ipld
+from hypervisor.kernel.ipld import IpldBlockOps
 from hypervisor.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, TokenAmount
 from store.cid import Cid, show
 
 
-class SelfState:
+class SelfOps:
     """What an invocation may do with its own actor."""
 
     __slots__ = ("_calls", "_context", "_ipld")
 
-    def __init__(self, calls: Calls, context: InvocationContext, ipld: Ipld) -> None:
+    def __init__(self, calls: Calls, context: InvocationContext, ipld: IpldBlockOps) -> None:
         self._calls = calls
         self._context = context
         self._ipld = ipld

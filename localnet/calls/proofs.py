@@ -17,12 +17,12 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import contract_state, nonce_of, storage_of
 from store.cid import Cid, split_cid
-from store.paths import Path, Step, prove
+from store.paths import Path, PathStep, prove
 
-_ACTORS, _HEAD = Step("1"), Step("1")
+_ACTORS, _HEAD = PathStep("1"), PathStep("1")
 """The actors of a state root, and the head of an actor."""
-_ADDRESS_MAP = Step("0")
-_STORAGE = Step("2")
+_ADDRESS_MAP = PathStep("0")
+_STORAGE = PathStep("2")
 NO_CODE = keccak(b"")
 
 
@@ -65,7 +65,7 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
     root, found = machine.root, machine.state_tree.lookup_id(address)
     actor = None if found is None else machine.state_tree.get_actor(found)
     if found is None:
-        path = _actor(INIT_ACTOR) / _HEAD / _ADDRESS_MAP / Step(address.to_bytes(), "HAMT5")
+        path = _actor(INIT_ACTOR) / _HEAD / _ADDRESS_MAP / PathStep(address.to_bytes(), "HAMT5")
     else:
         path = _actor(found)
     if actor is None:
@@ -83,7 +83,7 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
 
 
 def _slot(machine: Hypervisor, root: Cid, actor: Path, address: Address, slot: int) -> SlotProof:
-    path = actor / _HEAD / _STORAGE / Step(slot.to_bytes(32, "big"), "KAMT5")
+    path = actor / _HEAD / _STORAGE / PathStep(slot.to_bytes(32, "big"), "KAMT5")
     return SlotProof(slot, storage_of(machine, address, slot), _proof(machine, root, path))
 
 
@@ -92,7 +92,7 @@ def _no_slots(slots: Sequence[int]) -> tuple[SlotProof, ...]:
 
 
 def _actor(actor: ActorID) -> Path:
-    return Path((_ACTORS, Step(Address.id(actor).to_bytes(), "HAMT5")))
+    return Path((_ACTORS, PathStep(Address.id(actor).to_bytes(), "HAMT5")))
 
 
 def _proof(machine: Hypervisor, root: Cid, path: Path) -> Proof:

@@ -21,7 +21,7 @@ from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
 from localnet.ledger.candidates import Candidate
-from localnet.rules import Answered, Rules, rules_of
+from localnet.rules import CallAnswer, NetworkRules, rules_of
 from localnet.rules.call_request import CallRequest
 
 T = TypeVar("T")
@@ -108,13 +108,13 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
     return limit if request.gas is None or request.gas > limit else request.gas
 
 
-def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
     """The message as a block would execute it, without fees; taken back."""
     with machine.trial():
         return rules_of(machine).attempt(machine, request, limit)
 
 
-def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
+def _with_reason(machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
     """How an execution, taken back, ends. A silent revert is executed once more, call by call, for a callee's reason.
 
     That takes no longer than any explanation may; the answer is then without the reason.
@@ -136,7 +136,7 @@ def _with_reason(machine: Hypervisor, run: Callable[[], Answered]) -> Answered:
         machine.tracer = None
 
 
-def _succeed(rules: Rules, answered: Answered) -> bytes:
+def _succeed(rules: NetworkRules, answered: CallAnswer) -> bytes:
     result, data = answered.result, answered.data
     if result.fatal is not None:
         raise result.fatal
@@ -146,7 +146,7 @@ def _succeed(rules: Rules, answered: Answered) -> bytes:
     return data
 
 
-def _check_allowance(rules: Rules, answered: Answered, highest: Gas) -> None:
+def _check_allowance(rules: NetworkRules, answered: CallAnswer, highest: Gas) -> None:
     """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
     result = answered.result
     text = rules.allowance_text(highest)
@@ -154,6 +154,6 @@ def _check_allowance(rules: Rules, answered: Answered, highest: Gas) -> None:
         raise AllowanceExceeded(result.exit_code, answered.data, result.message, text)
 
 
-def _with_headroom(rules: Rules, gas: int, highest: int) -> Gas:
+def _with_headroom(rules: NetworkRules, gas: int, highest: int) -> Gas:
     numerator, denominator = rules.headroom
     return Gas(min(gas * numerator // denominator, highest))

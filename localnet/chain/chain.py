@@ -42,7 +42,7 @@ from localnet.ledger.index import (
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
-from localnet.rules import Rules, rules_of
+from localnet.rules import NetworkRules, rules_of
 from localnet.rules.base_fee import GasBid
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
@@ -96,7 +96,7 @@ class Chain:
         self._enter(self.head)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> NetworkRules:
         """What differs between sets of rules."""
         return rules_of(self.machine)
 

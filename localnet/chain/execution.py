@@ -105,7 +105,7 @@ def execute(
 def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
     """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal.
 
-    With `simulated`, nonces and fees are of no account where the rules allow it (`Rules.try_out`).
+    With `simulated`, nonces and fees are of no account where the rules allow it (`NetworkRules.try_out`).
     """
     result = rules_of(machine).try_out(machine, candidate) if simulated else apply(machine, candidate)
     if result.fatal is not None:

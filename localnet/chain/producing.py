@@ -31,7 +31,7 @@ from localnet.ledger.blocks import NOBODY
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.ledger.upgrades import Upgrades
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Producing:
         return self.machine.context.chain_id
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> NetworkRules:
         """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
         return self.chain.rules
 

@@ -21,7 +21,7 @@ from localnet.ledger.records import Tipset
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink
-from store.collector import Collected, Collector
+from store.collector import CollectionResult, GarbageCollector
 from store.rocks import RocksStore
 from store.roots import Roots
 
@@ -90,7 +90,7 @@ class Turn:
     phase: str
     kept: int
     dropped: int
-    done: Collected | None = None
+    done: CollectionResult | None = None
 
 
 class Housekeeper:
@@ -109,7 +109,7 @@ class Housekeeper:
         if states is not None:
             _check_count(states)
         self._network, self._store, self._states = network, store, states
-        self._collector: Collector | None = None
+        self._collector: GarbageCollector | None = None
         self._due = network.block_number
 
     def collect(self, seconds: float, states: int | None = None) -> Turn:
@@ -118,7 +118,7 @@ class Housekeeper:
         if collector is None:
             if states is not None:
                 forget_states(self._store, states, self._network.remembered)
-            collector = self._collector = Collector(
+            collector = self._collector = GarbageCollector(
                 self._store, lambda: chain_roots(self._store, self._network.remembered)
             )
         until = monotonic() + seconds

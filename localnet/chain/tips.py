@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.types import TokenAmount
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 
 
 def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
@@ -18,7 +18,7 @@ def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
     return sorted(paid)
 
 
-def suggested_premium(index: ChainIndex, head: Tipset, rules: Rules) -> TokenAmount:
+def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules) -> TokenAmount:
     """The rules' premium, or the smallest tip of the head's messages where they count and it is more.
 
     Source: anvil's answers to eth_maxPriorityFeePerGas, which fall back to the usual premium after an empty block.

@@ -10,7 +10,7 @@ from localnet.accounts import Account
 from localnet.addresses import Target
 from localnet.chain.chain import Chain
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 
 
 class Transactions(Protocol):
@@ -41,7 +41,7 @@ class Messages(Protocol):
         """The machine at the head's state."""
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> NetworkRules:
         """The set of rules."""
 
     def send_native(

@@ -40,7 +40,7 @@ _DIGEST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Fork:
+class ForkSource:
     """The fork that is asked for: the URL of a node, and the epoch whose state it begins with (None: the head)."""
 
     url: str
@@ -102,7 +102,7 @@ def recorded_fork(store: Store) -> ForkPoint | None:
     )
 
 
-def open_fork(store: Store, asked: Fork | None) -> tuple[Store, Origin | None]:
+def open_fork(store: Store, asked: ForkSource | None) -> tuple[Store, Origin | None]:
     """The store of a network that is a fork, or is to become one, with the node behind it; else the store as it is.
 
     Raises NodeError, InvalidInput.
@@ -127,7 +127,7 @@ def begin_fork(store: Store, point: ForkPoint) -> None:
     store.commit((), {HEAD: bytes(point.state), MACHINE: machine_record(context)}, entries)
 
 
-def _check_same(found: ForkPoint | None, asked: Fork) -> None:
+def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
     """InvalidInput if a folder's network is not the fork that is asked for; the node may have moved."""
     if found is None:
         raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
@@ -138,7 +138,7 @@ def _check_same(found: ForkPoint | None, asked: Fork) -> None:
         )
 
 
-def find_fork_point(asked: Fork) -> ForkPoint:
+def find_fork_point(asked: ForkSource) -> ForkPoint:
     """Ask a node for its tipset at an epoch (a null round: the one before it) and the state after it.
 
     Raises NodeError, and InvalidInput for an epoch that the node has not reached.
@@ -154,7 +154,7 @@ def find_fork_point(asked: Fork) -> ForkPoint:
             ) from None
 
 
-def _found(client: NodeClient, asked: Fork) -> ForkPoint:
+def _found(client: NodeClient, asked: ForkSource) -> ForkPoint:
     head = tipset = _head(client, asked)
     if asked.epoch is not None:
         if not 0 <= asked.epoch <= head["Height"]:
@@ -185,7 +185,7 @@ def _found(client: NodeClient, asked: Fork) -> ForkPoint:
     )
 
 
-def _head(client: NodeClient, asked: Fork) -> Any:
+def _head(client: NodeClient, asked: ForkSource) -> Any:
     try:
         return client.ask("Filecoin.ChainHead")
     except NodeError as error:

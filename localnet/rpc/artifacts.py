@@ -10,7 +10,7 @@ from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import address, anything, hash32, text
-from localnet.traces.call_places import Instructions, call_places
+from localnet.traces.call_places import InstructionPlaces, call_places
 
 
 def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str | None = None) -> bool:
@@ -25,7 +25,7 @@ def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str |
 
 def trace_places(node: Node, transaction_hash: bytes) -> Any:
     """Where the calls of a transaction were made and ended, by program counters; null where that takes too long."""
-    return call_places(node.network.chain, node.network.receipt(transaction_hash), Instructions())
+    return call_places(node.network.chain, node.network.receipt(transaction_hash), InstructionPlaces())
 
 
 METHODS = (

@@ -59,7 +59,7 @@ from localnet.rpc.errors import (
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.socket_methods import Session
+from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
 from store.blockstore import StoreError
 
@@ -121,7 +121,7 @@ class Dispatcher:
         self._on_owner = on_owner
         self._methods = method_table()
 
-    async def answer(self, body: bytes, session: Session | None = None) -> bytes:
+    async def answer(self, body: bytes, session: SocketSession | None = None) -> bytes:
         """The response to a request body; empty where it holds notifications only. `session` is a WebSocket's."""
         try:
             request = orjson.loads(body)
@@ -155,7 +155,7 @@ class Dispatcher:
             return None
         return self._within_limit(response, request)
 
-    async def _batch(self, requests: list[Any], session: Session | None) -> bytes:
+    async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
         room = self._node.limits.response
         together: deque[dict[str, Any] | None] = deque()
@@ -190,7 +190,7 @@ class Dispatcher:
             for request, answer in zip(islice(requests, place, None), answers, strict=False)
         ]
 
-    async def _one(self, request: Any, session: Session | None) -> dict[str, Any] | None:
+    async def _one(self, request: Any, session: SocketSession | None) -> dict[str, Any] | None:
         """The response to one request, None to a notification."""
         try:
             name, params = _read(request)
@@ -215,7 +215,7 @@ class Dispatcher:
             return None if "id" not in request else _failed(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    async def _run(self, name: str, params: list[Any], session: Session | None) -> Any:
+    async def _run(self, name: str, params: list[Any], session: SocketSession | None) -> Any:
         method = self._methods.get(name)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)} does not exist or is not available")

@@ -33,7 +33,7 @@ MOST_GONE: Final = 10_000
 
 
 @dataclass(slots=True)
-class Filter:
+class InstalledFilter:
     """A filter of a kind; `seen` is the last height that was told, `told` the waiting transactions that were.
 
     `gone` are logs that may have been told and are no longer there; `lost` says that they are too many to be kept.
@@ -60,9 +60,9 @@ class Filters:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._filters: dict[bytes, Filter] = {}
+        self._filters: dict[bytes, InstalledFilter] = {}
 
-    def add(self, new: Filter) -> bytes:
+    def add(self, new: InstalledFilter) -> bytes:
         """Keep a filter; its id of 32 bytes. Raises RpcError -32005 where there are too many."""
         oldest = time.monotonic() - LIFETIME
         self._filters = {key: kept for key, kept in self._filters.items() if kept.asked >= oldest}
@@ -73,7 +73,7 @@ class Filters:
         self._watch()
         return filter_id
 
-    def get(self, filter_id: bytes) -> Filter:
+    def get(self, filter_id: bytes) -> InstalledFilter:
         """The filter. Raises RpcError -32001 where there is none."""
         found = self._filters.get(filter_id)
         if found is None or found.asked < time.monotonic() - LIFETIME:
@@ -122,7 +122,7 @@ class Filters:
         for kept in self._filters.values():
             kept.seen = min(kept.seen, head.height)
 
-    def _take_back(self, kept: Filter, tipset: Tipset) -> None:
+    def _take_back(self, kept: InstalledFilter, tipset: Tipset) -> None:
         last = kept.seen if kept.last is None else min(kept.seen, kept.last)
         if kept.first <= tipset.height <= last and len(kept.gone) <= MOST_GONE:
             found = logs_in(self._network.chain.index, tipset, kept.wanted)

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localnet.rpc.access import Access
 from localnet.rpc.http import PATHS
-from localnet.rpc.node import Limits
+from localnet.rpc.node import NodeLimits
 
 AtOnce = Callable[[bytes], bytes | None]
 """The answer to a request's body; None where it has to be waited for."""
@@ -45,7 +45,7 @@ _LINGERING: Final = 64
 """Refused connections that may wait for that, no more than a quarter of the clients; the next are closed at once."""
 
 
-def http_protocol(at_once: AtOnce, in_time: InTime, access: Access, limits: Limits) -> Callable[..., HttpProtocol]:
+def http_protocol(at_once: AtOnce, in_time: InTime, access: Access, limits: NodeLimits) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
     return partial(HttpProtocol, at_once, in_time, access, limits, set())
 
@@ -58,8 +58,8 @@ class HttpProtocol(HttpToolsProtocol):
         at_once: AtOnce,
         in_time: InTime,
         access: Access,
-        limits: Limits,
-        refused: set[_Refused],
+        limits: NodeLimits,
+        refused: set[_RefusingProtocol],
         *args: Any,
         **kwargs: Any,
     ) -> None:
@@ -80,7 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, if there are not too many."""
         if len(self.connections) >= self._limits.clients:
-            _Refused(self._refused).take(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
+            _RefusingProtocol(self._refused).take(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
             return
         super().connection_made(transport)
         self._expect_more()
@@ -212,10 +212,10 @@ class _Answering:
         self.message_event = asyncio.Event()
 
 
-class _Refused(asyncio.Protocol):
+class _RefusingProtocol(asyncio.Protocol):
     """A connection too many, as long as it is open: what comes is read and forgotten."""
 
-    def __init__(self, others: set[_Refused]) -> None:
+    def __init__(self, others: set[_RefusingProtocol]) -> None:
         self._others = others
 
     def take(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:

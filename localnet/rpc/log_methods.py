@@ -9,7 +9,7 @@ from localnet.chain.logs import logs_between, logs_in
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
-from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, Filter
+from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, InstalledFilter
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.requests import LogRequest, log_request
@@ -38,17 +38,17 @@ def new_filter(node: Node, request: LogRequest) -> str:
         raise invalid_params("a filter has no blockHash: use eth_getLogs")
     last = None if request.last is None or request.last.tag else request.last.number
     first = node.network.settled.height if request.first is None else _end(node, request.first)
-    return _added(node, Filter(LOGS, node.network.settled.height, request.wanted, first, last))
+    return _added(node, InstalledFilter(LOGS, node.network.settled.height, request.wanted, first, last))
 
 
 def new_block_filter(node: Node) -> str:
     """Set a filter for new blocks; its id."""
-    return _added(node, Filter(BLOCKS, node.network.settled.height))
+    return _added(node, InstalledFilter(BLOCKS, node.network.settled.height))
 
 
 def new_pending_transaction_filter(node: Node) -> str:
     """Set a filter for new transactions; its id."""
-    return _added(node, Filter(TRANSACTIONS, node.network.settled.height))
+    return _added(node, InstalledFilter(TRANSACTIONS, node.network.settled.height))
 
 
 def uninstall_filter(node: Node, filter_id: bytes) -> bool:
@@ -90,7 +90,7 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     return _limited(node, logs_between(index, found.first, last, found.wanted), True)
 
 
-def _added(node: Node, new: Filter) -> str:
+def _added(node: Node, new: InstalledFilter) -> str:
     return as_data(node.filters.add(new))
 
 

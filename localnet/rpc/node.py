@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class NodeLimits:
     """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
 
     A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer
@@ -76,7 +76,7 @@ class Node:
     """A network as JSON-RPC offers it."""
 
     network: Network
-    limits: Limits = field(default_factory=Limits)
+    limits: NodeLimits = field(default_factory=NodeLimits)
     impersonated: set[EthAddress] = field(default_factory=set)
     impersonates_all: bool = False
     signs: bool = True

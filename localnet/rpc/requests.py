@@ -12,7 +12,7 @@ from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 from localnet.rules.call_request import CallRequest
 
 MAX_TOPICS = 4
@@ -38,7 +38,7 @@ class TransactionRequest:
     access_list: AccessList
     authorizations: tuple[Authorization, ...]
 
-    def call(self, default_sender: EthAddress, rules: Rules) -> CallRequest:
+    def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
         """The same as a call. Raises RpcError for what a transaction has not under these rules."""
         self.check(rules)
         return CallRequest(
@@ -53,7 +53,7 @@ class TransactionRequest:
             authorizations=self.authorizations,
         )
 
-    def check(self, rules: Rules) -> None:
+    def check(self, rules: NetworkRules) -> None:
         """Raises RpcError for what a transaction has not under these rules."""
         if rules.has_access_lists:
             return

@@ -28,9 +28,9 @@ from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
 from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
-from localnet.rpc.node import Limits, Node, NodeConsole
+from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
-from localnet.rpc.worker import Worker
+from localnet.rpc.worker import ChainWorker
 
 _LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
@@ -63,7 +63,7 @@ class Server:
         self,
         network: Network,
         port: int = DEFAULT_PORT,
-        limits: Limits | None = None,
+        limits: NodeLimits | None = None,
         access: Access | None = None,
         interval: Interval | None = None,
         *,
@@ -82,11 +82,11 @@ class Server:
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        self._worker = Worker()
+        self._worker = ChainWorker()
         signs = not reaches_out(host) if signs is None else signs
         self._node = node = Node(
             network,
-            limits or Limits(),
+            limits or NodeLimits(),
             interval=interval or Interval(),
             signs=signs,
             keep_states=keep_states,
@@ -185,7 +185,7 @@ def _rare_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def serving(
-    network: Network, port: int = 0, limits: Limits | None = None, access: Access | None = None
+    network: Network, port: int = 0, limits: NodeLimits | None = None, access: Access | None = None
 ) -> Iterator[str]:
     """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
     server = Server(network, port, limits, access)
@@ -276,7 +276,7 @@ def reaches_out(host: str) -> bool:
         return host != "localhost"
 
 
-def _affordable(limits: Limits) -> Limits:
+def _affordable(limits: NodeLimits) -> NodeLimits:
     """Limits without more clients than this process may open files for, a part left to the store and the rest."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:

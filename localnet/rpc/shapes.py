@@ -23,7 +23,7 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 
 _ZERO_HASH: Final = as_data(bytes(32))
 _ZERO_ADDRESS: Final = as_data(bytes(20))
@@ -31,7 +31,7 @@ _NO_UNCLES: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd4
 _NO_TRANSACTIONS: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 
 
-def block_json(index: ChainIndex, tipset: Tipset, rules: Rules, full: bool) -> dict[str, Any]:
+def block_json(index: ChainIndex, tipset: Tipset, rules: NetworkRules, full: bool) -> dict[str, Any]:
     """A tipset as a block, with whole transactions or their hashes."""
     if full:
         transactions: list[Any] = [transaction_json(receipt) for receipt in index.receipts(tipset)]
@@ -41,7 +41,7 @@ def block_json(index: ChainIndex, tipset: Tipset, rules: Rules, full: bool) -> d
     return block_fields(tipset, bytes(32) if parent is None else parent.hash, transactions, rules)
 
 
-def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], rules: Rules) -> dict[str, Any]:
+def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], rules: NetworkRules) -> dict[str, Any]:
     """A tipset as a block, with what it is to show of its transactions."""
     return {
         "hash": as_data(tipset.hash),
@@ -173,7 +173,7 @@ def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, 
     }  # fmt: skip
 
 
-def receipt_json(receipt: TransactionReceipt, rules: Rules) -> dict[str, Any]:
+def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, Any]:
     """A transaction's receipt."""
     execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
     contract = rules.receipt_contract(receipt)

@@ -25,7 +25,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
-from localnet.rules import Rules
+from localnet.rules import NetworkRules
 from localnet.rules.call_request import SAME_BLOCK
 
 _MAX_CALLS: Final = 1_000
@@ -104,7 +104,7 @@ def _call(value: Any) -> SimulatedCall:
     )
 
 
-def _block_json(found: SimulatedBlock, chain_id: int, rules: Rules, full: bool) -> dict[str, Any]:
+def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full: bool) -> dict[str, Any]:
     receipts, first_log = [], 0
     for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
         receipts.append(TransactionReceipt(execution, found.tipset, index, first_log, chain_id))
@@ -120,7 +120,7 @@ def _block_json(found: SimulatedBlock, chain_id: int, rules: Rules, full: bool) 
 
 
 def _call_json(
-    execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: Rules
+    execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: NetworkRules
 ) -> dict[str, Any]:
     gas = as_quantity(receipt.gas_used)
     answer = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}

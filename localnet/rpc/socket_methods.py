@@ -1,6 +1,6 @@
 """Methods of a WebSocket alone: subscriptions, and the channels of Filecoin's clients.
 
-A handler gets a `Session`, which knows the connection, in place of the node. Rules: geth's `eth_subscribe`, and
+A handler gets a `SocketSession`, which knows the connection, in place of the node. Rules: geth's `eth_subscribe`, and
 go-jsonrpc's channels: the answer is a number, `xrpc.ch.val` notifications follow under it, `xrpc.cancel` ends it.
 """
 
@@ -38,7 +38,7 @@ class Channels(Listener, Protocol):
 
 
 @dataclass(slots=True)
-class Session:
+class SocketSession:
     """The requests of one message on a connection; `request` is the present one's id, `opened` what they opened."""
 
     node: Node
@@ -52,7 +52,7 @@ class Session:
         self.opened.append(subscription)
 
 
-def subscribe(session: Session, kind: str, options: Any = None) -> str:
+def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
     """Subscribe to newHeads, logs (of a filter), newPendingTransactions (hashes, with true whole ones) or syncing."""
     if kind not in _KINDS:
         raise invalid_params(f"{shown(kind)} is not a subscription: expected {', '.join(_KINDS)}")
@@ -71,22 +71,22 @@ def subscribe(session: Session, kind: str, options: Any = None) -> str:
     return subscription_id
 
 
-def unsubscribe(session: Session, subscription_id: str) -> bool:
+def unsubscribe(session: SocketSession, subscription_id: str) -> bool:
     """End a subscription; false where there is none."""
     return session.node.subscriptions.remove(session.connection, subscription_id)
 
 
-def chain_notify(session: Session) -> int:
+def chain_notify(session: SocketSession) -> int:
     """Open a channel of tipsets: the present head, then those that are applied and reverted; its number."""
     return _channel(session, TIPSETS)
 
 
-def mempool_subscription(session: Session) -> int:
+def mempool_subscription(session: SocketSession) -> int:
     """Open a channel of messages that begin to wait (Type 0) or have a block (Type 1); its number."""
     return _channel(session, MESSAGES)
 
 
-def cancel(session: Session, request: Any) -> None:
+def cancel(session: SocketSession, request: Any) -> None:
     """End the channel that the request with this id has opened."""
     for subscription in session.node.subscriptions.of_request(session.connection, request):
         session.node.subscriptions.remove(session.connection, subscription.id)
@@ -94,7 +94,7 @@ def cancel(session: Session, request: Any) -> None:
         session.connection.tell(subscription, ended)
 
 
-def _channel(session: Session, kind: str) -> int:
+def _channel(session: SocketSession, kind: str) -> int:
     number = session.connection.next_channel()
     subscription = Subscription(number, kind, session.connection, request=session.request)
     session.open(subscription)

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
-from localnet.rpc.socket_methods import Session
+from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
 
 POLICY: Final = 1008
@@ -171,7 +171,7 @@ class Sockets:
                 task.cancel()
 
     async def _answer(self, connection: Connection, body: bytes) -> None:
-        session = Session(self._node, connection)
+        session = SocketSession(self._node, connection)
         answer = await self._dispatcher.answer(body, session)
         connection.answer(answer, session.opened)
 

@@ -29,7 +29,7 @@ _YIELDING: Final = 0.25
 """Seconds in which such work gives way by itself; it is interrupted then."""
 
 
-class Worker:
+class ChainWorker:
     """Runs functions on a thread of its own, one after the other."""
 
     def __init__(self) -> None:

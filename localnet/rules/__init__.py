@@ -41,7 +41,7 @@ machine part under `hypervisor.rules`, by the same name.
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SenderInfo:
     """An actor as a sender: its next nonce, its attoFIL, and whether it is of a kind that sends and pays itself."""
 
     nonce: int
@@ -50,14 +50,14 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CallAnswer:
     """What a call did, and the bytes that an Ethereum caller sees."""
 
     result: ApplyResult
     data: bytes
 
 
-class Rules(Protocol):
+class NetworkRules(Protocol):
     """One set of rules. Gas in the rules' own, money in attoFIL, fees in attoFIL per gas."""
 
     name: str
@@ -167,7 +167,7 @@ class Rules(Protocol):
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Whether a block may hold a message, whatever its sender. Raises TransactionRefused."""
 
-    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+    def standing(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """What an actor is as a sender."""
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
@@ -193,17 +193,17 @@ class Rules(Protocol):
 
     # --- questions --------------------------------------------------------------------------------------------
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """What a call answers; taking it back is the caller's. Raises TransactionRefused where it cannot be made."""
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
         """What would come of a request as a message of a block, without fees. Raises TransactionRefused."""
 
     def heard(self, tracer: Tracer) -> Tracer:
         """A tracer that takes these rules' events and tells its inner one gas as if it were the network's."""
 
 
-def rules_of(machine: Hypervisor) -> Rules:
+def rules_of(machine: Hypervisor) -> NetworkRules:
     """The rules of a machine."""
     block = machine.context.block
     if isinstance(block, EthereumBlock):
@@ -217,12 +217,12 @@ def rule_names() -> tuple[str, ...]:
 
 
 @lru_cache
-def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> Rules:
+def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput.
 
     `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
     """
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        rules: Rules = entry_point.load()(hardfork, gas_limit)
+        rules: NetworkRules = entry_point.load()(hardfork, gas_limit)
         return rules
     raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")

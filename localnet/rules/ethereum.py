@@ -40,7 +40,7 @@ from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules import ETHEREUM, Answered, Standing
+from localnet.rules import ETHEREUM, CallAnswer, SenderInfo
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
@@ -85,7 +85,7 @@ _WORDS: Final = {
 
 
 class EthereumRules:
-    """See `localnet.rules.Rules`."""
+    """See `localnet.rules.NetworkRules`."""
 
     name = ETHEREUM
     chain_id = 31337
@@ -217,13 +217,13 @@ class EthereumRules:
         except MessageError as error:
             raise TransactionRefused("invalid", str(error)) from None
 
-    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+    def standing(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Accounts send, and those that lend themselves a contract's code."""
         contract = contract_state(machine, actor)
         if contract is None:
-            return Standing(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
+            return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
         code = code_of_contract(machine, contract)
-        return Standing(nonce_of_actor(machine, actor), actor.balance, not code or code.startswith(_DELEGATION))
+        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, not code or code.startswith(_DELEGATION))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the transaction that was sent, or that the message is."""
@@ -266,7 +266,7 @@ class EthereumRules:
 
     # --- questions --------------------------------------------------------------------------------------------
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """As a transaction from any sender, at the request's gas and fees; without fees it costs nothing."""
         highest = min(request.gas or self.call_gas_limit, self.call_gas_limit) if limit is None else limit
         question = Question(
@@ -285,11 +285,11 @@ class EthereumRules:
         except RefusedTransaction as error:
             raise _refused(error) from None
         if request.to is not None or result.exit_code:
-            return Answered(result, unwrap_return(result.return_data))
+            return CallAnswer(result, unwrap_return(result.return_data))
         created = CreateReturn.decode(result.return_data).eth_address
-        return Answered(result, code_of(machine, to_filecoin(created)))
+        return CallAnswer(result, code_of(machine, to_filecoin(created)))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
         """The same: a question costs what a transaction does."""
         return self.ask(machine, request, limit)
 

@@ -40,7 +40,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules import Answered, Standing
+from localnet.rules import CallAnswer, SenderInfo
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.state.contract_state import nonce_of_actor
@@ -58,7 +58,7 @@ _WIN_COUNT: Final = 1
 
 
 class FilecoinRules:
-    """See `localnet.rules.Rules`."""
+    """See `localnet.rules.NetworkRules`."""
 
     name = FILECOIN
     hardfork = ""
@@ -181,11 +181,11 @@ class FilecoinRules:
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
             )
 
-    def standing(self, machine: Hypervisor, actor: ActorState) -> Standing:
+    def standing(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Accounts send, and placeholders that will become one."""
         name = machine.manifest.name_of(actor.code)
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
-        return Standing(nonce_of_actor(machine, actor), actor.balance, sends)
+        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, sends)
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """By the machine's executor."""
@@ -216,12 +216,12 @@ class FilecoinRules:
 
     # --- questions --------------------------------------------------------------------------------------------
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> Answered:
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
         message = _message(machine, request, limit or self.call_gas_limit)
         return _answered(message, machine.apply_implicit(message))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Answered:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
         """As a block would execute it, without fees."""
         message = _message(machine, request, limit)
         length = message.chain_length()
@@ -288,5 +288,5 @@ def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
     return state
 
 
-def _answered(message: Message, result: ApplyResult) -> Answered:
-    return Answered(result, return_bytes(message, result.receipt))
+def _answered(message: Message, result: ApplyResult) -> CallAnswer:
+    return CallAnswer(result, return_bytes(message, result.receipt))

@@ -15,15 +15,15 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from localnet.network import Network
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Node, NodeLimits
 
 
 class NetworkProvider(JSONBaseProvider):
     """Requests of a `Web3` object, answered on the thread that makes them."""
 
-    def __init__(self, network: Network, limits: Limits | None = None) -> None:
+    def __init__(self, network: Network, limits: NodeLimits | None = None) -> None:
         super().__init__()
-        self._dispatcher = Dispatcher(Node(network, limits or Limits()), _at_once)
+        self._dispatcher = Dispatcher(Node(network, limits or NodeLimits()), _at_once)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Answer one request."""

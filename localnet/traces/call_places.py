@@ -78,7 +78,7 @@ def _newest(counters: deque[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(reversed(counters)))
 
 
-class Instructions:
+class InstructionPlaces:
     """Machines whose contracts run on our own EVM runtime, which tells its instructions, unlike the official actor."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Instructions:
         return own
 
 
-def call_places(chain: Chain, receipt: TransactionReceipt, instructions: Instructions) -> dict[str, Any] | None:
+def call_places(chain: Chain, receipt: TransactionReceipt, instructions: InstructionPlaces) -> dict[str, Any] | None:
     """Where the calls of a transaction were made and ended; None where executing it again takes too long.
 
     `codes` are codes in hex; `calls` the calls as `localnet.traces.trace` has them: `code` (a place in `codes`, None

@@ -16,7 +16,7 @@ from localnet.chain.chain import Chain
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.traces.call_places import Counters, Instructions, code_of_call, line_of_code
+from localnet.traces.call_places import Counters, InstructionPlaces, code_of_call, line_of_code
 from localnet.traces.console_log import is_log
 from localnet.traces.trace import Replay
 
@@ -26,7 +26,7 @@ class FailurePlaces:
 
     def __init__(self, chain: Chain, artifacts: ArtifactFolders) -> None:
         self._chain, self._artifacts = chain, artifacts
-        self._instructions = Instructions()
+        self._instructions = InstructionPlaces()
 
     def of(self, receipt: TransactionReceipt, path: Sequence[int], limit: TimeLimit) -> str | None:
         """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.

@@ -28,23 +28,23 @@ from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse
-from runtimes.evm.contract import Contract
+from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import EngineFactory, Frame, Status
 from runtimes.evm.execution import execute
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.memory import hold
-from runtimes.evm.rules import Rules
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class EvmInvocation:
     """One invocation of the actor, with what its runtime lends it."""
 
     syscalls: Syscalls
-    rules: Rules
+    rules: EvmRules
     new_engine: EngineFactory
     codes: CodeCache
     params: Block | None
@@ -54,17 +54,17 @@ class Invocation:
         """The kernel, for what has no price: the invocation's context."""
         return self.syscalls.kernel
 
-    def contract(self) -> Contract:
+    def contract(self) -> EvmContract:
         """The contract as its state says, in order to run; exit 23 where the state is broken."""
         try:
-            return Contract.load(self.syscalls, self.rules)
+            return EvmContract.load(self.syscalls, self.rules)
         except ActorExit as error:
             raise ActorExit(ExitCode.USR_UNSPECIFIED, message=error.message) from None
 
     def state(self) -> EvmState | None:
         """The contract's state in order to look at it, None of a dead contract; exit 16 where it is broken."""
         try:
-            return Contract.state(self.syscalls, self.rules)
+            return EvmContract.state(self.syscalls, self.rules)
         except ActorExit as error:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=error.message) from None
 
@@ -96,7 +96,7 @@ class Invocation:
         return self.syscalls.eth_address(self.kernel.context.receiver)
 
 
-def invoke_method(invocation: Invocation) -> BlockId:
+def invoke_method(invocation: EvmInvocation) -> BlockId:
     """Dispatch by method number. Raises ActorExit for everything but success."""
     number = invocation.kernel.context.method
     method = _METHODS.get(number)
@@ -116,19 +116,19 @@ def invoke_method(invocation: Invocation) -> BlockId:
 # --- coming into being ----------------------------------------------------------------------------------------------
 
 
-def _constructor(invocation: Invocation) -> BlockId:
+def _constructor(invocation: EvmInvocation) -> BlockId:
     params = ConstructorParams.decode(invocation.data())
     invocation.require_caller(INIT_ACTOR)
-    return _initialize(invocation, Contract.create(invocation.syscalls, invocation.rules), params)
+    return _initialize(invocation, EvmContract.create(invocation.syscalls, invocation.rules), params)
 
 
-def _resurrect(invocation: Invocation) -> BlockId:
+def _resurrect(invocation: EvmInvocation) -> BlockId:
     params = ConstructorParams.decode(invocation.data())
     invocation.require_caller(EAM_ACTOR)
-    return _initialize(invocation, Contract.resurrect(invocation.syscalls, invocation.rules), params)
+    return _initialize(invocation, EvmContract.resurrect(invocation.syscalls, invocation.rules), params)
 
 
-def _initialize(invocation: Invocation, contract: Contract, params: ConstructorParams) -> BlockId:
+def _initialize(invocation: EvmInvocation, contract: EvmContract, params: ConstructorParams) -> BlockId:
     """Run init code; what it returns becomes the contract's code."""
     address = invocation.address()
     if unmask_id(address) is not None:
@@ -144,13 +144,13 @@ def _initialize(invocation: Invocation, contract: Contract, params: ConstructorP
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-def _invoke_contract(invocation: Invocation) -> BlockId:
+def _invoke_contract(invocation: EvmInvocation) -> BlockId:
     params = invocation.params
     calldata = b"" if params is None else calldata_of(params.codec, params.data)
     return _return_bytes(invocation, _invoke(invocation, calldata))
 
 
-def _invoke_contract_delegate(invocation: Invocation) -> BlockId:
+def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
     """Another contract's code in this one's name; only this contract itself may ask for that."""
     if invocation.params is None or invocation.params.codec != DAG_CBOR:
         raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters as DAG-CBOR")
@@ -164,7 +164,7 @@ def _invoke_contract_delegate(invocation: Invocation) -> BlockId:
     return _return_bytes(invocation, output)
 
 
-def _handle_filecoin_method(invocation: Invocation) -> BlockId:
+def _handle_filecoin_method(invocation: EvmInvocation) -> BlockId:
     """Any number from 1024 up goes to the contract's handle_filecoin_method."""
     params = invocation.params
     codec, data = (0, b"") if params is None else (params.codec, params.data)
@@ -181,7 +181,7 @@ def _handle_filecoin_method(invocation: Invocation) -> BlockId:
     raise ActorExit(exit_code, block, "exit of handle_filecoin_method")
 
 
-def _invoke(invocation: Invocation, calldata: bytes) -> bytes:
+def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
     """Call the contract's own code; a dead or empty contract keeps the money and answers nothing."""
     contract = invocation.contract()
     if contract.bytecode is None:
@@ -198,7 +198,12 @@ def _invoke(invocation: Invocation, calldata: bytes) -> bytes:
 
 
 def _run(
-    invocation: Invocation, contract: Contract, code: Code, calldata: bytes, caller: EthAddress, value: TokenAmount
+    invocation: EvmInvocation,
+    contract: EvmContract,
+    code: Code,
+    calldata: bytes,
+    caller: EthAddress,
+    value: TokenAmount,
 ) -> bytes:
     """Run a frame; what it returns, or ActorExit: a revert carries its data."""
     invocation.syscalls.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
@@ -229,22 +234,22 @@ def _run(
 # --- questions ------------------------------------------------------------------------------------------------------
 
 
-def _get_bytecode(invocation: Invocation) -> BlockId:
+def _get_bytecode(invocation: EvmInvocation) -> BlockId:
     invocation.require_no_params()
     state = invocation.state()
     return invocation.syscalls.create(DAG_CBOR, encode(None if state is None else link(state.bytecode)))
 
 
-def _get_bytecode_hash(invocation: Invocation) -> BlockId:
+def _get_bytecode_hash(invocation: EvmInvocation) -> BlockId:
     invocation.require_no_params()
     state = invocation.state()
     return _return_bytes(invocation, EMPTY_CODE_HASH if state is None else state.bytecode_hash)
 
 
-def _get_storage_at(invocation: Invocation) -> BlockId:
+def _get_storage_at(invocation: EvmInvocation) -> BlockId:
     key = storage_key(invocation.data())
     invocation.require_caller(SYSTEM_ACTOR)
-    slots = Contract.load(invocation.syscalls, invocation.rules).storage
+    slots = EvmContract.load(invocation.syscalls, invocation.rules).storage
     try:
         value = slots.get(key)
     except ActorExit as error:
@@ -252,11 +257,11 @@ def _get_storage_at(invocation: Invocation) -> BlockId:
     return invocation.syscalls.create(CBOR, storage_value(value))
 
 
-def _return_bytes(invocation: Invocation, data: bytes) -> BlockId:
+def _return_bytes(invocation: EvmInvocation, data: bytes) -> BlockId:
     return invocation.syscalls.create(CBOR, byte_string(data))
 
 
-_METHODS: Final[Mapping[int, Callable[[Invocation], BlockId]]] = MappingProxyType({
+_METHODS: Final[Mapping[int, Callable[[EvmInvocation], BlockId]]] = MappingProxyType({
     1: _constructor, 2: _resurrect, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
     6: _invoke_contract_delegate, int(INVOKE_EVM): _invoke_contract,
 })  # fmt: skip

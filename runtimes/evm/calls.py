@@ -17,7 +17,7 @@ from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
 from runtimes.evm.engine import Answer, CallAsk, CallKind
 from runtimes.evm.gas_limits import gas_limit
 from runtimes.evm.host import FilecoinHost
-from runtimes.evm.inspection import Kind
+from runtimes.evm.inspection import AccountKind
 from runtimes.evm.precompiles import PrecompileFailure, run_precompile
 from store.cid import DAG_CBOR, RAW
 
@@ -66,7 +66,7 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
     found = host.inspector.find(ask.address)
-    if found.kind is Kind.NATIVE:
+    if found.kind is AccountKind.NATIVE:
         return Answer(False)
     code = None if found.address is None else host.inspector.bytecode_cid(found.address)
     if code is None:

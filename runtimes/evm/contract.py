@@ -12,7 +12,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH, code_too_long
-from runtimes.evm.rules import CodeLimit, Rules
+from runtimes.evm.rules import CodeLimit, EvmRules
 from runtimes.evm.storage import Slots
 from runtimes.evm.syscalls import Syscalls
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of
@@ -23,10 +23,10 @@ FIRST_NONCE = 1
 _LAST_NONCE = (1 << 64) - 1
 
 
-class Contract:
+class EvmContract:
     """The state of the contract in whose name a frame runs."""
 
-    def __init__(self, syscalls: Syscalls, rules: Rules) -> None:
+    def __init__(self, syscalls: Syscalls, rules: EvmRules) -> None:
         """A contract without code and slots, as a constructor finds it; nothing is read or written."""
         context = syscalls.kernel.context
         self._syscalls = syscalls
@@ -43,14 +43,14 @@ class Contract:
     # --- coming into being ------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+    def create(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
         """For the constructor: the actor must have no state yet (exit 20)."""
         if syscalls.root() != EMPTY_ARRAY_CID:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message="the contract has been constructed already")
         return cls(syscalls, rules)
 
     @classmethod
-    def resurrect(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+    def resurrect(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
         """For a destroyed contract that is created again: it must be dead (exit 18), and starts anew."""
         contract = cls(syscalls, rules)
         if not contract.is_dead(contract._read(syscalls.root())):
@@ -58,14 +58,14 @@ class Contract:
         return contract
 
     @classmethod
-    def state(cls, syscalls: Syscalls, rules: Rules) -> EvmState | None:
+    def state(cls, syscalls: Syscalls, rules: EvmRules) -> EvmState | None:
         """The state as the head block says, without a look at the slots; None of a dead contract. Exit 21."""
         contract = cls(syscalls, rules)
         state = contract._read(syscalls.root())
         return None if contract.is_dead(state) else state
 
     @classmethod
-    def load(cls, syscalls: Syscalls, rules: Rules) -> "Contract":
+    def load(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
         """The contract as its head block says; a dead one is empty. Exits 21 and 20 where the state is broken."""
         contract = cls(syscalls, rules)
         contract._load(syscalls.root())

@@ -9,11 +9,11 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import StepTracer
 from hypervisor.types import METHOD_SEND
-from runtimes.evm.contract import Contract
+from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import TreeMode, TxContext
-from runtimes.evm.inspection import Inspector
+from runtimes.evm.inspection import AccountInspector
 from runtimes.evm.memory import TWO_GIB, charge_memory, hold
-from runtimes.evm.rules import Rules
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import split_cid
 
@@ -27,14 +27,16 @@ class FilecoinHost:
     `caller` and `value` are the frame's: a delegate call hands them on.
     """
 
-    def __init__(self, syscalls: Syscalls, contract: Contract, rules: Rules, caller: EthAddress, value: int) -> None:
+    def __init__(
+        self, syscalls: Syscalls, contract: EvmContract, rules: EvmRules, caller: EthAddress, value: int
+    ) -> None:
         self.syscalls = syscalls
         self.contract = contract
         self.rules = rules
         self.caller = caller
         self.value = value
         self.gas = syscalls.gas
-        self.inspector = Inspector(syscalls, contract, rules)
+        self.inspector = AccountInspector(syscalls, contract, rules)
         self._memory = 0
         self._tx_context: TxContext | None = None
         self._tx_context_of = syscalls.kernel.machine.context

@@ -18,8 +18,8 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.types import MethodNumber
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.contract import Contract
-from runtimes.evm.rules import Rules
+from runtimes.evm.contract import EvmContract
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
 from store.codec import CodecError, decode, unlink
@@ -31,7 +31,7 @@ NATIVE_CODE_HASH: Final = keccak(NATIVE_CODE)
 NOTHING_HASH: Final = bytes(32)
 
 
-class Kind(Enum):
+class AccountKind(Enum):
     """What may be behind an Ethereum address."""
 
     NOTHING = "nothing"
@@ -42,34 +42,34 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InspectedAccount:
     """What is there; `address` is the contract's, for calls."""
 
-    kind: Kind
+    kind: AccountKind
     address: Address | None = None
 
 
-class Inspector:
+class AccountInspector:
     """Answers for one frame."""
 
-    def __init__(self, syscalls: Syscalls, contract: Contract, rules: Rules) -> None:
+    def __init__(self, syscalls: Syscalls, contract: EvmContract, rules: EvmRules) -> None:
         self._syscalls = syscalls
         self._contract = contract
         self._rules = rules
 
-    def find(self, address: EthAddress) -> Found:
+    def find(self, address: EthAddress) -> InspectedAccount:
         """What kind of thing is behind an address."""
         if address in self._rules.precompiles:
-            return Found(Kind.PRECOMPILE)
+            return InspectedAccount(AccountKind.PRECOMPILE)
         actor = self._syscalls.resolve(to_filecoin(address))
         code = None if actor is None else self._syscalls.code_of(actor)
         if actor is None or code is None:
-            return Found(Kind.NOTHING)
+            return InspectedAccount(AccountKind.NOTHING)
         number = self._syscalls.builtin_type(code)
         name = ACTOR_NAMES[number - 1] if number else ""
         if name in ACCOUNT_TYPES:
-            return Found(Kind.ACCOUNT)
-        return Found(Kind.CONTRACT if name == "evm" else Kind.NATIVE, Address.id(actor))
+            return InspectedAccount(AccountKind.ACCOUNT)
+        return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
 
     def code_size(self, address: EthAddress) -> int:
         """EXTCODESIZE."""
@@ -78,7 +78,7 @@ class Inspector:
     def code(self, address: EthAddress) -> bytes:
         """EXTCODECOPY's source."""
         found = self.find(address)
-        if found.kind is Kind.NATIVE:
+        if found.kind is AccountKind.NATIVE:
             return NATIVE_CODE
         if found.address is None:
             return b""
@@ -92,11 +92,11 @@ class Inspector:
         """EXTCODEHASH."""
         found = self.find(address)
         match found.kind:
-            case Kind.NOTHING:
+            case AccountKind.NOTHING:
                 return NOTHING_HASH
-            case Kind.NATIVE:
+            case AccountKind.NATIVE:
                 return NATIVE_CODE_HASH
-            case Kind.CONTRACT if found.address is not None:
+            case AccountKind.CONTRACT if found.address is not None:
                 try:
                     return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
                 except ParamsError as error:

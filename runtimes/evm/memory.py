@@ -4,7 +4,7 @@ from typing import Final
 
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
-from runtimes.evm.rules import Rules
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 
 TWO_GIB: Final = 2 << 30
@@ -18,7 +18,7 @@ def charge_memory(syscalls: Syscalls, milligas: int) -> None:
 
 def hold(
     syscalls: Syscalls,
-    rules: Rules,
+    rules: EvmRules,
     size: int,
     copies: int = 1,
     *,

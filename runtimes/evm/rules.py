@@ -1,4 +1,4 @@
-"""What a contract may use and what it pays, as data: one `Rules` object for each set of rules.
+"""What a contract may use and what it pays, as data: one `EvmRules` object for each set of rules.
 
 The Filecoin sets differ by network version only in the features that the version's row names. Engines, host and actor
 read this object and never ask for a version. Rules: FIP-0054 and its successors; builtin-actors actors/evm.
@@ -57,7 +57,7 @@ class CodeLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class EvmRules:
     """One set of rules.
 
     Sizes are bytes, prices milligas unless they say otherwise. `precompiles` gives the name of the function at an
@@ -119,7 +119,7 @@ class Rules:
         return address[0] in (0, _FILECOIN_PREFIX) and address[19] != 0
 
 
-def filecoin_rules(network: NetworkVersion) -> Rules:
+def filecoin_rules(network: NetworkVersion) -> EvmRules:
     """The rules of the Filecoin EVM in a network version."""
     features = network.evm
     absent = set()
@@ -140,7 +140,7 @@ def filecoin_rules(network: NetworkVersion) -> Rules:
     if "P256" in features:
         slots[P256_ADDRESS] = "p256_verify"
         reserved = frozenset({P256_ADDRESS})
-    return Rules(
+    return EvmRules(
         name=f"filecoin nv{network.number}",
         opcodes=MappingProxyType({number: op for number, op in FILECOIN_OPCODES.items() if number not in gone}),
         precompiles=MappingProxyType(slots),

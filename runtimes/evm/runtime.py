@@ -9,11 +9,11 @@ from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import BlockId
-from runtimes.evm.actor import Invocation, invoke_method
+from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.engines import FAST, check_there, engine_factory
-from runtimes.evm.rules import Rules, filecoin_rules
+from runtimes.evm.rules import EvmRules, filecoin_rules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
@@ -29,7 +29,7 @@ class EvmRuntime:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_there(self._name)
         self.codes = CodeCache()
-        self._rules: dict[int, Rules] = {}
+        self._rules: dict[int, EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
@@ -43,7 +43,7 @@ class EvmRuntime:
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:
             block = syscalls.params(params)
-            returned = invoke_method(Invocation(syscalls, rules, lambda: self._engine(rules), self.codes, block))
+            returned = invoke_method(EvmInvocation(syscalls, rules, lambda: self._engine(rules), self.codes, block))
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
             syscalls.leave()
@@ -58,7 +58,7 @@ class EvmRuntime:
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
-    def _rules_of(self, kernel: Kernel) -> Rules:
+    def _rules_of(self, kernel: Kernel) -> EvmRules:
         network = kernel.machine.context.network
         rules = self._rules.get(network.number)
         if rules is None:
@@ -66,7 +66,7 @@ class EvmRuntime:
         return rules
 
     def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:
-        from runtimes.evm.ethereum.actor import Invocation as EthereumInvocation
+        from runtimes.evm.ethereum.actor import EthereumInvocation
 
         try:
             return EthereumInvocation(kernel, self.codes, self._engine).run(params)

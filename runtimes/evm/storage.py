@@ -10,7 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from hypervisor.errors import ActorExit, Fatal, SyscallError
 from hypervisor.exit_codes import ExitCode
-from runtimes.evm.rules import Rules
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.blockstore import StoreError
 from store.cid import CBOR, DAG_CBOR, Cid, cid_of, codec_of, show
@@ -27,7 +27,7 @@ EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
 class KernelBlockstore:
     """The blocks that an actor can reach, as a blockstore for the trees of `store`."""
 
-    def __init__(self, syscalls: Syscalls, rules: Rules) -> None:
+    def __init__(self, syscalls: Syscalls, rules: EvmRules) -> None:
         self._syscalls = syscalls
         self._rules = rules
 
@@ -75,7 +75,7 @@ class Slots:
     """
 
     @_sound
-    def __init__(self, syscalls: Syscalls, rules: Rules, root: Cid | None = None) -> None:
+    def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
         self._kamt = Kamt(KernelBlockstore(syscalls, rules), root)
         self._untouched = root is None
 

@@ -73,7 +73,7 @@ class Guest(Protocol):
 
 
 @dataclass(slots=True)
-class Invocation:
+class WasmInvocation:
     """One guest at work: its kernel, its instance, and the gas that it was last told it has (milligas)."""
 
     kernel: Kernel
@@ -84,7 +84,7 @@ class Invocation:
     """Bytes of the guest's memory that are counted in the message's budget."""
     failure: BaseException | None = None
     """What ended the invocation inside a host function, to be raised once the guest has unwound."""
-    around: Invocation | None = None
+    around: WasmInvocation | None = None
     """The invocation in which this one was begun on its thread, where the boundary keeps that here."""
 
     def charge_execution(self) -> None:
@@ -105,11 +105,11 @@ class Invocation:
             self.counted = size
 
 
-def performer(syscall: Syscall) -> Callable[[Invocation, tuple[Any, ...]], int]:
+def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
     """What a syscall does from its charges to its error number, 0 for none."""
     handler, size = syscall.handler, syscall.result
 
-    def perform(invocation: Invocation, arguments: tuple[Any, ...]) -> int:
+    def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
         gas, used = kernel.gas, invocation.told - counter.value
         # Both charges at once where nobody listens and there is gas for them: this is done around every syscall.

@@ -11,7 +11,7 @@ from hypervisor.errors import InvalidModule
 MAX_U32_BYTES = 5
 
 
-class Reader:
+class BinaryReader:
     """A cursor over part of a module's bytes."""
 
     __slots__ = ("data", "end", "position")

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Invocation, Revision, performer
+from runtimes.wasm.abi import Revision, WasmInvocation, performer
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls.table import Syscall
-from runtimes.wasmtime.engine import CompiledModule, Engine, LinkedModule, Linker
+from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Places
 
 RAW, PLAIN = "raw", "plain"
@@ -35,22 +35,22 @@ _ERROR_NUMBER = struct.Struct("<I")
 class Linked(Protocol):
     """A module linked against one revision of the syscalls."""
 
-    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         """Make an empty store with these limits for one invocation, which `end` must end."""
 
-    def instantiate(self, invocation: Invocation) -> None:
+    def instantiate(self, invocation: WasmInvocation) -> None:
         """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
 
-    def end(self, invocation: Invocation) -> None:
+    def end(self, invocation: WasmInvocation) -> None:
         """Delete the store and all that is in it."""
 
-    def detach(self, invocation: Invocation) -> None:
+    def detach(self, invocation: WasmInvocation) -> None:
         """From now on a host function does not find the invocation."""
 
-    def attach(self, invocation: Invocation) -> None:
+    def attach(self, invocation: WasmInvocation) -> None:
         """It does again, as it does at first."""
 
-    def stray(self, invocation: Invocation) -> BaseException | None:
+    def stray(self, invocation: WasmInvocation) -> BaseException | None:
         """An error of a host function that did not find its invocation, handed out once."""
 
 
@@ -69,7 +69,7 @@ def chosen(options: Mapping[str, str]) -> str:
     return name
 
 
-def open_boundary(name: str, engine: Engine, revision: Revision) -> Boundary:
+def open_boundary(name: str, engine: WasmtimeEngine, revision: Revision) -> Boundary:
     """The boundary of that name."""
     if name == RAW:
         return RawBoundary(engine, revision)
@@ -86,9 +86,9 @@ class RawBoundary:
     and `strays` the errors of host functions that did not find theirs.
     """
 
-    def __init__(self, engine: Engine, revision: Revision) -> None:
+    def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         self.engine = engine
-        self.live: dict[int, Invocation | None] = {}
+        self.live: dict[int, WasmInvocation | None] = {}
         self.strays: dict[int, BaseException] = {}
         self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
         self._linkers: dict[int, Linker] = {}
@@ -98,7 +98,7 @@ class RawBoundary:
         """Resolve a module's imports; raises InvalidModule."""
         return _RawLinked(self, module)
 
-    def linker(self, engine: Engine) -> Linker:
+    def linker(self, engine: WasmtimeEngine) -> Linker:
         """The host functions for an engine: this boundary's own, or its spare one."""
         with self._lock:
             linker = self._linkers.get(engine.pointer)
@@ -141,7 +141,7 @@ class _RawLinked:
         self._linked = boundary.linker(module.engine).link(module)
         self._places = Places()
 
-    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         engine = self._engine
         placed = engine.take_place()
         if not placed and engine.has_places:
@@ -150,10 +150,10 @@ class _RawLinked:
             engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places
         )
         thread, memory = get_ident(), GuestMemory(instance.memory)
-        invocation = self._live[thread] = Invocation(kernel, instance, memory, around=self._live.get(thread))
+        invocation = self._live[thread] = WasmInvocation(kernel, instance, memory, around=self._live.get(thread))
         return invocation
 
-    def instantiate(self, invocation: Invocation) -> None:
+    def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)
         placed = instance.placed or not self._engine.has_places
         instance.instantiate((self._linked if placed else self._spare).pointer)
@@ -163,7 +163,7 @@ class _RawLinked:
         spare = self._engine.spare
         return self._boundary.linker(spare).link(spare.deserialize(self._module.serialize()))
 
-    def end(self, invocation: Invocation) -> None:
+    def end(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)
         if invocation.around is None:
             del self._live[get_ident()]
@@ -173,17 +173,17 @@ class _RawLinked:
         if instance.placed:
             self._engine.give_place()
 
-    def detach(self, invocation: Invocation) -> None:
+    def detach(self, invocation: WasmInvocation) -> None:
         self._live[get_ident()] = None
 
-    def attach(self, invocation: Invocation) -> None:
+    def attach(self, invocation: WasmInvocation) -> None:
         self._live[get_ident()] = invocation
 
-    def stray(self, invocation: Invocation) -> BaseException | None:
+    def stray(self, invocation: WasmInvocation) -> BaseException | None:
         return self._boundary.strays.pop(get_ident(), None)
 
 
-def _own(invocation: Invocation) -> Instance:
+def _own(invocation: WasmInvocation) -> Instance:
     instance = invocation.instance
     assert isinstance(instance, Instance)
     return instance

@@ -28,7 +28,7 @@ from runtimes.wasm import opcodes
 from runtimes.wasm.binary import name, section, signed, u32, vector
 from runtimes.wasm.code import Instructions
 from runtimes.wasm.gas_metering import COUNTED_CALL_PRICE, Charges
-from runtimes.wasm.module import FunctionBody, Global, Kind, Module, Section
+from runtimes.wasm.module import ExternKind, FunctionBody, Global, Section, WasmModule
 from runtimes.wasm.stack_limiter import on_entry, on_exit
 
 GAS_EXPORT = "\0gas"
@@ -53,7 +53,7 @@ class Instrumented:
 class Encoder:
     """Encodes one module. `stack_costs` are by function index, 0 for imported functions."""
 
-    def __init__(self, module: Module, functions: list[Instrumented], stack_costs: list[int]) -> None:
+    def __init__(self, module: WasmModule, functions: list[Instrumented], stack_costs: list[int]) -> None:
         self.module = module
         self.functions = functions
         self.stack_costs = stack_costs
@@ -83,7 +83,7 @@ class Encoder:
 
     def _thunks(self) -> dict[int, int]:
         """The index of the thunk of every function that can be entered from outside."""
-        entered = {export.index for export in self.module.exports if export.kind == Kind.FUNCTION}
+        entered = {export.index for export in self.module.exports if export.kind == ExternKind.FUNCTION}
         for segment in self.module.elements:
             entered.update(segment.functions)
         if self.module.start is not None:
@@ -116,15 +116,15 @@ class Encoder:
         exports = []
         for export in self.module.exports:
             index = export.index
-            if export.kind == Kind.FUNCTION:
+            if export.kind == ExternKind.FUNCTION:
                 index = self.thunks.get(index, index)
-            elif export.kind == Kind.GLOBAL:
+            elif export.kind == ExternKind.GLOBAL:
                 index += 1
             exports.append(name(export.name) + bytes((export.kind,)) + u32(index))
-        exports.append(name(GAS_EXPORT) + bytes((Kind.GLOBAL, GAS_GLOBAL)))
+        exports.append(name(GAS_EXPORT) + bytes((ExternKind.GLOBAL, GAS_GLOBAL)))
         if self.module.start is not None:
             start = self.thunks.get(self.module.start, self.module.start)
-            exports.append(name(START_EXPORT) + bytes((Kind.FUNCTION,)) + u32(start))
+            exports.append(name(START_EXPORT) + bytes((ExternKind.FUNCTION,)) + u32(start))
         return vector(exports)
 
     def _element_section(self) -> bytes:

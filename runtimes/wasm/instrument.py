@@ -8,13 +8,13 @@ from hypervisor.errors import InvalidModule
 from runtimes.wasm.code import decode
 from runtimes.wasm.encode import Encoder, Instrumented
 from runtimes.wasm.gas_metering import charges
-from runtimes.wasm.module import Module
+from runtimes.wasm.module import WasmModule
 from runtimes.wasm.stack_limiter import stack_cost
 
 REVISION = 3
 
 
-def instrument(module: Module) -> bytes:
+def instrument(module: WasmModule) -> bytes:
     """The instrumented form of a module that `validate` and wasmtime have accepted; raises InvalidModule."""
     types = module.types
     signatures = [types[index] for index in module.function_type_indices()]

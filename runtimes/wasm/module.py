@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.binary import Reader
+from runtimes.wasm.binary import BinaryReader
 
 MAGIC = b"\0asm\x01\0\0\0"
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
@@ -41,7 +41,7 @@ class Section(IntEnum):
 SECTION_ORDER = (*range(Section.TYPE, Section.CODE), Section.DATA_COUNT, Section.CODE, Section.DATA)
 
 
-class Kind(IntEnum):
+class ExternKind(IntEnum):
     """What an import or an export is."""
 
     FUNCTION = 0
@@ -114,7 +114,7 @@ class FunctionBody:
 
 
 @dataclass(slots=True)
-class Module:
+class WasmModule:
     """A parsed module; `raw` keeps each section's payload by number."""
 
     data: bytes
@@ -133,7 +133,7 @@ class Module:
     @property
     def imported_functions(self) -> list[Import]:
         """The imports that take the first function indices."""
-        return [item for item in self.imports if item.kind == Kind.FUNCTION]
+        return [item for item in self.imports if item.kind == ExternKind.FUNCTION]
 
     def function_type_indices(self) -> list[int]:
         """The type index of every function, imported ones first."""
@@ -144,12 +144,12 @@ class Module:
         return next((export for export in self.exports if export.name == name), None)
 
 
-def parse(data: bytes) -> Module:
+def parse(data: bytes) -> WasmModule:
     """Take a module apart; raises InvalidModule where its structure is not that of a WASM 1 module."""
     if data[: len(MAGIC)] != MAGIC:
         raise InvalidModule("not a WASM module: the first eight bytes are not its magic number and version 1")
-    module = Module(data)
-    reader = Reader(data, len(MAGIC))
+    module = WasmModule(data)
+    reader = BinaryReader(data, len(MAGIC))
     position = -1
     while not reader.done:
         number = reader.byte()
@@ -164,7 +164,7 @@ def parse(data: bytes) -> Module:
         module.raw[number] = payload
         read = _SECTIONS.get(number)
         if read is not None:
-            section = Reader(data, start, start + size)
+            section = BinaryReader(data, start, start + size)
             read(section, module)
             if not section.done:
                 raise section.fail(f"section {number} has bytes left over")
@@ -172,7 +172,7 @@ def parse(data: bytes) -> Module:
     return module
 
 
-def _types(reader: Reader, module: Module) -> None:
+def _types(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         if reader.byte() != 0x60:
             raise reader.fail("a type is not a function type")
@@ -184,29 +184,29 @@ def _types(reader: Reader, module: Module) -> None:
         module.types.append(FunctionType(params, results))
 
 
-def _imports(reader: Reader, module: Module) -> None:
+def _imports(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         origin, name, kind = reader.name(), reader.name(), reader.byte()
         type_index = -1
-        if kind == Kind.FUNCTION:
+        if kind == ExternKind.FUNCTION:
             type_index = reader.u32()
-        elif kind == Kind.TABLE:
+        elif kind == ExternKind.TABLE:
             reader.byte()
             _limits(reader)
-        elif kind == Kind.MEMORY:
+        elif kind == ExternKind.MEMORY:
             _limits(reader)
-        elif kind == Kind.GLOBAL:
+        elif kind == ExternKind.GLOBAL:
             reader.take(2)
         else:
             raise reader.fail(f"import {origin}.{name} has the unknown kind {kind}")
         module.imports.append(Import(origin, name, kind, type_index))
 
 
-def _functions(reader: Reader, module: Module) -> None:
+def _functions(reader: BinaryReader, module: WasmModule) -> None:
     module.functions = [reader.u32() for _ in range(reader.count())]
 
 
-def _limits(reader: Reader) -> Limits:
+def _limits(reader: BinaryReader) -> Limits:
     flags = reader.byte()
     if flags > 1:
         raise reader.fail("limits are shared, 64-bit or with a page size of their own")
@@ -214,18 +214,18 @@ def _limits(reader: Reader) -> Limits:
     return Limits(minimum, reader.u32() if flags else None)
 
 
-def _tables(reader: Reader, module: Module) -> None:
+def _tables(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         if reader.byte() != FUNCREF:
             raise reader.fail("a table does not hold function references")
         module.tables.append(_limits(reader))
 
 
-def _memories(reader: Reader, module: Module) -> None:
+def _memories(reader: BinaryReader, module: WasmModule) -> None:
     module.memories = [_limits(reader) for _ in range(reader.count())]
 
 
-def _globals(reader: Reader, module: Module) -> None:
+def _globals(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         kind = reader.take(2)
         if kind[0] not in VALUE_TYPES:
@@ -235,7 +235,7 @@ def _globals(reader: Reader, module: Module) -> None:
         )
 
 
-def _function_reference(reader: Reader, kind: bytes) -> Global:
+def _function_reference(reader: BinaryReader, kind: bytes) -> Global:
     """A global that refers to a function or to none."""
     start = reader.position
     opcode = reader.byte()
@@ -248,7 +248,7 @@ def _function_reference(reader: Reader, kind: bytes) -> Global:
     return Global(kind, init, operand if opcode == REF_FUNC else None)
 
 
-def _constant(reader: Reader) -> bytes:
+def _constant(reader: BinaryReader) -> bytes:
     """A constant expression of one instruction: extended constant expressions are not part of consensus."""
     start = reader.position
     opcode = reader.byte()
@@ -263,21 +263,21 @@ def _constant(reader: Reader) -> bytes:
     return reader.data[start : reader.position]
 
 
-def _offset(reader: Reader) -> None:
+def _offset(reader: BinaryReader) -> None:
     if _constant(reader)[0] != 0x41:
         raise reader.fail("the offset of a segment must be an i32.const")
 
 
-def _exports(reader: Reader, module: Module) -> None:
+def _exports(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         module.exports.append(Export(reader.name(), reader.byte(), reader.u32()))
 
 
-def _start(reader: Reader, module: Module) -> None:
+def _start(reader: BinaryReader, module: WasmModule) -> None:
     module.start = reader.u32()
 
 
-def _elements(reader: Reader, module: Module) -> None:
+def _elements(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         start = reader.position
         flags = reader.u32()
@@ -293,13 +293,13 @@ def _elements(reader: Reader, module: Module) -> None:
         module.elements.append(ElementSegment(head, tuple(reader.u32() for _ in range(reader.count()))))
 
 
-def _code(reader: Reader, module: Module) -> None:
+def _code(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(reader.count()):
         size = reader.u32()
         end = reader.position + size
         if end > reader.end:
             raise reader.fail("a function reaches past the code section")
-        body = Reader(reader.data, reader.position, end)
+        body = BinaryReader(reader.data, reader.position, end)
         groups = body.count()
         locals_at, total = body.position, 0
         for _ in range(groups):
@@ -312,7 +312,7 @@ def _code(reader: Reader, module: Module) -> None:
         reader.position = end
 
 
-def _data(reader: Reader, module: Module) -> None:  # noqa: ARG001  # checked only: the payload is kept as it is
+def _data(reader: BinaryReader, module: WasmModule) -> None:  # noqa: ARG001  # checked only: the payload is kept as it is
     for _ in range(reader.count()):
         flags = reader.u32()
         if flags > 2:
@@ -324,7 +324,7 @@ def _data(reader: Reader, module: Module) -> None:  # noqa: ARG001  # checked on
         reader.take(reader.u32())
 
 
-_SECTIONS: dict[int, Callable[[Reader, Module], None]] = {
+_SECTIONS: dict[int, Callable[[BinaryReader, WasmModule], None]] = {
     Section.TYPE: _types,
     Section.IMPORT: _imports,
     Section.FUNCTION: _functions,
@@ -339,14 +339,14 @@ _SECTIONS: dict[int, Callable[[Reader, Module], None]] = {
 }
 
 
-def _check_indices(module: Module) -> None:
+def _check_indices(module: WasmModule) -> None:
     """What the instrumenter indexes by must exist; wasmtime checks the rest."""
     if len(module.functions) != len(module.bodies):
         raise InvalidModule(f"{len(module.functions)} functions are declared and {len(module.bodies)} have code")
     indices = module.function_type_indices()
     if any(index >= len(module.types) for index in indices):
         raise InvalidModule("a function's type does not exist")
-    used = [export.index for export in module.exports if export.kind == Kind.FUNCTION]
+    used = [export.index for export in module.exports if export.kind == ExternKind.FUNCTION]
     used += [index for segment in module.elements for index in segment.functions]
     used += [item.function for item in module.globals if item.function is not None]
     if module.start is not None:

@@ -15,7 +15,7 @@ from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
 from runtimes.wasm.module import parse
 from runtimes.wasm.validate import ModuleFacts, check
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
-from runtimes.wasmtime.engine import CompiledModule, Engine
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import WASMTIME_VERSION
 from store.cid import Cid, show
 
@@ -47,7 +47,7 @@ class GuestModules:
     ends.
     """
 
-    def __init__(self, engine: Engine, cache: ModuleCache, boundary: str = RAW, room: int = 64 << 20) -> None:
+    def __init__(self, engine: WasmtimeEngine, cache: ModuleCache, boundary: str = RAW, room: int = 64 << 20) -> None:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary

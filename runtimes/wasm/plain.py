@@ -16,12 +16,12 @@ import wasmtime
 
 from hypervisor.errors import InvalidModule
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Invocation, Revision, performer
+from runtimes.wasm.abi import Revision, WasmInvocation, performer
 from runtimes.wasm.boundary import Linked
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32
 from runtimes.wasm.syscalls.table import Syscall
-from runtimes.wasmtime.engine import CompiledModule, Engine, configure
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, configure
 from runtimes.wasmtime.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap
 
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF, "i": -1, "q": -1}
@@ -31,7 +31,7 @@ _SIGN, _MASK = 1 << 31, (1 << 32) - 1
 class PlainBoundary:
     """The syscalls of one revision, through wasmtime-py."""
 
-    def __init__(self, engine: Engine, revision: Revision) -> None:
+    def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         config = wasmtime.Config()
         pointer = ctypes.cast(config.ptr(), ctypes.c_void_p).value
         assert pointer is not None
@@ -74,13 +74,13 @@ class _PlainLinked:
         weakref.finalize(self, module.close)
         self._imports = [(syscall, performer(syscall)) for syscall in syscalls]
 
-    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> Invocation:
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         store = wasmtime.Store(self._engine)
         store.set_limits(memory_bytes, table_elements, 1, 1, 1)
         instance = PlainInstance(store)
-        return Invocation(kernel, instance, PlainMemory(instance))
+        return WasmInvocation(kernel, instance, PlainMemory(instance))
 
-    def instantiate(self, invocation: Invocation) -> None:
+    def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)
         functions = [
             wasmtime.Func(instance.store, _function_type(syscall), _host_function(invocation, syscall, perform))
@@ -88,32 +88,32 @@ class _PlainLinked:
         ]
         instance.instantiate(self._module, functions)
 
-    def end(self, invocation: Invocation) -> None:
+    def end(self, invocation: WasmInvocation) -> None:
         _own(invocation).store.close()
 
-    def detach(self, invocation: Invocation) -> None:
+    def detach(self, invocation: WasmInvocation) -> None:
         _own(invocation).detached = True
 
-    def attach(self, invocation: Invocation) -> None:
+    def attach(self, invocation: WasmInvocation) -> None:
         _own(invocation).detached = False
 
-    def stray(self, invocation: Invocation) -> BaseException | None:
+    def stray(self, invocation: WasmInvocation) -> BaseException | None:
         stray, _own(invocation).stray = _own(invocation).stray, None
         return stray
 
 
-def _own(invocation: Invocation) -> PlainInstance:
+def _own(invocation: WasmInvocation) -> PlainInstance:
     instance = invocation.instance
     assert isinstance(instance, PlainInstance)
     return instance
 
 
 class _Stopped(Exception):
-    """A host function ended the invocation; why is in `Invocation.failure`."""
+    """A host function ended the invocation; why is in `WasmInvocation.failure`."""
 
 
 def _host_function(
-    invocation: Invocation, syscall: Syscall, perform: Callable[[Invocation, tuple[int, ...]], int]
+    invocation: WasmInvocation, syscall: Syscall, perform: Callable[[WasmInvocation, tuple[int, ...]], int]
 ) -> Callable[..., int]:
     masks = [_MASKS[letter] for letter in syscall.letters]
     instance = _own(invocation)

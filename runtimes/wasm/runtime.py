@@ -13,7 +13,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
-from runtimes.wasm.abi import Invocation
+from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import chosen
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.modules import GuestModule, GuestModules
@@ -80,7 +80,7 @@ class WasmRuntime:
         return module
 
 
-def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcome:
+def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Outcome:
     instance = invocation.instance
     try:
         module.linked.instantiate(invocation)
@@ -112,13 +112,13 @@ def _run(invocation: Invocation, module: GuestModule, params: BlockId) -> Outcom
     return _returned(invocation.kernel, handle)
 
 
-def _find(invocation: Invocation) -> None:
+def _find(invocation: WasmInvocation) -> None:
     """Find gas counter and memory, behind the function to enter."""
     if not invocation.instance.find_gas(_GAS) or not invocation.instance.find_memory():
         raise Fatal("a compiled module lacks its memory or its gas counter")
 
 
-def _start(invocation: Invocation, module: GuestModule) -> Outcome | None:
+def _start(invocation: WasmInvocation, module: GuestModule) -> Outcome | None:
     """Run the start function, which is part of instantiating; what became of it where it fails."""
     instance = invocation.instance
     if not instance.find_function(_START):

@@ -11,7 +11,7 @@ from hypervisor.errors import InvalidModule
 from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.wasm.abi import REVISIONS, Revision
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import I32, FunctionType, Kind, Module
+from runtimes.wasm.module import I32, ExternKind, FunctionType, WasmModule
 from runtimes.wasm.opcodes import PAGE_BYTES
 
 MAX_TABLE_ELEMENTS = 20_000
@@ -31,7 +31,7 @@ class ModuleFacts:
     has_start: bool = False
 
 
-def check(module: Module) -> ModuleFacts:
+def check(module: WasmModule) -> ModuleFacts:
     """Raise InvalidModule, with a sentence, unless the rules allow the module."""
     _check_imports(module)
     if len(module.tables) > 1:
@@ -45,21 +45,21 @@ def check(module: Module) -> ModuleFacts:
     if not module.bodies:
         raise InvalidModule("the module has no code")
     table = module.export("table")
-    paid = table is not None and table.kind == Kind.TABLE
+    paid = table is not None and table.kind == ExternKind.TABLE
     return ModuleFacts(pages, elements, paid, _has_entry(module), module.start is not None)
 
 
-def _check_imports(module: Module) -> None:
+def _check_imports(module: WasmModule) -> None:
     """Every import must be a syscall, and one revision of the ABI must have them all."""
     for item in module.imports:
-        if item.kind != Kind.FUNCTION:
+        if item.kind != ExternKind.FUNCTION:
             raise InvalidModule(f"the import {item.module}.{item.name} is not a function")
     refusals = {name: _missing(module, revision) for name, revision in REVISIONS.items()}
     if all(refusals.values()):
         raise InvalidModule(next(iter(refusals.values())))
 
 
-def _missing(module: Module, revision: Revision) -> str:
+def _missing(module: WasmModule, revision: Revision) -> str:
     """The first import that a revision does not have, as a sentence; empty if it has them all."""
     for item in module.imports:
         syscall = revision.get((item.module, item.name))
@@ -70,11 +70,11 @@ def _missing(module: Module, revision: Revision) -> str:
     return ""
 
 
-def _check_memory(module: Module) -> int:
+def _check_memory(module: WasmModule) -> int:
     if len(module.memories) != 1:
         raise InvalidModule(f"the module has {len(module.memories)} memories, exactly one is needed")
     export = module.export("memory")
-    if export is None or export.kind != Kind.MEMORY:
+    if export is None or export.kind != ExternKind.MEMORY:
         raise InvalidModule("the module does not export its memory as `memory`")
     pages = module.memories[0].minimum
     if pages * PAGE_BYTES > MAX_INSTANCE_MEMORY:
@@ -82,9 +82,9 @@ def _check_memory(module: Module) -> int:
     return pages
 
 
-def _has_entry(module: Module) -> bool:
+def _has_entry(module: WasmModule) -> bool:
     export = module.export(ENTRY_POINT)
-    if export is None or export.kind != Kind.FUNCTION:
+    if export is None or export.kind != ExternKind.FUNCTION:
         return False  # invoking such an actor exits with 5, it is not refused
     if module.types[module.function_type_indices()[export.index]] != ENTRY_TYPE:
         raise InvalidModule("the module's `invoke` does not take one i32 and return one")

@@ -82,7 +82,7 @@ OWN_SETTINGS = MappingProxyType(
 _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 
 
-class Engine:
+class WasmtimeEngine:
     """A wasmtime engine with fixed settings.
 
     It may have `places` for so many instances, reserved beforehand (`places`): 0 is none.
@@ -118,12 +118,12 @@ class Engine:
         self._free.append(None)
 
     @cached_property
-    def spare(self) -> "Engine":
+    def spare(self) -> "WasmtimeEngine":
         """The engine of instances and modules for which there is no place: the same without places.
 
         What one of the two has compiled, the other can load.
         """
-        return Engine(self.lib, self.settings)
+        return WasmtimeEngine(self.lib, self.settings)
 
     def validate(self, wasm: bytes) -> None:
         """Type-check a module; raises InvalidModule with wasmtime's words."""
@@ -162,7 +162,7 @@ def configure(lib: Library, config: int, settings: MappingProxyType[str, Setting
 class CompiledModule:
     """Native code of a module, for one engine."""
 
-    def __init__(self, engine: Engine, pointer: int) -> None:
+    def __init__(self, engine: WasmtimeEngine, pointer: int) -> None:
         self.engine = engine
         self.pointer = pointer
         _free_with(self, engine.lib.bind("wasmtime_module_delete", None, c_size_t), pointer)
@@ -182,7 +182,7 @@ class CompiledModule:
 class Linker:
     """The host functions that modules of one engine may import."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: WasmtimeEngine) -> None:
         self.engine = engine
         self._callbacks: list[Any] = []  # must outlive the linker
         self.pointer: int = engine.lib.bind("wasmtime_linker_new", c_size_t, c_size_t)(engine.pointer)
@@ -249,9 +249,9 @@ def _free_with(owner: Any, free: Any, pointer: int) -> None:
 
 
 @cache
-def guest_engine() -> Engine:
+def guest_engine() -> WasmtimeEngine:
     """The engine of actors. One for the process: an engine holds settings and no state of any execution."""
-    return Engine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
+    return WasmtimeEngine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
 
 
 @cache
@@ -262,6 +262,6 @@ def trap_signals() -> TrapSignals:
 
 
 @cache
-def own_engine() -> Engine:
+def own_engine() -> WasmtimeEngine:
     """The engine of modules that this project ships."""
-    return Engine(library(), OWN_SETTINGS)
+    return WasmtimeEngine(library(), OWN_SETTINGS)

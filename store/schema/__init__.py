@@ -12,9 +12,9 @@ from typing import Any
 from store.schema.check import check, resolve
 from store.schema.dmt import schema_dmt
 from store.schema.language import parse
-from store.schema.reading import Reader
+from store.schema.reading import SchemaReader
 from store.schema.types import PRELUDE, Copy, Record, SchemaError, Term, Type
-from store.schema.writing import Writer
+from store.schema.writing import SchemaWriter
 
 __all__ = ["Record", "Schema", "SchemaError"]
 
@@ -28,8 +28,8 @@ class Schema:
         self.advanced = advanced
         self._known = {**PRELUDE, **self.types}
         check(self._known, advanced)
-        self._reader = Reader(self._known)
-        self._writer = Writer(self._known)
+        self._reader = SchemaReader(self._known)
+        self._writer = SchemaWriter(self._known)
 
     @classmethod
     def parse(cls, text: str) -> Schema:

@@ -46,7 +46,7 @@ UNIT_DATA: Final[Mapping[str, Any]] = {"null": None, "true": True, "false": Fals
 _ABSENT: Final = object()
 
 
-class Reader:
+class SchemaReader:
     """The readers of a schema's types."""
 
     def __init__(self, types: Mapping[str, Type]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.schema.check import resolve
-from store.schema.reading import UNIT_DATA, Reader
+from store.schema.reading import UNIT_DATA, SchemaReader
 from store.schema.types import (
     Advanced,
     Enum,
@@ -35,13 +35,13 @@ from store.schema.types import (
 Write = Callable[[Any], Any]
 
 
-class Writer:
+class SchemaWriter:
     """The writers of a schema's types."""
 
     def __init__(self, types: Mapping[str, Type]) -> None:
         self._types = types
         self._made: dict[str, Write] = {}
-        self._reader = Reader(types)
+        self._reader = SchemaReader(types)
 
     def named(self, name: str) -> Write:
         """The writer of a type; SchemaError if the schema has no such type."""

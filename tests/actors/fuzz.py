@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pytest
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from bridge.actor_schemas import actor_schema, term_below
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.executor import ApplyResult
@@ -171,7 +171,7 @@ def main() -> int:
         twins.own = Careless(twins.own)  # type: ignore[assignment]
         _, planted = run(twins, max(200, chosen.count // 20), chosen.seed)
     names = ("sent to both", "parameters were taken for some", "succeeded")
-    record = Record(
+    record = RunRecord(
         chosen.seed, chosen.count, {name: passed[name] for name in names}, found, {DEFECT: {"calls": len(planted)}},
         {"methods": len(EXAMPLES)},
     )  # fmt: skip

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bench import recorded
-from bench.recorded import RECORDS, Record, RecordError, differences, replay, replay_command
+from bench.recorded import RECORDS, RecordError, RunRecord, differences, replay, replay_command
 
 HALF = {"made": 1000, "executed": 500}
 
 
-def record(**changed: Any) -> Record:
+def record(**changed: Any) -> RunRecord:
     sound: dict[str, Any] = {
         "seed": 7,
         "count": 1000,
@@ -24,12 +24,12 @@ def record(**changed: Any) -> Record:
         "planted_defect": {"swapped": {"cases": 3}},
         "command": "python -m tests.bench.sample --count 1000 --seed 7 --fast",
     }
-    return Record(**sound | changed)
+    return RunRecord(**sound | changed)
 
 
 @pytest.mark.parametrize("file", sorted(RECORDS.glob("*.json")), ids=lambda file: file.stem)
 def test_every_record_of_the_project_proves_what_it_should(file: Path) -> None:
-    kept = Record.read(file)
+    kept = RunRecord.read(file)
     assert kept.problems() == []
     assert set(kept.commit) <= set("0123456789abcdef")  # not of code that nobody can look at
     assert replay_command(kept, file)
@@ -86,4 +86,4 @@ def test_what_is_no_record_is_refused(content: str, tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text(content)
     with pytest.raises(RecordError, match=r"broken\.json"):
-        Record.read(file)
+        RunRecord.read(file)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cbor import ParamsError, Reader, byte_string, read_byte_string
+from bridge.cbor import CborReader, ParamsError, byte_string, read_byte_string
 from store.cid import cid_of
 from store.codec import encode, link
 
@@ -55,14 +55,14 @@ def test_the_reader_is_total(data: bytes) -> None:
 
 def test_an_array_must_have_the_length_asked_for_and_be_definite() -> None:
     with pytest.raises(ParamsError, match="2 items, expected 3"):
-        Reader(bytes.fromhex("820102")).array(3)
+        CborReader(bytes.fromhex("820102")).array(3)
     with pytest.raises(ParamsError, match="expected an array"):
-        Reader(bytes.fromhex("9f0102ff")).array(2)
+        CborReader(bytes.fromhex("9f0102ff")).array(2)
 
 
 def test_a_link_is_read_and_anything_like_it_refused() -> None:
     cid = cid_of(b"block")
-    assert Reader(encode(link(cid))).link() == cid
+    assert CborReader(encode(link(cid))).link() == cid
     for broken in (
         b"\xd8\x2a\x58\x27\x01" + cid,
         b"\xd8\x2a\x58\x28\x00" + cid + b"\x00",
@@ -70,10 +70,10 @@ def test_a_link_is_read_and_anything_like_it_refused() -> None:
         b"\xd8\x2b\x40",
     ):
         with pytest.raises(ParamsError):
-            Reader(broken).link()
+            CborReader(broken).link()
 
 
 @given(st.integers(0, 2**64 - 1))
 def test_unsigned_integers_of_any_head_are_taken(number: int) -> None:
-    assert Reader(cbor2.dumps(number)).unsigned() == number
-    assert Reader(b"\x1b" + number.to_bytes(8, "big")).unsigned() == number
+    assert CborReader(cbor2.dumps(number)).unsigned() == number
+    assert CborReader(b"\x1b" + number.to_bytes(8, "big")).unsigned() == number

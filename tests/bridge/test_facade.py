@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from bridge.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
-from bridge.facade import ERRORS, Function, Refusal, facade
+from bridge.facade import ERRORS, FacadeFunction, FacadeRefusal, facade
 from bridge.facade_types import SolidityTypes
 from bridge.method_numbers import method_number
 from hypervisor.types import ActorID
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
 ME = ActorID(5)
 
 
-def function(actor: str, name: str) -> Function:
+def function(actor: str, name: str) -> FacadeFunction:
     return next(found for found in facade(actor).values() if found.name == name)
 
 
@@ -108,7 +108,7 @@ BAD_ANSWERS: dict[str, tuple[str, str, bytes | None]] = {
 @pytest.mark.parametrize("case", BAD_ANSWERS)
 def test_an_answer_that_solidity_cannot_have_is_a_typed_error(case: str) -> None:
     actor, name, data = BAD_ANSWERS[case]
-    with pytest.raises(Refusal, match=r"^BadAnswer\(5, "):
+    with pytest.raises(FacadeRefusal, match=r"^BadAnswer\(5, "):
         function(actor, name).answer(ME, data)
 
 
@@ -131,7 +131,7 @@ def test_text_that_is_no_utf8_and_links_that_are_no_cids_are_refused() -> None:
         proposal: tuple[Any, ...] = (([cid]), 1, False, address, address, label, 1, 2, amount, amount, amount)
         name = deals.coder.name.replace("string[]", "bytes[]")  # the same words, of bytes that need not be text
         calldata = publish.selector + abi_encode([name], [[(proposal, b"")]])
-        with pytest.raises(Refusal, match="BadCalldata"):
+        with pytest.raises(FacadeRefusal, match="BadCalldata"):
             publish.params(calldata)
 
 
@@ -141,8 +141,8 @@ def test_any_calldata_is_translated_to_something_that_means_it_or_refused(actor:
     call = facade(actor)[chosen]
     try:
         params = call.params(chosen + tail)
-    except Refusal as refused:
-        refusal: Refusal | None = refused
+    except FacadeRefusal as refused:
+        refusal: FacadeRefusal | None = refused
     else:
         refusal = None
     if refusal is not None:

@@ -22,7 +22,7 @@ from hypervisor.registry import NATIVE
 from hypervisor.runtime import Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
 from tests.actors.people import ALICE, GENESIS
@@ -199,7 +199,7 @@ def test_under_ethereum_s_rules_a_contract_calls_actors_all_the_same(offered: bo
     with Hypervisor.open(rules="ethereum") as machine:
         if offered:
             offer_facade(machine)
-        install(machine, {sender: Account(10**18), contract: Account(0, 1, code)})
+        install(machine, {sender: AllocAccount(10**18), contract: AllocAccount(0, 1, code)})
         call = Message(to_filecoin(contract), to_filecoin(sender), method=INVOKE_EVM, gas_limit=Gas(10**9))
         returned = invoke_return(machine.call(call).return_data)
     assert (TOKEN.decode_result("name", returned) if returned else None) == ("DataCap" if offered else None)

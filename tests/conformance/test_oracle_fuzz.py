@@ -13,7 +13,7 @@ import pytest
 
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.conformance import VectorResult, run_vector
-from hypervisor.kernel.crypto import Crypto
+from hypervisor.kernel.crypto import CryptoOps
 from store.cid import show
 from tests.conformance import oracle_fuzz
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun
@@ -65,19 +65,19 @@ def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.Capt
 def test_the_syscall_that_differs_is_named_with_its_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answered, hash_ = oracle_fuzz.answered, Crypto.hash
+    answered, hash_ = oracle_fuzz.answered, CryptoOps.hash
 
-    def wrong(crypto: Crypto, code: int, data: bytes) -> bytes:
+    def wrong(crypto: CryptoOps, code: int, data: bytes) -> bytes:
         digest = hash_(crypto, code, data)
         return bytes((digest[0] ^ 1,)) + digest[1:]
 
     def planted(*arguments: object) -> object:
         with monkeypatch.context() as patch:
-            patch.setattr(Crypto, "hash", hash_)
+            patch.setattr(CryptoOps, "hash", hash_)
             return answered(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(oracle_fuzz, "answered", planted)
-    monkeypatch.setattr(Crypto, "hash", wrong)
+    monkeypatch.setattr(CryptoOps, "hash", wrong)
     assert oracle_fuzz.main() == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("nv")]
     assert lines

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from store.rocks import RocksStore
 from tests.crash import faults, kills, sweep
 from tests.crash.plants import PLANTS
@@ -33,7 +33,7 @@ def main() -> int:
     return finish(record, chosen, started)
 
 
-def suite(count: int, seed: int) -> Record:
+def suite(count: int, seed: int) -> RunRecord:
     """Every part, on the store as it is. The sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
@@ -64,7 +64,7 @@ def suite(count: int, seed: int) -> Record:
         "failing writes": sum(part.faults for part in failing),
     }
     stages = {"killed": killed.kills, "reopened whole": killed.kills - len(killed.findings)}
-    return Record(seed, count, stages, findings, {}, details)
+    return RunRecord(seed, count, stages, findings, {}, details)
 
 
 def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, int]:

@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from store.blockstore import StoreError
 from store.buffered import BufferedStore
 from store.cid import Cid, cid_of
 from store.codec import encode, link
-from store.collector import Collected
+from store.collector import CollectionResult
 from store.hamt import Hamt
 from store.rocks import RocksStore
 from store.roots import HEAD, pin, unpin
@@ -49,7 +49,7 @@ def main() -> int:
     return finish(record, chosen, started)
 
 
-def check(place: Path, count: int, seed: int, plant: str = "none") -> Record:
+def check(place: Path, count: int, seed: int, plant: str = "none") -> RunRecord:
     """The check; `findings` is empty if all is well."""
     with PLANTS[plant].open(place / "store", sync=False) as store:
         put_state(store, count // 10, seed)
@@ -62,18 +62,18 @@ def check(place: Path, count: int, seed: int, plant: str = "none") -> Record:
             second = collector(store).run()
             return _compared(store, writer, first, second, place, count, seed)
         except StoreError as error:
-            return Record(seed, count, {}, [f"a block that a root leads to is gone: {error}", *writer.problems], {})
+            return RunRecord(seed, count, {}, [f"a block that a root leads to is gone: {error}", *writer.problems], {})
 
 
 def _compared(
     store: RocksStore,
     writer: Writer,
-    first: Collected | None,
-    second: Collected | None,
+    first: CollectionResult | None,
+    second: CollectionResult | None,
     place: Path,
     count: int,
     seed: int,
-) -> Record:
+) -> RunRecord:
     """What two collections have left, against a traversal and a new folder."""
     if first is None or second is None:
         raise RuntimeError("a collection without a limit of time has ended early")
@@ -99,7 +99,7 @@ def _compared(
         "bytes of a new folder": fresh,
         "ratio": round(ratio, 3),
     }
-    return Record(seed, count, {"stored": count, "dropped": count - len(kept - live)}, findings, {}, details)
+    return RunRecord(seed, count, {"stored": count, "dropped": count - len(kept - live)}, findings, {}, details)
 
 
 class Writer:

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from localnet import Network
 from tests.crash import life
 from tests.localnet.conftest import Clock
@@ -166,7 +166,7 @@ def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
     return result
 
 
-def recorded(count: int, epochs: int, seed: int) -> Record:
+def recorded(count: int, epochs: int, seed: int) -> RunRecord:
     """The kills, and those on the store with the planted defect."""
     result = kill(count, epochs, seed)
     planted = kill(PLANTED_KILLS, PLANTED_EPOCHS, seed, defect=True)
@@ -176,7 +176,7 @@ def recorded(count: int, epochs: int, seed: int) -> Record:
         "in a run that ended with the uninterrupted chain": result.ended,
     }
     details = {"killed during": dict(sorted(result.during.items())), "epochs of a run": epochs}
-    return Record(seed, count, stages, result.findings, {DEFECT: {"findings": len(planted.findings)}}, details)
+    return RunRecord(seed, count, stages, result.findings, {DEFECT: {"findings": len(planted.findings)}}, details)
 
 
 def main() -> int:

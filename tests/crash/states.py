@@ -9,7 +9,7 @@ from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.buffered import BufferedStore
 from store.cid import Cid, cid_of
 from store.codec import encode, link, unlink
-from store.collector import Collector
+from store.collector import GarbageCollector
 from store.hamt import Hamt
 from store.rocks import RocksStore
 from store.roots import Roots
@@ -81,10 +81,10 @@ def commit_next(store: Store) -> int:
     return number
 
 
-def collector(store: RocksStore, batch: int = 1000) -> Collector:
+def collector(store: RocksStore, batch: int = 1000) -> GarbageCollector:
     """A collection that keeps the state and its header."""
     header = store.index(b"header")
-    return Collector(store, lambda: Roots(shallow=[] if header is None else [Cid(header)]), batch)
+    return GarbageCollector(store, lambda: Roots(shallow=[] if header is None else [Cid(header)]), batch)
 
 
 def check(store: Store, roots: StateRoots) -> int:

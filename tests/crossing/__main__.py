@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from time import monotonic
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.crossing.comparison import NONE, PLANTS, compare, machines
 from tests.crossing.trees import Tree
 from tests.crossing.twins import STAGES
@@ -29,7 +29,7 @@ def main() -> int:
         return show(machines(NONE), Tree(int(seed), int(number)).case)
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers)
-    record = Record(
+    record = RunRecord(
         seed=chosen.seed,
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},

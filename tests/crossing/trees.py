@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM, method_number
 from hypervisor.address import Address
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode
 from tests.crossing.puppet import Script
@@ -47,7 +47,7 @@ class Tree:
 
     def __init__(self, seed: int, number: int) -> None:
         self.random = Random(f"{seed}:{number}")
-        self.accounts: dict[EthAddress, Account] = {SENDER: Account(10**24, 0)}
+        self.accounts: dict[EthAddress, AllocAccount] = {SENDER: AllocAccount(10**24, 0)}
         self.nodes = 0
         contract = self.random.random() < 0.7
         if contract:
@@ -72,14 +72,14 @@ class Tree:
         """Grow a contract with all that is below it; its address."""
         self.nodes += 1
         address = EthAddress(bytes([0xC0]) + self.nodes.to_bytes(19, "big"))
-        self.accounts[address] = Account(0)  # the place in order; the code follows
+        self.accounts[address] = AllocAccount(0)  # the place in order; the code follows
         program = Program(self.random)
         for _ in range(self._branches(depth)):
             self._effects(program)
             self._call(program, depth + 1, address)
         self._effects(program)
         program.end()
-        self.accounts[address] = Account(FUNDS, 1, program.assembled(), {1: 7})
+        self.accounts[address] = AllocAccount(FUNDS, 1, program.assembled(), {1: 7})
         return address
 
     def _effects(self, program: Program) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devtools.inspection import Inspector, NothingThere
+from devtools.inspection import NothingAtPath, StateInspector
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import ActorState, StateTree
@@ -29,11 +29,11 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def inspector(network: Network) -> Inspector:
-    return Inspector(network.machine.store, network.machine.root)
+def inspector(network: Network) -> StateInspector:
+    return StateInspector(network.machine.store, network.machine.root)
 
 
-def test_the_root_lists_the_actors(inspector: Inspector) -> None:
+def test_the_root_lists_the_actors(inspector: StateInspector) -> None:
     actors = inspector.look("")
     assert [actors[f"f0{number}"]["type"] for number in (0, 1, 2, 3, 4, 5, 6, 7, 10)] == [
         "system", "init", "reward", "cron", "storagepower", "storagemarket", "verifiedregistry", "datacap", "eam",
@@ -41,7 +41,7 @@ def test_the_root_lists_the_actors(inspector: Inspector) -> None:
     assert len(inspector.look("", most=3)) == 3
 
 
-def test_an_actor_has_its_fields_under_each_of_its_addresses(inspector: Inspector, network: Network) -> None:
+def test_an_actor_has_its_fields_under_each_of_its_addresses(inspector: StateInspector, network: Network) -> None:
     account = network.accounts[3]
     shown = inspector.look(f"0x{account.address.hex()}")
     assert shown == inspector.look(str(account.delegated)) == inspector.look(shown["id"])
@@ -50,7 +50,7 @@ def test_an_actor_has_its_fields_under_each_of_its_addresses(inspector: Inspecto
     assert inspector.look(f"{account.delegated}/balance") == str(10_000 * FIL)
 
 
-def test_state_has_the_names_of_the_schema(inspector: Inspector) -> None:
+def test_state_has_the_names_of_the_schema(inspector: StateInspector) -> None:
     # who is called in each epoch: power's OnEpochTickEnd and the market's CronTick
     assert inspector.look("f03/state") == {
         "entries": [{"receiver": "f04", "method_num": 5}, {"receiver": "f05", "method_num": 9}]
@@ -60,7 +60,7 @@ def test_state_has_the_names_of_the_schema(inspector: Inspector) -> None:
     assert inspector.look("f04/state/total_pledge_collateral") == "0"
 
 
-def test_maps_over_several_blocks_are_entered_by_key(inspector: Inspector, network: Network) -> None:
+def test_maps_over_several_blocks_are_entered_by_key(inspector: StateInspector, network: Network) -> None:
     account = network.accounts[0]
     actor = network.machine.state_tree.lookup_id(account.delegated)
     assert inspector.look(f"f01/state/address_map/{account.delegated}") == actor
@@ -68,14 +68,14 @@ def test_maps_over_several_blocks_are_entered_by_key(inspector: Inspector, netwo
     assert len(inspector.look("f01/state/address_map", most=2)) == 2
 
 
-def test_a_contracts_slot_is_a_step(inspector: Inspector, network: Network) -> None:
+def test_a_contracts_slot_is_a_step(inspector: StateInspector, network: Network) -> None:
     contract = network.receipt(network.head.transactions[0]).contract_address
     assert contract is not None
     path = f"0x{contract.hex()}/state"
     assert inspector.look(f"{path}/contract_state/0") == inspector.look(f"{path}/contract_state/0x00") == "0x2a"
     assert inspector.look(f"{path}/contract_state") == {"0x" + "00" * 32: "0x2a"}
     assert inspector.look(f"{path}/nonce") == 1
-    with pytest.raises(NothingThere, match="there is no entry 1"):
+    with pytest.raises(NothingAtPath, match="there is no entry 1"):
         inspector.look(f"{path}/contract_state/1")
 
 
@@ -89,13 +89,13 @@ def test_a_contracts_slot_is_a_step(inspector: Inspector, network: Network) -> N
         ("f07/state/governor/x", "f07/state/governor: there is no 'x' in bytes"),
     ],
 )
-def test_a_path_to_nothing_says_where_it_ends(inspector: Inspector, path: str, words: str) -> None:
-    with pytest.raises(NothingThere, match=words):
+def test_a_path_to_nothing_says_where_it_ends(inspector: StateInspector, path: str, words: str) -> None:
+    with pytest.raises(NothingAtPath, match=words):
         inspector.look(path)
 
 
 @pytest.mark.parametrize("path", ["nobody", "0x12", "f04/state/claims/x", "f01/state/address_map/f0x"])
-def test_a_malformed_step_is_refused(inspector: Inspector, path: str) -> None:
+def test_a_malformed_step_is_refused(inspector: StateInspector, path: str) -> None:
     with pytest.raises(InvalidInput):
         inspector.look(path)
 
@@ -107,7 +107,7 @@ def test_an_actor_without_a_schema_is_shown_as_it_is(network: Network) -> None:
     head = put_object(store, {"name": b"\x01\x02", "more": [True, None]})
     code = cid_of(b"someone's module", RAW)
     tree.set_actor(ActorID(5000), ActorState(code, head))
-    inspector = Inspector(store, tree.flush())
+    inspector = StateInspector(store, tree.flush())
     assert inspector.look("f05000/type") == show(code)
     assert inspector.look("f05000/state") == {"name": "0x0102", "more": [True, None]}
     assert inspector.look("f05000/state/more/0") is True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from time import monotonic
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.differential.comparison import compare, official_actor, twins
 from tests.differential.generator import generate
 from tests.differential.plants import NONE, PLANTS
@@ -31,7 +31,7 @@ def main() -> int:
         return show(twins(NONE), generate(int(seed), int(number)))
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers)
-    record = Record(
+    record = RunRecord(
         seed=chosen.seed,
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},

@@ -14,7 +14,7 @@ from typing import Any, Final
 from bridge.addresses import unmask_id
 from devtools.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
 from devtools.vectors.statetest import read_sender
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.twins import CallOf, Case
 
 SOURCES: Final = ("vectors/GeneralStateTests", "vectors/state_tests")
@@ -38,14 +38,14 @@ def _read(name: str, folder: str, test: Any) -> Case | None:
     transaction = test["transaction"]
     accounts = read_accounts(test["pre"], "pre")
     sender = read_sender(transaction)
-    if {"blobVersionedHashes", "authorizationList"} & {*transaction} or accounts.get(sender, Account()).code:
+    if {"blobVersionedHashes", "authorizationList"} & {*transaction} or accounts.get(sender, AllocAccount()).code:
         return None
     if any(unmask_id(address) is not None for address in accounts):
         return None
-    if accounts.get(sender, Account()).nonce + MOST_MESSAGES > LAST_NONCE:
+    if accounts.get(sender, AllocAccount()).nonce + MOST_MESSAGES > LAST_NONCE:
         return None
     data = [read_bytes(item, "data") for item in transaction["data"]]
-    accounts[sender] = Account(10**24, accounts.get(sender, Account()).nonce)
+    accounts[sender] = AllocAccount(10**24, accounts.get(sender, AllocAccount()).nonce)
     kept = {address: _affordable(account) for address, account in accounts.items()}
     to = read_address(transaction["to"], "to") if transaction["to"] else None
     values = [min(read_number(item, "value", bits=None), 10**18) for item in transaction["value"]]
@@ -53,5 +53,5 @@ def _read(name: str, folder: str, test: Any) -> Case | None:
     return Case(name, folder, kept, calls[:MOST_MESSAGES])
 
 
-def _affordable(account: Account) -> Account:
-    return Account(min(account.balance, MOST_MONEY), account.nonce, account.code, account.storage)
+def _affordable(account: AllocAccount) -> AllocAccount:
+    return AllocAccount(min(account.balance, MOST_MONEY), account.nonce, account.code, account.storage)

@@ -8,7 +8,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from hypervisor.types import Gas
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.grammar import THEMES, WORDS, Grammar
 from tests.differential.twins import CallOf, Case
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -33,10 +33,10 @@ _NOISE: Final = 40
 
 
 @cache
-def helpers() -> dict[EthAddress, Account]:
+def helpers() -> dict[EthAddress, AllocAccount]:
     """The fixed contracts by address."""
     return {
-        EthAddress(bytes([0xD0 + index]) * 20): Account(1000, 1, assemble(code), {})
+        EthAddress(bytes([0xD0 + index]) * 20): AllocAccount(1000, 1, assemble(code), {})
         for index, code in enumerate(_HELPERS)
     }
 
@@ -50,9 +50,9 @@ def generate(seed: int, index: int) -> Case:
     if random.randrange(_NOISE) == 0:
         codes[0] = random.randbytes(random.randrange(200))
     accounts = {
-        SENDER: Account(10**24, random.randrange(3)),
-        FIRST: Account(random.choice((0, 7, 10**18)), 1, codes[0], _slots(random)),
-        SECOND: Account(7, 1, codes[1], {}),
+        SENDER: AllocAccount(10**24, random.randrange(3)),
+        FIRST: AllocAccount(random.choice((0, 7, 10**18)), 1, codes[0], _slots(random)),
+        SECOND: AllocAccount(7, 1, codes[1], {}),
         **helpers(),
     }
     calls = [_call(random) for _ in range(2)]

@@ -10,16 +10,16 @@ from typing import Final
 from unittest.mock import patch
 
 from hypervisor.network_versions import NetworkVersion
-from runtimes.evm.contract import Contract
+from runtimes.evm.contract import EvmContract
 from runtimes.evm.opcodes import NUMBERS
-from runtimes.evm.rules import Rules, filecoin_rules
+from runtimes.evm.rules import EvmRules, filecoin_rules
 
 
 @contextmanager
 def _swapped_opcode() -> Iterator[None]:
     """BALANCE does what EXTCODESIZE should do, and the other way about."""
 
-    def swapped(network: NetworkVersion) -> Rules:
+    def swapped(network: NetworkVersion) -> EvmRules:
         rules = filecoin_rules(network)
         first, second = NUMBERS["BALANCE"], NUMBERS["EXTCODESIZE"]
         opcodes = {**rules.opcodes, first: rules.opcodes[second], second: rules.opcodes[first]}
@@ -33,10 +33,10 @@ def _swapped_opcode() -> Iterator[None]:
 def _no_reload() -> Iterator[None]:
     """A contract does not see what a call that came back to it has changed."""
 
-    def stay(contract: Contract) -> None:
+    def stay(contract: EvmContract) -> None:
         """Keep the state of before."""
 
-    with patch.object(Contract, "reload", stay):
+    with patch.object(EvmContract, "reload", stay):
         yield
 
 

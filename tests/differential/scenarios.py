@@ -13,7 +13,7 @@ from eth_hash.auto import keccak
 
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, create2_address, create_address
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.twins import CallOf, Case
 
 ALICE, BOB, CAROL = (EthAddress(bytes([0xE0 + index]) * 20) for index in range(3))
@@ -87,7 +87,7 @@ class Script:
 
     def case(self, name: str) -> Case:
         """The scenario as a case."""
-        accounts = {address: Account(1_000_000 * FIL) for address in (ALICE, BOB, CAROL)}
+        accounts = {address: AllocAccount(1_000_000 * FIL) for address in (ALICE, BOB, CAROL)}
         return Case(name, name, accounts, self.calls)
 
 

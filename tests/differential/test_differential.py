@@ -7,7 +7,7 @@ import pytest
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.message import Message
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import with_data
 from tests.differential.comparison import compare, twins
@@ -28,7 +28,7 @@ TOO_MUCH = (2 << 20, 100 << 20, 0x51000000, 1 << 31, 1 << 32)
 def difference(address: int, data: bytes) -> str:
     """What differs where a precompile is delegate-called."""
     code = assemble(FORWARD.format(address=address, out=96, all=128))
-    accounts = {SENDER: Account(10**24), CONTRACT: Account(5, 1, code)}
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(5, 1, code)}
     return twins(NONE).compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference
 
 
@@ -58,7 +58,7 @@ REFUSED = {"2105": 21, "6105": 21, "8105": 21, "c105": 21, "0005": 21}
 @pytest.mark.beside_official
 @pytest.mark.parametrize(("params", "exit_code"), [*READ.items(), *REFUSED.items()])
 def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exit_code: int) -> None:
-    accounts = {SENDER: Account(10**24), CONTRACT: Account(0, 1, assemble(ECHO))}
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(ECHO))}
     outcomes = []
     for twin in (twins(NONE).ours, twins(NONE).official):
         twin.begin(accounts)
@@ -80,7 +80,7 @@ def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exi
 @pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])
 def test_a_contract_whose_nonce_is_at_its_end_creates_no_more(nonce: int) -> None:
     code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
-    accounts = {SENDER: Account(10**24), CONTRACT: Account(0, nonce, code)}
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, nonce, code)}
     assert not twins(NONE).compare(Case("nonce", "one", accounts, [CallOf(SENDER, CONTRACT)])).difference
 
 

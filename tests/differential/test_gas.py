@@ -10,7 +10,7 @@ import pytest
 from bridge.addresses import EthAddress, create_address
 from devtools.demo.artifacts import contract
 from hypervisor.types import Gas
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.comparison import compare, twins
 from tests.differential.generator import SENDER
 from tests.differential.grammar import THEMES
@@ -44,12 +44,12 @@ def test_deploying_and_calling_a_contract_costs_about_the_same(function: str) ->
     counter = contract("Counter")
     called = CallOf(SENDER, create_address(SENDER, 0), counter.interface.encode_call(function))
     calls = [CallOf(SENDER, None, counter.bytecode), called, called]
-    for ours, official in gas_of(Case("counter", "one", {SENDER: Account(10**24)}, calls)):
+    for ours, official in gas_of(Case("counter", "one", {SENDER: AllocAccount(10**24)}, calls)):
         assert within(0.1, ours, official)
 
 
 def test_a_loop_costs_about_the_same() -> None:
-    accounts = {SENDER: Account(10**24), CONTRACT: Account(0, 1, assemble(LOOP))}
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(LOOP))}
     ((ours, official),) = gas_of(Case("loop", "one", accounts, [CallOf(SENDER, CONTRACT)]))
     assert official > 10**8
     assert within(0.1, ours, official)
@@ -122,7 +122,10 @@ def test_a_precompile_costs_about_what_its_computation_costs_as_wasm(name: str) 
     address, data = INPUTS[name]
     costs = []
     for number in (address, 0x13):
-        accounts = {SENDER: Account(10**24), CONTRACT: Account(0, 1, assemble(FORWARD.format(address=number)))}
+        accounts = {
+            SENDER: AllocAccount(10**24),
+            CONTRACT: AllocAccount(0, 1, assemble(FORWARD.format(address=number))),
+        }
         costs.append(gas_of(Case(name, "one", accounts, [CallOf(SENDER, CONTRACT, data)], Gas(4 * 10**9)))[0])
     (ours, official), (no_ours, no_official) = costs
     spent, wanted = ours - no_ours, official - no_official

@@ -24,7 +24,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.cid import Cid
 
 RUNNERS: Final = ("both", "official")
@@ -65,7 +65,7 @@ class Case:
 
     name: str
     theme: str
-    accounts: Mapping[EthAddress, Account]
+    accounts: Mapping[EthAddress, AllocAccount]
     calls: Sequence[CallOf]
     gas_limit: Gas = GAS_LIMIT
 
@@ -115,7 +115,7 @@ class Twin:
         self.machine = Hypervisor.open(bundle=bundle, evm=evm, context=context)
         self._empty = self.machine.snapshot()
 
-    def begin(self, accounts: Mapping[EthAddress, Account]) -> None:
+    def begin(self, accounts: Mapping[EthAddress, AllocAccount]) -> None:
         """Start anew from these accounts."""
         self.machine.restore(self._empty)
         install(self.machine, accounts)

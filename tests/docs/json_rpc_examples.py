@@ -20,7 +20,7 @@ from localnet import Network
 from localnet.contracts.contract import Artifact
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
-from localnet.rpc.socket_methods import Session
+from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
@@ -262,7 +262,7 @@ class Examples:
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        session = Session(self._node, _Connection())
+        session = SocketSession(self._node, _Connection())
         response = json.loads(asyncio.run(self._dispatcher.answer(body, session)))
         self._node.subscriptions.forget(session.connection)
         assert "result" in response, f"{method}: {response}"

@@ -10,7 +10,7 @@ from localnet.rpc import errors
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS
 from localnet.rpc.methods import OptionalReader
-from localnet.rpc.node import Limits
+from localnet.rpc.node import NodeLimits
 from localnet.rpc.refused import REASONS
 from localnet.rpc.subscriptions import MOST_REVERTED
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
@@ -64,7 +64,7 @@ def test_every_error_code_is_explained() -> None:
 
 
 def test_the_numbers_are_the_codes() -> None:
-    limits = Limits()
+    limits = NodeLimits()
     for words in (
         TEST_MNEMONIC,
         f"{BLOCK_GAS_LIMIT:,}",

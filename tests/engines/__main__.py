@@ -11,7 +11,7 @@ import sys
 from math import inf
 from time import monotonic
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.engines import revm
 from tests.engines.compare import STAGES, compare, watched
 from tests.engines.plants import NONE, PLANTS
@@ -45,7 +45,7 @@ def main() -> int:
         if name != NONE
     }
     stages = {name: tally.stages[name] for name in STAGES}
-    record = Record(chosen.seed, tally.count, stages, tally.findings[:MOST_FINDINGS], planted, dict(tally.counts))
+    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:MOST_FINDINGS], planted, dict(tally.counts))
     return finish(record, chosen, started)
 
 

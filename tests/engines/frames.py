@@ -18,7 +18,7 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
 from devtools.vectors.pool import run_all
@@ -211,7 +211,7 @@ def main() -> int:
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {name: dict(compare(chosen.seed, 10_000, chosen.workers, name).found_by_rules) for name in PLANTS}
     stages = {name: tally.stages[name] for name in (RAN, FINISHED)}
-    record = Record(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.counts))
+    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.counts))
     return finish(record, chosen, started)
 
 

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, Call
 from tests.engines.worlds import BLOCK_GAS, EPOCH, RANDOM, TIMESTAMP, Outcome, output_of
@@ -38,7 +38,7 @@ def pyrevm() -> ModuleType | None:
 class Revm:
     """A batch's accounts, which every call meets anew."""
 
-    def __init__(self, module: Any, accounts: Mapping[EthAddress, Account]) -> None:
+    def __init__(self, module: Any, accounts: Mapping[EthAddress, AllocAccount]) -> None:
         self._module = module
         self._accounts = [
             (_hex(address), module.AccountInfo(account.balance, account.nonce, None, account.code), account.storage)
@@ -57,7 +57,7 @@ class Revm:
             if one != other
         ]
 
-    def other_accounts(self, call: Call, gas_limit: int, ours: Mapping[EthAddress, Account]) -> list[str]:
+    def other_accounts(self, call: Call, gas_limit: int, ours: Mapping[EthAddress, AllocAccount]) -> list[str]:
         """The accounts that are not what they are here behind a call: balance, nonce, slots."""
         evm = self._call(call, gas_limit)[0]
         found = []

@@ -18,7 +18,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.transactions import Authorization
 from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.prices import AUTHORIZATION
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
@@ -74,7 +74,7 @@ class Batch:
     name: str
     rules: str
     framed: bool
-    accounts: Mapping[EthAddress, Account]
+    accounts: Mapping[EthAddress, AllocAccount]
     calls: tuple[Call, ...]
     filecoin: bool = False
 
@@ -88,43 +88,43 @@ def batch(seed: int, number: int) -> Batch:
     targets = (*places, *helpers())
     makers, made = _makers(random)
     later = (*made, *made, *made, *futures(random.sample(places, 2)))
-    accounts = {SENDER: Account(10**24), **helpers(), **makers, **_unusual(random, rules, made)}
+    accounts = {SENDER: AllocAccount(10**24), **helpers(), **makers, **_unusual(random, rules, made)}
     for place in places:
         drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules), *signers(rules), *makers, NOTHING)
         theme = random.choice((*THEMES, *_OFTEN))
         code = program(random, theme, drawn, ethereum, rules in NEWEST, (*futures((place,)), *later))
-        accounts[place] = Account(random.choice((0, 7, 10**18)), 1, code, _slots(random, rules))
+        accounts[place] = AllocAccount(random.choice((0, 7, 10**18)), 1, code, _slots(random, rules))
     for place in _delegates(rules):
         lent = random.choice((*targets, *targets, *_delegates(rules), *later, NOTHING, _IDENTITY))
-        accounts[place] = Account(random.choice((0, 9)), 1, DELEGATION_PREFIX + lent, {})
+        accounts[place] = AllocAccount(random.choice((0, 9)), 1, DELEGATION_PREFIX + lent, {})
     calls = tuple(_call(random, rules, place, accounts) for place in places)
     turn = number // len(RULES)
     filecoin = rules in ETHEREUM[1:] and turn % FRAMED == FRAMED - 1
     return Batch(f"{seed}:{number}", rules, turn % FRAMED == 0, accounts, calls, filecoin)
 
 
-def _makers(random: Random) -> tuple[dict[EthAddress, Account], tuple[EthAddress, ...]]:
+def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:
     """Contracts that create another and call it, each always the same one, and the addresses of those."""
     makers, made = {}, []
     for number in range(3):
         place, init = EthAddress(bytes([0xEA, number]) * 10), random.choice(INITS)
         create = f"0x{init.hex() or 0} 0 MSTORE {number} {len(init)} {32 - len(init)} {number} CREATE2 DUP1 64 MSTORE"
-        makers[place] = Account(20, 1, assemble(f"{create} 32 0 0 0 1 64 MLOAD GAS CALL 32 MSTORE 96 0 RETURN"))
+        makers[place] = AllocAccount(20, 1, assemble(f"{create} 32 0 0 0 1 64 MLOAD GAS CALL 32 MSTORE 96 0 RETURN"))
         made.append(create2_address(place, number.to_bytes(32, "big"), init))
     return makers, tuple(made)
 
 
-def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, Account]:
+def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, AllocAccount]:
     """Accounts of nothing, and some where contracts may come to be: money, or slots, with which none can."""
     rich, written = random.sample(later, 2)
-    found = {NOTHING: Account(), rich: Account(9)}
+    found = {NOTHING: AllocAccount(), rich: AllocAccount(9)}
     if rules not in ETHEREUM:
-        return {rich: Account(9)}
+        return {rich: AllocAccount(9)}
     if rules in ETHEREUM[1:]:
-        found[written] = Account(0, 0, b"", {1: 1})  # EIP-7610, which pyrevm does not know
+        found[written] = AllocAccount(0, 0, b"", {1: 1})  # EIP-7610, which pyrevm does not know
         for signer in signers(rules):
             if random.randrange(3):
-                found[signer] = Account(random.choice((0, 9)), random.randrange(2))
+                found[signer] = AllocAccount(random.choice((0, 9)), random.randrange(2))
     return found
 
 
@@ -150,7 +150,7 @@ def _slots(random: Random, rules: str) -> dict[int, int]:
     return {key: random.choice((1, 7, *WORDS[-4:])) for key in keys}
 
 
-def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAddress, Account]) -> Call:
+def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAddress, AllocAccount]) -> Call:
     data = random.randbytes(random.choice((0, 4, 32, 36, 64, 68, 96)))
     value = random.choice((0, 0, 0, 5))
     if rules not in ETHEREUM:
@@ -168,11 +168,11 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
     return Call(place, data, value, gas, listed)
 
 
-def _authorization(random: Random, accounts: Mapping[EthAddress, Account]) -> Authorization:
+def _authorization(random: Random, accounts: Mapping[EthAddress, AllocAccount]) -> Authorization:
     """An account's word that it lends itself code; mostly one that counts."""
     number = random.randrange(len(_KEYS_OF_SIGNERS))
     signer = signers(ETHEREUM[-1])[number]
-    nonce = accounts.get(signer, Account()).nonce + random.choice((0, 0, 0, 0, 1))
+    nonce = accounts.get(signer, AllocAccount()).nonce + random.choice((0, 0, 0, 0, 1))
     lent = random.choice((*accounts, ZERO_ADDRESS, _IDENTITY))
     unsigned = Authorization(random.choice((0, 1, 1, 2)), lent, nonce, 0, 0, 0)
     signature = _KEYS_OF_SIGNERS[number].sign_recoverable(unsigned.digest(), hasher=None)
@@ -181,7 +181,7 @@ def _authorization(random: Random, accounts: Mapping[EthAddress, Account]) -> Au
 
 
 def _listed(
-    random: Random, rules: str, accounts: Mapping[EthAddress, Account]
+    random: Random, rules: str, accounts: Mapping[EthAddress, AllocAccount]
 ) -> tuple[tuple[EthAddress, tuple[int, ...]], ...]:
     """pyrevm has every account warm that it was given slots of: where it is compared, all of those are listed."""
     if rules == ETHEREUM[0]:

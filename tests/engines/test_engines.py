@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.addresses import EthAddress, create2_address
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.changes import Changes
 from tests.differential.generator import SENDER
 from tests.engines import frames, revm
@@ -92,7 +92,9 @@ def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: s
     code = assemble(f"0x{init.hex()} 0 MSTORE 0 {len(init)} {32 - len(init)} 0 CREATE2 0 SSTORE")
     made = create2_address(CONTRACT, bytes(32), init)
     call = Call(CONTRACT, b"", 0, 3_000_000, ((made, (3,)),))
-    drawn = Batch("listed", "Prague", False, {SENDER: Account(10**24), CONTRACT: Account(9, 1, code)}, (call,))
+    drawn = Batch(
+        "listed", "Prague", False, {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(9, 1, code)}, (call,)
+    )
     outcomes = []
     for engine in ("py-evm", "fast"):
         machine = EthereumWorld(engine, drawn.rules)
@@ -107,7 +109,7 @@ def test_pyrevm_says_the_same_of_storage_refunds_and_logs() -> None:
     if module is None:
         pytest.skip("no pyrevm for this Python")
     code = assemble("0 1 SSTORE 5 2 SSTORE 7 0 0 LOG1 0 0 0 0 3 CALLER GAS CALL 0 MSTORE 32 0 RETURN")
-    accounts = {SENDER: Account(10**18), CONTRACT: Account(9, 1, code, {1: 8})}
+    accounts = {SENDER: AllocAccount(10**18), CONTRACT: AllocAccount(9, 1, code, {1: 8})}
     call = Call(CONTRACT, b"", 1, 100_000, ((CONTRACT, ()),))
     drawn = Batch("one", "Cancun", False, accounts, (call,))
     machine = EthereumWorld("py-evm", drawn.rules)

@@ -19,7 +19,7 @@ from hypervisor.network_versions import network_version
 from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
@@ -119,7 +119,7 @@ class EthereumWorld:
                 return Outcome(-1, 0, b"", (), ())
             return Outcome(result.exit_code, result.gas_used, result.output, result.logs, actors(self.machine))
 
-    def after(self, call: Call, gas_limit: int) -> dict[EthAddress, Account]:
+    def after(self, call: Call, gas_limit: int) -> dict[EthAddress, AllocAccount]:
         """Every account behind a transaction."""
         before = self.machine.snapshot()
         try:

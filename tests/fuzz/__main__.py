@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from bench.data import PROJECT
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.fuzz.target import keep, kept, load, names
 
 FOUND = PROJECT / "build" / "fuzz"
@@ -133,7 +133,7 @@ def play(name: str, count: int | None, seconds: float | None, seed: int, plant: 
     return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1])
 
 
-def summary(outcomes: dict[str, Outcome], seed: int) -> Record:
+def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
     """One record of all targets."""
     count = sum(outcome.count for outcome in outcomes.values())
     passed = sum(outcome.passed for outcome in outcomes.values())
@@ -141,14 +141,14 @@ def summary(outcomes: dict[str, Outcome], seed: int) -> Record:
     details = {
         name: {"inputs": outcome.count, "past the decoder": outcome.passed} for name, outcome in outcomes.items()
     }
-    return Record(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)
+    return RunRecord(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)
 
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _say_problems(record: Record) -> int:
+def _say_problems(record: RunRecord) -> int:
     """Of some targets for some time: what was found, and defects that were not. Shares are a recorded run's matter."""
     missed = [name for name, found in record.planted_defect.items() if not any(found.values())]
     problems = [*record.findings, *(f"the defect '{name}' was not found" for name in missed)]

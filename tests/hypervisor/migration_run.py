@@ -20,7 +20,7 @@ from time import monotonic, process_time
 from typing import Any, Final
 
 from bench.bench_memory import resident
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from hypervisor.bundle import Bundle
 from hypervisor.machine import Hypervisor
 from hypervisor.network_versions import NV28, NV29
@@ -113,7 +113,7 @@ def _forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
     return forgetting
 
 
-def check(count: int, seed: int, forget: bool = False) -> Record:
+def check(count: int, seed: int, forget: bool = False) -> RunRecord:
     """Fill, migrate, read back."""
     with TemporaryDirectory(prefix="migration-") as place:
         folder = Path(place, "state")
@@ -139,7 +139,7 @@ def check(count: int, seed: int, forget: bool = False) -> Record:
         "bytes that the process held more, at most": int(cost["memory"]),
         "bytes an actor": round(cost["memory"] / count),
     }
-    return Record(seed, count, {"with code that changes": changed, "right afterwards": right}, findings, {}, details)
+    return RunRecord(seed, count, {"with code that changes": changed, "right afterwards": right}, findings, {}, details)
 
 
 def read_back(folder: Path, count: int, seed: int) -> tuple[int, list[str]]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.address import Address
-from hypervisor.backtrace import Backtrace, Frame
+from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import ActorID
 
 ACTOR, CONTRACT, CALLER = (Address.id(ActorID(number)) for number in (5, 101, 102))
-REFUSED = Frame(ACTOR, ExitCode.USR_ILLEGAL_ARGUMENT, "no such deal", b"")
+REFUSED = BacktraceFrame(ACTOR, ExitCode.USR_ILLEGAL_ARGUMENT, "no such deal", b"")
 REVERTED = ExitCode.EVM_CONTRACT_REVERTED
 DATA = b"\x44\x7d\xd6\x0c\x21"
 
 
-def after(*frames: Frame, cause: str = "") -> str:
+def after(*frames: BacktraceFrame, cause: str = "") -> str:
     """The reason that is left."""
     found = Backtrace()
     if cause:
@@ -27,26 +27,29 @@ def after(*frames: Frame, cause: str = "") -> str:
 
 @pytest.mark.parametrize("returned", [b"", b"\x40"])
 def test_a_revert_without_data_is_explained_by_the_call_before(returned: bytes) -> None:
-    plain = Frame(CONTRACT, REVERTED, "contract reverted", returned, is_plain=True)
+    plain = BacktraceFrame(CONTRACT, REVERTED, "contract reverted", returned, is_plain=True)
     assert after(REFUSED, plain) == "f05: no such deal"
     assert after(plain, cause="f07: refused") == "f07: refused"
     assert after(plain) == ""
 
 
 def test_a_revert_with_data_of_its_own_has_caught_what_was_before() -> None:
-    own = Frame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
+    own = BacktraceFrame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
     assert after(REFUSED, own) == after(own, cause="f07: refused") == ""
 
 
 def test_data_that_a_contract_passes_on_are_explained_by_the_callee_that_gave_them() -> None:
-    facade = Frame(ACTOR, REVERTED, "no such deal", DATA)
-    passed_on = Frame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
+    facade = BacktraceFrame(ACTOR, REVERTED, "no such deal", DATA)
+    passed_on = BacktraceFrame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
     assert after(facade, passed_on, passed_on._replace(source=CALLER)) == "f05: no such deal"
 
 
 def test_a_contracts_own_fault_and_its_own_end_of_gas_are_its_own() -> None:
-    assert after(REFUSED, Frame(CONTRACT, ExitCode.EVM_CONTRACT_BAD_JUMPDEST, "BAD_JUMPDEST", b"", is_plain=True)) == ""
-    ran_out = Frame(CONTRACT, ExitCode.SYS_OUT_OF_GAS, "out of gas", b"")
+    assert (
+        after(REFUSED, BacktraceFrame(CONTRACT, ExitCode.EVM_CONTRACT_BAD_JUMPDEST, "BAD_JUMPDEST", b"", is_plain=True))
+        == ""
+    )
+    ran_out = BacktraceFrame(CONTRACT, ExitCode.SYS_OUT_OF_GAS, "out of gas", b"")
     assert after(REFUSED, ran_out) == ""
     assert after(ran_out, cause="max code size exceeded") == "max code size exceeded"
 

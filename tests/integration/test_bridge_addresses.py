@@ -33,7 +33,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.codec import decode
 from tests.conftest import bundle_file, evms
 from tests.differential.comparison import BUNDLE
@@ -63,7 +63,10 @@ class Place:
 
     def __init__(self, evm: str) -> None:
         self.machine = Hypervisor.open(bundle=Bundle.open(bundle_file(BUNDLE)), evm=evm)
-        accounts = {SENDER: Account(10**24, 0), **{at: Account(0, 1, assemble(code)) for at, code in CODES.items()}}
+        accounts = {
+            SENDER: AllocAccount(10**24, 0),
+            **{at: AllocAccount(0, 1, assemble(code)) for at, code in CODES.items()},
+        }
         install(self.machine, accounts)
         self._start = self.machine.snapshot()
 

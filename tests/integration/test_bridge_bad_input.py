@@ -18,7 +18,7 @@ from bridge.filecoin_call import encode_call_return
 from bridge.method_numbers import INVOKE_EVM, method_number
 from hypervisor import Address
 from hypervisor.bundle import Bundle
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from tests.conftest import bundle_file
 from tests.crossing.puppet import Script
@@ -49,13 +49,13 @@ def forwarder(kind: str) -> bytes:
         RETURNDATASIZE 0 32 RETURNDATACOPY 32 RETURNDATASIZE ADD 0 RETURN""")
 
 
-def accounts() -> dict[EthAddress, Account]:
+def accounts() -> dict[EthAddress, AllocAccount]:
     """Forwarders with funds, and a contract that answers native callers with the parameters that they send."""
     answer = assemble(f"100 CALLDATALOAD {SELECTED} 0 CALLDATACOPY 100 CALLDATALOAD 0 RETURN")
     return {
-        SENDER: Account(10**24),
-        **{address: Account(1000, 1, forwarder(kind)) for kind, address in FORWARDERS.items()},
-        ANSWERER: Account(0, 1, answer),
+        SENDER: AllocAccount(10**24),
+        **{address: AllocAccount(1000, 1, forwarder(kind)) for kind, address in FORWARDERS.items()},
+        ANSWERER: AllocAccount(0, 1, answer),
     }
 
 

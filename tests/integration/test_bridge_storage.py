@@ -21,7 +21,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber
 from localnet.state.contract_state import storage_of
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from store.cid import CBOR, RAW
 from store.codec import decode, encode
 from tests.conftest import bundle_file
@@ -86,7 +86,7 @@ def test_bridge_storage_is_the_model_after_writes_on_both_sides_of_a_native_call
     for twin in (both.ours, both.official):
         machine = twin.machine
         machine.restore(twin._empty)
-        install(machine, {SENDER: Account(10**18), WRITER: Account(0, 1, assemble(CODE))})
+        install(machine, {SENDER: AllocAccount(10**18), WRITER: AllocAccount(0, 1, assemble(CODE))})
         message = Message(
             to_filecoin(WRITER), to_filecoin(SENDER), method=INVOKE_EVM, params=byte_string(data), gas_limit=GAS_LIMIT
         )

@@ -13,7 +13,7 @@ from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, invoke_return
 from devtools.demo.artifacts import contract
-from devtools.demo.stage import Stage
+from devtools.demo.stage import DemoStage
 from hypervisor import Address, Message, deep_stack
 from hypervisor.errors import HypervisorError
 from hypervisor.executor import ApplyResult
@@ -26,23 +26,23 @@ AMPLE = Gas(9_000_000_000_000_000)
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    ready = Stage(tmp_path_factory.mktemp("depth") / "state")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoStage]:
+    ready = DemoStage(tmp_path_factory.mktemp("depth") / "state")
     ready.create_counter()
     ready.deploy("Recursion")
     yield ready
     ready.machine.close()
 
 
-def run(stage: Stage, to: Address, method: MethodNumber, params: bytes, gas: Gas = AMPLE) -> ApplyResult:
+def run(stage: DemoStage, to: Address, method: MethodNumber, params: bytes, gas: Gas = AMPLE) -> ApplyResult:
     return stage.machine.call(Message(to, stage.eth_account, method=method, params=params, gas_limit=gas))
 
 
-def native(stage: Stage, depth: int, gas: Gas = AMPLE) -> ApplyResult:
+def native(stage: DemoStage, depth: int, gas: Gas = AMPLE) -> ApplyResult:
     return run(stage, Address.id(stage.counter), method_number("Recurse"), encode(depth), gas)
 
 
-def contracts(stage: Stage, function: str, *arguments: int, gas: Gas = AMPLE) -> ApplyResult:
+def contracts(stage: DemoStage, function: str, *arguments: int, gas: Gas = AMPLE) -> ApplyResult:
     calldata = invoke_params(contract("Recursion").interface.encode_call(function, *arguments))
     return run(stage, to_filecoin(stage.contracts["Recursion"]), INVOKE_EVM, calldata, gas)
 
@@ -56,14 +56,14 @@ def contracts(stage: Stage, function: str, *arguments: int, gas: Gas = AMPLE) ->
     ],
 )
 def test_native_calls_nest_to_the_limit_and_then_get_an_error_number(
-    stage: Stage, asked: int, levels: int, error: int
+    stage: DemoStage, asked: int, levels: int, error: int
 ) -> None:
     result = native(stage, asked)
     assert (result.exit_code, decode(result.return_data)) == (ExitCode.OK, [levels, error])
 
 
 @pytest.mark.parametrize(("asked", "reached"), [(LIMIT - 1, True), (LIMIT, False), (3 * LIMIT, False)])
-def test_contract_calls_nest_to_the_limit_and_then_fail(stage: Stage, asked: int, reached: bool) -> None:
+def test_contract_calls_nest_to_the_limit_and_then_fail(stage: DemoStage, asked: int, reached: bool) -> None:
     result = contracts(stage, "dive", asked)
     answer = contract("Recursion").interface.decode_result("dive", invoke_return(result.return_data))
     assert answer == (LIMIT, reached)
@@ -72,14 +72,14 @@ def test_contract_calls_nest_to_the_limit_and_then_fail(stage: Stage, asked: int
 @pytest.mark.parametrize(
     ("asked", "error"), [(LIMIT - 1, 0), (LIMIT, -ErrorNumber.LIMIT_EXCEEDED), (3 * LIMIT, -ErrorNumber.LIMIT_EXCEEDED)]
 )
-def test_contracts_and_native_actors_nest_to_the_same_limit(stage: Stage, asked: int, error: int) -> None:
+def test_contracts_and_native_actors_nest_to_the_same_limit(stage: DemoStage, asked: int, error: int) -> None:
     result = contracts(stage, "ping", stage.counter, asked)
     answer = contract("Recursion").interface.decode_result("ping", invoke_return(result.return_data))
     assert answer == (LIMIT, error)
 
 
 @pytest.mark.parametrize("method", ["Spin", "Trap"])
-def test_a_guest_that_never_ends_or_traps_ends_with_its_exit_code(stage: Stage, method: str) -> None:
+def test_a_guest_that_never_ends_or_traps_ends_with_its_exit_code(stage: DemoStage, method: str) -> None:
     before = stage.machine.root
     result = run(stage, Address.id(stage.counter), method_number(method), b"", Gas(1_000_000_000))
     expected = {"Spin": ExitCode.SYS_OUT_OF_GAS, "Trap": ExitCode.SYS_ILLEGAL_INSTRUCTION}
@@ -87,13 +87,13 @@ def test_a_guest_that_never_ends_or_traps_ends_with_its_exit_code(stage: Stage, 
     assert stage.machine.root == before
 
 
-def test_recursion_ends_with_the_gas_where_that_is_less_than_the_depth_needs(stage: Stage) -> None:
+def test_recursion_ends_with_the_gas_where_that_is_less_than_the_depth_needs(stage: DemoStage) -> None:
     result = native(stage, LIMIT, Gas(50_000_000))
     assert result.exit_code == ExitCode.SYS_OUT_OF_GAS
     assert result.gas_used == 50_000_000
 
 
-def test_an_unknown_method_is_refused_by_either_runtime(stage: Stage) -> None:
+def test_an_unknown_method_is_refused_by_either_runtime(stage: DemoStage) -> None:
     unknown = method_number("NoSuchMethod")
     assert run(stage, Address.id(stage.counter), unknown, b"").exit_code == ExitCode.USR_UNHANDLED_MESSAGE
     contract_address = to_filecoin(stage.contracts["Recursion"])
@@ -101,16 +101,16 @@ def test_an_unknown_method_is_refused_by_either_runtime(stage: Stage) -> None:
     assert run(stage, contract_address, unknown, b"").exit_code == ExitCode.EVM_CONTRACT_REVERTED
 
 
-def test_a_state_folder_cannot_be_opened_twice(stage: Stage) -> None:
+def test_a_state_folder_cannot_be_opened_twice(stage: DemoStage) -> None:
     from store.blockstore import StoreLocked
 
     with pytest.raises(StoreLocked, match=str(Path(stage.folder).name)):
-        Stage(stage.folder)
+        DemoStage(stage.folder)
     assert not issubclass(StoreLocked, HypervisorError)
 
 
 def test_a_process_that_may_start_no_more_threads_takes_the_message_back(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: DemoStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.cli.rpc_client import ask
 from localnet.accounts import Account, accounts
@@ -200,13 +200,13 @@ def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
     return run
 
 
-def recorded(kills: int, seed: int, bundle: Path | None) -> Record:
+def recorded(kills: int, seed: int, bundle: Path | None) -> RunRecord:
     """A run and, with the same seed, one with the planted defect."""
     run = play(kills, seed, bundle, None)
     broken = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
     stages = {"killed": kills, "killed with a receipt given since the start": run.with_receipt}
     found = {DEFECTS[0]: {"losses": len(broken.losses)}}
-    return Record(seed, kills, stages, run.losses, found, dict(run.counts))
+    return RunRecord(seed, kills, stages, run.losses, found, dict(run.counts))
 
 
 def official(name: str) -> Path:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
@@ -185,13 +185,13 @@ def _hex(data: bytes) -> str:
     return "0x" + data.hex()
 
 
-def recorded(count: int, seed: int) -> Record:
+def recorded(count: int, seed: int) -> RunRecord:
     """A run and, shorter, one with the planted defect."""
     started = time.monotonic()
     load, lost = play(count, seed, None)
     seconds = time.monotonic() - started
     _, planted = play(_PLANTED, seed, "write-behind")
-    return Record(
+    return RunRecord(
         seed=seed,
         count=count,
         stages={"receipts seen": len(load.receipts), "there after the kill": len(load.receipts) - len(lost)},

@@ -19,7 +19,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address
 from localnet.chain.replay import heights, replay
-from localnet.fork.forking import Fork, Origin, find_fork_point
+from localnet.fork.forking import ForkSource, Origin, find_fork_point
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
@@ -272,12 +272,12 @@ def test_who_has_no_funds_there_gets_some_here() -> None:
     [
         ({"network": 27}, "a fork has the network version"),
         ({"rules": "ethereum"}, "cannot be under the rules 'ethereum'"),
-        ({"fork": Fork("ftp://there")}, "is not a URL of a node"),
+        ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
 )
 def test_what_a_fork_cannot_be_is_said(other: Other, options: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        Network(**{"fork": Fork(other.url), **options})  # type: ignore[arg-type]
+        Network(**{"fork": ForkSource(other.url), **options})  # type: ignore[arg-type]
 
 
 def test_an_epoch_that_is_not_there_yet_is_named(other: Other) -> None:
@@ -299,7 +299,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
 
     monkeypatch.setattr(NodeClient, "ask", ask)
     with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
-        find_fork_point(Fork(other.url))
+        find_fork_point(ForkSource(other.url))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
 def test_a_node_that_refuses_is_not_taken_for_one_of_another_kind(status: int, error: dict[str, object]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     with answering(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
-        find_fork_point(Fork(url))
+        find_fork_point(ForkSource(url))
     assert "a node of Ethereum's alone" not in str(refused.value)
 
 
@@ -359,12 +359,12 @@ def test_answers_of_another_shape_are_one_sentence(
 ) -> None:
     lying(monkeypatch, method, answer)
     with pytest.raises(NodeError, match="answers what no Filecoin node would"):
-        find_fork_point(Fork(other.url))
+        find_fork_point(ForkSource(other.url))
 
 
 def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other) as network:
-        origin = Origin(find_fork_point(Fork(other.url)), network.machine.base)
+        origin = Origin(find_fork_point(ForkSource(other.url)), network.machine.base)
         lying(monkeypatch, "Filecoin.ChainReadObj", "?")
         with pytest.raises(RemoteUnavailable, match="answers no base64"):
             origin.block(Cid(cid_of(b"any", RAW)))
@@ -396,7 +396,7 @@ def test_a_tipset_without_the_names_of_its_blocks_is_none(
     lying(monkeypatch, "Filecoin.StateNetworkVersion", 28)
     lying(monkeypatch, "Filecoin.StateVMCirculatingSupplyInternal", {"FilVested": "0"})
     with pytest.raises(NodeError, match="answers what no Filecoin node would"):
-        find_fork_point(Fork(other.url, 2))
+        find_fork_point(ForkSource(other.url, 2))
 
 
 @pytest.mark.parametrize("answer", ["AAAA", "?", 5, None])

@@ -15,7 +15,7 @@ from localnet.chain.replay import heights, replay
 from localnet.chain.retention import chain_roots, forget_states
 from localnet.ledger.index import changed_entries
 from store.cid import show
-from store.collector import Collector
+from store.collector import GarbageCollector
 from store.rocks import RocksStore
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
@@ -97,7 +97,7 @@ def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
     assert heights(tmp_path, 2, 4) == [2, 3, 4]
     with RocksStore.open(tmp_path) as store:
         forget_states(store, 2)
-        Collector(store, lambda: chain_roots(store)).run()
+        GarbageCollector(store, lambda: chain_roots(store)).run()
     assert heights(tmp_path, 2) == [4, 5]
     assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == ["", ""]
     with pytest.raises(InvalidInput, match="executes nothing there: its states reach from 9 to 5"):

@@ -12,7 +12,7 @@ from localnet.chain.retention import Housekeeper, Turn, chain_roots, forget_stat
 from localnet.ledger.index import ChainIndex
 from store.blockstore import BlockNotFound, get_object
 from store.codec import unlink
-from store.collector import Collected, Collector
+from store.collector import CollectionResult, GarbageCollector
 from store.rocks import RocksStore
 from store.walk import reachable
 from tests.localnet.conftest import ARTIFACTS
@@ -20,11 +20,11 @@ from tests.localnet.conftest import ARTIFACTS
 FIL = 10**18
 
 
-def collect(folder: Path, states: int | None = None) -> Collected:
+def collect(folder: Path, states: int | None = None) -> CollectionResult:
     with RocksStore.open(folder) as store:
         if states is not None:
             forget_states(store, states)
-        done = Collector(store, lambda: chain_roots(store)).run()
+        done = GarbageCollector(store, lambda: chain_roots(store)).run()
     assert done is not None
     return done
 
@@ -136,7 +136,7 @@ def test_a_folder_without_a_chain_names_no_roots_of_its_own(tmp_path: Path) -> N
 # --- beside a network that goes on ------------------------------------------------------------------------------------
 
 
-def finished(housekeeper: Housekeeper, states: int | None = None) -> Collected:
+def finished(housekeeper: Housekeeper, states: int | None = None) -> CollectionResult:
     """A collection in the smallest turns."""
     while (turn := housekeeper.collect(0, states)).done is None:
         pass

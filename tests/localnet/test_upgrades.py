@@ -20,7 +20,7 @@ from localnet.ledger.upgrades import UpgradePlan
 from localnet.traces.trace import trace
 from store.blockstore import get_object
 from store.codec import unlink
-from store.collector import Collector
+from store.collector import GarbageCollector
 from store.rocks import RocksStore
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, Clock
@@ -142,7 +142,7 @@ def test_garbage_collection_leaves_the_bundle_of_a_planned_upgrade(tmp_path: Pat
     with Network(tmp_path, network=27, clock=Clock(), upgrades={2: (28, bundle)}) as network:
         network.mine()
     with RocksStore.open(tmp_path) as store:
-        assert Collector(store, lambda: chain_roots(store)).run() is not None
+        assert GarbageCollector(store, lambda: chain_roots(store)).run() is not None
     with Network(tmp_path, clock=Clock()) as network:
         network.mine(2)
         assert (network.version, network.machine.manifest) == (28, bundle.manifest)

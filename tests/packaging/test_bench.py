@@ -21,7 +21,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     monkeypatch.setitem(sys.modules, "bench.bench_made_up", module)
     monkeypatch.setattr(driver, "areas", lambda: ["made_up"])
     monkeypatch.setattr(
-        driver, "targets", lambda: [driver.Target("made_up", name, "ms", 10) for name in ("one", "two")]
+        driver, "targets", lambda: [driver.BenchTarget("made_up", name, "ms", 10) for name in ("one", "two")]
     )
     monkeypatch.setattr(sys, "argv", ["bench", "--json"])
     return rows

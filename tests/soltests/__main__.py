@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.soltests.differences import KNOWN
 from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.plant import NAME, planted
@@ -66,7 +66,7 @@ def main() -> int:
     if chosen.list is not None:
         chosen.list.write_text("".join(f"{line}\n" for line in sorted(result.lines)), encoding="utf-8")
     stages = {name: result.sum(name) for name in ("run by forge", "run here", "alike")}
-    record = Record(
+    record = RunRecord(
         chosen.seed, stages["run by forge"], stages, result.findings, {NAME: {"tests": result.planted}},
         {"suites": result.suites, "known differences": result.sum("known")},
     )  # fmt: skip

@@ -16,7 +16,7 @@ from store.blockstore import BlockCorrupt, BlockNotFound, StoreCorrupt, StoreErr
 from store.buffered import BufferedStore
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode, link
-from store.collector import Collected, Collector
+from store.collector import CollectionResult, GarbageCollector
 from store.hamt import Hamt
 from store.rocks import RocksStore
 from store.roots import Roots, pin, pins, unpin
@@ -44,8 +44,8 @@ def commit_tree(store: RocksStore, root: Cid | None, seed: int, entries: int, ke
     return new
 
 
-def collect(store: RocksStore, roots: Roots | None = None, batch: int = 1000) -> Collected:
-    done = Collector(store, lambda: roots or Roots(), batch).run()
+def collect(store: RocksStore, roots: Roots | None = None, batch: int = 1000) -> CollectionResult:
+    done = GarbageCollector(store, lambda: roots or Roots(), batch).run()
     assert done is not None
     return done
 
@@ -131,7 +131,7 @@ def test_a_collection_that_was_left_is_taken_up_again(tmp_path: Path, steps: int
         for seed in range(5):
             root = commit_tree(store, root, seed, 100, 300)
         assert root is not None
-        collector = Collector(store, batch=20)
+        collector = GarbageCollector(store, batch=20)
         for _ in range(steps):
             collector.step()
         copy_live(store, tmp_path / "killed")
@@ -151,7 +151,7 @@ def test_a_marking_that_failed_never_becomes_a_sweep(store: RocksStore) -> None:
     head = put_object(store, [link(missing), link(put_object(store, "there"))])
     store.commit([], {b"head": head})
     before = stored(store)
-    collector = Collector(store, batch=1)
+    collector = GarbageCollector(store, batch=1)
     for _ in range(5):
         with pytest.raises(BlockNotFound):
             collector.run()
@@ -170,7 +170,7 @@ def test_a_block_that_is_put_again_at_any_step_is_kept(store: RocksStore, steps:
     if there_before:
         store.put_many(blocks)
     commit_tree(store, None, 1, 100, 300)
-    collector = Collector(store, batch=5)
+    collector = GarbageCollector(store, batch=5)
     for _ in range(steps):
         collector.step()
     again = [block for block in blocks if block[0] not in stored(store)] or blocks[::2]
@@ -184,7 +184,7 @@ def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: R
     old = commit_tree(store, None, 2, 100, 300)  # garbage from the next line on
     commit_tree(store, None, 1, 100, 300)
     below = reachable(store, [old])
-    collector = Collector(store, batch=5)
+    collector = GarbageCollector(store, batch=5)
     for _ in range(steps):
         collector.step()
     complete = below <= stored(store)
@@ -200,7 +200,7 @@ def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: R
 def test_roots_that_are_named_at_every_step_are_kept_or_refused(store: RocksStore) -> None:
     old = [put_object(store, ["old", link(put_object(store, number))]) for number in range(100)]
     commit_tree(store, None, 1, 100, 300)
-    collector = Collector(store, batch=5)
+    collector = GarbageCollector(store, batch=5)
     kept = []
     for number, root in enumerate(old):
         try:
@@ -220,7 +220,7 @@ def test_a_collection_with_a_limit_of_time_goes_on_the_next_time(store: RocksSto
         root = commit_tree(store, root, seed, 100, 300)
     assert root is not None
     rounds = 0
-    while Collector(store, batch=10).run(seconds=0) is None:
+    while GarbageCollector(store, batch=10).run(seconds=0) is None:
         rounds += 1
     assert rounds > 10
     assert stored(store) == reachable(store, [root])
@@ -232,7 +232,7 @@ def test_a_reader_cannot_collect_and_is_not_disturbed(tmp_path: Path) -> None:
         with RocksStore.open(tmp_path, read_only=True) as reader:
             live = reachable(reader, [first])
             with pytest.raises(StoreReadOnly):
-                Collector(reader)
+                GarbageCollector(reader)
             commit_tree(writer, None, 2, 100, 1000)
             assert collect(writer).dropped == len(live)
             assert reachable(reader, [first]) == live
@@ -262,7 +262,7 @@ class AnyOrder(RuleBasedStateMachine):
     def open(self) -> object:
         self.folder = scratch_folder()
         self.store = RocksStore.open(self.folder, sync=False)
-        self.collector: Collector | None = None
+        self.collector: GarbageCollector | None = None
         self.data: dict[Cid, bytes] = {}
         self.links: dict[Cid, tuple[Cid, ...]] = {}
         self.roots: dict[bytes, Cid] = {}
@@ -325,7 +325,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 6))
     def step(self, steps: int) -> None:
         if self.collector is None:
-            self.collector = Collector(self.store, batch=2)
+            self.collector = GarbageCollector(self.store, batch=2)
         for _ in range(steps):
             if not self.collector.step():
                 self.collector.finish()
@@ -341,7 +341,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def collect_quietly(self) -> None:
         if self.store.collection is not None:
-            Collector(self.store, batch=2).run()
+            GarbageCollector(self.store, batch=2).run()
             self.collector = None
         collect(self.store, batch=3)
         assert stored(self.store) == reachable(self.store, self.roots.values())

@@ -16,7 +16,7 @@ from store.codec import encode, link
 from store.hamt import Hamt
 from store.kamt import Kamt
 from store.memory import MemoryStore
-from store.paths import Path, PathAbsent, PathError, ProofError, Step, prove, resolve, verify
+from store.paths import Path, PathAbsent, PathError, PathStep, ProofError, prove, resolve, verify
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +141,9 @@ def test_text_that_is_no_path_is_an_error(text: str) -> None:
 
 
 def test_layouts_take_their_own_keys(store: MemoryStore, root: Cid) -> None:
-    for step in (Step(5, "HAMT5"), Step(b"\x00", "AMT")):
+    for step in (PathStep(5, "HAMT5"), PathStep(b"\x00", "AMT")):
         with pytest.raises(PathError, match="the keys of"):
-            resolve(store, root, Path((Step("1"), step)))
+            resolve(store, root, Path((PathStep("1"), step)))
 
 
 def test_a_missing_or_unreadable_block_is_named(store: MemoryStore, root: Cid) -> None:
@@ -162,7 +162,7 @@ def test_a_missing_or_unreadable_block_is_named(store: MemoryStore, root: Cid) -
 @given(st.lists(st.text(max_size=5).filter(lambda name: name not in ("", "HAMT5:")), max_size=5))
 @settings(max_examples=100, deadline=None)
 def test_any_names_survive_being_written_and_read(names: list[str]) -> None:
-    path = Path(tuple(Step(name) for name in names))
+    path = Path(tuple(PathStep(name) for name in names))
     try:
         assert Path.parse(str(path)) == path
     except PathError:

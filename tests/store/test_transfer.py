@@ -16,7 +16,7 @@ from store.car import CarError, read_car, write_car
 from store.car_index import IndexedCar, write_indexed_car
 from store.cid import DAG_PB, IDENTITY, RAW, SHA2_256, Cid, cid_of, parse_cid, show
 from store.codec import encode, link
-from store.collector import Collector
+from store.collector import GarbageCollector
 from store.hamt import Hamt
 from store.memory import MemoryStore
 from store.rocks import RocksStore
@@ -266,7 +266,7 @@ def test_a_collection_during_an_import_takes_nothing_from_it(tmp_path: Path, whe
             if store.metadata(IMPORT) is not None:
                 steps += 1
                 if steps == when:
-                    Collector(store).run()
+                    GarbageCollector(store).run()
 
         import_car(store, path, {HEAD: root}, progress=collect_now)
         assert steps >= when

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from bench.recorded import Record, finish, options
+from bench.recorded import RunRecord, finish, options
 from tests.streams import oracle
 from tests.streams.plants import PLANTS
 from tests.streams.programs import Play, play
@@ -114,7 +114,7 @@ def main() -> int:
     }
     stages = {name: tally.stages[name] for name in STAGES}
     return finish(
-        Record(chosen.seed, chosen.count, stages, tally.findings[:MOST_FINDINGS], planted, details), chosen, started
+        RunRecord(chosen.seed, chosen.count, stages, tally.findings[:MOST_FINDINGS], planted, details), chosen, started
     )
 
 

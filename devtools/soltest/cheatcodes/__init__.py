@@ -3,7 +3,7 @@
 `Cheatcodes` stands between a machine's calls (`install`); what a test has set is its `state`.
 """
 
-from devtools.soltest.cheatcodes.console import Console
+from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Permission, Settings
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
@@ -16,8 +16,8 @@ __all__ = [
     "MAGIC_SKIP",
     "VM_ADDRESS",
     "Cheatcodes",
-    "Console",
     "Kept",
+    "LogConsole",
     "Permission",
     "Settings",
     "said",

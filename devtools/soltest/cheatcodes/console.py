@@ -29,7 +29,7 @@ _MOST_DECIMALS: Final = 77
 """Of a number of 256 bits; with more forge writes it without a point."""
 
 
-class Console:
+class LogConsole:
     """The lines of a test."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.addresses import EthAddress, checksummed
-from devtools.soltest.artifact import Place
-from devtools.soltest.cheatcodes.console import Console
+from devtools.soltest.artifact import ArtifactPlace
+from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
@@ -57,7 +57,7 @@ class Settings:
     seed: int = 0
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
     libraries: Libraries = field(default_factory=dict)
-    contracts: Callable[[bytes, bool], Place | None] = lambda _code, _creates: None
+    contracts: Callable[[bytes, bool], ArtifactPlace | None] = lambda _code, _creates: None
     events: KnownEvents = lambda _: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Cheats(Protocol):
     machine: Hypervisor
     settings: Settings
     state: State
-    console: Console
+    console: LogConsole
     test: Address | None
     unused: int
 

@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
 from bridge.bindings import storagepower
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from devtools.inspection import Inspector
+from devtools.inspection import StateInspector
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.table import cheatcode
@@ -246,7 +246,7 @@ def _read_state(context: Context, path: str) -> str:
     """What is at a path of the state, as `hypervisor inspect` shows it, in JSON."""
     machine = context.machine
     try:
-        found = Inspector(machine.store, _root_now(context)).look(path)
+        found = StateInspector(machine.store, _root_now(context)).look(path)
     except HypervisorError as error:
         raise CheatcodeFailure(str(error)) from None
     return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"), ensure_ascii=False)

@@ -20,7 +20,7 @@ from bridge.cbor import byte_string
 from bridge.events import Log, entries_to_log
 from devtools.soltest.cheatcodes import emits, filecoin_calls
 from devtools.soltest.cheatcodes.attempts import attempt, check_revert
-from devtools.soltest.cheatcodes.console import Console
+from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
@@ -32,7 +32,7 @@ from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
     VM_ADDRESS,
-    Block,
+    BlockValues,
     CallGas,
     MappingSlots,
     RecordedLog,
@@ -52,7 +52,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
 from runtimes.evm.engine import Answer, Ask, CallAsk
 from runtimes.evm.ethereum import answers
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import CBOR, Cid, cid_of
@@ -116,7 +116,7 @@ class Cheatcodes:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.state = State()
-        self.console = Console()
+        self.console = LogConsole()
         self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
         self._apart = 0
         self.test: Address | None = None
@@ -131,8 +131,8 @@ class Cheatcodes:
         machine.externs = TestExterns(machine.externs, machine, self)
         if machine.context.rules == "ethereum":
             install(machine, {
-                VM_ADDRESS: Account(0, 0, b"\0"),
-                CREATE2_DEPLOYER: Account(0, 1, CREATE2_DEPLOYER_CODE),
+                VM_ADDRESS: AllocAccount(0, 0, b"\0"),
+                CREATE2_DEPLOYER: AllocAccount(0, 1, CREATE2_DEPLOYER_CODE),
             })  # fmt: skip
         else:
             from localnet.state.controls import set_code
@@ -341,7 +341,7 @@ class Cheatcodes:
         """Let contracts see of the transaction what cheatcodes have set."""
         if not isinstance(calls, EthereumCalls):
             return
-        block: Block = self.state.block
+        block: BlockValues = self.state.block
         around = calls.surroundings
         if block.gas_price is not None:
             around = replace(around, context=replace(around.context, gas_price=block.gas_price))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devtools.soltest.cheatcodes.context import Context
-from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, Snapshot
+from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, StateSnapshot
 from devtools.soltest.cheatcodes.table import cheatcode
 
 
@@ -12,7 +12,9 @@ def _snapshot(context: Context) -> int:
     calls, state = context.calls, context.state
     number = state.next_snapshot
     state.next_snapshot += 1
-    state.snapshots[number] = Snapshot(calls.tree.image(), calls.journal.image(), context.machine.context, state.block)
+    state.snapshots[number] = StateSnapshot(
+        calls.tree.image(), calls.journal.image(), context.machine.context, state.block
+    )
     return number
 
 

@@ -204,21 +204,21 @@ class MappingSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class StateSnapshot:
     """What `snapshotState` keeps: the actors, the message's journal, and the block."""
 
     tree: TreeImage
     journal: Mapping[Any, Any]
     context: MachineContext
-    block: Block
+    block: BlockValues
 
-    def __deepcopy__(self, _memo: object) -> Snapshot:
+    def __deepcopy__(self, _memo: object) -> StateSnapshot:
         """Itself: nothing of it ever changes."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockValues:
     """What opcodes see of the block and the transaction beyond the machine's context; None: as it comes."""
 
     prevrandao: bytes = bytes(32)
@@ -241,7 +241,7 @@ class State:
     creates: list[ExpectedCreate] = field(default_factory=list)
     mocks: dict[EthAddress, list[Mock]] = field(default_factory=dict)
     functions: dict[EthAddress, dict[bytes, EthAddress]] = field(default_factory=dict)
-    block: Block = field(default_factory=Block)
+    block: BlockValues = field(default_factory=BlockValues)
     labels: dict[EthAddress, str] = field(default_factory=dict)
     logs: list[RecordedLog] | None = None
     recording: bool = False
@@ -254,7 +254,7 @@ class State:
     """What makes the call fail that runs now, at its end."""
     has_failed: bool = False
     """Whether `FAILED_SLOT` was set when the test went back to an earlier state."""
-    snapshots: dict[int, Snapshot] = field(default_factory=dict)
+    snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)

@@ -64,7 +64,7 @@ def code_of(calls: EthereumCalls, codes: CodeCache, cid: Cid) -> Code:
     return codes.known(cid) or codes.get(cid, accounts.code_block(cid))
 
 
-class Invocation:
+class EthereumInvocation:
     """One invocation of a contract."""
 
     def __init__(self, kernel: Kernel, codes: CodeCache, new_engine: Callable[[EngineRules], Engine]) -> None:

@@ -30,7 +30,7 @@ _WORD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AllocAccount:
     """An account of Ethereum. Balance in wei; slots that are zero are left out."""
 
     balance: int = 0
@@ -46,12 +46,12 @@ class Account:
         return rlp.encode([rlp.number(self.nonce), rlp.number(self.balance), storage, code_hash])
 
 
-def state_root(accounts: Mapping[EthAddress, Account]) -> bytes:
+def state_root(accounts: Mapping[EthAddress, AllocAccount]) -> bytes:
     """Ethereum's state root of these accounts, empty ones included."""
     return secure_root({bytes(address): account.rlp() for address, account in accounts.items()})
 
 
-def install(machine: MachineState, accounts: Mapping[EthAddress, Account]) -> None:
+def install(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) -> None:
     """Write accounts into a machine's state; none of the addresses may be there yet."""
     tree, store = machine.state_tree, machine.store
     form = Accounts(machine, Journal(), filecoin_addresses=False)
@@ -66,7 +66,7 @@ def install(machine: MachineState, accounts: Mapping[EthAddress, Account]) -> No
     tree.set_init_state(replace(init, address_map=addresses.flush(), next_id=actor))
 
 
-def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, Account]]:
+def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]:
     """Every account of the machine's flushed state, in the order of the actors' tree."""
     evm_code = machine.manifest.code("evm")
     machine.state_tree.flush()
@@ -76,7 +76,7 @@ def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, Account]]:
             yield address, _account(machine, state, state.code == evm_code)
 
 
-def _contract(machine: MachineState, account: Account) -> EvmState:
+def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
     """The account's state as a contract, its blocks put into the store."""
     code, code_hash, storage = EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT
     if account.code:
@@ -90,9 +90,9 @@ def _contract(machine: MachineState, account: Account) -> EvmState:
     return replace(NEW_CONTRACT, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=account.nonce)
 
 
-def _account(machine: MachineState, state: ActorState, is_contract: bool) -> Account:
+def _account(machine: MachineState, state: ActorState, is_contract: bool) -> AllocAccount:
     if not is_contract:
-        return Account(state.balance, state.nonce)
+        return AllocAccount(state.balance, state.nonce)
     contract = EvmState.decode(machine.store.get(state.head))
     storage = {} if contract.storage == EMPTY_KAMT else dict(Kamt(machine.store, contract.storage).items())
-    return Account(state.balance, contract.nonce, machine.store.get(contract.bytecode), storage)
+    return AllocAccount(state.balance, contract.nonce, machine.store.get(contract.bytecode), storage)

@@ -35,7 +35,7 @@ from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.cid import RAW
 
 SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
@@ -131,7 +131,7 @@ class Application:
         self._kept = kept
         sender = self._accounts.find(self._sender)
         if sender is None:
-            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender does not exist")
+            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
         self._calls.origin = sender
         self._warm_up()
         result, created = self._call(sender)
@@ -158,14 +158,14 @@ class Application:
         nonce = 0 if sender is None else accounts.nonce(sender)
         if transaction.nonce != nonce:
             low = transaction.nonce < nonce
-            refusal = Refusal.NONCE_MISMATCH_TOO_LOW if low else Refusal.NONCE_MISMATCH_TOO_HIGH
+            refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
             raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
         self._check_funds(accounts.balance(sender))
         if sender is None:
             return accounts.bring_into_being(self._sender)
         code = accounts.code(sender)
         if code and not (self._fork.delegations and is_delegation(code)):
-            raise InvalidTransaction(Refusal.SENDER_NOT_EOA, "the sender is a contract")
+            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
         return sender
 
     def _check_funds(self, balance: int) -> None:
@@ -174,7 +174,7 @@ class Application:
         cost += validation.blob_gas(transaction) * transaction.max_fee_per_blob_gas
         if balance < cost:
             raise InvalidTransaction(
-                Refusal.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
+                RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
             )
 
     def _prepay(self, sender: ActorID) -> None:

@@ -35,7 +35,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.messages import transaction_of
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Refusal, check
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 from runtimes.evm.runtime import ETHEREUM
 from store.cid import Cid
 from store.kamt import Kamt
@@ -44,9 +44,9 @@ _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
 
 _EXIT_CODES = {
-    Refusal.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
-    Refusal.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
-    Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
+    RejectionReason.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
+    RejectionReason.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
+    RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
 }
 
 

@@ -18,7 +18,7 @@ from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
 from runtimes.evm.ethereum.accounts import ethereum_address
-from runtimes.evm.ethereum.validation import InvalidTransaction, Refusal
+from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from store.cid import CBOR, RAW
 
 
@@ -38,7 +38,7 @@ def transaction_of(machine: MachineState, message: Message) -> tuple[EthAddress,
     """
     sender = _address(machine, message.from_)
     if sender is None:
-        raise InvalidTransaction(Refusal.SENDER_NOT_EOA, f"{message.from_} does not exist")
+        raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, f"{message.from_} does not exist")
     calldata, to, entry = _calldata(message), ethereum_address(message.to), None
     creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
     if calldata is None or not (creates or (message.method == INVOKE_EVM and to is not None)):

@@ -1,7 +1,7 @@
 """What makes a transaction invalid under Ethereum's rules, and what it pays for being one.
 
 Money in attoFIL, the place of wei; fees for one gas. Rules: the execution specifications' transactions; EIP-2930,
-1559, 4844, 7623, 7702. `Refusal` names are those of Ethereum's test fixtures.
+1559, 4844, 7623, 7702. `RejectionReason` names are those of Ethereum's test fixtures.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_GAS: Final = (1 << 64) - 1
 MAX_VALUE: Final = (1 << 256) - 1
 
 
-class Refusal(Enum):
+class RejectionReason(Enum):
     """Why a transaction is not valid in a block."""
 
     RLP_INVALID_VALUE = auto()
@@ -52,7 +52,7 @@ class Refusal(Enum):
 class InvalidTransaction(RefusedTransaction):
     """A transaction that no block may hold; nothing has changed."""
 
-    def __init__(self, refusal: Refusal, message: str) -> None:
+    def __init__(self, refusal: RejectionReason, message: str) -> None:
         super().__init__(refusal.name, message)
         self.refusal = refusal
 
@@ -106,52 +106,59 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
         _check_blobs(transaction, fork, block)
     if transaction.type == SET_CODE:
         if not fork.delegations:
-            raise InvalidTransaction(Refusal.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
+            raise InvalidTransaction(RejectionReason.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
         if transaction.to is None:
-            raise InvalidTransaction(Refusal.TYPE_4_TX_CONTRACT_CREATION, "type 4 creates no contract")
+            raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 creates no contract")
         if not transaction.authorizations:
-            raise InvalidTransaction(Refusal.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
+            raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
 def check_size(transaction: Transaction, fork: Fork) -> None:
     """The checks of what the transaction itself says. Raises InvalidTransaction."""
     if not 0 <= transaction.value <= MAX_VALUE:
         raise InvalidTransaction(
-            Refusal.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
+            RejectionReason.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
         )
     limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction), floor_gas(transaction, fork)
     if limit > MAX_GAS:
-        raise InvalidTransaction(Refusal.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits")
+        raise InvalidTransaction(
+            RejectionReason.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits"
+        )
     if intrinsic > limit:
-        raise InvalidTransaction(Refusal.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used")
+        raise InvalidTransaction(
+            RejectionReason.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used"
+        )
     if floor > limit:
-        raise InvalidTransaction(Refusal.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"gas limit {limit}, the floor is {floor}")
+        raise InvalidTransaction(
+            RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"gas limit {limit}, the floor is {floor}"
+        )
     if transaction.nonce >= MAX_NONCE:
-        raise InvalidTransaction(Refusal.NONCE_IS_MAX, f"nonce {transaction.nonce} is the last one")
+        raise InvalidTransaction(RejectionReason.NONCE_IS_MAX, f"nonce {transaction.nonce} is the last one")
     if transaction.to is None and len(transaction.data) > prices.MAX_INIT_CODE_SIZE:
         raise InvalidTransaction(
-            Refusal.INITCODE_SIZE_EXCEEDED,
+            RejectionReason.INITCODE_SIZE_EXCEEDED,
             f"init code of {len(transaction.data):,} bytes, at most {prices.MAX_INIT_CODE_SIZE:,}",
         )
     if fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
-            Refusal.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
+            RejectionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
         )
 
 
 def _check_room(transaction: Transaction, block: BlockLimits) -> None:
     if transaction.gas_limit > block.gas:
         raise InvalidTransaction(
-            Refusal.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
+            RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
         )
     if blob_gas(transaction) > block.blob_gas:
         raise InvalidTransaction(
-            Refusal.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
+            RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
             f"{len(transaction.blob_hashes)} blobs are more than the block has room for",
         )
     if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
         raise InvalidTransaction(
-            Refusal.INVALID_CHAINID, f"the transaction is for chain {transaction.chain_id}, this is {block.chain_id}"
+            RejectionReason.INVALID_CHAINID,
+            f"the transaction is for chain {transaction.chain_id}, this is {block.chain_id}",
         )
 
 
@@ -160,29 +167,30 @@ def check_fees(transaction: Transaction, block: BlockLimits) -> None:
     fee, priority = transaction.max_fee, transaction.max_priority_fee
     if fee < priority:
         raise InvalidTransaction(
-            Refusal.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, f"priority fee {priority} above the fee cap {fee}"
+            RejectionReason.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, f"priority fee {priority} above the fee cap {fee}"
         )
     if fee < block.base_fee:
         raise InvalidTransaction(
-            Refusal.INSUFFICIENT_MAX_FEE_PER_GAS, f"fee cap {fee} below the base fee {block.base_fee}"
+            RejectionReason.INSUFFICIENT_MAX_FEE_PER_GAS, f"fee cap {fee} below the base fee {block.base_fee}"
         )
 
 
 def _check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     count, limit = len(transaction.blob_hashes), fork.blobs.per_transaction
     if count == 0:
-        raise InvalidTransaction(Refusal.TYPE_3_TX_ZERO_BLOBS, "a blob transaction without blobs")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a blob transaction without blobs")
     if limit is not None and count > limit:
-        raise InvalidTransaction(Refusal.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {limit}")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {limit}")
     for blob_hash in transaction.blob_hashes:
         if blob_hash[:1] != bytes([VERSIONED_HASH]):
             raise InvalidTransaction(
-                Refusal.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH, f"blob hash 0x{blob_hash.hex()} of unknown version"
+                RejectionReason.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH,
+                f"blob hash 0x{blob_hash.hex()} of unknown version",
             )
     if transaction.max_fee_per_blob_gas < block.blob_base_fee:
         raise InvalidTransaction(
-            Refusal.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
+            RejectionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
             f"blob fee cap {transaction.max_fee_per_blob_gas} below the blob base fee {block.blob_base_fee}",
         )
     if transaction.to is None:
-        raise InvalidTransaction(Refusal.TYPE_3_TX_CONTRACT_CREATION, "a blob transaction creates no contract")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "a blob transaction creates no contract")

@@ -22,7 +22,7 @@ from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT, address_of
 from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
-from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, own_engine, trap_signals
+from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
 
 (
@@ -280,7 +280,7 @@ class Pool:
     """The instances of a process, each for one thread at a time."""
 
     def __init__(self) -> None:
-        engine: Engine = own_engine()
+        engine: WasmtimeEngine = own_engine()
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._ask))

@@ -8,7 +8,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule, RuntimeUnavailable
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features, default_folder
-from runtimes.wasmtime.engine import CompiledModule, Engine, own_engine
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from runtimes.wasmtime.raw import WASMTIME_VERSION, WasmtimeUnusable
 
 ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
@@ -25,7 +25,7 @@ def guest_module() -> CompiledModule:
         raise RuntimeUnavailable(f"the EVM engine 'fast' cannot be loaded: {error}") from error
 
 
-def _from_disk_or_made(engine: Engine, wasm: bytes, modules: ModuleCache) -> CompiledModule:
+def _from_disk_or_made(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache) -> CompiledModule:
     digest = hashlib.blake2b(wasm, digest_size=32).digest()
     key = cache_key(digest, engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
     stored = modules.load(key)

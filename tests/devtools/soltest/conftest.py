@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
+from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import SuiteResult, TestResult
 from devtools.soltest.workers import Job, run_suites
@@ -32,10 +32,10 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
     ) -> Results:
         made = {name: given if "abi" in given else artifact(given) for name, given in contracts.items()}
         folder = write(tmp_path / "artifacts", made)
-        places = [Place("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
+        places = [ArtifactPlace("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
         project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
-        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], Filter())
+        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())
         job = replace(Job(project, places, {}, seed=1), **settings)
         assert not corrupt
         ended = list(run_suites(job, suites, 1))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from devtools.soltest.compare import column, compare_lines, differences
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 
 
 def of(*tests: TestResult) -> dict[tuple[str, str], TestResult]:
     return column([SuiteResult("test/A.t.sol", "A", list(tests))])
 
 
-def ended(name: str, status: Status = Status.SUCCESS, reason: str | None = None, gas: int = 100) -> TestResult:
-    return TestResult(f"{name}()", Kind.UNIT, status, reason, gas)
+def ended(name: str, status: CaseStatus = CaseStatus.SUCCESS, reason: str | None = None, gas: int = 100) -> TestResult:
+    return TestResult(f"{name}()", CaseKind.UNIT, status, reason, gas)
 
 
 def test_what_ends_otherwise_or_costs_otherwise_or_is_missing_differs() -> None:
     old = of(ended("test_a"), ended("test_b"), ended("test_c"), ended("test_d"))
-    new = of(ended("test_a"), ended("test_b", Status.FAILURE, "no"), ended("test_c", gas=101))
+    new = of(ended("test_a"), ended("test_b", CaseStatus.FAILURE, "no"), ended("test_c", gas=101))
     found = differences({"nv27": old, "nv28": new})
     assert [signature for _, signature in found] == ["test_b()", "test_c()", "test_d()"]
     assert list(compare_lines({"nv27": old, "nv28": new})) == [
@@ -34,5 +34,5 @@ def test_what_ends_otherwise_or_costs_otherwise_or_is_missing_differs() -> None:
 
 
 def test_the_same_failure_with_the_same_words_is_no_difference() -> None:
-    failed = of(ended("test_a", Status.FAILURE, "no"))
+    failed = of(ended("test_a", CaseStatus.FAILURE, "no"))
     assert differences({"nv27": failed, "nv28": failed}) == []

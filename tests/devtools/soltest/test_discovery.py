@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from devtools.soltest import discovery
-from devtools.soltest.artifact import Artifacts, Place
-from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
+from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.inline import inline_settings, with_settings
 from devtools.soltest.project import Project
-from devtools.soltest.results import Kind
+from devtools.soltest.results import CaseKind
 from hypervisor.errors import InvalidInput
 from tests.devtools.soltest.contracts import PASS, artifact, write
 
@@ -21,34 +21,34 @@ FUNCTIONS = ["setUp()", "testOne()", "test_Two()", "testFailThree()", "testFuzz(
 
 def artifacts(folder: Path, files: dict[str, str]) -> Artifacts:
     write(folder, {name: artifact(dict.fromkeys(FUNCTIONS, PASS)) for name in files})
-    return Artifacts(folder, [Place(file, name, folder / f"{name}.json") for name, file in files.items()], {})
+    return Artifacts(folder, [ArtifactPlace(file, name, folder / f"{name}.json") for name, file in files.items()], {})
 
 
 def test_functions_are_told_apart_by_their_names_and_parameters(tmp_path: Path) -> None:
-    (suite,) = find_suites(artifacts(tmp_path, {"A": "test/A.t.sol"}), ["test/A.t.sol"], Filter())[0]
+    (suite,) = find_suites(artifacts(tmp_path, {"A": "test/A.t.sol"}), ["test/A.t.sol"], SuiteFilter())[0]
     assert {test.signature: (test.kind, test.should_fail) for test in suite.tests} == {
-        "testOne()": (Kind.UNIT, False),
-        "test_Two()": (Kind.UNIT, False),
-        "testFailThree()": (Kind.UNIT, True),
-        "testFuzz(uint256,address)": (Kind.FUZZ, False),
-        "invariant_four()": (Kind.INVARIANT, False),
+        "testOne()": (CaseKind.UNIT, False),
+        "test_Two()": (CaseKind.UNIT, False),
+        "testFailThree()": (CaseKind.UNIT, True),
+        "testFuzz(uint256,address)": (CaseKind.FUZZ, False),
+        "invariant_four()": (CaseKind.INVARIANT, False),
     }
 
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Filter(contract="^A"), {"A", "Ab"}),
-        (Filter(contract="A", no_contract="b$"), {"A"}),
-        (Filter(path="test/deep/*"), {"Ab"}),
-        (Filter(no_path="*deep*"), {"A", "C"}),
-        (Filter(inside="test/deep"), {"Ab"}),
-        (Filter(inside="test/A.t.sol"), {"A"}),
-        (Filter(test="Nothing"), set()),
-        (Filter(test="One", no_test="test"), set()),
+        (SuiteFilter(contract="^A"), {"A", "Ab"}),
+        (SuiteFilter(contract="A", no_contract="b$"), {"A"}),
+        (SuiteFilter(path="test/deep/*"), {"Ab"}),
+        (SuiteFilter(no_path="*deep*"), {"A", "C"}),
+        (SuiteFilter(inside="test/deep"), {"Ab"}),
+        (SuiteFilter(inside="test/A.t.sol"), {"A"}),
+        (SuiteFilter(test="Nothing"), set()),
+        (SuiteFilter(test="One", no_test="test"), set()),
     ],
 )
-def test_filters_take_what_forges_take(tmp_path: Path, wanted: Filter, found: set[str]) -> None:
+def test_filters_take_what_forges_take(tmp_path: Path, wanted: SuiteFilter, found: set[str]) -> None:
     files = {"A": "test/A.t.sol", "Ab": "test/deep/A.t.sol", "C": "test/C.t.sol", "Lib": "lib/x/L.t.sol"}
     own = [file for file in files.values() if file.startswith("test/")]
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
@@ -56,7 +56,7 @@ def test_filters_take_what_forges_take(tmp_path: Path, wanted: Filter, found: se
 
 def test_what_is_no_regular_expression_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"'\(' is not a valid regular expression"):
-        Filter(test="(").check()
+        SuiteFilter(test="(").check()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_is_no_regular_expression_is_refused() -> None:
 def test_a_corrupt_artifact_is_named_and_the_others_are_found(tmp_path: Path, content: bytes) -> None:
     found = artifacts(tmp_path, {"A": "test/A.t.sol", "B": "test/B.t.sol"})
     (tmp_path / "A.json").write_bytes(content)
-    suites, corrupt = find_suites(found, ["test/A.t.sol", "test/B.t.sol"], Filter())
+    suites, corrupt = find_suites(found, ["test/A.t.sol", "test/B.t.sol"], SuiteFilter())
     assert [suite.contract for suite in suites] == ["B"]
     ((file, contract, reason),) = corrupt
     assert (file, contract) == ("test/A.t.sol", "A")
@@ -85,7 +85,7 @@ def test_contracts_are_found_by_what_get_code_takes(tmp_path: Path) -> None:
 def test_tests_of_a_contract_are_read_from_its_interface_alone(tmp_path: Path) -> None:
     content = artifact({"testA()": PASS})
     (tmp_path / "A.json").write_text(json.dumps(content), encoding="utf-8")
-    found = Artifacts(tmp_path, [Place("A.sol", "A", tmp_path / "A.json")], {}).get("A.sol", "A")
+    found = Artifacts(tmp_path, [ArtifactPlace("A.sol", "A", tmp_path / "A.json")], {}).get("A.sol", "A")
     assert [test.name for test in discovery.tests_of(found)] == ["testA"]
 
 

@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 
 from devtools.cli.main import app
 from devtools.soltest import session
-from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes.limits import check_size
-from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.programs import end_programs, finished
 from devtools.soltest.project import Project
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.viewer import NO_LINES
-from devtools.soltest.workers import Job, Worker, run_suites
+from devtools.soltest.workers import Job, SuiteWorker, run_suites
 from tests.alarm import alarm_clock
 from tests.devtools.soltest.contracts import LOOP, PASS, artifact, forge_out, write
 
@@ -64,18 +64,18 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
     write(folder / "artifacts", {"Endless": contract})
     (folder / "test").mkdir()
     (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
-    places = [Place("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
+    places = [ArtifactPlace("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
     return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, seed=1, **settings)
 
 
-def results(job: Job, early: Worker | None = None) -> Iterator[SuiteResult]:
-    suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], Filter())
+def results(job: Job, early: SuiteWorker | None = None) -> Iterator[SuiteResult]:
+    suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
     return run_suites(job, suites, 1, early)
 
 
 def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
     job = job_of(tmp_path, looping(), timeout=2.5)
-    suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], Filter())
+    suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
     seen: list[Sequence[tuple[str, float]]] = []
     ((test,),) = (suite.tests for suite in run_suites(job, suites, 1, watch=lambda running: seen.append(running)))
     assert "no end after 2.5 seconds" in (test.reason or "")
@@ -104,7 +104,7 @@ def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path:
     # its calls alone are listened to, and so its loop runs in the engine as without a listener: forge takes the same
     job = job_of(tmp_path, artifact({"testReverts()": storing("5f5ffd"), "testPasses()": storing("00")}), evm="fast")
     ((passed, failed),) = (sorted(suite.tests, key=lambda test: test.status.value)[::-1] for suite in results(job))
-    assert (passed.status, failed.status) == (Status.SUCCESS, Status.FAILURE)
+    assert (passed.status, failed.status) == (CaseStatus.SUCCESS, CaseStatus.FAILURE)
     assert (failed.stack, failed.note) == (("Endless.testReverts",), NO_LINES)
     assert failed.duration < 5 * passed.duration + 6  # fifteen seconds and more where each slot is asked for
 
@@ -122,7 +122,7 @@ def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp
 
 @pytest.mark.parametrize("evm", ["fast", "both", "py-evm"])
 def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
-    job, worker = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm), Worker()
+    job, worker = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm), SuiteWorker()
     pressed: list[float] = []
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
@@ -138,8 +138,8 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
     assert time.monotonic() - pressed[0] < 5
     assert [(test.signature, test.status, test.reason) for test in ended[0].tests] == [
-        ("testAfter()", Status.SUCCESS, None),
-        ("testLoops()", Status.FAILURE, "interrupted (Ctrl-C)"),
+        ("testAfter()", CaseStatus.SUCCESS, None),
+        ("testLoops()", CaseStatus.FAILURE, "interrupted (Ctrl-C)"),
     ]
     assert worker.process.exitcode is not None
 
@@ -152,7 +152,7 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
     forge_out(tmp_path, "test/T.t.sol", text, {"Endless": artifact({"testAfter()": PASS})})
 
     def interrupted(*_: object) -> Iterator[SuiteResult]:
-        yield SuiteResult("test/T.t.sol", "Endless", [TestResult("testAfter()", Kind.UNIT, Status.SUCCESS)])
+        yield SuiteResult("test/T.t.sol", "Endless", [TestResult("testAfter()", CaseKind.UNIT, CaseStatus.SUCCESS)])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "run_suites", interrupted)
@@ -175,14 +175,14 @@ ALONE = """
 import sys, time
 from pathlib import Path
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.discovery import Filter, find_suites
-from devtools.soltest.workers import Worker
+from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.workers import SuiteWorker
 from tests.devtools.soltest.contracts import LOOP, artifact
 from tests.devtools.soltest.test_endless import job_of
 if __name__ == "__main__":
-    job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), Worker()
+    job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), SuiteWorker()
     artifacts = Artifacts(job.project.root, job.places, job.sources)
-    worker.give(find_suites(artifacts, ["test/T.t.sol"], Filter())[0][0], job)
+    worker.give(find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0], job)
     while worker.pipe.recv() != ("started", "testLoops()"):
         pass
     print(worker.process.pid, flush=True)
@@ -235,7 +235,7 @@ def test_a_worker_that_is_stopped_amid_its_imports_ends_without_a_word(module: i
 
 
 def test_ctrl_c_at_the_start_of_a_worker_is_the_parents_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    worker = Worker()
+    worker = SuiteWorker()
     process = worker.process.pid
     assert process is not None
     for _ in range(40):  # from its first instruction on, until well after its imports

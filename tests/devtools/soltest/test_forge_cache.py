@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devtools.soltest.artifact import Place
+from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.project import CompilerSettings, Project
@@ -49,7 +49,7 @@ class Left:
             made = self.project.root / f"{Path(name).stem}.json"
             made.write_text(f'{{"of": "{name}"}}', encoding="utf-8")
             numbers = {0: "src/A.sol", 1: "src/L.sol"} if name == "src/A.sol" else {1: "src/L.sol"}
-            found[name] = CompiledSource(name, (Place(name, made.stem, made),), numbers)
+            found[name] = CompiledSource(name, (ArtifactPlace(name, made.stem, made),), numbers)
         return found
 
     def leave(self, *names: str) -> dict[str, Any] | None:

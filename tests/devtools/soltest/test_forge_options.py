@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from devtools.cli.forge_options import NOT_HERE
 from devtools.cli.main import app
 from devtools.soltest import session
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from tests.devtools.soltest.contracts import PASS, artifact, forge_out
 
 FORGE = """
@@ -76,7 +76,7 @@ def test_fail_fast_ends_behind_the_first_suite_that_fails(
     def suites(*_: object) -> Iterator[SuiteResult]:
         try:
             for name in ("A", "B"):
-                test = TestResult("testOne()", Kind.UNIT, Status.FAILURE, "no")
+                test = TestResult("testOne()", CaseKind.UNIT, CaseStatus.FAILURE, "no")
                 yield SuiteResult("test/T.t.sol", name, [test])
         finally:
             ended.append(True)

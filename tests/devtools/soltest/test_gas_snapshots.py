@@ -8,7 +8,7 @@ import pytest
 
 from devtools.soltest.gas_snapshots import differences, measured, write
 from devtools.soltest.project import load_project
-from devtools.soltest.results import Kind, Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
 
 # forge 1.7.1 for the values of testValues of cheatcodes/contracts/Metering.t.sol
@@ -20,7 +20,7 @@ FORGES = """{
 
 def suites(**values: int) -> list[SuiteResult]:
     found = tuple(("MeteringTest", name, value) for name, value in values.items())
-    test = TestResult("testValues()", Kind.UNIT, Status.SUCCESS, measured=(*found, ("group", "c", 0)))
+    test = TestResult("testValues()", CaseKind.UNIT, CaseStatus.SUCCESS, measured=(*found, ("group", "c", 0)))
     return [SuiteResult("test/Metering.t.sol", "MeteringTest", [test])]
 
 

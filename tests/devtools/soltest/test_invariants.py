@@ -10,7 +10,7 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
-from devtools.soltest.results import Status, TestResult
+from devtools.soltest.results import CaseStatus, TestResult
 from devtools.soltest.stage import selector
 from tests.devtools.soltest.contracts import FAIL, PASS, artifact, counting_suite
 
@@ -39,14 +39,14 @@ def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
         settings = InvariantSettings(runs=10, depth=20)
         project = Project(tmp_path, invariant=settings)
         found = run_contracts({"Suite": suite, "Counter": counter}, project=project, seed=seed)["Suite"]
-        assert [test.status for test in found.values()] == [Status.FAILURE]
+        assert [test.status for test in found.values()] == [CaseStatus.FAILURE]
 
 
 def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")  # count() is less than 3
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
-    assert test.status is Status.FAILURE
+    assert test.status is CaseStatus.FAILURE
     assert [step.signature for step in test.counterexample] == ["up()"] * 3
     assert test.shrunk_from >= 3
     step = test.counterexample[0].json()
@@ -67,7 +67,7 @@ def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(ru
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60155f5110")
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
-    assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
+    assert (test.status, test.runs, test.calls) == (CaseStatus.SUCCESS, 4, 80)
 
 
 def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contracts: Run) -> None:
@@ -82,7 +82,7 @@ def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contra
 def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
-    assert (found.status, found.counterexample, found.stack) == (Status.FAILURE, (), ("Suite.invariantFew",))
+    assert (found.status, found.counterexample, found.stack) == (CaseStatus.FAILURE, (), ("Suite.invariantFew",))
 
 
 def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contra
     suite = counting_suite(counter, "60015f5110")
     project = Project(tmp_path, invariant=InvariantSettings(runs=20, depth=500))
     test = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["invariantFew()"]
-    assert (test.status, len(test.counterexample)) == (Status.FAILURE, 1)
+    assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
     assert test.shrunk_from > 10
 
 
@@ -106,7 +106,7 @@ def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_co
     words = "no end after 4 seconds: stopped (--timeout, or set {0}.timeout, or lower {0}.runs"
     assert (test.reason or "").startswith(words.format("invariant") + " or invariant.depth, in foundry.toml)")
     assert (fuzz.reason or "").startswith(words.format("fuzz"))
-    assert (test.status, fuzz.status) == (Status.FAILURE, Status.FAILURE)
+    assert (test.status, fuzz.status) == (CaseStatus.FAILURE, CaseStatus.FAILURE)
     assert 0 < 20 * test.runs <= test.calls < 10**6
     assert 0 < fuzz.runs < 10**6
 
@@ -118,7 +118,7 @@ def test_tests_with_many_runs_end_well_by_forges_timeout(run_contracts: Run, tmp
     limits = FuzzSettings(runs=10**9, timeout=1), InvariantSettings(runs=10**9, depth=20, timeout=1)
     project = Project(tmp_path, fuzz=limits[0], invariant=limits[1])
     found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm="fast")["Suite"]
-    assert {test.status for test in found.values()} == {Status.SUCCESS}
+    assert {test.status for test in found.values()} == {CaseStatus.SUCCESS}
     assert all(0 < test.runs < 10**6 for test in found.values())
 
 
@@ -129,7 +129,7 @@ def test_an_invariant_that_holds_has_all_its_calls(run_contracts: Run) -> None:
     stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
     suite = {"setUp()": [*stores, f"61{len(init_code):04x}5f5ff05000"], "invariantAny()": PASS}
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantAny()"]
-    assert (test.status, test.runs, test.calls) == (Status.SUCCESS, 4, 80)
+    assert (test.status, test.runs, test.calls) == (CaseStatus.SUCCESS, 4, 80)
     assert 0 < test.reverts < 80
 
 
@@ -157,7 +157,7 @@ def test_an_invariant_calls_only_the_functions_that_are_its_targets(run_contract
     test = run_contracts({"Suite": suite | {"targetSelectors()": others}, "Counter": counter})["Suite"][
         "invariantFew()"
     ]
-    assert (test.status, test.calls, test.reverts) == (Status.SUCCESS, 80, 0)
+    assert (test.status, test.calls, test.reverts) == (CaseStatus.SUCCESS, 80, 0)
 
 
 def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> None:

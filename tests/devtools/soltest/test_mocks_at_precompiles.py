@@ -8,7 +8,7 @@ import pytest
 from eth_abi.abi import encode
 
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
-from devtools.soltest.results import Status, TestResult
+from devtools.soltest.results import CaseStatus, TestResult
 from devtools.soltest.stage import selector
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -40,7 +40,7 @@ def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_
 ) -> None:
     suite = {"testThere()": body(cheatcode, address), "testElsewhere()": body(cheatcode, ORDINARY)}
     found = run_contracts({"Mocks": suite}, rules="filecoin")["Mocks"]
-    assert found["testElsewhere()"].status is Status.SUCCESS
+    assert found["testElsewhere()"].status is CaseStatus.SUCCESS
     reason = (found["testThere()"].reason or "").lower()
     name = cheatcode.partition("(")[0].lower()
     assert reason == (
@@ -51,7 +51,7 @@ def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_
 @pytest.mark.parametrize("address", [CALL_ACTOR_ID, EMPTY_SLOT, PLAIN])
 def test_it_stands_in_under_ethereums(run_contracts: Run, address: str) -> None:
     found = run_contracts({"Mocks": {"testThere()": body(ETCH, address)}})["Mocks"]
-    assert found["testThere()"].status is Status.SUCCESS
+    assert found["testThere()"].status is CaseStatus.SUCCESS
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
@@ -71,4 +71,4 @@ def test_slots_of_mocks_are_left_out_with_their_code(
     parts = [f"7f{data[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(data), 32)]
     parts += [f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", "3d5f5f3e3d5ffd", "done:", "00"]
     found = run_contracts({"Mocking": {"testMocks()": parts}}, rules=rules, real_filecoin=True)["Mocking"]
-    assert found["testMocks()"].status is Status.SUCCESS, found["testMocks()"].reason
+    assert found["testMocks()"].status is CaseStatus.SUCCESS, found["testMocks()"].reason

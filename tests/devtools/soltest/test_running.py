@@ -13,7 +13,7 @@ from eth_abi.abi import encode
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.project import FuzzSettings, Project
-from devtools.soltest.results import Status, SuiteResult, TestResult
+from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
 from devtools.soltest.stage import selector
 from tests.devtools.soltest.contracts import FAIL, LOOP, PASS, artifact, counting_suite
 
@@ -41,12 +41,12 @@ def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts:
     })["Plain"]  # fmt: skip
     ends = {name: test.status for name, test in found.items()}
     assert ends == {
-        "testKept()": Status.SUCCESS,
-        "testSpoils()": Status.SUCCESS,
-        "testStillKept()": Status.SUCCESS,
-        "testReverts()": Status.FAILURE,
-        "testFailIsExpected()": Status.SUCCESS,
-        "testFailDoesNot()": Status.FAILURE,
+        "testKept()": CaseStatus.SUCCESS,
+        "testSpoils()": CaseStatus.SUCCESS,
+        "testStillKept()": CaseStatus.SUCCESS,
+        "testReverts()": CaseStatus.FAILURE,
+        "testFailIsExpected()": CaseStatus.SUCCESS,
+        "testFailDoesNot()": CaseStatus.FAILURE,
     }
     assert found["testReverts()"].reason == "EvmError: Revert"
 
@@ -54,16 +54,16 @@ def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts:
 def test_a_set_up_that_reverts_is_the_one_result_of_its_contract(run_contracts: Run) -> None:
     reason = "62626164" + "5f52" + "6003601dfd"  # reverts with the bytes of "bad"
     found = run_contracts({"Broken": {"setUp()": [reason], "testNever()": PASS}, "Whole": {"testRuns()": PASS}})
-    assert [(name, test.status) for name, test in found["Broken"].items()] == [("setUp()", Status.FAILURE)]
+    assert [(name, test.status) for name, test in found["Broken"].items()] == [("setUp()", CaseStatus.FAILURE)]
     assert found["Broken"]["setUp()"].reason == "bad"
-    assert found["Whole"]["testRuns()"].status is Status.SUCCESS
+    assert found["Whole"]["testRuns()"].status is CaseStatus.SUCCESS
 
 
 def test_a_constructor_that_fails_is_a_failure_of_its_contract_only(run_contracts: Run) -> None:
     broken = artifact({"testNever()": PASS}, bytes.fromhex("5f5ffd"))
     found = run_contracts({"Broken": broken, "Whole": {"testRuns()": PASS}})
-    assert found["Broken"]["constructor()"].status is Status.FAILURE
-    assert found["Whole"]["testRuns()"].status is Status.SUCCESS
+    assert found["Broken"]["constructor()"].status is CaseStatus.FAILURE
+    assert found["Whole"]["testRuns()"].status is CaseStatus.SUCCESS
 
 
 @pytest.mark.oracle
@@ -71,8 +71,8 @@ def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run)
     bodies = {"testAfter()": PASS, "testLoops()": LOOP, "testZ()": PASS}
     found = run_contracts({"Endless": bodies, "Other": {"testRuns()": PASS}}, timeout=6.0)
     assert found["Endless"]["testLoops()"].reason == "no end after 6 seconds: stopped (--timeout)"
-    assert {found["Endless"][name].status for name in ("testAfter()", "testZ()")} == {Status.SUCCESS}
-    assert found["Other"]["testRuns()"].status is Status.SUCCESS
+    assert {found["Endless"][name].status for name in ("testAfter()", "testZ()")} == {CaseStatus.SUCCESS}
+    assert found["Other"]["testRuns()"].status is CaseStatus.SUCCESS
 
 
 @pytest.mark.oracle
@@ -80,7 +80,7 @@ def test_memory_without_bound_is_out_of_gas(run_contracts: Run) -> None:
     huge = ["600160ff1b51"]  # looks at memory at 2^255
     found = run_contracts({"Memory": {"testGrows()": ["again:", "60015952", "@again", "56"], "testHuge()": huge}})
     assert found["Memory"]["testHuge()"].reason == "EvmError: InvalidOperandOOG"
-    assert found["Memory"]["testGrows()"].status is Status.FAILURE
+    assert found["Memory"]["testGrows()"].status is CaseStatus.FAILURE
 
 
 def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> None:
@@ -88,7 +88,7 @@ def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> Non
     calls = [f"63deadbeef60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
     found = run_contracts({"Cheats": {"testUnknown()": calls, "testFine()": PASS}})["Cheats"]
     assert (found["testUnknown()"].reason or "").startswith("unknown cheatcode with selector 0xdeadbeef")
-    assert found["testFine()"].status is Status.SUCCESS
+    assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
 def test_a_fork_is_refused_with_the_cheatcodes_name_and_what_to_do(run_contracts: Run) -> None:
@@ -98,14 +98,14 @@ def test_a_fork_is_refused_with_the_cheatcodes_name_and_what_to_do(run_contracts
     found = run_contracts({"Forks": {"testForks()": calls, "testFine()": PASS}})["Forks"]
     assert (found["testForks()"].reason or "").startswith("vm.createFork: this cheatcode is not supported: ")
     assert "hypervisor node --fork-url" in (found["testForks()"].reason or "")
-    assert found["testFine()"].status is Status.SUCCESS
+    assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
 def test_a_counterexample_is_the_simplest_and_has_the_call_that_repeats_it(run_contracts: Run) -> None:
     too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
     test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]
     (example,) = test.counterexample
-    assert test.status is Status.FAILURE
+    assert test.status is CaseStatus.FAILURE
     assert example.arguments == "1001"
     assert example.calldata[-2:] == (1001).to_bytes(2, "big")
     assert test.seed == 1
@@ -128,21 +128,21 @@ def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contrac
     rejects = [X, "634d2e9a4060010114", "@good", "57", refuses, "good:", "00"]
     project = Project(tmp_path, fuzz=FuzzSettings(runs=16, max_test_rejects=1000, seed=1))
     test = run_contracts({"Rejects": {"testFuzz(uint256)": rejects}}, project=project)["Rejects"]["testFuzz(uint256)"]
-    assert (test.status, test.runs) == (Status.SUCCESS, 16)
+    assert (test.status, test.runs) == (CaseStatus.SUCCESS, 16)
 
 
 @pytest.mark.parametrize(
     ("callee", "own", "strict", "status"),
     [
-        ("5f5ffd", True, False, Status.SUCCESS),
-        ("5f5ffd", True, True, Status.FAILURE),
-        ("00", True, False, Status.FAILURE),
-        ("5f5ffd", False, False, Status.SUCCESS),
-        ("fe", True, False, Status.FAILURE),
+        ("5f5ffd", True, False, CaseStatus.SUCCESS),
+        ("5f5ffd", True, True, CaseStatus.FAILURE),
+        ("00", True, False, CaseStatus.FAILURE),
+        ("5f5ffd", False, False, CaseStatus.SUCCESS),
+        ("fe", True, False, CaseStatus.FAILURE),
     ],
 )
 def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_says_so(
-    run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: Status
+    run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: CaseStatus
 ) -> None:
     """As forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides, an invalid opcode is none."""
     counter = artifact({"count()": [callee]})
@@ -151,7 +151,7 @@ def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_sa
     suite["testFuzz(uint8)"].append("5f5ffd" if own else "00")
     project = Project(tmp_path, fuzz=FuzzSettings(runs=4, seed=1, fail_on_revert=strict))
     found = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["testFuzz(uint8)"]
-    assert (found.status, found.runs) == (status, 4 if status is Status.SUCCESS else 0)
+    assert (found.status, found.runs) == (status, 4 if status is CaseStatus.SUCCESS else 0)
 
 
 def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run) -> None:
@@ -168,7 +168,7 @@ def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run
     linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes behind the first one
     suite = {"testCode()": [*stores, call, linked, "@good", "57", "5f5ffd", "good:", "00"]}
     found = run_contracts({"Suite": suite, "Lib": {"use()": PASS}, "Needing": needing})["Suite"]["testCode()"]
-    assert (found.status, found.reason) == (Status.SUCCESS, None)
+    assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
@@ -181,7 +181,7 @@ def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rul
     check = ["60205f5f3e", "5f51", "@bad", "57", "3d609f10", "@good", "57", "bad:"]
     suite = {"testName()": [*stores, call, *check, "5f5ffd", "good:", "00"]}
     test = run_contracts({"Native": suite}, rules=rules)["Native"]["testName()"]
-    assert test.status is Status.SUCCESS, test.reason
+    assert test.status is CaseStatus.SUCCESS, test.reason
 
 
 @pytest.mark.oracle
@@ -191,7 +191,7 @@ def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contract
     assert found["testLoops()"].reason == "EvmError: OutOfGas"
     assert found["testLoops()"].stack == ("Endless.testLoops",)
     assert "OutOfGas" in found["testLoops()"].trace
-    assert found["testAfter()"].status is Status.SUCCESS
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
@@ -201,7 +201,7 @@ def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contrac
     bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
     found = run_contracts({"Endless": bodies}, evm=evm, rules="filecoin", timeout=100.0)["Endless"]
     assert (found["testLoops()"].reason, found["testLoops()"].gas) == ("EvmError: OutOfGas", gas)
-    assert found["testAfter()"].status is Status.SUCCESS
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
 
 
 @pytest.mark.oracle
@@ -213,7 +213,7 @@ def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(ru
         "EvmError: OutOfGas",
         1_073_720_760,
     )  # forge 1.7.1
-    assert found["testAfter()"].status is Status.SUCCESS
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
     (collected,) = suites[0].collected
     assert collected.cut == ["testLoops()"]
 
@@ -229,7 +229,7 @@ def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_cont
     assert found["testSlow()"].gas > 4_600_000
     (words,) = found["testSlow()"].stack
     assert words.endswith("no end after 0.8 seconds: stopped (--timeout)")
-    assert {found[name].status for name in ("testAfter()", "testZ()")} == {Status.SUCCESS}
+    assert {found[name].status for name in ("testAfter()", "testZ()")} == {CaseStatus.SUCCESS}
 
 
 LONGEST = 24_576
@@ -273,7 +273,7 @@ def test_a_test_contract_may_be_larger_than_what_tests_deploy(
     ends = {name: test.status for name, test in found.items()}
     unlimited = rules == "ethereum" and limit is None
     assert ends == {
-        "testFits()": Status.SUCCESS, "testDoesNot()": Status.SUCCESS if unlimited else Status.FAILURE
+        "testFits()": CaseStatus.SUCCESS, "testDoesNot()": CaseStatus.SUCCESS if unlimited else CaseStatus.FAILURE
     }  # fmt: skip
 
 

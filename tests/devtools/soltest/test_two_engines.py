@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from eth_hash.auto import keccak
 
-from devtools.soltest.results import Status, TestResult
+from devtools.soltest.results import CaseStatus, TestResult
 from devtools.soltest.stage import selector
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -27,7 +27,7 @@ def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts
         evm: {name: (test.status, test.gas) for name, test in run_contracts({"Logs": suite}, evm=evm)["Logs"].items()}
         for evm in ("py-evm", "fast", "both")
     }
-    assert {status for status, _ in ends["both"].values()} == {Status.SUCCESS}
+    assert {status for status, _ in ends["both"].values()} == {CaseStatus.SUCCESS}
     assert ends["both"] == ends["py-evm"] == ends["fast"]
 
 
@@ -66,4 +66,4 @@ def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contr
     assert ends[0] == ends[1]
     status = {name.partition("(")[0]: end[0] for name, end in ends[0].items()}
     failing = {"testFuzz_revert", "testFuzz_halt"}
-    assert {name for name, end in status.items() if end is Status.FAILURE} == failing
+    assert {name for name, end in status.items() if end is CaseStatus.FAILURE} == failing

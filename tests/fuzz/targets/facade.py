@@ -13,7 +13,7 @@ from bridge import facade as facades
 from bridge.actor_schemas import actor_schema, methods
 from bridge.binding import Codec
 from bridge.exported_methods import INTERFACES
-from bridge.facade import SELECTOR, Function, Refusal, facade
+from bridge.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.strict_abi import Coder, NotCanonical, NotEncodable, read_all
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
@@ -35,10 +35,10 @@ def run(data: bytes) -> bool:
     return _calldata(function, data[2:]) if data[1] % 2 else _answer(function, data[2:])
 
 
-def _calldata(function: Function, arguments: bytes) -> bool:
+def _calldata(function: FacadeFunction, arguments: bytes) -> bool:
     try:
         params = function.params(function.selector + arguments)
-    except Refusal as refusal:
+    except FacadeRefusal as refusal:
         _error(refusal)
         return False
     values = decode_strict(params) if params else []
@@ -49,10 +49,10 @@ def _calldata(function: Function, arguments: bytes) -> bool:
     return True
 
 
-def _answer(function: Function, returned: bytes) -> bool:
+def _answer(function: FacadeFunction, returned: bytes) -> bool:
     try:
         answer = function.answer(ME, returned or None)
-    except Refusal as refusal:
+    except FacadeRefusal as refusal:
         _error(refusal)
         with suppress(SchemaError, CodecError):
             _bound(function, "answer", returned)
@@ -64,7 +64,7 @@ def _answer(function: Function, returned: bytes) -> bool:
     return True
 
 
-def _bound(function: Function, side: str, data: bytes) -> None:
+def _bound(function: FacadeFunction, side: str, data: bytes) -> None:
     """What the bindings read they write again; SchemaError and CodecError where they do not read it."""
     name = getattr(methods(function.actor)[function.method], side)
     if name is None:
@@ -77,7 +77,7 @@ def _bound(function: Function, side: str, data: bytes) -> None:
     assert codec.decode(name, codec.encode(name, value)) == value
 
 
-def _shortest(returned: bytes, function: Function) -> bytes:
+def _shortest(returned: bytes, function: FacadeFunction) -> bytes:
     """Amounts may have zeros before them: what they are after the facade, as it writes them itself."""
     values = decode_strict(returned)
     written = function.results.write(values if function.gives_tuple else [values])
@@ -85,12 +85,12 @@ def _shortest(returned: bytes, function: Function) -> bytes:
     return encode(again if function.gives_tuple else again[0])
 
 
-def _error(refusal: Refusal) -> None:
+def _error(refusal: FacadeRefusal) -> None:
     assert len(refusal.data) % _WORD == SELECTOR
 
 
 @cache
-def _functions() -> tuple[Function, ...]:
+def _functions() -> tuple[FacadeFunction, ...]:
     return tuple(function for actor in INTERFACES for function in facade(actor).values())
 
 

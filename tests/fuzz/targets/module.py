@@ -11,7 +11,7 @@ from random import Random
 import actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.binary import Reader
+from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
 from runtimes.wasm.validate import check
@@ -99,12 +99,12 @@ def mutate(data: bytes, rng: Random) -> bytes:
 def _careless() -> None:
     """The parser reads a byte without a look at where its section ends."""
 
-    def byte(reader: Reader) -> int:
+    def byte(reader: BinaryReader) -> int:
         value = reader.data[reader.position]
         reader.position += 1
         return value
 
-    setattr(Reader, "byte", byte)  # noqa: B010 - no form that a type checker takes
+    setattr(BinaryReader, "byte", byte)  # noqa: B010 - no form that a type checker takes
 
 
 TARGET = Target(

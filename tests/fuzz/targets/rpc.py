@@ -14,7 +14,7 @@ from localnet import Network
 from localnet.accounts import accounts
 from localnet.rpc.dispatch import Dispatcher, method_table
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Node, NodeLimits
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 
@@ -50,7 +50,7 @@ class _Served:
     """A network, and what answers for it."""
 
     def __init__(self) -> None:
-        limits = Limits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
+        limits = NodeLimits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
         self.node = Node(Network(), limits)
         self.dispatcher = Dispatcher(self.node, _at_once)
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.kernel.proof_inputs import Kind, read_proof_input
+from hypervisor.kernel.proof_inputs import InputKind, read_proof_input
 from store.cid import Cid, cid_of
 from store.codec import CodecError, encode, link
 
 CID = cid_of(b"x")
 LINK = encode(link(CID))
-PIECES = [(Kind.UNSIGNED, Kind.LINK)]
+PIECES = [(InputKind.UNSIGNED, InputKind.LINK)]
 PIECE = b"\x82\x19\x08\x00" + LINK
-BYTES = (Kind.BYTES,)
-OCTETS = [Kind.OCTET]
+BYTES = (InputKind.BYTES,)
+OCTETS = [InputKind.OCTET]
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ OCTETS = [Kind.OCTET]
         pytest.param(b"\x18\x01" + PIECE, PIECES, [[2048, CID]], id="number-as-list-padded"),
         pytest.param(b"\x81\x02" + PIECE[1:], PIECES, [[2048, CID]], id="number-as-tuple"),
         pytest.param(b"\x81\x82\x1b" + (2048).to_bytes(8) + LINK, PIECES, [[2048, CID]], id="padded-size-8"),
-        pytest.param(b"\xd9\x00\x2a" + LINK[2:], Kind.LINK, CID, id="cid-padded-tag"),
-        pytest.param(b"\x18\x2a" + LINK[2:], Kind.LINK, CID, id="number-as-tag"),
-        pytest.param(b"\x58\x2a" + LINK[2:], Kind.LINK, CID, id="bytes-as-tag"),
-        pytest.param(b"\x98\x2a" + LINK[2:], Kind.LINK, CID, id="array-as-tag"),
-        pytest.param(b"\xd8\x2a\x59\x00\x27" + LINK[4:], Kind.LINK, CID, id="cid-padded-length"),
-        pytest.param(b"\xd8\x2a\x5f" + LINK[2:] + b"\xff", Kind.LINK, CID, id="cid-indefinite"),
-        pytest.param(b"\xd8\x2a\x58\x28" + LINK[4:] + b"\x07", Kind.LINK, CID, id="cid-trailing"),
+        pytest.param(b"\xd9\x00\x2a" + LINK[2:], InputKind.LINK, CID, id="cid-padded-tag"),
+        pytest.param(b"\x18\x2a" + LINK[2:], InputKind.LINK, CID, id="number-as-tag"),
+        pytest.param(b"\x58\x2a" + LINK[2:], InputKind.LINK, CID, id="bytes-as-tag"),
+        pytest.param(b"\x98\x2a" + LINK[2:], InputKind.LINK, CID, id="array-as-tag"),
+        pytest.param(b"\xd8\x2a\x59\x00\x27" + LINK[4:], InputKind.LINK, CID, id="cid-padded-length"),
+        pytest.param(b"\xd8\x2a\x5f" + LINK[2:] + b"\xff", InputKind.LINK, CID, id="cid-indefinite"),
+        pytest.param(b"\xd8\x2a\x58\x28" + LINK[4:] + b"\x07", InputKind.LINK, CID, id="cid-trailing"),
         pytest.param(b"\x81\x03abc", BYTES, [b"abc"], id="short-number-as-bytes"),
         pytest.param(b"\x81\x5f\x01a\x02bc\xff", BYTES, [b"abc"], id="pieces-with-heads-of-numbers"),
         pytest.param(b"\x81\x5f\xff", BYTES, [b""], id="no-pieces"),
@@ -42,7 +42,7 @@ OCTETS = [Kind.OCTET]
         pytest.param(b"\x81" + b"\x5f" * 255 + b"\x41a" + b"\xff" * 255, BYTES, [b"a"], id="depth-255"),
         pytest.param(b"\x81\x18\x05", OCTETS, [5], id="octets/padded"),
         pytest.param(b"\x03\x01\x02\x03", OCTETS, [1, 2, 3], id="octets/number-as-list"),
-        pytest.param(b"\x3b" + b"\x7f" + b"\xff" * 7, Kind.SIGNED, -(1 << 63), id="type-most-negative"),
+        pytest.param(b"\x3b" + b"\x7f" + b"\xff" * 7, InputKind.SIGNED, -(1 << 63), id="type-most-negative"),
     ],
 )
 def test_laxer_than_dag_cbor_where_the_network_is(data: bytes, shape: Any, value: object) -> None:
@@ -60,17 +60,17 @@ def test_laxer_than_dag_cbor_where_the_network_is(data: bytes, shape: Any, value
         pytest.param(b"\xc1\x81" + PIECE, PIECES, id="list-tagged"),
         pytest.param(b"\x81\x81\x19\x08\x00", PIECES, id="tuple-too-short"),
         pytest.param(b"\x81\x83" + PIECE[1:] + b"\x00", PIECES, id="tuple-too-long"),
-        pytest.param(b"\x20", Kind.UNSIGNED, id="size-negative"),
-        pytest.param(b"\xf6", Kind.UNSIGNED, id="size-null"),
-        pytest.param(b"\x1c", Kind.UNSIGNED, id="size-reserved"),
-        pytest.param(b"\x1b" + b"\xff" * 8, Kind.SIGNED, id="type-too-large"),
-        pytest.param(b"\x3b\x80" + bytes(7), Kind.SIGNED, id="type-too-negative"),
-        pytest.param(b"\x38\x2a" + LINK[2:], Kind.LINK, id="negative-as-tag"),
-        pytest.param(b"\xdf" + LINK[2:], Kind.LINK, id="tag-indefinite"),
-        pytest.param(LINK[2:], Kind.LINK, id="cid-untagged"),
-        pytest.param(b"\xd8\x2a\x18\x27" + LINK[4:], Kind.LINK, id="number-as-bytes-of-cid"),
-        pytest.param(b"\xd8\x2a\x41\x00", Kind.LINK, id="cid-zero-only"),
-        pytest.param(b"\xd8\x2a\x40", Kind.LINK, id="cid-empty"),
+        pytest.param(b"\x20", InputKind.UNSIGNED, id="size-negative"),
+        pytest.param(b"\xf6", InputKind.UNSIGNED, id="size-null"),
+        pytest.param(b"\x1c", InputKind.UNSIGNED, id="size-reserved"),
+        pytest.param(b"\x1b" + b"\xff" * 8, InputKind.SIGNED, id="type-too-large"),
+        pytest.param(b"\x3b\x80" + bytes(7), InputKind.SIGNED, id="type-too-negative"),
+        pytest.param(b"\x38\x2a" + LINK[2:], InputKind.LINK, id="negative-as-tag"),
+        pytest.param(b"\xdf" + LINK[2:], InputKind.LINK, id="tag-indefinite"),
+        pytest.param(LINK[2:], InputKind.LINK, id="cid-untagged"),
+        pytest.param(b"\xd8\x2a\x18\x27" + LINK[4:], InputKind.LINK, id="number-as-bytes-of-cid"),
+        pytest.param(b"\xd8\x2a\x41\x00", InputKind.LINK, id="cid-zero-only"),
+        pytest.param(b"\xd8\x2a\x40", InputKind.LINK, id="cid-empty"),
         pytest.param(b"\x81\x5f\x61a\xff", BYTES, id="piece-of-text"),
         pytest.param(b"\x81\x5f\x41a", BYTES, id="unfinished"),
         pytest.param(b"\x81" + b"\x5f" * 256 + b"\x41a" + b"\xff" * 256, BYTES, id="depth-256"),
@@ -90,14 +90,14 @@ def test_refused_where_the_network_refuses(data: bytes, shape: Any) -> None:
     st.lists(st.tuples(st.integers(0, (1 << 64) - 1), st.integers(-(1 << 63), (1 << 63) - 1), st.binary(max_size=40))),
 )
 def test_canonical_cbor_is_read_as_it_was_written(rows: list[tuple[int, int, bytes]]) -> None:
-    shape = [(Kind.UNSIGNED, Kind.SIGNED, Kind.BYTES, Kind.LINK)]
+    shape = [(InputKind.UNSIGNED, InputKind.SIGNED, InputKind.BYTES, InputKind.LINK)]
     data = encode([[*row, link(CID)] for row in rows])
     assert read_proof_input(data, shape) == [[*row, CID] for row in rows]
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    for shape in (PIECES, [Kind.BYTES], Kind.LINK, (Kind.SIGNED, [Kind.OCTET])):
+    for shape in (PIECES, [InputKind.BYTES], InputKind.LINK, (InputKind.SIGNED, [InputKind.OCTET])):
         try:
             read_proof_input(data, shape)
         except CodecError:
@@ -105,5 +105,5 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def test_the_cid_of_a_link_is_what_its_bytes_begin_with() -> None:
-    assert isinstance(read_proof_input(LINK, Kind.LINK), bytes)
-    assert read_proof_input(LINK, Kind.LINK) == Cid(LINK[5:])
+    assert isinstance(read_proof_input(LINK, InputKind.LINK), bytes)
+    assert read_proof_input(LINK, InputKind.LINK) == Cid(LINK[5:])

@@ -16,7 +16,7 @@ from eth_abi.abi import encode as abi_encode
 from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from bridge.exported_methods import INTERFACES as NAMES
-from bridge.facade import Function, facade
+from bridge.facade import FacadeFunction, facade
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params, invoke_return
 from hypervisor import Address
@@ -62,7 +62,7 @@ def test_every_case_of_the_solidity_libraries_ends_the_same_through_the_facade(s
     assert sum(codes != {0} for codes in ended.values()) >= 35
 
 
-def _function_of(stage: Stage, case: Case) -> Function | None:
+def _function_of(stage: Stage, case: Case) -> FacadeFunction | None:
     """The function that means a case's native call; None of a send, of a number that no method has, of nobody."""
     if case.native is None:
         return None
@@ -74,7 +74,7 @@ def _function_of(stage: Stage, case: Case) -> Function | None:
     return found[0]
 
 
-def _is_formed(function: Function, params: bytes) -> bool:
+def _is_formed(function: FacadeFunction, params: bytes) -> bool:
     """Whether the parameters can be said in Solidity: broken ones cannot."""
     try:
         _calldata(function, params)
@@ -83,14 +83,14 @@ def _is_formed(function: Function, params: bytes) -> bool:
     return True
 
 
-def _calldata(function: Function, params: bytes) -> bytes:
+def _calldata(function: FacadeFunction, params: bytes) -> bytes:
     """The same values as ABI; that its words are eth-abi's is `tests/bridge/test_strict_abi.py`'s business."""
     values = decode(params) if params else []
     values = values if function.takes_tuple or not params else [values]
     return function.selector + function.arguments.write(values)
 
 
-def _same_both_ways(stage: Stage, case: Case, function: Function) -> int:
+def _same_both_ways(stage: Stage, case: Case, function: FacadeFunction) -> int:
     native = case.native
     assert native is not None
     before, context = stage.machine.snapshot(), stage.machine.context
@@ -121,7 +121,7 @@ def _same_both_ways(stage: Stage, case: Case, function: Function) -> int:
         stage.machine.restore(before)
 
 
-def _compare_answers(case: Case, function: Function, target: int, returned: bytes, direct: ApplyResult) -> None:
+def _compare_answers(case: Case, function: FacadeFunction, target: int, returned: bytes, direct: ApplyResult) -> None:
     if direct.exit_code == ExitCode.SYS_INSUFFICIENT_FUNDS:
         assert returned == b""  # the machine refuses the call, and there is nobody to say why
         return

@@ -12,7 +12,7 @@ import pytest
 
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Node, NodeLimits
 from tests.localnet.conftest import Clock
 
 
@@ -68,7 +68,7 @@ def official_rpc(official: Network) -> Iterator[Client]:
 @pytest.fixture
 def narrow_rpc(network: Network) -> Iterator[Client]:
     """A client of a node with small limits."""
-    yield from _closed(Client(Node(network, Limits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
+    yield from _closed(Client(Node(network, NodeLimits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
 
 
 def _closed(client: Client) -> Iterator[Client]:

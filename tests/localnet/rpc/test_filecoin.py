@@ -19,7 +19,7 @@ from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.lotus_shapes import message_json
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Node, NodeLimits
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, INBOX, NO_HASH, calldata, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -299,7 +299,7 @@ class TestMessages:
         assert lotus(rpc, "StateSearchMsg", [], message["CID"], 2, True) is None
 
     def test_waiting_for_a_message_ends_with_its_block(self, network: Network) -> None:
-        node = Node(network, Limits(wait=5))
+        node = Node(network, NodeLimits(wait=5))
         rpc = Client(node)
         network.automine = False
         message = pushed(rpc)
@@ -318,7 +318,7 @@ class TestMessages:
         assert asyncio.run(wait())["result"]["Receipt"]["ExitCode"] == 0
 
     def test_waiting_has_an_end(self, network: Network) -> None:
-        rpc = Client(Node(network, Limits(wait=0)))
+        rpc = Client(Node(network, NodeLimits(wait=0)))
         network.automine = False
         message = pushed(rpc)
         with pytest.raises(Failed, match="has no block yet") as failed:

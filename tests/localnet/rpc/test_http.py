@@ -20,7 +20,7 @@ from localnet.chain.retention import Housekeeper
 from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
-from localnet.rpc.node import Limits, Node
+from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server import Server, ready_file, serving
 from tests.localnet.conftest import ARTIFACTS
 
@@ -30,7 +30,7 @@ LIMIT = 100_000
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with Network() as network, serving(network, limits=Limits(body=LIMIT)) as found:
+    with Network() as network, serving(network, limits=NodeLimits(body=LIMIT)) as found:
         yield found
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from localnet import Network
-from localnet.rpc.node import Limits
+from localnet.rpc.node import NodeLimits
 from localnet.rpc.server import serving
 
 AT_ONCE, BY_THE_NETWORK = "eth_chainId", "evm_snapshot"
@@ -26,7 +26,7 @@ CID_OF_NOTHING = "bafy2bzacebktuqy3bfw3hzspcr2v3nydqrrhp2wsscpyhoaxjr2zgrkeqmzpk
 def connection() -> Iterator[socket.socket]:
     with (
         Network() as network,
-        serving(network, limits=Limits(body=1000)) as url,
+        serving(network, limits=NodeLimits(body=1000)) as url,
         socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30) as connection,
     ):
         yield connection
@@ -155,7 +155,7 @@ def test_notifications_have_no_answer(connection: socket.socket) -> None:
     assert data.endswith(b"\r\n\r\n")
 
 
-FEW = Limits(silence=0.4, clients=12)
+FEW = NodeLimits(silence=0.4, clients=12)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ class TestSlowClients:
             assert FEW.silence <= time.monotonic() - begun < 10
 
     def test_the_deadline_is_that_of_the_next_bytes(self) -> None:
-        limits = Limits(silence=2.0)
+        limits = NodeLimits(silence=2.0)
         with Network() as network, serving(network, limits=limits) as url, connected(urlsplit(url).port or 0) as client:
             data, begun = self.REQUEST, time.monotonic()
             for start, end in pairwise((*range(0, len(data), 20), len(data))):

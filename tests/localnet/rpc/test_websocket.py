@@ -20,12 +20,12 @@ from websockets.typing import Origin
 
 from localnet import Network
 from localnet.rpc.access import Access
-from localnet.rpc.node import Limits
+from localnet.rpc.node import NodeLimits
 from localnet.rpc.server import serving
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, calldata
 
 BODY = 100_000
-LIMITS = Limits(
+LIMITS = NodeLimits(
     body=BODY, connections=12, subscriptions=2_500, subscriptions_of_one=1_000, unsent=4_000_000, requests_of_one=4
 )
 
@@ -431,11 +431,11 @@ class TestLimits:
         eventually(lambda: can_connect(url))
 
     def test_a_client_that_answers_no_ping_is_disconnected_with_1011(self) -> None:
-        with Network() as network, serving(network, limits=Limits(ping=0.2)) as url, raw_socket(url) as raw:
+        with Network() as network, serving(network, limits=NodeLimits(ping=0.2)) as url, raw_socket(url) as raw:
             assert close_code(raw) == 1011
 
     def test_a_half_open_connection_costs_its_place_no_longer_than_two_pings(self) -> None:
-        limits = Limits(ping=0.2, connections=1)
+        limits = NodeLimits(ping=0.2, connections=1)
         with Network() as network, serving(network, limits=limits) as url, raw_socket(url):
             assert not can_connect(url)
             eventually(lambda: can_connect(url))

@@ -15,7 +15,7 @@ from hypervisor.tracing import StepTracer
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, TreeMode, TxContext
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import Rules, filecoin_rules
+from runtimes.evm.rules import EvmRules, filecoin_rules
 
 RULES = filecoin_rules(LATEST)
 TABLE = PyEvmTable(RULES)
@@ -105,7 +105,9 @@ class FakeHost:
         return size
 
 
-def frame_of(code: bytes, calldata: bytes = b"", value: int = 0, static: bool = False, rules: Rules = RULES) -> Frame:
+def frame_of(
+    code: bytes, calldata: bytes = b"", value: int = 0, static: bool = False, rules: EvmRules = RULES
+) -> Frame:
     """A frame in the name of `MYSELF`, called by `CALLER`."""
     return Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, static)
 
@@ -115,6 +117,6 @@ def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value:
     return PyEvmEngine(TABLE).start(frame_of(code, calldata, value, static), host or FakeHost())
 
 
-def rules_of(number: int) -> Rules:
+def rules_of(number: int) -> EvmRules:
     """The rules of a network version."""
     return filecoin_rules(network_version(number))

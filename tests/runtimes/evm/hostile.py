@@ -26,7 +26,7 @@ from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from tests.runtimes.evm.assembler import assemble
@@ -136,7 +136,7 @@ class OnEthereum:
 
     def run(self, code: bytes, gas: int) -> Any:
         """A contract's end."""
-        result, _ = self._apply({CONTRACT: Account(balance=1, code=code)}, CONTRACT, b"", gas)
+        result, _ = self._apply({CONTRACT: AllocAccount(balance=1, code=code)}, CONTRACT, b"", gas)
         return [int(not result.success), result.gas_used == gas]
 
     def create(self, size: int) -> Any:
@@ -146,23 +146,23 @@ class OnEthereum:
 
     def recurse(self) -> Any:
         """How many frames a contract gets that calls itself with gas enough for all."""
-        code = {CONTRACT: Account(code=assemble(RECURSION))}
+        code = {CONTRACT: AllocAccount(code=assemble(RECURSION))}
         result, _ = self._apply(code, CONTRACT, b"", 10**12)
         return int.from_bytes(unwrap_return(result.output), "big")
 
     def destroy(self, calls: list[tuple[int, int]]) -> Any:
         """The contracts' balances after a transaction in which they go, and whether they have code."""
-        pre = {address: Account(10**place, code=assemble(TO_CALLDATA)) for place, address in enumerate(THREE, 1)}
-        pre[CONTRACT] = Account(code=director(THREE, calls))
+        pre = {address: AllocAccount(10**place, code=assemble(TO_CALLDATA)) for place, address in enumerate(THREE, 1)}
+        pre[CONTRACT] = AllocAccount(code=director(THREE, calls))
         result, after = self._apply(pre, CONTRACT, b"", 30_000_000)
-        left = [after.get(address, Account()) for address in THREE]
+        left = [after.get(address, AllocAccount()) for address in THREE]
         return [int(not result.success), [item.balance for item in left], [bool(item.code) for item in left]]
 
     def _apply(
-        self, pre: dict[EthAddress, Account], to: EthAddress | None, data: bytes, gas: int
-    ) -> tuple[TransactionResult, dict[EthAddress, Account]]:
+        self, pre: dict[EthAddress, AllocAccount], to: EthAddress | None, data: bytes, gas: int
+    ) -> tuple[TransactionResult, dict[EthAddress, AllocAccount]]:
         self._machine.restore(self._before)
-        install(self._machine, pre | {SENDER: Account(balance=10**24)})
+        install(self._machine, pre | {SENDER: AllocAccount(balance=10**24)})
         transaction = Transaction(LEGACY, None, 0, to, 0, data, gas, 0, 0)
         result = EthereumExecutor(self._machine).apply_transaction(transaction, SENDER)
         return result, dict(accounts(self._machine))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance, pool
 from tests.runtimes.evm.assembler import assemble
@@ -55,7 +55,7 @@ def both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2)
     results: list[Any] = []
     for evm in ("py-evm", "fast"):
         with machine(contract, callee, evm) as made:
-            install(made, {OTHER: Account(3, 1, assemble("0 SLOAD 1 ADD 0 SSTORE"), {0: 7, 1: 1})})
+            install(made, {OTHER: AllocAccount(3, 1, assemble("0 SLOAD 1 ADD 0 SSTORE"), {0: 7, 1: 1})})
             applied = [run(made, gas=gas, nonce=nonce) for nonce in range(times)]
             results.append(([(each.receipt, each.events) for each in applied], dict(accounts(made)), made.flush()))
     assert results[0] == results[1]

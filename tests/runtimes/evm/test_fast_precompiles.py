@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.machine import Hypervisor
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.fast.instance import FastInstance
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_bn254 import ORDER, PAIRING, P, g1, g2, outside_the_group, stock, words
@@ -111,7 +111,7 @@ def test_gas_is_the_plain_engines(fork: str, number: int, data: bytes, gas: int)
     for evm in ("py-evm", "fast"):
         with Hypervisor.open(rules="ethereum", evm=evm) as made:
             made.advance(block=EthereumBlock(fork, gas_limit=1 << 40))
-            install(made, {SENDER: Account(10**20), CONTRACT: Account(0, 1, assemble(CALL.format(number)))})
+            install(made, {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(CALL.format(number)))})
             results.append((run(made, data, gas).receipt, dict(accounts(made))))
     assert results[0] == results[1]
 

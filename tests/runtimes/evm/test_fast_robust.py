@@ -20,7 +20,7 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast import loader
 from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance, Pool, pool
 from runtimes.wasmtime.cache import ModuleCache
-from runtimes.wasmtime.engine import CompiledModule, Engine, own_engine
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -32,13 +32,13 @@ TINY = bytes.fromhex("0061736d01000000")
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What is compiled."""
     compiled: list[bytes] = []
-    compile_ = Engine.compile
+    compile_ = WasmtimeEngine.compile
 
-    def watched(engine: Engine, wasm: bytes) -> CompiledModule:
+    def watched(engine: WasmtimeEngine, wasm: bytes) -> CompiledModule:
         compiled.append(wasm)
         return compile_(engine, wasm)
 
-    monkeypatch.setattr(Engine, "compile", watched)
+    monkeypatch.setattr(WasmtimeEngine, "compile", watched)
     return compiled
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.instance import FastInstance, pool
 from tests.differential.generator import SENDER
 from tests.engines.scenes import Batch, Call
@@ -40,9 +40,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def worlds(code: bytes, other: dict[int, int]) -> list[EthereumWorld]:
     """The plain engine and the fast one, with a contract of slots 1 and 2 beside another of the same code."""
     made = [EthereumWorld(engine, "Osaka") for engine in ("py-evm", "fast")]
-    contracts = {ONE: Account(0, 1, code, {1: 5, 2: 6}), OTHER: Account(0, 1, code, other)}
+    contracts = {ONE: AllocAccount(0, 1, code, {1: 5, 2: 6}), OTHER: AllocAccount(0, 1, code, other)}
     for world in made:
-        world.begin(Batch("words", "Osaka", False, {SENDER: Account(10**20), **contracts}, ()))
+        world.begin(Batch("words", "Osaka", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
     return made
 
 
@@ -89,7 +89,7 @@ def test_a_storage_that_changed_has_its_new_words(told: list[int]) -> None:
     alike(made, Call(ONE, b"", 0, _GAS))
     for world in made:
         changed = world.after(Call(ONE, b"", 0, _GAS), _GAS)
-        world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: Account(10**20)}, ()))
+        world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: AllocAccount(10**20)}, ()))
     known = len(told)
     alike(made, Call(ONE, b"", 0, _GAS))
     assert len(told) > known
@@ -102,10 +102,10 @@ def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> No
     caller = assemble(f"0 loop: {calls} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
     answers = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
     callees = {
-        EthAddress((first + number).to_bytes(20, "big")): Account(0, 1, answers, {1: number + 1})
+        EthAddress((first + number).to_bytes(20, "big")): AllocAccount(0, 1, answers, {1: number + 1})
         for number in range(count)
     }
-    assert sums({ONE: Account(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
+    assert sums({ONE: AllocAccount(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
 
 
 def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int]) -> None:
@@ -113,12 +113,12 @@ def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int])
     reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
     code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
     words = {number: number + 1 for number in range(count)}
-    assert sums({ONE: Account(0, 1, code, words)}) == [count * (count + 1) // 2] * 2
+    assert sums({ONE: AllocAccount(0, 1, code, words)}) == [count * (count + 1) // 2] * 2
 
 
-def sums(contracts: dict[EthAddress, Account]) -> list[int]:
+def sums(contracts: dict[EthAddress, AllocAccount]) -> list[int]:
     """What one of the contracts returns, twice, on the fast engine."""
     world = EthereumWorld("fast", "Cancun")
-    world.begin(Batch("many", "Cancun", False, {SENDER: Account(10**20), **contracts}, ()))
+    world.begin(Batch("many", "Cancun", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
     call = Call(ONE, b"", 0, 100_000_000)
     return [int.from_bytes(output_of(world.attempt(call, call.gas_limit)), "big") for _ in range(2)]

@@ -12,7 +12,7 @@ from bridge.addresses import EthAddress, masked_id
 from hypervisor.memory import MemoryBudget
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.tree_twins import (
     CALLEE,
@@ -50,7 +50,9 @@ def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, begins: str, 
         0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(OTHER)} 3 SSTORE STOP
         call: 1 SWAP1 SUB 0 MSTORE 0 0 32 0 0 ADDRESS GAS CALL"""
     contract = f"{begins} {below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
-    account = twins.on("fast", contract, callee, {CALLEE: Account(0, 1, assemble(callee))}, gas=DEEP, fork="Prague")
+    account = twins.on(
+        "fast", contract, callee, {CALLEE: AllocAccount(0, 1, assemble(callee))}, gas=DEEP, fork="Prague"
+    )
     storage = account.accounts[CALLEE].storage
     assert [bool(storage.get(slot)) for slot in (0, 1, 3)] == [allowed] * 3
     assert account.accounts[CALLEE].nonce == 1 + allowed
@@ -108,7 +110,7 @@ def test_nothing_is_written_below_a_static_call(twins: Twins, begins: str) -> No
 
 
 def test_code_of_another_runs_in_its_callers_name(twins: Twins, begins: str) -> None:
-    shown = {TAKEN: Account(0, 1, assemble("CALLER 10 SSTORE CALLVALUE 11 SSTORE ADDRESS 12 SSTORE"))}
+    shown = {TAKEN: AllocAccount(0, 1, assemble("CALLER 10 SSTORE CALLVALUE 11 SSTORE ADDRESS 12 SSTORE"))}
     for kind, caller in (("DELEGATECALL", CONTRACT), ("CALLCODE", CALLEE)):
         callee = call(TAKEN, 2, kind=kind)
         after = twins.run(f"{begins} {call(CALLEE, 3)} POP", callee, shown)
@@ -161,7 +163,7 @@ WHO = "ADDRESS 30 SSTORE CALLER 31 SSTORE CALLVALUE 32 SSTORE"
 @pytest.mark.parametrize("fork", ["Prague", "Osaka"])
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
 def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, begins: str, fork: str, kind: str) -> None:
-    lender = {LENDER: Account(7, 1, DELEGATION_PREFIX + TAKEN, {}), TAKEN: Account(0, 1, assemble(WHO))}
+    lender = {LENDER: AllocAccount(7, 1, DELEGATION_PREFIX + TAKEN, {}), TAKEN: AllocAccount(0, 1, assemble(WHO))}
     after = twins.run(f"{begins} {call(CALLEE)} POP", f"{call(LENDER, 1, kind=kind)} 2 SSTORE", lender, fork=fork)
     assert after.accounts[CALLEE].storage.get(2, 0) == (kind != "STATICCALL")
     assert not after.accounts[TAKEN].storage
@@ -185,7 +187,10 @@ def test_whose_code_is_lent_is_looked_at_and_paid_for(
     twins: Twins, begins: str, to: EthAddress, price: int, succeeds: bool
 ) -> None:
     again = EthAddress(b"\xee" * 20)
-    lenders = {LENDER: Account(0, 1, DELEGATION_PREFIX + to), again: Account(0, 1, DELEGATION_PREFIX + KILLER)}
+    lenders = {
+        LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + to),
+        again: AllocAccount(0, 1, DELEGATION_PREFIX + KILLER),
+    }
     callee = f"GAS {call(LENDER, gas='0')} POP GAS SWAP1 SUB 2 SSTORE {call(LENDER, gas='0')} 3 SSTORE"
     storage = twins.run(f"{begins} {call(CALLEE)} POP", callee, lenders).accounts[CALLEE].storage
     assert storage[2] == price + 5 * 2 + 3 + 2 + 2 + 2  # zeros, address, zero gas; POP, GAS
@@ -193,7 +198,7 @@ def test_whose_code_is_lent_is_looked_at_and_paid_for(
 
 
 def test_a_delegation_is_23_bytes_of_code_to_who_looks(twins: Twins, begins: str) -> None:
-    lender = {LENDER: Account(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: Account(0, 1, assemble(WHO))}
+    lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble(WHO))}
     callee = f"{word(LENDER)} EXTCODESIZE 2 SSTORE 32 0 0 {word(LENDER)} EXTCODECOPY 0 MLOAD 3 SSTORE"
     after = twins.run(f"{begins} {call(CALLEE)} POP", callee, lender)
     storage = after.accounts[CALLEE].storage
@@ -202,7 +207,7 @@ def test_a_delegation_is_23_bytes_of_code_to_who_looks(twins: Twins, begins: str
 
 
 def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins, begins: str) -> None:
-    lender = {LENDER: Account(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: Account(0, 1, assemble("1 2 SSTORE"))}
+    lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble("1 2 SSTORE"))}
     after = twins.run(f"{begins} {call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
     assert after.slots.get(2, 0) == 0
     assert not after.accounts[LENDER].storage

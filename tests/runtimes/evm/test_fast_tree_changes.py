@@ -11,7 +11,7 @@ from eth_hash.auto import keccak
 
 from bridge.addresses import create2_address, create_address
 from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
-from runtimes.evm.ethereum.alloc import Account
+from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.tree_twins import (
     BLAKE,
@@ -103,7 +103,7 @@ def test_what_was_taken_back_is_not_there(twins: Twins, begins: str, does: str, 
     assert after.result.success
     no_code = int.from_bytes(keccak(b""), "big")
     assert dict(after.slots) == {1: 5, 30: no_code, 31: no_code, 32: no_code}
-    assert after.accounts[CALLEE] == Account(50, 1, after.accounts[CALLEE].code, {1: 5})
+    assert after.accounts[CALLEE] == AllocAccount(50, 1, after.accounts[CALLEE].code, {1: 5})
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
@@ -126,7 +126,7 @@ def test_what_the_first_frame_does_itself_is_the_same(twins: Twins, begins: str,
 def test_what_others_code_does_in_the_first_frames_name_is_the_same(
     twins: Twins, begins: str, does: str, kind: str
 ) -> None:
-    lent = {TAKEN: Account(0, 1, assemble(does))}
+    lent = {TAKEN: AllocAccount(0, 1, assemble(does))}
     after = twins.run(f"{begins} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
     assert after.result.success
     assert after.slots.get(3) == 1
@@ -151,11 +151,11 @@ def test_what_others_code_does_in_the_first_frames_name_is_the_same(
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
 def test_an_empty_account_that_is_touched_goes(twins: Twins, begins: str, does: str, stays: bool, ends: str) -> None:
     """By a call with any value or none, or as the heir of a contract that goes; not if that is taken back."""
-    heir = {CALLEE: Account(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
-    outer = {OTHER: Account(3, 1, assemble(f"{does} {ends}"))}
+    heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
+    outer = {OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
     after = twins.run(f"{begins} {call(OTHER)} 2 SSTORE", "", heir | outer)
     assert (EMPTY in after.accounts) == (stays or ends != "STOP")
-    assert after.accounts.get(EMPTY, Account()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
+    assert after.accounts.get(EMPTY, AllocAccount()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
 
 
 # --- creation ---------------------------------------------------------------------------------------------------------
@@ -167,26 +167,26 @@ AT = create2_address(CONTRACT, (3).to_bytes(32, "big"), FIVE)
 @pytest.mark.parametrize(
     ("there", "made"),
     [
-        (Account(), True),
-        (Account(3), True),
-        (Account(0, 1), False),
-        (Account(0, 0, b"\0"), False),
-        (Account(0, 0, b"", {7: 1}), False),
-        (Account(3, 0, b"", {7: 1}), False),
+        (AllocAccount(), True),
+        (AllocAccount(3), True),
+        (AllocAccount(0, 1), False),
+        (AllocAccount(0, 0, b"\0"), False),
+        (AllocAccount(0, 0, b"", {7: 1}), False),
+        (AllocAccount(3, 0, b"", {7: 1}), False),
     ],
     ids=["empty", "money", "a nonce", "code", "slots", "slots and money"],
 )
 @pytest.mark.parametrize("listed", [(), ((AT, (7,)),)], ids=["", "listed"])
 def test_nothing_is_created_where_nonce_code_or_slots_are(
-    twins: Twins, begins: str, there: Account, made: bool, listed: Slots
+    twins: Twins, begins: str, there: AllocAccount, made: bool, listed: Slots
 ) -> None:
     """EIP-684, EIP-7610. That a slot was touched is no slot; a creation that may not be takes its gas."""
     maker = f"{create(FIVE, salt=3)} 2 SSTORE {word(AT)} BALANCE POP"
     after = twins.run(f"{begins} {maker}", "", {AT: there}, listed=listed)
     assert after.slots.get(2, 0) == (int.from_bytes(AT, "big") if made else 0)
-    inner = {CONTRACT: Account(100, 1, assemble(f"{begins} {call(TAKEN)} POP 1 2 SSTORE"))}
+    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{begins} {call(TAKEN)} POP 1 2 SSTORE"))}
     elsewhere = create2_address(TAKEN, (3).to_bytes(32, "big"), FIVE)
-    inner[TAKEN] = Account(0, 1, assemble(maker))
+    inner[TAKEN] = AllocAccount(0, 1, assemble(maker))
     after = twins.run("", "", inner | {elsewhere: there}, listed=((elsewhere, (7,)),) if listed else ())
     assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
 
@@ -194,7 +194,7 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
 def test_an_account_at_the_last_nonce_creates_nothing_more(twins: Twins, begins: str, nonce: int, made: bool) -> None:
     """EIP-2681; gas is left to it."""
-    creator = {TAKEN: Account(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
+    creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
     after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", creator)
     assert after.slots[2] == 1
     assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
@@ -211,7 +211,7 @@ def test_code_and_init_code_have_limits(twins: Twins, begins: str, limit: int | 
         maker = f"{begins} {create(init)} EXTCODESIZE 2 SSTORE"
         assert (twins.run(maker, block=block, gas=20_000_000).slots.get(2, 0) != 0) == made
         # zeros as init code: they stop
-        long = {TAKEN: Account(0, 1, assemble(f"{2 * size + more} 0 0 CREATE 2 SSTORE"))}
+        long = {TAKEN: AllocAccount(0, 1, assemble(f"{2 * size + more} 0 0 CREATE 2 SSTORE"))}
         after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", long, block=block)
         assert after.slots.get(2, 0) == made
 

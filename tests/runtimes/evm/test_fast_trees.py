@@ -26,7 +26,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.precompiles.ethereum import blake2f, ripemd160
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -38,9 +38,9 @@ def machine(contract: str, callee: str = "", evm: str = "fast") -> Hypervisor:
     made = Hypervisor.open(rules="ethereum", evm=evm)
     made.advance(block=EthereumBlock(gas_limit=1 << 40))
     install(made, {
-        SENDER: Account(10**20),
-        CONTRACT: Account(5, 1, assemble(contract)),
-        CALLEE: Account(0, 1, assemble(callee)),
+        SENDER: AllocAccount(10**20),
+        CONTRACT: AllocAccount(5, 1, assemble(contract)),
+        CALLEE: AllocAccount(0, 1, assemble(callee)),
     })  # fmt: skip
     return made
 

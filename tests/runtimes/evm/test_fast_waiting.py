@@ -24,7 +24,7 @@ from hypervisor.message import Message
 from hypervisor.types import INIT_ACTOR, ActorID, Gas
 from runtimes.evm.engine import Answer, Ask, CallAsk
 from runtimes.evm.ethereum import answers
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -83,11 +83,11 @@ def outcome(evm: str, contract: str, callee: str, between: Between) -> tuple[obj
     with made:
         made.advance(block=EthereumBlock(gas_limit=1 << 40))
         install(made, {
-            SENDER: Account(10**20),
-            CONTRACT: Account(5, 1, assemble(contract), {3: 4}),
-            CALLEE: Account(0, 1, assemble(callee)),
-            CHEAT: Account(0, 0, b"\0"),
-            ETCHED: Account(0, 1, assemble(f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 SSTORE 6 0 0 LOG1")),
+            SENDER: AllocAccount(10**20),
+            CONTRACT: AllocAccount(5, 1, assemble(contract), {3: 4}),
+            CALLEE: AllocAccount(0, 1, assemble(callee)),
+            CHEAT: AllocAccount(0, 0, b"\0"),
+            ETCHED: AllocAccount(0, 1, assemble(f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 SSTORE 6 0 0 LOG1")),
         })  # fmt: skip
         made.interceptor = between
         result = made.apply(Message(

@@ -20,8 +20,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import Account, install
-from runtimes.evm.ethereum.validation import InvalidTransaction, Refusal
+from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
@@ -38,7 +38,7 @@ def machine(rules: str, engine: str) -> Hypervisor:
     made = Hypervisor.open(rules=rules, evm=engine)
     if rules == "ethereum":
         made.advance(block=EthereumBlock("Prague", gas_limit=1 << 200))
-    install(made, {SENDER: Account(1 << 90), CONTRACT: Account(0, 1, assemble("GAS 0 SSTORE"))})
+    install(made, {SENDER: AllocAccount(1 << 90), CONTRACT: AllocAccount(0, 1, assemble("GAS 0 SSTORE"))})
     made.flush()
     return made
 
@@ -50,7 +50,7 @@ def test_a_transaction_with_gas_of_more_than_64_bits_is_none(engine: str, limit:
         before, transaction = made.flush(), Transaction(LEGACY, None, 0, CONTRACT, 0, b"", limit, 0, 0)
         with pytest.raises(InvalidTransaction) as refused:
             EthereumExecutor(made).apply_transaction(transaction, SENDER)
-        assert refused.value.refusal is Refusal.GASLIMIT_OVERFLOW
+        assert refused.value.refusal is RejectionReason.GASLIMIT_OVERFLOW
         assert made.flush() == before
         most = replace(transaction, gas_limit=(1 << 64) - 1)
         result = EthereumExecutor(made).apply_transaction(most, SENDER)

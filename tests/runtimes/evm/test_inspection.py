@@ -10,7 +10,7 @@ from hypervisor.address import Address
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import SendResult
-from runtimes.evm.inspection import Inspector
+from runtimes.evm.inspection import AccountInspector
 from tests.runtimes.evm.fake_host import RULES
 
 OTHER = Address.id(100)
@@ -33,7 +33,7 @@ def exit_of(end: int | SyscallError) -> int:
     sending: Any = Refusing(end)
     syscalls: Any = None
     with pytest.raises(ActorExit) as ended:
-        Inspector(syscalls, sending, RULES).bytecode_cid(OTHER)
+        AccountInspector(syscalls, sending, RULES).bytecode_cid(OTHER)
     return ended.value.code
 
 

@@ -23,7 +23,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import ActorID, Gas
 from runtimes.evm.engine import Answer, Ask, CallAsk
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.answers import Asker, answer
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
@@ -77,10 +77,10 @@ def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: i
     made = Hypervisor.open(rules="ethereum")
     made.advance(block=EthereumBlock(gas_limit=1 << 40))
     install(made, {
-        SENDER: Account(10**20),
-        CONTRACT: Account(0, 1, assemble(contract)),
-        CALLEE: Account(0, 1, assemble(callee)),
-        OTHER: Account(other, 7),
+        SENDER: AllocAccount(10**20),
+        CONTRACT: AllocAccount(0, 1, assemble(contract)),
+        CALLEE: AllocAccount(0, 1, assemble(callee)),
+        OTHER: AllocAccount(other, 7),
     })  # fmt: skip
     return made
 
@@ -138,7 +138,8 @@ def test_code_that_a_test_puts_at_a_filecoin_precompile_runs_in_its_place() -> N
     call = f"32 0 0 0 0 {(0xFE << 152) + 5:#x} 100000 CALL POP 32 0 RETURN"
     made = machine(call)
     install(
-        made, {EthAddress(((0xFE << 152) + 5).to_bytes(20, "big")): Account(0, 1, assemble("3 0 MSTORE 32 0 RETURN"))}
+        made,
+        {EthAddress(((0xFE << 152) + 5).to_bytes(20, "big")): AllocAccount(0, 1, assemble("3 0 MSTORE 32 0 RETURN"))},
     )
     assert int.from_bytes(run(made), "big") == 3
 

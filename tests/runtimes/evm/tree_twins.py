@@ -13,7 +13,7 @@ from bridge.transactions import ACCESS_LIST, Transaction
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.application import TransactionResult
 from tests.runtimes.evm.assembler import assemble
 
@@ -27,7 +27,7 @@ ENGINES = ("py-evm", "fast")
 LAST_NONCE = (1 << 64) - 1
 GAS_LIMIT = 12_000_000
 
-Pre = Mapping[EthAddress, Account]
+Pre = Mapping[EthAddress, AllocAccount]
 Slots = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 
 
@@ -52,7 +52,7 @@ class After:
     """What a transaction came to."""
 
     result: TransactionResult
-    accounts: dict[EthAddress, Account]
+    accounts: dict[EthAddress, AllocAccount]
     slots: Mapping[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,13 +90,13 @@ class Twins:
         try:
             machine.advance(block=block or EthereumBlock(fork, gas_limit=1 << 60))
             install(machine, {
-                SENDER: Account(10**24),
-                CONTRACT: Account(100, 1, assemble(contract), {1: 5}),
-                CALLEE: Account(50, 1, assemble(callee), {1: 5}),
-                OTHER: Account(7),
-                EMPTY: Account(),
-                KILLER: Account(9, 1, assemble(f"{word(OTHER)} SELFDESTRUCT")),
-                WRITER: Account(9, 1, assemble("1 6 SSTORE")),
+                SENDER: AllocAccount(10**24),
+                CONTRACT: AllocAccount(100, 1, assemble(contract), {1: 5}),
+                CALLEE: AllocAccount(50, 1, assemble(callee), {1: 5}),
+                OTHER: AllocAccount(7),
+                EMPTY: AllocAccount(),
+                KILLER: AllocAccount(9, 1, assemble(f"{word(OTHER)} SELFDESTRUCT")),
+                WRITER: AllocAccount(9, 1, assemble("1 6 SSTORE")),
                 **(pre or {}),
             })  # fmt: skip
             transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, 0, b"", gas, 1, 1, access_list=listed)

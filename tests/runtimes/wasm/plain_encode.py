@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runtimes.wasm.binary import name, section, signed, u32, vector
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import Kind, Module, Section
+from runtimes.wasm.module import ExternKind, Section, WasmModule
 from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
 
 CHARGE_TYPE = b"\x60\x01\x7e\x00"
@@ -33,7 +33,7 @@ def assemble(code: list[Instruction]) -> bytes:
     return bytes(out)
 
 
-def network_form(module: Module) -> bytes:
+def network_form(module: WasmModule) -> bytes:
     """The module as the network's passes write it, but for the gas counter, which it exports like ours."""
     codes, callees = metered(module)
     defined = len(module.imported_functions) + len(module.bodies)
@@ -51,9 +51,9 @@ def network_form(module: Module) -> bytes:
     exports = [
         name(export.name)
         + bytes((export.kind,))
-        + u32(thunks.get(export.index, export.index) if export.kind == Kind.FUNCTION else export.index)
+        + u32(thunks.get(export.index, export.index) if export.kind == ExternKind.FUNCTION else export.index)
         for export in module.exports
-        if export.kind != Kind.GLOBAL
+        if export.kind != ExternKind.GLOBAL
     ]
     exports.append(name(GAS_EXPORT) + b"\x03\x00")
     if module.start is not None:
@@ -79,7 +79,7 @@ def network_form(module: Module) -> bytes:
     return module.data[:8] + b"".join(parts)
 
 
-def _types(module: Module) -> list[bytes]:
+def _types(module: WasmModule) -> list[bytes]:
     return [
         b"\x60" + u32(len(item.params)) + item.params + u32(len(item.results)) + item.results for item in module.types
     ]
@@ -88,7 +88,7 @@ def _types(module: Module) -> list[bytes]:
 # --- our form read back --------------------------------------------------------------------------------------------
 
 
-def read_back(module: Module, result: Module) -> list[list[Instruction]]:
+def read_back(module: WasmModule, result: WasmModule) -> list[list[Instruction]]:
     """The code of every function of our instrumented module in the network's form.
 
     Asserts on the way that every piece of ours is the one that belongs there. `return` comes back as a branch to the

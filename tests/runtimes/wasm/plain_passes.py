@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runtimes.wasm.module import FunctionType, Kind, Module
+from runtimes.wasm.module import ExternKind, FunctionType, WasmModule
 
 Instruction = tuple[int, tuple[int, ...]]
 FREE = {0x00, 0x01, 0x02, 0x03, 0x05, 0x0B, 0x0F, 0x1A}
@@ -111,7 +111,7 @@ def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
 class Heights:
     """The greatest height of a function's stack."""
 
-    def __init__(self, module: Module, results: int) -> None:
+    def __init__(self, module: WasmModule, results: int) -> None:
         self.module = module
         self.results = results
         self.height = 2
@@ -268,7 +268,7 @@ class Meter:
 # --- both, over a module ----------------------------------------------------------------------------------------
 
 
-def stack_costs(module: Module) -> list[int]:
+def stack_costs(module: WasmModule) -> list[int]:
     """The stack cost of every function, 0 for imported ones."""
     costs = [0] * len(module.imported_functions)
     for type_index, body in zip(module.functions, module.bodies, strict=True):
@@ -279,7 +279,7 @@ def stack_costs(module: Module) -> list[int]:
     return costs
 
 
-def limited(module: Module) -> tuple[list[list[Instruction]], list[int]]:
+def limited(module: WasmModule) -> tuple[list[list[Instruction]], list[int]]:
     """The code of every function, thunks last, after the first pass; and which functions the thunks are for."""
     costs = stack_costs(module)
     counter = len(module.globals)
@@ -292,7 +292,7 @@ def limited(module: Module) -> tuple[list[list[Instruction]], list[int]]:
             else:
                 code.append((op, operands))
         bodies.append(code)
-    entered = {export.index for export in module.exports if export.kind == Kind.FUNCTION}
+    entered = {export.index for export in module.exports if export.kind == ExternKind.FUNCTION}
     entered |= {index for segment in module.elements for index in segment.functions}
     entered |= {module.start} if module.start is not None else set()
     callees = sorted(index for index in entered if costs[index] > 0)
@@ -303,7 +303,7 @@ def limited(module: Module) -> tuple[list[list[Instruction]], list[int]]:
     return bodies, callees
 
 
-def metered(module: Module) -> tuple[list[list[Instruction]], list[int]]:
+def metered(module: WasmModule) -> tuple[list[list[Instruction]], list[int]]:
     """The code of every function after both passes; and which functions the thunks are for."""
     bodies, callees = limited(module)
     charge = len(module.imported_functions) + len(bodies)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.binary import Reader, section, signed, u32
+from runtimes.wasm.binary import BinaryReader, section, signed, u32
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse
 from runtimes.wasm.validate import check
@@ -85,7 +85,7 @@ def test_a_broken_module_is_refused_with_a_sentence(data: bytes, words: str) -> 
 
 def ends_behind_the_code() -> set[int]:
     """Where the small module may end: behind its code section, and behind every later one."""
-    reader, ends, code_seen = Reader(SMALL, len(MAGIC)), set(), False
+    reader, ends, code_seen = BinaryReader(SMALL, len(MAGIC)), set(), False
     while not reader.done:
         code_seen |= reader.byte() == Section.CODE
         reader.take(reader.u32())
@@ -211,7 +211,7 @@ def test_a_changed_official_actor_is_refused_or_sound(data: st.DataObject) -> No
 
 @given(st.integers(0, (1 << 32) - 1))
 def test_unsigned_numbers_come_back(number: int) -> None:
-    assert Reader(u32(number)).u32() == number
+    assert BinaryReader(u32(number)).u32() == number
 
 
 @pytest.mark.parametrize(

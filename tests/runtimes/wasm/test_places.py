@@ -20,7 +20,7 @@ from runtimes.wasm.boundary import Linked, RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
-from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, Engine
+from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.places import PLACES, can_reserve
 from runtimes.wasmtime.raw import Instance, library
 from tests.runtimes.wasm.guests import guest, run, wasm
@@ -66,7 +66,7 @@ CALLS_ITSELF = guest(
 )
 
 
-def compiled(engine: Engine, module: bytes) -> CompiledModule:
+def compiled(engine: WasmtimeEngine, module: bytes) -> CompiledModule:
     return engine.compile(instrument(parse(module)))
 
 
@@ -86,7 +86,7 @@ def used(linked: Linked, argument: int) -> int:
 
 
 def test_what_a_guest_leaves_in_a_place_the_next_one_does_not_find() -> None:
-    engine = Engine(library(), GUEST_SETTINGS, places=1)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
     boundary = RawBoundary(engine, REVISIONS["v4"])
     spoiler = boundary.link(compiled(engine, SPOILER))
     reader = boundary.link(compiled(engine, guest("(i32.or (i32.load (i32.const 0)) (i32.load (i32.const 65532)))")))
@@ -100,7 +100,7 @@ def test_what_a_guest_leaves_in_a_place_the_next_one_does_not_find() -> None:
 
 
 def test_who_comes_when_all_places_are_taken_goes_without_one() -> None:
-    engine = Engine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
     linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
     for _ in range(3):  # places that are given back are there again
         invocations = [linked.begin(NO_KERNEL, 1 << 29, 20_000) for _ in range(5)]
@@ -115,7 +115,7 @@ def test_who_comes_when_all_places_are_taken_goes_without_one() -> None:
 
 
 def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
-    engine = Engine(library(), GUEST_SETTINGS, places=1)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
     bad = wasm('(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func))')
     linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, bad))
     for _ in range(3):
@@ -133,7 +133,7 @@ def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
 
 
 def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "guest_engine", lambda: Engine(library(), GUEST_SETTINGS, places=3))
+    monkeypatch.setattr(runtime, "guest_engine", lambda: WasmtimeEngine(library(), GUEST_SETTINGS, places=3))
     few = receipt("raw", CALLS_ITSELF)
     assert few == receipt("plain", CALLS_ITSELF)
     assert few[0].gas_used > 200 * 100_000, "the calls nest to some hundreds"
@@ -142,7 +142,7 @@ def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: 
 def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
     globals_ = "(global (mut i64) (i64.const 3))" * 70_000  # 16 bytes each of an instance, a place has a MiB
     module = guest("(drop (global.get 69999)) (i32.const 0)", fields=globals_)
-    engine = Engine(library(), GUEST_SETTINGS, places=2)
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
     large = compiled(engine, module)
     assert large.engine is engine.spare
     assert compiled(engine, SPOILER).engine is engine

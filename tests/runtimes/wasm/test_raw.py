@@ -25,7 +25,7 @@ from runtimes.wasm.instrument import instrument
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import parse
 from runtimes.wasmtime import raw
-from runtimes.wasmtime.engine import Engine, LinkedModule, Linker, guest_engine, own_engine
+from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
 from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import call as call_actor
@@ -453,7 +453,7 @@ def test_compiled_code_of_one_engine_is_refused_by_the_other() -> None:
 def test_the_fingerprint_follows_every_setting() -> None:
     settings = dict(guest_engine().settings)
     changed = type(guest_engine().settings)(settings | {"cranelift_nan_canonicalization": False})
-    other = Engine(library(), changed)
+    other = WasmtimeEngine(library(), changed)
     assert len({guest_engine().fingerprint, own_engine().fingerprint, other.fingerprint}) == 3
 
 

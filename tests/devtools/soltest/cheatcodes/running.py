@@ -6,10 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
-from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes import Cheatcodes
-from devtools.soltest.collecting import Collected
-from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.project import Project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
@@ -25,7 +25,7 @@ def run(
     folder: Path,
     rules: str = "ethereum",
     evm: str = "py-evm",
-    report: list[Collected] | None = None,
+    report: list[SuiteCoverage] | None = None,
     network: int | None = None,
 ) -> dict[str, TestResult]:
     """Results by signature; what tests did for a report of gas is put into `report`."""
@@ -35,14 +35,14 @@ def run(
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(artifact), encoding="utf-8")
         source, name = place.split(":")
-        places.append(Place(source, name, file))
+        places.append(ArtifactPlace(source, name, file))
     (folder / "files").mkdir()
     shutil.copytree(HERE / "broadcast", folder / "broadcast")
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     project = Project(folder, fs_permissions=(("read-write", "files"),))
     artifacts = Artifacts(folder, places, {})
     files = sorted({place.file for place in places})
-    suites, corrupt = find_suites(artifacts, files, Filter(contract=f"^{contract}$"))
+    suites, corrupt = find_suites(artifacts, files, SuiteFilter(contract=f"^{contract}$"))
     assert (len(suites), corrupt) == (1, [])
     job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))

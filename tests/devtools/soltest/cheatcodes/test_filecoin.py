@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devtools.soltest.collecting import Collected
+from devtools.soltest.collecting import SuiteCoverage
 from tests.devtools.soltest.cheatcodes.running import run
 
 REFUSED = {
@@ -26,7 +26,7 @@ def test_filecoins_cheatcodes_do_what_they_say(tmp_path: Path) -> None:
 
 
 def test_gas_that_was_asked_for_is_in_no_report(tmp_path: Path) -> None:
-    report: list[Collected] = []
+    report: list[SuiteCoverage] = []
     run("FilecoinTest", tmp_path, report=report)
     counter = report[0].gas["test/Filecoin.t.sol", "Counter"].functions
     assert max(gas for calls in counter.values() for gas in calls) < 100_000  # Ethereum's, of one slot

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.compiler import choose_solc
 from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.project import load_project
@@ -30,7 +30,7 @@ def compiled(folder: Path) -> Artifacts:
     for number, (file, name, artifact) in enumerate(content["contracts"]):
         path = folder / f"{number}.json"
         path.write_text(json.dumps(artifact), encoding="utf-8")
-        places.append(Place(file, name, path))
+        places.append(ArtifactPlace(file, name, path))
     return Artifacts(HERE, places, {"": {int(number): path for number, path in content["sources"].items()}})
 
 

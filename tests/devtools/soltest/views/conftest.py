@@ -9,8 +9,8 @@ import pytest
 
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.collecting import Collected
-from devtools.soltest.discovery import Filter, find_suites
+from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.project import load_project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
@@ -35,17 +35,17 @@ def forge() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def watched() -> list[Collected]:
+def watched() -> list[SuiteCoverage]:
     """What runs with a report have collected."""
     return []
 
 
 @pytest.fixture
-def watch(artifacts: Artifacts, watched: list[Collected]) -> Iterator[Watch]:
+def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]:
     """Runs the suite with a viewer, and for a report: results by signature."""
     project = load_project(HERE)
     worlds: list[World] = []
-    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], Filter())
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())
 
     def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
         job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)

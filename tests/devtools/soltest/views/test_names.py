@@ -18,7 +18,7 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
-from devtools.soltest.artifact import Artifacts, Place
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes.attempts import Around, Attempt, _mock, _mocked
 from devtools.soltest.cheatcodes.state import Mock, State
 from devtools.soltest.frames import FrameTracer
@@ -55,7 +55,7 @@ def names(tmp_path: Path) -> Names:
     """Those of a project that has nothing but an interface."""
     empty = {"object": ""}
     (tmp_path / "I.json").write_text(json.dumps({"abi": ABI, "bytecode": empty, "deployedBytecode": empty}))
-    artifacts = Artifacts(tmp_path, [Place("src/I.sol", "IOnly", tmp_path / "I.json")], {})
+    artifacts = Artifacts(tmp_path, [ArtifactPlace("src/I.sol", "IOnly", tmp_path / "I.json")], {})
     with Hypervisor.open() as machine:
         return Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import Collected, together
+from devtools.soltest.collecting import SuiteCoverage, together
 from devtools.soltest.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
 from devtools.soltest.gas_report import figures, gas_json, gas_lines
 from devtools.soltest.known_code import KnownCode
@@ -22,13 +22,13 @@ Forge = Callable[[str], str]
 
 
 @pytest.fixture
-def gas(artifacts: Artifacts, watch: Watch, watched: list[Collected]) -> Collected:
+def gas(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> SuiteCoverage:
     watch(TestViewer(artifacts, "ethereum", 0), "gas")
     return together(watched)
 
 
 @pytest.fixture
-def covered(artifacts: Artifacts, watch: Watch, watched: list[Collected]) -> list[FileCoverage]:
+def covered(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> list[FileCoverage]:
     watch(TestViewer(artifacts, "ethereum", 0), "coverage")
     return coverage(together(watched), KnownCode(artifacts), trees(), SourceTexts(HERE))
 
@@ -71,7 +71,7 @@ def test_the_object_of_a_file(covered: list[FileCoverage]) -> None:
 
 
 def test_no_tests_cover_nothing(artifacts: Artifacts) -> None:
-    (found,) = coverage(Collected(), KnownCode(artifacts), trees(), SourceTexts(HERE))
+    (found,) = coverage(SuiteCoverage(), KnownCode(artifacts), trees(), SourceTexts(HERE))
     assert {name: count[0] for name, count in found.counts().items()} == dict.fromkeys(found.counts(), 0)
     assert coverage_lines([])[-2].startswith("| Total")
 
@@ -90,7 +90,7 @@ def rows(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_the_calls_are_forges(gas: Collected, forge: Forge) -> None:
+def test_the_calls_are_forges(gas: SuiteCoverage, forge: Forge) -> None:
     ours = gas_json(gas)
     for contract, functions in rows(forge("gas.txt")).items():
         mine = ours[f"src/Bank.sol:{contract}"]["functions"]
@@ -98,7 +98,7 @@ def test_the_calls_are_forges(gas: Collected, forge: Forge) -> None:
     assert ours["src/Bank.sol:Bank"]["deployment"]["size"] == 7395  # as in forge's table
 
 
-def test_gas_is_that_of_forges_traces(gas: Collected, forge: Forge) -> None:
+def test_gas_is_that_of_forges_traces(gas: SuiteCoverage, forge: Forge) -> None:
     seen: defaultdict[str, list[int]] = defaultdict(list)
     for part in forge("traces.txt").split("\nSuite result")[0].split("\n["):
         for amount, name in re.findall(r"^    ├─ \[(\d+)\] Bank::(\w+)[({]", part, re.MULTILINE):
@@ -115,7 +115,7 @@ def test_figures_round_down() -> None:
     assert figures([5, 2]) == (2, 3, 3, 5, 2)
 
 
-def test_the_report_has_a_table_for_each_contract(gas: Collected) -> None:
+def test_the_report_has_a_table_for_each_contract(gas: SuiteCoverage) -> None:
     text = "\n".join(gas_lines(gas))
     assert "src/Bank.sol:Bank Contract\nDeployment Cost 1470512, Deployment Size 7395\n" in text
     assert re.search(r"^\| twice( +\| +9249){4} \| +1 \|$", text, re.MULTILINE)

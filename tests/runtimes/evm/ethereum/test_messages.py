@@ -16,7 +16,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from store.cid import CBOR
 from store.codec import encode
 from tests.actors.contracts import FORWARDER
@@ -26,9 +26,9 @@ SENDER, CONTRACT, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA,
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
 TO_THE_SENDER = assemble("CALLER SELFDESTRUCT")
 PRE = {
-    SENDER: Account(10**20),
-    CONTRACT: Account(10**18, 1, RUNTIME, {5: 7}),
-    OWNED: Account(10**18),
+    SENDER: AllocAccount(10**20),
+    CONTRACT: AllocAccount(10**18, 1, RUNTIME, {5: 7}),
+    OWNED: AllocAccount(10**18),
 }
 
 
@@ -76,7 +76,7 @@ def test_a_message_to_the_address_manager_makes_a_contract(machine: Hypervisor) 
     result = send(machine, Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(deployer(RUNTIME)))
     assert result.exit_code == 0, result.message
     created = CreateReturn.decode(result.return_data).eth_address
-    assert dict(accounts(machine))[created] == Account(0, 1, RUNTIME)
+    assert dict(accounts(machine))[created] == AllocAccount(0, 1, RUNTIME)
 
 
 def test_a_contract_calls_a_built_in_actor(machine: Hypervisor) -> None:
@@ -84,7 +84,7 @@ def test_a_contract_calls_a_built_in_actor(machine: Hypervisor) -> None:
     calldata = encode_abi(
         ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [name, 0, 0, nothing, b"", DATACAP_ACTOR]
     )
-    install(machine, {**PRE, CONTRACT: Account(0, 1, FORWARDER, {})})
+    install(machine, {**PRE, CONTRACT: AllocAccount(0, 1, FORWARDER, {})})
     result = send(machine, to_filecoin(CONTRACT), INVOKE_EVM, byte_string(calldata))
     assert result.exit_code == 0, result.message
     exit_code, codec, answer = decode_abi(["int256", "uint64", "bytes"], read_byte_string(result.return_data))

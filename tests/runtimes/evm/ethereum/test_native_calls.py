@@ -29,7 +29,7 @@ from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import Account, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import CBOR
 from store.codec import encode
@@ -56,9 +56,9 @@ class Machine:
         self.machine = Hypervisor.open(rules="ethereum", genesis=Genesis("test", {KEY_ACCOUNT: TokenAmount(10**18)}))
         self.machine.advance(block=EthereumBlock(gas_limit=1 << 62, fork="Cancun"))
         install(self.machine, {
-            SENDER: Account(10**20),
-            STORER: Account(0, 1, STORES_AND_LOGS),
-            **{address: Account(FUNDS, 1, code) for address, code in self.contracts.items()},
+            SENDER: AllocAccount(10**20),
+            STORER: AllocAccount(0, 1, STORES_AND_LOGS),
+            **{address: AllocAccount(FUNDS, 1, code) for address, code in self.contracts.items()},
         })  # fmt: skip
         place(self.machine, puppet(), PUPPET, FUNDS)
         self.before = self.machine.snapshot()
@@ -253,7 +253,7 @@ def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> No
     (needed,) = charged(costs, "OnNativeCall")
     for gas in range(needed - 120, needed + 60):
         world.machine.restore(world.before)
-        install(world.machine, {CALLER: Account(FUNDS, 1, asks(1 << 25, params, gas=str(gas)))})
+        install(world.machine, {CALLER: AllocAccount(FUNDS, 1, asks(1 << 25, params, gas=str(gas)))})
         result = world.invoke(to_filecoin(CALLER))
         success, data = answer(result)
         done = world.facts() != nothing

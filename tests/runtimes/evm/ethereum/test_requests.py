@@ -11,7 +11,7 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from devtools.vectors.t8n import transition
 from hypervisor.machine import Hypervisor
-from runtimes.evm.ethereum.alloc import Account, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
 from runtimes.evm.ethereum.executor import InvalidBlock
 from tests.runtimes.evm.assembler import assemble
@@ -25,7 +25,7 @@ KEEPERS = [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS]
 def finished(codes: dict[EthAddress, bytes], fork: str = "Prague") -> BlockRun:
     machine = Hypervisor.open(rules="ethereum")
     machine.advance(block=EthereumBlock(fork=fork, filecoin_addresses=False))
-    install(machine, {address: Account(1, 1, code) for address, code in codes.items()})
+    install(machine, {address: AllocAccount(1, 1, code) for address, code in codes.items()})
     run = BlockRun(machine)
     run.finish()
     return run
