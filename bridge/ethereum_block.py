@@ -9,6 +9,9 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 
+ETHEREUM: Final = "ethereum"
+"""The name of the set of rules."""
+
 HARDFORKS: Final = ("Cancun", "Prague", "Osaka")
 """The forks whose rules are there (`runtimes.evm.ethereum.forks`), oldest first."""
 DEFAULT_FORK: Final = HARDFORKS[-1]

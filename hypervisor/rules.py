@@ -1,23 +1,26 @@
 """Sets of rules: how a message is checked, what it pays, and in which gas. Filecoin's are the machine's own.
 
-Others register under the entry-point group `hypervisor.rules`: a name, and what makes an executor for a machine. What
-such rules must know of an epoch beyond `MachineContext` travels in its field `block`.
+A package registers a set under the entry-point group `hypervisor.rules`: a name, and a `RuleSet`. What such rules must
+know of an epoch beyond `MachineContext` travels in its field `block`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Protocol
 
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult, Executor
+from hypervisor.executor import ApplyResult
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 
 ENTRY_POINT_GROUP = "hypervisor.rules"
+_AGAIN = "the installation is of another release, install it again (in a checkout: make environment)"
 
 
 class MessageExecutor(Protocol):
@@ -30,13 +33,36 @@ class MessageExecutor(Protocol):
 ExecutorFactory = Callable[[MachineState], MessageExecutor]
 
 
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A set of rules as it is registered: where its parts are, each as `module:name`; a part is loaded when used."""
+
+    machine: str
+    """What makes the executor of a machine, an `ExecutorFactory`."""
+    network: str
+    """What makes the rules of a network (`localnet.rules.installed`); a machine by itself needs none."""
+
+
+def rule_names() -> tuple[str, ...]:
+    """The names of the sets of rules that are installed, the machine's own first."""
+    return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+
+
+@lru_cache
+def rule_set(name: str) -> RuleSet:
+    """The set of rules of a name; InvalidInput lists those that are installed."""
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        found = entry_point.load()
+        if isinstance(found, RuleSet):
+            return found
+        raise InvalidInput(f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {_AGAIN}")
+    if FILECOIN not in rule_names():
+        raise InvalidInput(f"no rules '{FILECOIN}' are registered: {_AGAIN}")
+    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")
+
+
 @lru_cache
 def executor_factory(rules: str) -> ExecutorFactory:
-    """What makes the executor of a set of rules; InvalidInput names those that are installed."""
-    if rules == FILECOIN:
-        return Executor
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=rules):
-        factory: ExecutorFactory = entry_point.load()
-        return factory
-    known = [FILECOIN, *sorted(entry_points(group=ENTRY_POINT_GROUP).names)]
-    raise InvalidInput(f"rules '{rules}' are not known: choose one of {', '.join(known)}")
+    """What makes the executor of a set of rules. Raises InvalidInput."""
+    factory: ExecutorFactory = resolve_name(rule_set(rules).machine)
+    return factory

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.errors import InvalidInput
 from hypervisor.given import octets, whole_number
 from hypervisor.types import Gas, TokenAmount
@@ -20,7 +21,6 @@ from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
 from localnet.ledger.records import Tipset
-from localnet.rules import ETHEREUM
 from localnet.state import controls
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class ByHand(Producing):
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
         """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
-        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.has_bare_storage)
+        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.features.has_bare_storage)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:
@@ -149,7 +149,7 @@ class ByHand(Producing):
         self.chain.set_next_settings(replace(self.head.next_settings, **changed))
 
     def _check_settings(self, what: str) -> None:
-        if not self.rules.has_settings:
+        if not self.rules.features.has_settings:
             raise InvalidInput(
                 f"the rules '{self.rules.name}' fix what their blocks have, {what} too: begin a network with the rules "
                 f"'{ETHEREUM}' to set it"

@@ -93,7 +93,7 @@ class Console:
                 if not self.enabled:
                     continue
                 rules = self._network.rules
-                print(receipt.line(rules.receipt_contract(receipt), self._end(receipt.exit_code)))
+                print(receipt.line(rules.views.receipt_contract(receipt), self._end(receipt.exit_code)))
                 self._newest = receipt.hash
                 if room and (self._logs or not receipt.succeeded):
                     room -= 1
@@ -214,14 +214,14 @@ class Console:
             self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, place)
             self._newest = receipt.hash
         rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
-        numerator, denominator = rules.headroom
-        has_room = gas_limit * numerator < rules.block_gas_limit * denominator  # else the estimate fails, too
-        if rules.gas_advice and has_room and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
-            print(f"  its limit of {gas_limit:,} gas is too low: {rules.gas_advice}")
+        numerator, denominator = rules.simulations.headroom
+        has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # else the estimate fails, too
+        if rules.limits.gas_advice and has_room and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
+            print(f"  its limit of {gas_limit:,} gas is too low: {rules.limits.gas_advice}")
 
     def _end(self, exit_code: int) -> str:
         """How an execution failed, in the words of the rules' own errors."""
-        return self._network.rules.end_words(exit_code) or exit_name(exit_code)
+        return self._network.rules.views.end_words(exit_code) or exit_name(exit_code)
 
     def _place(self, find: Callable[[], str | None]) -> str | None:
         """The line to print of a failure's place, None where it is not known."""

@@ -297,7 +297,7 @@ class Network(ByHand):
             value=_amount(value),
             method=MethodNumber(whole_number(method, "a method's number", 0, _LARGEST_METHOD)),
             params=octets(params, "parameters"),
-            gas_limit=self.rules.message_gas if gas_limit is None else _gas(gas_limit),
+            gas_limit=self.rules.limits.message_gas if gas_limit is None else _gas(gas_limit),
             gas_fee_cap=TokenAmount(2 * self.base_fee + premium),
             gas_premium=premium,
         )
@@ -319,7 +319,7 @@ class Network(ByHand):
         `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
         and ValueError for an answer that is not the method's.
         """
-        limit = self.rules.generous_gas if gas_limit is None else gas_limit
+        limit = self.rules.limits.generous_gas if gas_limit is None else gas_limit
         receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=limit)
         return call.answer(receipt.execution.receipt.return_data)
 

@@ -37,7 +37,8 @@ from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.miners.datacap import grant_on
 from localnet.preinstalled import preinstall
-from localnet.rules import NetworkRules, rules_named, rules_of
+from localnet.rules.installed import rules_named, rules_of
+from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from store.blockstore import Store
 
@@ -98,7 +99,7 @@ class Opening:
         """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""
         rules = rules_of(machine)
         machine.advance(chain_id=rules.chain_id if self.chain_id is None else self.chain_id)
-        rules.begin(machine)
+        rules.settings.begin(machine)
         if not self.bare:
             preinstall(machine)
         for client, size in self.beginning.verified.items():
@@ -145,7 +146,7 @@ class Opening:
             bundle, network = None, None
             if evm == AUTO:
                 evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
-        if not rules.has_official_evm:
+        if not rules.features.has_official_evm:
             if evm == OFFICIAL_EVM:
                 raise InvalidInput(f"the rules '{rules.name}' need this project's own EVM: choose another evm")
             evm = OWN_EVM if evm == AUTO else evm
@@ -159,7 +160,7 @@ class Opening:
             externs=externs,
             proofs=AcceptProofs(),
         )
-        rules.prepare(machine)
+        rules.settings.prepare(machine)
         if record is not None and self.chain_id not in (None, machine.context.chain_id):
             found = machine.context.chain_id
             machine.close()

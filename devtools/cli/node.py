@@ -304,11 +304,11 @@ def _set_gas_limit(network: Network, limit: int | None) -> None:
     from hypervisor.errors import InvalidInput
     from localnet.by_hand import LARGEST_GAS_LIMIT
 
-    if not network.rules.has_settings:
+    if not network.rules.features.has_settings:
         option = "--disable-block-gas-limit" if limit is None else f"--gas-limit {limit}"
         raise InvalidInput(
             f"{option} is for Ethereum's rules: under the rules '{network.rules.name}' the block gas limit is always "
-            f"{network.rules.block_gas_limit:,}; leave it out, or give --rules ethereum"
+            f"{network.rules.limits.block_gas:,}; leave it out, or give --rules ethereum"
         )
     network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
 

@@ -27,8 +27,8 @@ def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
         "private_keys": [f"0x{account.private_key.hex()}" for account in network.accounts],
         "wallet": {"derivation_path": path, "mnemonic": mnemonic},
         "base_fee": str(network.base_fee),
-        "gas_price": str(network.base_fee + network.rules.premium),
-        "gas_limit": str(network.rules.block_gas_limit),
+        "gas_price": str(network.base_fee + network.rules.fees.premium),
+        "gas_limit": str(network.rules.limits.block_gas),
         "genesis_timestamp": str(network.chain.index.tipset(network.chain.index.first).timestamp),
     }
 

@@ -73,7 +73,7 @@ Abi = Annotated[
 def checked_rules(name: str | None) -> str | None:
     """The name of installed rules as it was given. Raises BadParameter."""
     if name is not None:
-        from localnet.rules import rule_names
+        from hypervisor.rules import rule_names
 
         if name not in rule_names():
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")

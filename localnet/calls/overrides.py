@@ -13,8 +13,8 @@ from typing import Final
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
 from hypervisor.types import TokenAmount
-from localnet.rules import rules_of
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
+from localnet.rules.installed import rules_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 
 
@@ -52,8 +52,8 @@ def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]
         try:
             machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
             rules = rules_of(machine)
-            rules.suppose(machine, block)
-            override_accounts(machine, overrides.accounts, bare=rules.has_bare_storage)
+            rules.settings.override_block(machine, block)
+            override_accounts(machine, overrides.accounts, bare=rules.features.has_bare_storage)
             yield
         finally:
             machine.context, machine.externs = context, externs

@@ -2,7 +2,7 @@
 
 A call may come from anybody: an account that does not exist yet, a contract. An estimate runs the message as a block
 would: what was used, with the rules' headroom, is tried out, and searched for where it does not suffice. How a request
-is executed is the rules' (`localnet.rules`).
+is executed is the rules' (`localnet.rules.parts`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
 from localnet.ledger.candidates import Candidate
-from localnet.rules import CallAnswer, NetworkRules, rules_of
 from localnet.rules.call_request import CallRequest
+from localnet.rules.installed import rules_of
+from localnet.rules.parts import CallAnswer, NetworkRules
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with supposed(machine, overrides):
-        return _succeed(rules, _with_reason(machine, lambda: rules.ask(machine, request)))
+        return _succeed(rules, _with_reason(machine, lambda: rules.questions.ask(machine, request)))
 
 
 def listened(
@@ -43,9 +44,9 @@ def listened(
     """
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with supposed(machine, overrides):
-        before, machine.tracer = machine.tracer, rules.heard(tracer)
+        before, machine.tracer = machine.tracer, rules.questions.adapt_tracer(tracer)
         try:
-            fatal = rules.ask(machine, request).result.fatal
+            fatal = rules.questions.ask(machine, request).result.fatal
         finally:
             machine.tracer = before
         if fatal is not None:
@@ -72,7 +73,7 @@ def estimate(
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
-        first = _with_reason(machine, lambda: rules.attempt(machine, request, highest))
+        first = _with_reason(machine, lambda: rules.questions.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         _succeed(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
@@ -83,7 +84,7 @@ def estimate(
 
 def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -> Gas:
     """The smallest limit that suffices, as exact as the rules have it; `low` does not, `highest` does."""
-    accuracy = rules_of(machine).accuracy
+    accuracy = rules_of(machine).simulations.accuracy
     high = Gas(min(2 * low, highest))
     while high < highest and not _suffices(machine, request, high):
         low, high = high, Gas(min(2 * high, highest))
@@ -104,14 +105,14 @@ def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
 
 def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
     rules = rules_of(machine)
-    limit = min(rules.transaction_gas_limit(machine), rules.request_gas_cap)
+    limit = min(rules.messages.gas_limit(machine), rules.limits.request_gas)
     return limit if request.gas is None or request.gas > limit else request.gas
 
 
 def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
     """The message as a block would execute it, without fees; taken back."""
     with machine.trial():
-        return rules_of(machine).attempt(machine, request, limit)
+        return rules_of(machine).questions.attempt(machine, request, limit)
 
 
 def _with_reason(machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
@@ -124,9 +125,9 @@ def _with_reason(machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnsw
         answered = run()
     result = answered.result
     is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
-    if rules.keeps_all_reasons or not is_silent or machine.tracer is not None:
+    if rules.features.keeps_all_reasons or not is_silent or machine.tracer is not None:
         return answered
-    machine.tracer = rules.heard(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
+    machine.tracer = rules.questions.adapt_tracer(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
     try:
         with machine.trial():
             return run()
@@ -141,7 +142,7 @@ def _succeed(rules: NetworkRules, answered: CallAnswer) -> bytes:
     if result.fatal is not None:
         raise result.fatal
     if result.exit_code != ExitCode.OK:
-        text = rules.failure_text(result.exit_code, data, result.message, result.reason)
+        text = rules.views.failure_text(result.exit_code, data, result.message, result.reason)
         raise CallFailed(result.exit_code, data, result.message, text)
     return data
 
@@ -149,11 +150,11 @@ def _succeed(rules: NetworkRules, answered: CallAnswer) -> bytes:
 def _check_allowance(rules: NetworkRules, answered: CallAnswer, highest: Gas) -> None:
     """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
     result = answered.result
-    text = rules.allowance_text(highest)
+    text = rules.views.allowance_text(highest)
     if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:
         raise AllowanceExceeded(result.exit_code, answered.data, result.message, text)
 
 
 def _with_headroom(rules: NetworkRules, gas: int, highest: int) -> Gas:
-    numerator, denominator = rules.headroom
+    numerator, denominator = rules.simulations.headroom
     return Gas(min(gas * numerator // denominator, highest))

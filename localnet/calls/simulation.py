@@ -31,9 +31,9 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset
-from localnet.rules import rules_of
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
+from localnet.rules.installed import rules_of
 from localnet.state.contract_state import nonce_of
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
@@ -98,19 +98,19 @@ def simulate_blocks(
     a log, too. Raises SimulationRefused, and the errors of `override_accounts`.
     """
     machine = chain.machine_before(base, base.state)
-    room = chain.rules.block_gas_limit
-    if not chain.rules.has_null_rounds:
+    room = chain.rules.limits.block_gas
+    if not chain.rules.features.has_null_rounds:
         blocks = _without_gaps(base, blocks)
-    parent, done, left = base, list[SimulatedBlock](), chain.rules.request_gas_cap
+    parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
     for block in blocks:
-        height, time = _place(base, parent, block.block, chain.rules.simulated_block_time)
+        height, time = _place(base, parent, block.block, chain.rules.simulations.block_time)
         base_fee = block.block.base_fee
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
         parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
-        chain.rules.suppose(machine, block.block)
-        override_accounts(machine, block.accounts or {}, bare=chain.rules.has_bare_storage)
+        chain.rules.settings.override_block(machine, block.block)
+        override_accounts(machine, block.accounts or {}, bare=chain.rules.features.has_bare_storage)
         room = room if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow
@@ -185,7 +185,7 @@ class _Block:
         for call in calls:
             candidate = self._candidate(call)
             recorder = Recorder() if self._transfers else None
-            self._machine.tracer = None if recorder is None else self._rules.heard(recorder)
+            self._machine.tracer = None if recorder is None else self._rules.questions.adapt_tracer(recorder)
             try:
                 execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
             except TransactionRefused as refused:
@@ -207,12 +207,12 @@ class _Block:
     def _candidate(self, call: SimulatedCall) -> Candidate:
         """The message of a call. Raises SimulationRefused."""
         machine, sender = self._machine, to_filecoin(call.sender)
-        gas = min(self._room, self._rules.transaction_gas_limit(machine)) if call.gas is None else call.gas
+        gas = min(self._room, self._rules.messages.gas_limit(machine)) if call.gas is None else call.gas
         if gas > self._room:
             raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._room}")
         if not self._left:
             raise SimulationRefused(
-                -38026, f"the calls have used up the {self._rules.request_gas_cap:,} gas of a request"
+                -38026, f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
             )
         gas = min(gas, self._left)
         sender_of(machine, sender)
@@ -234,13 +234,13 @@ class _Block:
         if message.nonce > expected:
             raise SimulationRefused(-38011, f"nonce too high: next nonce {expected}, tx nonce {message.nonce}")
         try:
-            self._rules.check(self._machine, candidate, self._parent.next_base_fee)
+            self._rules.messages.check(self._machine, candidate, self._parent.next_base_fee)
         except TransactionRefused as refused:
             raise _refused(refused) from None
 
     def _check_funds(self, candidate: Candidate) -> None:
         actor = self._machine.actor(candidate.bare.from_)
-        pays = actor is None or self._rules.standing(self._machine, actor).sends
+        pays = actor is None or self._rules.messages.sender_info(self._machine, actor).sends
         needed, balance = candidate.most if pays else candidate.bare.value, 0 if actor is None else actor.balance
         if balance < needed:
             raise SimulationRefused(

@@ -21,7 +21,7 @@ from localnet.addresses import shown_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
-from localnet.rules import rules_of
+from localnet.rules.installed import rules_of
 from store.cid import show
 
 _NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
@@ -30,7 +30,7 @@ _MAX_VALUE = 2_000_000_000 * 10**18
 
 def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
-    if len(raw) > rules_of(machine).largest_transaction:  # before millions of items are decoded
+    if len(raw) > rules_of(machine).limits.transaction_bytes:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
         signed = parse_transaction(raw, WITHOUT_BLOBS)
@@ -48,7 +48,7 @@ def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: Eth
             "chain", f"invalid chain id for signer: have {transaction.chain_id}, this network is {chain_id}"
         )
     try:
-        message = rules_of(machine).carried(signed, sender)
+        message = rules_of(machine).messages.carry(signed, sender)
     except TransactionError as error:
         raise TransactionRefused("invalid", str(error)) from None
     return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
@@ -95,7 +95,7 @@ def _require_unsigned_amounts(message: Message) -> None:
 def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
     """The checks that hold for a message of any kind. Raises TransactionRefused."""
     message = candidate.bare
-    rules_of(machine).check(machine, candidate, base_fee)
+    rules_of(machine).messages.check(machine, candidate, base_fee)
     if not 0 <= message.value <= _MAX_VALUE:
         raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
     _check_sender(machine, candidate)
@@ -124,7 +124,7 @@ def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed:
 def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
     message = candidate.bare
     actor = machine.actor(message.from_)
-    sender = None if actor is None else rules_of(machine).standing(machine, actor)
+    sender = None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
     nonce = 0 if sender is None else sender.nonce
     pays = sender is None or sender.sends
     if not pays and candidate.kind != IMPERSONATED:

@@ -42,8 +42,9 @@ from localnet.ledger.index import (
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
-from localnet.rules import NetworkRules, rules_of
 from localnet.rules.base_fee import GasBid
+from localnet.rules.installed import rules_of
+from localnet.rules.parts import NetworkRules
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
@@ -90,7 +91,7 @@ class Chain:
             self._begin(timestamp, None if origin is None else origin.point)
         self.head = self.index.tipset(self.index.head)
         if self.head.next_settings == DEFAULT_SETTINGS:  # of a folder that an older program wrote
-            self.head = replace(self.head, next_settings=self.rules.first_settings(machine))
+            self.head = replace(self.head, next_settings=self.rules.settings.first_settings(machine))
         self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
@@ -120,7 +121,7 @@ class Chain:
             return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
 
         # Each message of such a block would go to a thread that is fit for its guests, and back.
-        return self.machine.stacks.at_home(make) if self.rules.has_filecoin_blocks else make()
+        return self.machine.stacks.at_home(make) if self.rules.features.has_filecoin_blocks else make()
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
@@ -193,8 +194,8 @@ class Chain:
 
     def _genesis(self, blocks: Blockstore, timestamp: int) -> Tipset:
         state = self.machine.root
-        receipts, base_fee = put_receipts(blocks, []), self.rules.first_base_fee
-        settings = self.rules.first_settings(self.machine)
+        receipts, base_fee = put_receipts(blocks, []), self.rules.fees.first_base_fee
+        settings = self.rules.settings.first_settings(self.machine)
         messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
         header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
         block = header.put(blocks)
@@ -254,7 +255,7 @@ class Chain:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=self.rules.next_base_fee(version, base_fee, gas_used, bids),
+            next_base_fee=self.rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in executions]),

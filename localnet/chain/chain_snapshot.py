@@ -21,7 +21,7 @@ from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.forking import ForkPoint, begin_fork
-from localnet.rules import rules_named
+from localnet.rules.installed import rules_named
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, show
 from store.codec import CodecError, unlink

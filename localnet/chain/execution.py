@@ -1,7 +1,7 @@
 """One epoch's work on a machine: null rounds before it, a block's messages, and what the rules put around them.
 
 The same functions execute a new tipset and replay an old one. Rules: lotus chain/consensus/compute_state.go; what
-depends on the set of rules is that object's (`localnet.rules`).
+depends on the set of rules is that object's (`localnet.rules.parts`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import IMPERSONATED, Emitted, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
-from localnet.rules import rules_of
+from localnet.rules.installed import rules_of
 
 
 def begin_epoch(
@@ -49,20 +49,20 @@ def begin_epoch(
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp, circulating)
-            rules.null_round(machine)
+            rules.blocks.null_round(machine)
             circulating = None
         upgrade = record.upgrades.at(epoch)
         if upgrade is not None:
             upgrade_machine(machine, upgrade)
             circulating = None
     _enter(machine, record, height, timestamp, circulating)
-    rules.start_block(machine, parent.hash)
+    rules.blocks.start_block(machine, parent.hash)
 
 
 def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
     """Let a machine execute blocks with these settings."""
     machine.advance(chain_id=settings.chain_id)
-    rules_of(machine).apply_settings(machine, settings)
+    rules_of(machine).settings.apply_settings(machine, settings)
 
 
 def _enter(
@@ -80,7 +80,7 @@ def _enter(
 
 def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
     """What follows a tipset's messages by the rules, which paid so many attoFIL as tips."""
-    rules_of(machine).end_block(machine, producer, tips)
+    rules_of(machine).blocks.end_block(machine, producer, tips)
 
 
 def execute(
@@ -105,9 +105,9 @@ def execute(
 def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
     """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal.
 
-    With `simulated`, nonces and fees are of no account where the rules allow it (`NetworkRules.try_out`).
+    With `simulated`, nonces and fees are of no account where the rules allow it (`MessageRules.apply_simulated`).
     """
-    result = rules_of(machine).try_out(machine, candidate) if simulated else apply(machine, candidate)
+    result = rules_of(machine).messages.apply_simulated(machine, candidate) if simulated else apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
     return _execution(machine, candidate, result), result.gas.miner_tip
@@ -121,7 +121,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     actor, message = machine.actor(candidate.bare.from_), candidate.bare
     if actor is None:
         return False
-    sender = rules_of(machine).standing(machine, actor)
+    sender = rules_of(machine).messages.sender_info(machine, actor)
     if sender.nonce != message.nonce:
         return False
     if not sender.sends:
@@ -137,9 +137,9 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     rules = rules_of(machine)
     if candidate.kind == IMPERSONATED:
         sender = machine.actor(candidate.bare.from_)
-        if sender is not None and not rules.standing(machine, sender).sends:
-            return rules.apply_unpaid(machine, candidate.bare)
-    return rules.apply(machine, candidate)
+        if sender is not None and not rules.messages.sender_info(machine, sender).sends:
+            return rules.messages.apply_unpaid(machine, candidate.bare)
+    return rules.messages.apply(machine, candidate)
 
 
 def apply_waiting(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:

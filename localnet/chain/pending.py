@@ -39,7 +39,7 @@ class PendingBlock:
 
 def has_pending(network: Producing) -> bool:
     """Whether the tag `pending` means a block of its own."""
-    return network.rules.has_pending_block and not network.chain.deferred
+    return network.rules.features.has_pending_block and not network.chain.deferred
 
 
 _Origin = tuple[Tipset, BlockSettings, int, NetworkRecord, Address, bool, tuple[bytes, ...]]

@@ -31,7 +31,7 @@ from localnet.ledger.blocks import NOBODY
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.ledger.upgrades import Upgrades
-from localnet.rules import NetworkRules
+from localnet.rules.parts import NetworkRules
 from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Producing:
     @property
     def usual_premium(self) -> TokenAmount:
         """What the node itself offers above the base fee."""
-        return max(self.rules.premium, self.least_premium)
+        return max(self.rules.fees.premium, self.least_premium)
 
     @property
     def least_premium(self) -> TokenAmount:
@@ -276,7 +276,7 @@ class Producing:
 
     def chosen(self) -> list[Candidate]:
         """What the next block takes of what waits."""
-        limit = self.chain.rules.block_gas_limit
+        limit = self.chain.rules.limits.block_gas
         return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.least_fee, limit)
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:

@@ -24,7 +24,7 @@ from localnet.ledger.blocks import producer_of, put_receipts
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Tipset
-from localnet.rules import rules_named
+from localnet.rules.installed import rules_named
 from store.buffered import BufferedStore
 from store.cid import show
 from store.memory import MemoryStore
@@ -100,7 +100,7 @@ def _chain(folder: Path) -> Chain:
     rules = rules_named(record.rules, record.hardfork)
     evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
     machine = Hypervisor.open(store=store, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs())
-    rules.prepare(machine)
+    rules.settings.prepare(machine)
     fork = recorded_fork(store)
     # What a fork has asked its origin is kept in the folder: to execute that again, nobody is asked.
     return Chain(machine, externs, record, 0, None if fork is None else Origin(replace(fork, url=""), store))

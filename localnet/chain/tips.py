@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.types import TokenAmount
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
-from localnet.rules import NetworkRules
+from localnet.rules.parts import NetworkRules
 
 
 def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
@@ -23,5 +23,5 @@ def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules) -> T
 
     Source: anvil's answers to eth_maxPriorityFeePerGas, which fall back to the usual premium after an empty block.
     """
-    paid = tips_of(index, head) if rules.follows_tips else []
-    return max(rules.premium, TokenAmount(paid[0][0])) if paid else rules.premium
+    paid = tips_of(index, head) if rules.fees.follows_tips else []
+    return max(rules.fees.premium, TokenAmount(paid[0][0])) if paid else rules.fees.premium

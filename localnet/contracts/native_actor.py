@@ -60,7 +60,7 @@ class NativeActor:
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.number(method), self.interface.params(method, params)
         whole_number(value, "a value", None, unit="attoFIL")
-        limit = self._network.rules.call_gas_limit
+        limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         result = self._network.machine.call(message)
         if result.fatal is not None:
@@ -83,7 +83,7 @@ class NativeActor:
             data,
             value=value,
             sender=sender,
-            gas_limit=self._network.rules.generous_gas,
+            gas_limit=self._network.rules.limits.generous_gas,
         )
 
     def answer(self, method: str, receipt: TransactionReceipt) -> Any:

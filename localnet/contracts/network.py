@@ -10,7 +10,7 @@ from localnet.accounts import Account
 from localnet.addresses import Target
 from localnet.chain.chain import Chain
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules import NetworkRules
+from localnet.rules.parts import NetworkRules
 
 
 class Transactions(Protocol):

@@ -14,7 +14,7 @@ from localnet.rpc.values import address, hash32, number
 
 
 def _check(node: Node, name: str) -> None:
-    if not node.network.rules.has_settings:
+    if not node.network.rules.features.has_settings:
         raise RpcError(NOT_SUPPORTED, REASONS[name])
 
 

@@ -167,7 +167,7 @@ def node_info(node: Node) -> dict[str, Any]:
         "environment": {
             "baseFee": as_quantity(node.network.base_fee),
             "chainId": node.network.chain_id,
-            "gasLimit": as_quantity(rules.block_gas_limit),
+            "gasLimit": as_quantity(rules.limits.block_gas),
             "gasPrice": as_quantity(node.network.gas_price),
         },
         "forkConfig": {

@@ -42,9 +42,9 @@ def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[floa
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
-        "gasUsedRatio": [tipset.gas_used / node.network.rules.gas_limit_of(tipset) for tipset in tipsets],
+        "gasUsedRatio": [tipset.gas_used / node.network.rules.settings.gas_limit_of(tipset) for tipset in tipsets],
     }
-    blob_fee = node.network.rules.blob_base_fee
+    blob_fee = node.network.rules.fees.blob_base_fee
     if blob_fee is not None:
         history["baseFeePerBlobGas"] = [as_quantity(blob_fee)] * (len(tipsets) + 1)
         history["blobGasUsedRatio"] = [0] * len(tipsets)
@@ -80,7 +80,7 @@ def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
     """The premium that each percentile of the tipset's gas paid at most; that of the rules where it has no message."""
     paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
     if not paid:
-        return [as_quantity(max(node.network.rules.empty_reward, least))] * len(wanted)
+        return [as_quantity(max(node.network.rules.fees.empty_reward, least))] * len(wanted)
     return [as_quantity(max(_at_percentile(paid, tipset.gas_used, share), least)) for share in wanted]
 
 

@@ -53,7 +53,7 @@ def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str,
     """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
     machine = machine_at(node, key)
     id_of(machine, request.from_)
-    most = node.network.rules.call_gas_limit
+    most = node.network.rules.limits.call_gas
     wanted = replace(request, gas_limit=min(request.gas_limit or most, most))
     trees = CallTrees()
     with machine.trial():

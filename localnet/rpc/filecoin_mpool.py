@@ -64,7 +64,7 @@ def estimate_gas_limit(node: Node, request: Message, key: TipsetKey = HEAD) -> i
 
 def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
     """The usual premium, which is also the least, in attoFIL per gas."""
-    return str(node.network.rules.premium)
+    return str(node.network.rules.fees.premium)
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
@@ -198,7 +198,7 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
         tried = replace(
             request,
             nonce=nonce_of_actor(machine, sender),
-            gas_limit=min(rules.transaction_gas_limit(machine), rules.request_gas_cap),
+            gas_limit=min(rules.messages.gas_limit(machine), rules.limits.request_gas),
             gas_fee_cap=TokenAmount(0),
             gas_premium=TokenAmount(0),
         )
@@ -216,10 +216,10 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
         numerator, denominator = _OVERESTIMATION
         limit = _gas_used(node, request, key) * numerator // denominator
         request = replace(
-            request, gas_limit=Gas(min(limit, node.network.rules.transaction_gas_limit(node.network.machine)))
+            request, gas_limit=Gas(min(limit, node.network.rules.messages.gas_limit(node.network.machine)))
         )
     if request.gas_premium == 0:
-        request = replace(request, gas_premium=node.network.rules.premium)
+        request = replace(request, gas_premium=node.network.rules.fees.premium)
     if request.gas_fee_cap == 0:
         request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
     if most and request.gas_fee_cap * request.gas_limit > most:

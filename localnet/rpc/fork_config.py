@@ -28,7 +28,7 @@ PRECOMPILES: Final = {
 def config(node: Node) -> dict[str, Any]:
     """The fork, which holds from the first block on, with its precompiles and system contracts."""
     network = node.network
-    facts = network.rules.fork_facts(network.machine)
+    facts = network.rules.settings.fork_facts(network.machine)
     if facts is None:
         raise RpcError(NOT_SUPPORTED, REASONS["eth_config"])
     genesis = network.chain.index.tipset(network.chain.index.first)

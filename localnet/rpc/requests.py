@@ -12,8 +12,8 @@ from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
-from localnet.rules import NetworkRules
 from localnet.rules.call_request import CallRequest
+from localnet.rules.parts import NetworkRules
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000
@@ -55,7 +55,7 @@ class TransactionRequest:
 
     def check(self, rules: NetworkRules) -> None:
         """Raises RpcError for what a transaction has not under these rules."""
-        if rules.has_access_lists:
+        if rules.features.has_access_lists:
             return
         if self.access_list:
             raise invalid_params("accessList: a Filecoin message cannot carry one")

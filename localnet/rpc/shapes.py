@@ -23,7 +23,7 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import UNTYPED, Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
-from localnet.rules import NetworkRules
+from localnet.rules.parts import NetworkRules
 
 _ZERO_HASH: Final = as_data(bytes(32))
 _ZERO_ADDRESS: Final = as_data(bytes(20))
@@ -55,7 +55,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
         "difficulty": "0x0",
         "totalDifficulty": "0x0",
         "number": as_quantity(tipset.height),
-        "gasLimit": as_quantity(rules.gas_limit_of(tipset)),
+        "gasLimit": as_quantity(rules.settings.gas_limit_of(tipset)),
         "gasUsed": as_quantity(tipset.gas_used),
         "timestamp": as_quantity(tipset.timestamp),
         "extraData": "0x",
@@ -65,7 +65,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
         "size": "0x0",
         "transactions": transactions,
         "uncles": [],
-        **rules.block_fields(tipset),
+        **rules.views.block_fields(tipset),
     }
 
 
@@ -176,7 +176,7 @@ def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, 
 def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, Any]:
     """A transaction's receipt."""
     execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
-    contract = rules.receipt_contract(receipt)
+    contract = rules.views.receipt_contract(receipt)
     return {
         "transactionHash": as_data(receipt.hash),
         "transactionIndex": as_quantity(receipt.index),
@@ -194,7 +194,7 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "logsBloom": as_data(bloom(logs)),
         "logs": logs_json(receipt, logs),
         "type": as_quantity(DYNAMIC_FEE if execution.kind in UNTYPED else execution.kind),
-        **rules.receipt_fields(receipt),
+        **rules.views.receipt_fields(receipt),
     }
 
 

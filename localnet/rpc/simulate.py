@@ -25,8 +25,8 @@ from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
-from localnet.rules import NetworkRules
 from localnet.rules.call_request import SAME_BLOCK
+from localnet.rules.parts import NetworkRules
 
 _MAX_CALLS: Final = 1_000
 _EXECUTION_ERROR: Final = -32015
@@ -126,7 +126,7 @@ def _call_json(
     answer = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
     if receipt.succeeded:
         return {**answer, "status": "0x1"}
-    words = rules.failure_text(receipt.exit_code, receipt.return_data, execution.words)
+    words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.words)
     if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         error: dict[str, Any] = {
             "code": EXECUTION_REVERTED,

@@ -16,6 +16,7 @@ from bridge.ethereum_block import (
     BLOCK_HASHES,
     BLOCK_HASHES_CODE,
     DEFAULT_FORK,
+    ETHEREUM,
     HARDFORKS,
     EthereumBlock,
     next_base_fee,
@@ -40,10 +41,11 @@ from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules import ETHEREUM, CallAnswer, SenderInfo
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
+from localnet.rules.facts import Features, Fees, Limits, Simulations
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
+from localnet.rules.parts import CallAnswer, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.state.controls import set_code
 
@@ -84,47 +86,69 @@ _WORDS: Final = {
 """Reasons of the execution specifications: the word for programs, and geth's, which libraries look for."""
 
 
-class EthereumRules:
-    """See `localnet.rules.NetworkRules`."""
+FEES: Final = Fees(
+    first_base_fee=GWEI,
+    premium=GWEI,
+    follows_tips=True,
+    empty_reward=TokenAmount(0),
+    blob_base_fee=TokenAmount(1),
+)
+FEATURES: Final = Features(
+    has_null_rounds=False,
+    has_official_evm=False,
+    has_access_lists=True,
+    has_filecoin_blocks=False,
+    has_pending_block=True,
+    has_bare_storage=True,
+    has_settings=True,
+    keeps_all_reasons=False,
+)
 
-    name = ETHEREUM
-    chain_id = 31337
-    request_gas_cap = REQUEST_GAS_CAP
-    has_null_rounds = False
-    simulated_block_time = 12
-    first_base_fee = GWEI
-    premium = GWEI
-    follows_tips = True
-    empty_reward = TokenAmount(0)
-    headroom = 1, 1
-    accuracy = int(BLOCK_GAS_LIMIT)
-    largest_transaction = 128 << 10
-    has_official_evm = False
-    has_access_lists = True
-    has_filecoin_blocks = False
-    blob_base_fee: TokenAmount | None = TokenAmount(1)
-    has_pending_block = True
-    has_bare_storage = True
-    has_settings = True
-    keeps_all_reasons = False
-    gas_advice = ""
 
-    def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:
-        """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
-        known = {name.lower(): name for name in HARDFORKS}
-        wanted = hardfork or DEFAULT_FORK
-        if wanted.lower() not in known:
-            raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
-        self.hardfork = known[wanted.lower()]
-        self.block_gas_limit = BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit)
-        self.call_gas_limit = min(self.block_gas_limit, REQUEST_GAS_CAP)
-        self.message_gas = self.generous_gas = min(self.block_gas_limit, MESSAGE_GAS)
+def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
+    """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
+    known = {name.lower(): name for name in HARDFORKS}
+    wanted = hardfork or DEFAULT_FORK
+    if wanted.lower() not in known:
+        raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
+    fork, limits = known[wanted.lower()], _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
+    return NetworkRules(
+        name=ETHEREUM,
+        hardfork=fork,
+        chain_id=31337,
+        limits=limits,
+        fees=FEES,
+        simulations=Simulations(headroom=(1, 1), accuracy=int(BLOCK_GAS_LIMIT), block_time=12),
+        features=FEATURES,
+        settings=EthereumSettings(fork, limits),
+        blocks=EthereumBlocks(limits),
+        messages=EthereumMessages(limits),
+        questions=EthereumQuestions(limits),
+        views=EthereumViews(),
+    )
 
-    # --- blocks -----------------------------------------------------------------------------------------------
+
+def _limits(block_gas: Gas) -> Limits:
+    message_gas = min(block_gas, MESSAGE_GAS)
+    return Limits(
+        block_gas=block_gas,
+        request_gas=REQUEST_GAS_CAP,
+        call_gas=min(block_gas, REQUEST_GAS_CAP),
+        message_gas=message_gas,
+        generous_gas=message_gas,
+        transaction_bytes=128 << 10,
+    )
+
+
+class EthereumSettings:
+    """See `localnet.rules.parts.SettingRules`."""
+
+    def __init__(self, fork: str, limits: Limits) -> None:
+        self._fork, self._limits = fork, limits
 
     def prepare(self, machine: Hypervisor) -> None:
         """The fork and the block's gas limit; tips are the zero address's."""
-        machine.advance(block=EthereumBlock(fork=self.hardfork, gas_limit=self.block_gas_limit))
+        machine.advance(block=EthereumBlock(fork=self._fork, gas_limit=self._limits.block_gas))
 
     def begin(self, machine: Hypervisor) -> None:
         """The contract that keeps block hashes."""
@@ -133,11 +157,6 @@ class EthereumRules:
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """The executor's."""
         return _execution(machine).fork_facts()
-
-    def transaction_gas_limit(self, machine: Hypervisor) -> Gas:
-        """A block's, within what the fork allows."""
-        cap = _execution(machine).fork_facts().transaction_gas_cap
-        return self.block_gas_limit if cap is None else Gas(min(self.block_gas_limit, cap))
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The chain id: a later one holds from its block on, so each block has its own."""
@@ -154,13 +173,20 @@ class EthereumRules:
         """What was set for it."""
         return BLOCK_GAS_LIMIT if tipset.settings.gas_limit is None else tipset.settings.gas_limit
 
-    def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
+    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
         """Another gas limit, recipient of fees, randomness."""
         now = _block(machine)
         coinbase = now.coinbase if block.coinbase is None else block.coinbase
         limit = now.gas_limit if block.gas_limit is None else block.gas_limit
         randomness = now.randomness if block.randomness is None else block.randomness
         machine.advance(block=replace(now, coinbase=coinbase, gas_limit=limit, randomness=randomness))
+
+
+class EthereumBlocks:
+    """See `localnet.rules.parts.BlockRules`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """The parent's hash, for the contract that keeps it."""
@@ -174,38 +200,23 @@ class EthereumRules:
 
     def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
         """By how much of the gas limit was used (EIP-1559)."""
-        return TokenAmount(next_base_fee(base_fee, gas_used, self.block_gas_limit))
+        return TokenAmount(next_base_fee(base_fee, gas_used, self._limits.block_gas))
 
-    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Randomness, and the fields of forks since the merge."""
-        return {
-            "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
-            "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
-            "withdrawals": [],
-            "withdrawalsRoot": _EMPTY_TRIE,
-            "blobGasUsed": "0x0",
-            "excessBlobGas": "0x0",
-            "parentBeaconBlockRoot": _ZERO_HASH,
-            "requestsHash": _NO_REQUESTS,
-        }
 
-    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """The gas of the block up to and with the transaction, and the price of blob gas."""
-        return {
-            "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
-            "blobGasPrice": hex(self.blob_base_fee or 0),
-        }
+class EthereumMessages:
+    """See `localnet.rules.parts.MessageRules`."""
 
-    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """Where the creation was to put it, also where it failed: as geth and anvil have it."""
-        execution = receipt.execution
-        return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
-    # --- messages ---------------------------------------------------------------------------------------------
-
-    def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Any type that can be read."""
         return whole_message(signed, sender)
+
+    def gas_limit(self, machine: Hypervisor) -> Gas:
+        """A block's, within what the fork allows."""
+        cap = _execution(machine).fork_facts().transaction_gas_cap
+        return self._limits.block_gas if cap is None else Gas(min(self._limits.block_gas, cap))
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """The executor's checks."""
@@ -217,7 +228,7 @@ class EthereumRules:
         except MessageError as error:
             raise TransactionRefused("invalid", str(error)) from None
 
-    def standing(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Accounts send, and those that lend themselves a contract's code."""
         contract = contract_state(machine, actor)
         if contract is None:
@@ -242,33 +253,20 @@ class EthereumRules:
         except RefusedTransaction as error:
             raise _refused(error) from None
 
-    def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As a transaction that costs nothing, whatever its sender. Raises TransactionRefused."""
         return self.apply_unpaid(machine, candidate.bare)
 
-    def end_words(self, exit_code: int) -> str:
-        """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
-        return WORDS.get(exit_code, "")
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
-        """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
-        end = self.end_words(exit_code)
-        if not end:
-            said = reason or words
-            return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
-        text = reverted_with(data)
-        shown = end if text is None else f"{REVERTED}: {text}"
-        return f"{shown} ({reason})" if reason else shown
+class EthereumQuestions:
+    """See `localnet.rules.parts.QuestionRules`."""
 
-    def allowance_text(self, highest: Gas) -> str:
-        """As anvil says it."""
-        return f"Out of gas: gas required exceeds allowance: {highest}"
-
-    # --- questions --------------------------------------------------------------------------------------------
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """As a transaction from any sender, at the request's gas and fees; without fees it costs nothing."""
-        highest = min(request.gas or self.call_gas_limit, self.call_gas_limit) if limit is None else limit
+        highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
         question = Question(
             sender=request.sender,
             to=request.to,
@@ -293,9 +291,56 @@ class EthereumRules:
         """The same: a question costs what a transaction does."""
         return self.ask(machine, request, limit)
 
-    def heard(self, tracer: Tracer) -> Tracer:
+    def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """One that is told thousandths of Ethereum's gas."""
         return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
+
+
+class EthereumViews:
+    """See `localnet.rules.parts.ViewRules`."""
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """Randomness, and the fields of forks since the merge."""
+        return {
+            "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
+            "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
+            "withdrawals": [],
+            "withdrawalsRoot": _EMPTY_TRIE,
+            "blobGasUsed": "0x0",
+            "excessBlobGas": "0x0",
+            "parentBeaconBlockRoot": _ZERO_HASH,
+            "requestsHash": _NO_REQUESTS,
+        }
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """The gas of the block up to and with the transaction, and the price of blob gas."""
+        return {
+            "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
+            "blobGasPrice": hex(FEES.blob_base_fee or 0),
+        }
+
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """Where the creation was to put it, also where it failed: as geth and anvil have it."""
+        execution = receipt.execution
+        return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
+
+    def end_words(self, exit_code: int) -> str:
+        """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
+        return WORDS.get(exit_code, "")
+
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
+        """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
+        end = self.end_words(exit_code)
+        if not end:
+            said = reason or words
+            return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
+        text = reverted_with(data)
+        shown = end if text is None else f"{REVERTED}: {text}"
+        return f"{shown} ({reason})" if reason else shown
+
+    def allowance_text(self, highest: Gas) -> str:
+        """As anvil says it."""
+        return f"Out of gas: gas required exceeds allowance: {highest}"
 
 
 def _block(machine: Hypervisor) -> EthereumBlock:

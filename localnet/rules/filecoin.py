@@ -40,9 +40,10 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules import CallAnswer, SenderInfo
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
+from localnet.rules.facts import Features, Fees, Limits, Simulations
+from localnet.rules.parts import CallAnswer, MessageRules, NetworkRules, SenderInfo
 from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
 from store.codec import encode
@@ -57,44 +58,60 @@ _CRON_GAS: Final = Gas(BLOCK_GAS_LIMIT * 10_000)
 _WIN_COUNT: Final = 1
 
 
-class FilecoinRules:
-    """See `localnet.rules.NetworkRules`."""
+LIMITS: Final = Limits(
+    block_gas=Gas(BLOCK_GAS_LIMIT),
+    request_gas=Gas(BLOCK_GAS_LIMIT),
+    call_gas=Gas(BLOCK_GAS_LIMIT),
+    message_gas=Gas(BLOCK_GAS_LIMIT // 10),
+    generous_gas=Gas(BLOCK_GAS_LIMIT // 2),
+    transaction_bytes=2 * LARGEST_MESSAGE,
+    gas_advice="eth_estimateGas says what is needed; forge script asks it with --skip-simulation",
+)
+PREMIUM: Final = TokenAmount(100_000)
+FEES: Final = Fees(
+    first_base_fee=MINIMUM_BASE_FEE,
+    premium=PREMIUM,
+    follows_tips=False,
+    empty_reward=PREMIUM,  # as Lotus answers
+)
+FEATURES: Final = Features(
+    has_null_rounds=True,
+    has_official_evm=True,
+    has_access_lists=False,
+    has_filecoin_blocks=True,
+    has_pending_block=False,
+    has_bare_storage=False,
+    has_settings=False,
+    keeps_all_reasons=True,
+)
 
-    name = FILECOIN
-    hardfork = ""
-    chain_id = 31415926
-    block_gas_limit = Gas(BLOCK_GAS_LIMIT)
-    request_gas_cap = block_gas_limit
-    call_gas_limit = block_gas_limit
-    message_gas = Gas(BLOCK_GAS_LIMIT // 10)
-    generous_gas = Gas(BLOCK_GAS_LIMIT // 2)
-    has_null_rounds = True
-    simulated_block_time = 1
-    first_base_fee = MINIMUM_BASE_FEE
-    premium = TokenAmount(100_000)
-    follows_tips = False
-    empty_reward = premium  # as Lotus answers
-    headroom = 5, 4
-    accuracy = 100
-    largest_transaction = 2 * LARGEST_MESSAGE
-    has_official_evm = True
-    has_access_lists = False
-    has_filecoin_blocks = True
-    blob_base_fee: TokenAmount | None = None
-    has_pending_block = False
-    has_bare_storage = False
-    has_settings = False
-    keeps_all_reasons = True
-    gas_advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
 
-    def __init__(self, hardfork: str = "", gas_limit: int | None = None) -> None:
-        """The network fixes the gas limit of its blocks. Raises InvalidInput for a fork."""
-        if hardfork:
-            raise InvalidInput(
-                f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum"
-            )
+def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
+    """The network's own rules, which fix the gas limit of blocks. Raises InvalidInput for a fork or another limit."""
+    if hardfork:
+        raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum")
+    if gas_limit not in (None, BLOCK_GAS_LIMIT):
+        raise InvalidInput(
+            f"Filecoin's rules fix the gas limit of a block, {BLOCK_GAS_LIMIT}: it cannot be {gas_limit}"
+        )
+    messages = FilecoinMessages()
+    return NetworkRules(
+        name=FILECOIN,
+        chain_id=31415926,
+        limits=LIMITS,
+        fees=FEES,
+        simulations=Simulations(headroom=(5, 4), accuracy=100, block_time=1),
+        features=FEATURES,
+        settings=FilecoinSettings(),
+        blocks=FilecoinBlocks(),
+        messages=messages,
+        questions=FilecoinQuestions(messages),
+        views=FilecoinViews(),
+    )
 
-    # --- blocks -----------------------------------------------------------------------------------------------
+
+class FilecoinSettings:
+    """See `localnet.rules.parts.SettingRules`."""
 
     def prepare(self, machine: Hypervisor) -> None:
         """Nothing: the epoch says it all."""
@@ -106,10 +123,6 @@ class FilecoinRules:
         """None: there are network versions."""
         return None
 
-    def transaction_gas_limit(self, machine: Hypervisor) -> Gas:
-        """A block's."""
-        return self.block_gas_limit
-
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """None: the network has said it all."""
         return DEFAULT_SETTINGS
@@ -119,14 +132,18 @@ class FilecoinRules:
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """The network's."""
-        return self.block_gas_limit
+        return LIMITS.block_gas
 
-    def suppose(self, machine: Hypervisor, block: BlockOverride) -> None:
+    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
         """A block has nothing of its own."""
         own = {"gasLimit": block.gas_limit, "feeRecipient": block.coinbase, "prevRandao": block.randomness}
         for name, value in own.items():
             if value is not None:
                 raise InvalidInput(f"{name}: a Filecoin block has none that could be overridden")
+
+
+class FilecoinBlocks:
+    """See `localnet.rules.parts.BlockRules`."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Nothing comes before a tipset's messages."""
@@ -145,23 +162,17 @@ class FilecoinRules:
         """By the version's rule (`localnet.rules.base_fee`)."""
         return next_base_fee(network_version(version).base_fee, base_fee, bids)
 
-    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Nothing: blocks are Lotus'."""
-        return {}
 
-    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """A root, which Lotus has as zeros."""
-        return {"root": f"0x{bytes(32).hex()}"}
+class FilecoinMessages:
+    """See `localnet.rules.parts.MessageRules`."""
 
-    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """The one that was created: none where that failed, as in Lotus."""
-        return receipt.contract_address
-
-    # --- messages ---------------------------------------------------------------------------------------------
-
-    def carried(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Types 0, 1 and 2 without access lists."""
         return signed_message(signed, sender)
+
+    def gas_limit(self, machine: Hypervisor) -> Gas:
+        """A block's."""
+        return LIMITS.block_gas
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Size, fees, and gas for being carried."""
@@ -175,13 +186,13 @@ class FilecoinRules:
         needed = inclusion_gas(machine, length)
         if message.gas_limit < needed:
             said = f"intrinsic gas too low: have {message.gas_limit}, want {needed}"
-            raise TransactionRefused("gas", f"{said}; {self.gas_advice}")
+            raise TransactionRefused("gas", f"{said}; {LIMITS.gas_advice}")
         if message.gas_fee_cap < base_fee:
             raise TransactionRefused(
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
             )
 
-    def standing(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """Accounts send, and placeholders that will become one."""
         name = machine.manifest.name_of(actor.code)
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
@@ -196,11 +207,60 @@ class FilecoinRules:
         set_nonce(machine, message.from_, message.nonce + 1)
         return machine.apply_implicit(message)
 
-    def try_out(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As in a block: whoever sends messages is checked, and pays what the message offers."""
         sender = machine.actor(candidate.bare.from_)
-        pays = sender is None or self.standing(machine, sender).sends
+        pays = sender is None or self.sender_info(machine, sender).sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
+
+
+class FilecoinQuestions:
+    """See `localnet.rules.parts.QuestionRules`."""
+
+    def __init__(self, messages: MessageRules) -> None:
+        self._messages = messages
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+        """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
+        message = _message(machine, request, limit or LIMITS.call_gas)
+        return _answered(message, machine.apply_implicit(message))
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+        """As a block would execute it, without fees."""
+        message = _message(machine, request, limit)
+        length = message.chain_length()
+        sender = machine.actor(message.from_)
+        if sender is not None and self._messages.sender_info(machine, sender).sends:
+            return _answered(message, machine.apply(message, length))
+        # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
+        # of carrying it added.
+        inclusion = inclusion_gas(machine, length)
+        if limit <= inclusion:
+            return _answered(message, machine.apply(message, length))
+        set_nonce(machine, message.from_, message.nonce + 1)
+        result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
+        paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
+        return _answered(message, paid)
+
+    def adapt_tracer(self, tracer: Tracer) -> Tracer:
+        """The tracer itself."""
+        return tracer
+
+
+class FilecoinViews:
+    """See `localnet.rules.parts.ViewRules`."""
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """Nothing: blocks are Lotus'."""
+        return {}
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """A root, which Lotus has as zeros."""
+        return {"root": f"0x{bytes(32).hex()}"}
+
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """The one that was created: none where that failed, as in Lotus."""
+        return receipt.contract_address
 
     def end_words(self, exit_code: int) -> str:
         """None: exit codes are the network's own words."""
@@ -213,34 +273,6 @@ class FilecoinRules:
     def allowance_text(self, highest: Gas) -> str:
         """Nothing: Lotus has no words of its own for it."""
         return ""
-
-    # --- questions --------------------------------------------------------------------------------------------
-
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
-        message = _message(machine, request, limit or self.call_gas_limit)
-        return _answered(message, machine.apply_implicit(message))
-
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """As a block would execute it, without fees."""
-        message = _message(machine, request, limit)
-        length = message.chain_length()
-        sender = machine.actor(message.from_)
-        if sender is not None and self.standing(machine, sender).sends:
-            return _answered(message, machine.apply(message, length))
-        # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
-        # of carrying it added.
-        inclusion = inclusion_gas(machine, length)
-        if limit <= inclusion:
-            return _answered(message, machine.apply(message, length))
-        set_nonce(machine, message.from_, message.nonce + 1)
-        result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
-        paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
-        return _answered(message, paid)
-
-    def heard(self, tracer: Tracer) -> Tracer:
-        """The tracer itself."""
-        return tracer
 
 
 def inclusion_gas(machine: Hypervisor, length: int) -> int:

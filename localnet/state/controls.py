@@ -79,8 +79,8 @@ def set_storage(
 ) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    With `bare`, an address without code may have slots, too (`NetworkRules.has_bare_storage`). Raises InvalidInput for
-    an actor that is not a contract, and for a word of more than 256 bits.
+    With `bare`, an address without code may have slots, too (`Features.has_bare_storage`). Raises InvalidInput for an
+    actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():
         whole_number(slot, "a storage slot", 0, _LARGEST_WORD)

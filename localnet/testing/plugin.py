@@ -72,7 +72,7 @@ def _check_evm(name: str) -> None:
 
 
 def _check_rules(name: str) -> None:
-    from localnet.rules import rules_named
+    from localnet.rules.installed import rules_named
 
     rules_named(name)
 

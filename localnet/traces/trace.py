@@ -25,7 +25,7 @@ from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules import rules_of
+from localnet.rules.installed import rules_of
 
 if TYPE_CHECKING:
     from localnet.traces.trace_words import NamedInterface
@@ -185,7 +185,7 @@ class Replay:
 
     @contextmanager
     def _heard(self, tracer: Tracer | None) -> Iterator[None]:
-        self.machine.tracer = None if tracer is None else rules_of(self.machine).heard(tracer)
+        self.machine.tracer = None if tracer is None else rules_of(self.machine).questions.adapt_tracer(tracer)
         try:
             yield
         finally:
@@ -221,7 +221,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
         "exitCode": code,
-        "end": rules_of(machine).end_words(code),
+        "end": rules_of(machine).views.end_words(code),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
         "plain": end.is_plain if end else False,

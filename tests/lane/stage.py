@@ -170,8 +170,8 @@ class Stage:
             method=MethodNumber(method),
             params=params,
             gas_limit=Gas(gas),
-            gas_fee_cap=TokenAmount(3 * self.network.base_fee + self.network.rules.premium),
-            gas_premium=self.network.rules.premium,
+            gas_fee_cap=TokenAmount(3 * self.network.base_fee + self.network.rules.fees.premium),
+            gas_premium=self.network.rules.fees.premium,
         )
         self._waiting.append(self.network.submit_native(sender.sign_native(message)))
 
@@ -186,8 +186,8 @@ class Stage:
             value=value,
             data=data,
             gas_limit=gas,
-            max_fee=3 * self.network.base_fee + self.network.rules.premium,
-            max_priority_fee=self.network.rules.premium,
+            max_fee=3 * self.network.base_fee + self.network.rules.fees.premium,
+            max_priority_fee=self.network.rules.fees.premium,
         )
         self._waiting.append(self.network.submit(self.attacker.sign(transaction).raw()))
 

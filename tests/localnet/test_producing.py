@@ -55,7 +55,7 @@ def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) 
         before = network.balance(miner.address)
         network.send_native(network.accounts[1].native, value=1, gas_limit=10_000_000)
         # By hand, actors.md 6: five blocks are expected of an epoch; the tip is gas limit times premium.
-        assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * network.rules.premium
+        assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * network.rules.fees.premium
 
 
 def test_a_snapshot_remembers_who_produces_the_next_block() -> None:
@@ -109,9 +109,9 @@ def test_an_interrupt_in_the_middle_of_a_block_leaves_the_chain_as_it_was(evm: s
 
 def transfer(network: Network, to: EthAddress | None, gas: int) -> Transaction:
     """The next transaction of the first account."""
-    fee = 2 * network.base_fee + network.rules.premium
+    fee = 2 * network.base_fee + network.rules.fees.premium
     nonce = network.pending_nonce(network.accounts[0].delegated)
-    return Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 1, b"", gas, fee, network.rules.premium)
+    return Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 1, b"", gas, fee, network.rules.fees.premium)
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])

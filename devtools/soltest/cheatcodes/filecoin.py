@@ -34,7 +34,7 @@ from localnet.addresses import filecoin_address
 from localnet.miners.datacap import grant_on
 from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
-from localnet.rules.filecoin import FilecoinRules
+from localnet.rules.filecoin import FilecoinBlocks
 from localnet.state.controls import set_balance
 from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -85,13 +85,13 @@ def _advance_mining(context: Context, count: int, miner: int) -> None:
 def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
     if count > MOST_EPOCHS:
         raise CheatcodeFailure(f"{count} epochs are too many at once: at most {MOST_EPOCHS}")
-    rules = FilecoinRules()
+    blocks = FilecoinBlocks()
     with _apart(context) as machine:
         for _ in range(count):
             if miner is None:
-                rules.null_round(machine)
+                blocks.null_round(machine)
             else:
-                rules.end_block(machine, miner, 0)
+                blocks.end_block(machine, miner, 0)
             now = machine.context
             machine.advance(epoch=ChainEpoch(now.epoch + 1), timestamp=now.timestamp + EPOCH_SECONDS)
     context.cheats.renew(context.calls)

@@ -75,4 +75,4 @@ def test_a_smaller_block_limit_is_a_calls_limit() -> None:
         rpc("evm_setBlockGasLimit", hex(5_000_000))
         rpc("anvil_setCode", NOBODY, SAYS_ITS_GAS)
         assert int(rpc("eth_call", {"to": NOBODY}), 16) == 5_000_000 - 21_002
-        assert network.rules.message_gas == 5_000_000, "a message that names no limit fits into a block"
+        assert network.rules.limits.message_gas == 5_000_000, "a message that names no limit fits into a block"

@@ -20,8 +20,8 @@ from localnet import Network
 from localnet.calls.overrides import Overrides
 from localnet.calls.simulate import call
 from localnet.errors import TransactionRefused
-from localnet.rules import rules_named
 from localnet.rules.call_request import BlockOverride, CallRequest
+from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import FORKS
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -106,7 +106,7 @@ class TestBlocks:
 
     def test_a_block_tells_its_randomness(self, network: Network) -> None:
         reader = deployed(network, "PREVRANDAO 0 MSTORE 32 0 RETURN")
-        told = network.rules.block_fields(network.head)["mixHash"]
+        told = network.rules.views.block_fields(network.head)["mixHash"]
         assert f"0x{network.call(reader).hex()}" == told
 
     def test_calls_suppose_another_block(self, network: Network) -> None:
@@ -227,24 +227,7 @@ class TestOpening:
 def test_words_of_a_revert_are_geths(network: Network) -> None:
     rules = rules_named("ethereum")
     error = bytes.fromhex("08c379a0") + encode_abi(["string"], ["no"])
-    assert rules.failure_text(33, error, "") == "execution reverted: no"
-    assert rules.failure_text(33, b"", "") == "execution reverted"
-    assert rules.failure_text(33, b"\xde\xad\xbe\xef", "") == "execution reverted: custom error 0xdeadbeef"
-    assert rules.failure_text(7, b"", "") == "out of gas"
-
-
-def test_rules_that_are_registered_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint, EntryPoints, entry_points
-
-    from localnet import rules
-
-    installed = entry_points(group=rules.ENTRY_POINT_GROUP)
-    assert rules.rule_names() == ("filecoin", "ethereum")
-    added = EntryPoint("cheap", "localnet.rules.filecoin:FilecoinRules", rules.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(rules, "entry_points", lambda **given: EntryPoints((*installed, added)).select(**given))
-    assert rules.rule_names() == ("filecoin", "cheap", "ethereum")
-    rules.rules_named.cache_clear()
-    assert type(rules.rules_named("cheap")).__name__ == "FilecoinRules"
-    with pytest.raises(InvalidInput, match="rules 'dear' are not known: choose one of filecoin, cheap, ethereum"):
-        rules.rules_named("dear")
-    rules.rules_named.cache_clear()
+    assert rules.views.failure_text(33, error, "") == "execution reverted: no"
+    assert rules.views.failure_text(33, b"", "") == "execution reverted"
+    assert rules.views.failure_text(33, b"\xde\xad\xbe\xef", "") == "execution reverted: custom error 0xdeadbeef"
+    assert rules.views.failure_text(7, b"", "") == "out of gas"

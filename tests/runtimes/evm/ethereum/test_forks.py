@@ -61,7 +61,7 @@ def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> 
     with Network(rules="ethereum", hardfork="nextfork") as network:
         sender, receiver = network.accounts[:2]
         assert network.send(receiver, 5, sender=sender).succeeded
-        assert network.rules.transaction_gas_limit(network.machine) == 100_000  # the row's fact
+        assert network.rules.messages.gas_limit(network.machine) == 100_000  # the row's fact
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentBaseFee": "0x7", "currentGasLimit": "0x1000000",
         "currentCoinbase": "0x" + "11" * 20, "currentRandom": "0x00", "blockHashes": {"0x0": "0x" + "00" * 32},

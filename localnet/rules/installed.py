@@ -1,0 +1,29 @@
+"""The sets of rules that are installed, as a network has them: those of a machine, those of a name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pkgutil import resolve_name
+
+from bridge.ethereum_block import EthereumBlock
+from hypervisor.machine import Hypervisor
+from hypervisor.rules import rule_set
+from localnet.rules.parts import NetworkRules
+
+
+def rules_of(machine: Hypervisor) -> NetworkRules:
+    """The rules of a machine."""
+    block = machine.context.block
+    if isinstance(block, EthereumBlock):
+        return rules_named(machine.context.rules, block.fork, block.gas_limit)
+    return rules_named(machine.context.rules)
+
+
+@lru_cache
+def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
+    """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput.
+
+    `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
+    """
+    rules: NetworkRules = resolve_name(rule_set(name).network)(hardfork, gas_limit)
+    return rules

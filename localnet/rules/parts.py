@@ -1,0 +1,169 @@
+"""A set of rules of a network: its facts, and its parts by purpose, of which a caller takes what it needs.
+
+`localnet.rules.installed` finds the set of a machine. What the machine itself does otherwise is its executor's
+(`hypervisor.rules`). Gas is in the rules' own, money in attoFIL, fees in attoFIL per gas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_execution import ForkFacts
+from bridge.transactions import SignedTransaction
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import Tracer
+from hypervisor.types import Gas, TokenAmount
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rules.base_fee import GasBid
+from localnet.rules.call_request import BlockOverride, CallRequest
+from localnet.rules.facts import Features, Fees, Limits, Simulations
+
+
+@dataclass(frozen=True, slots=True)
+class SenderInfo:
+    """An actor as a sender: its next nonce, its attoFIL, and whether it is of a kind that sends and pays itself."""
+
+    nonce: int
+    balance: TokenAmount
+    sends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What a call did, and the bytes that an Ethereum caller sees."""
+
+    result: ApplyResult
+    data: bytes
+
+
+class SettingRules(Protocol):
+    """What a machine knows of its block, and what the fork of Ethereum offers, where the rules have one."""
+
+    def prepare(self, machine: Hypervisor) -> None:
+        """Let a machine that was opened know what these rules know of every block."""
+
+    def begin(self, machine: Hypervisor) -> None:
+        """Put into a new state what these rules expect in it."""
+
+    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
+        """What the fork offers."""
+
+    def first_settings(self, machine: Hypervisor) -> BlockSettings:
+        """The settings of a new network's first block."""
+
+    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """Put a block's settings into the machine's context, without the chain id, which every context has."""
+
+    def gas_limit_of(self, tipset: Tipset) -> Gas:
+        """The gas limit of a block of the chain."""
+
+    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
+        """Let a machine suppose of a block what only these rules know. Raises InvalidInput for what they do not."""
+
+
+class BlockRules(Protocol):
+    """What the rules do around a block's messages."""
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """What happens before a block's messages."""
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """What happens in an epoch without a block."""
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """What happens after a block's messages, which paid `tips` attoFIL as tips."""
+
+    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+        """The base fee after a block with these messages; `version` is the network's of the block to come."""
+
+
+class MessageRules(Protocol):
+    """Which messages a block takes, and what they do."""
+
+    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        """The message that carries a transaction. Raises TransactionError where none does."""
+
+    def gas_limit(self, machine: Hypervisor) -> Gas:
+        """The most that one message may use."""
+
+    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
+        """Whether a block may hold a message, whatever its sender. Raises TransactionRefused."""
+
+    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+        """What an actor is as a sender."""
+
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """Apply a message of a sender that pays. Raises TransactionRefused."""
+
+    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+        """Apply a message in the name of an actor that sends none, without fees; it counts one further.
+
+        Raises TransactionRefused.
+        """
+
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
+
+
+class QuestionRules(Protocol):
+    """Calls of which nothing is kept, and what listens to executions."""
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+        """What a call answers; taking it back is the caller's. Raises TransactionRefused where it cannot be made."""
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+        """What a request would do as a message of a block, without fees. Raises TransactionRefused."""
+
+    def adapt_tracer(self, tracer: Tracer) -> Tracer:
+        """A tracer that takes these rules' events and passes gas on to its inner one as if it were the network's."""
+
+
+class ViewRules(Protocol):
+    """Blocks and receipts as JSON, ends of executions in words."""
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """What a block shows in JSON otherwise than Lotus would, or besides."""
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """The same of a receipt."""
+
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """The contract that a receipt names as created by its transaction."""
+
+    def end_words(self, exit_code: int) -> str:
+        """How an execution ended, where these rules have words of their own for an exit code; else nothing."""
+
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
+        """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee."""
+
+    def allowance_text(self, highest: Gas) -> str:
+        """What an estimate says that runs out of gas at the highest limit there is; nothing: what any failure says."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkRules:
+    """One set of rules."""
+
+    name: str
+    chain_id: int
+    """Of a new network that is given none."""
+    limits: Limits
+    fees: Fees
+    simulations: Simulations
+    features: Features
+    settings: SettingRules
+    blocks: BlockRules
+    messages: MessageRules
+    questions: QuestionRules
+    views: ViewRules
+    hardfork: str = ""
+    """The fork of Ethereum, where the rules have one; empty otherwise."""

@@ -1,0 +1,109 @@
+"""A set of rules is registered once, with the machine's part and the network's, and is then a choice everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hypervisor import rules
+from hypervisor.errors import InvalidInput
+from hypervisor.executor import Executor
+from hypervisor.machine import Hypervisor
+from hypervisor.rules import ENTRY_POINT_GROUP, RuleSet, executor_factory, rule_names, rule_set
+from hypervisor.types import TokenAmount
+from localnet import Network
+from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
+from localnet.rules.installed import rules_named
+from localnet.rules.parts import NetworkRules
+
+CHEAP = TokenAmount(7)
+
+
+class CheapExecutor(Executor):
+    """The machine's own executor, which a third package would have changed."""
+
+
+class Impersonal(FilecoinMessages):
+    """Each part stands for itself: this one takes no transaction with a value."""
+
+    def check(self, machine: Hypervisor, candidate: Any, base_fee: TokenAmount) -> None:
+        if candidate.bare.value:
+            raise InvalidInput("no value")
+        super().check(machine, candidate, base_fee)
+
+
+def cheap_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
+    usual = filecoin_rules(hardfork, gas_limit)
+    fees = replace(usual.fees, first_base_fee=CHEAP, premium=CHEAP)
+    return replace(usual, name="cheap", chain_id=4711, fees=fees, messages=Impersonal())
+
+
+CHEAP_SET = RuleSet(machine=f"{__name__}:CheapExecutor", network=f"{__name__}:cheap_rules")
+
+
+@pytest.fixture
+def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A made-up set, as an installed package would register it."""
+    added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
+    installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
+    monkeypatch.setattr(rules, "entry_points", lambda **given: installed.select(**given))
+    known: tuple[Callable[..., Any], ...] = (rule_set, executor_factory, rules_named)
+    for function in known:
+        function.cache_clear()  # type: ignore[attr-defined]
+    yield
+    for function in known:
+        function.cache_clear()  # type: ignore[attr-defined]
+
+
+def test_both_sets_of_this_project_are_registered() -> None:
+    assert rule_names() == ("filecoin", "ethereum")
+    assert {rules_named(name).name for name in rule_names()} == {"filecoin", "ethereum"}
+
+
+@pytest.mark.usefixtures("third_set")
+def test_a_third_set_is_listed_after_the_machines_own() -> None:
+    assert rule_names() == ("filecoin", "cheap", "ethereum")
+    with pytest.raises(InvalidInput, match="rules 'dear' are not known: choose one of filecoin, cheap, ethereum"):
+        rules_named("dear")
+
+
+@pytest.mark.usefixtures("third_set")
+def test_a_network_runs_under_a_third_set() -> None:
+    with Network(rules="cheap") as network:
+        assert type(network.machine.executor) is CheapExecutor
+        assert (network.rules.name, network.chain_id, network.rules.fees.premium) == ("cheap", 4711, CHEAP)
+        assert network.head.next_base_fee == CHEAP
+        receipt = network.send(network.accounts[1])
+        assert receipt.succeeded
+        with pytest.raises(InvalidInput, match="no value"):
+            network.send(network.accounts[1], 1)
+
+
+@pytest.mark.usefixtures("third_set")
+def test_the_command_line_takes_a_third_set() -> None:
+    from devtools.cli.main import app
+
+    refused = CliRunner().invoke(app, ["node", "--rules", "dear"])
+    assert refused.exit_code == 2
+    assert "'dear' is not one of filecoin, cheap, ethereum" in " ".join(refused.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("registered", "words"),
+    [
+        ({"ethereum": "localnet.rules.sets:ETHEREUM"}, "no rules 'filecoin' are registered: the installation"),
+        ({"filecoin": f"{__name__}:cheap_rules"}, "registered as .*:cheap_rules, which is not a RuleSet"),
+    ],
+)
+def test_an_installation_of_another_release_is_named(
+    monkeypatch: pytest.MonkeyPatch, third_set: None, registered: dict[str, str], words: str
+) -> None:
+    points = EntryPoints(EntryPoint(name, place, ENTRY_POINT_GROUP) for name, place in registered.items())
+    monkeypatch.setattr(rules, "entry_points", lambda **given: points.select(**given))
+    with pytest.raises(InvalidInput, match=words):
+        rule_set("filecoin")
