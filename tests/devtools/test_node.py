@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +24,9 @@ from devtools.bindings.solidity import abi
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError
+from tests import prepared
+from tests.prepared import Program
 
-HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 START = 60.0
@@ -36,12 +36,9 @@ NO_MESSAGE = "bafy2bzaceastk5qjmpnaqeeq6whogrlcymyurzyq6jawkntdzwedaznw7amvy"
 
 
 @contextmanager
-def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[tuple[str, Program]]:
     """A node on a free port: its URL and the process, which is stopped at the end; it may open so many files."""
-    command = [str(HYPERVISOR), "node", "--port", "0", "--ready-file", str(ready), *arguments]
-    if files is not None:
-        command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files), *command]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Program(["node", "--port", "0", "--ready-file", ready, *arguments], files=files)
     try:
         deadline = time.monotonic() + START
         while not ready.exists():
@@ -57,7 +54,7 @@ def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
-    return subprocess.run([HYPERVISOR, *arguments], capture_output=True, text=True, check=False, timeout=START)
+    return prepared.run(*arguments, timeout=START)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -222,10 +219,7 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
 )
 def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     (tmp_path / "file").touch()
-    done = subprocess.run(
-        [HYPERVISOR, "node", "--port", "0", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=START,
-    )  # fmt: skip
+    done = prepared.run("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

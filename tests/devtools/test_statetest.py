@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,16 @@ import pytest
 from devtools.vectors.ethereum_json import read_accounts
 from devtools.vectors.statetest import run_file
 from runtimes.evm.ethereum.alloc import state_root
+from tests import prepared
 from tests.conftest import data_file, with_data
 
-HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 EXAMPLE = "vectors/GeneralStateTests/stExample/eip1559.json"
 REFUSED = "vectors/GeneralStateTests/stExample/invalidTr.json"
 SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json"
 
 
 def run(*arguments: str | Path, folder: Path | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
-    command = [HYPERVISOR, *arguments]
-    return subprocess.run(command, cwd=folder, input=text, capture_output=True, text=True, check=False)
+    return prepared.run(*arguments, folder=folder, text=text)
 
 
 def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

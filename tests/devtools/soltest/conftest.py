@@ -1,18 +1,19 @@
-"""A run of compiled test contracts, without a compiler."""
+"""A run of compiled test contracts, without a compiler, in this process or as users run them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devtools.soltest.artifact import ArtifactPlace, Artifacts
-from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.artifact import Artifacts, ArtifactPlace
+from devtools.soltest.discovery import SuiteFilter, Suite, find_suites
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import SuiteResult, TestResult
+from devtools.soltest.serving import Server
 from devtools.soltest.workers import Job, run_suites
 from tests.devtools.soltest.contracts import artifact, write
 
@@ -24,7 +25,8 @@ Results = dict[str, dict[str, TestResult]]
 def run_contracts(tmp_path: Path) -> Callable[..., Results]:
     """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature.
 
-    Whole suites' results are put into `suites_found`, where one is given.
+    Whole suites' results are put into `suites_found`, where one is given. They run in this process, unless a `timeout`
+    must be able to stop them: then in workers, as `hypervisor test` runs them.
     """
 
     def run(
@@ -38,9 +40,31 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
         suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())
         job = replace(Job(project, places, {}, seed=1), **settings)
         assert not corrupt
-        ended = list(run_suites(job, suites, 1))
+        ended = list(run_suites(job, suites, 1) if "timeout" in settings else run_here(job, suites))
         if suites_found is not None:
             suites_found += ended
         return {suite.contract: {test.signature: test for test in suite.tests} for suite in ended}
 
     return run
+
+
+def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
+    """What a worker does with suites, without its process."""
+    result = SuiteResult("", "")
+
+    def tell(kind: str, said: Any) -> None:
+        if kind == "test":
+            result.tests.append(said)
+        elif kind == "collected":
+            result.collected.append(said)
+        elif kind == "done":
+            result.duration += said
+
+    server = Server(job, tell)
+    try:
+        for suite in suites:
+            result = SuiteResult(suite.file, suite.contract)
+            server.run(suite)
+            yield result
+    finally:
+        server._world.close()
