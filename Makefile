@@ -10,6 +10,10 @@ STATETESTS ?= $(addprefix $(or $(FVM_DATA),../shared)/vectors/,GeneralStateTests
 VENV := .venv$(if $(PYTHON),-$(patsubst python%,%,$(notdir $(PYTHON))))
 RUN := $(VENV)/bin
 
+# What Python has compiled is kept: without it each worker of the tests reads all of them anew, and each process that they
+# start all of ours.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test oracles lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
 
 help:

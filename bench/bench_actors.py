@@ -7,9 +7,7 @@ official actor has the streams of network version 29: these are measured by `ben
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from time import process_time
 
 from actors import loader
@@ -37,12 +35,11 @@ def rows() -> Iterator[Row]:
     if fvm_data() is None:
         yield from (Row(name, None, "no official bundle: set FVM_DATA") for name in (gas, time, size))
         return
-    with tempfile.TemporaryDirectory() as compiled:
-        twins = Twins.at_genesis(GENESIS, Path(compiled))
-        stage.build(twins)
-        pairs = {f"{example.actor}.{example.method}": (twins, example) for example in EXAMPLES}
-        yield _worst(gas, {name: _gas(*pair) for name, pair in pairs.items()})
-        yield _worst(time, {name: _time(*pair) for name, pair in pairs.items()})
+    twins = Twins.at_genesis(GENESIS)
+    stage.build(twins)
+    pairs = {f"{example.actor}.{example.method}": (twins, example) for example in EXAMPLES}
+    yield _worst(gas, {name: _gas(*pair) for name, pair in pairs.items()})
+    yield _worst(time, {name: _time(*pair) for name, pair in pairs.items()})
     own, official = len(loader.bundle_bytes()), data_file(DEVNET).stat().st_size
     yield Row(size, own / official, f"{own:,} bytes, the official devnet's {official:,}")
 

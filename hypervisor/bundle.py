@@ -7,7 +7,7 @@ code. A manifest of this machine always has the 16 official names in their order
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from hypervisor.errors import BundleError
@@ -155,14 +155,7 @@ class Bundle:
         `supply-share` is the one whose miners bind collateral by the rule of the VM Interpreter document, `v19` that of
         network version 29 (docs/actors.md). Raises BundleError for another variant.
         """
-        from actors.loader import bundle_bytes, bundle_record
-
-        if variant is None:
-            return cls.from_car(bundle_bytes(), "the embedded bundle")
-        if variant not in bundle_record().variants:
-            known = ", ".join(bundle_record().variants)
-            raise BundleError(f"the embedded bundle has no variant '{variant}': expected {known}")
-        return cls.from_car(bundle_bytes(variant), f"the embedded bundle's variant {variant}")
+        return _embedded(variant)
 
     @classmethod
     def for_actors(cls, version: int) -> "Bundle":
@@ -178,6 +171,19 @@ class Bundle:
         if version > record.version:
             raise BundleError(f"this project has no built-in actors v{version} of its own: name a bundle")
         return cls.embedded()
+
+
+@cache
+def _embedded(variant: str | None) -> Bundle:
+    """Read and verified once in a process: every machine begins with it."""
+    from actors.loader import bundle_bytes, bundle_record
+
+    if variant is None:
+        return Bundle.from_car(bundle_bytes(), "the embedded bundle")
+    if variant not in bundle_record().variants:
+        known = ", ".join(bundle_record().variants)
+        raise BundleError(f"the embedded bundle has no variant '{variant}': expected {known}")
+    return Bundle.from_car(bundle_bytes(variant), f"the embedded bundle's variant {variant}")
 
 
 def marked_runtime(module: bytes) -> str | None:

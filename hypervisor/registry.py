@@ -5,6 +5,7 @@ the entry-point group `hypervisor.runtimes` and loaded when the first actor need
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.metadata import entry_points
 
 from hypervisor.errors import RuntimeUnavailable
@@ -71,6 +72,7 @@ class Registry:
         return runtime
 
 
+@lru_cache
 def _installed(name: str) -> RuntimeFactory | None:
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
         factory: RuntimeFactory = entry_point.load()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from hypervisor.bundle_library import find_release, kept_releases, own_of
 from hypervisor.network_versions import NetworkVersion, newest_with_actors
+from hypervisor.user_files import user_folder
 
 # The same examples at each run, and no time limits: neither luck nor another program on the machine fails a property.
 # `make test ARGS=--hypothesis-profile=search` draws new ones.
@@ -27,6 +29,10 @@ settings.register_profile("project", deadline=None, suppress_health_check=_PATIE
 settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report", "pytester")
+
+# Compiled modules of the tests are kept from run to run, for all workers and checkouts, apart from the user's.
+with suppress(RuntimeError):  # no home folder: none are kept
+    os.environ.setdefault("FVM_CACHE_DIR", str(user_folder("cache") / "tests"))
 
 # A shell's background job ignores Ctrl-C, and so does what it starts: here it interrupts, and ends tests' nodes.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,8 @@ running out of gas wins over every trap and exit.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
@@ -22,7 +24,7 @@ from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals
 from runtimes.wasmtime.raw import Trap
-from store.cid import Cid, show
+from store.cid import RAW, Cid, cid_of, show
 
 TABLE_ELEMENT_BYTES = 8
 _GAS, _START, _ENTRY = GAS_EXPORT.encode(), START_EXPORT.encode(), ENTRY_POINT.encode()
@@ -37,12 +39,13 @@ class WasmRuntime:
 
     def __init__(self, services: RuntimeServices) -> None:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
-        self._modules = GuestModules(guest_engine(), ModuleCache(folder), chosen(services.options))
+        self._modules = _modules(folder, chosen(services.options))
+        self._digests: dict[Cid, Cid] = {}
         self._trap_signals = trap_signals()
 
     def prepare(self, modules: Mapping[Cid, bytes]) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
-        self._modules.compile_all(modules)
+        self._modules.compile_all({self._digest(code, wasm): wasm for code, wasm in modules.items()})
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the actor's `invoke` with the block `params`.
@@ -71,13 +74,25 @@ class WasmRuntime:
 
     def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
         revision = kernel.machine.context.network.rules.abi
-        module = self._modules.find(code, revision)
+        digest = self._digests.get(code)
+        module = None if digest is None else self._modules.find(digest, revision)
         if module is None:
+            wasm = kernel.load_code(code)
             try:
-                module = self._modules.load(code, kernel.load_code(code), revision)
+                module = self._modules.load(self._digest(code, wasm), wasm, revision)
             except InvalidModule as error:
                 raise Fatal(f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}") from error
         return module
+
+    def _digest(self, code: Cid, wasm: bytes) -> Cid:
+        """The CID of the bytes themselves: a machine of tests may have other modules under the official codes."""
+        return self._digests.setdefault(code, cid_of(wasm, RAW))
+
+
+@lru_cache(8)
+def _modules(folder: Path | None, boundary: str) -> GuestModules:
+    """The modules of all machines in this process that keep them in the same folder: each is loaded once."""
+    return GuestModules(guest_engine(), ModuleCache(folder), boundary)
 
 
 def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Outcome:

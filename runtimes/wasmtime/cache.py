@@ -24,7 +24,8 @@ from pathlib import Path
 from hypervisor.user_files import user_folder
 
 DIGEST = 32
-MAX_FILES = 512
+MAX_BYTES = 1 << 30
+"""Of all files: some forty bundles. Those that nobody has used for longest go first."""
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
 
@@ -46,13 +47,16 @@ class ModuleCache:
         """The bytes under a key, None unless they are exactly what was stored there."""
         if self._folder is None:
             return None
+        path = self._folder / key.hex()
         try:
-            data = _read_private(self._folder / key.hex())
+            data = _read_private(path)
         except (OSError, _Unsafe):
             return None
         digest, payload = data[:DIGEST], data[DIGEST:]
         if not hmac.compare_digest(digest, self._digest(key, payload)):
             return None
+        with suppress(OSError):  # another process has just dropped it
+            os.utime(path)
         return payload
 
     def store(self, key: bytes, payload: bytes) -> None:
@@ -71,21 +75,24 @@ class ModuleCache:
         return state.digest()
 
     def _prune(self) -> None:
-        """Drop the files that were written first where there are too many."""
+        """Drop the files that were used longest ago where there is too much."""
         assert self._folder is not None
-        files = [path for path in self._folder.iterdir() if path.name != _SECRET]
-        if len(files) > MAX_FILES:
-            files.sort(key=_written)
-            for path in files[: len(files) - MAX_FILES]:
-                path.unlink(missing_ok=True)
+        files = sorted(_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET)
+        left = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if left <= MAX_BYTES:
+                return
+            path.unlink(missing_ok=True)
+            left -= size
 
 
-def _written(path: Path) -> float:
-    """When a file was written; at the beginning of time if another process has just dropped it."""
+def _age_and_size(path: Path) -> tuple[float, int, Path]:
+    """When a file was last used, and its bytes; nothing of one that another process has just dropped."""
     try:
-        return path.stat().st_mtime
+        info = path.stat()
     except FileNotFoundError:
-        return 0
+        return 0, 0, path
+    return info.st_mtime, info.st_size, path
 
 
 _SECRET = "secret"  # noqa: S105  # a file name

@@ -62,22 +62,17 @@ def official(request: pytest.FixtureRequest) -> Official:
 
 
 @pytest.fixture(scope="session")
-def guests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where guests are kept from run to run; without pytest's cache (`-p no:cacheprovider`) for this one."""
-    cache = getattr(request.config, "cache", None)
-    return tmp_path_factory.mktemp("guests") if cache is None else Path(cache.mkdir("guests"))
-
-
-@pytest.fixture(scope="session")
-def first_twins(guests: Path, official: Official) -> Twins:
-    return Twins.at_genesis(GENESIS, guests, official)
+def first_twins(official: Official) -> Twins:
+    return Twins.at_genesis(GENESIS, official)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ledger(guests: Path) -> Iterator[None]:
-    """What has been compared, for `make equality` to print."""
+def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What has been compared, for `make equality` to print; nothing is kept without pytest's cache."""
     yield
-    (guests / "equality.json").write_text(LEDGER.as_json())
+    cache = getattr(request.config, "cache", None)
+    if cache is not None:
+        (Path(cache.mkdir("guests")) / "equality.json").write_text(LEDGER.as_json())
 
 
 @pytest.fixture(scope="session")

@@ -31,9 +31,7 @@ def mixed_world() -> Iterator[CaseWorld]:
     modules = dict(own.blocks)
     ours = {official.manifest.code(name): modules[own.manifest.code(name)] for name in GUESTS}
     blocks = tuple((cid, ours.get(cid, data)) for cid, data in official.blocks)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FVM_CACHE_DIR", "off")  # it keeps compiled modules under their code CIDs, which are not ours here
-        yield CaseWorld(Bundle(official.root, official.manifest, blocks), evm="official")
+    yield CaseWorld(Bundle(official.root, official.manifest, blocks), evm="official")
 
 
 def cases(group: str) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -45,19 +44,15 @@ class Twins:
         assert official.root == own.root, "the two first states differ"
 
     @classmethod
-    def at_genesis(cls, genesis: Genesis, compiled: Path, of: Official = V18) -> Twins:
-        """Both machines, fresh. Our modules are compiled into a folder of their own, since they lie under the CIDs of
-        others here."""
+    def at_genesis(cls, genesis: Genesis, of: Official = V18) -> Twins:
+        """Both machines, fresh. Our modules lie under the CIDs of others here."""
         if of.alone:
             ours = Bundle.embedded(of.own)
             plain = _machine(ours, genesis, of, evm="py-evm", options={"boundary": "plain"})
             return cls(of, plain, _machine(ours, genesis, of, evm="fast"))
         bundle = of.bundle()
         official = _machine(bundle, genesis, of)
-        with pytest.MonkeyPatch.context() as patch:
-            folder = "-".join((of.name, *sorted(of.shared), show(Bundle.embedded(of.own).root)[-16:]))
-            patch.setenv("FVM_CACHE_DIR", str(compiled / folder))
-            own = _machine(in_place_of(bundle, Bundle.embedded(of.own), of.shared), genesis, of)
+        own = _machine(in_place_of(bundle, Bundle.embedded(of.own), of.shared), genesis, of)
         return cls(of, official, own)
 
     def fork(self, shakes: int = 0, kind: str = "script") -> Twins:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from devtools.soltest.artifact import Artifacts, ArtifactPlace
-from devtools.soltest.discovery import SuiteFilter, Suite, find_suites
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
+from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import SuiteResult, TestResult
-from devtools.soltest.serving import Server
+from devtools.soltest.serving import SuiteServer
 from devtools.soltest.workers import Job, run_suites
 from tests.devtools.soltest.contracts import artifact, write
 
@@ -60,7 +60,7 @@ def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
         elif kind == "done":
             result.duration += said
 
-    server = Server(job, tell)
+    server = SuiteServer(job, tell)
     try:
         for suite in suites:
             result = SuiteResult(suite.file, suite.contract)

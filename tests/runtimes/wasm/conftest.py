@@ -1,4 +1,4 @@
-"""Fixtures of the native runtime's tests: a machine, and a folder of compiled modules that only these tests use."""
+"""Fixtures of the native runtime's tests: a machine on each boundary."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from hypervisor.machine import Hypervisor
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep compiled modules of the tests out of the user's folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FVM_CACHE_DIR", str(tmp_path_factory.mktemp("cache") / "modules"))
-        yield
 
 
 @pytest.fixture(params=["raw", "plain"])

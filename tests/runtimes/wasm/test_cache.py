@@ -9,19 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.address import Address
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from hypervisor.recent import Recent
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID
 from localnet import Network
 from runtimes.wasm import instrument
 from runtimes.wasm import modules as modules_module
+from runtimes.wasm import runtime as runtime_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime import cache as cache_module
 from runtimes.wasmtime.cache import ModuleCache, cache_key, default_folder
 from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import RAW, cid_of
 from tests.localnet.conftest import ARTIFACTS
-from tests.runtimes.wasm.guests import guest, run
+from tests.runtimes.wasm.guests import call, guest, run
 
 KEY = cache_key(b"some", b"key")
 MODULE = guest("(i32.const 0)")
@@ -130,8 +134,12 @@ def test_a_place_that_cannot_be_made_only_costs_time(tmp_path: Path) -> None:
     assert cache.load(KEY) is None
 
 
-def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "MAX_FILES", 3)
+THREE = 3 * (32 + len(b"native code"))
+"""Bytes of three files, each with its digest."""
+
+
+def test_the_files_that_were_written_first_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_BYTES", THREE)
     cache = ModuleCache(folder)
     keys = [cache_key(bytes([number])) for number in range(5)]
     for age, key in enumerate(keys):
@@ -141,10 +149,22 @@ def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert [cache.load(key) is not None for key in keys] == [True, False, False, True, True]
 
 
+def test_a_file_that_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_BYTES", THREE)
+    cache = ModuleCache(folder)
+    keys = [cache_key(bytes([number])) for number in range(4)]
+    for age, key in enumerate(keys[:3]):
+        cache.store(key, b"native code")
+        os.utime(folder / key.hex(), (age, age))
+    assert ModuleCache(folder).load(keys[0]) == b"native code"
+    cache.store(keys[3], b"native code")
+    assert [cache.load(key) is not None for key in keys] == [True, False, True, True]
+
+
 def test_files_that_another_process_drops_meanwhile_do_no_harm(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cache_module, "MAX_FILES", 3)
+    monkeypatch.setattr(cache_module, "MAX_BYTES", THREE)
     cache = ModuleCache(folder)
     keys = [cache_key(bytes([number])) for number in range(4)]
     for key in keys[:3]:
@@ -297,10 +317,29 @@ def test_of_many_modules_those_used_last_stay_in_memory() -> None:
 def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # The address manager calls the init actor, which calls a constructor: each takes the only place from its caller.
     monkeypatch.setattr(modules_module, "Recent", lambda _room: Recent(1))
+    monkeypatch.setattr(runtime_module, "_modules", runtime_module._modules.__wrapped__)  # not those that are loaded
     with Network() as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
         counter.send("increment")
         assert counter.call("number") == 1
+
+
+def test_machines_of_one_process_load_a_module_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Hypervisor.open() as machine:
+        first = run(machine, MODULE)
+    monkeypatch.setattr(GuestModules, "_from_disk", lambda *_: pytest.fail("it is loaded"))
+    with Hypervisor.open() as machine:
+        assert run(machine, MODULE).receipt == first.receipt
+
+
+def test_machines_with_other_modules_under_one_code_run_each_its_own() -> None:
+    ends = []
+    for module in (MODULE, guest("unreachable")):
+        with Hypervisor.open() as machine:
+            machine.store.put(CODE, module)  # a store of tests: nobody has checked it
+            machine.state_tree.set_actor(ActorID(1000), ActorState(CODE))
+            ends.append(call(machine, Address.id(1000)).exit_code)
+    assert ends == [0, 4]
 
 
 def test_one_bad_module_among_several_is_said(folder: Path) -> None:
