@@ -22,7 +22,7 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.fast import loader
-from runtimes.evm.fast.instance import Pool, pool
+from runtimes.evm.fast.pool import Pool, pool
 from tests.differential.generator import SENDER
 from tests.engines.revm import Revm, pyrevm
 from tests.engines.scenes import Call

@@ -21,9 +21,9 @@ from bridge.actor_schemas import ANY, actor_schema, state_types, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.interfaces import Interface, as_json
 from hypervisor.address import Address
-from hypervisor.bundle import Manifest
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.manifest import Manifest
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from store.blockstore import Blockstore, get_object

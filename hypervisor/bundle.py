@@ -1,106 +1,28 @@
-"""Bundles of built-in actors: the manifest that names each actor's code, read from a CAR.
+"""Bundles of built-in actors: a manifest (`hypervisor.manifest`) and the code that it names, read from a CAR.
 
 Layout: one root block `[1, CID of the data]`, a data block `[[name, code CID], ...]` in the network's order, and the
-code. A manifest of this machine always has the 16 official names in their order, since type numbers are places in it.
+code.
 """
 
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
+from hypervisor.bundle_library import find_release, is_release_name, own_bundles, release_file, remedy
 from hypervisor.errors import BundleError
+from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.user_files import read_bounded
-from store.blockstore import BlockNotFound, Blockstore, StoreError
+from store.blockstore import BlockNotFound, StoreError
 from store.car import read_car
-from store.cid import Cid, cid_of, show
-from store.codec import CodecError, decode, encode, link, unlink
+from store.cid import Cid, show
 
-ACTOR_NAMES = (
-    "system", "init", "cron", "account", "storagepower", "storageminer", "storagemarket", "paymentchannel",
-    "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
-)  # fmt: skip
-ACCOUNT_TYPES = ("account", "placeholder", "ethaccount")
-"""The actors that send messages, and the one that becomes such."""
-_MANIFEST_VERSION = 1
 MAX_BUNDLE_BYTES = 64 << 20
 """The longest CAR that is taken for a bundle; the official ones have 7 to 8 MB."""
 
 MARKER_SECTION = "hypervisor.runtime"
 """The custom section by which a built-in actor's module names the runtime that executes it."""
-
-
-@dataclass(frozen=True)  # no slots: what is looked up again and again is kept
-class Manifest:
-    """The built-in actors' code CIDs by name; `data` is the CID of the list itself, which the system actor holds."""
-
-    data: Cid
-    codes: tuple[Cid, ...]
-
-    @classmethod
-    def load(cls, store: Blockstore, data: Cid) -> "Manifest":
-        """Read the list of names and code CIDs; BundleError if it is not the official 16 in order."""
-        try:
-            entries = [(name, unlink(code)) for name, code in decode(store.get(data))]
-        except (CodecError, TypeError, ValueError) as error:
-            raise BundleError(f"manifest {show(data)} is not a list of names and code CIDs: {error}") from None
-        names = tuple(name for name, _ in entries)
-        if names != ACTOR_NAMES:
-            missing = ", ".join(name for name in ACTOR_NAMES if name not in names) or "none, but the order differs"
-            raise BundleError(
-                f"manifest {show(data)} lists {len(names)} actors, {len(ACTOR_NAMES)} expected (missing: {missing})"
-            )
-        return cls(data, tuple(code for _, code in entries))
-
-    @classmethod
-    def load_root(cls, store: Blockstore, root: Cid) -> "Manifest":
-        """Read a bundle's root block, then its list."""
-        try:
-            fields = decode(store.get(root))
-            version, data = fields
-            cid = unlink(data)
-        except (CodecError, TypeError, ValueError) as error:
-            raise BundleError(f"bundle root {show(root)} is not a pair of version and CID: {error}") from None
-        if version != _MANIFEST_VERSION:
-            raise BundleError(
-                f"bundle root {show(root)} has manifest version {version!r:.40}, only {_MANIFEST_VERSION} is known"
-            )
-        return cls.load(store, cid)
-
-    @property
-    def root(self) -> Cid:
-        """The root of a bundle with this list: what a release is known by."""
-        return cid_of(encode([_MANIFEST_VERSION, link(self.data)]))
-
-    def code(self, name: str) -> Cid:
-        """The code CID of a built-in actor by its name."""
-        return self._by_name[name]
-
-    @cached_property
-    def account_codes(self) -> frozenset[Cid]:
-        """The code CIDs of those that send messages, and of placeholders, which become such."""
-        return frozenset(self._by_name[name] for name in ACCOUNT_TYPES)
-
-    @cached_property
-    def _by_code(self) -> dict[Cid, str]:
-        return dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)]))
-
-    @cached_property
-    def _by_name(self) -> dict[str, Cid]:
-        return dict(zip(ACTOR_NAMES, self.codes, strict=True))
-
-    def type_of(self, code: Cid) -> int:
-        """The type number (place from 1) of a code CID; 0 if it is no built-in actor's."""
-        return self.codes.index(code) + 1 if code in self.codes else 0
-
-    def code_of_type(self, number: int) -> Cid | None:
-        """The code CID at a place counted from 1."""
-        return self.codes[number - 1] if 1 <= number <= len(self.codes) else None
-
-    def name_of(self, code: Cid) -> str | None:
-        """The built-in actor's name behind a code CID (the first of them where several share one)."""
-        return self._by_code.get(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +59,23 @@ class Bundle:
     def open(cls, source: str | Path) -> "Bundle":
         """The bundle of a name (`v18`, `v18-devnet`, `own`) or of a CAR file; BundleError if it cannot be had.
 
-        `hypervisor.bundle_library` has the names.
+        `hypervisor.bundle_library` has the names. A release whose manifest root is not the pinned one is refused.
         """
-        from hypervisor.bundle_library import open_bundle
-
-        return open_bundle(source)
+        if isinstance(source, str) and source in own_bundles():
+            return cls.embedded(own_bundles()[source])
+        if isinstance(source, Path) or not is_release_name(source):
+            return cls.from_file(Path(source))
+        release = find_release(source)
+        path = release_file(release)
+        if not path.is_file():
+            raise BundleError(f"the release {release.name} is not on this machine: {remedy(release)}")
+        bundle = cls.from_file(path)
+        if show(bundle.root) != release.manifest_root:
+            raise BundleError(
+                f"{path} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}; "
+                f"delete it, and then: {remedy(release)}"
+            )
+        return bundle
 
     @classmethod
     def from_file(cls, path: Path) -> "Bundle":

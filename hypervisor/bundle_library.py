@@ -20,8 +20,8 @@ from typing import Final
 
 from actors.loader import bundle_record
 from actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
-from hypervisor.bundle import Bundle, Manifest
 from hypervisor.errors import BundleError
+from hypervisor.manifest import Manifest
 from hypervisor.user_files import user_folder
 from store.cid import Cid, CidError, parse_cid, show
 
@@ -31,6 +31,11 @@ _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
 _WHOLE_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
 _NAMED: Final = "named.json"
 """In the folder: the manifest roots of releases that are not pinned in this package, by their names."""
+
+
+def is_release_name(text: str) -> bool:
+    """Whether a text has the form of a release's name; anything else is a file's path."""
+    return _RELEASE_NAME.fullmatch(text) is not None
 
 
 def library_folder() -> Path:
@@ -147,25 +152,6 @@ def kept_releases() -> Mapping[str, Path]:
     except BundleError:  # no home: nothing is kept there
         return {}
     return {name: path for name, path in found.items() if path.is_file()}
-
-
-def open_bundle(source: str | Path) -> Bundle:
-    """The bundle that somebody chose, by a name or by a CAR file's path. BundleError says what is wrong, what to do."""
-    if isinstance(source, str) and source in own_bundles():
-        return Bundle.embedded(own_bundles()[source])
-    if isinstance(source, Path) or not _RELEASE_NAME.fullmatch(source):
-        return Bundle.from_file(Path(source))
-    release = find_release(source)
-    path = release_file(release)
-    if not path.is_file():
-        raise BundleError(f"the release {release.name} is not on this machine: {remedy(release)}")
-    bundle = Bundle.from_file(path)
-    if show(bundle.root) != release.manifest_root:
-        raise BundleError(
-            f"{path} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}; "
-            f"delete it, and then: {remedy(release)}"
-        )
-    return bundle
 
 
 def remedy(release: Release) -> str:

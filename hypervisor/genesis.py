@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from hypervisor.address import Address, Protocol, is_eth_namespace
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import Manifest
 from hypervisor.errors import InvalidInput
+from hypervisor.manifest import Manifest
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import (
     ATTO_PER_FIL,

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
-from hypervisor.bundle import Bundle, Manifest
+from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.externs import Externs
 from hypervisor.genesis import Genesis
 from hypervisor.machine_state import MachineState
+from hypervisor.manifest import Manifest
 from hypervisor.message import Message, SignedMessage
 from hypervisor.opening import (
     IN_MEMORY,

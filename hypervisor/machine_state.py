@@ -13,12 +13,12 @@ from typing import Any
 
 from hypervisor.address import Address
 from hypervisor.blocks import ScannedBlocks
-from hypervisor.bundle import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import BundleError, Fatal
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
+from hypervisor.manifest import Manifest
 from hypervisor.migration import migrated
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NetworkVersion, versions_passed

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hypervisor.bundle import ACTOR_NAMES, Manifest
 from hypervisor.errors import InvalidInput
+from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.migration_nv29 import (
     DEVELOPMENT,
     STREAM_SETTINGS,

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import Manifest
 from hypervisor.errors import InvalidInput
 from hypervisor.given import whole_number
+from hypervisor.manifest import Manifest
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_ACTOR, SYSTEM_ACTOR, ActorID
 from store.blockstore import put_object

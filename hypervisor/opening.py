@@ -10,10 +10,11 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from hypervisor.bundle import Bundle, Manifest, marked_runtime
+from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis, build_genesis
+from hypervisor.manifest import Manifest
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.registry import Registry
 from hypervisor.runtime import RuntimeServices

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypervisor.bundle import ACTOR_NAMES, Bundle, Manifest
+from hypervisor.bundle import Bundle
+from hypervisor.manifest import ACTOR_NAMES, Manifest
 from store.car import write_car
 from store.cid import RAW, cid_of
 from store.codec import encode, link

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from actors.loader import bundle_record
-from hypervisor.bundle import ACTOR_NAMES, Bundle, marked_runtime
+from hypervisor.bundle import Bundle, marked_runtime
 from hypervisor.bundle_library import release_of
 from hypervisor.errors import BundleError, InvalidModule
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
 from runtimes.wasm.module import ExternKind, parse

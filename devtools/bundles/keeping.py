@@ -17,7 +17,6 @@ from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import (
     library_folder,
     name_release,
-    open_bundle,
     release_file,
     release_of,
     remedy_offline,
@@ -109,7 +108,7 @@ def _is_there(release: Release) -> bool:
     if not release_file(release).is_file():
         return False
     try:
-        open_bundle(release.name)
+        Bundle.open(release.name)
     except BundleError:  # damaged: it is replaced
         return False
     return True

@@ -14,11 +14,9 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from devtools.cli.start import INTERRUPTED
+from devtools.cli.exit_status import FAILED, INTERRUPTED, MISUSED
 
 _MOST_SHOWN: Final = 4000
-_FAILED: Final = 1
-_MISUSED: Final = 2
 
 
 class Refusing(TyperGroup):
@@ -36,16 +34,16 @@ class Refusing(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except (InvalidInput, CarError, StoreFormatError) as error:
-            _end([str(error)], _MISUSED)
+            _end([str(error)], MISUSED)
         except (HypervisorError, StoreError, CodecError) as error:
             has_lines = isinstance(error, HypervisorError) and error.has_lines
-            _end(str(error).splitlines() if has_lines else [str(error)], _FAILED)
+            _end(str(error).splitlines() if has_lines else [str(error)], FAILED)
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-            _end([_words(error)], _MISUSED)
+            _end([_words(error)], MISUSED)
         except OSError as error:
             if error.errno == errno.EPIPE:  # nobody reads on: typer ends the program quietly
                 raise
-            _end([_words(error)], _FAILED)
+            _end([_words(error)], FAILED)
 
 
 def _words(error: OSError) -> str:

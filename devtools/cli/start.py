@@ -2,8 +2,7 @@
 
 import sys
 
-INTERRUPTED = 130
-"""The status of what Ctrl-C has ended: 128 and the signal's number."""
+from devtools.cli.exit_status import INTERRUPTED
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from devtools.cli.exit_status import INTERRUPTED
 from devtools.cli.options import EVM, OWN_ENGINE, Engines
-from devtools.cli.start import INTERRUPTED
 from devtools.cli.vectors import CORES
 
 if TYPE_CHECKING:

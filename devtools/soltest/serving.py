@@ -14,13 +14,13 @@ from devtools.soltest.cheatcodes.context import Libraries, Permission, Settings
 from devtools.soltest.cheatcodes.emits import ReadLog
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.discovery import Suite
+from devtools.soltest.job import Job
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
 from devtools.soltest.value_text import value_text
 from devtools.soltest.viewer import TestViewer
-from devtools.soltest.workers import Job
 from devtools.soltest.world import Setting, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from runtimes.evm.ethereum.forks import FORKS, LATEST

@@ -16,13 +16,14 @@ from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
 from devtools.soltest.forge_cache import leave_for_forge
+from devtools.soltest.job import Job
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.sources import Sources, own_sources, read_sources
 from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.syntax_trees import syntax_trees
-from devtools.soltest.workers import Job, SuiteWorker, Watch, run_suites
+from devtools.soltest.workers import SuiteWorker, Watch, run_suites
 from hypervisor.errors import InvalidInput
 
 

@@ -25,9 +25,9 @@ from devtools.soltest.frames import CallFrame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.value_text import arguments_text, plain, value_text
 from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
-from hypervisor.bundle import Manifest
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.manifest import Manifest
 from hypervisor.tracing import EventEmitted
 from localnet.traces.console_log import CONSOLE, log_signatures
 from localnet.traces.trace_words import describe, native_words

@@ -10,7 +10,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -20,10 +20,9 @@ from threading import Thread
 from time import monotonic
 from typing import Final
 
-from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.discovery import Suite, TestFunction
+from devtools.soltest.job import Job
 from devtools.soltest.programs import end_programs
-from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import HypervisorError, InvalidInput
 
@@ -36,28 +35,6 @@ _LAST: Final = 1.0
 """Seconds that a process has to end its programs."""
 _LOOK: Final = 15.0
 """Seconds in which a new process finds the place at which a test that was stopped does not end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What every worker needs: the project, its artifacts, and how tests are run. `timeout` in seconds for a test."""
-
-    project: Project
-    places: Sequence[ArtifactPlace]
-    sources: Mapping[str, Mapping[int, str]]
-    rules: str = "ethereum"
-    network: int | None = None
-    evm: str = "py-evm"
-    bundle: str | None = None
-    seed: int = 0
-    timeout: float = 300.0
-    verbosity: int = 0
-    real_filecoin: bool = False
-    shows_logs: bool = False
-    """Whether what tests write is shown."""
-    report: str = ""
-    """What is collected: `gas`, `coverage`, or nothing."""
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_suites(

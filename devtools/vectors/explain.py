@@ -14,7 +14,7 @@ from typing import Any
 from devtools.vectors.charges import Trace, charges_of, first_difference, gas, totals
 from devtools.vectors.conformance import VectorResult
 from devtools.vectors.state_diff import state_differences
-from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.manifest import ACTOR_NAMES
 
 MOST_CHARGES = 200
 MOST_STATE_LINES = 20

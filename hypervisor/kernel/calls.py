@@ -8,13 +8,13 @@ from typing import Protocol
 from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace
 from hypervisor.blocks import ScannedBlocks
-from hypervisor.bundle import Manifest
 from hypervisor.call import Call, CallResult
 from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
 from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
+from hypervisor.manifest import Manifest
 from hypervisor.memory import MemoryBudget
 from hypervisor.prices import PriceList
 from hypervisor.proofs import ProofVerifier

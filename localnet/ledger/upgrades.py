@@ -16,10 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from hypervisor.bundle import Bundle, Manifest
+from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
 from hypervisor.given import whole_number
+from hypervisor.manifest import Manifest
 from hypervisor.migration import check_migration, rehearse, written_anew
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_passed

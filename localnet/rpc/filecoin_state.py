@@ -10,10 +10,10 @@ from base64 import b64encode
 from typing import Any, Final
 
 from hypervisor.address import Address, Protocol
-from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.externs import ExternError
 from hypervisor.kernel.chain import draw
 from hypervisor.machine import Hypervisor
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.chain.supply import Supply, supply_of

@@ -13,9 +13,9 @@ from eth_hash.auto import keccak
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError, read_byte_string
 from hypervisor.address import Address
-from hypervisor.bundle import ACCOUNT_TYPES, ACTOR_NAMES
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
+from hypervisor.manifest import ACCOUNT_TYPES, ACTOR_NAMES
 from hypervisor.types import MethodNumber
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import EvmContract

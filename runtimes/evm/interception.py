@@ -5,18 +5,19 @@ contract and whether a value can be paid has been settled; one that is a `FrameI
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from bridge.events import Log
 from hypervisor.types import ActorID
 from runtimes.evm.engine import Answer, Ask
 
-if TYPE_CHECKING:
-    from runtimes.evm.ethereum.calls import EthereumCalls
-    from runtimes.evm.ethereum.host import EthereumHost
+Calls = TypeVar("Calls", contravariant=True)
+"""`runtimes.evm.ethereum.calls.EthereumCalls`, which imports this module."""
+FrameHost = TypeVar("FrameHost", contravariant=True)
+"""`runtimes.evm.ethereum.host.EthereumHost`, which imports that one."""
 
 
-class FrameInterceptor(Protocol):
+class FrameInterceptor(Protocol[Calls, FrameHost]):
     """What stands between frames and their asks, and is told of what they log and of the slots that they look at."""
 
     @property
@@ -34,20 +35,20 @@ class FrameInterceptor(Protocol):
     def sees(self, depth: int) -> bool:
         """Whether calls that frames at this depth or below it make have to be seen now."""
 
-    def ask(self, host: "EthereumHost", ask: Ask) -> Answer:
+    def ask(self, host: FrameHost, ask: Ask) -> Answer:
         """Answer what the frame of `host` asks for, with or without `runtimes.evm.ethereum.answers.answer`."""
 
-    def logged(self, calls: "EthereumCalls", emitter: ActorID, log: Log) -> None:
+    def logged(self, calls: Calls, emitter: ActorID, log: Log) -> None:
         """A contract has logged something; the call that it did so in may still fail."""
 
-    def hashed(self, host: "EthereumHost", data: bytes, digest: bytes) -> None:
+    def hashed(self, host: FrameHost, data: bytes, digest: bytes) -> None:
         """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; told while `armed` only."""
 
-    def accessed(self, host: "EthereumHost", slot: int, word: int | None) -> None:
+    def accessed(self, host: FrameHost, slot: int, word: int | None) -> None:
         """The frame of `host` reads a slot, or is about to write a word to it; told while `armed` only."""
 
 
-def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor]:
+def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any, Any]]:
     """Whether it is a `FrameInterceptor`, by its class: a protocol's `isinstance` takes a twentieth of a small call."""
     return _is_one(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
 

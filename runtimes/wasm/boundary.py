@@ -69,15 +69,6 @@ def chosen(options: Mapping[str, str]) -> str:
     return name
 
 
-def open_boundary(name: str, engine: WasmtimeEngine, revision: Revision) -> Boundary:
-    """The boundary of that name."""
-    if name == RAW:
-        return RawBoundary(engine, revision)
-    from runtimes.wasm.plain import PlainBoundary
-
-    return PlainBoundary(engine, revision)
-
-
 class RawBoundary:
     """The boundary over `raw`, whose rules it keeps.
 

@@ -10,8 +10,8 @@ from dataclasses import astuple, dataclass, field
 from hypervisor.errors import InvalidModule
 from hypervisor.recent import Recent
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import REVISIONS
-from runtimes.wasm.boundary import RAW, Boundary, Linked, open_boundary
+from runtimes.wasm.abi import REVISIONS, Revision
+from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
 from runtimes.wasm.module import parse
 from runtimes.wasm.validate import ModuleFacts, check
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
@@ -67,7 +67,7 @@ class GuestModules:
         with self._lock:
             boundary = self._boundaries.get(revision)
             if boundary is None:
-                boundary = open_boundary(self._boundary, self._engine, REVISIONS[revision])
+                boundary = _open_boundary(self._boundary, self._engine, REVISIONS[revision])
                 self._boundaries[revision] = boundary
         return ready.linked.setdefault(revision, GuestModule(boundary.link(ready.compiled), ready.facts))
 
@@ -129,3 +129,12 @@ class GuestModules:
         packed = _FACTS.pack(*astuple(facts))
         self._cache.store(self._key(code), packed + compiled.serialize())
         return compiled, facts
+
+
+def _open_boundary(name: str, engine: WasmtimeEngine, revision: Revision) -> Boundary:
+    """The boundary of a name that `boundary.chosen` has checked."""
+    if name == RAW:
+        return RawBoundary(engine, revision)
+    from runtimes.wasm.plain import PlainBoundary  # with wasmtime's own wrappers, which take a while to load
+
+    return PlainBoundary(engine, revision)

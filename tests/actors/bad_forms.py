@@ -14,7 +14,7 @@ from cbor2 import CBORTag
 
 from bridge.actor_schemas import actor_schema, term_below
 from hypervisor import Address
-from hypervisor.bundle import Manifest
+from hypervisor.manifest import Manifest
 from store.schema.types import List, Simple, Struct, Term
 from tests.actors.examples import ABSENT, Example, encoded, resolved
 from tests.actors.people import STRANGER, amount, raw

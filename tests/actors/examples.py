@@ -15,7 +15,7 @@ from cbor2 import CBORTag
 from bridge.actor_schemas import actor_method, methods
 from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address
-from hypervisor.bundle import Manifest
+from hypervisor.manifest import Manifest
 from hypervisor.types import MethodNumber
 from store.codec import encode, link
 from tests.actors.people import ALICE, BOB, CAROL, DAVE, FIL, STRANGER, WORKER, amount, packed, raw, signature

@@ -12,7 +12,7 @@ from typing import Final
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
-from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from store.cid import EMPTY_ARRAY_CID

@@ -11,7 +11,7 @@ from actors.schemas import NAMES, schema_text
 from bridge.method_numbers import method_number
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import ACTOR_NAMES
+from hypervisor.manifest import ACTOR_NAMES
 from store.amt import Amt
 from store.blockstore import BlockNotFound, put_object
 from store.cid import Cid, cid_of, parse_cid

@@ -16,8 +16,8 @@ from multiformats import CID
 from bridge.bindings import multisig
 from bridge.interfaces import MAX_SCHEMA, Interface
 from hypervisor.address import Address
-from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.errors import InvalidInput
+from hypervisor.manifest import ACTOR_NAMES
 
 TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar" / "interface.ipldsch"
 

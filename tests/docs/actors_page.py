@@ -17,8 +17,9 @@ from typing import Final
 from bridge.actor_schemas import OWN_NUMBERS, methods
 from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import ACTOR_NAMES, Bundle
+from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode

@@ -28,7 +28,7 @@ from runtimes.evm.code import analyse
 from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.engines import FAST, PLAIN, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.fast.instance import pool
+from runtimes.evm.fast.pool import pool
 from tests.differential.grammar import THEMES
 from tests.engines.grammar import EngineGrammar
 from tests.engines.plants import dearer

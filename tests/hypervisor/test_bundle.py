@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.bundle import ACTOR_NAMES, MARKER_SECTION, Bundle, Manifest, marked_runtime
+from hypervisor.bundle import MARKER_SECTION, Bundle, marked_runtime
 from hypervisor.errors import BundleError
+from hypervisor.manifest import ACTOR_NAMES, Manifest
 from store.blockstore import BlockNotFound
 from store.car import write_car
 from store.cid import RAW, cid_of, parse_cid, show

@@ -10,10 +10,11 @@ import pytest
 
 from devtools.demo.artifacts import counter_module
 from hypervisor.address import Address
-from hypervisor.bundle import Bundle, Manifest
+from hypervisor.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
+from hypervisor.manifest import Manifest
 from hypervisor.message import Message
 from hypervisor.state_tree import InitState, StateTree
 from hypervisor.types import INIT_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount

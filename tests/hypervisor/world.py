@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hypervisor.address import Address
-from hypervisor.bundle import ACTOR_NAMES, Manifest
 from hypervisor.call_manager import CallManager
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.context import InvocationContext, MachineContext
@@ -26,6 +25,7 @@ from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.calls import Calls
 from hypervisor.machine import Hypervisor
+from hypervisor.manifest import ACTOR_NAMES, Manifest
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import ProofVerifier

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import method_number
-from hypervisor.bundle import ACTOR_NAMES, Bundle
+from hypervisor.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.asked_call import Around, Attempt
 from devtools.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
 from runtimes.evm.engine import Answer, CallKind
-
-if TYPE_CHECKING:
-    from devtools.soltest.cheatcodes.attempts import Around, Attempt
 
 _KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 2, CallKind.STATICCALL: 3, None: 4}
 RESUME: Final = 6

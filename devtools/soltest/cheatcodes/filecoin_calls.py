@@ -13,7 +13,8 @@ from bridge.addresses import EthAddress, checksummed, create_address, masked_id,
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
-from devtools.soltest.cheatcodes.attempts import Around, Attempt, attempt
+from devtools.soltest.cheatcodes.asked_call import Around, Attempt
+from devtools.soltest.cheatcodes.attempts import attempt
 from devtools.soltest.cheatcodes.context import Cheats, Context
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.ledger import FilecoinLedger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams
-from devtools.soltest.cheatcodes.attempts import Around, Attempt
+from devtools.soltest.cheatcodes.asked_call import Around, Attempt
 from devtools.soltest.cheatcodes.context import Cheats
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.ledger import EthereumLedger

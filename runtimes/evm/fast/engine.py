@@ -32,10 +32,9 @@ from runtimes.evm.fast.instance import (
     START_TREE,
     TELL_TREE,
     FastInstance,
-    Pool,
-    pool,
+    address_of,
 )
-from runtimes.evm.fast.questions import address_of
+from runtimes.evm.fast.pool import Pool, pool
 from runtimes.evm.fast.tree import ALONE, ASKS, Trees, features, put_answer, put_beginning
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError

@@ -1,8 +1,8 @@
 """One instance of the guest: its mailbox, its memory, the codes and rules that it has been given, and who uses it.
 
 An instance runs one frame at a time but holds any number of suspended ones. A frame that asks leaves the instance to
-whoever comes next, which is the callee as a rule; it must go on on the same one. The pool gives an instance to one
-thread at a time.
+whoever comes next, which is the callee as a rule; it must go on on the same one. The pool (`pool`) gives an instance to
+one thread at a time.
 """
 
 import ctypes
@@ -10,20 +10,16 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import cache
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 from bridge.addresses import EthAddress
-from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
-from runtimes.evm.fast.loader import guest_module
-from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT, address_of
-from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
-from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, own_engine, trap_signals
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Trap
+from runtimes.wasmtime.engine import LinkedModule, own_engine
+from runtimes.wasmtime.raw import Instance, Trap
 
 (
     MAILBOX,
@@ -52,10 +48,6 @@ _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _SEED_BYTES: Final = 80
-_ALL_QUESTIONS: Final = QUESTIONS + TREE_QUESTIONS
-_ACCOUNT_CODE: Final = len(QUESTIONS) + TREE_TOLD[-1]
-TOLD_BEFOREHAND: Final = frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_TOLD})
-"""What a tree that runs alone can be told before it begins anew."""
 _NO_OPCODE: Final = (1 << 64) - 1
 KEPT_MEMORY: Final = 16 << 20
 """An instance that has grown beyond this is given up when none of its frames waits any more."""
@@ -64,11 +56,29 @@ _PAGES: Final = 5
 """Where the guest says at a frame's end how many pages its memory has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What the guest may ask of a host, by number."""
+
+    functions: tuple[Callable[["FastInstance", Host], None], ...]
+    told: frozenset[int]
+    """Those of a tree that runs alone whose answers can be told before it begins anew."""
+    account_code: int
+    """The one of these that is answered with code."""
+
+
+def address_of(word: int) -> EthAddress:
+    """The address in a word, whose upper bytes do not count."""
+    return EthAddress((word & (1 << 160) - 1).to_bytes(20, "big"))
+
+
 class FastInstance:
     """One instance. `numbers` are the mailbox's; `host` answers what the running frame asks."""
 
-    def __init__(self, linked: LinkedModule, live: "dict[int, FastInstance]") -> None:
+    def __init__(self, linked: LinkedModule, live: "dict[int, FastInstance]", questions: Questions) -> None:
         engine = own_engine()
+        self._questions = questions
+        self._functions = questions.functions
         self.lock = threading.Lock()
         self.host: Host | None = None
         self.failure: BaseException | None = None
@@ -248,10 +258,10 @@ class FastInstance:
     def tell(self, host: Host) -> bool:
         """Put the answer to a tree's question where it finds it when it runs again; whether that can be done."""
         number = self._mail[1]
-        if number not in TOLD_BEFOREHAND:
+        if number not in self._questions.told:
             return False
-        _ALL_QUESTIONS[number](self, host)
-        if number == _ACCOUNT_CODE:
+        self._functions[number](self, host)
+        if number == self._questions.account_code:
             self.bring(self.code)
             self.numbers[0] = len(self.code)
         return True
@@ -264,7 +274,7 @@ class FastInstance:
                 raise Fatal("the EVM engine asks while no frame runs")
             gas = host.gas
             gas.remaining = mail[0]
-            _ALL_QUESTIONS[mail[1]](self, host)
+            self._functions[mail[1]](self, host)
             mail[0] = gas.remaining
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
             self.failure = error
@@ -274,65 +284,3 @@ class FastInstance:
         """Delete the instance."""
         self._live.pop(self._instance.context, None)
         self._instance.close()
-
-
-class Pool:
-    """The instances of a process, each for one thread at a time."""
-
-    def __init__(self) -> None:
-        engine: WasmtimeEngine = own_engine()
-        self._live: dict[int, FastInstance] = {}
-        self._linker = Linker(engine)
-        self._linker.define("host", "ask", b"", b"", HostFunction(self._ask))
-        self._linked = self._linker.link(guest_module())
-        self._instances: list[FastInstance] = []
-        self._signals = trap_signals()
-        self.stacks = Stacks()
-
-    def _ask(self, _environment: int, caller: int, _arguments: int, _count: int) -> int:
-        lib = self._linker.engine.lib
-        try:
-            self._live[lib.caller_context(caller)].answer()
-        except BaseException:  # noqa: BLE001  # nothing may leave a callback: the guest ends in a trap
-            return lib.trap_new(TRAP_UNREACHABLE)
-        return 0
-
-    def take(self) -> FastInstance:
-        """An instance that nobody uses now."""
-        self._signals.keep()
-        for instance in self._instances:
-            if instance.lock.acquire(blocking=False):
-                if instance.broken:  # another thread has just taken it off the list
-                    instance.lock.release()
-                    continue
-                instance.tidy()
-                return instance
-        instance = FastInstance(self._linked, self._live)
-        instance.lock.acquire()
-        self._instances.append(instance)
-        return instance
-
-    def take_again(self, instance: FastInstance) -> None:
-        """The instance on which a frame waits; Fatal where it has broken meanwhile."""
-        self._signals.keep()
-        instance.lock.acquire()
-        if instance.broken:
-            instance.waiting -= 1
-            self.give(instance)
-            raise Fatal("the EVM engine failed in another frame of this message")
-
-    def give(self, instance: FastInstance) -> None:
-        """Let others use it; one that is broken or too large is not used again."""
-        if instance.broken or (instance.waiting == 0 and instance.is_large):
-            instance.broken = True
-            if instance in self._instances:
-                self._instances.remove(instance)
-            if instance.waiting == 0:
-                instance.close()
-        instance.lock.release()
-
-
-@cache
-def pool() -> Pool:
-    """The process's pool, made when the first contract runs."""
-    return Pool()

@@ -5,70 +5,67 @@ leaves through `FastInstance.answer`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmStep
 from hypervisor.errors import Fatal
 from runtimes.evm.engine import BlobHost, Host
-
-if TYPE_CHECKING:
-    from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.instance import FastInstance
 
 _WORD: Final = 32
 
 
-def _overdraw(guest: "FastInstance", host: Host) -> None:
+def _overdraw(guest: FastInstance, host: Host) -> None:
     host.gas.overdraw(guest.numbers[0])
 
 
-def _grow(guest: "FastInstance", host: Host) -> None:
+def _grow(guest: FastInstance, host: Host) -> None:
     guest.numbers[0] = host.grow_memory(guest.numbers[0])
 
 
-def _get_storage(guest: "FastInstance", host: Host) -> None:
+def _get_storage(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_storage(guest.word(0)))
 
 
-def _set_storage(guest: "FastInstance", host: Host) -> None:
+def _set_storage(guest: FastInstance, host: Host) -> None:
     host.set_storage(guest.word(0), guest.word(1))
 
 
-def _get_transient(guest: "FastInstance", host: Host) -> None:
+def _get_transient(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_transient_storage(guest.word(0)))
 
 
-def _set_transient(guest: "FastInstance", host: Host) -> None:
+def _set_transient(guest: FastInstance, host: Host) -> None:
     host.set_transient_storage(guest.word(0), guest.word(1))
 
 
-def _balance(guest: "FastInstance", host: Host) -> None:
+def _balance(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_balance(guest.address(0)))
 
 
-def _self_balance(guest: "FastInstance", host: Host) -> None:
+def _self_balance(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_self_balance())
 
 
-def _code_size(guest: "FastInstance", host: Host) -> None:
+def _code_size(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_code_size(guest.address(0)))
 
 
-def _code_hash(guest: "FastInstance", host: Host) -> None:
+def _code_hash(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.get_code_hash(guest.address(0)))
 
 
-def _load_code(guest: "FastInstance", host: Host) -> None:
+def _load_code(guest: FastInstance, host: Host) -> None:
     guest.code = host.copy_code(guest.address(0))
 
 
-def _copy_code(guest: "FastInstance", _: Host) -> None:
+def _copy_code(guest: FastInstance, _: Host) -> None:
     place, size = guest.numbers[0], guest.numbers[1]
     offset = guest.word(0)
     guest.write(place, guest.code[offset : offset + size])
 
 
-def _context(guest: "FastInstance", host: Host) -> None:
+def _context(guest: FastInstance, host: Host) -> None:
     """In the guest's order: gas price, coinbase, time, number, gas limit, chain, base fee."""
     context = host.get_tx_context()
     guest.put(context.gas_price, 0)
@@ -80,45 +77,45 @@ def _context(guest: "FastInstance", host: Host) -> None:
     guest.put(context.base_fee, 6)
 
 
-def _origin(guest: "FastInstance", host: Host) -> None:
+def _origin(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.get_origin())
 
 
-def _prev_randao(guest: "FastInstance", host: Host) -> None:
+def _prev_randao(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.get_prev_randao())
 
 
-def _gas_left(guest: "FastInstance", host: Host) -> None:
+def _gas_left(guest: FastInstance, host: Host) -> None:
     guest.put(host.get_gas_left())
 
 
-def _block_hash(guest: "FastInstance", host: Host) -> None:
+def _block_hash(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.get_block_hash(guest.word(0)))
 
 
-def _blob_hash(guest: "FastInstance", host: Host) -> None:
+def _blob_hash(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(cast(BlobHost, host).get_blob_hash(guest.word(0)))
 
 
-def _blob_base_fee(guest: "FastInstance", host: Host) -> None:
+def _blob_base_fee(guest: FastInstance, host: Host) -> None:
     guest.put(cast(BlobHost, host).get_blob_base_fee())
 
 
-def _keccak256(guest: "FastInstance", host: Host) -> None:
+def _keccak256(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.keccak256(guest.read(guest.numbers[0], guest.numbers[1])))
 
 
-def _log(guest: "FastInstance", host: Host) -> None:
+def _log(guest: FastInstance, host: Host) -> None:
     place, size, count = guest.numbers[0], guest.numbers[1], guest.numbers[2]
     topics = [guest.word(number).to_bytes(_WORD, "big") for number in range(count)]
     host.emit_log(topics, guest.read(place, size))
 
 
-def _selfdestruct(guest: "FastInstance", host: Host) -> None:
+def _selfdestruct(guest: FastInstance, host: Host) -> None:
     host.selfdestruct(guest.address(0))
 
 
-def _step(guest: "FastInstance", host: Host) -> None:
+def _step(guest: FastInstance, host: Host) -> None:
     """Tell the tracer what the instruction before has cost, and show the next one."""
     if guest.place is not None:
         guest.place(guest.numbers[0])
@@ -145,12 +142,7 @@ def _step(guest: "FastInstance", host: Host) -> None:
     tracer.step(event)
 
 
-def address_of(word: int) -> EthAddress:
-    """The address in a word, whose upper bytes do not count."""
-    return EthAddress((word & (1 << 160) - 1).to_bytes(20, "big"))
-
-
-QUESTIONS: Final[tuple[Callable[["FastInstance", Host], None], ...]] = (
+QUESTIONS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _overdraw, _grow, _get_storage, _set_storage, _get_transient, _set_transient, _balance, _self_balance,
     _code_size, _code_hash, _load_code, _copy_code, _context, _origin, _prev_randao, _gas_left, _block_hash,
     _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,

@@ -8,7 +8,7 @@ frame waits instead, and what the tree has done until then is handed over.
 
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from bridge.addresses import EthAddress
@@ -16,13 +16,11 @@ from hypervisor.errors import OutOfGas
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
+from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
-
-if TYPE_CHECKING:
-    from runtimes.evm.fast.instance import FastInstance
 
 _LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES, _UNTOUCHED, _ASKED = (
     1 << bit for bit in range(9)
@@ -111,7 +109,7 @@ ASKS: Final = _ASKS
 
 
 def put_beginning(
-    guest: "FastInstance",
+    guest: FastInstance,
     frame: Frame,
     host: TreeHost,
     rules: int,
@@ -124,13 +122,13 @@ def put_beginning(
     _put(guest, host, (rules, code), frame.calldata, words, way | _STATIC if frame.static else way, found)
 
 
-def put_answer(guest: "FastInstance", host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
+def put_answer(guest: FastInstance, host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
     """The same for a frame that goes on with an answer as the first of a tree; `frame` is the guest's number of it."""
     _put(guest, host, (frame, answer.success), output, ((answer.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
 
 
 def _put(
-    guest: "FastInstance", host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
+    guest: FastInstance, host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
     way: int, found: AccountView | None = None,
 ) -> None:  # fmt: skip
     precompiles, flags = guest.features
@@ -161,18 +159,18 @@ def features(rules: EngineRules) -> tuple[int, int]:
 # --- what is asked meanwhile ------------------------------------------------------------------------------------------
 
 
-def _tick(_: "FastInstance", host: TreeHost) -> None:
+def _tick(_: FastInstance, host: TreeHost) -> None:
     """Other threads have had their turn when this runs; an interrupt has emptied the tracker."""
     if host.is_stopped:
         raise OutOfGas("interrupted")
 
 
-def _account(guest: "FastInstance", host: TreeHost) -> None:
+def _account(guest: FastInstance, host: TreeHost) -> None:
     flags, nonce, size, *words = _told(guest, guest.address(0), host)
     guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
-def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: AccountView | None = None) -> _Told:
+def _told(guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None) -> _Told:
     """An account as the guest is told of it; `found` where it was looked at already."""
     accounts = host.accounts
     if host.is_beyond(address):
@@ -205,14 +203,14 @@ def _told(guest: "FastInstance", address: EthAddress, host: TreeHost, found: Acc
     return flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root
 
 
-def _owner(guest: "FastInstance", address: EthAddress, host: TreeHost) -> ActorID | None:
+def _owner(guest: FastInstance, address: EthAddress, host: TreeHost) -> ActorID | None:
     owners = guest.owners
     if address not in owners:
         owners[address] = host.accounts.find(address)
     return owners[address]
 
 
-def _slot(guest: "FastInstance", host: TreeHost) -> None:
+def _slot(guest: FastInstance, host: TreeHost) -> None:
     address = guest.address(0)
     original, current, is_warm = host.accounts.look_at_slot(_owner(guest, address, host), address, guest.word(1))
     guest.put(original, 0)
@@ -220,20 +218,20 @@ def _slot(guest: "FastInstance", host: TreeHost) -> None:
     guest.numbers[0] = is_warm
 
 
-def _transient(guest: "FastInstance", host: TreeHost) -> None:
+def _transient(guest: FastInstance, host: TreeHost) -> None:
     actor = _owner(guest, guest.address(0), host)
     guest.put(0 if actor is None else host.accounts.load_transient(actor, guest.word(1)))
 
 
-def _account_code(guest: "FastInstance", host: TreeHost) -> None:
+def _account_code(guest: FastInstance, host: TreeHost) -> None:
     guest.code = host.accounts.code(_owner(guest, guest.address(0), host))
 
 
-def _take(guest: "FastInstance", _: TreeHost) -> None:
+def _take(guest: FastInstance, _: TreeHost) -> None:
     guest.write(guest.numbers[0], guest.code)
 
 
-def _precompile(guest: "FastInstance", host: TreeHost) -> None:
+def _precompile(guest: FastInstance, host: TreeHost) -> None:
     place, size, limit = guest.numbers[0], guest.numbers[1], guest.numbers[2]
     answer = host.run_precompile(guest.address(0), guest.read(place, size), limit)
     if answer is None:
@@ -244,7 +242,7 @@ def _precompile(guest: "FastInstance", host: TreeHost) -> None:
 
 
 TREE_QUESTIONS: Final = cast(
-    tuple[Callable[["FastInstance", Host], None], ...],
+    tuple[Callable[[FastInstance, Host], None], ...],
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
 """By number, behind those of `questions`."""

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from actors.loader import bundle_record
 from actors.releases import releases
 from devtools.cli.main import app, main
-from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.errors import BundleError
+from hypervisor.manifest import ACTOR_NAMES
 from tests.conftest import data_file
 from tests.devtools.bundles.server import Site, serving
 

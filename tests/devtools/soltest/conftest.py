@@ -11,10 +11,11 @@ import pytest
 
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
+from devtools.soltest.job import Job
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import SuiteResult, TestResult
 from devtools.soltest.serving import SuiteServer
-from devtools.soltest.workers import Job, run_suites
+from devtools.soltest.workers import run_suites
 from tests.devtools.soltest.contracts import artifact, write
 
 Bodies = Mapping[str, Sequence[str]]

@@ -21,11 +21,12 @@ from devtools.soltest import session
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.job import Job
 from devtools.soltest.programs import end_programs, finished
 from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.viewer import NO_LINES
-from devtools.soltest.workers import Job, SuiteWorker, run_suites
+from devtools.soltest.workers import SuiteWorker, run_suites
 from tests.alarm import alarm_clock
 from tests.devtools.soltest.contracts import LOOP, PASS, artifact, forge_out, write
 
@@ -210,7 +211,8 @@ import os, signal, sys
 from multiprocessing import Pipe
 from pathlib import Path
 from devtools.soltest.project import Project
-from devtools.soltest.workers import Job, _serve
+from devtools.soltest.job import Job
+from devtools.soltest.workers import _serve
 
 class Stopping:
     found = 0

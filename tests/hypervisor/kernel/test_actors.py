@@ -8,10 +8,10 @@ from base64 import b64decode
 import pytest
 
 from hypervisor.address import Address
-from hypervisor.bundle import ACTOR_NAMES
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount

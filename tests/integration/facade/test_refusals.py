@@ -17,8 +17,9 @@ from bridge.facade_runtime import offer_facade
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import ACTOR_NAMES, Bundle
+from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
+from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.types import Gas
 from tests.actors.people import ALICE, BOB, ETHEL, GENESIS
 from tests.conftest import data_file

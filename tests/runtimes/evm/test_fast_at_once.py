@@ -14,7 +14,8 @@ import pytest
 from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.fast.engine import FastEngine
-from runtimes.evm.fast.instance import FastInstance, pool
+from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.pool import pool
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, CALLEE, CONTRACT, machine, run
 

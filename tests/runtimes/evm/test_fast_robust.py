@@ -18,7 +18,8 @@ from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast import loader
-from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance, Pool, pool
+from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance
+from runtimes.evm.fast.pool import Pool, pool
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from tests.runtimes.evm.assembler import assemble

@@ -11,7 +11,8 @@ import pytest
 
 from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.fast.instance import FastInstance, pool
+from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.pool import pool
 from tests.differential.generator import SENDER
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumWorld, output_of

@@ -11,12 +11,12 @@ from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.collecting import SuiteCoverage
 from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.job import Job
 from devtools.soltest.project import load_project
 from devtools.soltest.results import TestResult
 from devtools.soltest.run_test import SuiteRun
 from devtools.soltest.serving import setting_of, settings_of
 from devtools.soltest.viewer import TestViewer
-from devtools.soltest.workers import Job
 from devtools.soltest.world import World
 from tests.devtools.soltest.views.compiled import HERE, compiled
 

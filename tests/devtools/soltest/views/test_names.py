@@ -19,7 +19,8 @@ from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
-from devtools.soltest.cheatcodes.attempts import Around, Attempt, _mock, _mocked
+from devtools.soltest.cheatcodes.asked_call import Around, Attempt
+from devtools.soltest.cheatcodes.attempts import _mock, _mocked
 from devtools.soltest.cheatcodes.state import Mock, State
 from devtools.soltest.frames import FrameTracer
 from devtools.soltest.known_code import KnownCode

@@ -1,0 +1,31 @@
+"""What every worker process of a run of tests needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from devtools.soltest.artifact import ArtifactPlace
+from devtools.soltest.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every worker needs: the project, its artifacts, and how tests are run. `timeout` in seconds for a test."""
+
+    project: Project
+    places: Sequence[ArtifactPlace]
+    sources: Mapping[str, Mapping[int, str]]
+    rules: str = "ethereum"
+    network: int | None = None
+    evm: str = "py-evm"
+    bundle: str | None = None
+    seed: int = 0
+    timeout: float = 300.0
+    verbosity: int = 0
+    real_filecoin: bool = False
+    shows_logs: bool = False
+    """Whether what tests write is shown."""
+    report: str = ""
+    """What is collected: `gas`, `coverage`, or nothing."""
+    environment: Mapping[str, str] = field(default_factory=dict)
