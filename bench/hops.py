@@ -37,8 +37,8 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node
-from localnet.rpc.worker import ChainWorker
 from store.cid import RAW, cid_of
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -158,14 +158,14 @@ def ways() -> Iterator[tuple[str, Way]]:
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
     """A transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
     with Network(rules=rules) as network:
-        worker = ChainWorker()
+        executors = Executors(Node(network))
         try:
-            dispatcher = Dispatcher(Node(network), worker.run)
+            dispatcher = executors.dispatcher
             yield f"eth_sendRawTransaction, {rules}", _transaction(counting, network, dispatcher)
             yield f"eth_call, {rules}", _call(counting, network, dispatcher)
             yield f"an SSTORE, {rules}", _store(counting, network, dispatcher)
         finally:
-            worker.stop()
+            executors.stop()
 
 
 def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:

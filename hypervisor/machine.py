@@ -43,6 +43,7 @@ from store.buffered import BufferedStore
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode
 from store.overlay import OverlayStore
+from store.read_only import ReadOnlyStore
 from store.roots import HEAD
 
 if TYPE_CHECKING:
@@ -184,18 +185,28 @@ class Hypervisor(MachineState):
 
         It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
+        at = self.state_tree.flush() if root is None else root
+        return self._beside(OverlayStore(self.base), at, context or self.context, self.externs)
 
+    def reader(self, root: Cid, externs: Externs) -> Hypervisor:
+        """A machine at a committed root, for another thread: what it writes can only be taken back.
+
+        It shares the store's blocks and the runtimes, and nothing that this machine changes.
+        """
+        return self._beside(ReadOnlyStore(self.base), root, self.context, externs)
+
+    def _beside(self, base: Store, root: Cid, context: MachineContext, externs: Externs) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:
             if manifest.data != self.manifest.data:  # of an older root, before an upgrade
                 learn_actors(self.registry, manifest, store)
             return self.registry
 
         return Hypervisor(
-            OverlayStore(self.base),
-            self.state_tree.flush() if root is None else root,
-            context or self.context,
+            base,
+            root,
+            context,
             registry=shared,
-            externs=self.externs,
+            externs=externs,
             proofs=self.proofs,
             tracer=self.tracer,
             actor_debugging=self.actor_debugging,

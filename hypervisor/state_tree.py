@@ -103,7 +103,7 @@ class InitState:
 
 @dataclass(frozen=True, slots=True)
 class TreeImage:
-    """A tree within a transaction: the root that it was flushed to last, and the actors looked at since."""
+    """A tree within a transaction: the root that it was flushed to last, and the actors written since."""
 
     root: Cid
     actors: Mapping[ActorID, ActorState | None]
@@ -120,6 +120,9 @@ class StateTree:
             raise Fatal(f"state tree version {version} is not supported, only {STATE_TREE_VERSION}")
         self._hamt = Hamt(store, unlink(actors), HAMT_BIT_WIDTH)
         self._actors: UndoMap[ActorID, ActorState | None] = UndoMap()
+        """Actors that were written since the last flush."""
+        self._read: dict[ActorID, ActorState | None] = {}
+        """Actors as the flushed tree has them: what was read stays known when a transaction is taken back."""
         self._resolved: UndoMap[Address, ActorID | None] = UndoMap()
         self._found: tuple[Cid | None, dict[Address, ActorID]] = (None, {})
         """Addresses that were looked up in a state of the init actor, which no transaction takes back."""
@@ -148,21 +151,28 @@ class StateTree:
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """The actor's state, None where there is none."""
         known = self._actors.get(actor, _UNREAD)
-        if known is not _UNREAD:
-            return known
+        if known is _UNREAD:
+            known = self._read.get(actor, _UNREAD)
+        return self._read_actor(actor) if known is _UNREAD else known
+
+    def _read_actor(self, actor: ActorID) -> ActorState | None:
         try:
             fields = self._hamt.get(_key(actor))
             state = None if fields is None else ActorState.from_fields(fields)
         except _MALFORMED as error:
             raise _unreadable(f"actor f0{actor} in the state tree", error) from error
-        self._actors.set(actor, state)
+        if len(self._read) >= NODES_HELD:
+            self._read.clear()
+        self._read[actor] = state
         return state
 
     def existing(self, actor: ActorID) -> ActorState:
         """The state of an actor that must be there. Raises Fatal where it is not."""
         state = self._actors.get(actor, _UNREAD)
         if state is _UNREAD:
-            state = self.get_actor(actor)
+            state = self._read.get(actor, _UNREAD)
+        if state is _UNREAD:
+            state = self._read_actor(actor)
         if state is None:
             raise Fatal(f"actor f0{actor} is missing")
         return state
@@ -215,6 +225,7 @@ class StateTree:
         self._root = put_object(self.store, [STATE_TREE_VERSION, link(actors), self._info])
         self._hamt = Hamt(self.store, actors, HAMT_BIT_WIDTH)
         self._actors.clear()
+        self._read.clear()
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -343,9 +354,7 @@ class StateTree:
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty:
-            for actor in sorted(self._dirty):
-                self._write(actor)
-            self._dirty.clear()
+            self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
             self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])
         if self._hamt.held + (self._address_map[1].held if self._address_map else 0) > NODES_HELD:
@@ -356,17 +365,21 @@ class StateTree:
         """Forget what was read: memory follows NODES_HELD, not the actors that were ever touched."""
         self._hamt = Hamt(self.store, self._hamt.flush(), HAMT_BIT_WIDTH)
         self._address_map = None
-        self._actors.clear()
+        self._read.clear()
         self._resolved.clear()
 
-    def _write(self, actor: ActorID) -> None:
-        if actor not in self._actors:  # written in a transaction that was taken back
-            return
-        state = self._actors.get(actor)
-        if state is None:
-            self._hamt.delete(_key(actor))
-        else:
-            self._hamt.set(_key(actor), state.fields())
+    def _write(self) -> None:
+        """Write the changed actors into the tree."""
+        for actor in sorted(self._dirty):
+            if actor not in self._actors:  # written in a transaction that was taken back
+                continue
+            state = self._read[actor] = self._actors.get(actor)
+            if state is None:
+                self._hamt.delete(_key(actor))
+            else:
+                self._hamt.set(_key(actor), state.fields())
+        self._dirty.clear()
+        self._actors.clear()
 
 
 def _is_id(number: Any) -> bool:

@@ -162,17 +162,21 @@ class Console:
         ]
         self._print(head_lines, shown, place)
 
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, run: float) -> None:
-        """Print what contracts log in a call, or in an estimate, that took `run` seconds: it is made once more."""
+    def called(
+        self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
+    ) -> None:
+        """Print what contracts log in a call, or in an estimate, that took `run` seconds: it is made once more.
+
+        It was asked at `head`, or on a machine of its own where that is None.
+        """
         if self.enabled and (self._logs or MARK in request.data or overrides.accounts):
-            head = self._network.head if machine is self._network.machine else None
             logs = partial(self._print_logs, machine, head, request, overrides)
             self._explain_later("the logs of a call", run, logs)
 
     def _print_logs(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, limit: TimeLimit
     ) -> None:
-        """Of a call on a machine, which is the network's own at `head` if one is given."""
+        """Of a call at `head`, or on a machine of its own where that is None."""
         try:
             machine = machine if head is None else self._network.chain.machine_at(head)
             lines = without_logs(_calls(machine, request, limit, overrides))[1]

@@ -35,7 +35,7 @@ from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.chain.clock import ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
-from localnet.errors import CallFailed, TransactionFailed, UnknownBlock, UnknownTransaction
+from localnet.errors import CallFailed, TransactionFailed, UnknownBlock
 from localnet.fork.forking import ForkSource
 from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
@@ -342,13 +342,7 @@ class Network(ByHand):
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
-        receipt = self.find_receipt(transaction_hash)
-        if receipt is None:
-            where = "is not on this chain"
-            if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
-                where = "waits for a block"
-            raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
-        return replace(receipt, tracer=self._trace)
+        return replace(super().receipt(transaction_hash), tracer=self._trace)
 
     def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
         if self.chain.deferred and self.automine:

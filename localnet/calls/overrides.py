@@ -36,6 +36,11 @@ class Overrides:
     accounts: Mapping[EthAddress, AccountOverride] = field(default_factory=dict)
     block: BlockOverride = SAME_BLOCK
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is supposed."""
+        return not self.accounts and self.block == SAME_BLOCK
+
 
 NONE: Final = Overrides()
 

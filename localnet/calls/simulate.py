@@ -31,8 +31,10 @@ T = TypeVar("T")
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
     """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
+    if overrides.is_empty:  # what the call does is taken back by itself
+        return _succeed(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
     with supposed(machine, overrides):
-        return _succeed(rules, _with_reason(machine, lambda: rules.questions.ask(machine, request)))
+        return _succeed(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
 
 
 def listened(
@@ -73,7 +75,7 @@ def estimate(
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
-        first = _with_reason(machine, lambda: rules.questions.attempt(machine, request, highest))
+        first = _with_reason(rules, machine, lambda: rules.questions.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         _succeed(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
@@ -115,12 +117,12 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAns
         return rules_of(machine).questions.attempt(machine, request, limit)
 
 
-def _with_reason(machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
+def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
     """How an execution, taken back, ends. A silent revert is executed once more, call by call, for a callee's reason.
 
     That takes no longer than any explanation may; the answer is then without the reason.
     """
-    rules, begin = rules_of(machine), time.monotonic()
+    begin = time.monotonic()
     with machine.trial():
         answered = run()
     result = answered.result

@@ -25,8 +25,8 @@ from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, T
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.chain.admission import impersonated
-from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one
+from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
@@ -90,7 +90,7 @@ class SimulatedBlock:
 
 
 def simulate_blocks(
-    chain: Chain, base: Tipset, blocks: Sequence[BlockCalls], *, validation: bool = False, transfers: bool = False
+    chain: ChainReader, base: Tipset, blocks: Sequence[BlockCalls], *, validation: bool = False, transfers: bool = False
 ) -> list[SimulatedBlock]:
     """Execute blocks on top of a tipset, with nothing kept.
 
@@ -161,7 +161,7 @@ class _Block:
 
     def __init__(
         self,
-        chain: Chain,
+        chain: ChainReader,
         machine: Hypervisor,
         parent: Tipset,
         height: ChainEpoch,

@@ -6,25 +6,24 @@ A tipset is executed when it is made; its state root and receipts are named by t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from bridge.receipts import EMPTY_BLOOM, bloom
+from bridge.receipts import EMPTY_BLOOM
 from hypervisor.bundle import Bundle
-from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message, SignatureType
-from hypervisor.network_versions import network_version
+from hypervisor.message import SignatureType
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.bounded_cache import BoundedCache
-from localnet.chain.execution import begin_epoch, end_epoch, enter_settings, execute
+from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
+from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
 from localnet.fork.forking import ForkPoint, Origin
@@ -42,9 +41,6 @@ from localnet.ledger.index import (
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrade
-from localnet.rules.base_fee import GasBid
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import NetworkRules
 from store.blockstore import Blockstore
 from store.buffered import BufferedStore
 from store.cid import Cid
@@ -54,7 +50,7 @@ _KEPT_SUPPLIES: Final = 1_000
 """Of so many of the newest states the circulating supply is remembered."""
 
 
-class Chain:
+class Chain(ChainReader):
     """The tipsets up to the head, and the machine at the head's state."""
 
     def __init__(
@@ -75,6 +71,8 @@ class Chain:
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
         self.default_gas_limit: Gas | None = None
         """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+        self.rewritten = 0
+        """How often the chain has changed what was on it: went back, or had its head's state changed by hand."""
         self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
         self.making_took = 0.0
         """Seconds that the head took to be made, if this process made it."""
@@ -84,7 +82,7 @@ class Chain:
         """What the last tipset left out because no block may hold it any more, and why."""
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
-        self._externs = externs
+        self._externs, self._origin = externs, origin
         known = self.index.network()
         self.record = known or record
         if known is None or self.index.head < 0:
@@ -95,18 +93,23 @@ class Chain:
         self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
+        self._point: ChainPoint | None = None
 
-    @property
-    def rules(self) -> NetworkRules:
-        """What differs between sets of rules."""
-        return rules_of(self.machine)
+    # --- for other threads ------------------------------------------------------------------------------------
 
-    @property
-    def settled(self) -> Tipset:
-        """The newest tipset whose receipts are known: the head, or its parent where execution is deferred."""
-        if not self.deferred or self.head.parent == GENESIS_PARENT:
-            return self.head
-        return self.index.tipset(self.head.parent)
+    def point(self) -> ChainPoint:
+        """What the chain is now; the same object as long as nothing has changed. For the chain's own thread."""
+        facts = self.head, self.record, self.producer, self.deferred, self.default_gas_limit, self.rewritten
+        if self._point is None or self._point.facts != facts:
+            self._point = ChainPoint(facts, tuple(self.index.chain_ids), self._circulating(self.head.state))
+        return self._point
+
+    def view(self) -> ChainView:
+        """The chain to be read on another thread, by a machine of its own. Made on the chain's thread."""
+        index, externs = ChainIndex(self.machine.base), ChainExterns()
+        externs.attach(index, self._origin)
+        machine = self.machine.reader(self.head.state, externs)
+        return ChainView(machine, index, externs, self.point())
 
     # --- making tipsets ---------------------------------------------------------------------------------------
 
@@ -227,45 +230,6 @@ class Chain:
         self._enter(tipset)
         return tipset
 
-    def assemble(
-        self,
-        machine: Hypervisor,
-        blocks: Blockstore,
-        parent: Tipset,
-        height: ChainEpoch,
-        timestamp: int,
-        executions: Sequence[Execution],
-    ) -> Tipset:
-        """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
-        messages = put_messages(blocks, [execution.message for execution in executions])
-        base_fee, settings = parent.next_base_fee, self.settings_after(parent)
-        header = BlockHeader(
-            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
-            settings.encoded(self.rules.chain_id),
-        )  # fmt: skip
-        block = header.put(blocks)
-        bids = [_bid(execution.message.message) for execution in executions]
-        gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
-        version = self.record.upgrades.version_at(height + 2)
-        # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
-        return Tipset(
-            height=height,
-            key=tipset_key([block]),
-            block=block,
-            parent=parent.height,
-            timestamp=timestamp,
-            base_fee=base_fee,
-            next_base_fee=self.rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
-            before=parent.state,
-            state=machine.root,
-            receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
-            gas_used=gas_used,
-            bloom=bloom(log for execution in executions for log in execution.logs()),
-            transactions=tuple(execution.hash for execution in executions),
-            settings=settings,
-            next_settings=parent.next_settings.of_the_next_block(),
-        )
-
     # --- what is planned --------------------------------------------------------------------------------------
 
     def plan(self, upgrades: Iterable[Upgrade], bundles: Iterable[Bundle] = ()) -> None:
@@ -312,6 +276,7 @@ class Chain:
             self.machine.flush(
                 (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
             )
+        self.rewritten += 1
         for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)
         self.head, self.index.head, self.producer = tipset, tipset.height, producer
@@ -351,11 +316,6 @@ class Chain:
         self.default_gas_limit = limit
         self._enter(self.head)
 
-    def settings_after(self, parent: Tipset) -> BlockSettings:
-        """The settings of a block to come after a tipset."""
-        settings = parent.next_settings
-        return settings if settings.gas_limit is not None else replace(settings, gas_limit=self.default_gas_limit)
-
     def set_next_settings(self, settings: BlockSettings) -> None:
         """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
         chain_ids, entries = self.index.chain_ids, dict[bytes, bytes | None]()
@@ -370,49 +330,10 @@ class Chain:
 
     def keep_changes(self) -> None:
         """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
+        self.rewritten += 1
         with self._undone_on_failure(Snapshot(self.head.state, {})):
             self.head = replace(self.head, state=self.machine.root)
             self.machine.flush((), changed_entries(self.head))
-
-    def machine_at(self, tipset: Tipset) -> Hypervisor:
-        """A machine at a tipset's state, in its context; at the head it is the chain's own."""
-        if tipset == self.head:
-            return self.machine
-        return self.machine_before(tipset, tipset.state)
-
-    def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
-        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`).
-
-        Raises InvalidInput where that state was collected.
-        """
-        self._check_kept(tipset)
-        machine = self.machine.fork(tipset.before if root is None else root)
-        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
-        enter_settings(machine, tipset.settings)
-        return machine
-
-    def _check_kept(self, tipset: Tipset) -> None:
-        if tipset.height < self.index.retained:
-            raise InvalidInput(
-                f"the state of block {tipset.height} was collected as garbage: states are kept from block "
-                f"{self.index.retained} on"
-            )
-
-    def _enter(self, tipset: Tipset) -> None:
-        self._place(self.machine, tipset, self._circulating(tipset.state))
-        # What is asked at the head is asked as the next block has it, but for what that one block draws.
-        enter_settings(self.machine, replace(self.settings_after(tipset), randomness=tipset.settings.randomness))
-        self._externs.executing = tipset.height
-
-    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
-        """Put a machine into a tipset's context."""
-        machine.advance(
-            epoch=tipset.height,
-            timestamp=tipset.timestamp,
-            base_fee=tipset.base_fee,
-            circulating_supply=circulating,
-            network=network_version(self.record.upgrades.version_at(tipset.height)),
-        )
 
     def _circulating(self, state: Cid) -> TokenAmount:
         """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""
@@ -421,7 +342,3 @@ class Chain:
             known = supply_of(self.machine, self.record.vested).circulating
             self._supplies.keep(state, known, 1)
         return known
-
-
-def _bid(message: Message) -> GasBid:
-    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)

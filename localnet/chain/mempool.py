@@ -36,7 +36,7 @@ class Mempool:
         return iter(self._by_hash.values())
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """The waiting message with this hash."""
+        """The waiting message with this hash. Other threads may ask for it, too."""
         return self._by_hash.get(transaction_hash)
 
     def add(self, candidate: Candidate, next_nonce: int) -> None:
@@ -88,9 +88,12 @@ class Mempool:
         return next_nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """The sender's waiting messages without a gap, in order."""
-        waiting = self._by_sender.get(sender, {})
-        return [waiting[nonce] for nonce in range(next_nonce, self.pending_nonce(sender, next_nonce))]
+        """The sender's waiting messages without a gap, in order. Other threads may ask for them, too."""
+        waiting, ready = self._by_sender.get(sender, {}), list[Candidate]()
+        while (candidate := waiting.get(next_nonce)) is not None:
+            ready.append(candidate)
+            next_nonce += 1
+        return ready
 
     def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
         """What the next block takes: the dearest premiums first, or what came first (`first_come`), nonces in order.

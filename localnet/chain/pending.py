@@ -12,6 +12,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.producing import Producing
+from localnet.chain.reading import NetworkReader
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
@@ -37,7 +38,7 @@ class PendingBlock:
         return found
 
 
-def has_pending(network: Producing) -> bool:
+def has_pending(network: NetworkReader) -> bool:
     """Whether the tag `pending` means a block of its own."""
     return network.rules.features.has_pending_block and not network.chain.deferred
 

@@ -14,10 +14,8 @@ from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.given import octets, whole_number
-from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
@@ -25,13 +23,12 @@ from localnet.chain.clock import ChainClock
 from localnet.chain.execution import is_admissible
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
-from localnet.chain.tips import suggested_premium
-from localnet.errors import TransactionRefused, UnknownBlock
+from localnet.chain.reading import NetworkReader
+from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import NOBODY
 from localnet.ledger.candidates import Candidate, candidate_of
-from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrades
-from localnet.rules.parts import NetworkRules
 from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
@@ -45,8 +42,10 @@ class _Snapshot:
     time_offset: int
 
 
-class Producing:
+class Producing(NetworkReader):
     """A chain, what waits for its next block, and the clock that says when that is."""
+
+    chain: Chain
 
     def __init__(self, chain: Chain, clock: ChainClock) -> None:
         self.chain = chain
@@ -58,91 +57,9 @@ class Producing:
     # --- facts ------------------------------------------------------------------------------------------------
 
     @property
-    def machine(self) -> Hypervisor:
-        """The machine at the head's state."""
-        return self.chain.machine
-
-    @property
-    def chain_id(self) -> int:
-        """Ethereum's chain id."""
-        return self.machine.context.chain_id
-
-    @property
-    def rules(self) -> NetworkRules:
-        """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
-        return self.chain.rules
-
-    @property
-    def version(self) -> int:
-        """The number of the network version."""
-        return self.machine.context.network.number
-
-    @property
-    def head(self) -> Tipset:
-        """The newest tipset, executed."""
-        return self.chain.head
-
-    @property
-    def settled(self) -> Tipset:
-        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
-        return self.chain.settled
-
-    @property
-    def block_number(self) -> ChainEpoch:
-        """The head's height."""
-        return self.chain.head.height
-
-    @property
-    def base_fee(self) -> TokenAmount:
-        """attoFIL per gas in the next tipset."""
-        return self.chain.head.next_base_fee
-
-    @property
     def next_timestamp(self) -> int:
         """The time that a block would have that were made now."""
         return self._clock.after(self.head.timestamp)
-
-    @property
-    def least_fee(self) -> TokenAmount:
-        """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
-        return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
-
-    @property
-    def suggested_premium(self) -> TokenAmount:
-        """What a transaction should offer above the base fee, so that the least fee is reached."""
-        return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
-
-    @property
-    def usual_premium(self) -> TokenAmount:
-        """What the node itself offers above the base fee."""
-        return max(self.rules.fees.premium, self.least_premium)
-
-    @property
-    def least_premium(self) -> TokenAmount:
-        """What the least fee asks for above the base fee; nothing unless one is set (`set_min_gas_price`).
-
-        Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
-        both propose this much, every such cap is at least the least fee.
-        """
-        return TokenAmount(self.least_fee - self.base_fee)
-
-    @property
-    def gas_price(self) -> TokenAmount:
-        """What a transaction should offer: the next base fee and a premium."""
-        return TokenAmount(self.base_fee + self.suggested_premium)
-
-    def block(self, number: int) -> Tipset:
-        """The tipset at a height. Raises UnknownBlock, also for a null round."""
-        found = self.chain.index.at(whole_number(number, "a block's number", None))
-        if not isinstance(found, Tipset):
-            what = "is a null round" if found else f"is above the head, {self.head.height}"
-            raise UnknownBlock(f"block {number} {what}")
-        return found
-
-    @property
-    def producer(self) -> Address:
-        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
-        return self.chain.producer
 
     # --- transactions -----------------------------------------------------------------------------------------
 
@@ -223,11 +140,6 @@ class Producing:
         """
         return self._take(admission.impersonated(self.machine, message))
 
-    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
-        """The executed transaction, None where its receipt is not known (yet)."""
-        receipt = self.chain.index.receipt(transaction_hash)
-        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
-
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
         """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
         waiting = self.mempool.get(transaction_hash)
@@ -235,10 +147,6 @@ class Producing:
         if executed is None or executed.block_number <= self.settled.height:
             return waiting
         return candidate_of(executed.execution)
-
-    def pending_nonce(self, sender: Address) -> int:
-        """The nonce after everything of the sender's that waits."""
-        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
 
     def _take(self, candidate: Candidate) -> bytes:
         admission.check(self.machine, candidate, self.base_fee)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL, RemoteDisconnected
+from threading import Lock
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ class NodeError(HypervisorError):
 
 
 class NodeClient:
-    """Asks one node, one question at a time."""
+    """Asks one node, one question at a time, whichever threads ask."""
 
     def __init__(self, url: str, parse: Callable[[bytes], Any] = parse_json, seconds: float = _TIMEOUT) -> None:
         """`parse` reads the JSON of answers; a silent node is given `seconds`. InvalidInput for what is no URL."""
@@ -65,13 +66,16 @@ class NodeClient:
                 f"'{shown_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
             ) from None
         self.url, self.name, self._parse = url, shown_url(url), parse
+        self._asking = Lock()
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
 
     def ask(self, method: str, *params: Any) -> Any:
         """What the node answers. Raises NodeError."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
-            answer = self._parse(self._post(body))
+            with self._asking:
+                data = self._post(body)
+            answer = self._parse(data)
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self.close()
             raise NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`") from None

@@ -9,7 +9,7 @@ from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 
@@ -33,7 +33,7 @@ def slots(value: Any) -> SlotRequest:
     return wanted
 
 
-def storage_values(node: Node, wanted: SlotRequest, at: BlockRef = LATEST) -> dict[str, list[str]]:
+def storage_values(node: NodeReader, wanted: SlotRequest, at: BlockRef = LATEST) -> dict[str, list[str]]:
     """The 32 bytes of storage slots of several contracts."""
     machine = node.machine_at(at)
     return {
@@ -42,7 +42,7 @@ def storage_values(node: Node, wanted: SlotRequest, at: BlockRef = LATEST) -> di
     }
 
 
-def account_info(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+def account_info(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
     """Balance, nonce and code of an address, as anvil tells them."""
     machine, filecoin = node.machine_at(at), to_filecoin(owner)
     return {
@@ -52,7 +52,7 @@ def account_info(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[s
     }
 
 
-def account(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
     """Balance, nonce, hash of the code and root of the storage of an address; a contract's root is that of a KAMT."""
     found = prove_account(node.machine_at(at), to_filecoin(owner), ())
     return {
@@ -64,7 +64,7 @@ def account(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, s
 
 
 METHODS = (
-    Method("eth_getAccount", (address, optional(block)), account),
-    Method("eth_getStorageValues", (slots, optional(block)), storage_values),
-    Method("eth_getAccountInfo", (address, optional(block)), account_info),
+    Method("eth_getAccount", (address, optional(block)), account, reads=True),
+    Method("eth_getStorageValues", (slots, optional(block)), storage_values, reads=True),
+    Method("eth_getAccountInfo", (address, optional(block)), account_info, reads=True),
 )

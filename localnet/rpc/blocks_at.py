@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import NullRound, Tipset
-from localnet.network import Network
 from localnet.rpc.errors import NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.values import field, fields, hash32, quantity, shown
 
@@ -56,7 +56,7 @@ def number_or_tag(value: Any) -> BlockRef:
     return ref
 
 
-def find(network: Network, ref: BlockRef) -> Tipset | None:
+def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
     """The tipset that is meant; None for a hash or a number that the chain does not have.
 
     Raises RpcError 12 for a null round that is named by its number.
@@ -72,7 +72,7 @@ def find(network: Network, ref: BlockRef) -> Tipset | None:
     return found
 
 
-def resolve(network: Network, ref: BlockRef) -> Tipset:
+def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
     """The tipset that is meant, which must be there. Raises RpcError."""
     found = find(network, ref)
     if found is None and ref.hash is not None:
@@ -85,7 +85,7 @@ def resolve(network: Network, ref: BlockRef) -> Tipset:
     return found
 
 
-def _tagged(network: Network, tag: str) -> Tipset:
+def _tagged(network: NetworkReader, tag: str) -> Tipset:
     if tag == PENDING:
         return network.head
     head = network.settled

@@ -45,6 +45,7 @@ from localnet.rpc import (
     transactions,
     typed_data,
 )
+from localnet.rpc.blocks_at import PENDING
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -58,13 +59,15 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
 from store.blockstore import StoreError
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
+OnReader = Callable[[Callable[[NodeReader], Any]], Awaitable[Any]]
+"""Answers a question elsewhere, by what it gives to the function."""
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
     info,
@@ -114,11 +117,15 @@ def method_table() -> dict[str, Method]:
 
 
 class Dispatcher:
-    """Answers requests. What needs the network runs on its owner's thread, one request at a time."""
+    """Answers requests. What needs the network runs on its owner's thread, one request at a time.
 
-    def __init__(self, node: Node, on_owner: OnOwner) -> None:
+    Questions are answered by `on_reader`; on that thread, too, where it is None.
+    """
+
+    def __init__(self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None) -> None:
         self._node = node
         self._on_owner = on_owner
+        self._on_reader = on_reader
         self._methods = method_table()
 
     async def answer(self, body: bytes, session: SocketSession | None = None) -> bytes:
@@ -224,6 +231,8 @@ class Dispatcher:
         target = session if method.on_socket else self._node
         if method.inline:
             return method.call(target, params)
+        if method.reads and self._on_reader is not None and PENDING not in params:
+            return await self._on_reader(lambda reader: method.call(reader, params))
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:

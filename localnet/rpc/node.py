@@ -15,9 +15,11 @@ from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.side_states import SideStates
 from localnet.chain.pending import PendingBlocks, has_pending
+from localnet.chain.reading import NetworkReader
 from localnet.chain.retention import Housekeeper
 from localnet.chain.watching import Background
 from localnet.errors import CallFailed
+from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
@@ -56,7 +58,7 @@ class NodeLimits:
 
 
 class NodeConsole(Protocol):
-    """A console, as the node's methods use it; it must not raise.
+    """A console, as the node's methods use it on any thread; it must not raise.
 
     `enabled` says whether it prints anything; long work it does in the `background`. Times in seconds.
     """
@@ -67,12 +69,54 @@ class NodeConsole(Protocol):
     def estimate_failed(self, request: CallRequest, run: float) -> None:
         """The estimate of a transaction's gas failed at the head after `run`: the transaction is never made."""
 
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, run: float) -> None:
-        """A call or an estimate, which took `run`, was answered: its contracts may write to the console."""
+    def called(
+        self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
+    ) -> None:
+        """A call or an estimate, which took `run`, was answered: its contracts may write to the console.
+
+        It was asked at `head`, or, where that is None, on a machine of its own, which nothing else uses any more.
+        """
+
+
+class NodeReader:
+    """What a question may ask: a network that is only read, on whatever thread (`localnet.rpc.executors`)."""
+
+    network: NetworkReader
+    limits: NodeLimits
+    console: NodeConsole | None
+
+    def machine_at(self, ref: BlockRef) -> Hypervisor:
+        """A machine at the state after the block that is meant. Raises RpcError."""
+        return self.network.chain.machine_at(resolve(self.network, ref))
+
+    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
+        """What a call or an estimate answers, and is reported to the console. Raises what it raises."""
+        started = time.monotonic()
+        try:
+            return call()
+        finally:
+            self._report(machine, request, overrides, started)
+
+    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
+        """What an estimate at the head answers, and is reported to the console. Raises what it raises."""
+        started = time.monotonic()
+        try:
+            gas = estimate()
+        except CallFailed:
+            if self.console is not None:
+                self.console.estimate_failed(request, time.monotonic() - started)
+            raise
+        self._report(self.network.machine, request, NONE, started)
+        return gas
+
+    def _report(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, started: float) -> None:
+        if self.console is not None:
+            head = self.network.head if machine is self.network.machine else None
+            self.console.called(machine, head, request, overrides, time.monotonic() - started)
 
 
 @dataclass(slots=True)
-class Node:
+class Node(NodeReader):
     """A network as JSON-RPC offers it."""
 
     network: Network
@@ -111,32 +155,10 @@ class Node:
         return self._housekeeper
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
-        """A machine at the state after the block that is meant. Raises RpcError."""
+        """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
         if ref.tag == PENDING and has_pending(self.network):
             return self.pending.block().machine
-        return self.network.chain.machine_at(resolve(self.network, ref))
-
-    def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
-        """What a call or an estimate answers, and is reported to the console. Raises what it raises."""
-        started = time.monotonic()
-        try:
-            return call()
-        finally:
-            if self.console is not None:
-                self.console.called(machine, request, overrides, time.monotonic() - started)
-
-    def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """What an estimate at the head answers, and is reported to the console. Raises what it raises."""
-        started = time.monotonic()
-        try:
-            gas = estimate()
-        except CallFailed:
-            if self.console is not None:
-                self.console.estimate_failed(request, time.monotonic() - started)
-            raise
-        if self.console is not None:
-            self.console.called(self.network.machine, request, NONE, time.monotonic() - started)
-        return gas
+        return NodeReader.machine_at(self, ref)  # a class with slots is made anew: super() does not know it
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

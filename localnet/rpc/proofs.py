@@ -10,14 +10,14 @@ from localnet.calls.proofs import Proof, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, listed, word
 
 MOST_SLOTS: Final = 1_024
 """As geth has it."""
 
 
-def get_proof(node: Node, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:
+def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:
     """The blocks that prove an account and slots of its storage below `stateRoot`, each with its path.
 
     They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.paths.verify` checks them.
@@ -48,4 +48,6 @@ def _blocks(proof: Proof) -> list[str]:
     return [as_data(data) for data in proof.blocks]
 
 
-METHODS = (Method("eth_getProof", (address, optional(listed(word, MOST_SLOTS)), optional(block)), get_proof),)
+METHODS = (
+    Method("eth_getProof", (address, optional(listed(word, MOST_SLOTS)), optional(block)), get_proof, reads=True),
+)

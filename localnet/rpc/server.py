@@ -24,13 +24,12 @@ from hypervisor.errors import InvalidInput
 from hypervisor.interpreter import INTERPRETER
 from localnet.network import Network
 from localnet.rpc.access import Access
-from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.executors import Executors
 from localnet.rpc.http import application
 from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
 from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
-from localnet.rpc.worker import ChainWorker
 
 _LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
@@ -82,7 +81,6 @@ class Server:
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-        self._worker = ChainWorker()
         signs = not reaches_out(host) if signs is None else signs
         self._node = node = Node(
             network,
@@ -94,7 +92,8 @@ class Server:
         )
         if keep_states is not None:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served
-        dispatcher, access = Dispatcher(node, self._worker.run), access or Access()
+        self._executors, access = Executors(node), access or Access()
+        dispatcher = self._executors.dispatcher
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, dispatcher, access),
@@ -117,7 +116,7 @@ class Server:
                 timeout_graceful_shutdown=_LAST_GRACE,
             )
         )
-        self._server.on_overdue = self._worker.interrupt
+        self._server.on_overdue = self._executors.interrupt
         self._server.background = self._background
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -132,10 +131,10 @@ class Server:
         try:
             with INTERPRETER.sharing(), _rare_collections():
                 self._server.run(sockets=[self._socket])
-                self._worker.stop()  # no guest may be left when Python ends
+                self._executors.stop()  # no guest may be left when Python ends
         finally:
             sys.setswitchinterval(before)
-            self._worker.stop()
+            self._executors.stop()
             self._node.close()
             self._socket.close()
 
@@ -148,7 +147,9 @@ class Server:
         while self._node.keep_states is not None:
             await asyncio.sleep(_HOUSEKEEPING)
             try:
-                while (turn := await self._worker.run(lambda: self._node.housekeeper.turn(_TURN))) and not turn.done:
+                while (
+                    turn := await self._executors.chain.run(lambda: self._node.housekeeper.turn(_TURN))
+                ) and not turn.done:
                     await asyncio.sleep(_TURN)
                 logged = ""
             except Exception as error:  # noqa: BLE001  # the network goes on
@@ -158,12 +159,12 @@ class Server:
                 logged = words
 
     async def _mine(self, null_rounds: int) -> None:
-        await self._worker.run(lambda: self.network.mine(null_rounds=null_rounds))
+        await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
 
     def attach(self, console: NodeConsole) -> None:
         """Let a console print calls and estimates, too, and do its work behind the requests."""
         self._node.console = console
-        console.background = self._worker
+        console.background = self._executors.chain
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""

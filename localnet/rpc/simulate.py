@@ -20,7 +20,7 @@ from localnet.ledger.records import Execution, TransactionReceipt
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
@@ -57,7 +57,7 @@ def simulation(value: Any) -> SimulationRequest:
     return SimulationRequest(blocks, transfers, validation, full)
 
 
-def simulate_v1(node: Node, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
+def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
     """What blocks of calls would give, one on the other, with nothing kept. Null rounds between them get their cron."""
     base = resolve(node.network, at)
     try:
@@ -138,4 +138,4 @@ def _call_json(
     return {**answer, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 
 
-METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1),)
+METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1, reads=True),)

@@ -12,7 +12,7 @@ from localnet.calls import simulate
 from localnet.calls.overrides import Overrides
 from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
@@ -22,13 +22,13 @@ from localnet.state.contract_state import code_of, nonce_of, storage_of
 from localnet.traces import ethereum_traces
 
 
-def get_balance(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """The balance of an address in attoFIL; masked IDs have one too."""
     actor = node.machine_at(at).actor(to_filecoin(owner))
     return as_quantity(0 if actor is None else actor.balance)
 
 
-def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """The next nonce of an account, or a contract's; `pending` counts what waits."""
     address = to_filecoin(owner)
     if at.tag == PENDING:
@@ -36,18 +36,18 @@ def get_transaction_count(node: Node, owner: EthAddress, at: BlockRef = LATEST) 
     return as_quantity(nonce_of(node.machine_at(at), address))
 
 
-def get_code(node: Node, owner: EthAddress, at: BlockRef = LATEST) -> str:
+def get_code(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """A contract's runtime code; nothing for accounts and native actors."""
     return as_data(code_of(node.machine_at(at), to_filecoin(owner)))
 
 
-def get_storage_at(node: Node, owner: EthAddress, slot: int, at: BlockRef = LATEST) -> str:
+def get_storage_at(node: NodeReader, owner: EthAddress, slot: int, at: BlockRef = LATEST) -> str:
     """The 32 bytes of a contract's storage slot."""
     return as_data(storage_of(node.machine_at(at), to_filecoin(owner), slot))
 
 
 def call(
-    node: Node,
+    node: NodeReader,
     request: TransactionRequest,
     at: BlockRef = LATEST,
     state_overrides: Accounts = NO_ACCOUNTS,
@@ -59,7 +59,7 @@ def call(
     return as_data(node.called(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
 
 
-def create_access_list(node: Node, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
     """The accounts and slots that a call touches, and its gas with such a list, which no Filecoin message carries."""
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
     touched = ethereum_traces.access_list(machine, called)
@@ -72,7 +72,7 @@ def create_access_list(node: Node, request: TransactionRequest, at: BlockRef = L
 
 
 def estimate_gas(
-    node: Node,
+    node: NodeReader,
     request: TransactionRequest,
     at: BlockRef = LATEST,
     state_overrides: Accounts = NO_ACCOUNTS,
@@ -93,11 +93,11 @@ def estimate_gas(
 
 
 METHODS = (
-    Method("eth_getBalance", (address, optional(block)), get_balance),
-    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count),
-    Method("eth_getCode", (address, optional(block)), get_code),
-    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at),
-    Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call),
-    Method("eth_createAccessList", (transaction, optional(block)), create_access_list),
-    Method("eth_estimateGas", (transaction, optional(block), optional(accounts)), estimate_gas),
+    Method("eth_getBalance", (address, optional(block)), get_balance, reads=True),
+    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True),
+    Method("eth_getCode", (address, optional(block)), get_code, reads=True),
+    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True),
+    Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call, reads=True),
+    Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
+    Method("eth_estimateGas", (transaction, optional(block), optional(accounts)), estimate_gas, reads=True),
 )

@@ -16,7 +16,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number, shown, text
 from localnet.traces import ethereum_traces
 
@@ -60,7 +60,7 @@ def trace_filter(value: Any) -> TraceFilter:
     )
 
 
-def find_traces(node: Node, wanted: TraceFilter) -> list[dict[str, Any]]:
+def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
     """The calls between addresses over a range of blocks, as Parity lists them; 500 at most."""
     first, last = (resolve(node.network, ref).height for ref in (wanted.first, wanted.last))
     if first > last:
@@ -71,7 +71,7 @@ def find_traces(node: Node, wanted: TraceFilter) -> list[dict[str, Any]]:
     return list(islice(found, wanted.after, wanted.after + wanted.count))
 
 
-def replay_transaction(node: Node, transaction_hash: bytes, kinds: list[str]) -> dict[str, Any]:
+def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: list[str]) -> dict[str, Any]:
     """A transaction's calls, with what it returned; the one kind of trace is `trace`."""
     if kinds != _KINDS:
         raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(_KINDS)}")
@@ -81,14 +81,14 @@ def replay_transaction(node: Node, transaction_hash: bytes, kinds: list[str]) ->
     return {"output": output, "trace": found.traces, "stateDiff": None, "vmTrace": None}
 
 
-def trace_at(node: Node, transaction_hash: bytes, place: list[int]) -> dict[str, Any] | None:
+def trace_at(node: NodeReader, transaction_hash: bytes, place: list[int]) -> dict[str, Any] | None:
     """The call at a place of a transaction's tree: the numbers of the calls on the way to it; null where none is."""
     receipt = node.network.receipt(transaction_hash)
     (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
     return next((trace for trace in found.placed() if trace["traceAddress"] == place), None)
 
 
-def _traces(node: Node, first: int, last: int) -> Iterator[dict[str, Any]]:
+def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]:
     for height in range(max(1, first), last + 1):
         tipset = node.network.chain.index.at(height)
         if isinstance(tipset, Tipset):
@@ -103,7 +103,7 @@ def _addresses(given: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
 
 
 METHODS = (
-    Method("trace_filter", (trace_filter,), find_traces),
-    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction),
-    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at),
+    Method("trace_filter", (trace_filter,), find_traces, reads=True),
+    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction, reads=True),
+    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at, reads=True),
 )

@@ -15,7 +15,7 @@ from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import as_data, boolean, field, fields, hash32, listed, number, shown, text
@@ -64,7 +64,7 @@ def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
     return {name: trace_options({"tracer": name, "tracerConfig": of or {}}) for name, of in wanted.items()}
 
 
-def debug_trace_transaction(node: Node, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
+def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
     """A transaction as geth traces it: its instructions, or by a tracer its calls or what it touches."""
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
@@ -77,43 +77,48 @@ def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
 
 
 def debug_trace_call(
-    node: Node, request: TransactionRequest, at: BlockRef, options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE)
+    node: NodeReader,
+    request: TransactionRequest,
+    at: BlockRef,
+    options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE),
 ) -> Any:
     """A call as geth traces it, with nothing kept."""
     return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules), *options)
 
 
-def debug_trace_block_by_number(node: Node, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
+def debug_trace_block_by_number(node: NodeReader, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
     """All transactions of the block at a height, as geth traces them."""
     return _traced(node, resolve(node.network, number), options)
 
 
-def debug_trace_block_by_hash(node: Node, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
+def debug_trace_block_by_hash(node: NodeReader, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
     """All transactions of the block with a hash, as geth traces them."""
     return _traced(node, resolve(node.network, BlockRef(hash=block_hash)), options)
 
 
-def trace_transaction(node: Node, transaction_hash: bytes) -> list[Any]:
+def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
     """A transaction's calls as Parity lists them, those of native actors too."""
     receipt = node.network.receipt(transaction_hash)
     found = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
     return [trace for traces in found for trace in traces.placed()]
 
 
-def trace_block(node: Node, at: BlockRef = LATEST) -> list[Any]:
+def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
     """The calls of all transactions of a block as Parity lists them."""
     found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
     return [trace for traces in found for trace in traces.placed()]
 
 
-def trace_call(node: Node, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST) -> dict[str, Any]:
+def trace_call(
+    node: NodeReader, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST
+) -> dict[str, Any]:
     """The calls of a call as Parity lists them, with what it returned; the one kind of trace is `trace`."""
     _check_kinds(kinds)
     called = request.call(ZERO_ADDRESS, node.network.rules)
     return _parity(ethereum_traces.trace_call(node.machine_at(at), called, TraceOptions(FLAT_CALL_TRACER)))
 
 
-def replay_block(node: Node, at: BlockRef, kinds: list[str]) -> list[Any]:
+def replay_block(node: NodeReader, at: BlockRef, kinds: list[str]) -> list[Any]:
     """The calls of each transaction of a block, with what it returned; the one kind of trace is `trace`."""
     _check_kinds(kinds)
     found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
@@ -131,7 +136,7 @@ def _parity(traces: list[dict[str, Any]]) -> dict[str, Any]:
     return {"output": output, "trace": traces, "stateDiff": None, "vmTrace": None}
 
 
-def _traced(node: Node, tipset: Tipset, options: TraceOptions) -> list[Any]:
+def _traced(node: NodeReader, tipset: Tipset, options: TraceOptions) -> list[Any]:
     traces = ethereum_traces.trace_block(node.network.chain, _traceable(tipset), options)
     return [{"txHash": as_data(receipt.hash), "result": result} for receipt, result in traces]
 
@@ -143,12 +148,14 @@ def _traceable(tipset: Tipset) -> Tipset:
 
 
 METHODS = (
-    Method("debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction),
-    Method("debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call),
-    Method("debug_traceBlockByNumber", (number_or_tag, optional(trace_options)), debug_trace_block_by_number),
-    Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash),
-    Method("trace_transaction", (hash32,), trace_transaction),
-    Method("trace_block", (optional(block),), trace_block),
-    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call),
-    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block),
+    Method("debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction, reads=True),
+    Method("debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call, reads=True),
+    Method(
+        "debug_traceBlockByNumber", (number_or_tag, optional(trace_options)), debug_trace_block_by_number, reads=True
+    ),
+    Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash, reads=True),
+    Method("trace_transaction", (hash32,), trace_transaction, reads=True),
+    Method("trace_block", (optional(block),), trace_block, reads=True),
+    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call, reads=True),
+    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block, reads=True),
 )

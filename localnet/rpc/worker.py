@@ -29,12 +29,14 @@ _YIELDING: Final = 0.25
 """Seconds in which such work gives way by itself; it is interrupted then."""
 
 
-class ChainWorker:
+class RequestThread:
     """Runs functions on a thread of its own, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "network", after: Callable[[], None] = lambda: None) -> None:
+        """`after` is called behind each function, on that thread, before its caller is answered."""
+        self._after = after
         self._home = Home()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network", initializer=self._home.settle)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._home.settle)
         with large_stacks():
             self._thread.submit(int)  # starts the thread
         self._working: int | None = None
@@ -44,6 +46,8 @@ class ChainWorker:
         self._waiting = 0
         """Requests that are not answered yet."""
         self._counting = threading.Lock()
+        self._sought = False
+        """Whether the thread is going to look for work in the background."""
         self._later: deque[Callable[[], None]] = deque(maxlen=MOST_LATER)
 
     async def run(self, work: Callable[[], Any]) -> Any:
@@ -70,13 +74,15 @@ class ChainWorker:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._working), raised)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work on the network's thread when no request waits; it may raise GiveWay, and is then done again.
+        """Do work on this thread when no request waits; it may raise GiveWay, and is then done again.
 
-        Called on the network's thread.
+        Any thread may call it.
         """
-        if not self._later and not self._ending and not self._stopping:
-            self._thread.submit(self._do_later)
         self._later.append(work)
+        with self._counting:
+            if not self._sought and not self._ending and not self._stopping:
+                self._sought = True
+                self._thread.submit(self._do_later)
 
     def must_give_way(self) -> bool:
         """Whether a request waits, or the node ends."""
@@ -105,8 +111,10 @@ class ChainWorker:
     def _do_later(self) -> None:
         if not self._waiting and not self._stopping:
             self._do_next()
-        if self._later and not self._ending and not self._stopping:
-            self._thread.submit(self._do_later)
+        with self._counting:
+            self._sought = bool(self._later) and not self._ending and not self._stopping
+            if self._sought:
+                self._thread.submit(self._do_later)
 
     def _do_next(self) -> bool:
         """Do the oldest piece of work in the background; whether it was done. It stays where it gave way."""
@@ -142,3 +150,4 @@ class ChainWorker:
             return work()
         finally:
             self._working = None
+            self._after()

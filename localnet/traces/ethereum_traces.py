@@ -25,7 +25,7 @@ from hypervisor.tracing import Recorder, Tracer
 from hypervisor.types import ActorID
 from localnet.calls.overrides import NONE, Overrides, supposed
 from localnet.calls.simulate import listened
-from localnet.chain.chain import Chain
+from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
@@ -79,14 +79,14 @@ class TransactionTraces:
             }
 
 
-def trace_transaction(chain: Chain, receipt: TransactionReceipt, options: TraceOptions) -> Any:
+def trace_transaction(chain: ChainReader, receipt: TransactionReceipt, options: TraceOptions) -> Any:
     """A transaction's trace. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
     return _traced(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
 
 
-def trace_block(chain: Chain, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
+def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
     """The trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         each = [trace_block(chain, tipset, one) for one in options.several.values()]
@@ -142,7 +142,7 @@ def _is_low(address: EthAddress) -> bool:
     return any(address.startswith(prefix) and address[19] > 0 for prefix in (bytes(19), b"\xfe" + bytes(18)))
 
 
-def parity_traces(chain: Chain, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:
+def parity_traces(chain: ChainReader, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:
     """The traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
     replay = Replay(chain, tipset, only or 0)
     for receipt in chain.index.receipts(tipset):

@@ -20,8 +20,8 @@ from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.calls.time_limit import TimeLimit
-from localnet.chain.chain import Chain
 from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.view import ChainReader
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
@@ -114,7 +114,7 @@ class EpochTrace:
         return {"epoch": self.epoch, "reproduced": self.same, "calls": list(self.calls)}
 
 
-def epoch_trace(chain: Chain, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
+def epoch_trace(chain: ChainReader, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
     """Execute a tipset's messages again, and what the rules do behind them with a tracer."""
     replay, trees = Replay(chain, tipset, len(tipset.transactions)), CallTrees()
     replay.end(trees)
@@ -124,7 +124,7 @@ def epoch_trace(chain: Chain, tipset: Tipset, interfaces: tuple[NamedInterface, 
 
 
 def trace(
-    chain: Chain,
+    chain: ChainReader,
     receipt: TransactionReceipt,
     interfaces: tuple[NamedInterface, ...] = (),
     limit: TimeLimit | None = None,
@@ -145,7 +145,7 @@ class Replay:
     Those before it are executed within `limit`, and raise what it does.
     """
 
-    def __init__(self, chain: Chain, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
+    def __init__(self, chain: ChainReader, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
         self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:

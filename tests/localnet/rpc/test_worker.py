@@ -18,7 +18,7 @@ from localnet.console import Console
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.server import Server
-from localnet.rpc.worker import MOST_LATER, ChainWorker
+from localnet.rpc.worker import MOST_LATER, RequestThread
 from localnet.traces.trace import trace
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
@@ -27,7 +27,7 @@ _SOON = 20.0
 
 
 def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
-    worker, replied, order = ChainWorker(), threading.Event(), list[str]()
+    worker, replied, order = RequestThread(), threading.Event(), list[str]()
 
     def rest() -> None:
         order.append("rest" if replied.wait(_SOON) else "no answer")
@@ -48,7 +48,7 @@ def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
 
 
 def test_requests_that_wait_come_before_the_background() -> None:
-    worker, order = ChainWorker(), list[str]()
+    worker, order = RequestThread(), list[str]()
 
     async def ask() -> None:
         begun, go_on = threading.Event(), threading.Event()
@@ -72,7 +72,7 @@ def test_requests_that_wait_come_before_the_background() -> None:
 
 
 def test_of_too_much_work_in_the_background_the_oldest_is_not_done() -> None:
-    worker, done = ChainWorker(), list[int]()
+    worker, done = RequestThread(), list[int]()
 
     def work() -> None:
         for number in range(MOST_LATER + 5):
@@ -84,7 +84,7 @@ def test_of_too_much_work_in_the_background_the_oldest_is_not_done() -> None:
 
 
 def test_work_that_gives_way_to_a_request_is_done_again() -> None:
-    worker, begun, order = ChainWorker(), threading.Event(), list[str]()
+    worker, begun, order = RequestThread(), threading.Event(), list[str]()
 
     def work() -> None:
         order.append("begun")
@@ -110,7 +110,7 @@ def test_work_that_gives_way_to_a_request_is_done_again() -> None:
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     """What runs is ended, the rest is not done; and nothing runs on the thread of the caller."""
-    worker, begun, threads = ChainWorker(), threading.Event(), set[str]()
+    worker, begun, threads = RequestThread(), threading.Event(), set[str]()
 
     def work() -> None:
         begun.set()
@@ -135,7 +135,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
 
 def test_an_execution_begins_on_the_worker_itself() -> None:
     """No other thread is woken for it; one within it has a stack of its own."""
-    worker, stacks = ChainWorker(), Stacks()
+    worker, stacks = RequestThread(), Stacks()
 
     def work() -> tuple[int, int, int]:
         nested = stacks.run(lambda: stacks.run(threading.get_ident, lambda: None), lambda: None)
@@ -148,7 +148,7 @@ def test_an_execution_begins_on_the_worker_itself() -> None:
 
 def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
     """Nothing is raised in its midst, where an actor may be at work: it is asked to end."""
-    worker, begun, ended = ChainWorker(), threading.Event(), threading.Event()
+    worker, begun, ended = RequestThread(), threading.Event(), threading.Event()
 
     def execution() -> None:
         begun.set()

@@ -1,0 +1,143 @@
+"""What a network answers without changing: its facts, its blocks, its receipts.
+
+`Producing` also makes blocks. `NetworkView` reads a network on another thread than its own (`localnet.chain.view`).
+"""
+
+from __future__ import annotations
+
+from hypervisor.address import Address
+from hypervisor.given import whole_number
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.chain import Chain
+from localnet.chain.mempool import Mempool
+from localnet.chain.tips import suggested_premium
+from localnet.chain.view import ChainPoint, ChainReader, ChainView
+from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rules.parts import NetworkRules
+from localnet.state.contract_state import nonce_of
+
+
+class NetworkReader:
+    """A chain, and what waits for its next block."""
+
+    chain: ChainReader
+    mempool: Mempool
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine at the head's state."""
+        return self.chain.machine
+
+    @property
+    def chain_id(self) -> int:
+        """Ethereum's chain id."""
+        return self.machine.context.chain_id
+
+    @property
+    def rules(self) -> NetworkRules:
+        """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
+        return self.chain.rules
+
+    @property
+    def version(self) -> int:
+        """The number of the network version."""
+        return self.machine.context.network.number
+
+    @property
+    def head(self) -> Tipset:
+        """The newest tipset, executed."""
+        return self.chain.head
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
+        return self.chain.settled
+
+    @property
+    def block_number(self) -> ChainEpoch:
+        """The head's height."""
+        return self.chain.head.height
+
+    @property
+    def base_fee(self) -> TokenAmount:
+        """attoFIL per gas in the next tipset."""
+        return self.chain.head.next_base_fee
+
+    @property
+    def least_fee(self) -> TokenAmount:
+        """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
+        return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
+
+    @property
+    def suggested_premium(self) -> TokenAmount:
+        """What a transaction should offer above the base fee, so that the least fee is reached."""
+        return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
+
+    @property
+    def usual_premium(self) -> TokenAmount:
+        """What the node itself offers above the base fee."""
+        return max(self.rules.fees.premium, self.least_premium)
+
+    @property
+    def least_premium(self) -> TokenAmount:
+        """What the least fee asks for above the base fee; nothing unless one is set (`set_min_gas_price`).
+
+        Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
+        both propose this much, every such cap is at least the least fee.
+        """
+        return TokenAmount(self.least_fee - self.base_fee)
+
+    @property
+    def gas_price(self) -> TokenAmount:
+        """What a transaction should offer: the next base fee and a premium."""
+        return TokenAmount(self.base_fee + self.suggested_premium)
+
+    def block(self, number: int) -> Tipset:
+        """The tipset at a height. Raises UnknownBlock, also for a null round."""
+        found = self.chain.index.at(whole_number(number, "a block's number", None))
+        if not isinstance(found, Tipset):
+            what = "is a null round" if found else f"is above the head, {self.head.height}"
+            raise UnknownBlock(f"block {number} {what}")
+        return found
+
+    @property
+    def producer(self) -> Address:
+        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
+        return self.chain.producer
+
+    def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
+        """The executed transaction, None where its receipt is not known (yet)."""
+        receipt = self.chain.index.receipt(transaction_hash)
+        return receipt if receipt is None or receipt.block_number <= self.settled.height else None
+
+    def pending_nonce(self, sender: Address) -> int:
+        """The nonce after everything of the sender's that waits."""
+        return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
+
+    def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
+        """The executed transaction. Raises UnknownTransaction, also while it waits."""
+        receipt = self.find_receipt(transaction_hash)
+        if receipt is None:
+            where = "is not on this chain"
+            if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
+                where = "waits for a block"
+            raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")
+        return receipt
+
+
+class NetworkView(NetworkReader):
+    """A network as it was at a point of its chain. It belongs to one thread at a time; made on the network's own.
+
+    Of the mempool, which is the network's own, it may ask for single transactions, and for those of a sender.
+    """
+
+    chain: ChainView
+
+    def __init__(self, chain: Chain, mempool: Mempool) -> None:
+        self.chain, self.mempool = chain.view(), mempool
+
+    def go_to(self, point: ChainPoint) -> None:
+        """Answer as the chain was at a point from now on."""
+        self.chain.go_to(point)

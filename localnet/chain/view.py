@@ -1,0 +1,197 @@
+"""A chain as it is read: blocks by the index, states by a machine. `Chain` also makes blocks.
+
+`ChainView` reads one on another thread than the chain's own, as it was at a `ChainPoint`: with a machine, an index and
+externs of its own over the same store. What both touch is immutable, or is the store's, which bears several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bridge.receipts import bloom
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.chain.execution import enter_settings
+from localnet.chain.externs import ChainExterns
+from localnet.chain.supply import supply_of
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
+from localnet.rules.base_fee import GasBid
+from localnet.rules.installed import rules_of
+from localnet.rules.parts import NetworkRules
+from store.blockstore import Blockstore
+from store.cid import Cid
+
+
+class ChainReader:
+    """The tipsets up to the head, and the machine at the head's state."""
+
+    machine: Hypervisor
+    index: ChainIndex
+    record: NetworkRecord
+    head: Tipset
+    producer: Address
+    """Who produces blocks."""
+    deferred: bool
+    """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+    default_gas_limit: Gas | None
+    """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+    _externs: ChainExterns
+
+    def _circulating(self, state: Cid) -> TokenAmount:
+        """attoFIL in circulation at a state, which the machine is at."""
+        raise NotImplementedError
+
+    @property
+    def rules(self) -> NetworkRules:
+        """What differs between sets of rules."""
+        return rules_of(self.machine)
+
+    @property
+    def settled(self) -> Tipset:
+        """The newest tipset whose receipts are known: the head, or its parent where execution is deferred."""
+        if not self.deferred or self.head.parent == GENESIS_PARENT:
+            return self.head
+        return self.index.tipset(self.head.parent)
+
+    def settings_after(self, parent: Tipset) -> BlockSettings:
+        """The settings of a block to come after a tipset."""
+        settings = parent.next_settings
+        return settings if settings.gas_limit is not None else replace(settings, gas_limit=self.default_gas_limit)
+
+    def assemble(
+        self,
+        machine: Hypervisor,
+        blocks: Blockstore,
+        parent: Tipset,
+        height: ChainEpoch,
+        timestamp: int,
+        executions: Sequence[Execution],
+    ) -> Tipset:
+        """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
+        messages = put_messages(blocks, [execution.message for execution in executions])
+        base_fee, settings = parent.next_base_fee, self.settings_after(parent)
+        header = BlockHeader(
+            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
+            settings.encoded(self.rules.chain_id),
+        )  # fmt: skip
+        block = header.put(blocks)
+        bids = [_bid(execution.message.message) for execution in executions]
+        gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
+        version = self.record.upgrades.version_at(height + 2)
+        # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
+        return Tipset(
+            height=height,
+            key=tipset_key([block]),
+            block=block,
+            parent=parent.height,
+            timestamp=timestamp,
+            base_fee=base_fee,
+            next_base_fee=self.rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
+            before=parent.state,
+            state=machine.root,
+            receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
+            gas_used=gas_used,
+            bloom=bloom(log for execution in executions for log in execution.logs()),
+            transactions=tuple(execution.hash for execution in executions),
+            settings=settings,
+            next_settings=parent.next_settings.of_the_next_block(),
+        )
+
+    def machine_at(self, tipset: Tipset) -> Hypervisor:
+        """A machine at a tipset's state, in its context; at the head it is the chain's own."""
+        if tipset == self.head:
+            return self.machine
+        return self.machine_before(tipset, tipset.state)
+
+    def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
+        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`).
+
+        Raises InvalidInput where that state was collected.
+        """
+        self._check_kept(tipset)
+        machine = self.machine.fork(tipset.before if root is None else root)
+        self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
+        enter_settings(machine, tipset.settings)
+        return machine
+
+    def _check_kept(self, tipset: Tipset) -> None:
+        if tipset.height < self.index.retained:
+            raise InvalidInput(
+                f"the state of block {tipset.height} was collected as garbage: states are kept from block "
+                f"{self.index.retained} on"
+            )
+
+    def _enter(self, tipset: Tipset) -> None:
+        self._place(self.machine, tipset, self._circulating(tipset.state))
+        # What is asked at the head is asked as the next block has it, but for what that one block draws.
+        enter_settings(self.machine, replace(self.settings_after(tipset), randomness=tipset.settings.randomness))
+        self._externs.executing = tipset.height
+
+    def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
+        """Put a machine into a tipset's context."""
+        machine.advance(
+            epoch=tipset.height,
+            timestamp=tipset.timestamp,
+            base_fee=tipset.base_fee,
+            circulating_supply=circulating,
+            network=network_version(self.record.upgrades.version_at(tipset.height)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPoint:
+    """What a chain is between two changes: all that another thread must know to read it.
+
+    `facts` are the head, the record, the producer, whether receipts are deferred, the default gas limit, and how often
+    the chain has changed what was on it. `circulating` is in attoFIL.
+    """
+
+    facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
+    chain_ids: tuple[int, ...]
+    circulating: TokenAmount
+
+    @property
+    def rewritten(self) -> int:
+        """How often the chain had changed what was on it."""
+        return self.facts[-1]
+
+
+class ChainView(ChainReader):
+    """A chain at a point. It belongs to one thread at a time; `Chain.view` makes one."""
+
+    def __init__(self, machine: Hypervisor, index: ChainIndex, externs: ChainExterns, point: ChainPoint) -> None:
+        self.machine, self.index, self._externs = machine, index, externs
+        self._point: ChainPoint | None = point
+        self._enter_point(point)
+
+    def go_to(self, point: ChainPoint) -> None:
+        """Read the chain as it is at a point from now on. Raises the store's errors."""
+        if point is self._point:
+            return
+        self._point = None  # until all is done: where the store fails, the next question begins anew
+        self.machine.restore(Snapshot(point.facts[0].state, {}))
+        self._enter_point(point)
+        self._point = point
+
+    def _enter_point(self, point: ChainPoint) -> None:
+        self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
+        self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)
+        self._supply = point.circulating
+        self._enter(self.head)
+
+    def _circulating(self, state: Cid) -> TokenAmount:
+        return self._supply
+
+
+def _bid(message: Message) -> GasBid:
+    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)

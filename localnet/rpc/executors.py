@@ -1,0 +1,107 @@
+"""The two threads on which requests are executed: the chain's own, and one for questions.
+
+What changes the chain runs on the first. Questions (calls, estimates, traces, reads of states) run on the second, on a
+view of the chain as it was when they began; so none of them holds up a block. What a question touches is its own or
+immutable, but for the store and the runtimes, which bear several threads, and single look-ups in the mempool. The view
+follows the chain before a request that changed it is answered: a client sees what it has done.
+
+Questions about the block to come stay on the chain's thread: it is made of what waits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from localnet.chain.reading import NetworkView
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.worker import RequestThread
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 3
+"""How often a question is asked again during which the chain changed what the question may have read."""
+
+
+class NodeView(NodeReader):
+    """A node as it was at a point of its chain. `answer` belongs to one thread, all else to the chain's."""
+
+    network: NetworkView
+
+    def __init__(self, node: Node) -> None:
+        chain = node.network.chain
+        self._node, self._chain = node, chain
+        self._point = chain.point()
+        self.network, self.limits = NetworkView(chain, node.network.mempool), node.limits
+        chain.watchers.append(self)
+
+    def close(self) -> None:
+        """Follow the chain no more. Closing twice is allowed."""
+        if self in self._chain.watchers:
+            self._chain.watchers.remove(self)
+
+    def publish(self) -> None:
+        """Let questions that begin from now on see the chain as it is."""
+        self._point = self._chain.point()
+
+    def applied(self, tipset: Tipset) -> None:
+        """Publish a block as soon as it is there: others may follow it in the same request."""
+        self.publish()
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """The head moves after this call: it is published with the request that moves it."""
+
+    def waits(self, candidate: Candidate) -> None:
+        """Nothing is kept of transactions that wait."""
+
+    def answer(self, question: Callable[[NodeReader], T]) -> T:
+        """What a question answers at the newest point. Raises what it raises.
+
+        It is asked again where the chain went back meanwhile, or forgot states: its blocks may have been others' by
+        then, and its states collected.
+        """
+        self.console, retained = self._node.console, self.network.chain.index.retained
+        for _ in range(_ATTEMPTS):
+            point = self._point
+            try:
+                self.network.go_to(point)
+                answer = question(self)
+            except Exception:
+                now = self.network.chain.index.retained
+                if self._chain.rewritten == point.rewritten and now == retained:
+                    raise
+                retained = now
+            else:
+                if self._chain.rewritten == point.rewritten:
+                    return answer
+        self.network.go_to(self._point)
+        return question(self)
+
+
+class Executors:
+    """The threads of a node: one class, two instances. `chain` executes changes, `questions` what a view answers."""
+
+    def __init__(self, node: Node) -> None:
+        self._view = NodeView(node)
+        self.chain = RequestThread("network", self._view.publish)
+        self.questions = RequestThread("questions")
+        self.dispatcher = Dispatcher(node, self.chain.run, self.ask)
+
+    async def ask(self, question: Callable[[NodeReader], Any]) -> Any:
+        """What a question answers. Raises what it raises, RpcError -32000 where it was ended."""
+        return await self.questions.run(partial(self._view.answer, question))
+
+    def interrupt(self) -> None:
+        """End soon what is being done, and take nothing any more."""
+        self.questions.interrupt()
+        self.chain.interrupt()
+
+    def stop(self) -> None:
+        """Finish what was begun, and forget requests that were not."""
+        self.questions.stop()
+        self.chain.stop()
+        self._view.close()

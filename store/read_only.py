@@ -1,0 +1,37 @@
+"""A store that can be read and not written: for machines that answer questions beside the one that commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from store.blockstore import NOTHING, Store, StoreReadOnly
+from store.cid import Cid
+
+
+class ReadOnlyStore:
+    """A `Store` that reads what another one holds, whoever commits to that one meanwhile."""
+
+    def __init__(self, base: Store) -> None:
+        self.get, self.has = base.get, base.has
+        self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Raises StoreReadOnly."""
+        raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Raises StoreReadOnly."""
+        raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
+
+    def commit(
+        self,
+        blocks: Iterable[tuple[Cid, bytes]],
+        metadata: Mapping[bytes, bytes | None],
+        index: Mapping[bytes, bytes | None] = NOTHING,
+        expected: Mapping[bytes, bytes | None] = NOTHING,
+    ) -> None:
+        """Raises StoreReadOnly."""
+        raise StoreReadOnly("nothing is committed here: this store was opened for reading")
+
+    def close(self) -> None:
+        """Nothing to release: the store belongs to the machine that commits."""
