@@ -22,6 +22,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
 from localnet.ledger.records import Tipset
 from localnet.state import controls
+from store.compression import LARGEST
 
 _LOG = logging.getLogger(__name__)
 
@@ -163,11 +164,14 @@ class ByHand(Producing):
 
         return dump_state(self.chain)
 
-    def load_state(self, packed: bytes) -> Tipset:
-        """Take another network's state in place of this one's, in a new block. Raises InvalidInput."""
+    def load_state(self, packed: bytes, limit: int = LARGEST) -> Tipset:
+        """Take another network's state in place of this one's, in a new block. Raises InvalidInput.
+
+        `limit`: bytes that the state may have once it is decompressed.
+        """
         from localnet.chain.state_file import load_state
 
-        return load_state(self.chain, octets(packed, "a state"))
+        return load_state(self.chain, octets(packed, "a state"), limit)
 
 
 def _signed_for(candidate: Candidate, chain_id: int) -> int | None:

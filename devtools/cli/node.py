@@ -93,6 +93,9 @@ def node(
         ),
     ] = None,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
+    load_state_limit: Annotated[
+        int, typer.Option(min=1, metavar="MIB", rich_help_panel=_CHAIN, help="What that state may have, decompressed.")
+    ] = 64,
     chain_id: Annotated[
         int | None,
         typer.Option(metavar="ID", rich_help_panel=_CHAIN, help=_CHAIN_ID),
@@ -223,6 +226,7 @@ def node(
     from hypervisor.errors import InvalidInput
     from hypervisor.given import whole_number
     from hypervisor.opening import AUTO, IN_MEMORY
+    from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
     from localnet.network import Network
@@ -240,7 +244,7 @@ def node(
     ahead = 0.0
     if timestamp is not None:
         ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - time.time()
-    loaded = None if load_state is None else load_state.read_bytes()
+    loaded = None if load_state is None else read_bounded(load_state, load_state_limit << 20, "the state")
     if dump_state is not None:
         _check_writable(dump_state)
     if ready_file is not None and ready_file.is_file():
@@ -270,7 +274,7 @@ def node(
         )
     with opened:
         if loaded is not None:
-            opened.load_state(loaded)
+            opened.load_state(loaded, load_state_limit << 20)
         if block_base_fee_per_gas is not None:
             opened.set_next_base_fee(block_base_fee_per_gas)
         if gas_limit is not None or disable_block_gas_limit:

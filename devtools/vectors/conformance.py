@@ -6,9 +6,7 @@ ones are a file each; golden ones (tests/golden) stand one a line in a compresse
 """
 
 import base64
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +25,12 @@ from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
+from hypervisor.user_files import read_bounded
 from store.blockstore import Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
+from store.compression import LARGEST, CompressionError, gunzip, gunzip_lines
 from store.json_text import parse_json
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
@@ -42,7 +42,7 @@ SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
 """A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
 
 
-MALFORMED = (OSError, EOFError, zlib.error, AttributeError, KeyError, TypeError, ValueError, StoreError)
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError, StoreError)
 """What reading a field ends in that is not there, or not what it should be."""
 
 
@@ -118,11 +118,10 @@ def texts_of(path: Path) -> Iterator[bytes]:
     """The JSON of each vector of a file. Raises BadVector where the file cannot be read (any further)."""
     try:
         if path.name.endswith(_GOLDEN):
-            with gzip.open(path, "rb") as lines:
-                yield from lines
+            yield from gunzip_lines(path)
         else:
-            yield path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+            yield read_bounded(path, LARGEST, "the file")
+    except (OSError, CompressionError, InvalidInput) as error:
         raise BadVector(path, error) from None
 
 
@@ -174,7 +173,7 @@ def variants_of(
     """The variants of one vector of a file, as `open_vector` gives them."""
     try:
         variants = list(vector["preconditions"]["variants"])
-        blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
+        blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
         root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
         name = name_of(vector)
         state = MemoryStore()

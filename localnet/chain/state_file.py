@@ -5,8 +5,8 @@ The built-in actors' code is left out: the network that takes the state has the 
 
 from __future__ import annotations
 
+import gzip
 import io
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import InvalidInput
@@ -18,6 +18,7 @@ from store.buffered import BufferedStore
 from store.car import CarError, read_car
 from store.cid import Cid, show
 from store.codec import CodecError, link, unlink
+from store.compression import LARGEST, CompressionError, gunzip
 from store.overlay import OverlayStore
 from store.transfer import write_blocks
 from store.walk import blocks_below
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from localnet.chain.chain import Chain
     from localnet.ledger.records import Tipset
 
-LARGEST_STATE: Final = 1 << 30
-"""Bytes that a state may have once it is decompressed."""
-
 _FORMAT: Final = 2
 _WITHOUT_RULES: Final = 1
 """The older format, which does not name the rules."""
@@ -36,7 +34,6 @@ _OF_ANVIL: Final = (
     "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node "
     "of this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
 )
-_GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MARK: Final = b"\x1f\x8b"
 _FURTHEST: Final = 1_100_000
 """Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
@@ -51,18 +48,19 @@ def dump_state(chain: Chain) -> bytes:
     blocks = ((cid, data) for cid, data in blocks_below(outside, [root]) if cid not in code)
     file = io.BytesIO()
     write_blocks(file, [root], blocks)
-    packer = zlib.compressobj(level=6, wbits=_GZIP)
-    return packer.compress(file.getbuffer()) + packer.flush()
+    return gzip.compress(file.getbuffer(), 6, mtime=0)
 
 
-def load_state(chain: Chain, packed: bytes) -> Tipset:
-    """Put a state in place of the head's, in a block of its own, at the state's epoch or behind the head.
+def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
+    """Put a state in place of the head's, in a block of its own, at the state's epoch or after the head.
+
+    `limit`: bytes that it may have once it is decompressed.
 
     Raises InvalidInput for what is no such file, and for a state of another bundle, with nothing changed.
     """
     blocks = BufferedStore(chain.machine.base)
     try:
-        reader = read_car(io.BytesIO(_unpacked(packed)))
+        reader = read_car(io.BytesIO(_unpacked(packed, limit)))
         for cid, data in reader:
             blocks.put(cid, data)
         (root,) = reader.roots
@@ -86,18 +84,15 @@ def load_state(chain: Chain, packed: bytes) -> Tipset:
     return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
-def _unpacked(packed: bytes) -> bytes:
+def _unpacked(packed: bytes, limit: int) -> bytes:
     if packed.lstrip()[:1] == b"{":
         raise InvalidInput(_OF_ANVIL)
     if not packed.startswith(_GZIP_MARK):
         raise InvalidInput("this is not a state that a network has dumped: it is not compressed with gzip")
-    reader = zlib.decompressobj(wbits=_GZIP)
     try:
-        data = reader.decompress(packed, LARGEST_STATE)
-    except zlib.error as error:
+        data = gunzip(packed, limit)
+    except CompressionError as error:
         raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
-    if not reader.eof:
-        raise InvalidInput(f"the state is cut off, or has more than {LARGEST_STATE} bytes")
     if data.lstrip()[:1] == b"{":
         raise InvalidInput(_OF_ANVIL)
     return data

@@ -124,3 +124,19 @@ def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
         (error,) = errors(path)
         failed += bool(error)
     assert failed > len(blocks) // 2
+
+
+BOMB = gzip.compress(bytes((64 << 20) + 1))
+
+
+def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
+    """64 MiB and a byte, of 65 KB."""
+    inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))
+    inside.write_text(json.dumps(sound() | {"car": base64.b64encode(BOMB).decode()}))
+    around.write_bytes(BOMB)
+    with long.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    for path in (inside, around, long):
+        (error,) = errors(path)
+        assert f"{path} is not a message vector: " in error
+        assert "than 67,108,864 bytes" in error

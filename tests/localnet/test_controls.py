@@ -275,6 +275,16 @@ class TestStateFiles:
         with pytest.raises(InvalidInput, match=r"as anvil dumps its state.* another format"):
             network.load_state(pack(of_anvil))
 
+    def test_a_state_may_have_as_many_bytes_as_the_limit_says(self, network: Network) -> None:
+        """A bomb of 64 MiB and a byte has 65 KB."""
+        with pytest.raises(InvalidInput, match="it has more than 67,108,864 bytes once it is decompressed"):
+            network.load_state(gzip.compress(bytes((64 << 20) + 1)))
+        packed = network.dump_state()
+        size = len(gzip.decompress(packed))
+        with pytest.raises(InvalidInput, match=f"it has more than {size - 1:,} bytes"):
+            network.load_state(packed, size - 1)
+        network.load_state(packed, size)
+
     def test_what_is_damaged_is_refused(self, network: Network) -> None:
         packed = network.dump_state()
         car = gzip.decompress(packed)

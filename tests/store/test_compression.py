@@ -1,0 +1,68 @@
+"""gzip in bounds: what a few bytes stand for is refused before it takes memory."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store.compression import CompressionError, gunzip, gunzip_lines
+
+MIB = 1 << 20
+
+
+def lines(packed: bytes, folder: Path, limit: int) -> list[bytes]:
+    (folder / "file.gz").write_bytes(packed)
+    return list(gunzip_lines(folder / "file.gz", limit))
+
+
+def whole(packed: bytes, folder: Path, limit: int) -> list[bytes]:
+    return [gunzip(packed, limit)]
+
+
+BOTH = pytest.mark.parametrize("read", [whole, lines])
+Read = Callable[[bytes, Path, int], list[bytes]]
+
+
+@BOTH
+def test_what_was_compressed_comes_out_of_all_members(read: Read, tmp_path: Path) -> None:
+    packed = gzip.compress(b"one, ") + gzip.compress(b"two") + bytes(7)
+    assert read(packed, tmp_path, 8) == [b"one, two"]
+
+
+@BOTH
+def test_the_limit_is_of_what_comes_out_and_may_be_reached(read: Read, tmp_path: Path) -> None:
+    assert read(gzip.compress(bytes(1000)), tmp_path, 1000) == [bytes(1000)]
+    for packed in (gzip.compress(bytes(1001)), gzip.compress(bytes(500)) + gzip.compress(bytes(501))):
+        with pytest.raises(CompressionError, match=r"has more than 1,000 bytes once it is decompressed"):
+            read(packed, tmp_path, 1000)
+
+
+@BOTH
+def test_a_bomb_takes_no_more_memory_than_the_limit_allows(read: Read, tmp_path: Path) -> None:
+    """256 MiB of zeros are 260 KB compressed."""
+    packed = gzip.compress(bytes(256 * MIB))
+    assert len(packed) < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(CompressionError):
+            read(packed, tmp_path, MIB)
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b"whole")[:-9], gzip.compress(b"whole") + b"no member", b"\x1f\x8b\x08 nothing"]
+)
+def test_what_is_cut_short_or_malformed_is_an_error(read: Read, packed: bytes, tmp_path: Path) -> None:
+    with pytest.raises(CompressionError):
+        read(packed, tmp_path, MIB)
+
+
+def test_lines_are_counted_each_by_itself(tmp_path: Path) -> None:
+    assert lines(gzip.compress(b"12345678\n" * 100), tmp_path, 9) == [b"12345678\n"] * 100
