@@ -54,6 +54,10 @@ def run_tests(
     use: Annotated[
         str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with: npm's, or a program.")
     ] = None,
+    solc_from_project: Annotated[
+        bool,
+        typer.Option("--solc-from-project", help="Run the compiler that lies in the project: its node_modules/solc."),
+    ] = False,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
@@ -143,7 +147,9 @@ def run_tests(
         gas_snapshot_check=project.gas_snapshot_check if gas_snapshot_check is None else gas_snapshot_check == "true",
         gas_snapshot_emit=project.gas_snapshot_emit if gas_snapshot_emit is None else gas_snapshot_emit == "true",
     )
-    options = Options(rules, evm, bundle, use, timeout, workers, verbosity, real_filecoin, shows_logs, collected)
+    options = Options(
+        rules, evm, bundle, use, solc_from_project, timeout, workers, verbosity, real_filecoin, shows_logs, collected
+    )
     session = SuiteSession(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
     session.prepare()
     if lists:

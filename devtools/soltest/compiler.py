@@ -1,14 +1,14 @@
 """The Solidity compiler of a project: which one it is, where it comes from, and how it is asked.
 
-It is JavaScript, run by Node.js: a package `solc` in a `node_modules` folder, the one that `--use` names, or one that
-npm installed into the user's cache. What it is asked for is compiling.py's.
+It is JavaScript, run by Node.js: a release in the user's cache, where npm brings it, or what `--use` names. A compiler
+that lies in the project is code of the project: it runs only with `--solc-from-project`, and one of a folder above
+never does. What a compiler is asked for is compiling.py's.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,13 +18,21 @@ from typing import Any, Final
 import orjson
 
 from devtools.soltest.project import Project
+from devtools.soltest.solc_packages import (
+    VERSION,
+    cached_file,
+    cached_versions,
+    find_program,
+    install,
+    parse_version,
+)
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.user_files import user_folder
 
 _SCRIPT: Final = Path(__file__).with_name("solc.mjs")
-_VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
-_OLDEST: Final = (0, 5, 0)
-"""Earlier packages of npm compile no standard JSON."""
+_OLDEST: Final = "0.5.0"
+"""Earlier releases compile no standard JSON."""
+_ENVIRONMENT: Final = ("PATH", "SYSTEMROOT", "TMPDIR")
+"""What of the environment JavaScript sees: no NODE_OPTIONS, which may name code to run, and no secret."""
 
 
 class CompileError(HypervisorError):
@@ -35,20 +43,25 @@ class CompileError(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class Solc:
-    """A compiler: npm's package in a folder, or a program that takes standard JSON."""
+    """A compiler: npm's `soljson.js`, or a program that takes standard JSON."""
 
     version: str
     path: Path
-    is_package: bool
+    is_javascript: bool
 
     def compile(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Its answer to standard JSON. Raises CompileError where it gives none."""
-        if self.is_package:
-            node = _program("node", "install Node.js 20 or newer, or name a solc program with --use")
+        environment, folder = dict(os.environ), None
+        if self.is_javascript:
+            node = find_program("node", "install Node.js 20 or newer, or name a solc program with --use")
             command = [node, "--stack-size=4000", "--max-old-space-size=6144", str(_SCRIPT), str(self.path)]
+            environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
+            folder = self.path.parent
         else:
             command = [str(self.path), "--standard-json"]
-        done = subprocess.run(command, input=json.dumps(asked).encode(), capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, input=json.dumps(asked).encode(), capture_output=True, check=False, cwd=folder, env=environment
+        )
         try:
             answer = orjson.loads(done.stdout)
         except orjson.JSONDecodeError:
@@ -59,71 +72,94 @@ class Solc:
         return answer
 
 
-def _program(name: str, remedy: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise InvalidInput(f"{name} is missing: {remedy}")
-    return found
+def choose_solc(
+    project: Project, use: str | None, tell: Callable[[str], None] = lambda _: None, *, from_project: bool = False
+) -> Solc:
+    """The compiler of a project: what `--use` names (a version, a folder, a program), else what the project asks for.
 
-
-# --- which compiler -------------------------------------------------------------------------------------------------
-
-
-def choose_solc(project: Project, use: str | None, tell: Callable[[str], None] = lambda _: None) -> Solc:
-    """The compiler of a project: what `--use` names (a version, a folder, a program), else what it asks for.
-
-    `tell` is given a line before npm installs one. Raises InvalidInput with the remedy.
+    `from_project`: one that lies in the project may run. `tell` gets a line before npm works. Raises InvalidInput
+    with the remedy.
     """
-    return _usable(_chosen(project, use, tell))
-
-
-def _chosen(project: Project, use: str | None, tell: Callable[[str], None]) -> Solc:
-    wanted = project.compiler.version
-    if use is not None and not _VERSION.fullmatch(use):
-        return _named(Path(use))
-    wanted = use or wanted
-    if wanted is not None:
-        _check_version(wanted)
-    there = _packages(project.root)
+    if use is not None and not VERSION.fullmatch(use):
+        return _checked(_named(Path(use)))
+    wanted = use or project.compiler.version
     if wanted is None:
-        if there:
-            return there[0]
-        raise InvalidInput("no solc is installed: `npm install solc` in the project, or run with --use VERSION")
-    for found in there:
-        if found.version == wanted:
-            return found
+        return _newest(project, from_project)
+    if not VERSION.fullmatch(wanted):
+        return _checked(_named_by_project(project, wanted, from_project))
+    _check_version(wanted)
+    if from_project:
+        own = _own_package(project)
+        if own is not None and own.version == wanted:
+            return own
+    if wanted in cached_versions():
+        return Solc(wanted, cached_file(wanted), True)
     if use is not None:
         tell(f"Installing Solc {use} from npm")
-        return _installed(use)
-    if not _VERSION.fullmatch(wanted) and Path(wanted).exists():
-        return _named(Path(wanted))
-    others = ", ".join(sorted({found.version for found in there}))
-    raise InvalidInput(
-        f"foundry.toml asks for solc {wanted}, and "
-        + (f"there is {others}" if others else "none is installed")
-        + f": `npm install solc@{wanted}` in the project, or run with --use {wanted} (npm installs it into the cache)"
-        + (f" or --use {there[0].version}" if there else "")
-    )
-
-
-def _usable(solc: Solc) -> Solc:
-    _check_version(solc.version)
-    return solc
-
-
-def _check_version(version: str) -> None:
-    """Refuse a compiler that is too old before npm installs it."""
-    if _VERSION.fullmatch(version) and tuple(int(part) for part in version.split(".")) < _OLDEST:
-        oldest = ".".join(str(part) for part in _OLDEST)
-        raise InvalidInput(f"solc {version} is too old: versions from {oldest} on can be used")
+        return Solc(use, install(use), True)
+    raise InvalidInput(_none_of(project, wanted))
 
 
 def wanted_version(project: Project, use: str | None) -> str | None:
     """The version of the compiler that is asked for; None where any will do. Raises InvalidInput as `choose_solc`."""
     if use is not None:
-        return use if _VERSION.fullmatch(use) else _named(Path(use)).version
+        return use if VERSION.fullmatch(use) else _named(Path(use)).version
     wanted = project.compiler.version
-    return None if wanted is None or not _VERSION.fullmatch(wanted) else wanted
+    return None if wanted is None or not VERSION.fullmatch(wanted) else wanted
+
+
+def _newest(project: Project, from_project: bool) -> Solc:
+    """The compiler of a project that asks for none."""
+    own = _own_package(project) if from_project else None
+    if own is not None:
+        return _checked(own)
+    for version in cached_versions():
+        return Solc(version, cached_file(version), True)
+    raise InvalidInput(f"no solc is in the cache: run with --use VERSION, and npm gets it{_own_one(project)}")
+
+
+def _none_of(project: Project, wanted: str) -> str:
+    there = cached_versions()
+    return (
+        f"foundry.toml asks for solc {wanted}, and the cache has {', '.join(there) if there else 'none'}:"
+        f" run with --use {wanted}, and npm gets it"
+        + (f", or with --use {there[0]}" if there else "")
+        + _own_one(project)
+    )
+
+
+def _own_one(project: Project) -> str:
+    """What of the project itself could compile it, if the user says so."""
+    own = _own_package(project)
+    if own is None:
+        return ""
+    return f", or with --solc-from-project, which runs the project's own node_modules/solc, {own.version}"
+
+
+def _own_package(project: Project) -> Solc | None:
+    folder = project.root / "node_modules" / "solc"
+    return _package(folder) if (folder / "package.json").is_file() else None
+
+
+def _named_by_project(project: Project, path: str, from_project: bool) -> Solc:
+    """A program or a folder that foundry.toml names by its path."""
+    if not from_project:
+        raise InvalidInput(
+            f"foundry.toml names the compiler {path}, which runs with --solc-from-project only:"
+            " it is a program of the project's choice. --use VERSION compiles with npm's"
+        )
+    return _named(project.root / path)
+
+
+def _check_version(version: str) -> None:
+    """Refuse a compiler that is too old before npm gets it."""
+    if VERSION.fullmatch(version) and parse_version(version) < parse_version(_OLDEST):
+        raise InvalidInput(f"solc {version} is too old: versions from {_OLDEST} on can be used")
+
+
+def _checked(solc: Solc) -> Solc:
+    _check_version(solc.version)
+    return solc
 
 
 def _named(path: Path) -> Solc:
@@ -134,7 +170,7 @@ def _named(path: Path) -> Solc:
         raise InvalidInput(f"--use {path}: there is no such version, folder or program")
     program = path.resolve()
     done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    found = _VERSION.search(done.stdout)
+    found = VERSION.search(done.stdout)
     if found is None:
         raise InvalidInput(f"--use {path}: it does not say its version")
     return Solc(found.group(), program, False)
@@ -145,30 +181,4 @@ def _package(folder: Path) -> Solc:
         version = str(json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidInput(f"{folder} is not npm's package solc: its package.json names no version") from None
-    return Solc(version, folder.resolve(), True)
-
-
-def _packages(root: Path) -> list[Solc]:
-    """npm's solc in the project's folder or above, then those of the cache."""
-    places = [folder / "node_modules" / "solc" for folder in (root, *root.parents)]
-    places += sorted(_cache().glob("*/node_modules/solc"), reverse=True)
-    return [_package(place) for place in places if (place / "package.json").is_file()]
-
-
-def _cache() -> Path:
-    return user_folder("cache") / "solc"
-
-
-def _installed(version: str) -> Solc:
-    """npm's package of a version, installed into the cache of the user."""
-    folder = _cache() / version
-    npm = _program("npm", "install Node.js with npm")
-    folder.mkdir(parents=True, exist_ok=True)
-    options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    command = [npm, "install", "--prefix", str(folder), *options, f"solc@{version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        words = " ".join(done.stderr.split())[-400:]
-        unknown = f"npm has no solc {version}: see `npm view solc versions`"
-        raise InvalidInput(unknown if "ETARGET" in words else f"npm could not install solc {version}: {words}")
-    return _package(folder / "node_modules" / "solc")
+    return Solc(version, folder.resolve() / "soljson.js", True)

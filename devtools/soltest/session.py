@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.collecting import together
-from devtools.soltest.compiler import choose_solc, wanted_version
+from devtools.soltest.compiler import Solc, choose_solc, wanted_version
 from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
@@ -35,6 +35,8 @@ class Options:
     evm: str = "py-evm"
     bundle: str | None = None
     use: str | None = None
+    solc_from_project: bool = False
+    """Whether a compiler that lies in the project may run: it is the project's code."""
     timeout: float = 300.0
     workers: int = 1
     verbosity: int = 0
@@ -79,7 +81,7 @@ class SuiteSession:
         version = wanted_version(self.project, self.options.use)
         found = forge_artifacts(self.project, sources, version)
         if len(found) < len(sources.texts):
-            solc = choose_solc(self.project, self.options.use, self.tell)
+            solc = self._solc(self.tell)
             if version is None:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
@@ -87,6 +89,10 @@ class SuiteSession:
             leave_for_forge(self.project, sources, solc.version, made, found)
             found |= made
         return artifacts_of(self.project.root, found)
+
+    def _solc(self, tell: Callable[[str], None] = lambda _: None) -> Solc:
+        options = self.options
+        return choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
 
     def _sources(self) -> Sources:
         """The project's sources without the tests that nobody wants. Raises InvalidInput for a project without any."""
@@ -105,7 +111,7 @@ class SuiteSession:
 
         Raises InvalidInput where there is no compiler.
         """
-        trees = syntax_trees(self.project, self._sources(), choose_solc(self.project, self.options.use))
+        trees = syntax_trees(self.project, self._sources(), self._solc())
         found = together(part for suite in suites for part in suite.collected)
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 

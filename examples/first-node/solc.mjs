@@ -1,10 +1,12 @@
 #!/usr/bin/env node
-// npm's solc under the command line that forge uses: --version, and --standard-json over stdin and stdout.
+// npm's solc under the command line that forge uses: --version, and --standard-json over stdin and stdout. It never takes
+// the one of the current folder: that is code of the project.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const folder = resolve(process.env.CLIENTS ?? ".");
+const folder = resolve(process.env.CLIENTS ?? dirname(fileURLToPath(import.meta.url)));
 const solc = load(createRequire(resolve(folder, "package.json")));
 
 if (process.argv.includes("--version")) {

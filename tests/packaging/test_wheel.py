@@ -40,6 +40,7 @@ DATA = {
     *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
     "devtools/soltest/solc.mjs",
+    "devtools/soltest/solc_sha256.json",
     "localnet/preinstalled/multicall3.hex",
     *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),
     *(f"{package}/py.typed" for package in PACKAGES),

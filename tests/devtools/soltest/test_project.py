@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.compiler import Solc, choose_solc
+from devtools.soltest.compiler import Solc
 from devtools.soltest.compiling import artifacts_of, compiled_sources, standard_json
-from devtools.soltest.project import CompilerSettings, Project, find_root, load_project
+from devtools.soltest.project import Project, find_root, load_project
 from devtools.soltest.remappings import Remapping, resolve
 from devtools.soltest.sources import imports, own_sources, read_sources
 from devtools.soltest.world import Setting, World
@@ -291,27 +290,6 @@ def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
         assert "lib/forge-std/src/Test.sol" in read_sources(again, own_sources(again)).texts
 
 
-def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    package = '{"name": "solc", "version": "0.8.26"}'
-    found = project(tmp_path, "[profile.default]\nsolc = '0.5.99'", {"node_modules/solc/package.json": package})
-    with pytest.raises(InvalidInput, match=r"asks for solc 0\.5\.99, and there is .*0\.8\.26") as raised:
-        choose_solc(found, None)
-    assert "npm install solc@0.5.99" in str(raised.value)
-    assert "--use 0.8.26" in str(raised.value)
-    assert choose_solc(found, "0.8.26").version == "0.8.26"
-
-
-def test_a_compiler_that_is_too_old_is_refused_before_npm_installs_it(tmp_path: Path) -> None:
-    """npm's solc takes standard JSON from 0.5.0 on."""
-    words = r"solc 0\.4\.26 is too old: versions from 0\.5\.0 on can be used"
-    package = tmp_path / "old" / "package.json"
-    found = project(tmp_path, "", {"old/package.json": '{"version": "0.4.26"}'})
-    asked = replace(found, compiler=CompilerSettings(version="0.4.26"))
-    for wanted, use in ((found, "0.4.26"), (found, str(package.parent)), (asked, None)):
-        with pytest.raises(InvalidInput, match=words):
-            choose_solc(wanted, use, pytest.fail)
-
-
 def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_keys_that_they_do_not_know(
     tmp_path: Path,
 ) -> None:
@@ -347,33 +325,3 @@ def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path
     kept.unlink()
     assert (compiled(), compiled()) == (3, 3)
     assert told == ["Compiling 1 files with Solc 0.8.30"] * 3
-
-
-@pytest.mark.parametrize(
-    ("npm", "words"),
-    [
-        ("npm error code ETARGET\nnpm error notarget No match", "npm has no solc 0.8.99: see `npm view solc versions`"),
-        (
-            "npm error code EAI\nnpm error no way",
-            "npm could not install solc 0.8.99: npm error code EAI npm error no way",
-        ),
-    ],
-)
-def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str, words: str) -> None:
-    program = tmp_path / "bin" / "npm"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\necho '{npm}' >&2\nexit 1\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    told: list[str] = []
-    with pytest.raises(InvalidInput) as raised:
-        choose_solc(project(tmp_path, "", {}), "0.8.99", told.append)
-    assert (str(raised.value), told) == (words, ["Installing Solc 0.8.99 from npm"])
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}"])
-def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: str, tmp_path: Path) -> None:
-    found = project(tmp_path, "", {"other/package.json": content})
-    with pytest.raises(InvalidInput, match=r"other is not npm's package solc: its package.json names no version$"):
-        choose_solc(found, str(tmp_path / "other"))

@@ -1,0 +1,125 @@
+"""npm's releases of solc in the user's cache: each one is a single file of JavaScript, pinned by its hash.
+
+`solc_sha256.json` holds the SHA-256 of `soljson.js` in npm's package for each release from 0.5.0 to 0.8.37; for those
+from 0.7.1 to 0.8.11 it is the figure in solc-bin's list of emscripten-wasm32. A later release is pinned by its first
+installation. The file is hashed again each time before Node.js runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded, user_folder
+
+VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+_PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
+"""npm's versions of the package that are called otherwise: the package 0.8.7 has the compiler 0.7.5 in it."""
+_ABSENT: Final = {"0.8.1": "0.8.0"}
+"""Releases that npm has under no version: the package holds another compiler."""
+_FILE: Final = "soljson.js"
+_PIN: Final = "sha256"
+_MOST: Final = 64 << 20
+"""Bytes of a compiler. The longest release until now, 0.8.11, has 27 million."""
+
+
+def parse_version(version: str) -> tuple[int, ...]:
+    """A release as numbers, which compare."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def find_program(name: str, remedy: str) -> str:
+    """A program of the user's PATH. Raises InvalidInput with the remedy."""
+    found = shutil.which(name)
+    if found is None:
+        raise InvalidInput(f"{name} is missing: {remedy}")
+    return found
+
+
+def cached_versions() -> list[str]:
+    """The releases in the cache, the newest first."""
+    found = (place.parent.name for place in _folder().glob(f"*/{_FILE}"))
+    return sorted((name for name in found if VERSION.fullmatch(name)), key=parse_version, reverse=True)
+
+
+def cached_file(version: str) -> Path:
+    """A release in the cache. Raises InvalidInput where it is not the file that was installed."""
+    place = _folder() / version / _FILE
+    digest = sha256(read_bounded(place, _MOST, "the compiler")).hexdigest()
+    if digest != _pinned(version):
+        raise InvalidInput(
+            f"{place} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
+            f" Delete {place.parent} and install it again with --use {version}"
+        )
+    return place
+
+
+def install(version: str) -> Path:
+    """npm's package of a release, its compiler put into the cache. Raises InvalidInput with npm's words."""
+    if version in _ABSENT:
+        raise InvalidInput(f"npm's package of solc {version} holds {_ABSENT[version]}: choose another one with --use")
+    folder = _folder() / version
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        source = _download(version, Path(scratch))
+        digest = sha256(source).hexdigest()
+        known = _known().get(version)
+        if known is not None and digest != known:
+            raise InvalidInput(f"npm's solc {version} is not the released one: SHA-256 {digest}, expected {known}")
+        for name, content in (
+            (_PIN, digest.encode()),
+            (_FILE, source),
+        ):  # the compiler last: it makes the release there
+            new = Path(scratch) / name
+            new.write_bytes(content)
+            new.replace(folder / name)
+    return folder / _FILE
+
+
+def _folder() -> Path:
+    return user_folder("cache") / "solc"
+
+
+def _pinned(version: str) -> str:
+    known = _known().get(version)
+    if known is not None:
+        return known
+    try:
+        return (_folder() / version / _PIN).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return "the hash of an installation, and there is none"
+
+
+@cache
+def _known() -> dict[str, str]:
+    pins: dict[str, str] = json.loads(Path(__file__).with_name("solc_sha256.json").read_text(encoding="ascii"))
+    return pins
+
+
+def _download(version: str, scratch: Path) -> bytes:
+    """`soljson.js` of npm's package. npm runs in the empty folder `scratch`: it obeys an `.npmrc` where it stands."""
+    npm, name = find_program("npm", "install Node.js with npm"), _PACKAGE.get(version, version)
+    command = [npm, "pack", f"solc@{name}", "--ignore-scripts", "--loglevel=error"]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        words = " ".join(done.stderr.split())[-400:]
+        unknown = f"npm has no solc {version}: see `npm view solc versions`"
+        raise InvalidInput(unknown if "ETARGET" in words else f"npm could not get solc {version}: {words}")
+    try:
+        with tarfile.open(scratch / f"solc-{name}.tgz") as package:
+            member = package.getmember(f"package/{_FILE}")
+            file = package.extractfile(member)
+            if file is None or member.size > _MOST:
+                raise KeyError
+            return file.read(_MOST)
+    except (OSError, KeyError, tarfile.TarError, EOFError):
+        raise InvalidInput(f"npm's solc {version} has no {_FILE} of at most {_MOST >> 20} MiB") from None
