@@ -13,11 +13,15 @@ NetworkError
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bridge.receipts import failure_text
 from hypervisor.errors import HypervisorError
 from localnet.ledger.call_tree import CallTree
 from localnet.ledger.records import TransactionReceipt
+
+FailureText = Callable[[str | None], str]
+"""What a failure says by its rules; it takes the revert as the contract's interface names it (None: by its bytes)."""
 
 
 class NetworkError(HypervisorError):
@@ -35,13 +39,18 @@ class TransactionRefused(NetworkError):
 class CallFailed(NetworkError):
     """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's."""
 
-    def __init__(self, exit_code: int, data: bytes, words: str, text: str | None = None) -> None:
-        """`text` is what the error says where the rules say it otherwise than Lotus."""
-        super().__init__(failure_text(exit_code, data, words) if text is None else text)
+    def __init__(self, exit_code: int, data: bytes, words: str, text: FailureText | None = None) -> None:
+        """`text` is what the error says (default: as Lotus does)."""
+        self._text = text or partial(failure_text, exit_code, data, words)
+        super().__init__(self._text(None))
         self.exit_code = exit_code
         self.data = data
         self.words = words
         self.again: Callable[[CallFailed], CallTree] | None = None
+
+    def name_revert(self, revert: str) -> None:
+        """Say the revert as the contract's interface names it."""
+        self.args = (self._text(revert),)
 
     @property
     def trace(self) -> CallTree | None:
@@ -56,12 +65,18 @@ class AllowanceExceeded(CallFailed):
 class TransactionFailed(NetworkError):
     """A transaction that a block holds and whose execution failed."""
 
-    def __init__(self, receipt: TransactionReceipt, data: bytes) -> None:
-        super().__init__(failure_text(receipt.exit_code, data, receipt.words))
+    def __init__(self, receipt: TransactionReceipt, text: FailureText) -> None:
+        """`text` is what the error says."""
+        self._text = text
+        super().__init__(text(None))
         self.receipt = receipt
         self.words = receipt.words
         self.exit_code = receipt.exit_code
-        self.data = data
+        self.data = receipt.return_data
+
+    def name_revert(self, revert: str) -> None:
+        """Say the revert as the contract's interface names it."""
+        self.args = (self._text(revert),)
 
 
 class UnknownBlock(NetworkError):

@@ -35,13 +35,14 @@ from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.chain.clock import ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
-from localnet.errors import CallFailed, TransactionFailed, UnknownBlock
+from localnet.errors import CallFailed, UnknownBlock
 from localnet.fork.forking import ForkSource
 from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
 from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.opening import Opening
 from localnet.rules.call_request import CallRequest
+from localnet.rules.failures import returned_natively, transaction_failed
 from localnet.state.contract_state import nonce_of
 from localnet.traces.failed_call import failed_call
 from localnet.traces.trace import EpochTrace, Trace, epoch_trace, trace
@@ -174,7 +175,7 @@ class Network(ByHand):
             receipt = self.send(None, value, init_code, sender=sender)
         address = receipt.contract_address
         if address is None:
-            raise TransactionFailed(receipt, receipt.return_data)
+            raise transaction_failed(self.rules, receipt)
         return self._known(address, artifact)
 
     def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
@@ -327,12 +328,7 @@ class Network(ByHand):
         """What an actor's method would answer to an account, with nothing kept. Raises CallFailed, ValueError."""
         account = sender or self.accounts[0]
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
-        result = self.machine.call(message)
-        if result.fatal is not None:
-            raise result.fatal
-        if result.exit_code:
-            raise CallFailed(result.exit_code, result.return_data, result.reason or result.message)
-        return call.answer(result.return_data)
+        return call.answer(returned_natively(self.rules, self.machine.call(message)))
 
     def gas_limit(self, request: CallRequest) -> Gas:
         """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
@@ -349,7 +345,7 @@ class Network(ByHand):
             self.mine()
         receipt = self.receipt(transaction_hash)
         if not receipt.succeeded:
-            raise TransactionFailed(receipt, receipt.return_data)
+            raise transaction_failed(self.rules, receipt)
         return receipt
 
     # --- reading ----------------------------------------------------------------------------------------------

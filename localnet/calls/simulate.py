@@ -19,9 +19,10 @@ from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, supposed
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
-from localnet.errors import AllowanceExceeded, CallFailed, TransactionRefused
+from localnet.errors import AllowanceExceeded, TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.call_request import CallRequest
+from localnet.rules.failures import returned
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import CallAnswer, NetworkRules
 
@@ -32,9 +33,9 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     if overrides.is_empty:  # what the call does is taken back by itself
-        return _succeed(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
+        return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
     with supposed(machine, overrides):
-        return _succeed(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
+        return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
 
 
 def listened(
@@ -77,7 +78,7 @@ def estimate(
         highest = _highest(machine, request)
         first = _with_reason(rules, machine, lambda: rules.questions.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
-        _succeed(rules, first)
+        returned(rules, first)
         limit = _with_headroom(rules, first.result.gas_used, highest)
         if limit == highest or _suffices(machine, request, limit):
             return limit
@@ -139,22 +140,12 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
         machine.tracer = None
 
 
-def _succeed(rules: NetworkRules, answered: CallAnswer) -> bytes:
-    result, data = answered.result, answered.data
-    if result.fatal is not None:
-        raise result.fatal
-    if result.exit_code != ExitCode.OK:
-        text = rules.views.failure_text(result.exit_code, data, result.message, result.reason)
-        raise CallFailed(result.exit_code, data, result.message, text)
-    return data
-
-
 def _check_allowance(rules: NetworkRules, answered: CallAnswer, highest: Gas) -> None:
     """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
     result = answered.result
     text = rules.views.allowance_text(highest)
     if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:
-        raise AllowanceExceeded(result.exit_code, answered.data, result.message, text)
+        raise AllowanceExceeded(result.exit_code, answered.data, result.message, lambda _: text)
 
 
 def _with_headroom(rules: NetworkRules, gas: int, highest: int) -> Gas:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
-from bridge.receipts import failure_text
 from bridge.reverts import error_text
 from hypervisor.errors import InvalidInput
 from localnet.addresses import Target
@@ -80,9 +79,8 @@ def named_errors(interface: ContractInterface) -> Iterator[None]:
     try:
         yield
     except (CallFailed, TransactionFailed) as failure:
-        if failure.data and error_text(failure.data) is None:
-            reason = interface.decode_revert(failure.data)
-            failure.args = (failure_text(failure.exit_code, failure.data, failure.words, reason),)
+        if error_text(failure.data) is None and interface.read_error(failure.data) is not None:
+            failure.name_revert(interface.decode_revert(failure.data))
         raise
 
 

@@ -26,9 +26,9 @@ from hypervisor.user_files import read_bounded
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
-from localnet.errors import CallFailed
 from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.ledger.records import TransactionReceipt
+from localnet.rules.failures import returned_natively
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
@@ -62,12 +62,7 @@ class NativeActor:
         whole_number(value, "a value", None, unit="attoFIL")
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
-        result = self._network.machine.call(message)
-        if result.fatal is not None:
-            raise result.fatal
-        if result.exit_code:
-            raise CallFailed(result.exit_code, result.return_data, result.reason or result.message)
-        return result.return_data
+        return returned_natively(self._network.rules, self._network.machine.call(message))
 
     def send(
         self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None

@@ -328,13 +328,13 @@ class EthereumViews:
         """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
         return WORDS.get(exit_code, "")
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
         """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
         end = self.end_words(exit_code)
         if not end:
             said = reason or words
             return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
-        text = reverted_with(data)
+        text = reverted_with(data) if revert is None else revert
         shown = end if text is None else f"{REVERTED}: {text}"
         return f"{shown} ({reason})" if reason else shown
 

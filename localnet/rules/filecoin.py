@@ -266,9 +266,9 @@ class FilecoinViews:
         """None: exit codes are the network's own words."""
         return ""
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
         """As Lotus says it."""
-        return failure_text(exit_code, data, reason or words)
+        return failure_text(exit_code, data, reason or words, revert)
 
     def allowance_text(self, highest: Gas) -> str:
         """Nothing: Lotus has no words of its own for it."""

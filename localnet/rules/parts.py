@@ -142,8 +142,11 @@ class ViewRules(Protocol):
     def end_words(self, exit_code: int) -> str:
         """How an execution ended, where these rules have words of their own for an exit code; else nothing."""
 
-    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "") -> str:
-        """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee."""
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
+        """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee.
+
+        `revert` is the revert data as the contract's interface names it.
+        """
 
     def allowance_text(self, highest: Gas) -> str:
         """What an estimate says that runs out of gas at the highest limit there is; nothing: what any failure says."""

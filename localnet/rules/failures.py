@@ -1,0 +1,32 @@
+"""Failed calls and transactions as errors, in the words of the rules that they failed under."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hypervisor.executor import ApplyResult
+from localnet.errors import CallFailed, TransactionFailed
+from localnet.ledger.records import TransactionReceipt
+from localnet.rules.parts import CallAnswer, NetworkRules
+
+
+def returned(rules: NetworkRules, answer: CallAnswer) -> bytes:
+    """What a call returned. Raises CallFailed, and the machine's own failure."""
+    result = answer.result
+    if result.fatal is not None:
+        raise result.fatal
+    if result.exit_code:
+        text = partial(rules.views.failure_text, result.exit_code, answer.data, result.message, result.reason)
+        raise CallFailed(result.exit_code, answer.data, result.message, text)
+    return answer.data
+
+
+def returned_natively(rules: NetworkRules, result: ApplyResult) -> bytes:
+    """What a native actor's method returned, in CBOR. Raises as `returned` does."""
+    return returned(rules, CallAnswer(result, result.return_data))
+
+
+def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:
+    """The error of a transaction that a block holds and whose execution failed."""
+    text = partial(rules.views.failure_text, receipt.exit_code, receipt.return_data, receipt.words, "")
+    return TransactionFailed(receipt, text)
