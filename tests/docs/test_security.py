@@ -1,0 +1,57 @@
+"""The page about security names tests that are there, and figures that the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from devtools.cli.main import app
+from hypervisor.bundle import MAX_BUNDLE_BYTES
+from hypervisor.call_manager import MAX_CALL_DEPTH
+from localnet.rpc.node import NodeLimits
+from store.car import MAX_SECTION
+from store.codec import MAX_DEPTH
+from store.compression import LARGEST
+from tests.fuzz.target import names
+
+PROJECT: Final = Path(__file__).parents[2]
+PAGE: Final = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    rows = [
+        line.split("|")[2]
+        for line in PAGE.split("## What tries to break it")[1].splitlines()
+        if line.startswith("| ") and "tests/" in line
+    ]
+    assert len(rows) >= 10
+    for row in rows:
+        folder = PROJECT
+        for name in re.findall(r"[\w/]+\.py|tests/[\w/]+", row):
+            folder = (PROJECT / name).parent if "/" in name else folder
+            place = PROJECT / name if "/" in name else folder / name
+            assert place.exists(), name
+
+
+def test_its_bounds_are_the_codes() -> None:
+    limits = NodeLimits()
+    for words in (
+        f"{limits.body >> 20} MiB; {limits.batch:,} in a batch; an answer of {limits.response >> 20} MiB",
+        f"{limits.clients:,} connections, {limits.connections} WebSockets, {limits.silence:.0f} s of silence",
+        f"| what is decompressed | {LARGEST >> 20} MiB |",
+        f"| a section of a CAR | {MAX_SECTION >> 20} MiB |",
+        f"| CBOR | {MAX_DEPTH} levels |",
+        f"| a bundle | {MAX_BUNDLE_BYTES >> 20} MiB;",
+        f"{MAX_CALL_DEPTH:,} levels",
+        f"{len(names())} targets",
+    ):
+        assert words in PAGE, words
+
+
+def test_every_command_has_a_row() -> None:
+    table = PAGE.split("## What each command executes")[1].split("\n## ")[0]
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {group.name for group in app.registered_groups if group.name}
+    quoted = set(re.findall(r"`(?:hypervisor )?([\w]+)[^`]*`", table))
+    assert commands - quoted <= {"demo", "doctor", "wallet", "actor"}, commands - quoted
