@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from devtools.cli.exit_status import INTERRUPTED
-from devtools.cli.options import EVM, OWN_ENGINE, Engines
+from devtools.cli.options import EVM, OWN_ENGINE, Engines, checked_rules
 from devtools.cli.vectors import CORES
 
 if TYPE_CHECKING:
@@ -44,7 +44,12 @@ def run_tests(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rules: Annotated[
-        Literal["ethereum", "filecoin"], typer.Option(help="Whose gas and accounting; actors are there in both.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whose gas and accounting: ethereum, filecoin or others that are installed; actors are there in all.",
+            callback=checked_rules,
+        ),
     ] = "ethereum",
     network: Annotated[
         str | None, typer.Option(metavar="nvN[,nvN]", help="The network version; several are compared.")
@@ -115,12 +120,14 @@ def run_tests(
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
+    from hypervisor.opening import OFFICIAL_EVM
+    from localnet.rules.installed import rules_named
 
     if not isfinite(timeout):
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
-    if rules == "ethereum" and evm == "official":
+    if evm == OFFICIAL_EVM and not rules_named(rules).features.has_official_evm:
         raise InvalidInput(
-            "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"
+            f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
         )
     numbers = [_number(word) for word in network.split(",")] if network else [None]
     collected = _report(gas_report, coverage or lcov is not None, len(numbers))
@@ -217,10 +224,11 @@ def _run(session: SuiteSession, network: int | None, as_json: bool, lcov: Path |
 
 def _keep_snapshots(session: SuiteSession, suites: list[SuiteResult]) -> bool:
     """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
+    from bridge.ethereum_block import ETHEREUM
     from devtools.soltest.gas_snapshots import differences, measured, write
 
     project = session.project
-    if session.options.rules != "ethereum":
+    if session.options.rules != ETHEREUM:
         return True
     found, folder = measured(suites), project.root / project.snapshots
     lines = list(differences(found, folder)) if project.gas_snapshot_check else []

@@ -36,7 +36,7 @@ from hypervisor.tracing import (
     TraceEvent,
 )
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
-from localnet.rules.gas_events import InThousandths
+from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
 MOST_COUNTERS: Final = 2_000_000
@@ -233,7 +233,7 @@ class FrameTracer:
         self.roots: list[CallFrame] = []
         self._open: list[CallFrame] = []
         self._begun = 0
-        self._units = InThousandths(_Taker(self._take)) if rules == "ethereum" else _Taker(self._take)
+        self._units = rules_named(rules).questions.adapt_tracer(_Taker(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
         """Put an event in its place."""

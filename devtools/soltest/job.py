@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.project import Project
 
@@ -16,7 +17,7 @@ class Job:
     project: Project
     places: Sequence[ArtifactPlace]
     sources: Mapping[str, Mapping[int, str]]
-    rules: str = "ethereum"
+    rules: str = ETHEREUM
     network: int | None = None
     evm: str = "py-evm"
     bundle: str | None = None

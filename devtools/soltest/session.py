@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.collecting import together
 from devtools.soltest.compiler import Solc, choose_solc, wanted_version
@@ -31,7 +32,7 @@ from hypervisor.errors import InvalidInput
 class Options:
     """How tests are run. `timeout` in seconds for a test; `use` names the compiler."""
 
-    rules: str = "ethereum"
+    rules: str = ETHEREUM
     evm: str = "py-evm"
     bundle: str | None = None
     use: str | None = None

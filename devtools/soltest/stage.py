@@ -8,6 +8,7 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import ETHEREUM
 from bridge.evm_state import EvmState
 from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from devtools.soltest.cheatcodes.console import writes_logs
@@ -66,7 +67,7 @@ class SuiteStage:
         if asks_for_code(self.artifact.runtime.object):
             self._deploy_all_libraries()
         self.address = world.next_address(self.sender)
-        is_ethereum = world.setting.rules == "ethereum"
+        is_ethereum = world.setting.rules == ETHEREUM
         if is_ethereum:
             world.set_balance(self.address, world.setting.balance)
         made, outcome = world.deploy(self.artifact.creation.linked(self.libraries), self.sender)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final, cast
 
 from bridge.abi import ContractInterface
+from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import split
@@ -23,8 +24,10 @@ from hypervisor.tracing import Tracer
 
 LONGEST_REPEATED: Final = 20.0
 """Seconds that a failed test may have taken to be run once more for its stack alone."""
-MOST_PLACED: Final = {"ethereum": 5_000_000, "filecoin": 10_000_000_000}
+MOST_PLACED: Final = 5_000_000
 """Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
+MOST_PLACED_FILECOIN: Final = 10_000_000_000
+"""The same in the network's gas."""
 LEAST_WATCHED: Final = 1.0
 """Seconds in which single instructions are listened to at least; else for twice as long as the test took."""
 NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
@@ -54,7 +57,7 @@ class TestViewer:
 
     def tracer(self, result: TestResult) -> Tracer:
         """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long."""
-        if result.gas > MOST_PLACED[self._rules] and result.duration > SHORT:
+        if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
             return self.calls_tracer()
         if self._verbosity >= 5:
             return SlotFrameTracer(self._rules)

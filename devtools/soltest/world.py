@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated
-from bridge.ethereum_block import DEFAULT_FORK, EthereumBlock
+from bridge.ethereum_block import DEFAULT_FORK, ETHEREUM, EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
@@ -35,7 +35,6 @@ from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
-ETHEREUM: Final = "ethereum"
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Of a test's message under Filecoin's rules: what ten blocks of the network have. A loop without end uses it up."""
 

@@ -42,7 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bundle", dest="hypervisor_bundle", metavar="CAR|vN", help="a bundle of built-in actors (default: our own)"
     )
     group.addoption(
-        "--rules", dest="hypervisor_rules", metavar="NAME", help="filecoin (the default), or ethereum: its gas and fees"
+        "--rules",
+        dest="hypervisor_rules",
+        metavar="NAME",
+        help="whose gas and fees: filecoin (the default), ethereum or others that are installed",
     )
     group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
 

@@ -17,6 +17,7 @@ from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
+from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
 from devtools.soltest.cheatcodes import emits, filecoin_calls
 from devtools.soltest.cheatcodes.attempts import attempt, check_revert
@@ -129,7 +130,7 @@ class Cheatcodes:
         self.machine = machine
         machine.interceptor = self
         machine.externs = TestExterns(machine.externs, machine, self)
-        if machine.context.rules == "ethereum":
+        if machine.context.rules == ETHEREUM:
             install(machine, {
                 VM_ADDRESS: AllocAccount(0, 0, b"\0"),
                 CREATE2_DEPLOYER: AllocAccount(0, 1, CREATE2_DEPLOYER_CODE),

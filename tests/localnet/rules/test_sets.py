@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from localnet import Network
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
 from localnet.rules.installed import rules_named
 from localnet.rules.parts import NetworkRules
+from tests.packaging.project import PROJECT
 
 CHEAP = TokenAmount(7)
 
@@ -85,12 +88,21 @@ def test_a_network_runs_under_a_third_set() -> None:
 
 
 @pytest.mark.usefixtures("third_set")
-def test_the_command_line_takes_a_third_set() -> None:
+@pytest.mark.parametrize("command", ["node", "test"])
+def test_the_command_line_takes_what_is_registered(command: str) -> None:
     from devtools.cli.main import app
 
-    refused = CliRunner().invoke(app, ["node", "--rules", "dear"])
+    refused = CliRunner().invoke(app, [command, "--rules", "dear"])
     assert refused.exit_code == 2
     assert "'dear' is not one of filecoin, cheap, ethereum" in " ".join(refused.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("file", sorted((PROJECT / "devtools" / "cli").glob("*.py")), ids=lambda file: file.stem)
+def test_no_command_lists_sets_of_rules_by_itself(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            texts = {item.value for item in node.elts if isinstance(item, ast.Constant)}
+            assert not {"filecoin", "ethereum"} <= texts, f"{file}:{node.lineno}"
 
 
 @pytest.mark.parametrize(
